@@ -1,0 +1,65 @@
+/** Waiting and trying again: every wait ends with its signal, every retry has a limit, backoff and jitter. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+
+export interface Backoff {
+  /** First wait, in ms. */
+  readonly initialMs: number;
+  /** No wait is longer, in ms. */
+  readonly maximumMs: number;
+  readonly multiplier: number;
+  /** Part of each wait that is random, 0 to 1: 0.2 gives 80 % to 120 %. */
+  readonly jitter: number;
+}
+
+/** The backoff of gRPC's connection protocol, with a cap that suits calls inside one cluster. */
+export const defaultBackoff: Backoff = { initialMs: 100, maximumMs: 5_000, multiplier: 1.6, jitter: 0.2 };
+
+/** The wait before attempt `attempt` (0 is the first retry), in ms. */
+export function backoffMs(backoff: Backoff, attempt: number, random: () => number = Math.random): number {
+  const base = Math.min(backoff.maximumMs, backoff.initialMs * backoff.multiplier ** Math.min(attempt, 64));
+  return Math.round(base * (1 + backoff.jitter * (2 * random() - 1)));
+}
+
+/**
+ * Waits `ms`.
+ * @throws the signal's reason when it aborts first
+ */
+export async function wait(ms: number, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  try {
+    await delay(ms, undefined, { signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
+}
+
+export interface RetryOptions {
+  readonly signal: AbortSignal;
+  /** Attempts in all, the first included. */
+  readonly attempts: number;
+  readonly backoff?: Backoff;
+  /** Whether the failure may pass; default: every one may. */
+  readonly retryable?: (error: unknown) => boolean;
+  readonly onRetry?: (error: unknown, attempt: number, waitMs: number) => void;
+}
+
+/**
+ * Runs `task` until it succeeds.
+ * @throws the last failure, once attempts are used up or it is not retryable; the signal's reason when aborted
+ */
+export async function retry<T>(task: (attempt: number) => Promise<T>, options: RetryOptions): Promise<T> {
+  const { signal, attempts, backoff = defaultBackoff, retryable = () => true, onRetry } = options;
+  for (let attempt = 0; ; attempt += 1) {
+    signal.throwIfAborted();
+    try {
+      return await task(attempt);
+    } catch (error) {
+      if (attempt + 1 >= attempts || !retryable(error)) throw error;
+      const waitMs = backoffMs(backoff, attempt);
+      onRetry?.(error, attempt + 1, waitMs);
+      await wait(waitMs, signal);
+    }
+  }
+}
