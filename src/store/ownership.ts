@@ -1,0 +1,43 @@
+/**
+ * Who can reach an account: the types that SQL (the truth), the Redis mirror and the in-process mirror share.
+ */
+
+/** One agent's stream that serves an account: a row of kubesvc_assignments. */
+export interface Assignment {
+  readonly agentId: string;
+  /** The instance that holds the agent's stream (`cd_id`). */
+  readonly instanceId: string;
+  /** Number of the agent's connection, unique and growing in the whole cluster: the fence of every write. */
+  readonly epoch: number;
+  /** Whether this agent caches the account; true for one assignment of an account at most. */
+  readonly caching: boolean;
+}
+
+/**
+ * All assignments of one account at one moment. `version` grows with every change of the account's assignments,
+ * so whoever holds two of these knows which one is newer. No assignments: known, but no agent is connected.
+ */
+export interface Ownership {
+  readonly account: string;
+  readonly version: number;
+  readonly assignments: readonly Assignment[];
+}
+
+/** A connection as the owner of assignments: what claims, renewals and releases are conditional on. */
+export interface Connection {
+  readonly instanceId: string;
+  readonly agentId: string;
+  readonly zoneId: string;
+  readonly epoch: number;
+}
+
+/** What an agent says of an account when it registers it. */
+export interface AccountRegistration {
+  readonly name: string;
+  readonly kubeHost: string;
+  readonly kubeVersion: string;
+  readonly certFingerprint: string;
+  readonly maxWatchAgeSeconds: number;
+  readonly namespaces: readonly string[];
+  readonly properties: Readonly<Record<string, string>>;
+}
