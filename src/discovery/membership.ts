@@ -1,0 +1,125 @@
+/** The table of members that every implementation of discovery keeps: look-up, ordered list, changes, state. */
+
+import { messageOf } from "../core/errors.js";
+import type { Logger } from "../core/logger.js";
+import {
+  compareText,
+  type DiscoveryState,
+  type Instance,
+  type MembershipChange,
+} from "./discovery.js";
+
+/** A member as its source tells it. Without `lastUpdated`, the time when it was first seen like this is taken. */
+export type Member = Omit<Instance, "lastUpdated"> & {
+  readonly lastUpdated?: number;
+};
+
+export abstract class Membership {
+  protected readonly logger: Logger;
+  readonly #listeners = new Set<(change: MembershipChange) => void>();
+  #byId: ReadonlyMap<string, Instance> = new Map();
+  #ordered: readonly Instance[] = [];
+  #state: DiscoveryState = {
+    status: "unknown",
+    since: Date.now(),
+    error: "not started",
+  };
+
+  constructor(logger: Logger) {
+    this.logger = logger;
+  }
+
+  instances(): readonly Instance[] {
+    return this.#ordered;
+  }
+
+  instance(id: string): Instance | undefined {
+    return this.#byId.get(id);
+  }
+
+  state(): DiscoveryState {
+    return this.#state;
+  }
+
+  onChange(listener: (change: MembershipChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Sets all members at once, and tells listeners what differs. Of several with one id the last counts. */
+  protected replace(members: Iterable<Member>): void {
+    const now = Date.now();
+    const next = new Map<string, Instance>();
+    const change = {
+      added: [] as string[],
+      changed: [] as string[],
+      removed: [] as string[],
+    };
+    for (const { id, baseUrl, ready, lastUpdated } of members) {
+      const old = this.#byId.get(id);
+      const same =
+        old !== undefined && old.baseUrl === baseUrl && old.ready === ready;
+      next.set(id, {
+        id,
+        baseUrl,
+        ready,
+        lastUpdated: lastUpdated ?? (same ? old.lastUpdated : now),
+      });
+    }
+    for (const { id, baseUrl, ready } of next.values()) {
+      const old = this.#byId.get(id);
+      if (old === undefined) change.added.push(id);
+      else if (old.baseUrl !== baseUrl || old.ready !== ready)
+        change.changed.push(id);
+    }
+    for (const id of this.#byId.keys())
+      if (!next.has(id)) change.removed.push(id);
+    for (const ids of Object.values(change)) ids.sort(compareText);
+
+    this.#byId = next;
+    this.#ordered = [...next.values()].sort((a, b) => compareText(a.id, b.id));
+    if (change.added.length + change.changed.length + change.removed.length > 0)
+      this.#notify(change);
+  }
+
+  /** The source is followed again. */
+  protected setKnown(): void {
+    if (this.#state.status === "known") return;
+    this.#state = { status: "known", since: Date.now() };
+    this.logger.info(
+      { members: this.#byId.size },
+      "the members of the cluster are known",
+    );
+  }
+
+  /** The source cannot be followed: the members stay. */
+  protected setUnknown(reason: unknown): void {
+    const error = messageOf(reason);
+    const { status, since, error: before } = this.#state;
+    this.#state = {
+      status: "unknown",
+      since: status === "unknown" ? since : Date.now(),
+      error,
+    };
+    if (error !== before) {
+      this.logger.warn(
+        { error, members: this.#byId.size },
+        "the members of the cluster cannot be followed, keeping the last",
+      );
+    }
+  }
+
+  #notify(change: MembershipChange): void {
+    this.logger.info({ ...change }, "the members of the cluster changed");
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(change);
+      } catch (error) {
+        this.logger.error(
+          { error: messageOf(error) },
+          "a listener of membership changes failed",
+        );
+      }
+    }
+  }
+}
