@@ -1,0 +1,4 @@
+/** The only place where SQL differs between engines. */
+export interface SqlDialect {
+  readonly engine: "mysql" | "postgresql";
+}

@@ -1,0 +1,78 @@
+/** What SQL keeps of an operation: while it is pending, and once it has ended. Times in ms UTC. */
+
+export type FinalOutcome =
+  "completed" | "failed" | "timed out" | "cancelled" | "agent lost";
+
+/** A pending operation: a row of kubesvc_ops. */
+export interface StoredOperation {
+  readonly id: string;
+  readonly account: string;
+  readonly operationType: string;
+  /** The operation as the agent gets it; 4 MB at most. */
+  readonly body: Uint8Array;
+  /** Digest of what the caller sent, to tell a repeated submission from another one with the same id. */
+  readonly digest: string;
+  readonly receivedByInstanceId: string;
+  readonly receivedTime: number;
+  readonly deadlineTime: number;
+}
+
+/** Who did something with an operation, and when. */
+export interface InstanceStep {
+  readonly instanceId: string;
+  readonly time: number;
+}
+
+export interface AgentStep {
+  readonly agentId: string;
+  readonly time: number;
+}
+
+export interface AgentResult {
+  readonly agentId: string;
+  readonly instanceId: string;
+  readonly time: number;
+  /** The agent's own status number. */
+  readonly status: number;
+  readonly durationMs: number;
+}
+
+/** An operation's history: a row of kubesvc_ops_history, or of a pending one what is known so far. */
+export interface OperationRecord {
+  readonly operationId: string;
+  readonly operationType: string;
+  readonly account: string;
+  readonly startTime: number;
+  /** Absent while it is pending. */
+  readonly endTime?: number;
+  readonly totalDurationMs?: number;
+  readonly finalOutcome?: FinalOutcome;
+  readonly receivedBy?: InstanceStep;
+  readonly processedBy?: InstanceStep;
+  readonly sentToAgent?: AgentStep;
+  readonly resultReceivedFromAgent?: AgentResult;
+  readonly resultReceivedBy?: InstanceStep;
+  readonly digest: string;
+  /** Why it did not complete; 1,000 characters are kept. */
+  readonly errorMessage?: string;
+  /** What the agent said, shortened; 1,000 characters are kept. */
+  readonly resultMessage?: string;
+}
+
+/** An operation that has ended. */
+export interface FinishedOperation extends OperationRecord {
+  readonly endTime: number;
+  readonly finalOutcome: FinalOutcome;
+}
+
+export type InsertOutcome =
+  | { readonly id: string; readonly status: "inserted" }
+  /** The id was used before. */
+  | { readonly id: string; readonly status: "pending"; readonly digest: string }
+  | {
+      readonly id: string;
+      readonly status: "finished";
+      readonly digest: string;
+      /** Absent in a row that Armory's plugin left. */
+      readonly finalOutcome?: FinalOutcome;
+    };

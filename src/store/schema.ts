@@ -1,0 +1,2 @@
+/** The tables as Kysely sees them. */
+export type Schema = Record<string, never>;
