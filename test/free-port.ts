@@ -1,0 +1,29 @@
+/** TCP ports for tests. */
+
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+
+/**
+ * A port on 127.0.0.1 that nobody listens on. It lies below the range that the kernel takes outgoing ports from
+ * (32768 and up), so that a server can be restarted on it without finding it taken by somebody's connection.
+ */
+export async function freePort(): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    if (await bindable(port)) return port;
+  }
+  throw new Error('no free port found in 100 attempts');
+}
+
+async function bindable(port: number): Promise<boolean> {
+  const server = createServer();
+  try {
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    server.close();
+  }
+}

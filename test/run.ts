@@ -1,0 +1,102 @@
+/**
+ * `npm test [-- FILE OR DIRECTORY ...]`: installs what the tests need, starts one MariaDB and one PostgreSQL for the whole
+ * run, runs the test files, and closes with one line: `N passed, N failed[, N skipped]`. Ends non-zero when anything
+ * failed, crashed or ran out of time, or when no test ran. Why not the command `tap`: docs/decisions/test-runner.md.
+ */
+
+import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Scope } from '../src/core/scope.js';
+import { mariaDbVariable, startMariaDb } from './services/mariadb.js';
+import { ensurePackages } from './services/packages.js';
+import { postgresVariable, startPostgres } from './services/postgres.js';
+import { runTestFile, type FileOptions, type FileResult } from './test-file.js';
+
+/** Files at the same time, on two cores: they wait for servers more than they compute. */
+const jobs = 3;
+const fileTimeoutMs = 120_000;
+
+async function testFiles(paths: readonly string[]): Promise<string[]> {
+  const files = await Promise.all(
+    paths.map(async (path) => {
+      if (!(await stat(path)).isDirectory()) return [path];
+      const names = await readdir(path, { recursive: true });
+      return names.filter((name) => name.endsWith('.test.ts')).map((name) => join(path, name));
+    }),
+  );
+  return files.flat().sort();
+}
+
+async function runAll(files: readonly string[], options: FileOptions): Promise<FileResult[]> {
+  const results: FileResult[] = [];
+  const waiting = [...files];
+  const work = async (): Promise<void> => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      options.signal.throwIfAborted();
+      const result = await runTestFile(file, options);
+      options.signal.throwIfAborted();
+      results.push(result);
+      const time = (result.durationMs / 1000).toFixed(1);
+      print(
+        `${result.failed > 0 ? 'not ok' : 'ok    '} ${file}: ${closingLine([result])} (${time} s)\n${result.details}`,
+      );
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, work));
+  return results;
+}
+
+async function runTests(scope: Scope, signal: AbortSignal): Promise<FileResult[]> {
+  const paths = process.argv.slice(2);
+  const files = await testFiles(paths.length > 0 ? paths : ['test']);
+  ensurePackages();
+
+  // Everything temporary goes below one directory, so that a test file that is killed leaves nothing behind either.
+  const directory = await mkdtemp(join(tmpdir(), 'agent-gateway-'));
+  scope.push('temporary files', () => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
+  // PostgreSQL runs as a user of its own and must be able to reach its directory.
+  await chmod(directory, 0o711);
+  process.env['TMPDIR'] = directory;
+
+  const mariaDb = await startMariaDb();
+  scope.push('MariaDB', () => mariaDb.stop());
+  const postgres = await startPostgres();
+  scope.push('PostgreSQL', () => postgres.stop());
+  const env = { ...process.env, [mariaDbVariable]: mariaDb.url, [postgresVariable]: postgres.url };
+  return runAll(files, { timeoutMs: fileTimeoutMs, env, signal });
+}
+
+function closingLine(results: readonly Pick<FileResult, 'passed' | 'failed' | 'skipped'>[]): string {
+  const sum = (key: 'passed' | 'failed' | 'skipped'): number =>
+    results.reduce((total, result) => total + result[key], 0);
+  const skipped = sum('skipped') > 0 ? `, ${sum('skipped')} skipped` : '';
+  return `${sum('passed')} passed, ${sum('failed')} failed${skipped}`;
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
+}
+
+const interruption = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    interruption.abort(new Error(`interrupted by ${signal}`));
+  });
+}
+const scope = new Scope();
+let closing = '0 passed, 1 failed';
+process.exitCode = 1;
+try {
+  const results = await runTests(scope, interruption.signal);
+  if (results.every((result) => result.passed + result.failed === 0)) throw new Error('no test ran');
+  closing = closingLine(results);
+  if (results.every((result) => result.failed === 0)) process.exitCode = 0;
+} catch (error) {
+  process.stderr.write(`npm test: ${error instanceof Error ? error.message : String(error)}\n`);
+}
+try {
+  await scope.close();
+} finally {
+  print(`${closing}\n`);
+}

@@ -1,0 +1,44 @@
+/** Waiting in tests: for a condition, never for a time. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+
+export interface WaitForOptions {
+  /** Deadline in ms; default 5000. */
+  readonly timeoutMs?: number;
+  /** Pause between two looks, in ms; default 10. */
+  readonly intervalMs?: number;
+  /** What is waited for, as it reads after "timed out waiting for". */
+  readonly description?: string;
+}
+
+/**
+ * Polls until `condition` gives something other than false, null or undefined, and returns that.
+ * A condition that throws counts as "not yet"; its last error is the cause of the failure.
+ * @throws Error at the deadline, naming the description; also when one look itself takes longer than that
+ */
+export async function waitFor<T>(
+  condition: () => T | Promise<T>,
+  options: WaitForOptions = {},
+): Promise<Exclude<T, false | null | undefined>> {
+  const { timeoutMs = 5_000, intervalMs = 10, description = 'a condition' } = options;
+  const deadline = AbortSignal.timeout(timeoutMs);
+  const expired = new Promise<never>((_, reject) => {
+    deadline.addEventListener('abort', () => {
+      reject(new Error(`timed out after ${timeoutMs} ms waiting for ${description}`, { cause: lastError }));
+    });
+  });
+  // The loop below may be the only one who listens, and it may have ended before the deadline.
+  expired.catch(() => undefined);
+  let lastError: unknown;
+  for (;;) {
+    try {
+      const value = await Promise.race([condition(), expired]);
+      if (value !== false && value !== null && value !== undefined)
+        return value as Exclude<T, false | null | undefined>;
+    } catch (error) {
+      if (deadline.aborted) throw await expired;
+      lastError = error;
+    }
+    await Promise.race([delay(intervalMs), expired]);
+  }
+}
