@@ -1,0 +1,34 @@
+/** Defaults that depend on other settings and on where the process runs. */
+
+import { hostname, networkInterfaces } from 'node:os';
+
+/** What the process runs on, as far as defaults need it. */
+export interface Surroundings {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Whether the log goes to a terminal. */
+  readonly terminal: boolean;
+}
+
+/** The default of every `derived` setting, by key, in terms of the settings that are known. */
+export function derivedDefaults(
+  setting: (key: string) => unknown,
+  { environment, terminal }: Surroundings,
+): ReadonlyMap<string, unknown> {
+  const local = setting('kubesvc.cluster') === 'local';
+  const scheme = setting('server.ssl.enabled') === true ? 'https' : 'http';
+  const host = local ? '127.0.0.1' : (environment['POD_IP'] ?? firstAddress() ?? '127.0.0.1');
+  const authority = `${host.includes(':') ? `[${host}]` : host}:${String(setting('server.port'))}`;
+  return new Map<string, unknown>([
+    ['instance.id', environment['POD_NAME'] ?? hostname()],
+    ['instance.baseUrl', `${scheme}://${authority}`],
+    ['server.address', local ? '127.0.0.1' : '*'],
+    ['kubesvc.cache.cacheKinds', setting('kubesvc.cache.cacheDefaults')],
+    ['kubesvc.drain.endpointRemovalMs', local ? 0 : 3_000],
+    ['logging.format', terminal ? 'text' : 'json'],
+  ]);
+}
+
+function firstAddress(): string | undefined {
+  const addresses = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
+  return addresses.find(({ internal, family }) => !internal && family === 'IPv4')?.address;
+}

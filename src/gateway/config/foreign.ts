@@ -1,0 +1,92 @@
+/**
+ * Keys that are not ours but that a working clouddriver.yml has: other spellings of our settings, and options that
+ * mean nothing here, which are accepted with a warning.
+ */
+
+/** Another key for one of ours. `factor` converts a number: seconds to ms is 1000. */
+export interface Alias {
+  readonly key: string;
+  readonly factor?: number;
+}
+
+const server = 'kubesvc.grpc.server';
+
+export const aliases: ReadonlyMap<string, Alias> = new Map<string, Alias>([
+  [`${server}.security.keepAliveHeartbeatSeconds`, { key: `${server}.keepAliveTimeMs`, factor: 1_000 }],
+  [`${server}.security.KeepAliveTimeOutSeconds`, { key: `${server}.keepAliveTimeoutMs`, factor: 1_000 }],
+  [`${server}.security.keepAliveTimeOutSeconds`, { key: `${server}.keepAliveTimeoutMs`, factor: 1_000 }],
+  // Clouddriver reads both the singular and the plural.
+  ...['sql.connectionPool', 'sql.connectionPools.default'].flatMap((pool): [string, Alias][] => [
+    [`${pool}.jdbcUrl`, { key: 'sql.url' }],
+    [`${pool}.user`, { key: 'sql.user' }],
+    [`${pool}.password`, { key: 'sql.password' }],
+    [`${pool}.maxPoolSize`, { key: 'sql.maxPoolSize' }],
+    [`${pool}.connectionTimeout`, { key: 'sql.connectionTimeoutMs' }],
+    [`${pool}.connectionTimeoutMs`, { key: 'sql.connectionTimeoutMs' }],
+  ]),
+  ['sql.migration.jdbcUrl', { key: 'sql.migration.url' }],
+]);
+
+/** A key, with everything below it, that means nothing here, and why. The longest that matches counts. */
+export const unused: ReadonlyMap<string, string> = new Map([
+  ['kubesvc.cache.cacheStreamingPoolCoreSize', 'there is no thread pool for streams here'],
+  ['kubesvc.cache.cacheStreamingPoolMaxSize', 'there is no thread pool for streams here'],
+  ['kubesvc.credentials.poller.reloadFrequencyMs', 'accounts are followed by events, not polled'],
+  ['kubesvc.disableV2Provider', "Clouddriver's own Kubernetes provider does not run here"],
+  ['kubesvc.dynamicAccounts.scanBatchSize', "there are no accounts of Clouddriver's own to scan here"],
+  ['kubesvc.dynamicAccounts.scanFrequencySeconds', "there are no accounts of Clouddriver's own to scan here"],
+  ['kubesvc.dynamicAccounts.namePatterns', "there are no accounts of Clouddriver's own to scan here"],
+  ['kubesvc.dynamicAccounts.interceptor.enabled', "there are no requests of Clouddriver's own to intercept here"],
+  ['kubesvc.heartbeat.enabled', 'instances always renew their lease: see kubesvc.instances.heartbeatMs'],
+  ['kubesvc.heartbeat.initialDelay', 'the first heartbeat is part of the start: see kubesvc.instances.heartbeatMs'],
+  ['kubesvc.heartbeat.period', 'see kubesvc.instances.heartbeatMs and kubesvc.instances.leaseMs'],
+  ['kubesvc.heartbeat.periodUnit', 'see kubesvc.instances.heartbeatMs and kubesvc.instances.leaseMs'],
+  ['kubesvc.jobs.operation-history.purge.cron', 'history is purged in small batches all the time'],
+  ['kubesvc.loadBalancer', 'agents are spread by the load balancer and by kubesvc.grpc.server.maxConnectionAgeSeconds'],
+  ['kubesvc.ops.processTime.metric.result.maxLength', 'no metric carries the text of a result here'],
+  ['kubesvc.runtime', 'settings of accounts belong to the agent that serves them'],
+  ['kubesvc.v2-cache-eviction', "there is no cache of Clouddriver's own Kubernetes provider here"],
+
+  ['sql.enabled', 'SQL is always used'],
+  ['sql.baseUrl', 'write sql.url'],
+  ['sql.secondaryPoolName', 'there is one pool of connections'],
+  ['sql.cache', 'the cache is always in SQL'],
+  ['sql.scheduler', "Clouddriver's own caching agents do not run here"],
+  ['sql.taskRepository', "Clouddriver's own tasks are not kept here"],
+  ['sql.unknownAgentCleanupAgent', "Clouddriver's own caching agents do not run here"],
+  ['sql.agent', "Clouddriver's own caching agents do not run here"],
+  ['sql.retries', 'transactions that may be retried are retried a bounded number of times'],
+  ['sql.transactionRetry', 'transactions that may be retried are retried a bounded number of times'],
+  ['sql.readOnly', 'every instance writes'],
+  ['sql.migration.additionalChangeLogs', 'migrations are part of the program'],
+  ['sql.migration.duplicateFileMode', 'migrations are part of the program'],
+  ...['sql.connectionPool', 'sql.connectionPools.default'].flatMap((pool): [string, string][] => [
+    [`${pool}.default`, 'there is one pool of connections'],
+    [`${pool}.dialect`, 'the URL says it'],
+    [`${pool}.driver`, 'the URL says it'],
+    [`${pool}.minIdle`, 'idle connections are not kept open on purpose'],
+    [`${pool}.idleTimeout`, 'the driver decides'],
+    [`${pool}.maxLifetime`, 'the driver decides'],
+    [`${pool}.validationTimeout`, 'the driver decides'],
+    [`${pool}.idleTimeoutMs`, 'the driver decides'],
+    [`${pool}.maxLifetimeMs`, 'the driver decides'],
+    [`${pool}.validationTimeoutMs`, 'the driver decides'],
+  ]),
+  ['sql.connectionPools', 'there is one pool of connections, sql.connectionPools.default'],
+
+  ['redis.enabled', 'redis.connection alone decides'],
+  ['redis.cache', "Clouddriver's own cache is not kept here"],
+  ['redis.scheduler', "Clouddriver's own caching agents do not run here"],
+  ['redis.taskRepository', "Clouddriver's own tasks are not kept here"],
+  ['redis.poll', "Clouddriver's own caching agents do not run here"],
+  ['redis.timeout', 'every call has a deadline of its own'],
+  ['redis.agent', "Clouddriver's own caching agents do not run here"],
+
+  ['spinnaker', 'there are no plugins to load here'],
+  ['services', 'no other service of Spinnaker is called'],
+  ['kubernetes', "Clouddriver's own Kubernetes accounts are not read here; see /armory/accounts"],
+  ['credentials', 'there are no credentials to poll here'],
+  ['caching', "Clouddriver's own caching agents do not run here"],
+  ['cats', "Clouddriver's own caching agents do not run here"],
+  ['armory', 'nothing of it is known here'],
+]);

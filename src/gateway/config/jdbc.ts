@@ -1,0 +1,14 @@
+/** Database URLs as Clouddriver writes them. */
+
+/**
+ * `jdbc:mysql://host:3306/db?useSSL=false` as `mysql://host:3306/db`: parameters belong to the Java driver.
+ * Other URLs stay as they are. `warning` names what was left out, never a value.
+ */
+export function withoutJdbc(written: string): { url: string; warning: string | undefined } {
+  if (!written.startsWith('jdbc:')) return { url: written, warning: undefined };
+  const [url = '', parameters] = written.slice('jdbc:'.length).split('?', 2);
+  const names = (parameters ?? '').split('&').flatMap((parameter) => parameter.split('=', 1));
+  const dropped = names.filter((name) => name !== '');
+  const warning = `parameters of the JDBC driver have no effect: ${dropped.join(', ')}`;
+  return { url, warning: dropped.length === 0 ? undefined : warning };
+}

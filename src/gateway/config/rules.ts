@@ -1,0 +1,106 @@
+/** What no single setting can tell: rules between settings. */
+
+import type { Problem } from './problems.js';
+import type { Config, TlsConfig } from './schema.js';
+
+export interface Findings {
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly string[];
+}
+
+/** Every rule that a configuration breaks, its settings being valid one by one. */
+export function checkRules(config: Config): Findings {
+  const problems: Problem[] = [];
+  const warnings: string[] = [];
+  const require = (holds: boolean, key: string, message: string) => {
+    if (!holds) problems.push({ key, message });
+  };
+  const advise = (holds: boolean, key: string, message: string) => {
+    if (!holds) warnings.push(`${key}: ${message}`);
+  };
+  const { kubesvc, server, sql, redis } = config;
+  const grpc = kubesvc.grpc.server;
+  const alone = kubesvc.cluster === 'local';
+
+  const { heartbeatMs, leaseMs } = kubesvc.instances;
+  require(leaseMs >
+    2 *
+      heartbeatMs, 'kubesvc.instances.leaseMs', `expected more than twice kubesvc.instances.heartbeatMs (${String(heartbeatMs)}), found ${String(leaseMs)}`);
+  const { timeoutMs, endpointRemovalMs, reconnectSpreadMs } = kubesvc.drain;
+  require(endpointRemovalMs + reconnectSpreadMs <=
+    timeoutMs, 'kubesvc.drain.timeoutMs', `expected at least kubesvc.drain.endpointRemovalMs and kubesvc.drain.reconnectSpreadMs together ` +
+    `(${String(endpointRemovalMs)} + ${String(reconnectSpreadMs)}), found ${String(timeoutMs)}`);
+  const { maxPending, maxPendingPerAgent, maxTimeoutMs } = kubesvc.operations;
+  require(maxPendingPerAgent <=
+    maxPending, 'kubesvc.operations.maxPendingPerAgent', `expected no more than kubesvc.operations.maxPending (${String(maxPending)}), found ${String(maxPendingPerAgent)}`);
+  const { operationWaitMs } = kubesvc.cache;
+  require(operationWaitMs <=
+    maxTimeoutMs, 'kubesvc.cache.operationWaitMs', `expected no more than kubesvc.operations.maxTimeoutMs (${String(maxTimeoutMs)}), found ${String(operationWaitMs)}`);
+
+  require(server.port === 0 ||
+    server.port !== grpc.port ||
+    !overlap(
+      server.address,
+      grpc.address,
+    ), 'kubesvc.grpc.server.port', `expected another port than server.port, found ${String(grpc.port)} for both`);
+  checkTls('server.ssl', server.ssl, problems, warnings);
+  checkTls('kubesvc.grpc.server.security', grpc.security, problems, warnings);
+  require(!kubesvc.grpc.auth.x509.enabled ||
+    (grpc.security.enabled &&
+      grpc.security.clientAuth !==
+        'NONE'), 'kubesvc.grpc.auth.x509.enabled', 'needs kubesvc.grpc.server.security.enabled, and kubesvc.grpc.server.security.clientAuth OPTIONAL or REQUIRE');
+  advise(
+    server.maxBodySize >= grpc.maxInboundMessageSize,
+    'server.maxBodySize',
+    'smaller than kubesvc.grpc.server.maxInboundMessageSize: large results cannot be forwarded',
+  );
+
+  require(kubesvc.cluster !== 'static' ||
+    kubesvc['cluster-static'].instances.length >
+      0, 'kubesvc.cluster-static.instances', 'expected at least one base URL, found none, with kubesvc.cluster: static');
+  require(alone ||
+    !sql.url.startsWith(
+      'pglite:',
+    ), 'sql.url', `expected a database server that all instances share, found the embedded one, with kubesvc.cluster: ${kubesvc.cluster}`);
+  require(sql.url.startsWith('pglite:') ||
+    sql.user !== undefined ||
+    /^\w+:\/\/[^/@]+@/.test(sql.url), 'sql.user', 'expected a user, here or in sql.url, found nothing');
+  require(kubesvc.cluster !== 'redis' ||
+    redis.connection !==
+      undefined, 'redis.connection', 'expected a URL that starts with redis:// or rediss://, found nothing, with kubesvc.cluster: redis');
+  advise(
+    alone || kubesvc.cluster === 'redis' || redis.connection !== undefined,
+    'redis.connection',
+    'not set: instances learn of changes from SQL alone, which is slower',
+  );
+  return { problems, warnings };
+}
+
+function checkTls(section: string, tls: TlsConfig, problems: Problem[], warnings: string[]): void {
+  if (!tls.enabled) {
+    const set = tls.certificateChain !== undefined || tls.privateKey !== undefined || tls.clientAuth !== 'NONE';
+    if (set) warnings.push(`${section}.enabled: false, so nothing else in ${section} has an effect`);
+    return;
+  }
+  for (const name of ['certificateChain', 'privateKey'] as const) {
+    if (tls[name] !== undefined) continue;
+    problems.push({
+      key: `${section}.${name}`,
+      message: `expected a PEM file, found nothing, with ${section}.enabled`,
+    });
+  }
+  if (tls.clientAuth !== 'NONE' && tls.trustCertCollection === undefined) {
+    problems.push({
+      key: `${section}.trustCertCollection`,
+      message: `expected a PEM file, found nothing, with ${section}.clientAuth: ${tls.clientAuth}`,
+    });
+  }
+}
+
+function overlap(one: string, other: string): boolean {
+  return one === other || isWildcard(one) || isWildcard(other);
+}
+
+function isWildcard(address: string): boolean {
+  return address === '*' || address === '0.0.0.0' || address === '::';
+}

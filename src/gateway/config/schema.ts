@@ -1,0 +1,332 @@
+/**
+ * The schema of the configuration: types, defaults, limits and documentation in one place. Everything else in this
+ * folder (sources, checks, docs/configuration.md) is derived from it. Longer than most files because it is one table.
+ *
+ * Keywords of our own on a leaf: `secret` (its value is never shown), `unit: 'bytes'` (a number of bytes that may be
+ * written as 4MB), `synonyms` of choices,
+ * `jdbc` (a database URL that may be written as JDBC has it), `derived` (the default depends on other settings: this text documents it, derived.ts computes it).
+ * kubesvc.* names are those of Armory's public reference.
+ */
+
+import Type, { type Static, type TSchemaOptions } from 'typebox';
+
+const minute = 60_000;
+const hour = 60 * minute;
+const day = 24 * hour;
+
+const flag = (description: string, value: boolean) => Type.Boolean({ description, default: value });
+const text = (description: string, value: string, options: TSchemaOptions = {}) =>
+  Type.String({ description, default: value, minLength: 1, ...options });
+const optionalText = (description: string, options: TSchemaOptions = {}) =>
+  Type.Optional(Type.String({ description, minLength: 1, ...options }));
+const secret = (description: string) => optionalText(description, { secret: true });
+const list = (description: string, value: string[] = [], options: TSchemaOptions = {}) =>
+  Type.Array(Type.String({ minLength: 1 }), { description, default: value, ...options });
+const count = (description: string, value: number, minimum: number, maximum: number) =>
+  Type.Integer({ description, default: value, minimum, maximum });
+const bytes = (description: string, value: number, minimum: number, maximum: number) =>
+  Type.Integer({ description, default: value, minimum, maximum, unit: 'bytes' });
+const port = (description: string, value: number) => count(description, value, 0, 65_535);
+
+const databaseUrl: TSchemaOptions = {
+  secret: true,
+  jdbc: true,
+  pattern: '^((mysql|mariadb|postgresql|postgres)://[^/].*|pglite:.+)$',
+  expected: 'mysql://HOST:PORT/DATABASE, postgresql://HOST:PORT/DATABASE, pglite:memory or pglite:DIRECTORY',
+};
+
+/** The kinds that Armory's plugin caches by default. */
+const defaultKinds = [
+  ...['ReplicaSet', 'Service', 'Ingress', 'DaemonSet', 'Deployment', 'Pod', 'StatefulSet', 'Job', 'CronJob'],
+  ...['NetworkPolicy', 'Namespace', 'CustomResourceDefinition'],
+];
+
+const tlsProperties = {
+  enabled: flag('Serve TLS on this port. Off means cleartext.', false),
+  certificateChain: optionalText('PEM file with the certificate and its chain. Read again when it changes.'),
+  privateKey: optionalText('PEM file with the private key. Read again when it changes.'),
+  privateKeyPassword: secret('Password of the private key.'),
+  trustCertCollection: optionalText('PEM file with the authorities that client certificates are checked against.'),
+  clientAuth: Type.Enum(['NONE', 'OPTIONAL', 'REQUIRE'], {
+    description: 'Whether clients have to show a certificate: not at all, checked if shown, required.',
+    default: 'NONE',
+  }),
+  ciphers: list('Cipher suites by their OpenSSL names; empty: the defaults of Node.js.'),
+  protocols: list('TLS versions to accept; empty: TLSv1.2 and TLSv1.3.', [], {
+    items: Type.Enum(['TLSv1.2', 'TLSv1.3']),
+  }),
+};
+const tls = (description: string) => Type.Object(tlsProperties, { description });
+
+export const configSchema = Type.Object({
+  instance: Type.Object(
+    {
+      id: Type.String({
+        description: 'Name of this instance in assignments and in `/armory/clouddrivers`; unique in the cluster.',
+        derived: 'the pod name: `POD_NAME`, else the host name',
+        minLength: 1,
+        maxLength: 253,
+      }),
+      baseUrl: Type.String({
+        description: 'Where the other instances reach the REST API of this one.',
+        derived:
+          '`http(s)://<POD_IP, else the first IPv4 address, else 127.0.0.1>:<server.port>`; 127.0.0.1 when local',
+        pattern: '^https?://[^/]+$',
+        expected: 'a URL without a path, such as http://10.0.0.7:7002',
+      }),
+    },
+    { description: 'This instance.' },
+  ),
+
+  server: Type.Object(
+    {
+      address: Type.String({
+        description: 'Address that the REST API listens on; `*` is every address.',
+        derived: '`127.0.0.1` when `kubesvc.cluster` is `local`, else `*`',
+        minLength: 1,
+      }),
+      port: port('Port of the REST API; 0 lets the system choose.', 7002),
+      maxBodySize: bytes(
+        'Largest request body. An operation as JSON is larger than on the wire.',
+        8 << 20,
+        1 << 10,
+        256 << 20,
+      ),
+      maxHeaderSize: bytes('Largest sum of request headers.', 16 << 10, 4 << 10, 1 << 20),
+      ssl: tls('TLS of the REST API; also what this instance shows when it calls others.'),
+    },
+    { description: 'The REST API.' },
+  ),
+
+  kubesvc: Type.Object(
+    {
+      cluster: Type.Enum(['local', 'kubernetes', 'redis', 'static'], {
+        description:
+          'How instances find each other: one instance alone, by the Endpoints of a Kubernetes Service, through ' +
+          'Redis, or a fixed list. `none` is accepted for `local`.',
+        default: 'local',
+        synonyms: { none: 'local' },
+      }),
+      'cluster-kubernetes': Type.Object(
+        {
+          kubeconfigFile: optionalText('Kubeconfig to use; without it, the service account of the pod.'),
+          verifySsl: flag('Check the certificate of the Kubernetes API server.', true),
+          namespace: optionalText('Namespace to look in; without it, the one of the pod.'),
+          httpPortName: text('Name of the Service port of the REST API, compared without regard to case.', 'http'),
+          clouddriverServiceNamePrefix: text('Services whose names start with it are used.', 'spin-clouddriver'),
+          failFast: flag('Refuse to start without the permissions; off: warn and try again.', true),
+          useDNS: flag('Reach members by their DNS names and not by their IP addresses.', false),
+          domainName: text('DNS domain of the cluster, for `useDNS`.', 'cluster.local'),
+        },
+        { description: 'Discovery in Kubernetes.' },
+      ),
+      'cluster-redis': Type.Object(
+        {
+          timeToLiveSeconds: count('An instance that has not announced itself for so long is gone.', 10, 2, 3600),
+        },
+        { description: 'Discovery through Redis, for clusters outside Kubernetes.' },
+      ),
+      'cluster-static': Type.Object(
+        {
+          instances: list('Base URLs of all instances, such as `http://10.0.0.7:7002`.', [], {
+            items: Type.String({ pattern: '^https?://[^/]+$' }),
+            expected: 'a list of URLs without a path, such as http://10.0.0.7:7002',
+          }),
+        },
+        { description: 'Discovery by a fixed list.' },
+      ),
+      grpc: Type.Object({
+        server: Type.Object(
+          {
+            address: text('Address that agents connect to; `*` is every address.', '*'),
+            port: port('Port that agents connect to; 0 lets the system choose.', 9091),
+            healthServiceEnabled: flag('Serve `grpc.health.v1.Health`.', true),
+            reflectionServiceEnabled: flag('Serve `grpc.reflection.v1.ServerReflection`.', true),
+            maxInboundMessageSize: bytes(
+              'Largest message from an agent; a larger one is refused.',
+              4 << 20,
+              16 << 10,
+              256 << 20,
+            ),
+            keepAliveTimeMs: count('A connection without traffic for so long is pinged.', 5_000, 1_000, day),
+            keepAliveTimeoutMs: count('A ping without an answer for so long ends the connection.', 3_000, 100, hour),
+            maxConnectionAgeSeconds: count(
+              'A connection is asked to reconnect after so long, so that new instances get agents; 0: never.',
+              7_200,
+              0,
+              604_800,
+            ),
+            maxConnectionAgeGraceSeconds: count('Time that an asked agent has to finish.', 30, 1, 3_600),
+            handshakeTimeoutMs: count(
+              'A connection that has not finished TLS and the HTTP/2 preface by then is closed.',
+              10_000,
+              100,
+              5 * minute,
+            ),
+            maxAccountsPerAgent: count('More accounts in one registration are refused.', 10_000, 1, 1_000_000),
+            security: tls('TLS and client certificates of agents.'),
+          },
+          { description: 'The port of the agents.' },
+        ),
+        auth: Type.Object({
+          x509: Type.Object(
+            {
+              enabled: flag('Take the identity of an agent from its client certificate.', false),
+              filters: list('Conditions on the certificate that let an agent in; empty: every trusted one.'),
+            },
+            { description: 'Identity of agents by certificate.' },
+          ),
+        }),
+      }),
+      cache: Type.Object(
+        {
+          cacheDefaults: list('Kinds that agents cache unless `cacheKinds` says otherwise.', defaultKinds),
+          cacheKinds: Type.Array(Type.String({ minLength: 1 }), {
+            description: 'Kinds that agents cache.',
+            derived: '`kubesvc.cache.cacheDefaults`',
+          }),
+          cacheAll: flag('Cache every kind of the target cluster.', false),
+          accountCleanupFrequencySeconds: count('How often accounts without an agent are removed.', 600, 1, 604_800),
+          cleanDataWithUnusedAccounts: flag('Remove cached objects together with their account.', true),
+          eventsCleanupFrequencySeconds: count(
+            'How often positions of watches that nobody resumes are removed.',
+            7_200,
+            1,
+            604_800,
+          ),
+          namespaceExpiryMinutes: count(
+            'Cached objects of a namespace that is gone are removed after so long; 0: at once.',
+            0,
+            0,
+            525_600,
+          ),
+          onDemandQuickWaitMs: count('How long a request waits for a fresh object.', 10_000, 1, 10 * minute),
+          operationWaitMs: count('How long an operation waits for its result, unless it says.', 30_000, 1, hour),
+        },
+        { description: 'Cached objects, and how long callers wait.' },
+      ),
+      dynamicAccounts: Type.Object(
+        {
+          enabled: flag('Serve `/armory/accounts`; off: 501.', false),
+          maxRetries: count('Attempts to activate an account before it is FAILED for good.', 3, 0, 1_000),
+          retryFrequencySeconds: count('Time between attempts.', 5, 1, 86_400),
+        },
+        { description: 'Accounts that are added and removed by REST.' },
+      ),
+      jobs: Type.Object({
+        'operation-history': Type.Object({
+          purge: Type.Object({
+            weeks: count('History of operations older than this is removed.', 1, 1, 520),
+          }),
+        }),
+      }),
+      locks: Type.Object(
+        {
+          waitToGetMilliseconds: count('How long to wait for a lock that another instance holds.', 3_000, 1, hour),
+          cleanupFrequencyMilliseconds: count('How often locks that have expired are removed.', 3_000, 100, day),
+        },
+        { description: 'Locks between instances.' },
+      ),
+      operations: Type.Object(
+        {
+          maxPending: count('Operations in flight on one instance; more are refused with 429.', 20_000, 1, 10_000_000),
+          maxPendingPerAgent: count('Operations in flight to one agent.', 1_000, 1, 1_000_000),
+          agentQueueLimit: count('Operations that wait for one agent to read.', 1_000, 1, 1_000_000),
+          routingAttempts: count('Owners tried for one operation, the first included.', 3, 1, 20),
+          forwardTimeoutMs: count('How long one attempt to hand an operation to its owner may take.', 5_000, 50, hour),
+          peerConnections: count('Connections to each other instance.', 4, 1, 256),
+          maxTimeoutMs: count('Longest timeout that an operation may ask for.', hour, 1_000, 7 * day),
+          retry: Type.Object({
+            maxRetries: count('Retries of an operation that no agent took.', 3, 0, 100),
+          }),
+        },
+        { description: 'Bounds of operations. They hold per instance.' },
+      ),
+      instances: Type.Object(
+        {
+          heartbeatMs: count('How often an instance renews its lease.', 2_000, 100, 10 * minute),
+          leaseMs: count('An instance that has not renewed for so long is dead, its agents free.', 10_000, 500, hour),
+        },
+        { description: 'Life of an instance in SQL.' },
+      ),
+      drain: Type.Object(
+        {
+          timeoutMs: count('Time from SIGTERM to exit.', 30_000, 0, hour),
+          endpointRemovalMs: Type.Integer({
+            description: 'Time that load balancers get to stop sending, before anything is refused.',
+            derived: '0 when `kubesvc.cluster` is `local`, else 3000',
+            minimum: 0,
+            maximum: hour,
+          }),
+          reconnectSpreadMs: count('Agents are asked to reconnect one by one over this time.', 10_000, 0, hour),
+        },
+        { description: 'How an instance leaves.' },
+      ),
+    },
+    { description: "The options of Armory's plugin, and ours in its style." },
+  ),
+
+  sql: Type.Object(
+    {
+      url: text(
+        'Database: `mysql://host:3306/db` (MySQL, MariaDB), `postgresql://host:5432/db`, `pglite:memory` or ' +
+          '`pglite:DIRECTORY` (embedded, one instance). A `jdbc:` in front is accepted.',
+        'pglite:memory',
+        databaseUrl,
+      ),
+      user: optionalText('User; before one in the URL.'),
+      password: secret('Password; before one in the URL.'),
+      maxPoolSize: count('Connections of one instance.', 20, 1, 1_000),
+      connectionTimeoutMs: count('How long to wait for a connection.', 5_000, 100, 5 * minute),
+      queryTimeoutMs: count('How long one statement may take.', 10_000, 100, hour),
+      migration: Type.Object(
+        {
+          url: optionalText('Database to migrate, where it is reached in another way.', databaseUrl),
+          user: optionalText('User that may create and alter tables; without it, `sql.user`.'),
+          password: secret('Password of that user; without it, `sql.password`.'),
+        },
+        { description: 'Who changes the tables.' },
+      ),
+    },
+    { description: 'The database, the truth about ownership and operations.' },
+  ),
+
+  redis: Type.Object(
+    {
+      connection: optionalText('`redis://HOST:PORT/DB` or, with TLS, `rediss://`. Without it no Redis is used.', {
+        secret: true,
+        pattern: '^rediss?://.+$',
+        expected: 'a URL that starts with redis:// or rediss://',
+      }),
+      password: secret('Password; before one in the URL.'),
+      keyPrefix: text('In front of every key and channel; one per cluster of gateways.', 'kubesvc:'),
+    },
+    { description: 'The coordination layer of every cluster of more than one instance.' },
+  ),
+
+  logging: Type.Object(
+    {
+      level: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], {
+        description: 'What is logged: this level and above.',
+        default: 'info',
+      }),
+      format: Type.Enum(['json', 'text'], {
+        description: 'One JSON object a line, or lines for people.',
+        derived: '`text` on a terminal, else `json`',
+      }),
+    },
+    { description: 'The log, on standard output.' },
+  ),
+});
+
+type DeepReadonly<T> = T extends readonly (infer Item)[]
+  ? readonly DeepReadonly<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
+    : T;
+
+/** The whole configuration, validated, with every default filled in; frozen. */
+export type Config = DeepReadonly<Static<typeof configSchema>>;
+
+/** TLS of one port. */
+export type TlsConfig = Config['server']['ssl'];
