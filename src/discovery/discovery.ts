@@ -27,7 +27,7 @@ export interface MembershipChange {
  * last known ones, and their absence says nothing.
  */
 export interface DiscoveryState {
-  readonly status: "known" | "unknown";
+  readonly status: 'known' | 'unknown';
   /** Since when it is so, in Unix ms. */
   readonly since: number;
   /** While unknown: why, safe to show. */

@@ -1,8 +1,8 @@
 /** Discovery for a gateway of one instance: itself. */
 
-import type { Logger } from "../core/logger.js";
-import type { Discovery } from "./discovery.js";
-import { Membership } from "./membership.js";
+import type { Logger } from '../core/logger.js';
+import type { Discovery } from './discovery.js';
+import { Membership } from './membership.js';
 
 export interface LocalDiscoveryOptions {
   readonly self: { readonly id: string; readonly baseUrl: string };
@@ -26,13 +26,12 @@ export class LocalDiscovery extends Membership implements Discovery {
   }
 
   stop(): Promise<void> {
-    this.setUnknown("stopped");
+    this.setStopped();
     return Promise.resolve();
   }
 
   setReady(ready: boolean): void {
     this.#ready = ready;
-    if (this.state().status === "known")
-      this.replace([{ ...this.#self, ready }]);
+    if (this.state().status === 'known') this.replace([{ ...this.#self, ready }]);
   }
 }

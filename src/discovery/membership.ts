@@ -1,16 +1,11 @@
 /** The table of members that every implementation of discovery keeps: look-up, ordered list, changes, state. */
 
-import { messageOf } from "../core/errors.js";
-import type { Logger } from "../core/logger.js";
-import {
-  compareText,
-  type DiscoveryState,
-  type Instance,
-  type MembershipChange,
-} from "./discovery.js";
+import { messageOf } from '../core/errors.js';
+import type { Logger } from '../core/logger.js';
+import { compareText, type DiscoveryState, type Instance, type MembershipChange } from './discovery.js';
 
 /** A member as its source tells it. Without `lastUpdated`, the time when it was first seen like this is taken. */
-export type Member = Omit<Instance, "lastUpdated"> & {
+export type Member = Omit<Instance, 'lastUpdated'> & {
   readonly lastUpdated?: number;
 };
 
@@ -20,9 +15,9 @@ export abstract class Membership {
   #byId: ReadonlyMap<string, Instance> = new Map();
   #ordered: readonly Instance[] = [];
   #state: DiscoveryState = {
-    status: "unknown",
+    status: 'unknown',
     since: Date.now(),
-    error: "not started",
+    error: 'not started',
   };
 
   constructor(logger: Logger) {
@@ -57,8 +52,7 @@ export abstract class Membership {
     };
     for (const { id, baseUrl, ready, lastUpdated } of members) {
       const old = this.#byId.get(id);
-      const same =
-        old !== undefined && old.baseUrl === baseUrl && old.ready === ready;
+      const same = old !== undefined && old.baseUrl === baseUrl && old.ready === ready;
       next.set(id, {
         id,
         baseUrl,
@@ -69,56 +63,47 @@ export abstract class Membership {
     for (const { id, baseUrl, ready } of next.values()) {
       const old = this.#byId.get(id);
       if (old === undefined) change.added.push(id);
-      else if (old.baseUrl !== baseUrl || old.ready !== ready)
-        change.changed.push(id);
+      else if (old.baseUrl !== baseUrl || old.ready !== ready) change.changed.push(id);
     }
-    for (const id of this.#byId.keys())
-      if (!next.has(id)) change.removed.push(id);
+    for (const id of this.#byId.keys()) if (!next.has(id)) change.removed.push(id);
     for (const ids of Object.values(change)) ids.sort(compareText);
 
     this.#byId = next;
     this.#ordered = [...next.values()].sort((a, b) => compareText(a.id, b.id));
-    if (change.added.length + change.changed.length + change.removed.length > 0)
-      this.#notify(change);
+    if (change.added.length + change.changed.length + change.removed.length > 0) this.#notify(change);
   }
 
   /** The source is followed again. */
   protected setKnown(): void {
-    if (this.#state.status === "known") return;
-    this.#state = { status: "known", since: Date.now() };
-    this.logger.info(
-      { members: this.#byId.size },
-      "the members of the cluster are known",
-    );
+    if (this.#state.status === 'known') return;
+    this.#state = { status: 'known', since: Date.now() };
+    this.logger.info({ members: this.#byId.size }, 'the members of the cluster are known');
   }
 
   /** The source cannot be followed: the members stay. */
   protected setUnknown(reason: unknown): void {
-    const error = messageOf(reason);
+    const message = messageOf(reason);
+    const [error = ''] = message.split('\n', 1);
     const { status, since, error: before } = this.#state;
-    this.#state = {
-      status: "unknown",
-      since: status === "unknown" ? since : Date.now(),
-      error,
-    };
-    if (error !== before) {
-      this.logger.warn(
-        { error, members: this.#byId.size },
-        "the members of the cluster cannot be followed, keeping the last",
-      );
-    }
+    this.#state = { status: 'unknown', since: status === 'unknown' ? since : Date.now(), error };
+    if (error === before) return;
+    const fields = { error: message, members: this.#byId.size };
+    this.logger.warn(fields, 'the members of the cluster cannot be followed, keeping the last known');
+  }
+
+  /** Nothing is followed any more, and nobody listens. */
+  protected setStopped(): void {
+    this.#listeners.clear();
+    this.#state = { status: 'unknown', since: Date.now(), error: 'stopped' };
   }
 
   #notify(change: MembershipChange): void {
-    this.logger.info({ ...change }, "the members of the cluster changed");
+    this.logger.info({ ...change }, 'the members of the cluster changed');
     for (const listener of [...this.#listeners]) {
       try {
         listener(change);
       } catch (error) {
-        this.logger.error(
-          { error: messageOf(error) },
-          "a listener of membership changes failed",
-        );
+        this.logger.error({ error: messageOf(error) }, 'a listener of membership changes failed');
       }
     }
   }

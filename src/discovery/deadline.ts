@@ -1,0 +1,43 @@
+/** Deadlines that leave nothing behind: AbortSignal.any() on a signal that lives long leaks in Node 20 (node#54614). */
+
+import { GatewayError } from '../core/errors.js';
+
+/**
+ * Runs `task` with a signal that aborts when `parent` does, and with a GatewayError `timed-out` after `ms`.
+ * @param what how the message names it: "<what> took longer than ... ms"
+ */
+export async function withDeadline<T>(
+  ms: number,
+  parent: AbortSignal,
+  what: string,
+  task: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  parent.throwIfAborted();
+  const controller = new AbortController();
+  const follow = (): void => controller.abort(parent.reason);
+  parent.addEventListener('abort', follow, { once: true });
+  const timer = setTimeout(() => {
+    controller.abort(new GatewayError('timed-out', `${what} took longer than ${String(ms)} ms`));
+  }, ms);
+  try {
+    return await task(controller.signal);
+  } finally {
+    clearTimeout(timer);
+    parent.removeEventListener('abort', follow);
+  }
+}
+
+/** Settles as `promise` does, or rejects with the signal's reason when that comes first. */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let onAbort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

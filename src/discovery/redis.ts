@@ -1,0 +1,168 @@
+/**
+ * Discovery through Redis, for clusters outside Kubernetes: each instance writes itself down with a time to live, says
+ * so by pub/sub, and beats every third of that time. Pub/sub only makes it quick: what counts is the record, which is
+ * read again at each beat and each time the subscription is (re)established.
+ */
+
+import type { Redis, RedisOptions } from 'ioredis';
+import { GatewayError, messageOf } from '../core/errors.js';
+import type { Logger } from '../core/logger.js';
+import { backoffMs, defaultBackoff, wait } from '../core/retry.js';
+import { unlessAborted, withDeadline } from './deadline.js';
+import type { Discovery } from './discovery.js';
+import { Membership } from './membership.js';
+import { leaveScript, parseRecords, syncScript, type InstanceRecord } from './redis-records.js';
+
+export interface RedisDiscoveryOptions {
+  readonly self: { readonly id: string; readonly baseUrl: string };
+  /** Where Redis is: it is duplicated for two connections of our own, and itself left alone. */
+  readonly redis: Redis;
+  readonly logger: Logger;
+  /** Key prefix; default `agent-gateway:`. */
+  readonly prefix?: string;
+  /** After this time without a beat the others no longer count this instance as a member, in ms; default 15,000. */
+  readonly ttlMs?: number;
+  /** How long one command may take before the connection is given up and made anew, in ms; default 2,000. */
+  readonly timeoutMs?: number;
+  /** Whether start() fails when Redis does not answer in time; default true. */
+  readonly failFast?: boolean;
+  /** How long start() tries, in ms; default 10,000. */
+  readonly startTimeoutMs?: number;
+}
+
+export class RedisDiscovery extends Membership implements Discovery {
+  readonly #options: RedisDiscoveryOptions;
+  /**
+   * Ends, records, channel: the KEYS of the scripts. One hash tag, so that they may be used together in Redis Cluster.
+   */
+  readonly #keys: readonly [ends: string, records: string, channel: string];
+  readonly #ttlMs: number;
+  readonly #timeoutMs: number;
+  readonly #stopping = new AbortController();
+  /** Ends the wait for the next beat early. */
+  #hurry = new AbortController();
+  #lastError: Error | undefined;
+  #ready = false;
+  #commands: Redis | undefined;
+  #subscriber: Redis | undefined;
+  #beating: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
+
+  constructor(options: RedisDiscoveryOptions) {
+    super(options.logger);
+    const tag = `${options.prefix ?? 'agent-gateway:'}{instances}`;
+    this.#options = options;
+    this.#keys = [`${tag}:ends`, `${tag}:records`, `${tag}:changes`];
+    this.#ttlMs = options.ttlMs ?? 15_000;
+    this.#timeoutMs = options.timeoutMs ?? 2_000;
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    this.#commands = this.#connect();
+    this.#subscriber = this.#connect();
+    this.#subscriber.on('message', () => this.#hurry.abort());
+
+    const { failFast = true, startTimeoutMs = 10_000 } = this.#options;
+    const started = new Promise<void>((resolve) => {
+      this.#beating = this.#beat((error) => {
+        if (error === undefined || !failFast) resolve();
+      });
+    });
+    try {
+      await withDeadline(startTimeoutMs, signal, 'Redis', (limit) => unlessAborted(started, limit));
+    } catch (error) {
+      const last = this.state().error ?? '';
+      await this.stop();
+      if (signal.aborted) throw error;
+      const message = `the instances cannot be found in Redis: ${last}`;
+      throw new GatewayError('dependency-unavailable', message, { field: 'redis', cause: error });
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  setReady(ready: boolean): void {
+    if (this.#ready === ready) return;
+    this.#ready = ready;
+    this.#hurry.abort();
+  }
+
+  async #stop(): Promise<void> {
+    this.#stopping.abort(new Error('discovery stopped'));
+    this.#hurry.abort();
+    await this.#beating;
+    try {
+      if (this.#commands?.status === 'ready')
+        await this.#commands.eval(leaveScript, 3, ...this.#keys, this.#options.self.id);
+    } catch (error) {
+      this.logger.warn(
+        { error: messageOf(error) },
+        'could not leave the cluster in Redis, the time to live will end it',
+      );
+    }
+    this.#subscriber?.disconnect();
+    this.#commands?.disconnect();
+    this.setStopped();
+  }
+
+  /** A connection that answers or fails in time, and comes back by itself for as long as it takes. */
+  #connect(): Redis {
+    const settings: Partial<RedisOptions> = {
+      lazyConnect: false,
+      connectTimeout: this.#timeoutMs,
+      commandTimeout: this.#timeoutMs,
+      socketTimeout: this.#timeoutMs,
+      // Nothing may be sent later than it was meant: a late beat would undo a leave.
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+      // Each beat subscribes.
+      autoResubscribe: false,
+      retryStrategy: (times: number) => backoffMs(defaultBackoff, times - 1),
+    };
+    const connection = this.#options.redis.duplicate(settings);
+    connection.on('error', (error) => (this.#lastError = error));
+    connection.on('ready', () => this.#hurry.abort());
+    return connection;
+  }
+
+  /** Announces and reads, now and every third of the time to live, and sooner when something changed. */
+  async #beat(onBeat: (error?: unknown) => void): Promise<void> {
+    const stopping = this.#stopping.signal;
+    const interval = { initialMs: this.#ttlMs / 3, maximumMs: this.#ttlMs / 3, multiplier: 1, jitter: 0.1 };
+    for (let failures = 0; !stopping.aborted;) {
+      // Before the reading: what changes while it goes on must not wait for the next beat.
+      this.#hurry = new AbortController();
+      try {
+        await this.#sync();
+        failures = 0;
+        this.setKnown();
+        onBeat();
+      } catch (error) {
+        failures += 1;
+        this.setUnknown(error);
+        onBeat(error);
+      }
+      if (stopping.aborted) return;
+      const waitMs = failures === 0 ? backoffMs(interval, 0) : backoffMs(defaultBackoff, failures - 1);
+      await wait(waitMs, this.#hurry.signal).catch(() => undefined);
+    }
+  }
+
+  async #sync(): Promise<void> {
+    const { id, baseUrl } = this.#options.self;
+    if (this.#commands?.status !== 'ready') throw this.#lastError ?? new Error('no connection to Redis');
+    // First, so that nothing is missed in between; and at each beat, as nothing else would notice a dead connection.
+    if (this.#subscriber?.status === 'ready') {
+      await this.#subscriber.subscribe(this.#keys[2]).catch((error: unknown) => {
+        this.logger.warn({ error: messageOf(error) }, 'no word of changes from Redis, they are seen at the next beat');
+      });
+    }
+    const record: InstanceRecord = { baseUrl, ready: this.#ready, ttlMs: this.#ttlMs };
+    const reply = await this.#commands.eval(syncScript, 3, ...this.#keys, id, JSON.stringify(record), this.#ttlMs);
+    this.replace(parseRecords(reply));
+  }
+}
