@@ -21,24 +21,29 @@ export async function waitFor<T>(
   options: WaitForOptions = {},
 ): Promise<Exclude<T, false | null | undefined>> {
   const { timeoutMs = 5_000, intervalMs = 10, description = 'a condition' } = options;
-  const deadline = AbortSignal.timeout(timeoutMs);
-  const expired = new Promise<never>((_, reject) => {
-    deadline.addEventListener('abort', () => {
-      reject(new Error(`timed out after ${timeoutMs} ms waiting for ${description}`, { cause: lastError }));
-    });
-  });
-  // The loop below may be the only one who listens, and it may have ended before the deadline.
-  expired.catch(() => undefined);
   let lastError: unknown;
-  for (;;) {
+  let timer: NodeJS.Timeout | undefined;
+  const expired = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`timed out after ${timeoutMs} ms waiting for ${description}`, { cause: lastError }));
+    }, timeoutMs);
+  });
+  const look = async (): Promise<T | undefined> => {
     try {
-      const value = await Promise.race([condition(), expired]);
+      return await condition();
+    } catch (error) {
+      lastError = error;
+      return undefined;
+    }
+  };
+  try {
+    for (;;) {
+      const value = await Promise.race([look(), expired]);
       if (value !== false && value !== null && value !== undefined)
         return value as Exclude<T, false | null | undefined>;
-    } catch (error) {
-      if (deadline.aborted) throw await expired;
-      lastError = error;
+      await Promise.race([delay(intervalMs), expired]);
     }
-    await Promise.race([delay(intervalMs), expired]);
+  } finally {
+    clearTimeout(timer);
   }
 }
