@@ -1,0 +1,117 @@
+/** What an agent's connection needs, and the values it uses where nothing is said. */
+
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { credentials as grpcCredentials, type ChannelCredentials } from '@grpc/grpc-js';
+import type { Logger } from '../core/logger.js';
+import type { Backoff } from '../core/retry.js';
+import { RegistrationSchema, type Registration } from '../protocol/generated/ops/operations_pb.js';
+import type { ConnectionState } from './connection-state.js';
+import type { Execute } from './operation-runner.js';
+
+/** A change of what the agent caches, by account name. */
+export interface CachingChange {
+  readonly start: readonly string[];
+  readonly stop: readonly string[];
+}
+
+export interface AgentConnectionOptions {
+  /** `host:port` of gateways or of a load balancer before them; several are dialled in turn. */
+  readonly addresses: readonly string[];
+  readonly registration: MessageInitShape<typeof RegistrationSchema>;
+  readonly execute: Execute;
+  readonly logger: Logger;
+  /** Default: cleartext. */
+  readonly credentials?: ChannelCredentials;
+  /** Which accounts to cache from now on; everything stops when no stream is left, and when a new one takes over. */
+  readonly onCaching?: (change: CachingChange) => void;
+  readonly onState?: (state: ConnectionState) => void;
+  readonly limits?: Partial<ConnectionLimits>;
+  /** Unix ms. */
+  readonly now?: () => number;
+  readonly random?: () => number;
+}
+
+export interface ConnectionLimits {
+  /** Between dials that fail for reasons that pass by themselves. Armory's `clouddriver.backoff.*`. */
+  readonly backoff: Backoff;
+  /** After a refusal that somebody has to act on (wrong registration, no permission, a second agent of this id). */
+  readonly refusedBackoff: Backoff;
+  /** A stream that lived this long, in ms, starts the backoff anew. */
+  readonly stableMs: number;
+  readonly registerTimeoutMs: number;
+  /** HTTP/2 keepalive, Armory's `clouddriver.keepAliveHeartbeatSeconds`; in ms. */
+  readonly keepaliveMs: number;
+  readonly keepaliveTimeoutMs: number;
+  /** How long a stream that was replaced may go on delivering the results that it asked for, in ms. */
+  readonly retireMs: number;
+  /** How long the gateway has to end a stream that the agent half-closed, in ms. */
+  readonly endMs: number;
+  readonly maximumReceiveBytes: number;
+  readonly maximumExecuting: number;
+  readonly maximumQueued: number;
+  readonly defaultTimeoutMs: number;
+  readonly rememberedOperations: number;
+  readonly rememberMs: number;
+  readonly maximumUnacknowledgedBytes: number;
+}
+
+export const defaultLimits: ConnectionLimits = {
+  backoff: {
+    initialMs: 1_000,
+    multiplier: 1.6,
+    jitter: 0.2,
+    maximumMs: 120_000,
+  },
+  refusedBackoff: {
+    initialMs: 30_000,
+    multiplier: 1.6,
+    jitter: 0.2,
+    maximumMs: 120_000,
+  },
+  stableMs: 10_000,
+  registerTimeoutMs: 20_000,
+  keepaliveMs: 20_000,
+  keepaliveTimeoutMs: 20_000,
+  retireMs: 30_000,
+  endMs: 2_000,
+  // Above the gateway's default of 4 MB, so that the gateway's limit is the one that people meet.
+  maximumReceiveBytes: 16 * 1024 * 1024,
+  maximumExecuting: 100,
+  maximumQueued: 1_000,
+  defaultTimeoutMs: 30_000,
+  rememberedOperations: 10_000,
+  rememberMs: 3_600_000,
+  maximumUnacknowledgedBytes: 64 * 1024 * 1024,
+};
+
+/** The options with every default filled in. */
+export interface ResolvedOptions {
+  readonly addresses: readonly [string, ...string[]];
+  readonly registration: Registration;
+  readonly execute: Execute;
+  readonly logger: Logger;
+  readonly credentials: ChannelCredentials;
+  readonly onCaching: (change: CachingChange) => void;
+  readonly onState: (state: ConnectionState) => void;
+  readonly limits: ConnectionLimits;
+  readonly now: () => number;
+  readonly random: () => number;
+}
+
+/** @throws RangeError when there is no address to dial */
+export function resolveOptions(options: AgentConnectionOptions): ResolvedOptions {
+  const [first, ...others] = options.addresses;
+  if (first === undefined) throw new RangeError('addresses must name at least one gateway');
+  return {
+    addresses: [first, ...others],
+    registration: create(RegistrationSchema, options.registration),
+    execute: options.execute,
+    logger: options.logger,
+    credentials: options.credentials ?? grpcCredentials.createInsecure(),
+    onCaching: options.onCaching ?? (() => undefined),
+    onState: options.onState ?? (() => undefined),
+    limits: { ...defaultLimits, ...options.limits },
+    now: options.now ?? Date.now,
+    random: options.random ?? Math.random,
+  };
+}

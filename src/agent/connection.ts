@@ -1,0 +1,256 @@
+/**
+ * An agent's connection to the gateway: dials, registers, executes what it is sent, and comes back after every loss.
+ * connection-state.ts describes its states, operation-runner.ts what happens to an operation.
+ */
+
+import { status as grpcStatus } from '@grpc/grpc-js';
+import { backoffMs } from '../core/retry.js';
+import type { GatewayMessage, Reconnect, Registered } from '../protocol/generated/ops/operations_pb.js';
+import {
+  resolveOptions,
+  type AgentConnectionOptions,
+  type CachingChange,
+  type ResolvedOptions,
+} from './connection-options.js';
+import { isRefusal, type ConnectionState } from './connection-state.js';
+import { GatewayStream, type GatewayStreamEvents, type StreamEnd } from './gateway-stream.js';
+import { OperationRunner, type OperationCounts } from './operation-runner.js';
+
+export class AgentConnection {
+  readonly #options: ResolvedOptions;
+  readonly #runner: OperationRunner;
+  readonly #events: GatewayStreamEvents;
+  #state: ConnectionState = { name: 'idle' };
+  /** The registered stream that carries everything new. */
+  #current: GatewayStream | undefined;
+  #currentSince = 0;
+  /** The stream that is being dialled. */
+  #dialled: GatewayStream | undefined;
+  /** Replaced streams that still owe results, each with the timer that ends it. */
+  readonly #retiring = new Map<GatewayStream, NodeJS.Timeout>();
+  /** Leads to the next dial: backoff, or Reconnect's delay. */
+  #dialTimer: NodeJS.Timeout | undefined;
+  readonly #caching = new Set<string>();
+  #nextAddress = 0;
+  /** Dials in a row that led to no stable stream. */
+  #failures = 0;
+  #stopping: Promise<void> | undefined;
+  #streamEnded: (() => void) | undefined;
+
+  /** @throws RangeError when `addresses` is empty */
+  constructor(options: AgentConnectionOptions) {
+    this.#options = resolveOptions(options);
+    const { execute, now, limits } = this.#options;
+    this.#runner = new OperationRunner({
+      ...limits,
+      execute,
+      now,
+      currentSink: () => this.#current,
+    });
+    this.#events = {
+      onTransport: (stream) => this.#transportUp(stream),
+      onRegistered: (stream, registered) => this.#registered(stream, registered),
+      onMessage: (stream, message) => this.#receive(stream, message),
+      onEnd: (stream, end) => this.#ended(stream, end),
+    };
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  get agentId(): string {
+    return this.#options.registration.agentId;
+  }
+
+  /** Names of the accounts that this agent caches now. */
+  get caching(): readonly string[] {
+    return [...this.#caching];
+  }
+
+  get operations(): OperationCounts {
+    return this.#runner.counts;
+  }
+
+  get #stops(): boolean {
+    return this.#state.name === 'stopping' || this.#state.name === 'stopped';
+  }
+
+  /** Begins to dial; does nothing when it was called before. Agents start at addresses chosen at random. */
+  start(): void {
+    if (this.#state.name !== 'idle') return;
+    this.#nextAddress = Math.floor(this.#options.random() * this.#options.addresses.length);
+    this.#dial();
+  }
+
+  /**
+   * Ends the connection: refuses new operations, waits up to `drainMs` for those that execute and for the receipts
+   * of their results, then ends the streams. Calling it again gives the same promise. Never rejects.
+   */
+  stop({ drainMs = 0 }: { readonly drainMs?: number } = {}): Promise<void> {
+    this.#stopping ??= this.#stop(drainMs);
+    return this.#stopping;
+  }
+
+  async #stop(drainMs: number): Promise<void> {
+    this.#enter({ name: 'stopping' });
+    clearTimeout(this.#dialTimer);
+    this.#dialTimer = undefined;
+    this.#dialled?.cancel();
+    this.#runner.close();
+    this.#changeCaching({ start: [], stop: this.caching });
+    if (drainMs > 0) await this.#drained(drainMs);
+    this.#runner.abort();
+    this.#current?.end(this.#options.limits.endMs);
+    for (const stream of this.#retiring.keys()) stream.end(this.#options.limits.endMs);
+    while (this.#current !== undefined || this.#retiring.size > 0) {
+      await new Promise<void>((resolve) => (this.#streamEnded = resolve));
+    }
+    this.#enter({ name: 'stopped' });
+  }
+
+  async #drained(drainMs: number): Promise<void> {
+    const controller = new AbortController();
+    const timer = setTimeout(() => controller.abort(), drainMs);
+    await this.#runner.idle(controller.signal);
+    clearTimeout(timer);
+  }
+
+  #dial(): void {
+    const { addresses, credentials, registration, limits } = this.#options;
+    this.#dialTimer = undefined;
+    const address = addresses[this.#nextAddress % addresses.length] ?? addresses[0];
+    this.#nextAddress += 1;
+    this.#dialled = new GatewayStream({ ...limits, address, credentials, registration }, this.#events);
+    this.#enterDialling(this.#dialled);
+    this.#dialled.dial();
+  }
+
+  #dialLater(waitMs: number): void {
+    clearTimeout(this.#dialTimer);
+    this.#dialTimer = setTimeout(() => this.#dial(), waitMs);
+  }
+
+  #transportUp(stream: GatewayStream): void {
+    if (stream === this.#dialled) this.#enterDialling(stream);
+  }
+
+  #registered(stream: GatewayStream, { clouddriverId, epoch }: Registered): void {
+    const { logger, now } = this.#options;
+    const replaced = this.#current;
+    this.#current = stream;
+    this.#currentSince = now();
+    this.#dialled = undefined;
+    // An assignment to cache holds for the stream it came over: meanwhile another agent may have got it.
+    this.#changeCaching({ start: [], stop: this.caching });
+    this.#enter({ name: 'active', address: stream.address, clouddriverId, epoch });
+    logger.info({ clouddriverId, address: stream.address, epoch: String(epoch) }, 'registered at the gateway');
+    if (replaced !== undefined) this.#retire(replaced);
+    this.#runner.resend();
+  }
+
+  #receive(stream: GatewayStream, message: GatewayMessage['message']): void {
+    switch (message.case) {
+      case 'operation':
+        this.#runner.accept(message.value, stream);
+        return;
+      case 'receipt':
+        this.#runner.acknowledge(message.value.operationId);
+        for (const retiring of this.#retiring.keys()) this.#endIfDone(retiring);
+        return;
+      case 'caching':
+        if (stream === this.#current && !this.#stops) this.#changeCaching(message.value);
+        return;
+      case 'reconnect':
+        this.#reconnect(stream, message.value);
+        return;
+      case 'addAccounts':
+      case 'deleteAccounts':
+        this.#options.logger.warn({ request: message.case }, 'this agent does not serve dynamic accounts');
+        return;
+      case 'registered':
+      case 'ping':
+      case undefined:
+        return;
+    }
+  }
+
+  #reconnect(stream: GatewayStream, { reason, delayMs }: Reconnect): void {
+    const underWay = this.#dialled !== undefined || this.#dialTimer !== undefined;
+    if (stream !== this.#current || underWay || this.#stops) return;
+    this.#enter({ name: 'reconnecting', reason });
+    this.#forgiveIfStable();
+    this.#dialLater(delayMs);
+  }
+
+  /** The replaced stream goes once it owes nothing; what it asked for is best answered where it was asked. */
+  #retire(stream: GatewayStream): void {
+    const { retireMs, endMs } = this.#options.limits;
+    this.#retiring.set(
+      stream,
+      setTimeout(() => stream.end(endMs), retireMs),
+    );
+    this.#endIfDone(stream);
+  }
+
+  #endIfDone(stream: GatewayStream): void {
+    if (!this.#runner.owes(stream)) stream.end(this.#options.limits.endMs);
+  }
+
+  #ended(stream: GatewayStream, end: StreamEnd): void {
+    const timer = this.#retiring.get(stream);
+    if (timer !== undefined) {
+      clearTimeout(timer);
+      this.#retiring.delete(stream);
+      // Results that its end may have swallowed go to the stream that replaced it.
+      this.#runner.resend();
+    } else if (stream === this.#current) {
+      this.#current = undefined;
+      this.#changeCaching({ start: [], stop: this.caching });
+      this.#forgiveIfStable();
+      if (this.#dialled === undefined) this.#backOff(stream, end);
+      else if (!this.#stops) this.#enterDialling(this.#dialled);
+    } else if (stream === this.#dialled) {
+      this.#dialled = undefined;
+      this.#backOff(stream, end);
+    }
+    this.#streamEnded?.();
+  }
+
+  #backOff(stream: GatewayStream, end: StreamEnd): void {
+    if (this.#stops) return;
+    const { limits, random, logger } = this.#options;
+    const waitMs = backoffMs(isRefusal(end) ? limits.refusedBackoff : limits.backoff, this.#failures, random);
+    this.#failures += 1;
+    const fields = {
+      address: stream.address,
+      status: grpcStatus[end.code],
+      waitMs,
+    };
+    logger.warn(fields, `the connection to the gateway ended: ${end.message}`);
+    if (this.#current === undefined) this.#enter({ name: 'backing-off', waitMs, cause: end });
+    this.#dialLater(waitMs);
+  }
+
+  #changeCaching({ start, stop }: CachingChange): void {
+    if (start.length === 0 && stop.length === 0) return;
+    for (const account of stop) this.#caching.delete(account);
+    for (const account of start) this.#caching.add(account);
+    this.#options.onCaching({ start, stop });
+  }
+
+  /** While a stream still serves, the state stays what that stream makes it. */
+  #enterDialling({ connected, address }: GatewayStream): void {
+    if (this.#current !== undefined) return;
+    this.#enter({ name: connected ? 'registering' : 'connecting', address });
+  }
+
+  #forgiveIfStable(): void {
+    if (this.#options.now() - this.#currentSince >= this.#options.limits.stableMs) this.#failures = 0;
+  }
+
+  #enter(state: ConnectionState): void {
+    this.#state = state;
+    this.#options.onState(state);
+  }
+}

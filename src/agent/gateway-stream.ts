@@ -1,0 +1,242 @@
+/**
+ * One stream to the gateway, from dialling to its end: an HTTP/2 connection of its own, the registration, pongs,
+ * and the watch for a link that went silent. It never dials again; that is the connection's business.
+ */
+
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  Client,
+  Metadata,
+  connectivityState,
+  status as grpcStatus,
+  type ChannelCredentials,
+  type ChannelOptions,
+  type ClientDuplexStream,
+  type StatusObject,
+} from '@grpc/grpc-js';
+import { messageOf } from '../core/errors.js';
+import {
+  AgentMessageSchema,
+  GatewayMessageSchema,
+  type AgentMessage,
+  type GatewayMessage,
+  type Registered,
+  type Registration,
+} from '../protocol/generated/ops/operations_pb.js';
+
+/** Full method name of the agent protocol; the service definition is this and two codecs. */
+const connectPath = '/ops.Operations/Connect';
+
+/** An agent that hears nothing for this many ping periods gives the link up (proto: Ping). */
+const silentPeriods = 3;
+
+export interface GatewayStreamOptions {
+  /** `host:port`. */
+  readonly address: string;
+  readonly credentials: ChannelCredentials;
+  readonly registration: Registration;
+  /** Time for the dial and the answer to the registration together, in ms. */
+  readonly registerTimeoutMs: number;
+  /** HTTP/2 keepalive: a PING after this long without one, in ms. */
+  readonly keepaliveMs: number;
+  /** The link is dead when a PING is not acknowledged for this long, in ms. */
+  readonly keepaliveTimeoutMs: number;
+  /** The largest operation that is taken, in bytes. */
+  readonly maximumReceiveBytes: number;
+}
+
+/** Called in this order: transport, registered, any number of messages, and exactly one end. */
+export interface GatewayStreamEvents {
+  /** The HTTP/2 connection is up; the registration is on its way. */
+  onTransport(stream: GatewayStream): void;
+  onRegistered(stream: GatewayStream, registered: Registered): void;
+  /** Everything but Registered and Ping, which the stream handles itself. */
+  onMessage(stream: GatewayStream, message: GatewayMessage['message']): void;
+  onEnd(stream: GatewayStream, end: StreamEnd): void;
+}
+
+/** How a stream ended: a gRPC status code, and its text. */
+export interface StreamEnd {
+  readonly code: grpcStatus;
+  readonly message: string;
+}
+
+export function encodeAgentMessage(message: AgentMessage['message']): Uint8Array {
+  return toBinary(AgentMessageSchema, create(AgentMessageSchema, { message }));
+}
+
+export class GatewayStream {
+  readonly address: string;
+  readonly #options: GatewayStreamOptions;
+  readonly #events: GatewayStreamEvents;
+  #client: Client | undefined;
+  #call: ClientDuplexStream<Uint8Array, GatewayMessage> | undefined;
+  /** Registration, then silence, then the grace of end(): never two at a time. */
+  #timer: NodeJS.Timeout | undefined;
+  #connected = false;
+  #registered: Registered | undefined;
+  #halfClosed = false;
+  #end: StreamEnd | undefined;
+
+  constructor(options: GatewayStreamOptions, events: GatewayStreamEvents) {
+    this.address = options.address;
+    this.#options = options;
+    this.#events = events;
+  }
+
+  /** Whether the HTTP/2 connection came up. */
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  /** Whether messages can be sent. */
+  get open(): boolean {
+    return this.#registered !== undefined && !this.#halfClosed && this.#end === undefined;
+  }
+
+  /** The largest message that the gateway takes, in bytes; no limit until it said so. */
+  get maximumMessageBytes(): number {
+    return this.#registered?.maxMessageBytes || Number.POSITIVE_INFINITY;
+  }
+
+  /** Dials and sends the registration. Call it once. */
+  dial(): void {
+    const { registerTimeoutMs, credentials, registration } = this.#options;
+    this.#arm(registerTimeoutMs, () =>
+      this.#abandon(grpcStatus.DEADLINE_EXCEEDED, `not registered within ${registerTimeoutMs} ms`),
+    );
+    let client: Client;
+    try {
+      client = new Client(this.address, credentials, this.#channelOptions());
+    } catch (error) {
+      this.#abandon(grpcStatus.INVALID_ARGUMENT, messageOf(error));
+      return;
+    }
+    this.#client = client;
+    const call = client.makeBidiStreamRequest<Uint8Array, GatewayMessage>(
+      connectPath,
+      (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+      (bytes) => fromBinary(GatewayMessageSchema, bytes),
+      new Metadata(),
+    );
+    this.#call = call;
+    call.on('data', (message: GatewayMessage) => this.#receive(message));
+    // Every end arrives as a status, whether or not an error event came before it.
+    call.on('error', () => undefined);
+    call.on('status', (status: StatusObject) => this.#finish({ code: status.code, message: status.details }));
+    call.write(encodeAgentMessage({ case: 'register', value: registration }));
+    this.#watchTransport(client);
+  }
+
+  /** Sends an encoded AgentMessage; false when the stream is not open. */
+  send(bytes: Uint8Array): boolean {
+    if (!this.open || this.#call === undefined) return false;
+    this.#call.write(bytes);
+    return true;
+  }
+
+  /** Half-closes, so that what was sent still arrives; cancels when the gateway has not ended it after `graceMs`. */
+  end(graceMs: number): void {
+    if (this.#end !== undefined || this.#halfClosed) return;
+    this.#halfClosed = true;
+    this.#call?.end();
+    this.#arm(graceMs, () =>
+      this.#abandon(grpcStatus.CANCELLED, `the gateway did not end the stream in ${graceMs} ms`),
+    );
+  }
+
+  /** Ends at once; onEnd is called before this returns, unless it was called before. */
+  cancel(): void {
+    this.#abandon(grpcStatus.CANCELLED, 'cancelled by the agent');
+  }
+
+  #channelOptions(): ChannelOptions {
+    const { keepaliveMs, keepaliveTimeoutMs, maximumReceiveBytes } = this.#options;
+    return {
+      // grpc-js shares connections by address in the whole process: a second dial would get the first one's
+      // connection, and so never reach another replica behind a load balancer.
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.keepalive_time_ms': keepaliveMs,
+      'grpc.keepalive_timeout_ms': keepaliveTimeoutMs,
+      'grpc.keepalive_permit_without_calls': 1,
+      'grpc.max_receive_message_length': maximumReceiveBytes,
+      'grpc.max_send_message_length': -1,
+      // A retrying call keeps a copy of what it wrote; this stream is never retried as a call.
+      'grpc.enable_retries': 0,
+      'grpc.enable_channelz': 0,
+      'grpc.service_config_disable_resolution': 1,
+    };
+  }
+
+  #watchTransport(client: Client): void {
+    const channel = client.getChannel();
+    const check = (): void => {
+      if (this.#end !== undefined) return;
+      const state = channel.getConnectivityState(false);
+      if (state === connectivityState.READY) {
+        this.#connected = true;
+        this.#events.onTransport(this);
+      } else if (state !== connectivityState.SHUTDOWN) channel.watchConnectivityState(state, Infinity, check);
+    };
+    check();
+  }
+
+  #receive(message: GatewayMessage): void {
+    if (this.#end !== undefined) return;
+    const { message: content } = message;
+    if (content.case === 'registered') {
+      if (this.#registered !== undefined) return;
+      this.#registered = content.value;
+      this.#disarm();
+      this.#events.onRegistered(this, content.value);
+      return;
+    }
+    if (content.case === 'ping') {
+      const { sequence, periodMs } = content.value;
+      this.send(
+        encodeAgentMessage({
+          case: 'pong',
+          value: { $typeName: 'ops.Pong', sequence },
+        }),
+      );
+      if (this.open && periodMs > 0) this.#expectWithin(periodMs * silentPeriods);
+      return;
+    }
+    if (this.open) this.#timer?.refresh();
+    this.#events.onMessage(this, content);
+  }
+
+  #expectWithin(silenceMs: number): void {
+    this.#arm(silenceMs, () =>
+      this.#abandon(grpcStatus.UNAVAILABLE, `nothing heard from the gateway for ${silenceMs} ms`),
+    );
+  }
+
+  #arm(ms: number, expired: () => void): void {
+    this.#disarm();
+    this.#timer = setTimeout(expired, ms);
+  }
+
+  #disarm(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #abandon(code: grpcStatus, message: string): void {
+    const call = this.#call;
+    this.#finish({ code, message });
+    call?.cancel();
+  }
+
+  #finish(end: StreamEnd): void {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    this.#disarm();
+    // A cancelled call needs a turn to send its reset before the connection goes.
+    const client = this.#client;
+    this.#client = undefined;
+    this.#call = undefined;
+    setImmediate(() => client?.close());
+    this.#events.onEnd(this, end);
+  }
+}

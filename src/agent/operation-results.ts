@@ -1,0 +1,87 @@
+/** What came of executing an operation, and the answers that an agent gives without executing one. */
+
+import { create } from '@bufbuild/protobuf';
+import {
+  OperationResultSchema,
+  type Operation,
+  type OperationResult,
+} from '../protocol/generated/ops/operations_pb.js';
+import { encodeAgentMessage } from './gateway-stream.js';
+
+/** What `execute` answers: the rest of an OperationResult is filled in around it. */
+export interface Execution {
+  /** HTTP status; 2xx is success. */
+  readonly status: number;
+  /** One sentence for the caller. */
+  readonly message?: string;
+  /** Kubernetes' reason for a failure ("NotFound"); empty on success. */
+  readonly reason?: string;
+  readonly body?: OperationResult['body'];
+}
+
+/** Failures that the agent itself answers, named as Kubernetes names them where it has a name. */
+export const failures = {
+  timeout: (ms: number): Execution => ({
+    status: 504,
+    reason: 'Timeout',
+    message: `the operation did not finish within ${ms} ms; it may have taken effect`,
+  }),
+  expiredInQueue: (ms: number): Execution => ({
+    status: 504,
+    reason: 'Timeout',
+    message: `the operation waited for ${ms} ms in the agent's queue and was not started`,
+  }),
+  tooLarge: (bytes: number, maximumBytes: number): Execution => ({
+    status: 413,
+    reason: 'RequestEntityTooLarge',
+    message: `the result has ${bytes} bytes, the gateway takes ${maximumBytes}; ask for less (limit, selector, tail_lines)`,
+  }),
+  tooMany: (message: string): Execution => ({
+    status: 429,
+    reason: 'TooManyRequests',
+    message,
+  }),
+  stopping: (): Execution => ({
+    status: 503,
+    reason: 'ServiceUnavailable',
+    message: 'the agent is stopping; the operation was not started',
+  }),
+  interrupted: (): Execution => ({
+    status: 503,
+    reason: 'ServiceUnavailable',
+    message: 'the agent stopped before the operation finished; it may have taken effect',
+  }),
+  withoutId: (): Execution => ({
+    status: 400,
+    reason: 'BadRequest',
+    message: 'the operation has no id',
+  }),
+  executedBefore: (): Execution => ({
+    status: 409,
+    reason: 'AlreadyExecuted',
+    message: 'this operation id was executed before, and its result was acknowledged and forgotten',
+  }),
+  internal: (message: string): Execution => ({
+    status: 500,
+    reason: 'InternalError',
+    message,
+  }),
+} as const;
+
+/** The encoded AgentMessage that answers `operation`. */
+export function encodeResult(
+  operation: Pick<Operation, 'id' | 'account'>,
+  execution: Execution,
+  durationMs: number,
+): Uint8Array {
+  const value = create(OperationResultSchema, {
+    operationId: operation.id,
+    account: operation.account,
+    status: execution.status,
+    message: execution.message ?? '',
+    reason: execution.reason ?? '',
+    durationMs: Math.max(0, Math.round(durationMs)),
+    ...(execution.body === undefined ? {} : { body: execution.body }),
+  });
+  return encodeAgentMessage({ case: 'result', value });
+}
