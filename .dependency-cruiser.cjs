@@ -1,0 +1,105 @@
+// Who may import whom; the reasons are in docs/decisions/ and CONTRIBUTING.md. Paths are matched as regular expressions.
+
+/** @param {string} name @param {string} comment @param {object} from @param {object} to */
+const forbid = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
+
+/** A package with all below it. @param {...string} names */
+const packages = (...names) => `^node_modules/(@types/)?(${names.join('|')})/`;
+
+const delivery = '^src/gateway/(grpc|rest|console|listeners)';
+const domain = '^src/gateway/(agents|operations|accounts|caching|telemetry)';
+
+/**
+ * `folder` imports only itself, node:, other folders of src and packages that are named.
+ * @param {string} folder @param {string[]} folders @param {string[]} names
+ */
+const only = (folder, folders, names) =>
+  forbid(
+    `${folder}-imports`,
+    `src/${folder} imports only node:, itself, ${[...folders, ...names].join(', ') || 'and nothing else'}`,
+    { path: `^src/${folder}/` },
+    {
+      pathNot: [
+        ...[folder, ...folders].map((name) => `^src/${name}/`),
+        ...(names.length > 0 ? [packages(...names)] : []),
+      ],
+      dependencyTypesNot: ['core'],
+    },
+  );
+
+module.exports = {
+  forbidden: [
+    forbid('no-cycle', 'Modules that need each other are one module.', {}, { circular: true }),
+    forbid('resolvable', 'Every import exists.', {}, { couldNotResolve: true }),
+
+    only('core', [], []),
+    only('protocol', ['core'], ['@bufbuild/protobuf']),
+    only('store', ['core'], ['kysely', 'mysql2', 'pg', '@electric-sql/pglite', 'ioredis', 'pg-protocol', 'pg-types']),
+    only('discovery', ['core'], ['@kubernetes/client-node', 'ioredis', 'undici']),
+    only(
+      'agent',
+      ['core', 'protocol'],
+      ['@grpc/grpc-js', '@bufbuild/protobuf', '@kubernetes/client-node', 'undici', 'yaml'],
+    ),
+    only('simulate', ['core', 'protocol', 'agent'], ['@bufbuild/protobuf', '@grpc/grpc-js']),
+
+    forbid(
+      'no-test-code',
+      'The product does not import tests or benchmarks.',
+      { path: '^src/' },
+      { path: '^(test|bench)/' },
+    ),
+    forbid(
+      'domain-not-delivery',
+      'The domain does not know how it is reached.',
+      { path: domain },
+      { path: `${delivery}|^src/gateway/gateway\\.ts$` },
+    ),
+    forbid(
+      'domain-types-only',
+      'The domain gets its store and discovery by constructor, and knows only their types.',
+      { path: domain },
+      { path: '^src/(store|discovery)/', dependencyTypesNot: ['type-only'] },
+    ),
+    forbid(
+      'composition-root',
+      'Only commands put a gateway together.',
+      { path: '^src/', pathNot: '^src/(main\\.ts$|commands/|simulate/)' },
+      { path: '^src/gateway/gateway\\.ts$' },
+    ),
+
+    forbid(
+      'kysely-in-store',
+      'SQL stops at the store.',
+      { path: '^src/', pathNot: '^src/store/' },
+      { path: packages('kysely') },
+    ),
+    forbid(
+      'fastify-in-rest',
+      'Fastify stops at REST and the listeners.',
+      { path: '^src/', pathNot: '^src/gateway/(rest/|listeners)' },
+      { path: packages('fastify', '@fastify/[^/]+') },
+    ),
+    forbid(
+      'grpc-in-grpc',
+      'gRPC stops at its services, the listeners and the agent.',
+      { path: '^src/', pathNot: '^src/(gateway/(grpc/|listeners)|agent/)' },
+      { path: packages('@grpc/[^/]+', 'grpc-health-check') },
+    ),
+    forbid(
+      'generated-at-the-edges',
+      'Generated messages stop where bytes are read and written.',
+      { path: '^src/', pathNot: '^src/(protocol/|gateway/(grpc/|rest/|operations/forwarder)|agent/|simulate/)' },
+      { path: '^src/protocol/generated/' },
+    ),
+  ],
+  options: {
+    doNotFollow: { path: '^node_modules/' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    // Sees type-only imports, which the compiler removes.
+    tsPreCompilationDeps: true,
+    // node: is resolved by the runtime.
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'types'] },
+    detectProcessBuiltinModuleCalls: true,
+  },
+};

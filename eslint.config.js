@@ -1,0 +1,84 @@
+// What the compiler does not see. Layout is Prettier's, import directions are dependency-cruiser's.
+import { builtinModules } from 'node:module';
+import eslint from '@eslint/js';
+import { defineConfig } from 'eslint/config';
+import tseslint from 'typescript-eslint';
+
+const defaultExport = {
+  selector: 'ExportDefaultDeclaration, ExportSpecifier[exported.name="default"]',
+  message: 'Export by name: a default export gets another name in every file that imports it.',
+};
+const environment = {
+  selector:
+    'MemberExpression[object.name="process"][property.name="env"], ImportDeclaration[source.value=/^(node:)?process$/] ImportSpecifier[imported.name="env"]',
+  message: 'Only configuration reads the environment; take a value by constructor.',
+};
+
+export default defineConfig(
+  { ignores: ['dist/', 'coverage/', '.tap/', 'src/protocol/generated/', '**/*_pb.ts'] },
+  { linterOptions: { reportUnusedDisableDirectives: 'error' } },
+  {
+    files: ['src/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts'],
+    extends: [eslint.configs.recommended, tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      'max-lines': ['error', 400],
+      'no-restricted-syntax': ['error', defaultExport, environment],
+      // node:fs, not fs, so that built-in modules and packages cannot be mistaken for each other.
+      'no-restricted-imports': ['error', ...builtinModules.filter((name) => !name.startsWith('node:'))],
+      eqeqeq: 'error',
+      '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
+      // `import { type A }` alone keeps an import at run time, which the import directions forbid.
+      '@typescript-eslint/no-import-type-side-effects': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+
+      // Relaxed, each for a reason.
+      // An implementation of an asynchronous interface need not wait for anything itself.
+      '@typescript-eslint/require-await': 'off',
+      // Numbers and booleans print well; objects, null and undefined stay forbidden.
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      // `() => list.clear()` and `return reject(error)` read well where nothing is returned anyway.
+      '@typescript-eslint/no-confusing-void-expression': [
+        'error',
+        { ignoreArrowShorthand: true, ignoreVoidReturningFunctions: true },
+      ],
+      // `for (;;)` and `while (true)` are loops that end from within.
+      '@typescript-eslint/no-unnecessary-condition': [
+        'error',
+        { allowConstantLoopConditions: 'only-allowed-literals' },
+      ],
+      // What was caught, and AbortSignal.reason, are `unknown` and are thrown on as they are.
+      '@typescript-eslint/only-throw-error': [
+        'error',
+        { allowRethrowing: true, allowThrowingAny: true, allowThrowingUnknown: true },
+      ],
+      '@typescript-eslint/prefer-promise-reject-errors': [
+        'error',
+        { allowThrowingAny: true, allowThrowingUnknown: true },
+      ],
+    },
+  },
+  { files: ['src/**/*.ts'], rules: { 'no-console': 'error' } },
+  {
+    files: ['src/main.ts', 'src/gateway/config*.ts', 'src/gateway/config/**/*.ts', 'src/agent/config.ts'],
+    rules: { 'no-restricted-syntax': ['error', defaultExport] },
+  },
+  {
+    files: ['test/**/*.ts', 'bench/**/*.ts'],
+    rules: {
+      'no-restricted-syntax': ['error', defaultExport],
+      // tap runs a test() or t.test() that nobody awaits in its turn, and reports its failure itself.
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        { allowForKnownSafePromises: [{ from: 'package', package: '@tapjs/core', name: 'PromiseWithSubtest' }] },
+      ],
+      // A test may say what it knows to be there: it fails where it is wrong.
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      // Numbers that an enum does not name are what protobuf's open enums are tested with.
+      '@typescript-eslint/no-unsafe-enum-assignment': 'off',
+      // Doubles implement interfaces with methods that do nothing.
+      '@typescript-eslint/no-empty-function': 'off',
+    },
+  },
+);
