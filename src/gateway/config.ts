@@ -10,6 +10,7 @@ import { leaves, type Leaf } from './config/leaves.js';
 import { configurationError, type Origin } from './config/problems.js';
 import { checkRules } from './config/rules.js';
 import type { Config } from './config/schema.js';
+import { withoutCredentials } from './config/url.js';
 import { resolveValues, type SetValue } from './config/values.js';
 import { readYaml } from './config/yaml.js';
 
@@ -58,11 +59,12 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   return { config, warnings: [...warnings, ...findings.warnings] };
 }
 
-/** The configuration with every secret replaced by `***`: for logs and the console. */
+/** The configuration with every secret replaced by `***`, URLs by their hosts: for logs and the console. */
 export function redacted(config: Config): Config {
   return build((key, leaf) => {
     const value = key.split('.').reduce<unknown>((node, name) => (node as Record<string, unknown>)[name], config);
-    return leaf.secret && value !== undefined && value !== leaf.default ? '***' : value;
+    if (leaf.secret === false || value === undefined) return value;
+    return leaf.secret === 'url' ? withoutCredentials(String(value)) : '***';
   });
 }
 

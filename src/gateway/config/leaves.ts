@@ -11,7 +11,8 @@ export interface Leaf {
   readonly schema: TSchema;
   readonly description: string;
   readonly optional: boolean;
-  readonly secret: boolean;
+  /** `url`: a URL, whose host may be shown. */
+  readonly secret: boolean | 'url';
   /** Whether it is the URL of a database, which may be written as JDBC has it. */
   readonly jdbc: boolean;
   readonly default: unknown;

@@ -35,7 +35,7 @@ export function configurationError(problems: readonly Problem[]): GatewayError {
 }
 
 /** A value as shown to people: short, and only its kind where it is a secret. */
-export function found(value: unknown, secret: boolean): string {
+export function found(value: unknown, secret: boolean | 'url'): string {
   if (value === undefined || value === null) return 'nothing';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a section';

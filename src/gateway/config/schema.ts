@@ -2,7 +2,7 @@
  * The schema of the configuration: types, defaults, limits and documentation in one place. Everything else in this
  * folder (sources, checks, docs/configuration.md) is derived from it. Longer than most files because it is one table.
  *
- * Keywords of our own on a leaf: `secret` (its value is never shown), `unit: 'bytes'` (a number of bytes that may be
+ * Keywords of our own on a leaf: `secret` (its value is never shown; 'url': but for its host), `unit: 'bytes'` (a number of bytes that may be
  * written as 4MB), `synonyms` of choices,
  * `jdbc` (a database URL that may be written as JDBC has it), `derived` (the default depends on other settings: this text documents it, derived.ts computes it).
  * kubesvc.* names are those of Armory's public reference.
@@ -29,7 +29,7 @@ const bytes = (description: string, value: number, minimum: number, maximum: num
 const port = (description: string, value: number) => count(description, value, 0, 65_535);
 
 const databaseUrl: TSchemaOptions = {
-  secret: true,
+  secret: 'url',
   jdbc: true,
   pattern: '^((mysql|mariadb|postgresql|postgres)://[^/].*|pglite:.+)$',
   expected: 'mysql://HOST:PORT/DATABASE, postgresql://HOST:PORT/DATABASE, pglite:memory or pglite:DIRECTORY',
@@ -129,7 +129,7 @@ export const configSchema = Type.Object({
       'cluster-static': Type.Object(
         {
           instances: list('Base URLs of all instances, such as `http://10.0.0.7:7002`.', [], {
-            items: Type.String({ pattern: '^https?://[^/]+$' }),
+            items: Type.String({ pattern: '^https?://[^/]+/?$' }),
             expected: 'a list of URLs without a path, such as http://10.0.0.7:7002',
           }),
         },
@@ -279,6 +279,16 @@ export const configSchema = Type.Object({
       maxPoolSize: count('Connections of one instance.', 20, 1, 1_000),
       connectionTimeoutMs: count('How long to wait for a connection.', 5_000, 100, 5 * minute),
       queryTimeoutMs: count('How long one statement may take.', 10_000, 100, hour),
+      ssl: Type.Object(
+        {
+          enabled: flag('Connect by TLS.', false),
+          verify: flag("Check the server's certificate.", true),
+          trustCertCollection: optionalText('PEM file with the authorities to trust; without it, those of Node.js.'),
+          certificateChain: optionalText('PEM file with the certificate to show to the server.'),
+          privateKey: optionalText('PEM file with its private key.'),
+        },
+        { description: 'TLS to the database.' },
+      ),
       migration: Type.Object(
         {
           url: optionalText('Database to migrate, where it is reached in another way.', databaseUrl),
@@ -294,7 +304,7 @@ export const configSchema = Type.Object({
   redis: Type.Object(
     {
       connection: optionalText('`redis://HOST:PORT/DB` or, with TLS, `rediss://`. Without it no Redis is used.', {
-        secret: true,
+        secret: 'url',
         pattern: '^rediss?://.+$',
         expected: 'a URL that starts with redis:// or rediss://',
       }),

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Value } from 'typebox/value';
 import { aliases, unused } from './foreign.js';
-import { withoutJdbc } from './jdbc.js';
+import { withoutJdbc } from './url.js';
 import { leaves, sections, type Leaf } from './leaves.js';
 import { found, nearest, type Entry, type Origin, type Problem } from './problems.js';
 
@@ -52,16 +52,24 @@ export function resolveValues(entries: readonly Entry[]): Values {
   return { values, problems, warnings: [...warnings] };
 }
 
-/** Documented with a dash: the camel-case spelling, which Spring takes as well, is accepted too. */
-const dashless: ReadonlyMap<string, string> = new Map(
+/** Names that are documented with a dash, by their camel-case spelling, which Spring takes as well. */
+const dashed: ReadonlyMap<string, string> = new Map(
   [...leaves.keys(), ...unused.keys()]
-    .filter((key) => key.includes('-'))
-    .map((key) => [key.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()), key]),
+    .flatMap((key) => key.split('.'))
+    .filter((name) => name.includes('-'))
+    .map((name) => [name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()), name]),
 );
+
+function documented(key: string): string {
+  return key
+    .split('.')
+    .map((name) => dashed.get(name) ?? name)
+    .join('.');
+}
 
 function targetOf(key: string): { readonly leaf: Leaf; readonly factor: number } | undefined {
   const alias = aliases.get(key);
-  const leaf = leaves.get(alias?.key ?? dashless.get(key) ?? key);
+  const leaf = leaves.get(alias?.key ?? documented(key));
   return leaf === undefined ? undefined : { leaf, factor: alias?.factor ?? 1 };
 }
 
@@ -69,8 +77,7 @@ function targetOf(key: string): { readonly leaf: Leaf; readonly factor: number }
 const strictSections = new Set([...aliases.keys()].map((key) => key.slice(0, key.lastIndexOf('.'))));
 
 function unusedKey(key: string): string | undefined {
-  const documented = dashless.get(key) ?? key;
-  for (let candidate = documented; candidate !== ''; candidate = parentOf(candidate)) {
+  for (let candidate = documented(key); candidate !== ''; candidate = parentOf(candidate)) {
     if (unused.has(candidate)) return candidate;
     if (strictSections.has(candidate)) return undefined;
   }

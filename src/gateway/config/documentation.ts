@@ -1,0 +1,104 @@
+/** docs/configuration.md, derived from the schema. */
+
+import { prefix, variableOf } from './environment.js';
+import { aliases, unused } from './foreign.js';
+import { formatBytes, leaves, sections, type Leaf } from './leaves.js';
+
+export interface DocumentationRow {
+  readonly key: string;
+  /** The section it stands in: everything before the last dot. */
+  readonly section: string;
+  readonly environmentVariable: string;
+  /** What values it takes. */
+  readonly type: string;
+  /** As text for people, in Markdown. */
+  readonly default: string;
+  readonly description: string;
+  readonly secret: boolean;
+}
+
+/** One row for every setting, in the order of the schema. */
+export function documentation(): DocumentationRow[] {
+  return [...leaves.values()].map((leaf) => ({
+    key: leaf.key,
+    section: sectionOf(leaf.key),
+    environmentVariable: variableOf(leaf.key),
+    type: leaf.expected.replace(/^(a|an) (?=list|whole|data|URL)/, ''),
+    default: defaultText(leaf),
+    description: leaf.description,
+    secret: leaf.secret !== false,
+  }));
+}
+
+/** The whole page. */
+export function documentationPage(): string {
+  const rows = documentation();
+  const tables = [...new Set(rows.map(({ section }) => section))].map((section) => {
+    const own = rows.filter((setting) => setting.section === section);
+    const lines = own.map(({ key, type, default: value, description, secret }) => {
+      const name = key.slice(section.length + 1);
+      return row([`\`${name}\``, type, value, `${description}${secret ? ' **Secret.**' : ''}`]);
+    });
+    const about = sections.get(section) ?? '';
+    const head = ['| key | value | default | |', '|---|---|---|---|'];
+    return [`### \`${section}\``, '', ...(about === '' ? [] : [about, '']), ...head, ...lines].join('\n');
+  });
+  const otherNames = [...aliases].map(([key, alias]) => {
+    return row([`\`${key}\``, `\`${alias.key}\`${alias.factor === undefined ? '' : ` × ${String(alias.factor)}`}`]);
+  });
+  const withoutEffect = [...unused].map(([key, reason]) => row([`\`${key}\``, reason]));
+  return (
+    [
+      introduction(),
+      ...tables,
+      ['## Other names of settings', '', '| key | stands for |', '|---|---|', ...otherNames].join('\n'),
+      [
+        '## Options of Clouddriver and of the plugin without effect',
+        '',
+        'They are accepted, with everything below them, with one warning each.',
+        '',
+        '| key | why |',
+        '|---|---|',
+        ...withoutEffect,
+      ].join('\n'),
+    ].join('\n\n') + '\n'
+  );
+}
+
+function introduction(): string {
+  return `# Configuration
+
+<!-- Made from src/gateway/config/schema.ts by docs/configuration.generate.ts: change the schema, then run that. -->
+
+Settings come from three places, later ones winning:
+
+1. **A YAML file**, named by \`--config FILE\` or \`${prefix}CONFIG\`. It has the shape of \`clouddriver.yml\`: the
+   \`kubesvc:\` section and the \`sql:\` and \`redis:\` sections of a working one can be pasted in.
+2. **Environment variables**: \`${prefix}\` and the key in upper case, dots as underscores, dashes left out:
+   \`${variableOf('kubesvc.grpc.server.port')}=9091\`, \`${variableOf('kubesvc.cluster-kubernetes.namespace')}=spinnaker\`.
+   \`POD_NAME\` and \`POD_IP\`, where set, give the defaults of \`instance\`.
+3. **Flags**: any key, as \`--kubesvc.grpc.server.port=9091\` or \`--kubesvc.grpc.server.port 9091\`.
+
+Lists are comma-separated in variables and flags. Data sizes are written \`512KB\`, \`4MB\` (units of 1024) or as bytes.
+A secret may be written as \`file:/PATH\`: the content of that file counts, without white space around it.
+A key that does not exist is an error that names the nearest one that does. \`agent-gateway doctor\` checks what the
+settings lead to: database, Redis, permissions, certificates, ports.
+
+## Settings`;
+}
+
+function defaultText(leaf: Leaf): string {
+  if (leaf.derived !== undefined) return leaf.derived;
+  const value = leaf.default;
+  if (value === undefined) return '';
+  if (Array.isArray(value)) return value.length === 0 ? 'empty' : value.map((item) => `\`${String(item)}\``).join(' ');
+  return `\`${leaf.kind === 'bytes' ? formatBytes(Number(value)) : String(value)}\``;
+}
+
+function sectionOf(key: string): string {
+  return key.slice(0, key.lastIndexOf('.'));
+}
+
+function row(cells: readonly string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+}
