@@ -1,7 +1,7 @@
 /**
  * `npm test [-- FILE OR DIRECTORY ...]`: installs what the tests need, starts one MariaDB and one PostgreSQL for the whole
  * run, runs the test files, and closes with one line: `N passed, N failed[, N skipped]`. Ends non-zero when anything
- * failed, crashed or ran out of time, or when no test ran. Why not the command `tap`: docs/decisions/test-runner.md.
+ * failed, crashed or ran out of time, or when no test ran. Why not the command `tap`: docs/decisions/0020-test-runner.md.
  */
 
 import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
