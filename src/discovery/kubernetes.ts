@@ -45,8 +45,8 @@ export interface KubernetesDiscoveryOptions extends CredentialOptions {
   readonly backoff?: Backoff | undefined;
 }
 
-/** As many attempts to resume a watch fail before everything is listed anew. */
-const attemptsToResume = 3;
+/** When so many attempts to resume a watch have failed in a row, the version may be to blame: all is listed anew. */
+const attemptsToResume = 5;
 /** A watch that the server ends sooner than this, without an event, counts as failed, so that no tight loop arises. */
 const shortestWatchMs = 1_000;
 
@@ -112,7 +112,7 @@ export class KubernetesDiscovery extends Membership implements Discovery {
       } catch (error) {
         if (signal.aborted) return;
         this.#failures += 1;
-        if (makesUseless(error) || this.#failures >= attemptsToResume) this.#position = undefined;
+        if (makesUseless(error) || this.#failures > attemptsToResume) this.#position = undefined;
         this.setUnknown(error);
         onOutcome(error);
       }
