@@ -1,0 +1,195 @@
+/**
+ * Who can reach an account, as the gateway asks for it: a hint from memory where there is one (no network, no wait),
+ * SQL where there is none or where the hint turned out wrong; and every change of it: SQL first, then this replica's
+ * map, then the mirror that tells the others.
+ */
+
+import { GatewayError, messageOf } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import type { AssignmentStore } from '../../store/assignments.js';
+import type { OwnershipListener, OwnershipMap } from '../../store/mirror/ownership-map.js';
+import type { RedisMirror } from '../../store/mirror/redis-mirror.js';
+import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
+import { TruthReader, type TruthReaderSettings } from './ownership-reader.js';
+
+export interface OwnershipServiceOptions {
+  readonly assignments: Pick<AssignmentStore, 'claim' | 'release' | 'releaseInstance' | 'find'>;
+  readonly map: OwnershipMap;
+  /** Absent where there is one replica only. */
+  readonly mirror?: Pick<RedisMirror, 'publish'> | undefined;
+  readonly logger: Logger;
+  readonly settings?: Partial<OwnershipSettings>;
+}
+
+export interface OwnershipSettings extends TruthReaderSettings {
+  /** How long an account that SQL does not know is not asked for again, in ms. */
+  readonly unknownForMs: number;
+  /** Unknown accounts remembered at most; the oldest is forgotten first. */
+  readonly unknownAccounts: number;
+}
+
+const defaults: OwnershipSettings = {
+  batchAccounts: 500,
+  concurrentReads: 4,
+  waitingAccounts: 50_000,
+  readTimeoutMs: 5_000,
+  unknownForMs: 1_000,
+  unknownAccounts: 10_000,
+};
+
+export class OwnershipService {
+  readonly #assignments: OwnershipServiceOptions['assignments'];
+  readonly #map: OwnershipMap;
+  readonly #mirror: Pick<RedisMirror, 'publish'> | undefined;
+  readonly #logger: Logger;
+  readonly #settings: OwnershipSettings;
+  readonly #reader: TruthReader;
+  /** Account -> until when (monotonic ms) it counts as unknown; in the order of that time. */
+  readonly #unknown = new Map<string, number>();
+
+  constructor(options: OwnershipServiceOptions) {
+    this.#assignments = options.assignments;
+    this.#map = options.map;
+    this.#mirror = options.mirror;
+    this.#logger = options.logger;
+    this.#settings = { ...defaults, ...options.settings };
+    this.#reader = new TruthReader(options.assignments, this.#settings);
+  }
+
+  /** What this replica holds in memory; undefined says nothing. */
+  peek(account: string): Ownership | undefined {
+    return this.#map.get(account);
+  }
+
+  /**
+   * Who can reach the account; undefined: nobody ever registered it. What comes at once comes from memory and may be
+   * late: whoever finds it wrong, or without assignments, calls refresh() before saying so to anybody.
+   * @throws GatewayError (the promise) overloaded, or what the read of SQL failed with; the signal's reason
+   */
+  resolve(account: string, signal?: AbortSignal): Ownership | undefined | Promise<Ownership | undefined> {
+    const known = this.#map.get(account);
+    if (known !== undefined) return known;
+    const unknownUntil = this.#unknown.get(account);
+    if (unknownUntil !== undefined) {
+      if (unknownUntil > performance.now()) return undefined;
+      this.#unknown.delete(account);
+    }
+    return untilAborted(
+      this.#reader.join(account, (truth) => this.#learn(account, truth, undefined)),
+      signal,
+    );
+  }
+
+  /**
+   * Reads the account from SQL, because the hint was wrong or is missed; repairs the map and Redis.
+   * Calls at the same time share one read, which begins after each of them.
+   * @throws as resolve() does
+   */
+  refresh(account: string, signal: AbortSignal): Promise<Ownership | undefined> {
+    this.#unknown.delete(account);
+    const wrong = this.#map.drop(account);
+    const read = this.#reader.fresh(account, (truth) => this.#learn(account, truth, wrong));
+    if (wrong !== undefined) {
+      // Without SQL, a doubtful hint is better than none.
+      read.catch(() => this.#map.set(wrong, wrong));
+    }
+    return untilAborted(read, signal);
+  }
+
+  /**
+   * Makes the connection an owner of the accounts.
+   * @returns every account as SQL has it now: where another connection is newer, its assignments
+   */
+  async claim(
+    connection: Connection,
+    accounts: readonly AccountRegistration[],
+    signal: AbortSignal,
+  ): Promise<readonly Ownership[]> {
+    return this.#spread(await this.#assignments.claim(connection, accounts, signal));
+  }
+
+  /** Gives up what exactly this connection owns; gives the accounts that changed. */
+  async release(
+    connection: Connection,
+    accounts: readonly string[] | 'all',
+    signal: AbortSignal,
+  ): Promise<readonly Ownership[]> {
+    return this.#spread(await this.#assignments.release(connection, accounts, signal));
+  }
+
+  /** Removes assignments of an instance that is not alive, `limit` accounts at most; gives the accounts that changed. */
+  async releaseInstance(instanceId: string, limit: number, signal: AbortSignal): Promise<readonly Ownership[]> {
+    return this.#spread(await this.#assignments.releaseInstance(instanceId, limit, signal));
+  }
+
+  /**
+   * Calls the listener at every change that this replica learns of, its own and those of others; an account that was
+   * deleted comes without assignments. Gives the function that ends it.
+   */
+  onChange(listener: OwnershipListener): () => void {
+    return this.#map.onChange((ownership, previous) => {
+      try {
+        listener(ownership, previous);
+      } catch (error) {
+        this.#logger.error(
+          { account: ownership.account, reason: messageOf(error) },
+          'a listener to ownership changes failed',
+        );
+      }
+    });
+  }
+
+  #spread(changed: readonly Ownership[]): readonly Ownership[] {
+    for (const ownership of changed) this.#map.set(ownership);
+    this.#mirror?.publish(changed);
+    return changed;
+  }
+
+  /** Takes over what SQL said; `wrong` is the hint that refresh() dropped. */
+  #learn(account: string, truth: Ownership | undefined, wrong: Ownership | undefined): Ownership | undefined {
+    if (truth !== undefined) {
+      this.#map.set(truth, wrong);
+      if (wrong !== undefined && wrong.version !== truth.version) this.#mirror?.publish([truth]);
+    } else if (wrong !== undefined) {
+      // Put back for a moment, so that the listeners are told what vanished.
+      this.#map.set(wrong, wrong);
+      this.#map.remove(account, wrong.version);
+      this.#mirror?.publish([{ account, version: wrong.version, removed: true }]);
+    }
+    // Newer than the truth when a message has come while SQL was read.
+    const known = this.#map.get(account) ?? truth;
+    if (known === undefined) this.#rememberUnknown(account);
+    return known;
+  }
+
+  #rememberUnknown(account: string): void {
+    const { unknownForMs, unknownAccounts } = this.#settings;
+    this.#unknown.delete(account);
+    this.#unknown.set(account, performance.now() + unknownForMs);
+    const [oldest] = this.#unknown.keys();
+    if (this.#unknown.size > unknownAccounts && oldest !== undefined) this.#unknown.delete(oldest);
+  }
+}
+
+/** The promise's outcome, or the signal's reason if that is first; a shared promise goes on for the others. */
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  if (signal.aborted) {
+    promise.catch(() => undefined);
+    return Promise.reject(abortError(signal));
+  }
+  return new Promise<T>((resolve, reject) => {
+    const abort = (): void => {
+      reject(abortError(signal));
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    void promise.then(resolve, reject).finally(() => {
+      signal.removeEventListener('abort', abort);
+    });
+  });
+}
+
+function abortError(signal: AbortSignal): Error {
+  const reason: unknown = signal.reason;
+  return reason instanceof Error ? reason : new GatewayError('cancelled', messageOf(reason));
+}

@@ -1,0 +1,437 @@
+/**
+ * Keeps the in-process map of this replica, Redis and the maps of all other replicas alike. Redis pub/sub loses
+ * messages, Redis loses data: numbered messages, a generation and a mark of completeness find that out, and then
+ * everything is read again, from Redis or, by one replica for all, from SQL. Nothing here is waited for on the path of
+ * an operation, and nothing is correct only because of it (docs: contract, section 8).
+ */
+
+import type { Cluster, Redis } from 'ioredis';
+import { messageOf } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import { backoffMs, defaultBackoff, wait, type Backoff } from '../../core/retry.js';
+import { Outbox } from './outbox.js';
+import type { OwnershipMap } from './ownership-map.js';
+import { copyTruth, type OwnershipTruth } from './rebuild.js';
+import { RedisStore, type Position } from './redis-store.js';
+import { Subscription } from './subscription.js';
+import { Wakeup } from './wakeup.js';
+import { decodeMessage, isRemoval, type Change } from './wire.js';
+
+export interface RedisMirrorOptions {
+  /** For commands; a second connection like it is made to listen. Use the options of redis-options.ts. Stays open. */
+  readonly redis: Redis | Cluster;
+  readonly map: OwnershipMap;
+  readonly truth: OwnershipTruth;
+  readonly logger: Logger;
+  readonly settings?: Partial<MirrorSettings>;
+}
+
+export interface MirrorSettings {
+  /** Start of all keys; one per gateway cluster. */
+  readonly prefix: string;
+  /** How often a silently dead subscription is looked for, in ms. */
+  readonly checkIntervalMs: number;
+  /** Deadline of a small command or a write, in ms. */
+  readonly commandTimeoutMs: number;
+  /** Deadline of a page from Redis or SQL, in ms. */
+  readonly pageTimeoutMs: number;
+  /** How long start() waits to be live, in ms. */
+  readonly startTimeoutMs: number;
+  /** How often one replica compares Redis with SQL, in ms. */
+  readonly reconcileIntervalMs: number;
+  /** A rebuild whose replica died is taken over after this, in ms. */
+  readonly lockMs: number;
+  /** Changes (accounts) kept for Redis while it does not take them; past it, a rebuild. */
+  readonly outboxAccounts: number;
+  /** Accounts in one page from Redis. */
+  readonly pageAccounts: number;
+  /** Reloads that one event causes in all replicas are spread over this, in ms. */
+  readonly reloadSpreadMs: number;
+  readonly backoff: Backoff;
+}
+
+const defaults: MirrorSettings = {
+  prefix: 'agent-gateway',
+  checkIntervalMs: 2_000,
+  commandTimeoutMs: 500,
+  pageTimeoutMs: 5_000,
+  startTimeoutMs: 3_000,
+  reconcileIntervalMs: 300_000,
+  lockMs: 30_000,
+  outboxAccounts: 100_000,
+  pageAccounts: 1_000,
+  reloadSpreadMs: 500,
+  backoff: defaultBackoff,
+};
+
+export interface MirrorState {
+  /** live: changes arrive and none is known to be missing. degraded: the map may be behind; SQL is asked more often. */
+  readonly name: 'live' | 'loading' | 'degraded';
+  /** ms since the epoch */
+  readonly since: number;
+  readonly reason?: string;
+}
+
+export interface MirrorStatistics {
+  readonly messages: number;
+  /** Messages that could not be read. */
+  readonly malformed: number;
+  readonly gaps: number;
+  /** Subscriptions found dead though connected. */
+  readonly silences: number;
+  readonly reloads: number;
+  readonly rebuilds: number;
+  readonly reconciliations: number;
+  /** Times that changes were dropped because Redis did not take them. */
+  readonly overflows: number;
+  /** Changes (accounts) that wait for Redis. */
+  readonly pending: number;
+  /** Time since Redis last answered or sent something, in ms; undefined: never. */
+  readonly contactAgeMs: number | undefined;
+}
+
+export class RedisMirror {
+  readonly #map: OwnershipMap;
+  readonly #truth: OwnershipTruth;
+  readonly #redis: Redis | Cluster;
+  readonly #logger: Logger;
+  readonly #settings: MirrorSettings;
+  readonly #store: RedisStore;
+  readonly #subscription: Subscription;
+  readonly #outbox: Outbox;
+  readonly #stopped = new AbortController();
+  readonly #watchWakeup = new Wakeup();
+  readonly #sendWakeup = new Wakeup();
+  readonly #startWakeup = new Wakeup();
+  readonly #counts = {
+    messages: 0,
+    malformed: 0,
+    gaps: 0,
+    silences: 0,
+    reloads: 0,
+    rebuilds: 0,
+    reconciliations: 0,
+    overflows: 0,
+  };
+  #loops: Promise<unknown> = Promise.resolve();
+  #state: MirrorState = { name: 'loading', since: Date.now() };
+  #contactAt: number | undefined;
+  #connectionError: string | undefined;
+  /** Of the last message or reload. */
+  #generation: string | undefined;
+  #sequence = 0;
+  #completed = 0;
+  /** Where Redis was at the last check: by the next one, the messages up to there must have come. */
+  #expected = 0;
+  /** Why everything must be read again. */
+  #dirty: string | undefined = 'start';
+  #reloadsInARow = 0;
+  /** A rebuild is needed that began after this (µs of the Redis server's clock), and why. */
+  #demand: { readonly after: number; readonly reason: string } | undefined;
+  /** Clock of the Redis server when all was well last, in µs. */
+  #soundAt = 0;
+
+  constructor(options: RedisMirrorOptions) {
+    const settings = { ...defaults, ...options.settings };
+    const { redis } = options;
+    this.#map = options.map;
+    this.#truth = options.truth;
+    this.#redis = redis;
+    this.#logger = options.logger;
+    this.#settings = settings;
+    this.#store = new RedisStore({ redis, ...settings });
+    this.#outbox = new Outbox(settings.outboxAccounts);
+    this.#subscription = new Subscription({
+      redis,
+      channel: this.#store.channel,
+      timeoutMs: settings.commandTimeoutMs,
+      onMessage: (text) => {
+        this.#receive(text);
+      },
+      onConnection: () => {
+        this.#watchWakeup.ring();
+      },
+      onError: this.#onError,
+    });
+  }
+
+  get state(): MirrorState {
+    return this.#state;
+  }
+
+  statistics(): MirrorStatistics {
+    const contactAgeMs = this.#contactAt === undefined ? undefined : Date.now() - this.#contactAt;
+    return { ...this.#counts, pending: this.#outbox.size, contactAgeMs };
+  }
+
+  /** Resolves once live, or, with a warning, after `startTimeoutMs`: without Redis the gateway is slower, not wrong. */
+  async start(): Promise<void> {
+    this.#redis.on('error', this.#onError);
+    this.#redis.on('ready', this.#onReady);
+    if (this.#redis.status === 'wait') this.#redis.connect().catch(this.#onError);
+    this.#subscription.open();
+    this.#loops = Promise.all([this.#watch(), this.#send(), this.#reconcile()]);
+    await this.#startWakeup.pause(this.#settings.startTimeoutMs, this.#stopped.signal);
+    if (this.#state.name === 'loading') this.#setState('degraded', this.#dirty ?? 'start');
+  }
+
+  /** Sends what Redis has not taken yet, within a command's deadline each, then ends everything that start() began. */
+  async stop(): Promise<void> {
+    this.#stopped.abort(new Error('the mirror was stopped'));
+    await this.#loops;
+    try {
+      while (this.#outbox.size > 0 && this.#redis.status === 'ready') await this.#sendBatch();
+    } catch (error) {
+      this.#logger.warn({ pending: this.#outbox.size, reason: messageOf(error) }, 'mirror: changes left unsent');
+    }
+    this.#subscription.close();
+    this.#redis.off('error', this.#onError);
+    this.#redis.off('ready', this.#onReady);
+  }
+
+  /** Tells Redis and the other replicas of what SQL has committed. Never waits, never fails. */
+  publish(changes: readonly Change[]): void {
+    if (changes.length === 0) return;
+    this.#outbox.put(changes);
+    this.#sendWakeup.ring();
+  }
+
+  readonly #onError = (error: Error): void => {
+    this.#connectionError = messageOf(error);
+  };
+
+  readonly #onReady = (): void => {
+    this.#sendWakeup.ring();
+  };
+
+  #receive(text: string): void {
+    const message = decodeMessage(text);
+    this.#contactAt = Date.now();
+    if (message === undefined) {
+      this.#counts.malformed += 1;
+      this.#soil('a message that cannot be read');
+      return;
+    }
+    this.#counts.messages += 1;
+    for (const change of message.changes) {
+      if (isRemoval(change)) this.#map.remove(change.account, change.version);
+      else this.#map.set(change);
+    }
+    if (message.generation !== this.#generation) {
+      this.#generation = message.generation;
+      this.#sequence = message.sequence;
+      this.#expected = 0;
+      this.#soil('another generation');
+    } else if (message.sequence > this.#sequence) {
+      const missing = message.sequence - this.#sequence - 1;
+      this.#sequence = message.sequence;
+      if (missing === 0) return;
+      this.#counts.gaps += 1;
+      this.#soil(`${missing} messages missing`);
+    }
+  }
+
+  #soil(reason: string): void {
+    if (this.#dirty !== undefined) return;
+    this.#dirty = reason;
+    this.#watchWakeup.ring();
+  }
+
+  /** Looks at Redis again and again, and brings the map back to it. */
+  async #watch(): Promise<void> {
+    const { signal } = this.#stopped;
+    const { checkIntervalMs, startTimeoutMs, backoff } = this.#settings;
+    // The first connection rings.
+    await this.#watchWakeup.pause(startTimeoutMs, signal);
+    for (let failures = 0; !signal.aborted;) {
+      let pauseMs = checkIntervalMs;
+      try {
+        await this.#check();
+        failures = 0;
+      } catch (error) {
+        if (signal.aborted) return;
+        const reason = messageOf(error);
+        const cause = this.#redis.status === 'ready' ? undefined : this.#connectionError;
+        this.#setState('degraded', cause === undefined ? reason : `${reason} (${cause})`);
+        pauseMs = backoffMs(backoff, failures);
+        failures += 1;
+      }
+      await this.#watchWakeup.pause(pauseMs, signal);
+    }
+  }
+
+  async #check(): Promise<void> {
+    if (this.#subscription.active) {
+      await this.#subscription.ping();
+    } else {
+      await this.#subscription.subscribe();
+      this.#dirty ??= 'a new subscription';
+    }
+    const generation = this.#generation;
+    const sequence = this.#sequence;
+    const position = await this.#store.position();
+    this.#contactAt = Date.now();
+    const same = position.generation === generation;
+    if (position.completed > 0 && (position.completed < this.#completed || (same && position.sequence < sequence))) {
+      this.#demand ??= { after: this.#soundAt, reason: 'Redis holds older data than before' };
+      this.#completed = 0;
+    }
+    if (this.#outbox.takeOverflow()) {
+      this.#counts.overflows += 1;
+      this.#demand = { after: position.now, reason: 'more changes than the outbox holds' };
+    }
+    if (!this.#isWhole(position)) {
+      await this.#rebuild();
+      return;
+    }
+    this.#demand = undefined;
+    if (same && sequence < this.#expected) {
+      this.#counts.silences += 1;
+      this.#expected = 0;
+      this.#subscription.reset();
+      throw new Error('Redis: the subscription is silent');
+    }
+    if (this.#dirty !== undefined || !same) await this.#reload(position);
+    else this.#reloadsInARow = 0;
+    if (!this.#subscription.active || this.#dirty !== undefined) {
+      this.#watchWakeup.ring();
+      return;
+    }
+    this.#expected = position.sequence;
+    this.#soundAt = position.now;
+    this.#setState('live');
+  }
+
+  #isWhole({ completed }: Position): boolean {
+    return completed > 0 && (this.#demand === undefined || completed > this.#demand.after);
+  }
+
+  /** Reads all of Redis into the map; beside it, messages go on being applied. */
+  async #reload(position: Position): Promise<void> {
+    const { signal } = this.#stopped;
+    const { reloadSpreadMs, backoff, pageAccounts } = this.#settings;
+    const first = this.#counts.reloads === 0;
+    this.#setState('loading', this.#dirty ?? 'another generation');
+    if (this.#reloadsInARow > 0) await wait(backoffMs(backoff, this.#reloadsInARow - 1), signal);
+    else if (!first) await wait(Math.random() * reloadSpreadMs, signal);
+    this.#reloadsInARow += 1;
+    this.#counts.reloads += 1;
+    // A message beyond this position may have come already; a gap before it is covered by what is read from here on.
+    const known = this.#generation === position.generation ? this.#sequence : 0;
+    this.#generation = position.generation;
+    this.#sequence = Math.max(position.sequence, known);
+    this.#completed = position.completed;
+    this.#dirty = undefined;
+    const reload = this.#map.beginReload();
+    try {
+      let cursor = '0';
+      do {
+        signal.throwIfAborted();
+        const page = await this.#store.scan(cursor, pageAccounts);
+        for (const ownership of page.entries) reload.add(ownership);
+        cursor = page.cursor;
+      } while (cursor !== '0');
+      const after = await this.#store.position();
+      if (after.completed < position.completed) throw new Error('Redis lost its data while it was read');
+      for (const account of this.#outbox.accounts()) {
+        const ownership = this.#map.get(account);
+        if (ownership !== undefined) reload.add(ownership);
+      }
+      await reload.commit();
+    } catch (error) {
+      this.#dirty = 'a reload that failed';
+      throw error;
+    } finally {
+      reload.end();
+    }
+  }
+
+  /** One replica fills Redis from SQL; the others come back at the next check, or when they are told that it is done. */
+  async #rebuild(): Promise<void> {
+    const reason = this.#demand?.reason ?? 'Redis is incomplete';
+    this.#setState('degraded', reason);
+    const rebuilt = await this.#withLock(async (token) => {
+      const began = await this.#store.position();
+      if (this.#isWhole(began)) return;
+      this.#counts.rebuilds += 1;
+      this.#logger.info({ reason }, 'mirror: rebuilding Redis from SQL');
+      await this.#copy(token, true);
+      await this.#store.complete(token, began.now);
+    });
+    if (rebuilt) this.#watchWakeup.ring();
+  }
+
+  async #reconcile(): Promise<void> {
+    const { signal } = this.#stopped;
+    const { reconcileIntervalMs } = this.#settings;
+    while (!signal.aborted) {
+      try {
+        await wait(reconcileIntervalMs * (0.9 + 0.2 * Math.random()), signal);
+        if (this.#state.name !== 'live' || !(await this.#store.turn(Math.ceil(reconcileIntervalMs * 0.8)))) continue;
+        await this.#withLock(async (token) => {
+          this.#counts.reconciliations += 1;
+          const corrected = await this.#copy(token, false);
+          if (corrected > 0) this.#logger.info({ corrected }, 'mirror: Redis differed from SQL');
+        });
+      } catch (error) {
+        if (!signal.aborted) this.#logger.warn({ reason: messageOf(error) }, 'mirror: comparison with SQL failed');
+      }
+    }
+  }
+
+  #copy(token: string, quiet: boolean): Promise<number> {
+    const { lockMs, pageTimeoutMs } = this.#settings;
+    const { signal } = this.#stopped;
+    return copyTruth({ store: this.#store, truth: this.#truth, token, lockMs, pageTimeoutMs, quiet, signal });
+  }
+
+  /** Says whether the lock was free. */
+  async #withLock(task: (token: string) => Promise<void>): Promise<boolean> {
+    const token = await this.#store.lock(this.#settings.lockMs);
+    if (token === undefined) return false;
+    try {
+      await task(token);
+    } finally {
+      // Should this fail, the lock expires.
+      await this.#store.unlock(token).catch(() => undefined);
+    }
+    return true;
+  }
+
+  /** Empties the outbox into Redis, one batch at a time: whatever comes meanwhile forms the next one. */
+  async #send(): Promise<void> {
+    const { signal } = this.#stopped;
+    const { backoff, checkIntervalMs } = this.#settings;
+    for (let failures = 0; !signal.aborted;) {
+      try {
+        while (this.#outbox.size > 0 && this.#redis.status === 'ready' && !signal.aborted) {
+          await this.#sendBatch();
+          failures = 0;
+        }
+        await this.#sendWakeup.pause(checkIntervalMs, signal);
+      } catch (error) {
+        this.#logger.debug({ reason: messageOf(error) }, 'mirror: changes wait for Redis');
+        // Not the wakeup: every change rings it.
+        await wait(backoffMs(backoff, failures), signal).catch(() => undefined);
+        failures += 1;
+      }
+    }
+  }
+
+  async #sendBatch(): Promise<void> {
+    const batch = this.#outbox.batch();
+    await this.#store.write(batch);
+    this.#outbox.settle(batch);
+  }
+
+  #setState(name: MirrorState['name'], reason?: string): void {
+    const previous = this.#state;
+    if (name === previous.name && reason === previous.reason) return;
+    const since = name === previous.name ? previous.since : Date.now();
+    this.#state = reason === undefined ? { name, since } : { name, since, reason };
+    if (name === 'live') this.#startWakeup.ring();
+    if (name === previous.name) return;
+    if (name === 'degraded') this.#logger.warn({ reason }, 'mirror: degraded, SQL is asked instead');
+    else this.#logger.info({ reason, accounts: this.#map.size }, `mirror: ${name}`);
+  }
+}
