@@ -64,7 +64,7 @@ export function redacted(config: Config): Config {
   return build((key, leaf) => {
     const value = key.split('.').reduce<unknown>((node, name) => (node as Record<string, unknown>)[name], config);
     if (leaf.secret === false || value === undefined) return value;
-    return leaf.secret === 'url' ? withoutCredentials(String(value)) : '***';
+    return leaf.secret === 'url' && typeof value === 'string' ? withoutCredentials(value) : '***';
   });
 }
 

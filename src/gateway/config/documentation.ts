@@ -90,9 +90,9 @@ settings lead to: database, Redis, permissions, certificates, ports.
 function defaultText(leaf: Leaf): string {
   if (leaf.derived !== undefined) return leaf.derived;
   const value = leaf.default;
-  if (value === undefined) return '';
   if (Array.isArray(value)) return value.length === 0 ? 'empty' : value.map((item) => `\`${String(item)}\``).join(' ');
-  return `\`${leaf.kind === 'bytes' ? formatBytes(Number(value)) : String(value)}\``;
+  if (typeof value === 'number') return `\`${leaf.kind === 'bytes' ? formatBytes(value) : String(value)}\``;
+  return typeof value === 'string' || typeof value === 'boolean' ? `\`${String(value)}\`` : '';
 }
 
 function sectionOf(key: string): string {

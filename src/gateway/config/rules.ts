@@ -12,7 +12,7 @@ export interface Findings {
 export function checkRules(config: Config): Findings {
   const problems: Problem[] = [];
   const warnings: string[] = [];
-  const require = (holds: boolean, key: string, message: string) => {
+  const mustHold = (holds: boolean, key: string, message: string) => {
     if (!holds) problems.push({ key, message });
   };
   const advise = (holds: boolean, key: string, message: string) => {
@@ -23,51 +23,74 @@ export function checkRules(config: Config): Findings {
   const alone = kubesvc.cluster === 'local';
 
   const { heartbeatMs, leaseMs } = kubesvc.instances;
-  require(leaseMs >
-    2 *
-      heartbeatMs, 'kubesvc.instances.leaseMs', `expected more than twice kubesvc.instances.heartbeatMs (${String(heartbeatMs)}), found ${String(leaseMs)}`);
+  mustHold(
+    leaseMs > 2 * heartbeatMs,
+    'kubesvc.instances.leaseMs',
+    `expected more than twice kubesvc.instances.heartbeatMs (${String(heartbeatMs)}), found ${String(leaseMs)}`,
+  );
   const { timeoutMs, endpointRemovalMs, reconnectSpreadMs } = kubesvc.drain;
-  require(endpointRemovalMs + reconnectSpreadMs <=
-    timeoutMs, 'kubesvc.drain.timeoutMs', `expected at least kubesvc.drain.endpointRemovalMs and kubesvc.drain.reconnectSpreadMs together ` +
-    `(${String(endpointRemovalMs)} + ${String(reconnectSpreadMs)}), found ${String(timeoutMs)}`);
+  mustHold(
+    endpointRemovalMs + reconnectSpreadMs <= timeoutMs,
+    'kubesvc.drain.timeoutMs',
+    `expected at least kubesvc.drain.endpointRemovalMs and kubesvc.drain.reconnectSpreadMs together ` +
+      `(${String(endpointRemovalMs)} + ${String(reconnectSpreadMs)}), found ${String(timeoutMs)}`,
+  );
   const { maxPending, maxPendingPerAgent, maxTimeoutMs } = kubesvc.operations;
-  require(maxPendingPerAgent <=
-    maxPending, 'kubesvc.operations.maxPendingPerAgent', `expected no more than kubesvc.operations.maxPending (${String(maxPending)}), found ${String(maxPendingPerAgent)}`);
+  mustHold(
+    maxPendingPerAgent <= maxPending,
+    'kubesvc.operations.maxPendingPerAgent',
+    `expected no more than kubesvc.operations.maxPending (${String(maxPending)}), found ${String(maxPendingPerAgent)}`,
+  );
   const { operationWaitMs } = kubesvc.cache;
-  require(operationWaitMs <=
-    maxTimeoutMs, 'kubesvc.cache.operationWaitMs', `expected no more than kubesvc.operations.maxTimeoutMs (${String(maxTimeoutMs)}), found ${String(operationWaitMs)}`);
+  mustHold(
+    operationWaitMs <= maxTimeoutMs,
+    'kubesvc.cache.operationWaitMs',
+    `expected no more than kubesvc.operations.maxTimeoutMs (${String(maxTimeoutMs)}), found ${String(operationWaitMs)}`,
+  );
 
-  require(server.port === 0 ||
-    server.port !== grpc.port ||
-    !overlap(
-      server.address,
-      grpc.address,
-    ), 'kubesvc.grpc.server.port', `expected another port than server.port, found ${String(grpc.port)} for both`);
+  mustHold(
+    server.port === 0 || server.port !== grpc.port || !overlap(server.address, grpc.address),
+    'kubesvc.grpc.server.port',
+    `expected another port than server.port, found ${String(grpc.port)} for both`,
+  );
   checkTls('server.ssl', server.ssl, problems, warnings);
   checkTls('kubesvc.grpc.server.security', grpc.security, problems, warnings);
-  require(!kubesvc.grpc.auth.x509.enabled ||
-    (grpc.security.enabled &&
-      grpc.security.clientAuth !==
-        'NONE'), 'kubesvc.grpc.auth.x509.enabled', 'needs kubesvc.grpc.server.security.enabled, and kubesvc.grpc.server.security.clientAuth OPTIONAL or REQUIRE');
+  mustHold(
+    !kubesvc.grpc.auth.x509.enabled || (grpc.security.enabled && grpc.security.clientAuth !== 'NONE'),
+    'kubesvc.grpc.auth.x509.enabled',
+    'needs kubesvc.grpc.server.security.enabled, and kubesvc.grpc.server.security.clientAuth OPTIONAL or REQUIRE',
+  );
   advise(
     server.maxBodySize >= grpc.maxInboundMessageSize,
     'server.maxBodySize',
     'smaller than kubesvc.grpc.server.maxInboundMessageSize: large results cannot be forwarded',
   );
 
-  require(kubesvc.cluster !== 'static' ||
-    kubesvc['cluster-static'].instances.length >
-      0, 'kubesvc.cluster-static.instances', 'expected at least one base URL, found none, with kubesvc.cluster: static');
-  require(alone ||
-    !sql.url.startsWith(
-      'pglite:',
-    ), 'sql.url', `expected a database server that all instances share, found the embedded one, with kubesvc.cluster: ${kubesvc.cluster}`);
-  require(sql.url.startsWith('pglite:') ||
-    sql.user !== undefined ||
-    /^\w+:\/\/[^/@]+@/.test(sql.url), 'sql.user', 'expected a user, here or in sql.url, found nothing');
-  require(kubesvc.cluster !== 'redis' ||
-    redis.connection !==
-      undefined, 'redis.connection', 'expected a URL that starts with redis:// or rediss://, found nothing, with kubesvc.cluster: redis');
+  mustHold(
+    kubesvc.cluster !== 'static' || kubesvc['cluster-static'].instances.length > 0,
+    'kubesvc.cluster-static.instances',
+    'expected at least one base URL, found none, with kubesvc.cluster: static',
+  );
+  mustHold(
+    alone || !sql.url.startsWith('pglite:'),
+    'sql.url',
+    `expected a database server that all instances share, found the embedded one, with kubesvc.cluster: ${kubesvc.cluster}`,
+  );
+  mustHold(
+    sql.url.startsWith('pglite:') || sql.user !== undefined || /^\w+:\/\/[^/@]+@/.test(sql.url),
+    'sql.user',
+    'expected a user, here or in sql.url, found nothing',
+  );
+  mustHold(
+    (sql.ssl.certificateChain === undefined) === (sql.ssl.privateKey === undefined),
+    'sql.ssl.privateKey',
+    'expected both sql.ssl.certificateChain and sql.ssl.privateKey, or neither',
+  );
+  mustHold(
+    kubesvc.cluster !== 'redis' || redis.connection !== undefined,
+    'redis.connection',
+    'expected a URL that starts with redis:// or rediss://, found nothing, with kubesvc.cluster: redis',
+  );
   advise(
     alone || kubesvc.cluster === 'redis' || redis.connection !== undefined,
     'redis.connection',

@@ -31,8 +31,8 @@ const port = (description: string, value: number) => count(description, value, 0
 const databaseUrl: TSchemaOptions = {
   secret: 'url',
   jdbc: true,
-  pattern: '^((mysql|mariadb|postgresql|postgres)://[^/].*|pglite:.+)$',
-  expected: 'mysql://HOST:PORT/DATABASE, postgresql://HOST:PORT/DATABASE, pglite:memory or pglite:DIRECTORY',
+  pattern: '^((mysql|mariadb|postgresql|postgres)://[^/]+/.+|pglite:(memory|[./].*))$',
+  expected: 'mysql://HOST:PORT/DATABASE, postgresql://HOST:PORT/DATABASE, pglite:memory or pglite:/DIRECTORY',
 };
 
 /** The kinds that Armory's plugin caches by default. */
@@ -270,7 +270,7 @@ export const configSchema = Type.Object({
     {
       url: text(
         'Database: `mysql://host:3306/db` (MySQL, MariaDB), `postgresql://host:5432/db`, `pglite:memory` or ' +
-          '`pglite:DIRECTORY` (embedded, one instance). A `jdbc:` in front is accepted.',
+          '`pglite:/DIRECTORY` (embedded, one instance). A `jdbc:` in front is accepted.',
         'pglite:memory',
         databaseUrl,
       ),
@@ -293,7 +293,7 @@ export const configSchema = Type.Object({
         {
           url: optionalText('Database to migrate, where it is reached in another way.', databaseUrl),
           user: optionalText('User that may create and alter tables; without it, `sql.user`.'),
-          password: secret('Password of that user; without it, `sql.password`.'),
+          password: secret('Password of that user.'),
         },
         { description: 'Who changes the tables.' },
       ),

@@ -8,7 +8,7 @@ import { join } from './leaves.js';
 import { configurationError, type Entry } from './problems.js';
 
 const explanations: Partial<Record<YamlCode, string>> = {
-  BAD_INDENT: 'the indentation is wrong',
+  BAD_INDENT: 'the indentation is wrong, or a bracket or quote before it is not closed',
   TAB_AS_INDENT: 'tabs cannot indent YAML; use spaces',
   DUPLICATE_KEY: 'this key is there twice',
   MISSING_CHAR: 'a character is missing, such as a colon, a quote or a bracket',
@@ -84,7 +84,7 @@ function flatten(
 function collectPositions(node: unknown, prefix: string, lines: LineCounter, positions: Map<string, number>): void {
   if (!isMap(node)) return;
   for (const { key, value } of node.items) {
-    if (!isScalar(key) || key.range == null) continue;
+    if (!isScalar(key) || !key.range) continue;
     const path = join(prefix, String(key.value));
     positions.set(path, lines.linePos(key.range[0]).line);
     collectPositions(value, path, lines, positions);

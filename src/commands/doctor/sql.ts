@@ -1,0 +1,70 @@
+/** Is the database there, new enough, ours to change, and of the same time as we are? */
+
+import type { Config } from '../../gateway/config.js';
+import { databaseOptions } from '../../gateway/config/database-options.js';
+import { withoutCredentials } from '../../gateway/config/url.js';
+import { openDatabase, type Database } from '../../store/database.js';
+import { appliedMigrations, describeServer, tryTableChanges, type ServerDescription } from '../../store/examination.js';
+import { examine, failed, ok, warning, type Finding, type Outcome } from './finding.js';
+
+const reachRemedy =
+  'Check sql.url, sql.user and sql.password, that the database exists, and that the network lets this machine through.';
+
+/** The findings one after the other; the first failure to connect is the last of them. */
+export async function* examineSql(config: Config, signal: AbortSignal): AsyncGenerator<Finding> {
+  let database: Database | undefined;
+  try {
+    let server: ServerDescription | undefined;
+    yield await examine('sql', reachRemedy, signal, async (limit) => {
+      database = openDatabase({ ...(await databaseOptions(config, 'service')), maxPoolSize: 1 });
+      await database.ping(limit);
+      server = await describeServer(database, limit);
+      return ok(`${withoutCredentials(config.sql.url)} answers`);
+    });
+    if (database === undefined || server === undefined) return;
+    yield { check: 'sql version', ...versionOutcome(server) };
+    yield { check: 'sql clock', ...clockOutcome(server.clockDifferenceMs, config.kubesvc.instances.leaseMs) };
+    const open = database;
+    yield await examine('sql migrations', 'Run agent-gateway migrate.', signal, async (limit) =>
+      migrationOutcome(await appliedMigrations(open, limit)),
+    );
+  } finally {
+    await database?.close();
+  }
+  yield await examineTableChanges(config, signal);
+}
+
+async function examineTableChanges(config: Config, signal: AbortSignal): Promise<Finding> {
+  const key = config.sql.migration.user === undefined ? 'sql.user' : 'sql.migration.user';
+  const remedy = `Grant CREATE, ALTER, INDEX and DROP on the database to the user of ${key}, or name another one in sql.migration.user.`;
+  return examine('sql privileges', remedy, signal, async (limit) => {
+    const database = openDatabase({ ...(await databaseOptions(config, 'migration')), maxPoolSize: 1 });
+    try {
+      await tryTableChanges(database, limit);
+    } finally {
+      await database.close();
+    }
+    return ok(`the user of ${key} may create, alter and drop tables`);
+  });
+}
+
+export function versionOutcome({ product, version, minimum, supported }: ServerDescription): Outcome {
+  const found = `${product} ${version}`;
+  if (supported) return ok(found);
+  return failed(`${found}, older than ${minimum}`, `Use ${product} ${minimum} or newer.`);
+}
+
+/** Times that instances compare are the database's own; ours go into logs, histories and certificates. */
+export function clockOutcome(differenceMs: number, leaseMs: number): Outcome {
+  const distance = Math.abs(differenceMs);
+  const found = `this clock is ${String(distance)} ms ${differenceMs > 0 ? 'behind' : 'ahead of'} the database's`;
+  const remedy = 'Synchronise the clocks of both machines (NTP).';
+  if (distance > leaseMs / 2) return failed(found, remedy);
+  return distance > 1_000 ? warning(found, remedy) : ok(found);
+}
+
+function migrationOutcome(applied: readonly string[] | undefined): Outcome {
+  if (applied === undefined) return ok('no tables yet: the first start makes them');
+  const last = applied.at(-1);
+  return ok(`${String(applied.length)} applied${last === undefined ? '' : `, the last one ${last}`}`);
+}
