@@ -67,11 +67,14 @@ const accepted: Record<string, [text: string, init: Init]> = {
   'Any in two fields': ['any { type_url: "a/b.C" value: "\\001" }', { any: { typeUrl: 'a/b.C', value: bytes(1) } }],
   wrappers: ['wrapped { value: "a" }', { wrapped: 'a' }],
   'known fields by number': [
-    '3: 5 7: 9 9: 0x0000002a 2: 0x3fc00000 1: 0x3ff8000000000000 14: "a" 17 { 3: 6 a_bool: true } 20: "\\001\\002" 20: 3 30 { 1: "k" 2: "v" } 25: "\\030\\004"',
+    '3: 5 7: 9 9: 0x0000002a 11: 0xffffffff 10: 43 12: 18446744073709551615 2: 0x3fc00000 1: 0x3ff8000000000000 14: "a" 17 { 3: 6 a_bool: true } 20: "\\001\\002" 20: 3 30 { 1: "k" 2: "v" } 25: "\\030\\004"',
     {
       anInt32: 5,
       aSint32: -5,
       aFixed32: 42,
+      aSfixed32: -1,
+      aFixed64: 43n,
+      aSfixed64: -1n,
       aFloat: 1.5,
       aDouble: 1.5,
       aString: 'a',
@@ -204,6 +207,10 @@ const refused: Record<string, [text: string, message: string]> = {
   'a foreign character': ['é: 1', 'line 1, column 1: unexpected "U+00E9"'],
   'a number that is no field number': ['0: 1', 'line 1, column 1: expected a field number, got "0"'],
   'a known number with another type': ['2: 5', 'line 1, column 4: expected a value of "account", got "5"'],
+  'a known number with too many bits': [
+    '6: 18446744073709551616',
+    'line 1, column 4: expected a number of 32 or 64 bits, got "18446744073709551616"',
+  ],
   'a known number with a broken value': [
     '16: "\\377"',
     'line 1, column 5: this does not hold a valid value of the field with that number',

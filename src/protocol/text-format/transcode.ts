@@ -108,18 +108,27 @@ class Transcoder {
       this.#opaque ??= scanner.start;
       writer.tag(number, this.#wireType(field, WireType.LengthDelimited)).bytes(Buffer.from(scanner.takeString()));
     } else if (scanner.kind === 'number' && /^(0x[0-9a-f]{8}|0x[0-9a-f]{16}|\d{1,20})$/i.test(scanner.lexeme)) {
-      const value = BigInt(scanner.lexeme);
-      const digits = scanner.lexeme.startsWith('0x') ? scanner.lexeme.length - 2 : 0;
-      if (value >= 1n << 64n) scanner.expected('at most 64 bits');
-      if (digits === 8) writer.tag(number, this.#wireType(field, WireType.Bit32)).fixed32(Number(value));
-      else if (digits === 16) writer.tag(number, this.#wireType(field, WireType.Bit64)).fixed64(value);
-      else writer.tag(number, this.#wireType(field, WireType.Varint)).uint64(value);
-      scanner.next();
+      this.#bits(field, number);
     } else {
       scanner.expected(
         'the value of an unknown field (an unsigned number, "0x" with 8 or 16 digits, a string or a message)',
       );
     }
+  }
+
+  #bits(field: TextField | undefined, number: number): void {
+    const scanner: Scanner = this.#scanner;
+    const value = BigInt(scanner.lexeme);
+    let wireType = field?.wireType ?? WireType.Varint;
+    if (scanner.lexeme.startsWith('0x')) wireType = scanner.lexeme.length === 10 ? WireType.Bit32 : WireType.Bit64;
+    // Python prints fixed-width bits in decimal: to be told from a varint only where the field is known.
+    else if (wireType === WireType.LengthDelimited) wireType = WireType.Varint;
+    if (value >= (wireType === WireType.Bit32 ? 1n << 32n : 1n << 64n)) scanner.expected('a number of 32 or 64 bits');
+    const writer = this.#writer.tag(number, this.#wireType(field, wireType));
+    if (wireType === WireType.Bit32) writer.fixed32(Number(value));
+    else if (wireType === WireType.Bit64) writer.fixed64(value);
+    else writer.uint64(value);
+    scanner.next();
   }
 
   /** Lets `wireType` through if a field that is known can have it; a repeated one may be packed. */
