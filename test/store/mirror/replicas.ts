@@ -1,0 +1,177 @@
+/** What mirror tests are made of: SQL as a Map, and replicas that share it and a Redis. */
+
+import { Redis, type RedisOptions } from 'ioredis';
+import { silentLogger, type Logger } from '../../../src/core/logger.js';
+import { OwnershipService, type OwnershipServiceOptions } from '../../../src/gateway/agents/ownership.js';
+import { OwnershipMap } from '../../../src/store/mirror/ownership-map.js';
+import type { OwnershipTruth } from '../../../src/store/mirror/rebuild.js';
+import { RedisMirror, type MirrorSettings } from '../../../src/store/mirror/redis-mirror.js';
+import { redisOptions } from '../../../src/store/mirror/redis-options.js';
+import type { AccountRegistration, Assignment, Connection, Ownership } from '../../../src/store/ownership.js';
+import { waitFor } from '../../wait.js';
+
+/** SQL's rules of ownership in memory: one version per account, the first agent caches. */
+export class TruthDouble implements OwnershipTruth {
+  readonly accounts = new Map<string, Ownership>();
+  readonly finds: (readonly string[])[] = [];
+  pages = 0;
+  /** Throws in every question while set. */
+  failure: Error | undefined;
+  /** Every answer waits for it. */
+  gate: Promise<void> = Promise.resolve();
+
+  async find(accounts: readonly string[]): Promise<Map<string, Ownership>> {
+    this.finds.push(accounts);
+    await this.gate;
+    if (this.failure !== undefined) throw this.failure;
+    const found = accounts.map((account) => this.accounts.get(account)).filter((entry) => entry !== undefined);
+    return new Map(found.map((entry) => [entry.account, entry]));
+  }
+
+  async page(afterAccount: string, limit: number): Promise<Ownership[]> {
+    this.pages += 1;
+    await this.gate;
+    if (this.failure !== undefined) throw this.failure;
+    const names = [...this.accounts.keys()].filter((name) => name > afterAccount).sort();
+    return names.slice(0, limit).flatMap((name) => this.accounts.get(name) ?? []);
+  }
+
+  async claim(connection: Connection, accounts: readonly AccountRegistration[]): Promise<Ownership[]> {
+    await this.gate;
+    if (this.failure !== undefined) throw this.failure;
+    const { agentId, instanceId, epoch } = connection;
+    return accounts.map(({ name }) => {
+      const others = this.#others(name, agentId);
+      const caching = !others.some((other) => other.caching);
+      return this.#change(name, [...others, { agentId, instanceId, epoch, caching }]);
+    });
+  }
+
+  async release(connection: Connection, accounts: readonly string[] | 'all'): Promise<Ownership[]> {
+    await this.gate;
+    if (this.failure !== undefined) throw this.failure;
+    const names = accounts === 'all' ? [...this.accounts.keys()] : accounts;
+    return names.flatMap((name) => {
+      const assignments = this.accounts.get(name)?.assignments ?? [];
+      if (!assignments.some(({ epoch }) => epoch === connection.epoch)) return [];
+      return [this.#change(name, this.#others(name, connection.agentId))];
+    });
+  }
+
+  releaseInstance(): Promise<Ownership[]> {
+    return Promise.resolve([]);
+  }
+
+  fill(count: number): void {
+    for (let index = 0; index < count; index += 1) {
+      const epoch = 1 + (index % 100);
+      const account = `account-${String(index).padStart(7, '0')}`;
+      const assignments = [{ agentId: `agent-${epoch}`, instanceId: 'gateway-0', epoch, caching: true }];
+      this.accounts.set(account, { account, version: 1, assignments });
+    }
+  }
+
+  #others(account: string, agentId: string): Assignment[] {
+    return (this.accounts.get(account)?.assignments ?? []).filter((assignment) => assignment.agentId !== agentId);
+  }
+
+  #change(account: string, assignments: readonly Assignment[]): Ownership {
+    const version = (this.accounts.get(account)?.version ?? 0) + 1;
+    const ownership = { account, version, assignments };
+    this.accounts.set(account, ownership);
+    return ownership;
+  }
+}
+
+export interface Replica {
+  readonly map: OwnershipMap;
+  readonly mirror: RedisMirror;
+  readonly service: OwnershipService;
+  readonly redis: Redis;
+  stop(): Promise<void>;
+}
+
+export interface ReplicaOptions {
+  readonly url: string;
+  readonly truth: OwnershipTruth & OwnershipServiceOptions['assignments'];
+  readonly settings?: Partial<MirrorSettings>;
+  readonly logger?: Logger;
+  readonly redis?: Redis;
+}
+
+/** Checks often, so that tests need not wait long. */
+export const quick: Partial<MirrorSettings> = {
+  checkIntervalMs: 50,
+  commandTimeoutMs: 400,
+  reloadSpreadMs: 10,
+  backoff: { initialMs: 20, maximumMs: 100, multiplier: 1.5, jitter: 0.2 },
+};
+
+export function testRedis(url: string): Redis {
+  return new Redis(url, { ...redisOptions, retryStrategy: () => 50, socketTimeout: 1_000 });
+}
+
+/** A client whose subscription passes every message through `deliver`, which says what arrives in its place. */
+export function tamperedRedis(url: string, deliver: (text: string) => readonly string[]): Redis {
+  const redis = testRedis(url);
+  redis.duplicate = (override) => {
+    const subscriber = new Redis({ ...redis.options, ...override } as RedisOptions);
+    const emit = subscriber.emit.bind(subscriber);
+    subscriber.emit = (event: string | symbol, ...given: unknown[]): boolean => {
+      if (event !== 'message') return emit(event, ...given);
+      for (const text of deliver(String(given[1]))) emit('message', given[0], text);
+      return true;
+    };
+    return subscriber;
+  };
+  return redis;
+}
+
+export async function startReplica(
+  t: { teardown(release: () => Promise<void>): unknown },
+  options: ReplicaOptions,
+): Promise<Replica> {
+  const { url, truth, settings, logger = silentLogger, redis = testRedis(url) } = options;
+  const map = new OwnershipMap();
+  const mirror = new RedisMirror({ redis, map, truth, logger, settings: { ...quick, ...settings } });
+  const service = new OwnershipService({ assignments: truth, map, mirror, logger });
+  await mirror.start();
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => {
+    stopped ??= mirror.stop().finally(() => {
+      redis.disconnect();
+    });
+    return stopped;
+  };
+  t.teardown(stop);
+  return { map, mirror, service, redis, stop };
+}
+
+/** Waits until the replica is live and its map is exactly what SQL says. */
+export async function untilEqual(replica: Replica, truth: TruthDouble, timeoutMs = 8_000): Promise<void> {
+  const description = 'the map to be what SQL says';
+  await waitFor(() => replica.mirror.state.name === 'live' && isEqual(replica.map, truth), { timeoutMs, description });
+}
+
+export function isEqual(map: OwnershipMap, truth: TruthDouble): boolean {
+  if (map.size !== truth.accounts.size) return false;
+  return [...truth.accounts.values()].every(
+    (entry) => JSON.stringify(map.get(entry.account)) === JSON.stringify(entry),
+  );
+}
+
+export function connection(epoch: number, agentId = `agent-${epoch}`, instanceId = 'gateway-0'): Connection {
+  return { instanceId, agentId, zoneId: 'zone', epoch };
+}
+
+export function registrations(...names: string[]): AccountRegistration[] {
+  return names.map((name) => ({
+    name,
+    kubeHost: 'https://kubernetes',
+    kubeVersion: '1.33',
+    certFingerprint: '',
+    maxWatchAgeSeconds: 0,
+    namespaces: [],
+    properties: {},
+  }));
+}
