@@ -1,67 +1,96 @@
 /** kubesvc_assignments: who can reach an account. The truth about ownership, fenced by epochs. */
-import type { Database } from "./database.js";
-import type {
-  AccountRegistration,
-  Connection,
-  Ownership,
-} from "./ownership.js";
+
+import type { Kysely } from 'kysely';
+
+import { agentConnections, type AgentConnection } from './agent-connections.js';
+import { afterClaim, planClaim, planRelease, type AssignmentRow } from './assignment-rules.js';
+import {
+  bumpAccounts,
+  deleteAssignments,
+  insertAssignments,
+  insertMissingAccounts,
+  lockAccounts,
+  replaceAssignments,
+  selectAssignedAccounts,
+  selectAssignments,
+  selectLiveInstances,
+  selectOwnershipPage,
+  selectOwnerships,
+  startCaching,
+  updateAccounts,
+  type AccountUpdate,
+  type LockedAccount,
+} from './assignment-statements.js';
+import { batches, batchSize } from './batches.js';
+import type { Database } from './database.js';
+import type { AccountRegistration, Connection, Ownership } from './ownership.js';
+import type { Schema } from './schema.js';
+import { conflict } from './sql-error.js';
+
+export type { AgentConnection } from './agent-connections.js';
 
 export interface AssignmentStoreOptions {
   /** An instance is alive while its last heartbeat is younger, in ms. */
   readonly leaseMs: number;
 }
 
-/** An agent as `GET /armory/agents` shows it: its accounts at one instance. */
-export interface AgentConnection {
-  readonly agentId: string;
-  readonly instanceId: string;
-  readonly accounts: readonly string[];
-  /** Whether it caches one of them at least. */
-  readonly caching: boolean;
-  /** When it connected, in ms UTC. */
-  readonly lastConnectionTime: number;
-}
-
-const notYet = (...given: unknown[]): Promise<never> =>
-  Promise.reject(new Error(`not yet ${given.length}`));
-
 export class AssignmentStore {
-  readonly #given: readonly unknown[];
-  constructor(database: Database, options: AssignmentStoreOptions) {
-    this.#given = [database, options];
+  readonly #database: Database;
+  readonly #leaseMs: number;
+
+  constructor(database: Database, { leaseMs }: AssignmentStoreOptions) {
+    this.#database = database;
+    this.#leaseMs = leaseMs;
   }
 
   /**
    * Takes `count` numbers from the cluster's counter.
    * @returns the first of them; the others follow it
    */
-  nextEpoch(count = 1, signal?: AbortSignal): Promise<number> {
-    return notYet(this.#given, count, signal);
+  async nextEpoch(count = 1, signal?: AbortSignal): Promise<number> {
+    const { dialect } = this.#database;
+    const last = await this.#database.run((db) => dialect.addToCounter(db, 'epoch', count), signal);
+    if (last === undefined) throw new Error('the counter of epochs is missing: the database was not migrated');
+    return last - count + 1;
   }
 
   /**
-   * Makes the connection an owner of the accounts. An account whose agent has a newer connection already is left
-   * untouched: a late claim of an old connection changes nothing.
+   * Makes the connection an owner of the accounts, in transactions of 500. An account whose agent has a newer
+   * connection already is left untouched: a late claim of an old connection changes nothing.
    * @returns every account as it is now, in name order
    */
-  claim(
+  async claim(
     connection: Connection,
     accounts: readonly AccountRegistration[],
     signal: AbortSignal,
   ): Promise<readonly Ownership[]> {
-    return notYet(this.#given, connection, accounts, signal);
+    const byName = new Map(accounts.map((account) => [account.name, account]));
+    const sorted = [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    const result: Ownership[] = [];
+    for (const batch of batches(sorted)) {
+      result.push(...(await this.#database.transaction((trx) => this.#claim(trx, connection, batch), signal)));
+    }
+    return result;
   }
 
   /**
    * Gives up what exactly this connection owns; another assignment takes over the caching.
    * @returns the accounts that changed
    */
-  release(
+  async release(
     connection: Connection,
-    accounts: readonly string[] | "all",
+    accounts: readonly string[] | 'all',
     signal: AbortSignal,
   ): Promise<readonly Ownership[]> {
-    return notYet(this.#given, connection, accounts, signal);
+    const { instanceId, agentId, epoch } = connection;
+    const owned = { instanceId, agentId, epoch };
+    const lists = accounts === 'all' ? [undefined] : [...batches([...new Set(accounts)])];
+    const result: Ownership[] = [];
+    for (const list of lists) {
+      const filter = list === undefined ? owned : { ...owned, accounts: list };
+      result.push(...(await this.#releaseWhere(filter, Number.POSITIVE_INFINITY, signal)));
+    }
+    return result;
   }
 
   /**
@@ -69,29 +98,20 @@ export class AssignmentStore {
    * keeps its own. Call it until the answer is empty.
    * @returns the accounts that changed
    */
-  releaseInstance(
-    instanceId: string,
-    limit: number,
-    signal: AbortSignal,
-  ): Promise<readonly Ownership[]> {
-    return notYet(this.#given, instanceId, limit, signal);
+  releaseInstance(instanceId: string, limit: number, signal: AbortSignal): Promise<readonly Ownership[]> {
+    return this.#releaseWhere({ instanceId }, limit, signal);
   }
 
   /** Accounts that nobody ever registered are absent; those without an agent have an empty list. */
-  find(
-    accounts: readonly string[],
-    signal?: AbortSignal,
-  ): Promise<Map<string, Ownership>> {
-    return notYet(this.#given, accounts, signal);
+  async find(accounts: readonly string[], signal?: AbortSignal): Promise<Map<string, Ownership>> {
+    if (accounts.length === 0) return new Map();
+    const found = await this.#database.run((db) => selectOwnerships(db, [...new Set(accounts)]), signal);
+    return new Map(found.map((ownership) => [ownership.account, ownership]));
   }
 
   /** The `limit` accounts after `afterAccount` ('' for the first) in name order. */
-  page(
-    afterAccount: string,
-    limit: number,
-    signal?: AbortSignal,
-  ): Promise<readonly Ownership[]> {
-    return notYet(this.#given, afterAccount, limit, signal);
+  page(afterAccount: string, limit: number, signal?: AbortSignal): Promise<readonly Ownership[]> {
+    return this.#database.run((db) => selectOwnershipPage(db, afterAccount, limit), signal);
   }
 
   /** What the instance owns, `limit` accounts after `afterAccount`, in name order. */
@@ -101,14 +121,124 @@ export class AssignmentStore {
     limit: number,
     signal?: AbortSignal,
   ): Promise<readonly Ownership[]> {
-    return notYet(this.#given, instanceId, afterAccount, limit, signal);
+    return this.#database.run(async (db) => {
+      const names = await selectAssignedAccounts(db, { instanceId }, afterAccount, limit);
+      return selectOwnerships(db, names);
+    }, signal);
   }
 
   /** Agents at live instances in the order of their ids, read in pages while they are iterated. */
-  async *list(
-    filter: { readonly agentId?: string },
-    signal: AbortSignal,
-  ): AsyncGenerator<AgentConnection> {
-    yield await notYet(this.#given, filter, signal);
+  list(filter: { readonly agentId?: string }, signal: AbortSignal): AsyncGenerator<AgentConnection> {
+    return agentConnections(this.#database, this.#leaseMs, filter.agentId, signal);
   }
+
+  async #claim(
+    db: Kysely<Schema>,
+    connection: Connection,
+    accounts: readonly AccountRegistration[],
+  ): Promise<Ownership[]> {
+    const { dialect } = this.#database;
+    const names = accounts.map((account) => account.name);
+    await insertMissingAccounts(db, dialect, connection, accounts);
+    const locked = new Map((await lockAccounts(db, names)).map((account) => [account.name, account]));
+    const assignments = await selectAssignments(db, names);
+
+    const inserts: { account: string; caching: boolean }[] = [];
+    const replaced = { caching: [] as number[], idle: [] as number[] };
+    const updates: AccountUpdate[] = [];
+    const result: Ownership[] = [];
+    for (const account of accounts) {
+      const row = locked.get(account.name);
+      // Removed between the two statements, for want of agents.
+      if (row === undefined) throw conflict(`account ${account.name} was removed`);
+      const rows = assignments.get(account.name) ?? [];
+      const plan = planClaim(connection, rows);
+      const after = afterClaim(connection, rows, plan);
+      if (plan.kind === 'insert') inserts.push({ account: account.name, caching: plan.caching });
+      if (plan.kind === 'replace') replaced[plan.caching ? 'caching' : 'idle'].push(plan.id);
+      const version = plan.kind === 'insert' || plan.kind === 'replace' ? row.version + 1 : row.version;
+      if (plan.kind !== 'late') {
+        updates.push({ account, status: statusAfterClaim(row), connections: after.length, version });
+      }
+      result.push({ account: account.name, version, assignments: after });
+    }
+
+    await insertAssignments(db, dialect, connection, inserts);
+    await replaceAssignments(db, dialect, connection, replaced.caching, true);
+    await replaceAssignments(db, dialect, connection, replaced.idle, false);
+    await updateAccounts(db, dialect, connection, updates);
+    return result;
+  }
+
+  async #releaseWhere(filter: ReleaseFilter, limit: number, signal: AbortSignal): Promise<readonly Ownership[]> {
+    const result: Ownership[] = [];
+    let after = '';
+    for (let left = limit; left > 0;) {
+      const size = Math.min(left, batchSize);
+      const names = await this.#database.run((db) => selectAssignedAccounts(db, filter, after, size), signal);
+      if (names.length > 0) {
+        const changed = await this.#database.transaction(
+          (trx, attempt) => this.#release(trx, filter, names, attempt),
+          signal,
+        );
+        result.push(...changed);
+      }
+      if (names.length < size) break;
+      after = names.at(-1) ?? after;
+      left -= size;
+    }
+    return result;
+  }
+
+  async #release(
+    db: Kysely<Schema>,
+    filter: ReleaseFilter,
+    names: readonly string[],
+    attempt: number,
+  ): Promise<Ownership[]> {
+    const { dialect } = this.#database;
+    const locked = await lockAccounts(db, names);
+    const alive = await selectLiveInstances(db, dialect, this.#leaseMs);
+    // Looked at after locking: an instance that came back says so before it claims again, so its new rows are safe.
+    if (filter.epoch === undefined && alive.has(filter.instanceId)) return [];
+    const assignments = await selectAssignments(db, names);
+    const released = (row: AssignmentRow): boolean =>
+      row.instanceId === filter.instanceId &&
+      (filter.agentId === undefined || row.agentId === filter.agentId) &&
+      (filter.epoch === undefined || row.epoch === filter.epoch);
+
+    const result: Ownership[] = [];
+    const changed: string[] = [];
+    const removed: number[] = [];
+    const promoted: number[] = [];
+    for (const { name, version } of locked) {
+      const plan = planRelease(assignments.get(name) ?? [], released, (instanceId) => alive.has(instanceId));
+      removed.push(...plan.removed);
+      if (plan.promoted !== undefined) promoted.push(plan.promoted);
+      if (plan.removed.length > 0) {
+        changed.push(name);
+        result.push({ account: name, version: version + 1, assignments: plan.remaining });
+      } else if (attempt > 0) {
+        // The attempt before may have been committed without our hearing of it.
+        result.push({ account: name, version, assignments: plan.remaining });
+      }
+    }
+
+    await deleteAssignments(db, removed);
+    await startCaching(db, promoted);
+    await bumpAccounts(db, dialect, changed);
+    return result;
+  }
+}
+
+interface ReleaseFilter {
+  readonly instanceId: string;
+  readonly agentId?: string;
+  readonly epoch?: number;
+  readonly accounts?: readonly string[];
+}
+
+/** A dynamic account that is being changed by the API stays in its state; its lifecycle decides. */
+function statusAfterClaim({ dynamic, status }: LockedAccount): string {
+  return dynamic && status !== null && status !== 'ORPHANED' ? status : 'ACTIVE';
 }

@@ -1,9 +1,17 @@
 /** The connection pool to SQL: opened lazily, one class for MySQL, MariaDB, PostgreSQL and the embedded PGlite. */
 
-import type { Kysely } from "kysely";
+import { Kysely, sql, type Transaction } from 'kysely';
 
-import type { SqlDialect } from "./dialect.js";
-import type { Schema } from "./schema.js";
+import { retry, type Backoff } from '../core/retry.js';
+import { parseDatabaseUrl, type DatabaseTarget } from './database-url.js';
+import { mysqlDialect, postgresDialect, type SqlDialect } from './dialect.js';
+import { mysqlEngine } from './engine-mysql.js';
+import { pgliteEngine } from './engine-pglite.js';
+import { postgresEngine } from './engine-postgres.js';
+import type { Engine } from './engine.js';
+import { Permits } from './permits.js';
+import type { Schema } from './schema.js';
+import { sqlErrorKind, toStoreError } from './sql-error.js';
 
 export interface DatabaseOptions {
   /** `mysql://`, `mariadb://`, `postgresql://` or `postgres://` host:port/name; `pglite:memory` or `pglite:/directory`. */
@@ -36,20 +44,141 @@ export interface PoolNumbers {
   readonly waiting: number;
 }
 
-export interface Database {
-  readonly engine: "mysql" | "postgresql";
-  /** For src/store alone. */
-  readonly db: Kysely<Schema>;
-  /** For src/store alone. */
-  readonly dialect: SqlDialect;
-  /** @throws GatewayError dependency-unavailable, in one sentence with host, port and reason */
-  ping(signal: AbortSignal): Promise<void>;
-  pool(): PoolNumbers;
-  /** Ends every connection; calling it again gives the same promise. */
-  close(): Promise<void>;
-}
+/** A conflict of transactions is over in milliseconds; a restart of the server is not, and is the caller's to wait for. */
+const backoff: Backoff = { initialMs: 10, maximumMs: 500, multiplier: 2, jitter: 0.5 };
+const attempts = 8;
+/** After a lost connection: the pool may hold others that died with it. */
+const connectionAttempts = 3;
 
 /** @throws GatewayError configuration, when the URL cannot be used */
 export function openDatabase(options: DatabaseOptions): Database {
-  throw new Error(`not yet: ${options.maxPoolSize}`);
+  return new Database(options);
+}
+
+export class Database {
+  readonly engine: 'mysql' | 'postgresql';
+  /** For src/store alone. */
+  readonly dialect: SqlDialect;
+  /** For src/store alone; `run` and `transaction` add bounds, retries and errors that are safe to show. */
+  readonly db: Kysely<Schema>;
+  readonly #options: DatabaseOptions;
+  readonly #address: string;
+  readonly #embedded: boolean;
+  readonly #connections: Engine;
+  readonly #permits: Permits;
+  #closed: Promise<void> | undefined;
+
+  /** Use `openDatabase`. */
+  constructor(options: DatabaseOptions) {
+    const target = parseDatabaseUrl(options.url);
+    this.#options = options;
+    this.#embedded = target.kind === 'pglite';
+    this.engine = target.kind === 'mysql' ? 'mysql' : 'postgresql';
+    this.dialect = target.kind === 'mysql' ? mysqlDialect : postgresDialect;
+    this.#address = target.kind === 'pglite' ? (target.directory ?? 'pglite:memory') : `${target.host}:${target.port}`;
+    this.#connections = engineOf(target, options);
+    this.#permits = new Permits(this.#embedded ? 1 : options.maxPoolSize, options.connectionTimeoutMs);
+    this.db = new Kysely<Schema>({ dialect: this.#connections.kysely });
+  }
+
+  /** @throws GatewayError dependency-unavailable, in one sentence with host, port and reason */
+  async ping(signal: AbortSignal): Promise<void> {
+    await this.#once(() => sql`select 1`.execute(this.db), signal).catch((error: unknown) => {
+      throw toStoreError(error, this.#address);
+    });
+  }
+
+  pool(): PoolNumbers {
+    return { ...this.#connections.numbers(), waiting: this.#permits.waiting };
+  }
+
+  /**
+   * Runs a task on one connection, again when a conflict or a lost connection stopped it, so the task must be
+   * repeatable. When the signal aborts, a statement that was sent is no longer waited for, but may still take effect.
+   * @throws GatewayError dependency-unavailable, overloaded or internal; the signal's reason
+   */
+  async run<T>(task: (db: Kysely<Schema>, attempt: number) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    try {
+      return await retry((attempt) => this.#once(() => task(this.db, attempt), signal), {
+        signal: signal ?? neverAborts,
+        attempts,
+        backoff,
+        retryable: retryable(),
+      });
+    } catch (error) {
+      throw toStoreError(error, this.#address);
+    }
+  }
+
+  /** Like `run`, the task being one transaction at READ COMMITTED; use `trx` for everything in it. */
+  async transaction<T>(
+    task: (trx: Transaction<Schema>, attempt: number) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    return this.run((db, attempt) => db.transaction().execute((trx) => task(trx, attempt)), signal);
+  }
+
+  /**
+   * Runs a task on a database of its own, whose statements may take `queryTimeoutMs`, then closes it: for schema
+   * changes of large tables. The embedded engine has one connection and no timeout, so there it is this database.
+   */
+  async withQueryTimeout<T>(queryTimeoutMs: number, task: (database: Database) => Promise<T>): Promise<T> {
+    if (this.#embedded) return task(this);
+    const database = new Database({ ...this.#options, queryTimeoutMs, maxPoolSize: 1 });
+    try {
+      return await task(database);
+    } finally {
+      await database.close();
+    }
+  }
+
+  /** Ends every connection, waiting `connectionTimeoutMs` at most; calling it again gives the same promise. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const deadline = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, this.#options.connectionTimeoutMs);
+    });
+    try {
+      await Promise.race([this.db.destroy(), deadline]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #once<T>(task: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    const release = await this.#permits.acquire(signal);
+    const running = task().finally(release);
+    return signal === undefined ? running : abortable(running, signal);
+  }
+}
+
+const neverAborts = new AbortController().signal;
+
+function engineOf(target: DatabaseTarget, options: DatabaseOptions): Engine {
+  if (target.kind === 'pglite') return pgliteEngine(target.directory);
+  const server = { ...target, user: options.user ?? target.user, password: options.password ?? target.password };
+  return target.kind === 'mysql' ? mysqlEngine(server, options) : postgresEngine(server, options);
+}
+
+function retryable(): (error: unknown) => boolean {
+  let lost = 0;
+  return (error) => {
+    const kind = sqlErrorKind(error);
+    if (kind === 'connection') lost += 1;
+    return kind === 'conflict' || (kind === 'connection' && lost < connectionAttempts);
+  };
+}
+
+/** @throws the signal's reason when it aborts first */
+function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const aborted = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', aborted, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted));
+  });
 }

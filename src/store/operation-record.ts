@@ -1,7 +1,6 @@
 /** What SQL keeps of an operation: while it is pending, and once it has ended. Times in ms UTC. */
 
-export type FinalOutcome =
-  "completed" | "failed" | "timed out" | "cancelled" | "agent lost";
+export type FinalOutcome = 'completed' | 'failed' | 'timed out' | 'cancelled' | 'agent lost';
 
 /** A pending operation: a row of kubesvc_ops. */
 export interface StoredOperation {
@@ -66,12 +65,12 @@ export interface FinishedOperation extends OperationRecord {
 }
 
 export type InsertOutcome =
-  | { readonly id: string; readonly status: "inserted" }
+  | { readonly id: string; readonly status: 'inserted' }
   /** The id was used before. */
-  | { readonly id: string; readonly status: "pending"; readonly digest: string }
+  | { readonly id: string; readonly status: 'pending'; readonly digest: string }
   | {
       readonly id: string;
-      readonly status: "finished";
+      readonly status: 'finished';
       readonly digest: string;
       /** Absent in a row that Armory's plugin left. */
       readonly finalOutcome?: FinalOutcome;

@@ -1,17 +1,33 @@
 /** kubesvc_ops and kubesvc_ops_history: an operation is pending in the first until its one outcome is in the second. */
-import type { Database } from "./database.js";
+
+import { randomUUID } from 'node:crypto';
+
+import { batches, batchSize } from './batches.js';
+import type { Database } from './database.js';
 import type {
   FinalOutcome,
   FinishedOperation,
   InsertOutcome,
   OperationRecord,
   StoredOperation,
-} from "./operation-record.js";
+} from './operation-record.js';
+import {
+  deleteHistory,
+  deletePending,
+  insertHistory,
+  insertPending,
+  selectHistoryBefore,
+  selectHistoryKeys,
+  selectPageIds,
+  selectPendingKeys,
+  selectRecords,
+  selectUnfinished,
+} from './operation-statements.js';
 
 export interface OperationFilter {
-  /** Records on a page; 1 to 1,000. */
+  /** Records on a page. */
   readonly items: number;
-  /** 0 is the first page. */
+  /** 0 is the first page; the cost grows with items × page. */
   readonly page: number;
   readonly account?: string;
   /** Leaves out pending ones. */
@@ -33,60 +49,138 @@ export interface UnfinishedFilter {
   readonly limit: number;
 }
 
-const notYet = (...given: unknown[]): Promise<never> =>
-  Promise.reject(new Error(`not yet ${given.length}`));
+/** Bodies of one statement; MySQL's packets (16 MB by default in MariaDB) hold each byte as two characters. */
+const batchBytes = 4 * 1_024 * 1_024;
 
 export class OperationStore {
-  readonly #given: readonly unknown[];
-  constructor(database: Database) {
-    this.#given = [database];
-  }
+  readonly #database: Database;
 
-  /** Stores operations whose ids were never used before. @returns one outcome for each, in the same order */
-  insert(
-    operations: readonly StoredOperation[],
-    signal?: AbortSignal,
-  ): Promise<readonly InsertOutcome[]> {
-    return notYet(this.#given, operations, signal);
+  constructor(database: Database) {
+    this.#database = database;
   }
 
   /**
-   * Records outcomes and ends the pending state, in one transaction. The first outcome of an id stays for ever.
-   * @returns the ids whose recorded outcome is the one given here
+   * Stores operations whose ids were never used before.
+   * @returns one outcome for each, in the same order; the second of two with the same id finds the first
    */
-  finish(
-    records: readonly FinishedOperation[],
-    signal?: AbortSignal,
-  ): Promise<ReadonlySet<string>> {
-    return notYet(this.#given, records, signal);
+  async insert(operations: readonly StoredOperation[], signal?: AbortSignal): Promise<readonly InsertOutcome[]> {
+    const first = new Map<string, StoredOperation>();
+    for (const operation of operations) if (!first.has(operation.id)) first.set(operation.id, operation);
+    const sorted = [...first.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    const outcomes = new Map<string, InsertOutcome>();
+    for (const batch of byteBatches(sorted)) {
+      for (const outcome of await this.#insert(batch, signal)) outcomes.set(outcome.id, outcome);
+    }
+    return operations.map((operation) => {
+      const outcome = outcomes.get(operation.id);
+      if (outcome === undefined) throw new Error(`no outcome for operation ${operation.id}`);
+      const original = first.get(operation.id);
+      if (outcome.status !== 'inserted' || original === undefined || original === operation) return outcome;
+      return { id: operation.id, status: 'pending', digest: original.digest };
+    });
   }
 
-  find(id: string, signal?: AbortSignal): Promise<OperationRecord | undefined> {
-    return notYet(this.#given, id, signal);
+  /**
+   * Records outcomes and ends the pending state, in one transaction for 500. The first outcome of an id stays for ever.
+   * @returns the ids whose recorded outcome is the one given here
+   */
+  async finish(records: readonly FinishedOperation[], signal?: AbortSignal): Promise<ReadonlySet<string>> {
+    const first = new Map<string, FinishedOperation>();
+    for (const record of records) if (!first.has(record.operationId)) first.set(record.operationId, record);
+    // In the order of ids, so that two transactions never wait for each other.
+    const sorted = [...first.values()].toSorted((a, b) => (a.operationId < b.operationId ? -1 : 1));
+    const won = new Set<string>();
+    const { dialect } = this.#database;
+    for (const batch of batches(sorted)) {
+      const ids = batch.map((record) => record.operationId);
+      const token = randomUUID();
+      const keys = await this.#database.transaction(async (trx) => {
+        await insertHistory(trx, dialect, batch, token);
+        await deletePending(trx, ids);
+        return selectHistoryKeys(trx, ids);
+      }, signal);
+      for (const key of keys) if (key.write_token === token) won.add(key.operation_id);
+    }
+    return won;
+  }
+
+  /** Takes back a pending operation that was given to nobody: its id may be used again. */
+  async withdraw(id: string, signal?: AbortSignal): Promise<void> {
+    await this.#database.run((db) => deletePending(db, [id]), signal);
+  }
+
+  /** Pending or ended; undefined: never seen, or purged. */
+  async find(id: string, signal?: AbortSignal): Promise<OperationRecord | undefined> {
+    return (await this.#database.run((db) => selectRecords(db, [id]), signal)).get(id);
   }
 
   /** Pending and ended ones, newest first. */
-  list(
-    filter: OperationFilter,
-    signal?: AbortSignal,
-  ): Promise<readonly OperationRecord[]> {
-    return notYet(this.#given, filter, signal);
+  list(filter: OperationFilter, signal?: AbortSignal): Promise<readonly OperationRecord[]> {
+    return this.#database.run(async (db) => {
+      const ids = await selectPageIds(db, filter);
+      const records = await selectRecords(db, ids);
+      // One that ends between the two parts of the first statement is in both; a Set keeps its place.
+      return [...new Set(ids)].flatMap((id) => records.get(id) ?? []);
+    }, signal);
   }
 
   /** Pending ones in the order of their ids. */
-  unfinished(
-    filter: UnfinishedFilter,
-    signal?: AbortSignal,
-  ): Promise<readonly StoredOperation[]> {
-    return notYet(this.#given, filter, signal);
+  async unfinished(filter: UnfinishedFilter, signal?: AbortSignal): Promise<readonly StoredOperation[]> {
+    if (filter.accounts?.length === 0) return [];
+    return this.#database.run((db) => selectUnfinished(db, filter), signal);
   }
 
   /** Deletes `limit` ended ones at most that started before `beforeMs`. @returns how many */
-  purge(
-    beforeMs: number,
-    limit: number,
-    signal?: AbortSignal,
-  ): Promise<number> {
-    return notYet(this.#given, beforeMs, limit, signal);
+  async purge(beforeMs: number, limit: number, signal?: AbortSignal): Promise<number> {
+    return this.#database.run(async (db) => {
+      let purged = 0;
+      // MySQL takes no LIMIT in a subquery of a DELETE.
+      for (const batch of batches(await selectHistoryBefore(db, beforeMs, limit))) {
+        purged += await deleteHistory(db, batch);
+      }
+      return purged;
+    }, signal);
   }
+
+  async #insert(batch: readonly StoredOperation[], signal?: AbortSignal): Promise<readonly InsertOutcome[]> {
+    const { dialect } = this.#database;
+    const ids = batch.map((operation) => operation.id);
+    // The same in every attempt, so that one whose commit was not heard of recognises its own rows.
+    const token = randomUUID();
+    return this.#database.transaction(async (trx) => {
+      await insertPending(trx, dialect, batch, token);
+      const pending = new Map((await selectPendingKeys(trx, ids)).map((row) => [row.id, row]));
+      // Read after inserting: an operation that ended before is here, whoever ended it, however late.
+      const ended = new Map((await selectHistoryKeys(trx, ids)).map((row) => [row.operation_id, row]));
+      const reused = ids.filter((id) => ended.has(id) && pending.get(id)?.write_token === token);
+      await deletePending(trx, reused);
+      return ids.map((id): InsertOutcome => {
+        const end = ended.get(id);
+        if (end !== undefined) {
+          const outcome = end.final_outcome === null ? {} : { finalOutcome: end.final_outcome as FinalOutcome };
+          return { id, status: 'finished', digest: end.digest ?? '', ...outcome };
+        }
+        const found = pending.get(id);
+        if (found === undefined) throw new Error(`operation ${id} was not stored`);
+        return found.write_token === token
+          ? { id, status: 'inserted' }
+          : { id, status: 'pending', digest: found.digest };
+      });
+    }, signal);
+  }
+}
+
+function* byteBatches(operations: readonly StoredOperation[]): Generator<readonly StoredOperation[]> {
+  let batch: StoredOperation[] = [];
+  let bytes = 0;
+  for (const operation of operations) {
+    if (batch.length > 0 && (batch.length >= batchSize || bytes + operation.body.byteLength > batchBytes)) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(operation);
+    bytes += operation.body.byteLength;
+  }
+  if (batch.length > 0) yield batch;
 }

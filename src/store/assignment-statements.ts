@@ -1,0 +1,289 @@
+/** The statements on kubesvc_assignments and the accounts that they belong to: one function for each. */
+
+import { sql, type ExpressionBuilder, type Kysely, type RawBuilder } from 'kysely';
+
+import type { AssignmentRow } from './assignment-rules.js';
+import { batches } from './batches.js';
+import type { SqlDialect } from './dialect.js';
+import type { AccountRegistration, Assignment, Connection, Ownership } from './ownership.js';
+import type { Schema } from './schema.js';
+
+type Db = Kysely<Schema>;
+
+export interface LockedAccount {
+  readonly name: string;
+  readonly version: number;
+  readonly status: string | null;
+  readonly dynamic: boolean;
+}
+
+/** Locks the rows of the accounts, in name order so that two transactions never wait for each other. */
+export async function lockAccounts(db: Db, names: readonly string[]): Promise<LockedAccount[]> {
+  const rows = await db
+    .selectFrom('kubesvc_accounts')
+    .select(['name', 'assignments_version', 'status', 'dynamic'])
+    .where('name', 'in', names)
+    .orderBy('name')
+    .forUpdate()
+    .execute();
+  return rows.map((row) => ({
+    name: row.name,
+    version: row.assignments_version,
+    status: row.status,
+    dynamic: Boolean(row.dynamic),
+  }));
+}
+
+export async function selectAssignments(db: Db, names: readonly string[]): Promise<Map<string, AssignmentRow[]>> {
+  const rows = await db
+    .selectFrom('kubesvc_assignments')
+    .select(['id', 'account_name', 'agent_id', 'cd_id', 'epoch', 'caching'])
+    .where('account_name', 'in', names)
+    .orderBy('account_name')
+    .orderBy('agent_id')
+    .execute();
+  const byAccount = new Map<string, AssignmentRow[]>(names.map((name) => [name, []]));
+  for (const row of rows) {
+    byAccount.get(row.account_name)?.push({
+      id: row.id,
+      agentId: row.agent_id,
+      instanceId: row.cd_id,
+      epoch: row.epoch,
+      caching: Boolean(row.caching),
+    });
+  }
+  return byAccount;
+}
+
+function registrationValues(connection: Connection, account: AccountRegistration, nowMs: RawBuilder<number>) {
+  return {
+    name: account.name,
+    kube_host: account.kubeHost,
+    kube_version: account.kubeVersion,
+    cert_fingerprint: account.certFingerprint,
+    max_watch_age_seconds: account.maxWatchAgeSeconds,
+    props: JSON.stringify({ namespaces: account.namespaces, properties: account.properties }),
+    zone_id: connection.zoneId,
+    dynamic: false,
+    status: 'ACTIVE',
+    last_updated: nowMs,
+  };
+}
+
+/** Makes the accounts that were never seen. A version starts at the clock, above that of a row deleted before. */
+export async function insertMissingAccounts(
+  db: Db,
+  dialect: SqlDialect,
+  connection: Connection,
+  accounts: readonly AccountRegistration[],
+): Promise<void> {
+  const query = db.insertInto('kubesvc_accounts').values(
+    accounts.map((account) => ({
+      ...registrationValues(connection, account, dialect.nowMs),
+      assignments_version: dialect.nowMs,
+    })),
+  );
+  await dialect.insertMissing(query, ['name']).execute();
+}
+
+export interface AccountUpdate {
+  readonly account: AccountRegistration;
+  readonly status: string;
+  readonly connections: number;
+  readonly version: number;
+}
+
+/** Overwrites what agents say of accounts whose rows are locked. */
+export async function updateAccounts(
+  db: Db,
+  dialect: SqlDialect,
+  connection: Connection,
+  updates: readonly AccountUpdate[],
+): Promise<void> {
+  if (updates.length === 0) return;
+  const query = db.insertInto('kubesvc_accounts').values(
+    updates.map(({ account, status, connections, version }) => ({
+      ...registrationValues(connection, account, dialect.nowMs),
+      status,
+      connections,
+      assignments_version: version,
+    })),
+  );
+  await dialect
+    .upsert(
+      query,
+      ['name'],
+      [
+        'kube_host',
+        'kube_version',
+        'cert_fingerprint',
+        'max_watch_age_seconds',
+        'props',
+        'zone_id',
+        'status',
+        'last_updated',
+        'connections',
+        'assignments_version',
+      ],
+    )
+    .execute();
+}
+
+/** Counts the assignments of locked accounts anew and raises their versions by one. */
+export async function bumpAccounts(db: Db, dialect: SqlDialect, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
+  await db
+    .updateTable('kubesvc_accounts')
+    .set((eb) => ({
+      assignments_version: eb('assignments_version', '+', 1),
+      connections: eb
+        .selectFrom('kubesvc_assignments')
+        .select((count) => count.fn.countAll<number>().as('count'))
+        .whereRef('kubesvc_assignments.account_name', '=', 'kubesvc_accounts.name')
+        .$asScalar(),
+      last_updated: dialect.nowMs,
+    }))
+    .where('name', 'in', names)
+    .execute();
+}
+
+export async function insertAssignments(
+  db: Db,
+  dialect: SqlDialect,
+  { instanceId, agentId, epoch }: Connection,
+  rows: readonly { readonly account: string; readonly caching: boolean }[],
+): Promise<void> {
+  if (rows.length === 0) return;
+  await db
+    .insertInto('kubesvc_assignments')
+    .values(
+      rows.map(({ account, caching }) => ({
+        account_name: account,
+        agent_id: agentId,
+        cd_id: instanceId,
+        epoch,
+        caching,
+        reachable: true,
+        connections: 1,
+        last_updated: dialect.nowMs,
+      })),
+    )
+    .execute();
+}
+
+/** Gives rows of the agent to its newer connection. */
+export async function replaceAssignments(
+  db: Db,
+  dialect: SqlDialect,
+  { instanceId, epoch }: Connection,
+  ids: readonly number[],
+  caching: boolean,
+): Promise<void> {
+  if (ids.length === 0) return;
+  await db
+    .updateTable('kubesvc_assignments')
+    .set({ cd_id: instanceId, epoch, caching, reachable: true, last_updated: dialect.nowMs })
+    .where('id', 'in', ids)
+    .execute();
+}
+
+export async function deleteAssignments(db: Db, ids: readonly number[]): Promise<void> {
+  if (ids.length === 0) return;
+  await db.deleteFrom('kubesvc_assignments').where('id', 'in', ids).execute();
+}
+
+export async function startCaching(db: Db, ids: readonly number[]): Promise<void> {
+  if (ids.length === 0) return;
+  await db.updateTable('kubesvc_assignments').set({ caching: true }).where('id', 'in', ids).execute();
+}
+
+export async function selectLiveInstances(db: Db, dialect: SqlDialect, leaseMs: number): Promise<Set<string>> {
+  const rows = await db
+    .selectFrom('kubesvc_instances')
+    .select('id')
+    .where('last_updated', '>', sql<number>`${dialect.nowMs} - ${sql.lit(leaseMs)}`)
+    .execute();
+  return new Set(rows.map((row) => row.id));
+}
+
+/** Names of accounts with a row that `filter` describes, after `afterAccount`, in name order. */
+export async function selectAssignedAccounts(
+  db: Db,
+  filter: Partial<Connection> & { readonly accounts?: readonly string[] },
+  afterAccount: string,
+  limit: number,
+): Promise<string[]> {
+  let query = db
+    .selectFrom('kubesvc_assignments')
+    .select('account_name')
+    .distinct()
+    .where('account_name', '>', afterAccount)
+    .orderBy('account_name')
+    .limit(limit);
+  if (filter.instanceId !== undefined) query = query.where('cd_id', '=', filter.instanceId);
+  if (filter.agentId !== undefined) query = query.where('agent_id', '=', filter.agentId);
+  if (filter.epoch !== undefined) query = query.where('epoch', '=', filter.epoch);
+  if (filter.accounts !== undefined) query = query.where('account_name', 'in', filter.accounts);
+  return (await query.execute()).map((row) => row.account_name);
+}
+
+interface OwnershipRow {
+  readonly name: string;
+  readonly version: number;
+  readonly agent_id: string | null;
+  readonly cd_id: string | null;
+  readonly epoch: number | null;
+  readonly caching: boolean | number | null;
+}
+
+/** Accounts and their assignments in one statement, so that version and assignments belong together. */
+export async function selectOwnerships(db: Db, names: readonly string[]): Promise<Ownership[]> {
+  const found: Ownership[] = [];
+  for (const batch of batches(names)) {
+    const rows = await ownershipQuery(db, (eb) => eb('name', 'in', batch)).execute();
+    found.push(...grouped(rows));
+  }
+  return found;
+}
+
+/** The `limit` accounts after `afterAccount`, as `selectOwnerships`. */
+export async function selectOwnershipPage(db: Db, afterAccount: string, limit: number): Promise<Ownership[]> {
+  return grouped(await ownershipQuery(db, (eb) => eb('name', '>', afterAccount), limit).execute());
+}
+
+function ownershipQuery(
+  db: Db,
+  which: (
+    eb: ExpressionBuilder<Schema, 'kubesvc_accounts'>,
+  ) => ReturnType<ExpressionBuilder<Schema, 'kubesvc_accounts'>>,
+  limit?: number,
+) {
+  let accounts = db
+    .selectFrom('kubesvc_accounts')
+    .select(['name', 'assignments_version as version'])
+    .where(which as never)
+    .orderBy('name');
+  if (limit !== undefined) accounts = accounts.limit(limit);
+  return db
+    .selectFrom(accounts.as('a'))
+    .leftJoin('kubesvc_assignments as s', 's.account_name', 'a.name')
+    .select(['a.name', 'a.version', 's.agent_id', 's.cd_id', 's.epoch', 's.caching'])
+    .orderBy('a.name')
+    .orderBy('s.agent_id');
+}
+
+function grouped(rows: readonly OwnershipRow[]): Ownership[] {
+  const accounts = new Map<string, { account: string; version: number; assignments: Assignment[] }>();
+  for (const row of rows) {
+    const entry = accounts.get(row.name) ?? { account: row.name, version: row.version, assignments: [] };
+    accounts.set(row.name, entry);
+    if (row.agent_id === null || row.cd_id === null || row.epoch === null) continue;
+    entry.assignments.push({
+      agentId: row.agent_id,
+      instanceId: row.cd_id,
+      epoch: row.epoch,
+      caching: Boolean(row.caching),
+    });
+  }
+  return [...accounts.values()];
+}

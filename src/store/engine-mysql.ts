@@ -1,0 +1,99 @@
+/** MySQL and MariaDB through mysql2. */
+
+import type { Pool, PoolConnection, RowDataPacket } from 'mysql2';
+import { MysqlDialect, type MysqlPool, type MysqlPoolConnection } from 'kysely';
+
+import { lockTimeoutMs, type Engine, type ServerOptions, type ServerTarget } from './engine.js';
+
+interface PoolQueues {
+  readonly _allConnections: { readonly length: number };
+  readonly _freeConnections: { readonly length: number };
+}
+
+export function mysqlEngine(target: ServerTarget, options: ServerOptions): Engine {
+  let pool: Pool | undefined;
+  const open = async (): Promise<MysqlPool> => {
+    const { createPool } = await import('mysql2');
+    pool = createPool({
+      host: target.host,
+      port: target.port,
+      database: target.database,
+      user: target.user,
+      password: target.password,
+      charset: 'utf8mb4',
+      connectionLimit: options.maxPoolSize,
+      connectTimeout: options.connectionTimeoutMs,
+      enableKeepAlive: true,
+      jsonStrings: true,
+      ...(options.ssl === undefined ? {} : { ssl: { rejectUnauthorized: true, ...options.ssl } }),
+    });
+    // Queued in front of the connection's first statement.
+    pool.on('connection', (connection) => {
+      for (const statement of sessionSettings(options)) {
+        connection.query(statement, (error: unknown) => {
+          if (error !== null) connection.destroy();
+        });
+      }
+    });
+    return withTimeout(pool, options.queryTimeoutMs);
+  };
+  return {
+    kysely: new MysqlDialect({ pool: open }),
+    numbers: () => {
+      // mysql2 counts nothing in public.
+      const queues = pool as unknown as PoolQueues | undefined;
+      return { size: queues?._allConnections.length ?? 0, idle: queues?._freeConnections.length ?? 0 };
+    },
+  };
+}
+
+/**
+ * READ COMMITTED as in PostgreSQL, and because REPEATABLE READ locks gaps between rows: strangers would deadlock.
+ * The SQL mode is ours, because mysql2's escaping is only right without NO_BACKSLASH_ESCAPES.
+ */
+function sessionSettings(options: ServerOptions): readonly string[] {
+  const lockSeconds = Math.ceil(lockTimeoutMs(options) / 1_000);
+  return [
+    'set session transaction isolation level read committed',
+    `set session sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', ` +
+      `innodb_lock_wait_timeout = ${lockSeconds}, lock_wait_timeout = ${lockSeconds}` +
+      `/*M!100100 , max_statement_time = ${options.queryTimeoutMs / 1_000} */`,
+  ];
+}
+
+/** The pool as Kysely uses it, each statement bounded; after a timeout the connection is of no use any more. */
+function withTimeout(pool: Pool, timeoutMs: number): MysqlPool {
+  // Kysely knows a connection again by its identity.
+  const known = new WeakMap<PoolConnection, MysqlPoolConnection>();
+  const bounded = (connection: PoolConnection): MysqlPoolConnection => ({
+    config: connection.config,
+    threadId: connection.threadId,
+    connect: () => undefined,
+    destroy: () => connection.destroy(),
+    release: () => connection.release(),
+    query: (statement, parameters: unknown, callback) =>
+      connection.query<RowDataPacket[]>(
+        { sql: statement, values: parameters as unknown[], timeout: timeoutMs },
+        (error, result) => {
+          if (error?.code === 'PROTOCOL_SEQUENCE_TIMEOUT') connection.destroy();
+          callback?.(error, result);
+        },
+      ),
+  });
+  return {
+    getConnection: (callback) => {
+      pool.getConnection((error, connection) => {
+        if (error !== null) {
+          callback(error, undefined as unknown as MysqlPoolConnection);
+          return;
+        }
+        const facade = known.get(connection) ?? bounded(connection);
+        known.set(connection, facade);
+        callback(null, facade);
+      });
+    },
+    end: (callback) => {
+      pool.end(callback);
+    },
+  };
+}

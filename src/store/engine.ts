@@ -1,0 +1,26 @@
+/** What an engine gives to the database: a Kysely dialect whose driver is loaded at the first query. */
+
+import type { Dialect } from 'kysely';
+
+import type { DatabaseOptions } from './database.js';
+
+export interface Engine {
+  readonly kysely: Dialect;
+  /** Open and idle connections. */
+  numbers(): { readonly size: number; readonly idle: number };
+}
+
+export interface ServerTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  readonly password: string;
+}
+
+export type ServerOptions = Pick<DatabaseOptions, 'maxPoolSize' | 'connectionTimeoutMs' | 'queryTimeoutMs' | 'ssl'>;
+
+/** How long a statement waits for a row that another transaction holds, in ms: then it is tried again from the start. */
+export function lockTimeoutMs(options: ServerOptions): number {
+  return Math.max(1_000, Math.round(options.queryTimeoutMs / 2));
+}

@@ -1,0 +1,262 @@
+/** The statements on kubesvc_ops and kubesvc_ops_history: one function for each, and the rows' translation. */
+
+import type { Insertable, Kysely, Selectable } from 'kysely';
+
+import type { SqlDialect } from './dialect.js';
+import type { FinalOutcome, FinishedOperation, OperationRecord, StoredOperation } from './operation-record.js';
+import type { OperationFilter, UnfinishedFilter } from './operations.js';
+import type { HistoryTable, OperationsTable, Schema } from './schema.js';
+
+type Db = Kysely<Schema>;
+
+const messageLength = 1_000;
+
+export async function insertPending(
+  db: Db,
+  dialect: SqlDialect,
+  operations: readonly StoredOperation[],
+  token: string,
+): Promise<void> {
+  const query = db.insertInto('kubesvc_ops').values(
+    operations.map((operation) => ({
+      id: operation.id,
+      account: operation.account,
+      operation_type: operation.operationType,
+      body: bufferOf(operation.body),
+      digest: operation.digest,
+      received_by_cd_id: operation.receivedByInstanceId,
+      received_time: operation.receivedTime,
+      deadline_time: operation.deadlineTime,
+      write_token: token,
+    })),
+  );
+  await dialect.insertMissing(query, ['id']).execute();
+}
+
+export function selectPendingKeys(
+  db: Db,
+  ids: readonly string[],
+): Promise<{ id: string; digest: string; write_token: string }[]> {
+  return db.selectFrom('kubesvc_ops').select(['id', 'digest', 'write_token']).where('id', 'in', ids).execute();
+}
+
+export function selectHistoryKeys(
+  db: Db,
+  ids: readonly string[],
+): Promise<
+  { operation_id: string; digest: string | null; final_outcome: string | null; write_token: string | null }[]
+> {
+  return db
+    .selectFrom('kubesvc_ops_history')
+    .select(['operation_id', 'digest', 'final_outcome', 'write_token'])
+    .where('operation_id', 'in', ids)
+    .execute();
+}
+
+export async function insertHistory(
+  db: Db,
+  dialect: SqlDialect,
+  records: readonly FinishedOperation[],
+  token: string,
+): Promise<void> {
+  const query = db.insertInto('kubesvc_ops_history').values(records.map((record) => historyValues(record, token)));
+  await dialect.insertMissing(query, ['operation_id']).execute();
+}
+
+export async function deletePending(db: Db, ids: readonly string[]): Promise<void> {
+  if (ids.length > 0) await db.deleteFrom('kubesvc_ops').where('id', 'in', ids).execute();
+}
+
+export async function deleteHistory(db: Db, ids: readonly string[]): Promise<number> {
+  if (ids.length === 0) return 0;
+  const deleted = await db.deleteFrom('kubesvc_ops_history').where('operation_id', 'in', ids).executeTakeFirst();
+  return Number(deleted.numDeletedRows);
+}
+
+export async function selectHistoryBefore(db: Db, beforeMs: number, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('kubesvc_ops_history')
+    .select('operation_id')
+    .where('start_time', '<', beforeMs)
+    .orderBy('start_time')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.operation_id);
+}
+
+/** Records by id. Pending ones are read first, so that one that ends meanwhile is found in the history. */
+export async function selectRecords(db: Db, ids: readonly string[]): Promise<Map<string, OperationRecord>> {
+  if (ids.length === 0) return new Map();
+  const pending = await db
+    .selectFrom('kubesvc_ops')
+    .select(['id', 'account', 'operation_type', 'digest', 'received_by_cd_id', 'received_time'])
+    .where('id', 'in', ids)
+    .execute();
+  const ended = await db.selectFrom('kubesvc_ops_history').selectAll().where('operation_id', 'in', ids).execute();
+  return new Map([
+    ...pending.map((row) => [row.id, pendingRecord(row)] as const),
+    ...ended.map((row) => [row.operation_id, historyRecord(row)] as const),
+  ]);
+}
+
+/** Ids of a page over both tables, newest first. */
+export async function selectPageIds(db: Db, filter: OperationFilter): Promise<string[]> {
+  const { items, page, account, outcome, since, until } = filter;
+  const offset = items * page;
+  // Each part sorted and cut by its index, so that only what can be on the page is merged.
+  let ended = db
+    .selectFrom('kubesvc_ops_history')
+    .select(['operation_id as id', 'start_time as time'])
+    .orderBy('start_time', 'desc')
+    .orderBy('operation_id', 'desc')
+    .limit(offset + items);
+  let pending = db
+    .selectFrom('kubesvc_ops')
+    .select(['id', 'received_time as time'])
+    .orderBy('received_time', 'desc')
+    .orderBy('id', 'desc')
+    .limit(offset + items);
+  if (account !== undefined) {
+    ended = ended.where('account', '=', account);
+    pending = pending.where('account', '=', account);
+  }
+  if (since !== undefined) {
+    ended = ended.where('start_time', '>=', since);
+    pending = pending.where('received_time', '>=', since);
+  }
+  if (until !== undefined) {
+    ended = ended.where('start_time', '<', until);
+    pending = pending.where('received_time', '<', until);
+  }
+  if (outcome !== undefined) {
+    const rows = await ended.where('final_outcome', '=', outcome).limit(items).offset(offset).execute();
+    return rows.map((row) => row.id);
+  }
+  const both = db
+    .selectFrom(ended.as('e'))
+    .selectAll()
+    .unionAll(db.selectFrom(pending.as('p')).selectAll());
+  const rows = await db
+    .selectFrom(both.as('u'))
+    .select('id')
+    .orderBy('time', 'desc')
+    .orderBy('id', 'desc')
+    .limit(items)
+    .offset(offset)
+    .execute();
+  return rows.map((row) => row.id);
+}
+
+export async function selectUnfinished(db: Db, filter: UnfinishedFilter): Promise<StoredOperation[]> {
+  let query = db.selectFrom('kubesvc_ops').selectAll().orderBy('id').limit(filter.limit);
+  if (filter.after !== undefined) query = query.where('id', '>', filter.after);
+  if (filter.accounts !== undefined) query = query.where('account', 'in', filter.accounts);
+  if (filter.receivedByInstanceId !== undefined) {
+    query = query.where('received_by_cd_id', '=', filter.receivedByInstanceId);
+  }
+  if (filter.deadlineBefore !== undefined) query = query.where('deadline_time', '<', filter.deadlineBefore);
+  return (await query.execute()).map(storedOperation);
+}
+
+function storedOperation(row: Selectable<OperationsTable>): StoredOperation {
+  return {
+    id: row.id,
+    account: row.account,
+    operationType: row.operation_type,
+    body: row.body,
+    digest: row.digest,
+    receivedByInstanceId: row.received_by_cd_id,
+    receivedTime: row.received_time,
+    deadlineTime: row.deadline_time,
+  };
+}
+
+function pendingRecord(
+  row: Pick<
+    Selectable<OperationsTable>,
+    'id' | 'account' | 'operation_type' | 'digest' | 'received_by_cd_id' | 'received_time'
+  >,
+): OperationRecord {
+  return {
+    operationId: row.id,
+    operationType: row.operation_type,
+    account: row.account,
+    startTime: row.received_time,
+    receivedBy: { instanceId: row.received_by_cd_id, time: row.received_time },
+    digest: row.digest,
+  };
+}
+
+function historyValues(record: FinishedOperation, token: string): Insertable<HistoryTable> {
+  const { receivedBy, processedBy, sentToAgent, resultReceivedFromAgent: result, resultReceivedBy } = record;
+  return {
+    operation_id: record.operationId,
+    start_time: record.startTime,
+    end_time: record.endTime,
+    total_duration_ms: record.totalDurationMs ?? record.endTime - record.startTime,
+    final_outcome: record.finalOutcome,
+    account: record.account,
+    operation_type: record.operationType,
+    received_by_cd_id: receivedBy?.instanceId ?? null,
+    received_by_cd_time: receivedBy?.time ?? null,
+    processed_by_cd_id: processedBy?.instanceId ?? null,
+    processed_by_cd_time: processedBy?.time ?? null,
+    sent_to_agent_id: sentToAgent?.agentId ?? null,
+    sent_to_agent_time: sentToAgent?.time ?? null,
+    res_received_from_agent_agent_id: result?.agentId ?? null,
+    res_received_from_agent_cd_id: result?.instanceId ?? null,
+    res_received_from_agent_time: result?.time ?? null,
+    res_received_from_agent_result_status: result?.status ?? null,
+    res_received_from_agent_result_duration_ms: result?.durationMs ?? null,
+    res_received_by_cd_id: resultReceivedBy?.instanceId ?? null,
+    res_received_by_cd_time: resultReceivedBy?.time ?? null,
+    digest: record.digest,
+    error_message: record.errorMessage?.slice(0, messageLength) ?? null,
+    result_message: record.resultMessage?.slice(0, messageLength) ?? null,
+    write_token: token,
+  };
+}
+
+function historyRecord(row: Selectable<HistoryTable>): OperationRecord {
+  const received = step(row.received_by_cd_id, row.received_by_cd_time);
+  const processed = step(row.processed_by_cd_id, row.processed_by_cd_time);
+  const resultReceived = step(row.res_received_by_cd_id, row.res_received_by_cd_time);
+  return {
+    operationId: row.operation_id,
+    operationType: row.operation_type ?? '',
+    account: row.account ?? '',
+    startTime: row.start_time,
+    digest: row.digest ?? '',
+    ...(row.end_time === null ? {} : { endTime: row.end_time }),
+    ...(row.total_duration_ms === null ? {} : { totalDurationMs: row.total_duration_ms }),
+    ...(row.final_outcome === null ? {} : { finalOutcome: row.final_outcome as FinalOutcome }),
+    ...(received === undefined ? {} : { receivedBy: received }),
+    ...(processed === undefined ? {} : { processedBy: processed }),
+    ...(row.sent_to_agent_id === null || row.sent_to_agent_time === null
+      ? {}
+      : { sentToAgent: { agentId: row.sent_to_agent_id, time: row.sent_to_agent_time } }),
+    ...(row.res_received_from_agent_agent_id === null
+      ? {}
+      : {
+          resultReceivedFromAgent: {
+            agentId: row.res_received_from_agent_agent_id,
+            instanceId: row.res_received_from_agent_cd_id ?? '',
+            time: row.res_received_from_agent_time ?? row.start_time,
+            status: row.res_received_from_agent_result_status ?? 0,
+            durationMs: row.res_received_from_agent_result_duration_ms ?? 0,
+          },
+        }),
+    ...(resultReceived === undefined ? {} : { resultReceivedBy: resultReceived }),
+    ...(row.error_message === null ? {} : { errorMessage: row.error_message }),
+    ...(row.result_message === null ? {} : { resultMessage: row.result_message }),
+  };
+}
+
+function step(instanceId: string | null, time: number | null): { instanceId: string; time: number } | undefined {
+  return instanceId === null || time === null ? undefined : { instanceId, time };
+}
+
+/** The same memory as a Buffer, which every driver takes. */
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,189 @@
+/** Ownership in SQL, on every engine. */
+
+import { AssignmentStore } from '../../src/store/assignments.js';
+import { InstanceStore } from '../../src/store/instances.js';
+import type { Ownership } from '../../src/store/ownership.js';
+import { onEveryMigratedEngine } from './engines.js';
+import { account, accounts, collect, connection } from './fixtures.js';
+
+const leaseMs = 60_000;
+const signal = AbortSignal.timeout(110_000);
+const replica = (id: string) => ({ id, baseUrl: `http://${id}:7002`, version: '1' });
+const caching = (ownership: Ownership | undefined): string[] =>
+  (ownership?.assignments ?? []).filter((assignment) => assignment.caching).map((assignment) => assignment.agentId);
+
+onEveryMigratedEngine(async (t, database, engine) => {
+  const store = new AssignmentStore(database, { leaseMs });
+  const instances = new InstanceStore(database);
+
+  await t.test('epochs are unique and grow', async (t) => {
+    const stores = [store, new AssignmentStore(engine.open(), { leaseMs })];
+    const first = await store.nextEpoch();
+    t.equal(await store.nextEpoch(), first + 1);
+    t.equal(await store.nextEpoch(10), first + 2);
+    t.equal(await store.nextEpoch(), first + 12);
+    const many = await Promise.all(Array.from({ length: 40 }, (_, index) => stores[index % 2]?.nextEpoch()));
+    t.equal(new Set(many).size, 40);
+  });
+
+  await t.test('the first agent caches, the second does not, and both are owners', async (t) => {
+    const [first] = await store.claim(connection('agent-a', 'replica-1', 1), accounts('prod'), signal);
+    t.match(first, {
+      account: 'prod',
+      assignments: [{ agentId: 'agent-a', instanceId: 'replica-1', epoch: 1, caching: true }],
+    });
+    const [second] = await store.claim(connection('agent-b', 'replica-2', 2), accounts('prod'), signal);
+    t.strictSame(second?.assignments, [
+      { agentId: 'agent-a', instanceId: 'replica-1', epoch: 1, caching: true },
+      { agentId: 'agent-b', instanceId: 'replica-2', epoch: 2, caching: false },
+    ]);
+    t.equal(second?.version, (first?.version ?? 0) + 1);
+    t.ok(Math.abs((first?.version ?? 0) - Date.now()) < 60_000, 'a version starts at the clock');
+    t.strictSame((await store.find(['prod', 'unknown'])).get('prod'), second);
+    t.notOk((await store.find(['unknown'])).has('unknown'));
+  });
+
+  await t.test(
+    'a newer connection takes over, with the caching; a late claim of the older changes nothing',
+    async (t) => {
+      await store.claim(connection('agent', 'replica-1', 5), accounts('prod'), signal);
+      const [moved] = await store.claim(connection('agent', 'replica-2', 7), accounts('prod'), signal);
+      t.strictSame(moved?.assignments, [{ agentId: 'agent', instanceId: 'replica-2', epoch: 7, caching: true }]);
+      const late = await store.claim(connection('agent', 'replica-1', 6), [account('prod', { late: 'yes' })], signal);
+      t.strictSame(late, [moved]);
+      t.strictSame(
+        await store.claim(connection('agent', 'replica-2', 7), accounts('prod'), signal),
+        [moved],
+        'a repeat',
+      );
+      t.strictSame(await store.release(connection('agent', 'replica-1', 5), 'all', signal), []);
+      t.strictSame(await store.release(connection('agent', 'replica-2', 6), ['prod'], signal), []);
+      t.strictSame((await store.find(['prod'])).get('prod'), moved);
+    },
+  );
+
+  await t.test('names compare case-sensitively', async (t) => {
+    await store.claim(connection('agent', 'replica-1', 1), accounts('prod'), signal);
+    await store.claim(connection('Agent', 'replica-1', 2), accounts('Prod'), signal);
+    const found = await store.find(['prod', 'Prod', 'PROD']);
+    t.strictSame(
+      [...found.values()].map((ownership) => ownership.assignments.map((assignment) => assignment.agentId)),
+      [['Agent'], ['agent']],
+    );
+  });
+
+  await t.test('a release hands the caching to an agent at a live instance, the longest connected first', async (t) => {
+    await instances.heartbeat(replica('replica-2'), leaseMs);
+    await store.claim(connection('a', 'replica-1', 1), accounts('prod'), signal);
+    await store.claim(connection('b', 'replica-dead', 2), accounts('prod'), signal);
+    await store.claim(connection('c', 'replica-2', 3), accounts('prod'), signal);
+    await store.claim(connection('d', 'replica-2', 4), accounts('prod'), signal);
+    const before = (await store.find(['prod'])).get('prod');
+    const [released] = await store.release(connection('a', 'replica-1', 1), ['prod', 'unknown'], signal);
+    t.strictSame(caching(released), ['c']);
+    t.equal(released?.version, (before?.version ?? 0) + 1);
+    t.strictSame((await store.find(['prod'])).get('prod'), released);
+    const [next] = await store.release(connection('d', 'replica-2', 4), 'all', signal);
+    t.strictSame(caching(next), ['c'], 'one that does not cache leaves the caching alone');
+    await store.release(connection('c', 'replica-2', 3), 'all', signal);
+    const [last] = await store.release(connection('b', 'replica-dead', 2), 'all', signal);
+    t.strictSame(last?.assignments, []);
+    t.strictSame((await store.find(['prod'])).get('prod'), last, 'known, with no agent');
+  });
+
+  await t.test('a thousand accounts in few round trips', async (t) => {
+    const many = accounts(...Array.from({ length: 1_100 }, (_, index) => `account-${String(index).padStart(4, '0')}`));
+    const claimed = await store.claim(connection('agent', 'replica-1', 1), many.toReversed(), signal);
+    t.equal(claimed.length, 1_100);
+    t.ok(claimed.every((ownership) => caching(ownership).length === 1));
+    t.strictSame([...(await store.find(many.map((each) => each.name))).values()], claimed);
+    t.strictSame(await store.page('', 3), claimed.slice(0, 3));
+    t.strictSame(await store.page('account-0002', 2_000), claimed.slice(3));
+    t.strictSame(await store.ofInstance('replica-1', 'account-1097', 10), claimed.slice(1_098));
+    t.equal((await store.release(connection('agent', 'replica-1', 1), 'all', signal)).length, 1_100);
+    t.strictSame(await store.ofInstance('replica-1', '', 10), []);
+  });
+
+  await t.test('what a dead instance owned is released in batches, what a live one owns never', async (t) => {
+    await store.claim(connection('a', 'replica-1', 1), accounts('one', 'three', 'two'), signal);
+    await store.claim(connection('b', 'replica-2', 2), accounts('one', 'two'), signal);
+    await instances.heartbeat(replica('replica-1'), leaseMs);
+    t.strictSame(await store.releaseInstance('replica-1', 2, signal), [], 'alive');
+    await instances.remove('replica-1');
+    t.strictSame(
+      (await instances.expired(leaseMs)).map((instance) => instance.id),
+      ['replica-1'],
+    );
+    t.notOk(await instances.forget('replica-1', leaseMs), 'it owns something');
+    const first = await store.releaseInstance('replica-1', 2, signal);
+    t.strictSame(
+      first.map((ownership) => [ownership.account, caching(ownership)]),
+      [
+        ['one', ['b']],
+        ['three', []],
+      ],
+    );
+    const second = await store.releaseInstance('replica-1', 2, signal);
+    t.strictSame(
+      second.map((ownership) => [ownership.account, caching(ownership)]),
+      [['two', ['b']]],
+    );
+    t.strictSame(await store.releaseInstance('replica-1', 2, signal), []);
+    t.ok(await instances.forget('replica-1', leaseMs));
+    t.strictSame(await instances.expired(leaseMs), []);
+  });
+
+  await t.test('agents of live instances, with their accounts', async (t) => {
+    await instances.heartbeat(replica('replica-1'), leaseMs);
+    await instances.heartbeat(replica('replica-2'), leaseMs);
+    await store.claim(connection('b', 'replica-1', 1), accounts('one', 'two'), signal);
+    await store.claim(connection('a', 'replica-2', 2), accounts('one'), signal);
+    await store.claim(connection('c', 'replica-dead', 3), accounts('one'), signal);
+    await store.claim(connection('b', 'replica-2', 4), accounts('two'), signal);
+    const all = await collect(store.list({}, signal));
+    t.match(all, [
+      { agentId: 'a', instanceId: 'replica-2', accounts: ['one'], caching: false },
+      { agentId: 'b', instanceId: 'replica-1', accounts: ['one'], caching: true },
+      { agentId: 'b', instanceId: 'replica-2', accounts: ['two'], caching: true },
+    ]);
+    t.equal(all.length, 3);
+    t.ok(all.every((agent) => Math.abs(agent.lastConnectionTime - Date.now()) < 60_000));
+    t.strictSame(await collect(store.list({ agentId: 'a' }, signal)), all.slice(0, 1));
+    t.strictSame(await collect(store.list({ agentId: 'nobody' }, signal)), []);
+  });
+
+  await t.test(
+    'parallel claims and releases of several pools: one caches, versions grow, no deadlock escapes',
+    async (t) => {
+      const stores = Array.from({ length: 4 }, () => new AssignmentStore(engine.open({ maxPoolSize: 3 }), { leaseMs }));
+      const names = Array.from({ length: 60 }, (_, index) => `account-${index}`);
+      const versions = new Map<string, number[]>();
+      const seen = (list: readonly Ownership[]): void => {
+        for (const { account: name, version } of list) versions.set(name, [...(versions.get(name) ?? []), version]);
+      };
+      let epoch = 0;
+      const agents = Array.from({ length: 8 }, (_, index) => `agent-${index}`);
+      await Promise.all(
+        agents.map(async (agentId, index) => {
+          const own = stores[index % stores.length] ?? store;
+          for (let round = 0; round < 6; round += 1) {
+            epoch += 1;
+            const link = connection(agentId, `replica-${index % 3}`, epoch);
+            // Each one in another order, as no agent knows of the other's.
+            const shuffled = names.toSorted(() => Math.random() - 0.5);
+            seen(await own.claim(link, accounts(...shuffled), signal));
+            if (round < 5) seen(await own.release(link, round % 2 === 0 ? 'all' : shuffled.slice(0, 30), signal));
+          }
+        }),
+      );
+      const found = await store.find(names);
+      for (const name of names) {
+        const ownership = found.get(name);
+        t.equal(ownership?.assignments.length, agents.length);
+        t.equal(caching(ownership).length, 1);
+        const given = versions.get(name) ?? [];
+        t.equal(new Set(given).size, given.length, 'no version was given twice');
+      }
+    },
+  );
+});
