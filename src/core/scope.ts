@@ -33,7 +33,9 @@ export class Scope {
       try {
         await entry.release();
       } catch (error) {
-        first ??= new Error(`${entry.name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+        first ??= new Error(`${entry.name}: ${error instanceof Error ? error.message : String(error)}`, {
+          cause: error,
+        });
       }
     }
     if (first !== undefined) throw first;

@@ -1,0 +1,24 @@
+/** `agent-gateway migrate`: brings the tables up to date, for those who do not want a replica to do it at its start. */
+
+import { silentLogger } from '../core/logger.js';
+import type { Config } from '../gateway/config.js';
+import { openConfiguredDatabase } from '../gateway/dependencies.js';
+import { migrate } from '../store/migrate.js';
+
+/**
+ * @returns the exit code
+ * @throws GatewayError `dependency-unavailable` or `configuration` in one sentence
+ */
+export async function runMigrate(
+  config: Config,
+  { signal, stdout }: { readonly signal: AbortSignal; readonly stdout: NodeJS.WritableStream },
+): Promise<number> {
+  const database = openConfiguredDatabase(config);
+  try {
+    const applied = await migrate(database, { logger: silentLogger, signal });
+    stdout.write(applied.length === 0 ? 'The tables are up to date.\n' : `Applied: ${applied.join(', ')}\n`);
+    return 0;
+  } finally {
+    await database.close();
+  }
+}

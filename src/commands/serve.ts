@@ -1,0 +1,101 @@
+/** `agent-gateway serve`: runs one replica until a signal or until it fails. */
+
+import { pino, type Logger } from 'pino';
+import { GatewayError, messageOf, toGatewayError } from '../core/errors.js';
+import type { Config, LoadedConfig } from '../gateway/config.js';
+import { createGateway, type Addresses } from '../gateway/gateway.js';
+
+export interface ServeOptions {
+  readonly loaded: LoadedConfig;
+  readonly version: string;
+  /** Aborted by the first signal. */
+  readonly signal: AbortSignal;
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+}
+
+/** @returns the exit code: 0 after a clean stop, 1 when the start or a background loop failed */
+export async function serve({ loaded, version, signal, stdout, stderr }: ServeOptions): Promise<number> {
+  const { config, warnings } = loaded;
+  const logger = createLogger(config, stdout);
+  for (const warning of warnings) logger.warn(warning);
+  const gateway = createGateway({ config, version, logger });
+  try {
+    const addresses = await gateway.start(signal);
+    logger.info({ ...addresses, cluster: config.kubesvc.cluster, version }, 'serving');
+    if (config.logging.format === 'text') stdout.write(welcome(config, addresses));
+  } catch (thrown) {
+    if (signal.aborted) return 0;
+    const error = toGatewayError(thrown);
+    stderr.write(`agent-gateway: ${describe(error)}\n`);
+    return 1;
+  }
+  const stopRequested = new Promise<'signal'>((resolve) => {
+    if (signal.aborted) resolve('signal');
+    signal.addEventListener(
+      'abort',
+      () => {
+        resolve('signal');
+      },
+      { once: true },
+    );
+  });
+  let code = 0;
+  try {
+    await Promise.race([stopRequested, gateway.done]);
+  } catch {
+    code = 1;
+  }
+  try {
+    await gateway.stop();
+  } catch (error) {
+    logger.error({ error: messageOf(error) }, 'stop was not clean');
+    code = 1;
+  }
+  logger.info({ code }, 'stopped');
+  return code;
+}
+
+function describe(error: GatewayError): string {
+  const { field, cause } = error.details;
+  const named = field === undefined || error.message.includes(field) ? error.message : `${field}: ${error.message}`;
+  return error.code === 'internal' && cause !== undefined ? `${named} (${messageOf(cause)})` : named;
+}
+
+function createLogger({ logging, instance }: Config, stdout: NodeJS.WritableStream): Logger {
+  const destination = logging.format === 'text' ? { write: (line: string) => stdout.write(toText(line)) } : stdout;
+  return pino(
+    {
+      level: logging.level,
+      base: { instance: instance.id },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    destination,
+  );
+}
+
+/** One line for people: time, level, message, then what else there is. */
+function toText(line: string): string {
+  const { level, time, msg, instance, ...rest } = JSON.parse(line) as Record<string, unknown>;
+  void instance;
+  const fields = Object.entries(rest).map(
+    ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
+  return `${String(time).slice(11, 23)} ${String(level).padEnd(5)} ${String(msg)}${fields.length === 0 ? '' : `  ${fields.join(' ')}`}\n`;
+}
+
+function welcome({ kubesvc, server }: Config, { agentsPort, restPort }: Addresses): string {
+  const host = server.address === '*' ? '127.0.0.1' : server.address;
+  const rest = `${server.ssl.enabled ? 'https' : 'http'}://${host}:${String(restPort)}`;
+  return `
+Agent Gateway is ready (${kubesvc.cluster}).
+  agents dial  ${host}:${String(agentsPort)}  (gRPC)
+  REST is at   ${rest}  (try ${rest}/armory/agents, ${rest}/openapi.json)
+
+Next, in a second terminal:
+  npx agent-gateway simulate --agents 3 --accounts 2
+Ctrl-C drains and stops; a second one stops at once.
+
+`;
+}

@@ -1,0 +1,94 @@
+/**
+ * Things that are waited for, by id, in one bounded table with one exit. A result, the deadline and a cancellation
+ * all take() the entry: whoever gets it settles it, so nothing is answered twice and nothing stays behind.
+ */
+
+import { GatewayError } from './errors.js';
+
+/** Taken out of the table: its holder alone settles the promise. */
+export interface Taken<Value, Context> {
+  readonly context: Context;
+  resolve(value: Value): void;
+  reject(error: GatewayError): void;
+}
+
+interface Entry<Value, Context> extends Taken<Value, Context> {
+  readonly promise: Promise<Value>;
+  readonly timer: NodeJS.Timeout;
+}
+
+export class Pending<Value, Context> {
+  readonly #entries = new Map<string, Entry<Value, Context>>();
+  readonly #limit: number;
+
+  /** @param limit entries at most; beyond it add() throws `overloaded` */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  ids(): string[] {
+    return [...this.#entries.keys()];
+  }
+
+  context(id: string): Context | undefined {
+    return this.#entries.get(id)?.context;
+  }
+
+  /** The wait that is under way for this id, if one is. */
+  promise(id: string): Promise<Value> | undefined {
+    return this.#entries.get(id)?.promise;
+  }
+
+  /**
+   * Starts to wait for `id`. At the deadline the entry is taken and handed to `onTimeout`, which settles it.
+   * @param timeoutMs from now
+   * @throws GatewayError `overloaded` at the limit; `operation-conflict` when the id is waited for already
+   */
+  add(
+    id: string,
+    context: Context,
+    timeoutMs: number,
+    onTimeout: (taken: Taken<Value, Context>) => void,
+  ): Promise<Value> {
+    if (this.#entries.has(id)) {
+      throw new GatewayError('operation-conflict', `operation ${id} is under way already`, { operationId: id });
+    }
+    if (this.#entries.size >= this.#limit) {
+      throw new GatewayError(
+        'overloaded',
+        `${String(this.#limit)} operations are under way on this instance; try again later`,
+        {
+          operationId: id,
+          retryAfterMs: 1_000,
+        },
+      );
+    }
+    let resolve!: (value: Value) => void;
+    let reject!: (error: GatewayError) => void;
+    const promise = new Promise<Value>((onValue, onError) => {
+      resolve = onValue;
+      reject = onError;
+    });
+    // Whoever adds may look at the promise later than it settles, or never.
+    promise.catch(() => undefined);
+    const timer = setTimeout(() => {
+      const taken = this.take(id);
+      if (taken !== undefined) onTimeout(taken);
+    }, timeoutMs);
+    this.#entries.set(id, { context, promise, resolve, reject, timer });
+    return promise;
+  }
+
+  /** Takes the entry out; undefined when nobody waits for the id (any more). */
+  take(id: string): Taken<Value, Context> | undefined {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return undefined;
+    this.#entries.delete(id);
+    clearTimeout(entry.timer);
+    return entry;
+  }
+}

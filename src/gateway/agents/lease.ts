@@ -1,0 +1,76 @@
+/**
+ * This instance's lease: one heartbeat for the whole replica, on the database's clock. Whoever's lease is over is dead
+ * for the others, which then release what it owned; so after a pause that was too long everything is claimed again.
+ */
+
+import { messageOf } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import { wait } from '../../core/retry.js';
+import type { InstanceRegistration, InstanceStore } from '../../store/instances.js';
+
+export interface LeaseOptions {
+  readonly instances: InstanceStore;
+  readonly self: InstanceRegistration;
+  readonly heartbeatMs: number;
+  readonly leaseMs: number;
+  /** The lease was over: assignments may be gone. */
+  readonly onRenewedLate: (signal: AbortSignal) => Promise<void>;
+  readonly logger: Logger;
+}
+
+export class Lease {
+  readonly #options: LeaseOptions;
+  /** On the monotonic clock, in ms. */
+  #renewedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: LeaseOptions) {
+    this.#options = options;
+  }
+
+  /** Whether others still take this instance for alive. */
+  get held(): boolean {
+    return performance.now() - this.#renewedAt < this.#options.leaseMs;
+  }
+
+  /** First heartbeat. @throws GatewayError `dependency-unavailable` */
+  async start(signal: AbortSignal): Promise<void> {
+    await this.#beat(signal);
+  }
+
+  /** Renews until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { heartbeatMs, onRenewedLate, logger } = this.#options;
+    let failing = false;
+    while (!signal.aborted) {
+      await wait(heartbeatMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      try {
+        const outcome = await this.#beat(AbortSignal.any([signal, AbortSignal.timeout(this.#options.leaseMs)]));
+        if (failing) logger.info({}, 'heartbeat renewed again');
+        failing = false;
+        if (outcome === 'started') {
+          logger.warn({}, 'the lease of this instance was over; its accounts are claimed again');
+          await onRenewedLate(signal);
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!failing) logger.warn({ error: messageOf(error) }, 'heartbeat failed; trying on');
+        failing = true;
+      }
+    }
+  }
+
+  /** Ends the lease at once, so that others need not wait for it. */
+  async end(signal: AbortSignal): Promise<void> {
+    await this.#options.instances.remove(this.#options.self.id, signal);
+    this.#renewedAt = Number.NEGATIVE_INFINITY;
+  }
+
+  async #beat(signal: AbortSignal): Promise<'renewed' | 'started'> {
+    // The database counts from when it was asked, or later: so does this side from before it asks.
+    const askedAt = performance.now();
+    const outcome = await this.#options.instances.heartbeat(this.#options.self, this.#options.leaseMs, signal);
+    this.#renewedAt = askedAt;
+    return outcome;
+  }
+}

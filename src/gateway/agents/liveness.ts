@@ -1,0 +1,67 @@
+/**
+ * Looks after open streams: pings them, ends those that fell silent, forgets operations that nobody waits for any more
+ * and asks agents of old connections to dial again, so that they spread over the replicas.
+ */
+
+import { GatewayError } from '../../core/errors.js';
+import { wait } from '../../core/retry.js';
+import type { Registry, SessionFrames } from './registry.js';
+import type { Session } from './session.js';
+
+export interface LivenessOptions {
+  readonly registry: Registry;
+  readonly frames: SessionFrames;
+  /** Time between pings, in ms; an agent that answers pings and is silent for three of them is lost. */
+  readonly pingPeriodMs: number;
+  /** Age at which a connection is asked to dial again, ±10 %, in ms; 0: never. */
+  readonly maxConnectionAgeMs: number;
+  readonly now: () => number;
+}
+
+const missedPings = 3;
+
+export class Liveness {
+  readonly #options: LivenessOptions;
+  #sequence = 0;
+
+  constructor(options: LivenessOptions) {
+    this.#options = options;
+  }
+
+  /** Runs until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await wait(this.#options.pingPeriodMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      this.#sequence += 1;
+      for (const session of [...this.#options.registry.sessions]) if (session.state === 'active') this.#look(session);
+    }
+  }
+
+  #look(session: Session): void {
+    const { registry, frames, pingPeriodMs, maxConnectionAgeMs, now } = this.#options;
+    const time = now();
+    const { agentId, epoch } = session.identity;
+    if (session.answersPings && time - session.lastHeard > missedPings * pingPeriodMs) {
+      registry.closed(
+        session,
+        new GatewayError('agent-lost', `agent ${agentId} has been silent for ${String(time - session.lastHeard)} ms`, {
+          agentId,
+        }),
+      );
+      return;
+    }
+    session.forgetExpired(time);
+    try {
+      session.send(frames.ping(this.#sequence, pingPeriodMs));
+      // The epoch spreads the ages over ±10 %: agents that came together do not leave together.
+      const age = maxConnectionAgeMs * (0.9 + (epoch % 1_000) / 5_000);
+      if (maxConnectionAgeMs > 0 && !session.leaving && time - session.connectedAt > age) {
+        session.leaving = true;
+        session.send(frames.reconnect('rebalancing', 0));
+      }
+    } catch (error) {
+      registry.closed(session, error instanceof GatewayError ? error : undefined);
+    }
+  }
+}

@@ -1,0 +1,65 @@
+/** Releases what dead instances owned: one survivor does it, under a lock, in bounded batches. */
+
+import { messageOf } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import { wait } from '../../core/retry.js';
+import type { InstanceStore } from '../../store/instances.js';
+import type { LockStore } from '../../store/locks.js';
+import type { OwnershipService } from './ownership.js';
+
+export interface ReaperOptions {
+  readonly instanceId: string;
+  readonly instances: InstanceStore;
+  readonly locks: LockStore;
+  readonly ownership: OwnershipService;
+  readonly leaseMs: number;
+  readonly logger: Logger;
+}
+
+const batchAccounts = 500;
+const lockMs = 30_000;
+
+export class Reaper {
+  readonly #options: ReaperOptions;
+
+  constructor(options: ReaperOptions) {
+    this.#options = options;
+  }
+
+  /** Looks for dead instances until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { leaseMs, logger } = this.#options;
+    while (!signal.aborted) {
+      // Replicas look at different times, so that mostly one finds the lock free and the others nothing to do.
+      await wait((leaseMs / 4) * (0.5 + Math.random()), signal).catch(() => undefined);
+      if (signal.aborted) return;
+      try {
+        await this.#look(AbortSignal.any([signal, AbortSignal.timeout(lockMs)]));
+      } catch (error) {
+        if (!signal.aborted) logger.debug({ error: messageOf(error) }, 'dead instances not looked for');
+      }
+    }
+  }
+
+  async #look(signal: AbortSignal): Promise<void> {
+    const { instanceId, instances, locks, ownership, leaseMs, logger } = this.#options;
+    for (const { id } of await instances.expired(leaseMs, signal)) {
+      if (id === instanceId) continue;
+      const lock = `reap:${id}`;
+      if (!(await locks.acquire(lock, instanceId, lockMs, signal))) continue;
+      try {
+        let released = 0;
+        for (;;) {
+          const changed = await ownership.releaseInstance(id, batchAccounts, signal);
+          if (changed.length === 0) break;
+          released += changed.length;
+          await locks.renew(lock, instanceId, lockMs, signal);
+        }
+        const forgotten = await instances.forget(id, leaseMs, signal);
+        if (forgotten) logger.info({ deadInstanceId: id, accounts: released }, 'dead instance cleaned up');
+      } finally {
+        await locks.release(lock, instanceId, signal);
+      }
+    }
+  }
+}

@@ -1,0 +1,394 @@
+/**
+ * The sessions of this instance, by agent and by account. A registration lives exactly as long as its stream:
+ * register() writes the claims, the stream's end releases them, and both are conditional on the connection's epoch,
+ * so the clean-up of an old stream can never remove what a newer one registered.
+ */
+
+import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import { retry } from '../../core/retry.js';
+import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { OwnershipService } from './ownership.js';
+import type { InFlight, Session } from './session.js';
+
+/** What a Registration says, free of wire types. */
+export interface RegistrationRequest {
+  readonly agentId: string;
+  readonly zoneId: string;
+  readonly version: string;
+  readonly accounts: readonly AccountRegistration[];
+  readonly dynamicAccounts: boolean;
+}
+
+/** Frames that the registry sends; encoded by grpc/frames.ts, so that no generated type comes in here. */
+export interface SessionFrames {
+  registered(epoch: number): Uint8Array;
+  caching(start: readonly string[], stop: readonly string[]): Uint8Array;
+  reconnect(reason: ReconnectReason, delayMs: number): Uint8Array;
+  ping(sequence: number, periodMs: number): Uint8Array;
+}
+
+export type ReconnectReason = 'draining' | 'rebalancing' | 'requested';
+
+/** Which stream an operation was given to. */
+export interface Delivery {
+  readonly agentId: string;
+  readonly epoch: number;
+  readonly processedTime: number;
+  readonly sentTime: number;
+}
+
+export interface DeliverableOperation {
+  readonly id: string;
+  readonly account: string;
+  readonly originatingInstanceId: string;
+  readonly timeoutMs: number;
+  /** Only this agent may have it: it was sent to it before, and another one would do it twice. */
+  readonly onlyAgentId: string | undefined;
+}
+
+export interface RegistryOptions {
+  readonly instanceId: string;
+  readonly ownership: OwnershipService;
+  /** A number that grows with every registration in the whole cluster. */
+  readonly nextEpoch: (signal: AbortSignal) => Promise<number>;
+  readonly frames: SessionFrames;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly maxAccountsPerAgent: number;
+  /** An in-flight operation is forgotten this long after its time is over, in ms. */
+  readonly lateResultMs: number;
+  readonly now: () => number;
+}
+
+/** Ids end up in SQL keys, logs, paths and metrics: printable, no spaces, and short enough for an index. */
+const validName = /^[\w.:@/+=-]{1,253}$/u;
+const releaseTimeoutMs = 30_000;
+
+export class Registry {
+  readonly #options: RegistryOptions;
+  readonly #agents = new Map<string, Session>();
+  readonly #byAccount = new Map<string, Session[]>();
+  readonly #sessions = new Set<Session>();
+  readonly #releases = new Set<Promise<void>>();
+  #refusing: GatewayError | undefined;
+  #unsubscribe: (() => void) | undefined;
+
+  constructor(options: RegistryOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#unsubscribe = this.#options.ownership.onChange((ownership) => {
+      this.#ownershipChanged(ownership);
+    });
+  }
+
+  /** From now on registrations are refused with `error` (drain). */
+  refuse(error: GatewayError): void {
+    this.#refusing = error;
+  }
+
+  /** Ends what is still open and waits until all is released. */
+  async stop(error: GatewayError): Promise<void> {
+    for (const session of [...this.#sessions]) this.closed(session, error);
+    this.#unsubscribe?.();
+    await Promise.all(this.#releases);
+  }
+
+  get sessions(): ReadonlySet<Session> {
+    return this.#sessions;
+  }
+
+  agent(agentId: string): Session | undefined {
+    return this.#agents.get(agentId);
+  }
+
+  /** Whether a stream here serves the account; with `onlyAgentId`, whether that agent's does. */
+  serves(account: string, onlyAgentId: string | undefined): boolean {
+    return choose(this.#byAccount.get(account), onlyAgentId) !== undefined;
+  }
+
+  /** Accounts that a stream of this instance serves. */
+  get accountCount(): number {
+    return this.#byAccount.size;
+  }
+
+  /** A stream was opened. */
+  opened(session: Session): void {
+    this.#sessions.add(session);
+    this.#options.metrics.streams.set(this.#sessions.size);
+  }
+
+  /**
+   * Claims the accounts for this stream. On return the session is active and the agent knows it.
+   * @throws GatewayError `invalid-argument` naming the field; `draining`; `overloaded`; `replaced` when a newer
+   *   connection of the agent registered meanwhile; `dependency-unavailable` when SQL does not answer
+   */
+  async register(session: Session, request: RegistrationRequest, signal: AbortSignal): Promise<void> {
+    if (this.#refusing !== undefined) throw this.#refusing;
+    this.#validate(request);
+    session.registering();
+    const { ownership, nextEpoch, instanceId, frames, logger, now } = this.#options;
+    const epoch = await nextEpoch(signal);
+    const connection: Connection = { instanceId, agentId: request.agentId, zoneId: request.zoneId, epoch };
+    const claimed = await ownership.claim(connection, request.accounts, signal);
+    const lost = claimed.find((account) => !holds(account, connection));
+    if (session.state === 'closed' || lost !== undefined) {
+      this.#release(connection);
+      if (lost === undefined) return;
+      throw new GatewayError('replaced', `a newer connection of agent ${request.agentId} has registered`, {
+        agentId: request.agentId,
+      });
+    }
+    const older = this.#agents.get(request.agentId);
+    session.activate({ agentId: request.agentId, zoneId: request.zoneId, version: request.version, epoch });
+    this.#agents.set(request.agentId, session);
+    for (const account of request.accounts) this.#index(account, session);
+    session.send(frames.registered(epoch));
+    if (older !== undefined) {
+      session.adopt(older);
+      this.closed(older, replaced(request.agentId));
+    }
+    this.#applyCaching(claimed);
+    this.#options.metrics.agents.set(this.#agents.size);
+    logger.info(
+      {
+        agentId: request.agentId,
+        zoneId: request.zoneId,
+        epoch,
+        accounts: request.accounts.length,
+        peer: session.transport.peer,
+        tookMs: now() - session.connectedAt,
+      },
+      'agent registered',
+    );
+  }
+
+  /** Adds accounts to an active stream. @throws as register() */
+  async addAccounts(session: Session, accounts: readonly AccountRegistration[], signal: AbortSignal): Promise<void> {
+    this.#validateAccounts(accounts, session.accounts.size);
+    const connection = this.#connection(session);
+    const claimed = await this.#options.ownership.claim(connection, accounts, signal);
+    if (session.state === 'closed') {
+      this.#release(connection);
+      return;
+    }
+    const held = new Set(claimed.filter((ownership) => holds(ownership, connection)).map(({ account }) => account));
+    for (const account of accounts) if (held.has(account.name)) this.#index(account, session);
+    this.#applyCaching(claimed);
+  }
+
+  async removeAccounts(session: Session, names: readonly string[], signal: AbortSignal): Promise<void> {
+    const own = names.filter((name) => session.accounts.has(name));
+    for (const name of own) this.#unindex(name, session);
+    if (own.length > 0) await this.#options.ownership.release(this.#connection(session), own, signal);
+  }
+
+  /** Claims all accounts of all streams again: others may have released them while this instance was out of reach. */
+  async reclaim(signal: AbortSignal): Promise<void> {
+    for (const session of [...this.#sessions]) {
+      if (session.state !== 'active') continue;
+      const connection = this.#connection(session);
+      const accounts = [...session.accounts.values()];
+      const claimed = await this.#options.ownership.claim(connection, accounts, signal);
+      const lost = claimed.find((ownership) => !holds(ownership, connection));
+      if (lost !== undefined) this.closed(session, replaced(connection.agentId));
+      else this.#applyCaching(claimed);
+    }
+  }
+
+  /** The stream ended, or is to end with `error`: forgets it and releases what it held. */
+  closed(session: Session, error?: GatewayError): void {
+    if (!session.close(error)) return;
+    this.#sessions.delete(session);
+    this.#options.metrics.streams.set(this.#sessions.size);
+    if (!session.registered) return;
+    const { agentId, epoch } = session.identity;
+    if (this.#agents.get(agentId) === session) this.#agents.delete(agentId);
+    for (const name of [...session.accounts.keys()]) this.#unindex(name, session);
+    this.#options.metrics.agents.set(this.#agents.size);
+    this.#options.logger.info({ agentId, epoch, reason: error?.code ?? 'ended by the agent' }, 'agent disconnected');
+    this.#release(this.#connection(session));
+  }
+
+  /**
+   * Gives an operation to one of this instance's streams: to the one with the fewest operations under way.
+   * @throws GatewayError `not-owner` when no stream here serves the account; `overloaded`
+   */
+  deliver(operation: DeliverableOperation, frame: Uint8Array): Delivery {
+    const { id, account, originatingInstanceId, timeoutMs, onlyAgentId } = operation;
+    const processedTime = this.#options.now();
+    const session = choose(this.#byAccount.get(account), onlyAgentId);
+    if (session === undefined) {
+      throw new GatewayError(
+        'not-owner',
+        `instance ${this.#options.instanceId} holds no stream for account "${account}"`,
+        {
+          account,
+          operationId: id,
+          instanceId: this.#options.instanceId,
+        },
+      );
+    }
+    const sentTime = this.#options.now();
+    const inFlight: InFlight = {
+      account,
+      originatingInstanceId,
+      processedTime,
+      sentTime,
+      expiresAt: sentTime + timeoutMs + this.#options.lateResultMs,
+    };
+    session.deliver(id, frame, inFlight);
+    const { agentId, epoch } = session.identity;
+    return { agentId, epoch, processedTime, sentTime };
+  }
+
+  #validate(request: RegistrationRequest): void {
+    if (!validName.test(request.agentId)) {
+      throw new GatewayError(
+        'invalid-argument',
+        'register.agent_id: expected the pod name, 1 to 253 printable characters without spaces',
+        { field: 'register.agent_id' },
+      );
+    }
+    if (request.zoneId !== '' && !validName.test(request.zoneId)) {
+      throw new GatewayError(
+        'invalid-argument',
+        'register.zone_id: expected 1 to 253 printable characters without spaces',
+        { field: 'register.zone_id' },
+      );
+    }
+    if (request.accounts.length === 0 && !request.dynamicAccounts) {
+      throw new GatewayError(
+        'invalid-argument',
+        'register.accounts: expected at least one account, or dynamic_accounts: true',
+        { field: 'register.accounts' },
+      );
+    }
+    this.#validateAccounts(request.accounts, 0);
+  }
+
+  #validateAccounts(accounts: readonly AccountRegistration[], held: number): void {
+    const { maxAccountsPerAgent } = this.#options;
+    if (held + accounts.length > maxAccountsPerAgent) {
+      throw new GatewayError(
+        'overloaded',
+        `register.accounts: ${String(held + accounts.length)} accounts; an agent may serve ${String(maxAccountsPerAgent)} (kubesvc.grpc.server.maxAccountsPerAgent)`,
+        { field: 'register.accounts' },
+      );
+    }
+    const names = new Set<string>();
+    accounts.forEach(({ name }, index) => {
+      const field = `register.accounts[${String(index)}].name`;
+      if (!validName.test(name)) {
+        throw new GatewayError('invalid-argument', `${field}: expected 1 to 253 printable characters without spaces`, {
+          field,
+        });
+      }
+      if (names.has(name))
+        throw new GatewayError('invalid-argument', `${field}: account "${name}" is named twice`, { field });
+      names.add(name);
+    });
+  }
+
+  #index(account: AccountRegistration, session: Session): void {
+    const known = session.accounts.has(account.name);
+    session.accounts.set(account.name, account);
+    if (known) return;
+    const sessions = this.#byAccount.get(account.name);
+    if (sessions === undefined) this.#byAccount.set(account.name, [session]);
+    else sessions.push(session);
+  }
+
+  #unindex(account: string, session: Session): void {
+    session.accounts.delete(account);
+    session.caching.delete(account);
+    const left = this.#byAccount.get(account)?.filter((other) => other !== session) ?? [];
+    if (left.length === 0) this.#byAccount.delete(account);
+    else this.#byAccount.set(account, left);
+  }
+
+  #connection(session: Session): Connection {
+    const { agentId, zoneId, epoch } = session.identity;
+    return { instanceId: this.#options.instanceId, agentId, zoneId, epoch };
+  }
+
+  /** What cannot be released now is released when this instance's lease is over. */
+  #release(connection: Connection): void {
+    const signal = AbortSignal.timeout(releaseTimeoutMs);
+    const released = retry(() => this.#options.ownership.release(connection, 'all', signal), {
+      signal,
+      attempts: 5,
+    }).then(
+      () => undefined,
+      (error: unknown) => {
+        this.#options.logger.warn(
+          { agentId: connection.agentId, epoch: connection.epoch, error: messageOf(error) },
+          'assignments not released; they end with the lease of this instance',
+        );
+      },
+    );
+    this.#releases.add(released);
+    void released.finally(() => this.#releases.delete(released));
+  }
+
+  #ownershipChanged(ownership: Ownership): void {
+    const sessions = this.#byAccount.get(ownership.account);
+    if (sessions === undefined) return;
+    for (const session of sessions) {
+      const newer = ownership.assignments.find(
+        (assignment) => assignment.agentId === session.identity.agentId && assignment.epoch > session.identity.epoch,
+      );
+      if (newer !== undefined && session.accounts.has(ownership.account)) this.closed(session, replaced(newer.agentId));
+    }
+    this.#applyCaching([ownership]);
+  }
+
+  /** Tells local agents what they cache, on and off, in one frame per agent. */
+  #applyCaching(ownerships: readonly Ownership[]): void {
+    const switches = new Map<Session, { start: string[]; stop: string[] }>();
+    for (const { account, assignments } of ownerships) {
+      for (const session of this.#byAccount.get(account) ?? []) {
+        const { epoch } = session.identity;
+        const should = assignments.some((assignment) => assignment.epoch === epoch && assignment.caching);
+        if (should === session.caching.has(account)) continue;
+        if (should) session.caching.add(account);
+        else session.caching.delete(account);
+        const change = switches.get(session) ?? { start: [], stop: [] };
+        (should ? change.start : change.stop).push(account);
+        switches.set(session, change);
+      }
+    }
+    for (const [session, { start, stop }] of switches) {
+      try {
+        session.send(this.#options.frames.caching(start, stop));
+      } catch (error) {
+        // It does not read; ending the stream makes it dial again and be told anew.
+        this.closed(session, toGatewayError(error));
+      }
+    }
+  }
+}
+
+function holds(ownership: Ownership, connection: Connection): boolean {
+  return ownership.assignments.some(
+    ({ agentId, epoch, instanceId }) =>
+      agentId === connection.agentId && epoch === connection.epoch && instanceId === connection.instanceId,
+  );
+}
+
+function choose(sessions: readonly Session[] | undefined, onlyAgentId: string | undefined): Session | undefined {
+  let best: Session | undefined;
+  for (const session of sessions ?? []) {
+    if (onlyAgentId !== undefined && session.identity.agentId !== onlyAgentId) continue;
+    if (best === undefined || Number(session.leaving) < Number(best.leaving)) best = session;
+    else if (session.leaving === best.leaving && session.inFlightCount < best.inFlightCount) best = session;
+  }
+  return best;
+}
+
+function replaced(agentId: string): GatewayError {
+  return new GatewayError('replaced', `a newer connection of agent ${agentId} has registered`, { agentId });
+}

@@ -1,0 +1,197 @@
+/**
+ * One agent's stream, as the gateway sees it. Knows nothing of gRPC: grpc/operations-service.ts gives it a transport.
+ *
+ * States:
+ * - `waiting`: the stream is open, its Registration has not come; it ends after the handshake time-out.
+ * - `registering`: the registry is writing the claims; the stream is paused, so nothing else is read of it.
+ * - `active`: operations are delivered and results taken.
+ * - `closed`: final. Operations that were in flight are left to their originating instances (operations/recovery.ts).
+ *
+ * What it sends is bounded twice: operations in flight, and frames that wait because the agent does not read.
+ */
+
+import { GatewayError } from '../../core/errors.js';
+import type { AccountRegistration } from '../../store/ownership.js';
+
+/** What a session needs of the stream below it. */
+export interface AgentTransport {
+  /** Address of the peer, for logs. */
+  readonly peer: string;
+  /** @returns false when the peer does not keep up: send no more until the session's drained() is called */
+  write(frame: Uint8Array): boolean;
+  pause(): void;
+  resume(): void;
+  /** Ends the stream, with the error's status or with OK. */
+  end(error?: GatewayError): void;
+}
+
+export type SessionState = 'waiting' | 'registering' | 'active' | 'closed';
+
+/** An operation that was sent to the agent and has not been answered. */
+export interface InFlight {
+  readonly account: string;
+  readonly originatingInstanceId: string;
+  readonly processedTime: number;
+  readonly sentTime: number;
+  /** When this instance forgets it (its own clock, Unix ms). */
+  readonly expiresAt: number;
+}
+
+export interface SessionLimits {
+  readonly maxInFlight: number;
+  readonly queueLimit: number;
+}
+
+/** What the registration made known of the agent. */
+export interface AgentIdentity {
+  readonly agentId: string;
+  readonly zoneId: string;
+  readonly version: string;
+  readonly epoch: number;
+}
+
+export class Session {
+  readonly transport: AgentTransport;
+  readonly connectedAt: number;
+  /** Accounts that this stream serves, as the agent described them. */
+  readonly accounts = new Map<string, AccountRegistration>();
+  /** Accounts that the agent was told to cache. */
+  readonly caching = new Set<string>();
+  /** When something was last heard of the agent (this instance's clock, Unix ms). */
+  lastHeard: number;
+  /** Whether the agent has ever answered a ping; one that never did is judged by HTTP/2 keepalive alone. */
+  answersPings = false;
+  /** Set once the agent was asked to dial again: it is then chosen last. */
+  leaving = false;
+  #state: SessionState = 'waiting';
+  #identity: AgentIdentity | undefined;
+  readonly #limits: SessionLimits;
+  readonly #inFlight = new Map<string, InFlight>();
+  #queue: Uint8Array[] = [];
+  #writable = true;
+
+  constructor(transport: AgentTransport, limits: SessionLimits, now: number) {
+    this.transport = transport;
+    this.connectedAt = now;
+    this.lastHeard = now;
+    this.#limits = limits;
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /** @throws Error before the registration, which is a fault of ours */
+  get identity(): AgentIdentity {
+    if (this.#identity === undefined) throw new Error('session is not registered');
+    return this.#identity;
+  }
+
+  get registered(): boolean {
+    return this.#identity !== undefined;
+  }
+
+  get inFlightCount(): number {
+    return this.#inFlight.size;
+  }
+
+  get queueLength(): number {
+    return this.#queue.length;
+  }
+
+  /** waiting → registering */
+  registering(): void {
+    this.#state = 'registering';
+    this.transport.pause();
+  }
+
+  /** registering → active */
+  activate(identity: AgentIdentity): void {
+    this.#identity = identity;
+    this.#state = 'active';
+    this.transport.resume();
+  }
+
+  /**
+   * Any state → closed, once.
+   * @returns false when it was closed already
+   */
+  close(error?: GatewayError): boolean {
+    if (this.#state === 'closed') return false;
+    this.#state = 'closed';
+    this.#queue = [];
+    this.#inFlight.clear();
+    this.transport.end(error);
+    return true;
+  }
+
+  /**
+   * Sends an operation and remembers it until its result comes.
+   * @throws GatewayError `overloaded` when the agent has too many already, or does not read
+   */
+  deliver(operationId: string, frame: Uint8Array, inFlight: InFlight): void {
+    // An agent that is sent an operation again (it came back, or the first sender lost the answer) drops the repetition.
+    if (!this.#inFlight.has(operationId) && this.#inFlight.size >= this.#limits.maxInFlight) {
+      throw this.#overloaded(
+        `agent ${this.identity.agentId} has ${String(this.#inFlight.size)} operations under way`,
+        operationId,
+      );
+    }
+    this.send(frame, operationId);
+    this.#inFlight.set(operationId, inFlight);
+  }
+
+  /**
+   * Sends a frame, or queues it while the agent does not read.
+   * @throws GatewayError `overloaded` when the queue is full
+   */
+  send(frame: Uint8Array, operationId?: string): void {
+    if (this.#state === 'closed') return;
+    if (this.#writable) {
+      this.#writable = this.transport.write(frame);
+      return;
+    }
+    if (this.#queue.length >= this.#limits.queueLimit) {
+      throw this.#overloaded(
+        `agent ${this.#identity?.agentId ?? this.transport.peer} does not read what it is sent`,
+        operationId,
+      );
+    }
+    this.#queue.push(frame);
+  }
+
+  /** The transport takes frames again. */
+  drained(): void {
+    this.#writable = true;
+    let sent = 0;
+    while (this.#writable && sent < this.#queue.length) {
+      this.#writable = this.transport.write(this.#queue[sent] as Uint8Array);
+      sent += 1;
+    }
+    this.#queue.splice(0, sent);
+  }
+
+  /** The operation that a result answers; undefined when it was not sent on this stream, or is forgotten. */
+  take(operationId: string): InFlight | undefined {
+    const inFlight = this.#inFlight.get(operationId);
+    if (inFlight !== undefined) this.#inFlight.delete(operationId);
+    return inFlight;
+  }
+
+  /** Takes over what the agent's older stream on this instance had under way: its results will come here. */
+  adopt(older: Session): void {
+    for (const [id, inFlight] of older.#inFlight) this.#inFlight.set(id, inFlight);
+  }
+
+  /** Forgets operations whose time is over: their originating instances have answered long since. */
+  forgetExpired(now: number): void {
+    for (const [id, { expiresAt }] of this.#inFlight) if (expiresAt <= now) this.#inFlight.delete(id);
+  }
+
+  #overloaded(message: string, operationId: string | undefined): GatewayError {
+    return new GatewayError('overloaded', `${message}; try again later`, {
+      retryAfterMs: 1_000,
+      ...(operationId === undefined ? {} : { operationId }),
+    });
+  }
+}

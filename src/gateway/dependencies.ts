@@ -1,0 +1,56 @@
+/** Opens what a replica stands on, as the configuration names it: database, Redis, discovery. */
+
+import { Redis } from 'ioredis';
+import type { Logger } from '../core/logger.js';
+import { GatewayError } from '../core/errors.js';
+import type { Discovery } from '../discovery/discovery.js';
+import { LocalDiscovery } from '../discovery/local.js';
+import { openDatabase, type Database } from '../store/database.js';
+import { redisOptions } from '../store/mirror/redis-options.js';
+import type { Config } from './config.js';
+
+export function openConfiguredDatabase({ sql }: Config): Database {
+  const { url, user, password, maxPoolSize, connectionTimeoutMs, queryTimeoutMs } = sql;
+  return openDatabase({
+    url,
+    maxPoolSize,
+    connectionTimeoutMs,
+    queryTimeoutMs,
+    ...(user === undefined ? {} : { user }),
+    ...(password === undefined ? {} : { password }),
+  });
+}
+
+/** A client that is not connected yet; undefined where no Redis is configured. */
+export function createRedis({ redis }: Config): Redis | undefined {
+  if (redis.connection === undefined) return undefined;
+  const { password } = redis;
+  return new Redis(redis.connection, { ...redisOptions, ...(password === undefined ? {} : { password }) });
+}
+
+/** Imports only what the chosen way of discovery needs: the Kubernetes client alone takes 140 MB. */
+export async function createDiscovery(config: Config, redis: Redis | undefined, logger: Logger): Promise<Discovery> {
+  const self = config.instance;
+  switch (config.kubesvc.cluster) {
+    case 'local':
+      return new LocalDiscovery({ self, logger });
+    case 'static': {
+      const { StaticDiscovery } = await import('../discovery/static.js');
+      return new StaticDiscovery({ self, logger, baseUrls: config.kubesvc['cluster-static'].instances });
+    }
+    case 'redis': {
+      if (redis === undefined)
+        throw new GatewayError('configuration', 'redis.connection: expected a URL, because kubesvc.cluster is redis', {
+          field: 'redis.connection',
+        });
+      const { RedisDiscovery } = await import('../discovery/redis.js');
+      const ttlMs = config.kubesvc['cluster-redis'].timeToLiveSeconds * 1_000;
+      return new RedisDiscovery({ self, logger, redis, ttlMs, prefix: config.redis.keyPrefix });
+    }
+    case 'kubernetes': {
+      const { KubernetesDiscovery } = await import('../discovery/kubernetes.js');
+      const scheme = config.server.ssl.enabled ? 'https' : 'http';
+      return new KubernetesDiscovery({ ...config.kubesvc['cluster-kubernetes'], logger, scheme });
+    }
+  }
+}

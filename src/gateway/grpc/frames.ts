@@ -1,0 +1,68 @@
+/** Encodes what the gateway says to agents: the only place in the domain's reach that knows the generated messages. */
+
+import { create, toBinary } from '@bufbuild/protobuf';
+import {
+  CachingAssignmentSchema,
+  GatewayMessageSchema,
+  OperationResultSchema,
+  PingSchema,
+  Reconnect_Reason,
+  ReconnectSchema,
+  RegisteredSchema,
+  ResultReceipt_Outcome,
+  ResultReceiptSchema,
+  type GatewayMessage,
+} from '../../protocol/generated/ops/operations_pb.js';
+import { gatewayFrame } from '../../protocol/wire.js';
+import type { ReconnectReason, SessionFrames } from '../agents/registry.js';
+import type { ReceiptOutcome } from '../operations/results.js';
+
+const reasons: Readonly<Record<ReconnectReason, Reconnect_Reason>> = {
+  draining: Reconnect_Reason.DRAINING,
+  rebalancing: Reconnect_Reason.REBALANCING,
+  requested: Reconnect_Reason.REQUESTED,
+};
+
+const outcomes: Readonly<Record<ReceiptOutcome, ResultReceipt_Outcome>> = {
+  recorded: ResultReceipt_Outcome.RECORDED,
+  'too-large': ResultReceipt_Outcome.TOO_LARGE,
+  'unknown-operation': ResultReceipt_Outcome.UNKNOWN_OPERATION,
+};
+
+function frame(message: GatewayMessage['message']): Uint8Array {
+  return gatewayFrame(create(GatewayMessageSchema, { message }));
+}
+
+export function createFrames(instanceId: string, maxMessageBytes: number): SessionFrames {
+  return {
+    registered: (epoch) =>
+      frame({
+        case: 'registered',
+        value: create(RegisteredSchema, { clouddriverId: instanceId, epoch: BigInt(epoch), maxMessageBytes }),
+      }),
+    caching: (start, stop) =>
+      frame({ case: 'caching', value: create(CachingAssignmentSchema, { start: [...start], stop: [...stop] }) }),
+    reconnect: (reason, delayMs) =>
+      frame({ case: 'reconnect', value: create(ReconnectSchema, { reason: reasons[reason], delayMs }) }),
+    ping: (sequence, periodMs) =>
+      frame({ case: 'ping', value: create(PingSchema, { sequence: BigInt(sequence), periodMs }) }),
+  };
+}
+
+export function receiptFrame(operationId: string, outcome: ReceiptOutcome): Uint8Array {
+  return frame({ case: 'receipt', value: create(ResultReceiptSchema, { operationId, outcome: outcomes[outcome] }) });
+}
+
+/** Stands in for a result that is larger than the limit: the operation has failed with that, the stream goes on. */
+export function tooLargeResult(operationId: string, account: string, bytes: number, limit: number): Uint8Array {
+  return toBinary(
+    OperationResultSchema,
+    create(OperationResultSchema, {
+      operationId,
+      account,
+      status: 413,
+      reason: 'RESOURCE_EXHAUSTED',
+      message: `the agent's result has ${String(bytes)} bytes; ${String(limit)} are allowed (kubesvc.grpc.server.maxInboundMessageSize)`,
+    }),
+  );
+}

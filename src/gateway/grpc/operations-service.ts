@@ -1,0 +1,190 @@
+/** `ops.Operations` on grpc-js: turns calls into sessions and frames into calls of the domain. */
+
+import type { Metadata, ServerDuplexStream, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import type { Account } from '../../protocol/generated/ops/operations_pb.js';
+import { readAgentFrame, type AgentFrame } from '../../protocol/wire.js';
+import type { AccountRegistration } from '../../store/ownership.js';
+import type { Registry } from '../agents/registry.js';
+import { Session, type AgentTransport, type SessionLimits } from '../agents/session.js';
+import type { Results } from '../operations/results.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import { toStatus } from './status.js';
+
+export interface OperationsServiceOptions {
+  readonly registry: Registry;
+  readonly results: Results;
+  readonly limits: SessionLimits;
+  readonly maxMessageBytes: number;
+  /** From the start of a stream to its Registration, in ms. */
+  readonly handshakeTimeoutMs: number;
+  /** For the writes of a registration, in ms. */
+  readonly registrationTimeoutMs: number;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly now: () => number;
+}
+
+type Call = ServerDuplexStream<Uint8Array, Uint8Array>;
+
+const bytes = (value: Uint8Array): Buffer => Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+const asIs = (value: Buffer): Uint8Array => value;
+
+/** Messages stay bytes here: protocol/wire.ts reads what is needed of them. */
+export const operationsDefinition: ServiceDefinition = {
+  connect: {
+    path: '/ops.Operations/Connect',
+    requestStream: true,
+    responseStream: true,
+    requestSerialize: bytes,
+    requestDeserialize: asIs,
+    responseSerialize: bytes,
+    responseDeserialize: asIs,
+  },
+};
+
+export function createOperationsService(options: OperationsServiceOptions): UntypedServiceImplementation {
+  return {
+    connect: (call: Call) => {
+      serve(call, options);
+    },
+  };
+}
+
+function serve(call: Call, options: OperationsServiceOptions): void {
+  const { registry, limits, handshakeTimeoutMs, now } = options;
+  const session = new Session(transportOf(call), limits, now());
+  registry.opened(session);
+  const handshake = setTimeout(() => {
+    registry.closed(
+      session,
+      new GatewayError('timed-out', `expected a Registration within ${String(handshakeTimeoutMs)} ms`),
+    );
+  }, handshakeTimeoutMs);
+
+  const ended = (error?: GatewayError) => {
+    clearTimeout(handshake);
+    registry.closed(session, error);
+  };
+  call.on('data', (message: Uint8Array) => {
+    if (session.state === 'closed') return;
+    session.lastHeard = now();
+    receive(session, message, options, () => {
+      clearTimeout(handshake);
+    }).catch((error: unknown) => {
+      ended(toGatewayError(error));
+    });
+  });
+  call.on('drain', () => {
+    session.drained();
+  });
+  call.on('end', () => {
+    ended();
+  });
+  call.on('cancelled', () => {
+    ended(new GatewayError('cancelled', 'the agent ended the stream'));
+  });
+  call.on('error', (error: Error) => {
+    ended(new GatewayError('agent-lost', 'the stream broke', { cause: error }));
+  });
+}
+
+async function receive(
+  session: Session,
+  message: Uint8Array,
+  options: OperationsServiceOptions,
+  introduced: () => void,
+): Promise<void> {
+  const { registry, results, maxMessageBytes, registrationTimeoutMs, metrics, logger } = options;
+  const frame = readAgentFrame(message);
+  if (session.state === 'waiting') {
+    introduced();
+    if (message.length > maxMessageBytes) throw tooLarge('register', message.length, maxMessageBytes);
+    await register(session, frame, options);
+    return;
+  }
+  const signal = AbortSignal.timeout(registrationTimeoutMs);
+  switch (frame.case) {
+    case 'result':
+      await results.fromAgent(session, frame.bytes);
+      return;
+    case 'pong':
+      session.answersPings = true;
+      return;
+    case 'accountsAdded':
+      if (message.length > maxMessageBytes) throw tooLarge('accounts_added', message.length, maxMessageBytes);
+      await registry.addAccounts(session, frame.value.accounts.map(toRegistration), signal);
+      return;
+    case 'accountsRemoved':
+      await registry.removeAccounts(session, frame.value.names, signal);
+      return;
+    case 'register':
+      throw new GatewayError('invalid-argument', 'register: this stream is registered already', { field: 'register' });
+    case undefined:
+      // A kind of message that a newer agent knows.
+      metrics.results.inc({ way: 'unknown' });
+      logger.debug({ agentId: session.identity.agentId }, 'message of an unknown kind ignored');
+      return;
+  }
+}
+
+async function register(session: Session, frame: AgentFrame, options: OperationsServiceOptions): Promise<void> {
+  const { registry, registrationTimeoutMs, metrics, logger } = options;
+  try {
+    if (frame.case !== 'register') {
+      throw new GatewayError(
+        'invalid-argument',
+        'register: expected a Registration as the first message of the stream',
+        { field: 'register' },
+      );
+    }
+    const { agentId, zoneId, version, accounts, dynamicAccounts } = frame.value;
+    const request = { agentId, zoneId, version, dynamicAccounts, accounts: accounts.map(toRegistration) };
+    await registry.register(session, request, AbortSignal.timeout(registrationTimeoutMs));
+    metrics.registrations.inc({ outcome: 'registered' });
+  } catch (thrown) {
+    const error = toGatewayError(thrown);
+    metrics.registrations.inc({ outcome: error.code });
+    logger.warn(
+      { peer: session.transport.peer, code: error.code, error: error.message, cause: messageOf(error.cause ?? '') },
+      'registration refused',
+    );
+    throw error;
+  }
+}
+
+function toRegistration(account: Account): AccountRegistration {
+  const { name, kubeHost, kubeVersion, certFingerprint, maxWatchAgeSeconds, namespaces, properties } = account;
+  return { name, kubeHost, kubeVersion, certFingerprint, maxWatchAgeSeconds, namespaces, properties };
+}
+
+function transportOf(call: Call): AgentTransport {
+  return {
+    peer: call.getPeer(),
+    write: (frame) => call.write(frame),
+    pause: () => {
+      call.pause();
+    },
+    resume: () => {
+      call.resume();
+    },
+    end: (error) => {
+      // emit('error') is how grpc-js ends a call with a status of ours.
+      if (error === undefined || error.code === 'cancelled') call.end();
+      else call.emit('error', toStatusError(error));
+    },
+  };
+}
+
+function toStatusError(error: GatewayError): Partial<{ code: number; details: string; metadata: Metadata }> & Error {
+  return Object.assign(new Error(error.message), toStatus(error));
+}
+
+function tooLarge(what: string, size: number, limit: number): GatewayError {
+  return new GatewayError(
+    'too-large',
+    `${what} has ${String(size)} bytes; ${String(limit)} are allowed (kubesvc.grpc.server.maxInboundMessageSize)`,
+    { field: what },
+  );
+}

@@ -1,0 +1,94 @@
+/**
+ * The grpc-js server of the agents' port: services, health, reflection and the limits of the transport.
+ * It listens on nothing itself: listeners.ts hands it the sockets that speak HTTP/2.
+ */
+
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Server, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation, protoPath as healthProto } from 'grpc-health-check';
+import { cachingDefinition } from './caching-service.js';
+import { operationsDefinition } from './operations-service.js';
+
+export interface GrpcServerOptions {
+  readonly operations: UntypedServiceImplementation;
+  readonly caching: UntypedServiceImplementation;
+  readonly health: boolean;
+  readonly reflection: boolean;
+  readonly maxMessageBytes: number;
+  readonly keepAliveTimeMs: number;
+  readonly keepAliveTimeoutMs: number;
+  /** A connection older than this is ended even if its agent did not follow Reconnect, in ms; 0: never. */
+  readonly maxConnectionAgeMs: number;
+  readonly maxConnectionAgeGraceMs: number;
+}
+
+export interface GrpcServer {
+  readonly server: Server;
+  /** What grpc.health.v1.Health says of everything. */
+  setServing(serving: boolean): void;
+}
+
+/**
+ * grpc-js ends a whole stream on a message over its limit. Messages between the configured limit and this many times
+ * it are refused one by one (results.ts), so that the stream's other work goes on; larger ones are not worth the memory.
+ */
+const hardLimitFactor = 4;
+
+/** The services that reflection lists (contract, section 3). */
+const services = [
+  'events.Caching',
+  'grpc.health.v1.Health',
+  'grpc.reflection.v1.ServerReflection',
+  'grpc.reflection.v1alpha.ServerReflection',
+  'ops.Operations',
+];
+
+export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  const { maxConnectionAgeMs } = options;
+  const server = new Server({
+    'grpc.max_receive_message_length': options.maxMessageBytes * hardLimitFactor,
+    'grpc.max_send_message_length': -1,
+    'grpc.keepalive_time_ms': options.keepAliveTimeMs,
+    'grpc.keepalive_timeout_ms': options.keepAliveTimeoutMs,
+    ...(maxConnectionAgeMs === 0
+      ? {}
+      : {
+          'grpc.max_connection_age_ms': maxConnectionAgeMs,
+          'grpc.max_connection_age_grace_ms': options.maxConnectionAgeGraceMs,
+        }),
+  });
+  server.addService(operationsDefinition, options.operations);
+  server.addService(cachingDefinition, options.caching);
+  const health = new HealthImplementation({ '': 'NOT_SERVING' });
+  if (options.health) health.addToServer(server);
+  if (options.reflection) new ReflectionService(loadProtos(), { services }).addToServer(server);
+  return {
+    server,
+    setServing: (serving) => {
+      for (const service of ['', 'ops.Operations', 'events.Caching'])
+        health.setStatus(service, serving ? 'SERVING' : 'NOT_SERVING');
+    },
+  };
+}
+
+function loadProtos() {
+  const own = join(dirname(fileURLToPath(import.meta.url)), '../../../proto');
+  const reflection = join(
+    dirname(createRequire(import.meta.url).resolve('@grpc/reflection/package.json')),
+    'build/proto',
+  );
+  return loadSync(
+    [
+      'ops/operations.proto',
+      'events/caching.proto',
+      healthProto,
+      'grpc/reflection/v1/reflection.proto',
+      'grpc/reflection/v1alpha/reflection.proto',
+    ],
+    { includeDirs: [own, reflection], keepCase: true },
+  );
+}

@@ -1,0 +1,34 @@
+/** The one table from our error codes to gRPC status (https://grpc.github.io/grpc/core/md_doc_statuscodes.html). */
+
+import { status } from '@grpc/grpc-js';
+import type { ErrorCode, GatewayError } from '../../core/errors.js';
+
+const table: Readonly<Record<ErrorCode, status>> = {
+  'invalid-argument': status.INVALID_ARGUMENT,
+  'unknown-account': status.NOT_FOUND,
+  'unknown-agent': status.NOT_FOUND,
+  'unknown-instance': status.NOT_FOUND,
+  'unknown-operation': status.NOT_FOUND,
+  'operation-ended': status.ALREADY_EXISTS,
+  'operation-conflict': status.ALREADY_EXISTS,
+  'not-owner': status.FAILED_PRECONDITION,
+  'no-agent': status.UNAVAILABLE,
+  'owner-unreachable': status.UNAVAILABLE,
+  overloaded: status.RESOURCE_EXHAUSTED,
+  draining: status.UNAVAILABLE,
+  'agent-lost': status.UNAVAILABLE,
+  'timed-out': status.DEADLINE_EXCEEDED,
+  cancelled: status.CANCELLED,
+  'too-large': status.RESOURCE_EXHAUSTED,
+  replaced: status.ABORTED,
+  'dependency-unavailable': status.UNAVAILABLE,
+  configuration: status.FAILED_PRECONDITION,
+  'permission-denied': status.PERMISSION_DENIED,
+  'not-implemented': status.UNIMPLEMENTED,
+  internal: status.INTERNAL,
+};
+
+/** What an error looks like at the end of a stream. */
+export function toStatus(error: GatewayError): { readonly code: status; readonly details: string } {
+  return { code: table[error.code], details: error.message };
+}

@@ -1,0 +1,187 @@
+/**
+ * The two ports. A plain TCP server reads the first bytes of a connection and hands the socket to whoever speaks that
+ * protocol; whoever comes with another one gets a sentence that says what is wrong, not a hang.
+ */
+
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+import { GatewayError, messageOf } from '../core/errors.js';
+import type { Logger } from '../core/logger.js';
+import type { Metrics } from './telemetry/metrics.js';
+import type { TlsMaterial } from './tls.js';
+
+/** What the first bytes of a connection are. */
+export type FirstBytes = 'http2' | 'http1' | 'tls' | 'unknown' | 'incomplete';
+
+/** Takes a socket over; none of its bytes are consumed. */
+export type TakeSocket = (socket: Socket) => void;
+
+export interface PortOptions {
+  /** For logs and metrics: "agents", "rest". */
+  readonly name: string;
+  readonly address: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** The setting that names the port, for the error when it cannot be opened. */
+  readonly setting: string;
+  /** Who takes which protocol; the others are refused. With TLS, ALPN decides (RFC 7301). */
+  readonly protocols: Partial<Record<'http2' | 'http1', TakeSocket>>;
+  /** Absent: cleartext. */
+  readonly tls: TlsMaterial | undefined;
+  /** What to say to a client of another protocol. */
+  readonly refusal: (protocol: 'http2' | 'http1' | 'tls' | 'unknown') => string;
+  /** From the connection to its first bytes, in ms. */
+  readonly firstBytesTimeoutMs: number;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+const methods = ['GET ', 'POST ', 'PUT ', 'PATCH ', 'DELETE ', 'HEAD ', 'OPTIONS ', 'CONNECT ', 'TRACE '];
+
+/**
+ * Tells a protocol by its first bytes: the HTTP/2 connection preface (RFC 9113, 3.4), an HTTP/1.1 method
+ * (RFC 9112), a TLS handshake record (RFC 8446, 5.1).
+ */
+export function sniff(bytes: Uint8Array): FirstBytes {
+  const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.byteLength, preface.length));
+  if (head.length === 0) return 'incomplete';
+  if (head[0] === 0x16) return head.length < 2 ? 'incomplete' : head[1] === 0x03 ? 'tls' : 'unknown';
+  if (preface.subarray(0, head.length).equals(head)) return head.length >= 14 ? 'http2' : 'incomplete';
+  const text = head.toString('latin1');
+  if (methods.some((method) => text.startsWith(method))) return 'http1';
+  return methods.some((method) => method.startsWith(text)) ? 'incomplete' : 'unknown';
+}
+
+export class Port {
+  readonly #options: PortOptions;
+  readonly #sockets = new Set<Socket>();
+  #server: Server | undefined;
+  #tls: TlsServer | undefined;
+
+  constructor(options: PortOptions) {
+    this.#options = options;
+  }
+
+  /** @throws GatewayError `configuration` naming the setting, when the port cannot be opened */
+  async listen(): Promise<AddressInfo> {
+    const { address, port, setting } = this.#options;
+    const server = createServer({ noDelay: true }, (socket) => {
+      this.#accept(socket);
+    });
+    this.#server = server;
+    this.#tls = this.#secure();
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error: NodeJS.ErrnoException) => {
+        const reason = error.code === 'EADDRINUSE' ? 'another process uses it' : messageOf(error);
+        reject(
+          new GatewayError(
+            'configuration',
+            `${setting}: port ${String(port)} on ${address} cannot be opened: ${reason}`,
+            { field: setting, cause: error },
+          ),
+        );
+      });
+      server.listen({ port, ...(address === '*' ? {} : { host: address }) }, resolve);
+    });
+    return server.address() as AddressInfo;
+  }
+
+  /** Takes no new connections; open ones go on. */
+  refuse(): void {
+    this.#server?.close();
+  }
+
+  /** Ends everything. */
+  close(): void {
+    this.#server?.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
+  #accept(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    // Until the socket is handed on nobody else listens for its errors.
+    const onError = () => socket.destroy();
+    const timer = setTimeout(() => {
+      this.#log(socket, 'nothing', 'no first bytes in time');
+      socket.destroy();
+    }, this.#options.firstBytesTimeoutMs);
+    let received: Buffer = Buffer.alloc(0);
+    const onReadable = () => {
+      const chunk = socket.read() as Buffer | null;
+      if (chunk === null) return;
+      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
+      const protocol = sniff(received);
+      if (protocol === 'incomplete') return;
+      socket.unshift(received);
+      clearTimeout(timer);
+      socket.off('readable', onReadable);
+      socket.off('error', onError);
+      this.#hand(socket, protocol);
+    };
+    socket.on('error', onError);
+    socket.on('readable', onReadable);
+    socket.once('close', () => {
+      clearTimeout(timer);
+    });
+  }
+
+  #hand(socket: Socket, protocol: 'http2' | 'http1' | 'tls' | 'unknown'): void {
+    const { protocols } = this.#options;
+    if (this.#tls !== undefined && protocol === 'tls') {
+      this.#tls.emit('connection', socket);
+      return;
+    }
+    // With TLS on, nothing is served in cleartext.
+    const take =
+      this.#tls !== undefined || protocol === 'unknown' || protocol === 'tls' ? undefined : protocols[protocol];
+    if (take !== undefined) {
+      take(socket);
+      return;
+    }
+    const sentence = this.#options.refusal(protocol);
+    this.#log(socket, protocol, sentence);
+    const body = `${sentence}\n`;
+    const head = `HTTP/1.1 505 HTTP Version Not Supported\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: ${String(Buffer.byteLength(body))}\r\nconnection: close\r\n\r\n`;
+    socket.on('error', () => socket.destroy());
+    socket.setTimeout(1_000, () => socket.destroy());
+    // Reads on, so that closing does not reset the connection before the peer has read the answer.
+    socket.resume();
+    socket.end(head + body);
+  }
+
+  #secure(): TlsServer | undefined {
+    const { tls, protocols, firstBytesTimeoutMs } = this.#options;
+    if (tls === undefined) return undefined;
+    const names = { http2: 'h2', http1: 'http/1.1' } as const;
+    const offered = (['http2', 'http1'] as const).filter((protocol) => protocols[protocol] !== undefined);
+    const server = createTlsServer({
+      ...tls,
+      ALPNProtocols: offered.map((protocol) => names[protocol]),
+      handshakeTimeout: firstBytesTimeoutMs,
+    });
+    server.on('secureConnection', (socket) => {
+      const take = protocols[socket.alpnProtocol === 'h2' ? 'http2' : 'http1'];
+      if (take !== undefined) take(socket);
+      else this.#hand(socket, 'http1');
+    });
+    server.on('tlsClientError', (error, socket) => {
+      this.#log(socket, 'tls', messageOf(error));
+      socket.destroy();
+    });
+    return server;
+  }
+
+  #log(socket: Socket, protocol: string, reason: string): void {
+    this.#options.metrics.refusedConnections.inc({ port: this.#options.name, protocol });
+    this.#options.logger.warn(
+      { port: this.#options.name, peer: `${socket.remoteAddress ?? '?'}:${String(socket.remotePort ?? 0)}`, protocol },
+      `connection refused: ${reason}`,
+    );
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * An operation inside the gateway: what is known of it while it is under way, and how it ends.
+ *
+ * received → routed → sent → answered → recorded (contract, section 7).
+ */
+
+import type { AgentResult, FinalOutcome, FinishedOperation } from '../../store/operation-record.js';
+
+/**
+ * Requests that change nothing in the cluster (proto/ops/operations.proto). They are not written to kubesvc_ops
+ * unless the caller chose their id, and may be given to another agent when theirs is lost.
+ */
+const readingTypes: ReadonlySet<string> = new Set(['get', 'list', 'logs', 'access_review']);
+
+export function isReading(type: string): boolean {
+  return readingTypes.has(type);
+}
+
+/** Where an operation was taken: by the owner's stream to the agent. */
+export interface Taken {
+  readonly instanceId: string;
+  readonly agentId: string;
+  readonly epoch: number;
+  readonly processedTime: number;
+  readonly sentTime: number;
+}
+
+/** An operation that this instance originated and waits for. */
+export interface Originated {
+  readonly id: string;
+  readonly account: string;
+  readonly type: string;
+  /** As it is sent, but for the time that is left. */
+  readonly bytes: Uint8Array;
+  /** Identifies what is asked, whatever the id and time-out. */
+  readonly digest: string;
+  readonly durable: boolean;
+  readonly receivedTime: number;
+  /** This instance's clock, Unix ms. */
+  readonly deadline: number;
+  readonly traceparent: string;
+  /** Set once an owner has taken it; the newest, when it had to be sent again. */
+  taken: Taken | undefined;
+  /** Its route is being (re)done; recovery leaves it alone meanwhile. */
+  routing: boolean;
+}
+
+/** How an operation ended. */
+export interface Ending {
+  readonly outcome: FinalOutcome;
+  readonly endTime: number;
+  /** Why it did not complete, or what the agent said. */
+  readonly message: string;
+  readonly answer?: AgentResult;
+}
+
+/** What is recorded of an operation that has ended; `instanceId` is the originating instance. */
+export function recordOf(operation: Originated, instanceId: string, ending: Ending): FinishedOperation {
+  const { taken } = operation;
+  const { outcome, endTime, message, answer } = ending;
+  return {
+    operationId: operation.id,
+    operationType: operation.type,
+    account: operation.account,
+    digest: operation.digest,
+    startTime: operation.receivedTime,
+    endTime,
+    totalDurationMs: endTime - operation.receivedTime,
+    finalOutcome: outcome,
+    receivedBy: { instanceId, time: operation.receivedTime },
+    ...(taken === undefined
+      ? {}
+      : {
+          processedBy: { instanceId: taken.instanceId, time: taken.processedTime },
+          sentToAgent: { agentId: taken.agentId, time: taken.sentTime },
+        }),
+    ...(answer === undefined
+      ? { errorMessage: message }
+      : { resultReceivedFromAgent: answer, resultReceivedBy: { instanceId, time: endTime }, resultMessage: message }),
+  };
+}
+
+/** 2xx is success (ops.OperationResult.status). */
+export function outcomeOf(status: number): FinalOutcome {
+  return status >= 200 && status < 300 ? 'completed' : 'failed';
+}

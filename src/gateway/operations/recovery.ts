@@ -1,0 +1,104 @@
+/**
+ * What becomes of operations whose agent or owner went away while they were under way. The originating instance
+ * watches the ownership of the accounts it waits on:
+ * - the agent that has the operation came back on another stream: it gets the operation again, by the same id. It
+ *   executes an id once, so it either does it now or answers with the result it kept.
+ * - a reading operation: any other agent of the account will do; without one it fails at once.
+ * - else: the agent may still come back. The operation waits until its deadline and then ends as `agent lost`.
+ */
+
+import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import { wait } from '../../core/retry.js';
+import type { Ownership } from '../../store/ownership.js';
+import type { OwnershipService } from '../agents/ownership.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import { isReading, type Originated } from './operation.js';
+import type { Router } from './router.js';
+
+export interface RecoveryOptions {
+  readonly router: Router;
+  readonly ownership: OwnershipService;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Without news from the mirror the truth is re-read this often for operations that take longer, in ms. */
+  readonly checkMs: number;
+  readonly now: () => number;
+}
+
+/** Accounts that are re-read in one check; the others wait for the next. */
+const accountsPerCheck = 200;
+
+export class Recovery {
+  readonly #options: RecoveryOptions;
+  #unsubscribe: (() => void) | undefined;
+
+  constructor(options: RecoveryOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#unsubscribe = this.#options.ownership.onChange((ownership) => {
+      this.#changed(ownership);
+    });
+  }
+
+  stop(): void {
+    this.#unsubscribe?.();
+  }
+
+  /** Re-reads the truth for operations that take long; runs until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { router, ownership, checkMs, now, logger } = this.#options;
+    while (!signal.aborted) {
+      await wait(checkMs, signal).catch(() => undefined);
+      const old = now() - checkMs;
+      const accounts: string[] = [];
+      for (const account of router.accountsUnderWay()) {
+        if (accounts.length >= accountsPerCheck) break;
+        if (router.ofAccount(account).some((operation) => operation.receivedTime < old)) accounts.push(account);
+      }
+      try {
+        for (const account of accounts) {
+          const truth = await ownership.refresh(account, signal);
+          if (truth !== undefined) this.#changed(truth);
+        }
+      } catch (error) {
+        if (!signal.aborted) logger.debug({ error: messageOf(error) }, 'ownership of waiting operations not re-read');
+      }
+    }
+  }
+
+  #changed(ownership: Ownership): void {
+    for (const operation of this.#options.router.ofAccount(ownership.account)) {
+      const { taken } = operation;
+      if (taken === undefined || operation.routing) continue;
+      if (ownership.assignments.some(({ agentId, epoch }) => agentId === taken.agentId && epoch === taken.epoch))
+        continue;
+      const back = ownership.assignments.some(({ agentId, epoch }) => agentId === taken.agentId && epoch > taken.epoch);
+      if (back) this.#again(operation, taken.agentId);
+      else if (isReading(operation.type)) this.#again(operation, undefined);
+    }
+  }
+
+  #again(operation: Originated, onlyAgentId: string | undefined): void {
+    const { router, logger, metrics } = this.#options;
+    metrics.resent.inc();
+    router.route(operation, onlyAgentId).catch((thrown: unknown) => {
+      const error = toGatewayError(thrown);
+      logger.info(
+        { operationId: operation.id, account: operation.account, error: error.message },
+        'operation not sent again',
+      );
+      if (!isReading(operation.type)) return;
+      const taken = router.take(operation.id);
+      if (taken === undefined) return;
+      const lost = new GatewayError(
+        'agent-lost',
+        `the agent of account "${operation.account}" went away before it answered, and no other serves it`,
+        { operationId: operation.id, account: operation.account, retryAfterMs: 1_000 },
+      );
+      router.end(taken, 'agent lost', lost);
+    });
+  }
+}

@@ -1,0 +1,280 @@
+/**
+ * The way of a result: from the agent's stream to the instance that waits for it, and into the record.
+ *
+ * The agent keeps a result until it gets a receipt, and the receipt is sent once the result is recorded; so whatever
+ * is killed in between, the result comes again. Results of operations that this instance did not send (the agent
+ * changed instances meanwhile) find their originator through kubesvc_ops.
+ */
+
+import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import { retry } from '../../core/retry.js';
+import type { Discovery } from '../../discovery/discovery.js';
+import { readResultHeader, readRoute, withRoute, type OperationRoute, type ResultHeader } from '../../protocol/wire.js';
+import type { FinishedOperation, OperationRecord } from '../../store/operation-record.js';
+import type { OperationStore } from '../../store/operations.js';
+import type { InFlight, Session } from '../agents/session.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { Forwarder } from './forwarder.js';
+import { outcomeOf, recordOf } from './operation.js';
+import type { Recorder } from './recorder.js';
+import type { Router } from './router.js';
+
+export type ReceiptOutcome = 'recorded' | 'too-large' | 'unknown-operation';
+
+export interface ResultsOptions {
+  readonly instanceId: string;
+  readonly router: Router;
+  readonly forwarder: Forwarder;
+  readonly discovery: Discovery;
+  readonly recorder: Recorder;
+  readonly operations: OperationStore;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly maxMessageBytes: number;
+  /** Frames of receipts and of the refusal that stands in for an oversized result (grpc/frames.ts). */
+  readonly receipt: (operationId: string, outcome: ReceiptOutcome) => Uint8Array;
+  readonly tooLarge: (operationId: string, account: string, bytes: number, limit: number) => Uint8Array;
+  readonly now: () => number;
+}
+
+/** How long an originating instance is tried before its operation is recorded without it, in ms. */
+const originatorTimeoutMs = 10_000;
+
+export class Results {
+  readonly #options: ResultsOptions;
+
+  constructor(options: ResultsOptions) {
+    this.#options = options;
+  }
+
+  /** Takes a result off an agent's stream. Never throws: what cannot be delivered now comes again. */
+  async fromAgent(session: Session, bytes: Uint8Array): Promise<void> {
+    const { logger, metrics, receipt, maxMessageBytes } = this.#options;
+    const header = readResultHeader(bytes);
+    const { operationId } = header;
+    try {
+      const inFlight = session.take(operationId);
+      const outcome = bytes.length > maxMessageBytes ? 'too-large' : 'recorded';
+      const result = outcome === 'recorded' ? bytes : this.#tooLarge(header, inFlight?.account ?? '', bytes.length);
+      if (outcome === 'too-large') metrics.results.inc({ way: 'too_large' });
+      const known =
+        inFlight === undefined
+          ? await this.#late(session, header, result)
+          : await this.#answered(session, header, result, inFlight);
+      if (!known) metrics.results.inc({ way: 'unknown' });
+      session.send(receipt(operationId, known ? outcome : 'unknown-operation'));
+    } catch (error) {
+      logger.warn(
+        { operationId, agentId: session.identity.agentId, error: messageOf(error) },
+        'result not recorded; the agent keeps it',
+      );
+    }
+  }
+
+  /**
+   * Takes a result that another instance, or a script, brings.
+   * @param forwarded it comes from an instance, which has looked for the originator already
+   * @throws GatewayError `unknown-operation`, `operation-ended`, `owner-unreachable`, `dependency-unavailable`
+   */
+  async fromInstance(bytes: Uint8Array, forwarded: boolean): Promise<void> {
+    const header = readResultHeader(bytes);
+    const route = readRoute(bytes);
+    if (await this.#complete(header, bytes, route)) return;
+    const record = await this.#options.operations.find(header.operationId);
+    if (record === undefined) {
+      throw new GatewayError('unknown-operation', `operation ${header.operationId} is not known`, {
+        operationId: header.operationId,
+        field: 'result.operation_id',
+      });
+    }
+    if (record.finalOutcome !== undefined) {
+      throw new GatewayError(
+        'operation-ended',
+        `operation ${header.operationId} has ended already: ${record.finalOutcome}`,
+        { operationId: header.operationId },
+      );
+    }
+    const originator = record.receivedBy?.instanceId;
+    if (!forwarded && originator !== undefined && (await this.#bring(originator, bytes))) return;
+    await this.#options.recorder.end(this.#recordWithout(record, header, route));
+  }
+
+  /** The usual case: the result of what was sent on this very stream. */
+  async #answered(session: Session, header: ResultHeader, bytes: Uint8Array, inFlight: InFlight): Promise<boolean> {
+    const { instanceId, metrics, operations, recorder } = this.#options;
+    const route = this.#route(session, inFlight.processedTime, inFlight.sentTime);
+    if (inFlight.originatingInstanceId === instanceId) {
+      metrics.results.inc({ way: 'local' });
+      return (await this.#complete(header, bytes, route)) || (await this.#ended(header.operationId));
+    }
+    metrics.results.inc({ way: 'forwarded' });
+    const routed = withRoute(bytes, route);
+    try {
+      if (await this.#bring(inFlight.originatingInstanceId, routed)) return true;
+    } catch (error) {
+      if (isOver(error)) return this.#ended(header.operationId);
+      throw error;
+    }
+    const record = await operations.find(header.operationId);
+    if (record === undefined || record.finalOutcome !== undefined) return record !== undefined;
+    await recorder.end(this.#recordWithout(record, header, route));
+    return true;
+  }
+
+  /** The agent was sent the operation on another stream, or long ago. */
+  async #late(session: Session, header: ResultHeader, bytes: Uint8Array): Promise<boolean> {
+    const { instanceId, operations, recorder, now } = this.#options;
+    const originated = this.#options.router.originated(header.operationId);
+    if (originated !== undefined) {
+      if (!session.accounts.has(originated.account)) return false;
+      const { taken } = originated;
+      return this.#complete(
+        header,
+        bytes,
+        this.#route(session, taken?.processedTime ?? now(), taken?.sentTime ?? now()),
+      );
+    }
+    const record = await operations.find(header.operationId);
+    if (record === undefined || !session.accounts.has(record.account)) return false;
+    if (record.finalOutcome !== undefined) return true;
+    const route = this.#route(session, record.processedBy?.time ?? now(), record.sentToAgent?.time ?? now());
+    const originator = record.receivedBy?.instanceId;
+    try {
+      if (
+        originator !== undefined &&
+        originator !== instanceId &&
+        (await this.#bring(originator, withRoute(bytes, route)))
+      )
+        return true;
+    } catch (error) {
+      if (!isOver(error)) throw error;
+    }
+    await recorder.end(this.#recordWithout(record, header, route));
+    return true;
+  }
+
+  /** @returns false when this instance does not wait for it */
+  async #complete(header: ResultHeader, bytes: Uint8Array, route: OperationRoute | undefined): Promise<boolean> {
+    const { router, recorder, instanceId, metrics, now } = this.#options;
+    const taken = router.take(header.operationId);
+    if (taken === undefined) return false;
+    const operation = taken.context;
+    const endTime = now();
+    const outcome = outcomeOf(header.status);
+    if (route !== undefined) {
+      operation.taken = {
+        instanceId: route.processedByInstanceId,
+        agentId: route.sentToAgentId,
+        epoch: operation.taken?.epoch ?? 0,
+        processedTime: route.processedTime,
+        sentTime: route.sentTime,
+      };
+    }
+    const record = recordOf(operation, instanceId, {
+      outcome,
+      endTime,
+      message: header.message,
+      answer: answerOf(header, route, operation.taken?.agentId ?? '', endTime),
+    });
+    const path = operation.taken?.instanceId === instanceId ? 'local' : 'forwarded';
+    metrics.operations.inc({ path, outcome });
+    metrics.operationSeconds.observe({ path }, (endTime - operation.receivedTime) / 1_000);
+    if (operation.durable) {
+      try {
+        await recorder.end(record);
+      } catch (error) {
+        // The agent keeps the result and the database has the operation: it is recorded later. The caller gets it now.
+        taken.resolve(route === undefined ? bytes : withRoute(bytes, route));
+        throw error;
+      }
+    } else recorder.endLater(record);
+    taken.resolve(route === undefined ? bytes : withRoute(bytes, route));
+    return true;
+  }
+
+  /** @returns false when the originating instance is gone, so that nobody waits any more */
+  async #bring(originator: string, bytes: Uint8Array): Promise<boolean> {
+    const { discovery, forwarder } = this.#options;
+    const signal = AbortSignal.timeout(originatorTimeoutMs);
+    try {
+      await retry(
+        async () => {
+          const peer = discovery.instance(originator);
+          if (peer === undefined)
+            throw new GatewayError('unknown-instance', `instance ${originator} is not among the members`, {
+              instanceId: originator,
+            });
+          await forwarder.result(peer, bytes, signal);
+        },
+        { signal, attempts: 5, retryable: (error) => toGatewayError(error).code === 'owner-unreachable' },
+      );
+      return true;
+    } catch (error) {
+      if (isOver(error)) throw error;
+      this.#options.logger.warn(
+        { originator, error: messageOf(error) },
+        'originating instance not reached; its operation is recorded without it',
+      );
+      return false;
+    }
+  }
+
+  async #ended(operationId: string): Promise<boolean> {
+    return (await this.#options.operations.find(operationId))?.finalOutcome !== undefined;
+  }
+
+  #route(session: Session, processedTime: number, sentTime: number): OperationRoute {
+    const { instanceId, now } = this.#options;
+    const { agentId } = session.identity;
+    return {
+      processedByInstanceId: instanceId,
+      processedTime,
+      sentToAgentId: agentId,
+      sentTime,
+      answeredByAgentId: agentId,
+      answeredToInstanceId: instanceId,
+      answeredTime: now(),
+    };
+  }
+
+  #tooLarge(header: ResultHeader, account: string, bytes: number): Uint8Array {
+    return this.#options.tooLarge(header.operationId, account, bytes, this.#options.maxMessageBytes);
+  }
+
+  #recordWithout(record: OperationRecord, header: ResultHeader, route: OperationRoute | undefined): FinishedOperation {
+    const { instanceId, now } = this.#options;
+    const endTime = now();
+    return {
+      ...record,
+      endTime,
+      totalDurationMs: endTime - record.startTime,
+      finalOutcome: outcomeOf(header.status),
+      ...(route === undefined
+        ? {}
+        : {
+            processedBy: { instanceId: route.processedByInstanceId, time: route.processedTime },
+            sentToAgent: { agentId: route.sentToAgentId, time: route.sentTime },
+          }),
+      resultReceivedFromAgent: answerOf(header, route, record.sentToAgent?.agentId ?? '', endTime),
+      resultReceivedBy: { instanceId, time: endTime },
+      resultMessage: header.message,
+    };
+  }
+}
+
+function answerOf(header: ResultHeader, route: OperationRoute | undefined, agentId: string, time: number) {
+  return {
+    agentId: route?.answeredByAgentId ?? agentId,
+    instanceId: route?.answeredToInstanceId ?? '',
+    time: route?.answeredTime ?? time,
+    status: header.status,
+    durationMs: header.durationMs,
+  };
+}
+
+/** The originating instance says that it does not wait (any more). */
+function isOver(error: unknown): boolean {
+  const { code } = toGatewayError(error);
+  return code === 'unknown-operation' || code === 'operation-ended';
+}

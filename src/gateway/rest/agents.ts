@@ -1,0 +1,74 @@
+/** `/armory/agents`: who is connected to the whole cluster, from the truth, whichever instance is asked. */
+
+import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
+import Type from 'typebox';
+import { GatewayError } from '../../core/errors.js';
+import type { AgentConnection, AssignmentStore } from '../../store/assignments.js';
+import { problems } from './problem.js';
+
+export interface AgentRoutesOptions {
+  readonly assignments: AssignmentStore;
+}
+
+const agentSchema = Type.Object(
+  {
+    accounts: Type.Array(Type.String()),
+    agentId: Type.String(),
+    caching: Type.Boolean({ description: 'Whether it caches one of its accounts.' }),
+    clouddriverId: Type.String({ description: 'The instance that holds its stream.' }),
+    lastConnection: Type.String({ format: 'date-time' }),
+    type: Type.Literal('kubernetes'),
+  },
+  { description: 'ArmoryAgentResponse' },
+);
+
+const queryTimeoutMs = 30_000;
+
+export const agentRoutes: FastifyPluginCallbackTypebox<AgentRoutesOptions> = (app, { assignments }, done) => {
+  app.get(
+    '/armory/agents',
+    {
+      schema: {
+        tags: ['agents'],
+        summary: 'All connected agents of the cluster.',
+        response: { 200: Type.Array(agentSchema), ...problems(500, 503) },
+      },
+    },
+    async () => {
+      const agents = [];
+      for await (const agent of assignments.list({}, AbortSignal.timeout(queryTimeoutMs))) agents.push(toAnswer(agent));
+      return agents;
+    },
+  );
+
+  app.get(
+    '/armory/agents/:agentId',
+    {
+      schema: {
+        tags: ['agents'],
+        summary: 'One connected agent.',
+        params: Type.Object({ agentId: Type.String({ maxLength: 253 }) }),
+        response: { 200: agentSchema, ...problems(404, 500, 503) },
+      },
+    },
+    async (request) => {
+      const { agentId } = request.params;
+      for await (const agent of assignments.list({ agentId }, AbortSignal.timeout(queryTimeoutMs)))
+        return toAnswer(agent);
+      throw new GatewayError('unknown-agent', `agent "${agentId}" is not connected`, { agentId });
+    },
+  );
+
+  done();
+};
+
+function toAnswer({ accounts, agentId, caching, instanceId, lastConnectionTime }: AgentConnection) {
+  return {
+    accounts: [...accounts],
+    agentId,
+    caching,
+    clouddriverId: instanceId,
+    lastConnection: new Date(lastConnectionTime).toISOString(),
+    type: 'kubernetes' as const,
+  };
+}

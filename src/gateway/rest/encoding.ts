@@ -1,0 +1,108 @@
+/**
+ * Operations and results between REST and the wire: text format, protobuf JSON and the binary message.
+ *
+ * A caller gets the form back that it sent; `Accept: application/json; form=text` or `form=json` asks for the other.
+ */
+
+import { createHash } from 'node:crypto';
+import { clone, create, fromBinary, fromJson, toBinary, toJson, type JsonValue } from '@bufbuild/protobuf';
+import { GatewayError, messageOf } from '../../core/errors.js';
+import {
+  OperationResultSchema,
+  OperationSchema,
+  TraceContextSchema,
+  type Operation,
+} from '../../protocol/generated/ops/operations_pb.js';
+import { formatText, parseText } from '../../protocol/text-format.js';
+import type { Submission } from '../operations/router.js';
+
+export type Form = 'text' | 'json';
+
+/** A field of a body: text format, or protobuf JSON. */
+export type Encoded = string | Record<string, unknown>;
+
+/** @throws GatewayError `invalid-argument` with line and column, or with the field */
+export function readOperation(encoded: Encoded): Operation {
+  return typeof encoded === 'string'
+    ? parseText(OperationSchema, encoded)
+    : readJson('operation', () => fromJson(OperationSchema, encoded as JsonValue));
+}
+
+/** @throws GatewayError `invalid-argument` */
+export function readResult(encoded: Encoded): Uint8Array {
+  const message =
+    typeof encoded === 'string'
+      ? parseText(OperationResultSchema, encoded)
+      : readJson('result', () => fromJson(OperationResultSchema, encoded as JsonValue));
+  return toBinary(OperationResultSchema, message);
+}
+
+export function writeOperation(operation: Operation, form: Form): Encoded {
+  return form === 'text' ? formatText(OperationSchema, operation) : (toJson(OperationSchema, operation) as Encoded);
+}
+
+export function writeResult(result: Uint8Array, form: Form): Encoded {
+  const message = fromBinary(OperationResultSchema, result);
+  return form === 'text'
+    ? formatText(OperationResultSchema, message)
+    : (toJson(OperationResultSchema, message) as Encoded);
+}
+
+/** The form that a caller wants its answer in. */
+export function formOf(accept: string | undefined, sent: Encoded): Form {
+  const asked = /;\s*form=(text|json)\b/u.exec(accept ?? '')?.[1];
+  if (asked === 'text' || asked === 'json') return asked;
+  return typeof sent === 'string' ? 'text' : 'json';
+}
+
+/** @param traceparent of the HTTP request; counts when the operation names none */
+export function toSubmission(
+  operation: Operation,
+  instanceId: string,
+  trace: { readonly traceparent?: string | undefined; readonly tracestate?: string | undefined },
+): Submission {
+  const context =
+    operation.trace ??
+    (trace.traceparent === undefined
+      ? undefined
+      : create(TraceContextSchema, { traceparent: trace.traceparent, tracestate: trace.tracestate ?? '' }));
+  return {
+    id: operation.id,
+    account: operation.account,
+    type:
+      OperationSchema.fields.find((field) => field.localName === operation.request.case)?.name ??
+      (operation.$unknown?.length ? 'unknown' : ''),
+    timeoutMs: operation.timeoutMs,
+    traceparent: context?.traceparent ?? '',
+    digest: digestOf(operation),
+    encode: (id, receivedTime) => {
+      operation.id = id;
+      if (context !== undefined) operation.trace = context;
+      operation.originatingClouddriverId = instanceId;
+      operation.receivedTimeMs = BigInt(receivedTime);
+      return toBinary(OperationSchema, operation);
+    },
+  };
+}
+
+/** What is asked of which account, whatever id, time-out, trace and instance: equal requests have equal digests. */
+function digestOf(operation: Operation): string {
+  const asked = clone(OperationSchema, operation);
+  asked.id = '';
+  asked.timeoutMs = 0;
+  delete asked.trace;
+  asked.originatingClouddriverId = '';
+  asked.receivedTimeMs = 0n;
+  return createHash('sha256').update(toBinary(OperationSchema, asked)).digest('base64url');
+}
+
+function readJson<T>(field: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new GatewayError('invalid-argument', `${field}: not valid protobuf JSON: ${messageOf(error)}`, {
+      field,
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,76 @@
+/** `/healthz`, `/readyz` and `/metrics`: for probes and scrapers. */
+
+import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
+import Type from 'typebox';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { Readiness } from '../telemetry/readiness.js';
+
+export interface HealthRoutesOptions {
+  readonly instanceId: string;
+  readonly readiness: Readiness;
+  readonly metrics: Metrics;
+  /** Brings gauges up to date before they are read. */
+  readonly collect: () => void;
+}
+
+const readinessSchema = Type.Object({
+  id: Type.String({ description: 'This instance.' }),
+  status: Type.Enum(['starting', 'ready', 'draining', 'degraded'], {
+    description: 'degraded: a dependency is missing that operations need.',
+  }),
+  checks: Type.Record(Type.String(), Type.Object({ ok: Type.Boolean(), detail: Type.Optional(Type.String()) }), {
+    description:
+      'sql, redis, discovery. Redis and discovery may be missing without harm to readiness: they cost speed, not correctness.',
+  }),
+});
+
+export const healthRoutes: FastifyPluginCallbackTypebox<HealthRoutesOptions> = (
+  app,
+  { instanceId, readiness, metrics, collect },
+  done,
+) => {
+  app.get(
+    '/healthz',
+    {
+      schema: {
+        tags: ['gateway'],
+        summary: 'Whether the process works; a restart is due when not.',
+        response: { 200: Type.Object({ id: Type.String(), status: Type.Literal('ok') }) },
+      },
+    },
+    () => ({ id: instanceId, status: 'ok' as const }),
+  );
+
+  app.get(
+    '/readyz',
+    {
+      schema: {
+        tags: ['gateway'],
+        summary: 'Whether this instance takes new work, and which dependency is missing.',
+        response: { 200: readinessSchema, 503: readinessSchema },
+      },
+    },
+    (_request, reply) => {
+      const { ready, status, checks } = readiness.report();
+      void reply.code(ready ? 200 : 503);
+      return { id: instanceId, status, checks };
+    },
+  );
+
+  app.get(
+    '/metrics',
+    {
+      schema: {
+        tags: ['gateway'],
+        summary: 'Metrics in the Prometheus text format.',
+        response: { 200: { content: { 'text/plain': { schema: Type.String() } } } },
+      },
+    },
+    async (_request, reply) => {
+      collect();
+      return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+    },
+  );
+
+  done();
+};

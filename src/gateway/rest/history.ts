@@ -1,0 +1,78 @@
+/** OperationHistoryRecord, as Armory's REST reference has it; what is not known (yet) is left out. */
+
+import Type, { type Static } from 'typebox';
+import type { OperationRecord } from '../../store/operation-record.js';
+
+const time = Type.String({ format: 'date-time', description: 'ISO 8601 with milliseconds, UTC.' });
+const instanceStep = Type.Object({ clouddriverId: Type.String(), time });
+const agentStep = Type.Object({ agentId: Type.String(), time });
+
+export const historySchema = Type.Object(
+  {
+    operationId: Type.String(),
+    operationType: Type.String(),
+    account: Type.String(),
+    startTime: time,
+    endTime: Type.Optional(time),
+    totalDurationMs: Type.Optional(Type.Integer()),
+    finalOutcome: Type.Optional(
+      Type.String({
+        description: 'completed, failed, timed out, cancelled, agent lost; absent while it is under way.',
+      }),
+    ),
+    message: Type.Optional(Type.String({ description: 'Why it did not complete, or what the agent said.' })),
+    opReceivedByClouddriver: Type.Optional(instanceStep),
+    opProcessedByClouddriver: Type.Optional(instanceStep),
+    opSentToAgent: Type.Optional(agentStep),
+    resultReceivedFromAgent: Type.Optional(
+      Type.Object({
+        agentId: Type.String(),
+        clouddriverId: Type.String(),
+        time,
+        result: Type.Object({ status: Type.Integer(), durationMs: Type.Integer() }),
+      }),
+    ),
+    resultReceivedByClouddriver: Type.Optional(instanceStep),
+  },
+  { description: 'OperationHistoryRecord' },
+);
+export type History = Static<typeof historySchema>;
+
+export function toHistory(record: OperationRecord): History {
+  const answer = record.resultReceivedFromAgent;
+  const message = record.errorMessage ?? record.resultMessage;
+  return {
+    operationId: record.operationId,
+    operationType: record.operationType,
+    account: record.account,
+    startTime: iso(record.startTime),
+    ...(record.endTime === undefined ? {} : { endTime: iso(record.endTime) }),
+    ...(record.totalDurationMs === undefined ? {} : { totalDurationMs: record.totalDurationMs }),
+    ...(record.finalOutcome === undefined ? {} : { finalOutcome: record.finalOutcome }),
+    ...(message === undefined || message === '' ? {} : { message }),
+    ...(record.receivedBy === undefined ? {} : { opReceivedByClouddriver: step(record.receivedBy) }),
+    ...(record.processedBy === undefined ? {} : { opProcessedByClouddriver: step(record.processedBy) }),
+    ...(record.sentToAgent === undefined
+      ? {}
+      : { opSentToAgent: { agentId: record.sentToAgent.agentId, time: iso(record.sentToAgent.time) } }),
+    ...(answer === undefined
+      ? {}
+      : {
+          resultReceivedFromAgent: {
+            agentId: answer.agentId,
+            clouddriverId: answer.instanceId,
+            time: iso(answer.time),
+            result: { status: answer.status, durationMs: answer.durationMs },
+          },
+        }),
+    ...(record.resultReceivedBy === undefined ? {} : { resultReceivedByClouddriver: step(record.resultReceivedBy) }),
+  };
+}
+
+function step({ instanceId, time: at }: { readonly instanceId: string; readonly time: number }) {
+  return { clouddriverId: instanceId, time: iso(at) };
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,177 @@
+/** `/armory/agent/operations` and `/armory/agent/operationresults`: callers, scripts and other instances. */
+
+import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import { GatewayError } from '../../core/errors.js';
+import { operationFrame, readOperationHeader } from '../../protocol/wire.js';
+import type { OperationStore } from '../../store/operations.js';
+import type { Registry } from '../agents/registry.js';
+import {
+  forwardedByHeader,
+  onlyAgentHeader,
+  operationPath,
+  operationResultPath,
+  type ForwardAnswer,
+} from '../operations/forwarding.js';
+import type { Results } from '../operations/results.js';
+import type { Router } from '../operations/router.js';
+import { formOf, readOperation, readResult, toSubmission, writeOperation, writeResult } from './encoding.js';
+import { historySchema, toHistory } from './history.js';
+import { problems } from './problem.js';
+
+export interface OperationRoutesOptions {
+  readonly instanceId: string;
+  readonly router: Router;
+  readonly registry: Registry;
+  readonly results: Results;
+  readonly operations: OperationStore;
+}
+
+const encoded = (message: string) =>
+  Type.Union([
+    Type.String({ description: `Text format of ${message}.` }),
+    Type.Record(Type.String(), Type.Unknown(), { description: `Protobuf JSON of ${message}.` }),
+  ]);
+
+const operationRequest = Type.Object({ operation: encoded('ops.Operation') }, { additionalProperties: false });
+const operationAnswer = Type.Object({
+  operation: encoded('ops.Operation'),
+  result: Type.Optional(encoded('ops.OperationResult')),
+});
+const resultRequest = Type.Object({ result: encoded('ops.OperationResult') }, { additionalProperties: false });
+
+export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOptions> = (app, options, done) => {
+  const { instanceId, router, registry, results, operations } = options;
+
+  app.post(
+    operationPath,
+    {
+      preValidation: deliverForwarded,
+      schema: {
+        tags: ['operations'],
+        summary: 'Send an operation to the agent that serves its account.',
+        description:
+          'Answered once the owner has taken it. With `Prefer: wait=SECONDS` (RFC 7240) the answer waits for the result; when the wait ends first it is 202 with a `Location`. Answers come in the form that was sent (text format or protobuf JSON); `Accept: application/json; form=text|json` asks for the other.',
+        headers: Type.Object({ prefer: Type.Optional(Type.String({ examples: ['wait=30'] })) }),
+        body: operationRequest,
+        response: {
+          200: operationAnswer,
+          202: operationAnswer,
+          ...problems(400, 404, 409, 413, 429, 500, 502, 503, 504),
+        },
+      },
+    },
+    async (request, reply) => {
+      const sent = request.body.operation;
+      const operation = readOperation(sent);
+      const { traceparent, tracestate, prefer, accept } = request.headers;
+      const submission = toSubmission(operation, instanceId, {
+        traceparent: header(traceparent),
+        tracestate: header(tracestate),
+      });
+      const form = formOf(accept, sent);
+      const accepted = await router.submit(submission);
+      operation.id = accepted.id;
+      const answer = { operation: writeOperation(operation, form) };
+      const waitMs = waitOf(prefer);
+      if (waitMs === undefined) return answer;
+      const result = accepted.result === undefined ? undefined : await within(accepted.result, waitMs);
+      if (result !== undefined) return { ...answer, result: writeResult(result, form) };
+      return reply.code(202).header('location', `${operationPath}/${accepted.id}`).send(answer);
+    },
+  );
+
+  app.post(
+    operationResultPath,
+    {
+      preValidation: takeForwardedResult,
+      schema: {
+        tags: ['operations'],
+        summary: 'Finish an operation with a result, wherever it waits.',
+        body: resultRequest,
+        response: { 204: Type.Null(), ...problems(400, 404, 409, 500, 503) },
+      },
+    },
+    async (request, reply) => {
+      await results.fromInstance(readResult(request.body.result), request.headers[forwardedByHeader] !== undefined);
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.get(
+    `${operationPath}/:operationId`,
+    {
+      schema: {
+        tags: ['operations'],
+        summary: 'The history record of an operation.',
+        description:
+          'The record of a reading operation (get, list, logs, access_review) is written after its answer and may take a moment to appear.',
+        params: Type.Object({ operationId: Type.String({ maxLength: 64 }) }),
+        response: { 200: historySchema, ...problems(404, 500, 503) },
+      },
+    },
+    async (request) => {
+      const { operationId } = request.params;
+      const record = await operations.find(operationId);
+      if (record === undefined)
+        throw new GatewayError('unknown-operation', `operation ${operationId} is not known`, { operationId });
+      return toHistory(record);
+    },
+  );
+
+  // Instances send the protobuf message itself. They are answered before validation, which is for callers' JSON.
+
+  /** Gives a forwarded operation to a stream of this instance, or says "not owner". */
+  async function deliverForwarded(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
+    const bytes = request.body;
+    if (!Buffer.isBuffer(bytes)) return undefined;
+    const { id, account, originatingInstanceId, timeoutMs } = readOperationHeader(bytes);
+    const onlyAgentId = header(request.headers[onlyAgentHeader]);
+    const answer: ForwardAnswer = registry.deliver(
+      { id, account, originatingInstanceId, timeoutMs, onlyAgentId },
+      operationFrame(bytes),
+    );
+    return reply.type('application/json').send(JSON.stringify(answer));
+  }
+
+  async function takeForwardedResult(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
+    if (!Buffer.isBuffer(request.body)) return undefined;
+    await results.fromInstance(request.body, true);
+    return reply.code(204).send();
+  }
+
+  done();
+};
+
+function header(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value;
+}
+
+/** The `wait` preference of RFC 7240 in ms; undefined without one. */
+function waitOf(prefer: string | undefined): number | undefined {
+  if (prefer === undefined) return undefined;
+  const preference = prefer.split(',').find((part) => /^\s*wait\s*=/u.test(part));
+  if (preference === undefined) return undefined;
+  const seconds = /^\s*wait\s*=\s*"?(\d{1,6})"?\s*(?:;|$)/u.exec(preference)?.[1];
+  if (seconds === undefined)
+    throw new GatewayError(
+      'invalid-argument',
+      `prefer: expected wait=SECONDS, got "${preference.trim().slice(0, 64)}"`,
+      { field: 'prefer' },
+    );
+  return Number(seconds) * 1_000;
+}
+
+/** @returns undefined when the time is over first */
+async function within(result: Promise<Uint8Array>, ms: number): Promise<Uint8Array | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, ms, undefined);
+  });
+  try {
+    return await Promise.race([result, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,119 @@
+/** The one table from our error codes to RFC 9457 problems, and Fastify's error handler that applies it. */
+
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import Type, { type Static } from 'typebox';
+import { GatewayError, messageOf, type ErrorCode } from '../../core/errors.js';
+
+export const problemMediaType = 'application/problem+json';
+
+export const problemSchema = Type.Object(
+  {
+    type: Type.String({
+      description: 'Stable name of the kind of problem.',
+      examples: ['urn:agent-gateway:problem:unknown-account'],
+    }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String({ description: 'What happened here, and what to do.' }),
+    instance: Type.String({ description: 'The instance that answers.' }),
+    operationId: Type.Optional(Type.String()),
+    account: Type.Optional(Type.String()),
+    field: Type.Optional(Type.String({ description: 'The field, parameter or header that is meant.' })),
+  },
+  { description: 'RFC 9457 problem details.' },
+);
+export type Problem = Static<typeof problemSchema>;
+
+/** For a route's `response`: these statuses answer with a problem. */
+export function problems(...statuses: readonly number[]): Record<number, typeof problemSchema> {
+  return Object.fromEntries(statuses.map((status) => [status, problemSchema]));
+}
+
+const table: Readonly<Record<ErrorCode, { readonly status: number; readonly title: string }>> = {
+  'invalid-argument': { status: 400, title: 'Invalid request' },
+  'unknown-account': { status: 404, title: 'Unknown account' },
+  'unknown-agent': { status: 404, title: 'Unknown agent' },
+  'unknown-instance': { status: 404, title: 'Unknown instance' },
+  'unknown-operation': { status: 404, title: 'Unknown operation' },
+  'operation-ended': { status: 409, title: 'Operation has ended' },
+  'operation-conflict': { status: 409, title: 'Operation id used before' },
+  'not-owner': { status: 421, title: 'Not the owner' },
+  'no-agent': { status: 503, title: 'No agent connected' },
+  'owner-unreachable': { status: 503, title: 'Owner unreachable' },
+  overloaded: { status: 429, title: 'Too many requests' },
+  draining: { status: 503, title: 'Instance is shutting down' },
+  'agent-lost': { status: 502, title: 'Agent lost' },
+  'timed-out': { status: 504, title: 'No result in time' },
+  cancelled: { status: 409, title: 'Operation cancelled' },
+  'too-large': { status: 413, title: 'Too large' },
+  replaced: { status: 409, title: 'Replaced by a newer connection' },
+  'dependency-unavailable': { status: 503, title: 'A dependency does not answer' },
+  configuration: { status: 500, title: 'Configuration error' },
+  'permission-denied': { status: 403, title: 'Not allowed' },
+  'not-implemented': { status: 501, title: 'Not available' },
+  internal: { status: 500, title: 'Internal error' },
+};
+
+/** What Fastify's own errors are in our codes, by HTTP status. */
+const frameworkCodes: Readonly<Record<number, ErrorCode>> = {
+  400: 'invalid-argument',
+  413: 'too-large',
+  429: 'overloaded',
+  503: 'overloaded',
+};
+
+export function toProblem(error: GatewayError, instanceId: string): Problem {
+  const { status, title } = table[error.code];
+  const { operationId, account, field } = error.details;
+  return {
+    type: `urn:agent-gateway:problem:${error.code}`,
+    title,
+    status,
+    detail: error.message,
+    instance: instanceId,
+    ...(operationId === undefined ? {} : { operationId }),
+    ...(account === undefined ? {} : { account }),
+    ...(field === undefined ? {} : { field }),
+  };
+}
+
+/** @param status in place of the table's, for what the framework refuses */
+export function sendProblem(
+  reply: FastifyReply,
+  error: GatewayError,
+  instanceId: string,
+  status?: number,
+): FastifyReply {
+  const problem = { ...toProblem(error, instanceId), ...(status === undefined ? {} : { status }) };
+  const { retryAfterMs } = error.details;
+  if (retryAfterMs !== undefined) void reply.header('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1_000)));
+  return reply.code(problem.status).type(problemMediaType).send(JSON.stringify(problem));
+}
+
+/** Turns whatever a handler threw into a problem; what nobody expected is logged with its cause and shown without. */
+export function errorHandler(instanceId: string) {
+  return (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+    const error = toKnown(thrown);
+    if (table[error.code].status >= 500 && error.code === 'internal') {
+      request.log.error(
+        { method: request.method, route: request.routeOptions.url, error: messageOf(error.cause ?? error) },
+        'request failed',
+      );
+    }
+    void sendProblem(reply, error, instanceId);
+  };
+}
+
+function toKnown(thrown: unknown): GatewayError {
+  if (thrown instanceof GatewayError) return thrown;
+  const error = thrown as Partial<FastifyError>;
+  if (error.statusCode === 415)
+    return new GatewayError('invalid-argument', 'content-type: expected application/json or application/x-protobuf', {
+      field: 'content-type',
+    });
+  const code = frameworkCodes[error.statusCode ?? 500];
+  if (code === undefined)
+    return new GatewayError('internal', 'unexpected failure; see the log of this instance', { cause: thrown });
+  const field = error.validation?.[0]?.instancePath.replace(/^\//u, '').replaceAll('/', '.');
+  return new GatewayError(code, messageOf(thrown), field === undefined || field === '' ? {} : { field });
+}

@@ -1,0 +1,120 @@
+/**
+ * The REST API as a Fastify application that listens on nothing itself: listeners.ts hands sockets to its two servers,
+ * HTTP/1.1 and HTTP/2, which share one set of routes.
+ */
+
+import swagger from '@fastify/swagger';
+import { TypeBoxValidatorCompiler, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import { createServer as createHttp1, type Server as Http1Server } from 'node:http';
+import { createServer as createHttp2, type Http2Server, type ServerHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
+import { GatewayError } from '../../core/errors.js';
+import { protobufMediaType } from '../operations/forwarding.js';
+import { agentRoutes, type AgentRoutesOptions } from './agents.js';
+import { healthRoutes, type HealthRoutesOptions } from './health.js';
+import { instanceRoutes, type InstanceRoutesOptions } from './instances.js';
+import { operationRoutes, type OperationRoutesOptions } from './operations.js';
+import { errorHandler, sendProblem } from './problem.js';
+
+export interface RestOptions
+  extends OperationRoutesOptions, AgentRoutesOptions, InstanceRoutesOptions, HealthRoutesOptions {
+  readonly instanceId: string;
+  readonly version: string;
+  readonly logger: FastifyBaseLogger;
+  readonly maxBodyBytes: number;
+  readonly maxHeaderBytes: number;
+}
+
+export interface RestServer {
+  readonly app: FastifyInstance;
+  http1(socket: Socket): void;
+  http2(socket: Socket): void;
+  /** Ends open requests' connections and closes both servers. */
+  close(): Promise<void>;
+}
+
+/** Requests are small, but for manifests of up to 4 MB: a client that needs longer to send one is stuck. */
+const requestTimeoutMs = 60_000;
+const headersTimeoutMs = 10_000;
+/** Longer than the 30 s that instances keep idle connections, so that they close them first and never meet a reset. */
+const keepAliveTimeoutMs = 75_000;
+
+export async function createRestServer(options: RestOptions): Promise<RestServer> {
+  const { instanceId, version, logger, maxBodyBytes, maxHeaderBytes } = options;
+  let http1: Http1Server | undefined;
+  let http2: Http2Server | undefined;
+  const sessions = new Set<ServerHttp2Session>();
+  const app = Fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: maxBodyBytes,
+    forceCloseConnections: true,
+    serverFactory: (handler) => {
+      http1 = createHttp1(
+        {
+          maxHeaderSize: maxHeaderBytes,
+          requestTimeout: requestTimeoutMs,
+          headersTimeout: headersTimeoutMs,
+          keepAliveTimeout: keepAliveTimeoutMs,
+          noDelay: true,
+        },
+        handler,
+      );
+      http2 = createHttp2(
+        { settings: { maxHeaderListSize: maxHeaderBytes, maxConcurrentStreams: 1_000 } },
+        handler as unknown as (request: unknown, response: unknown) => void,
+      );
+      http2.on('session', (session) => {
+        sessions.add(session);
+        session.once('close', () => sessions.delete(session));
+        session.on('error', () => undefined);
+      });
+      return http1;
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  app.setValidatorCompiler(TypeBoxValidatorCompiler);
+  app.setErrorHandler(errorHandler(instanceId));
+  app.setNotFoundHandler((request, reply) => {
+    void sendProblem(
+      reply,
+      new GatewayError(
+        'invalid-argument',
+        `no route ${request.method} ${request.url.slice(0, 200)}; see /openapi.json`,
+      ),
+      instanceId,
+      404,
+    );
+  });
+  app.addContentTypeParser(protobufMediaType, { parseAs: 'buffer' }, (_request, body, done) => {
+    done(null, body);
+  });
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Agent Gateway',
+        version,
+        description: 'Routes operations to the Kubernetes agents that own the accounts.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+    },
+  });
+  await app.register(operationRoutes, options);
+  await app.register(agentRoutes, options);
+  await app.register(instanceRoutes, options);
+  await app.register(healthRoutes, options);
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  await app.ready();
+
+  return {
+    app: app as unknown as FastifyInstance,
+    http1: (socket) => http1?.emit('connection', socket),
+    http2: (socket) => http2?.emit('connection', socket),
+    close: async () => {
+      for (const session of sessions) session.destroy();
+      http1?.closeAllConnections();
+      await app.close();
+    },
+  };
+}

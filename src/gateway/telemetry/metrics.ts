@@ -1,0 +1,134 @@
+/** All metrics of a replica, in one registry of its own. No label has unbounded values. */
+
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** @param instanceId becomes the value of the info metric, and of nothing else */
+export function createMetrics(instanceId: string, version: string) {
+  const registry = new Registry();
+  const registers = [registry];
+  const info = new Gauge({
+    name: 'agent_gateway_info',
+    help: 'Version of this instance.',
+    labelNames: ['version', 'instance_id'],
+    registers,
+  });
+  info.set({ version, instance_id: instanceId }, 1);
+  return {
+    registry,
+    /** Event loop delay, heap, garbage collection, file descriptors; started apart, because it holds a timer. */
+    collectProcess: () => {
+      collectDefaultMetrics({ register: registry });
+    },
+    streams: new Gauge({
+      name: 'agent_gateway_agent_streams',
+      help: 'Open agent streams, registered or not.',
+      registers,
+    }),
+    agents: new Gauge({
+      name: 'agent_gateway_agents_connected',
+      help: 'Agents registered on this instance.',
+      registers,
+    }),
+    accounts: new Gauge({
+      name: 'agent_gateway_accounts_served',
+      help: 'Accounts that this instance holds a stream for.',
+      registers,
+    }),
+    registrations: new Counter({
+      name: 'agent_gateway_registrations_total',
+      help: 'Registrations by outcome.',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    operations: new Counter({
+      name: 'agent_gateway_operations_total',
+      help: 'Operations that this instance originated, by path (local, forwarded, none) and outcome.',
+      labelNames: ['path', 'outcome'],
+      registers,
+    }),
+    operationSeconds: new Histogram({
+      name: 'agent_gateway_operation_duration_seconds',
+      help: 'From received to answered.',
+      labelNames: ['path'],
+      buckets: seconds,
+      registers,
+    }),
+    routingSeconds: new Histogram({
+      name: 'agent_gateway_routing_duration_seconds',
+      help: 'From received to taken by the owner.',
+      labelNames: ['path'],
+      buckets: seconds,
+      registers,
+    }),
+    pending: new Gauge({
+      name: 'agent_gateway_operations_pending',
+      help: 'Operations that this instance waits for.',
+      registers,
+    }),
+    forwards: new Counter({
+      name: 'agent_gateway_forwards_total',
+      help: 'Operations sent to another instance, by outcome (taken, not_owner, unreachable, refused).',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    results: new Counter({
+      name: 'agent_gateway_results_total',
+      help: 'Results of agents, by where they went (local, forwarded, recorded, unknown, too_large).',
+      labelNames: ['way'],
+      registers,
+    }),
+    resent: new Counter({
+      name: 'agent_gateway_operations_resent_total',
+      help: 'Operations sent again after their agent or owner was lost.',
+      registers,
+    }),
+    recordsLost: new Counter({
+      name: 'agent_gateway_operation_records_lost_total',
+      help: 'Outcomes that could not be recorded.',
+      registers,
+    }),
+    refusedConnections: new Counter({
+      name: 'agent_gateway_refused_connections_total',
+      help: 'Connections whose first bytes the port does not speak.',
+      labelNames: ['port', 'protocol'],
+      registers,
+    }),
+    mirrorSize: new Gauge({
+      name: 'agent_gateway_mirror_accounts',
+      help: 'Accounts in the in-process mirror of ownership.',
+      registers,
+    }),
+    mirrorLive: new Gauge({
+      name: 'agent_gateway_mirror_live',
+      help: '1 while the mirror follows Redis without a gap.',
+      registers,
+    }),
+    mirrorGaps: new Gauge({
+      name: 'agent_gateway_mirror_gaps',
+      help: 'Gaps seen in the stream of invalidations since the start.',
+      registers,
+    }),
+    mirrorReloads: new Gauge({
+      name: 'agent_gateway_mirror_reloads',
+      help: 'Page-wise reloads of the mirror since the start.',
+      registers,
+    }),
+    instances: new Gauge({
+      name: 'agent_gateway_instances',
+      help: 'Members of the cluster that discovery knows, by readiness.',
+      labelNames: ['ready'],
+      registers,
+    }),
+    sqlConnections: new Gauge({
+      name: 'agent_gateway_sql_connections',
+      help: 'Connections of the SQL pool, by state.',
+      labelNames: ['state'],
+      registers,
+    }),
+    draining: new Gauge({ name: 'agent_gateway_draining', help: '1 while this instance drains.', registers }),
+  };
+}

@@ -1,0 +1,50 @@
+/** Whether this instance takes new work, and what it lacks. */
+
+export type ReadinessStatus = 'starting' | 'ready' | 'draining' | 'degraded';
+
+export interface Check {
+  readonly ok: boolean;
+  readonly detail?: string;
+}
+
+export interface ReadinessReport {
+  readonly ready: boolean;
+  readonly status: ReadinessStatus;
+  readonly checks: Readonly<Record<string, Check>>;
+}
+
+export interface DependencyCheck {
+  readonly name: string;
+  /** Without it operations cannot be taken; others only cost speed. */
+  readonly required: boolean;
+  readonly check: () => Check;
+}
+
+export class Readiness {
+  readonly #dependencies: readonly DependencyCheck[];
+  #phase: 'starting' | 'serving' | 'draining' = 'starting';
+
+  constructor(dependencies: readonly DependencyCheck[]) {
+    this.#dependencies = dependencies;
+  }
+
+  serving(): void {
+    this.#phase = 'serving';
+  }
+
+  draining(): void {
+    this.#phase = 'draining';
+  }
+
+  report(): ReadinessReport {
+    let missing = false;
+    const checks: Record<string, Check> = {};
+    for (const { name, required, check } of this.#dependencies) {
+      const result = check();
+      checks[name] = result;
+      if (required && !result.ok) missing = true;
+    }
+    const ready = this.#phase === 'serving' && !missing;
+    return { ready, status: ready ? 'ready' : this.#phase === 'serving' ? 'degraded' : this.#phase, checks };
+  }
+}

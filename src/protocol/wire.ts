@@ -1,0 +1,238 @@
+/**
+ * Operations and results as bytes. A replica reads only the few fields that it routes by and passes the rest on
+ * untouched: that is cheap, and fields that it does not know survive.
+ *
+ * It relies on two rules of the protobuf encoding (https://protobuf.dev/programming-guides/encoding/): of a field
+ * that appears twice the last one wins, so appending sets; and an embedded message is its bytes behind a tag.
+ */
+
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  AgentMessageSchema,
+  GatewayMessageSchema,
+  OperationSchema,
+  RouteSchema,
+  OperationResultSchema,
+  type AgentMessage,
+  type GatewayMessage,
+} from './generated/ops/operations_pb.js';
+import { GatewayError, messageOf } from '../core/errors.js';
+
+/** What a replica reads of an operation. */
+export interface OperationHeader {
+  readonly id: string;
+  readonly account: string;
+  readonly timeoutMs: number;
+  readonly originatingInstanceId: string;
+  readonly receivedTime: number;
+  readonly traceparent: string;
+  /** "deploy", "get" ...; "unknown" for a request that a newer version added, '' for none. */
+  readonly type: string;
+}
+
+/** What a replica reads of a result. */
+export interface ResultHeader {
+  readonly operationId: string;
+  readonly status: number;
+  readonly durationMs: number;
+  readonly message: string;
+}
+
+/** How an operation went through the gateway (ops.Route): who, and when by their clocks in Unix ms. */
+export interface OperationRoute {
+  readonly processedByInstanceId: string;
+  readonly processedTime: number;
+  readonly sentToAgentId: string;
+  readonly sentTime: number;
+  readonly answeredByAgentId: string;
+  readonly answeredToInstanceId: string;
+  readonly answeredTime: number;
+}
+
+/** A message of an agent; of results only the bytes, which are passed on. */
+export type AgentFrame =
+  { readonly case: 'result'; readonly bytes: Uint8Array } | Exclude<AgentMessage['message'], { case: 'result' }>;
+
+const requestNames = new Map(
+  OperationSchema.fields.filter((field) => field.oneof?.name === 'request').map((field) => [field.number, field.name]),
+);
+const numberOf = (schema: { field: Record<string, { number: number }> }, name: string): number => {
+  const field = schema.field[name];
+  if (field === undefined) throw new Error(`no field ${name}`);
+  return field.number;
+};
+
+const operationFields = {
+  id: numberOf(OperationSchema, 'id'),
+  account: numberOf(OperationSchema, 'account'),
+  timeoutMs: numberOf(OperationSchema, 'timeoutMs'),
+  trace: numberOf(OperationSchema, 'trace'),
+  originating: numberOf(OperationSchema, 'originatingClouddriverId'),
+  receivedTime: numberOf(OperationSchema, 'receivedTimeMs'),
+};
+const resultFields = {
+  operationId: numberOf(OperationResultSchema, 'operationId'),
+  status: numberOf(OperationResultSchema, 'status'),
+  message: numberOf(OperationResultSchema, 'message'),
+  durationMs: numberOf(OperationResultSchema, 'durationMs'),
+  route: numberOf(OperationResultSchema, 'route'),
+};
+const resultInAgentMessage = numberOf(AgentMessageSchema, 'result');
+const operationInGatewayMessage = numberOf(GatewayMessageSchema, 'operation');
+/** The fields from here on are kinds of requests (proto/ops/operations.proto). */
+const firstRequestField = 16;
+
+/** @throws GatewayError `invalid-argument` when the bytes are no protobuf message */
+export function readOperationHeader(bytes: Uint8Array): OperationHeader {
+  return reading('ops.Operation', () => {
+    const header = {
+      id: '',
+      account: '',
+      timeoutMs: 0,
+      originatingInstanceId: '',
+      receivedTime: 0,
+      traceparent: '',
+      type: '',
+    };
+    const reader = new BinaryReader(bytes);
+    while (reader.pos < reader.len) {
+      const [field, wireType] = reader.tag();
+      if (field === operationFields.id) header.id = reader.string();
+      else if (field === operationFields.account) header.account = reader.string();
+      else if (field === operationFields.timeoutMs) header.timeoutMs = reader.uint32();
+      else if (field === operationFields.originating) header.originatingInstanceId = reader.string();
+      else if (field === operationFields.receivedTime) header.receivedTime = Number(reader.int64());
+      else if (field === operationFields.trace) header.traceparent = readFirstString(reader.bytes());
+      else {
+        if (field >= firstRequestField) header.type = requestNames.get(field) ?? 'unknown';
+        reader.skip(wireType, field);
+      }
+    }
+    return header;
+  });
+}
+
+/** @throws GatewayError `invalid-argument` when the bytes are no protobuf message */
+export function readResultHeader(bytes: Uint8Array): ResultHeader {
+  return reading('ops.OperationResult', () => {
+    const header = { operationId: '', status: 0, durationMs: 0, message: '' };
+    const reader = new BinaryReader(bytes);
+    while (reader.pos < reader.len) {
+      const [field, wireType] = reader.tag();
+      if (field === resultFields.operationId) header.operationId = reader.string();
+      else if (field === resultFields.status) header.status = reader.int32();
+      else if (field === resultFields.durationMs) header.durationMs = reader.uint32();
+      else if (field === resultFields.message) header.message = reader.string();
+      else reader.skip(wireType, field);
+    }
+    return header;
+  });
+}
+
+/** The route that gateways wrote into a result; of an earlier and a later one the later counts. */
+export function readRoute(bytes: Uint8Array): OperationRoute | undefined {
+  return reading('ops.OperationResult', () => {
+    let encoded: Uint8Array | undefined;
+    const reader = new BinaryReader(bytes);
+    while (reader.pos < reader.len) {
+      const [field, wireType] = reader.tag();
+      if (field === resultFields.route) encoded = reader.bytes();
+      else reader.skip(wireType, field);
+    }
+    if (encoded === undefined) return undefined;
+    const route = fromBinary(RouteSchema, encoded);
+    return {
+      processedByInstanceId: route.processedByClouddriverId,
+      processedTime: Number(route.processedTimeMs),
+      sentToAgentId: route.sentToAgentId,
+      sentTime: Number(route.sentTimeMs),
+      answeredByAgentId: route.answeredByAgentId,
+      answeredToInstanceId: route.answeredToClouddriverId,
+      answeredTime: Number(route.answeredTimeMs),
+    };
+  });
+}
+
+/** The operation with the time that is left to it. */
+export function withTimeout(operation: Uint8Array, timeoutMs: number): Uint8Array {
+  return append(
+    operation,
+    new BinaryWriter().tag(operationFields.timeoutMs, WireType.Varint).uint32(timeoutMs).finish(),
+  );
+}
+
+/** The result with the way that its operation took. */
+export function withRoute(result: Uint8Array, route: OperationRoute): Uint8Array {
+  const message = create(RouteSchema, {
+    processedByClouddriverId: route.processedByInstanceId,
+    processedTimeMs: BigInt(route.processedTime),
+    sentToAgentId: route.sentToAgentId,
+    sentTimeMs: BigInt(route.sentTime),
+    answeredByAgentId: route.answeredByAgentId,
+    answeredToClouddriverId: route.answeredToInstanceId,
+    answeredTimeMs: BigInt(route.answeredTime),
+  });
+  return append(
+    result,
+    new BinaryWriter().tag(resultFields.route, WireType.LengthDelimited).bytes(toBinary(RouteSchema, message)).finish(),
+  );
+}
+
+/** A GatewayMessage that carries this operation. */
+export function operationFrame(operation: Uint8Array): Uint8Array {
+  return new BinaryWriter().tag(operationInGatewayMessage, WireType.LengthDelimited).bytes(operation).finish();
+}
+
+/** A GatewayMessage of any other kind. */
+export function gatewayFrame(message: GatewayMessage): Uint8Array {
+  return toBinary(GatewayMessageSchema, message);
+}
+
+/** @throws GatewayError `invalid-argument` when the bytes are no AgentMessage */
+export function readAgentFrame(bytes: Uint8Array): AgentFrame {
+  return reading('ops.AgentMessage', () => {
+    const reader = new BinaryReader(bytes);
+    if (reader.len > 0) {
+      const [field] = reader.tag();
+      if (field === resultInAgentMessage) {
+        const result = reader.bytes();
+        if (reader.pos === reader.len) return { case: 'result', bytes: result };
+      }
+    }
+    const { message } = fromBinary(AgentMessageSchema, bytes);
+    return message.case === 'result'
+      ? { case: 'result', bytes: toBinary(OperationResultSchema, message.value) }
+      : message;
+  });
+}
+
+function readFirstString(bytes: Uint8Array): string {
+  const reader = new BinaryReader(bytes);
+  let text = '';
+  while (reader.pos < reader.len) {
+    const [field, wireType] = reader.tag();
+    if (field === 1) text = reader.string();
+    else reader.skip(wireType, field);
+  }
+  return text;
+}
+
+function append(message: Uint8Array, fields: Uint8Array): Uint8Array {
+  const joined = new Uint8Array(message.length + fields.length);
+  joined.set(message);
+  joined.set(fields, message.length);
+  return joined;
+}
+
+function reading<T>(type: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof GatewayError) throw error;
+    throw new GatewayError('invalid-argument', `not a valid ${type}: ${messageOf(error)}`, {
+      field: type,
+      cause: error,
+    });
+  }
+}
