@@ -1,11 +1,10 @@
 /**
  * What instances write into Redis about themselves, and the two scripts that touch it. A sorted set says when each
  * record ends, by the clock of Redis, so that the clocks of the instances do not matter; a hash holds the records.
+ * Who leaves says so in its record: that somebody has no record at all may only mean that Redis lost it.
  */
 
-import type { Member } from './membership.js';
-
-/** The JSON in the hash, by instance id. */
+/** The JSON in the hash, by instance id; `{"left": true}` after leaving. */
 export interface InstanceRecord {
   readonly baseUrl: string;
   readonly ready: boolean;
@@ -13,24 +12,35 @@ export interface InstanceRecord {
   readonly ttlMs: number;
 }
 
-/**
- * Writes the caller's record, drops those that ended, and answers all the others as a flat list of id, end (Unix ms),
- * JSON. Publishes the caller's id only when a reader would see a difference.
- * KEYS: ends, records, channel. ARGV: id, JSON, time to live in ms.
- */
-export const syncScript = `
+export interface RecordsReply {
+  /** The clock of Redis, in Unix ms. */
+  readonly now: number;
+  /** When each record ends, and what it says; undefined: that it left, or something that we do not understand. */
+  readonly records: ReadonlyMap<string, { readonly end: number; readonly record: InstanceRecord | undefined }>;
+}
+
+/** Writes ARGV[2] as the record of ARGV[1] for ARGV[3] ms. */
+const write = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local changed = redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2]
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+`;
+
+/**
+ * Writes the caller's record, drops those that ended, and answers the time and all records, as a flat list of id, end,
+ * JSON. Publishes the caller's id only when a reader would see a difference.
+ * KEYS: ends, records, channel. ARGV: id, JSON, time to live in ms.
+ */
+export const syncScript = `${write}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
   redis.call('ZREM', KEYS[1], id)
   redis.call('HDEL', KEYS[2], id)
   changed = true
 end
 if changed then redis.call('PUBLISH', KEYS[3], ARGV[1]) end
-local answer = {}
+local answer = { string.format('%.0f', now) }
 local ends = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
 for i = 1, #ends, 2 do
   local json = redis.call('HGET', KEYS[2], ends[i])
@@ -43,32 +53,24 @@ end
 return answer
 `;
 
-/** Removes the record of ARGV[1], and publishes that. KEYS: ends, records, channel. */
-export const leaveScript = `
-redis.call('HDEL', KEYS[2], ARGV[1])
-if redis.call('ZREM', KEYS[1], ARGV[1]) == 1 then redis.call('PUBLISH', KEYS[3], ARGV[1]) end
+/** Like the sync script, with `leftRecord`; answers nothing. */
+export const leaveScript = `${write}
+redis.call('PUBLISH', KEYS[3], ARGV[1])
 return 1
 `;
 
-/**
- * Reads the answer of the sync script. A record that is not one is passed over: another program, or a later version of
- * this one, wrote it.
- */
-export function parseRecords(reply: unknown): Member[] {
-  if (!Array.isArray(reply)) throw new Error('Redis answered something that is not a list');
-  const members: Member[] = [];
-  for (let i = 0; i + 2 < reply.length; i += 3) {
-    const record = parseRecord(String(reply[i + 2]));
-    if (record === undefined) continue;
-    const { baseUrl, ready, ttlMs } = record;
-    members.push({
-      id: String(reply[i]),
-      baseUrl,
-      ready,
-      lastUpdated: Number(reply[i + 1]) - ttlMs,
-    });
+export const leftRecord = JSON.stringify({ left: true });
+
+/** Reads the answer of the sync script. @throws Error when it is none */
+export function parseReply(reply: unknown): RecordsReply {
+  if (!Array.isArray(reply) || reply.length % 3 !== 1) throw new Error('Redis answered something else than records');
+  const [now, ...rest] = reply.map(String);
+  const records = new Map<string, { end: number; record: InstanceRecord | undefined }>();
+  for (let i = 0; i < rest.length; i += 3) {
+    const [id = '', end, json = ''] = rest.slice(i, i + 3);
+    records.set(id, { end: Number(end), record: parseRecord(json) });
   }
-  return members;
+  return { now: Number(now), records };
 }
 
 function parseRecord(json: string): InstanceRecord | undefined {

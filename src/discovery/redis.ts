@@ -10,8 +10,8 @@ import type { Logger } from '../core/logger.js';
 import { backoffMs, defaultBackoff, wait } from '../core/retry.js';
 import { unlessAborted, withDeadline } from './deadline.js';
 import type { Discovery } from './discovery.js';
-import { Membership } from './membership.js';
-import { leaveScript, parseRecords, syncScript, type InstanceRecord } from './redis-records.js';
+import { Membership, type Member } from './membership.js';
+import { leaveScript, leftRecord, parseReply, syncScript, type InstanceRecord } from './redis-records.js';
 
 export interface RedisDiscoveryOptions {
   readonly self: { readonly id: string; readonly baseUrl: string };
@@ -30,6 +30,8 @@ export interface RedisDiscoveryOptions {
   readonly startTimeoutMs?: number;
 }
 
+const shortestPauseMs = 20;
+
 export class RedisDiscovery extends Membership implements Discovery {
   readonly #options: RedisDiscoveryOptions;
   /**
@@ -41,6 +43,11 @@ export class RedisDiscovery extends Membership implements Discovery {
   readonly #stopping = new AbortController();
   /** Ends the wait for the next beat early. */
   #hurry = new AbortController();
+  /**
+   * Who has no record any more stays until its last known end, by performance.now(): a Redis that was started empty, or
+   * a replica of it that is behind, must not empty the cluster.
+   */
+  readonly #members = new Map<string, { readonly member: Member; readonly keepUntil: number }>();
   #lastError: Error | undefined;
   #ready = false;
   #commands: Redis | undefined;
@@ -95,8 +102,10 @@ export class RedisDiscovery extends Membership implements Discovery {
     this.#hurry.abort();
     await this.#beating;
     try {
-      if (this.#commands?.status === 'ready')
-        await this.#commands.eval(leaveScript, 3, ...this.#keys, this.#options.self.id);
+      if (this.#commands?.status === 'ready') {
+        const { id } = this.#options.self;
+        await this.#commands.eval(leaveScript, 3, ...this.#keys, id, leftRecord, this.#ttlMs);
+      }
     } catch (error) {
       this.logger.warn(
         { error: messageOf(error) },
@@ -125,7 +134,7 @@ export class RedisDiscovery extends Membership implements Discovery {
     };
     const connection = this.#options.redis.duplicate(settings);
     connection.on('error', (error) => (this.#lastError = error));
-    connection.on('ready', () => this.#hurry.abort());
+    for (const event of ['ready', 'close']) connection.on(event, () => this.#hurry.abort());
     return connection;
   }
 
@@ -149,6 +158,8 @@ export class RedisDiscovery extends Membership implements Discovery {
       if (stopping.aborted) return;
       const waitMs = failures === 0 ? backoffMs(interval, 0) : backoffMs(defaultBackoff, failures - 1);
       await wait(waitMs, this.#hurry.signal).catch(() => undefined);
+      // Many changes at once are one reading, and two instances that share an id do not chase each other.
+      await wait(shortestPauseMs, stopping).catch(() => undefined);
     }
   }
 
@@ -163,6 +174,17 @@ export class RedisDiscovery extends Membership implements Discovery {
     }
     const record: InstanceRecord = { baseUrl, ready: this.#ready, ttlMs: this.#ttlMs };
     const reply = await this.#commands.eval(syncScript, 3, ...this.#keys, id, JSON.stringify(record), this.#ttlMs);
-    this.replace(parseRecords(reply));
+    const { now, records } = parseReply(reply);
+    for (const [instanceId, { end, record: found }] of records) {
+      if (found === undefined) this.#members.delete(instanceId);
+      else {
+        const member = { id: instanceId, baseUrl: found.baseUrl, ready: found.ready, lastUpdated: end - found.ttlMs };
+        this.#members.set(instanceId, { member, keepUntil: performance.now() + end - now });
+      }
+    }
+    for (const [instanceId, { keepUntil }] of this.#members) {
+      if (!records.has(instanceId) && performance.now() >= keepUntil) this.#members.delete(instanceId);
+    }
+    this.replace([...this.#members.values()].map(({ member }) => member));
   }
 }

@@ -16,8 +16,9 @@ export function makeDiscovery(
     logger: silentLogger,
     apiServer: api.url,
     serviceAccountDirectory: api.directory,
-    startTimeoutMs: 5_000,
-    requestTimeoutMs: 1_000,
+    // Loading the client library for a kubeconfig takes seconds on a busy machine.
+    startTimeoutMs: 30_000,
+    requestTimeoutMs: 20_000,
     watchTimeoutSeconds: 10,
     watchMarginMs: 500,
     backoff: { initialMs: 20, maximumMs: 100, multiplier: 2, jitter: 0.2 },
