@@ -1,5 +1,7 @@
 /** Is the database there, new enough, ours to change, and of the same time as we are? */
 
+import { access, constants, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { Config } from '../../gateway/config.js';
 import { databaseOptions } from '../../gateway/config/database-options.js';
 import { withoutCredentials } from '../../gateway/config/url.js';
@@ -12,6 +14,11 @@ const reachRemedy =
 
 /** The findings one after the other; the first failure to connect is the last of them. */
 export async function* examineSql(config: Config, signal: AbortSignal): AsyncGenerator<Finding> {
+  const { url } = config.sql;
+  if (url.startsWith('pglite:')) {
+    yield await examine('sql', 'Correct sql.url.', signal, () => embeddedOutcome(url.slice('pglite:'.length)));
+    return;
+  }
   let database: Database | undefined;
   try {
     let server: ServerDescription | undefined;
@@ -19,7 +26,7 @@ export async function* examineSql(config: Config, signal: AbortSignal): AsyncGen
       database = openDatabase({ ...(await databaseOptions(config, 'service')), maxPoolSize: 1 });
       await database.ping(limit);
       server = await describeServer(database, limit);
-      return ok(`${withoutCredentials(config.sql.url)} answers`);
+      return ok(`${withoutCredentials(url)} answers`);
     });
     if (database === undefined || server === undefined) return;
     yield { check: 'sql version', ...versionOutcome(server) };
@@ -32,6 +39,21 @@ export async function* examineSql(config: Config, signal: AbortSignal): AsyncGen
     await database?.close();
   }
   yield await examineTableChanges(config, signal);
+}
+
+/** A directory is not opened: two processes on one would destroy it, and a gateway may be running. */
+async function embeddedOutcome(directory: string): Promise<Outcome> {
+  if (directory === 'memory') return ok('embedded, in memory: for a first run, its data ends with the process');
+  const nearest = await nearestDirectory(resolve(directory));
+  await access(nearest, constants.W_OK | constants.X_OK);
+  return ok(`embedded, in ${directory}: for a first run of one instance`);
+}
+
+/** The directory itself, or the one that it would be made in. */
+async function nearestDirectory(directory: string): Promise<string> {
+  const found = await stat(directory).catch(() => undefined);
+  if (found?.isDirectory() === false) throw new Error(`${directory} is no directory`);
+  return found === undefined ? nearestDirectory(dirname(directory)) : directory;
 }
 
 async function examineTableChanges(config: Config, signal: AbortSignal): Promise<Finding> {

@@ -41,7 +41,8 @@ async function certificateOutcome(section: string, tls: TlsConfig, now: number):
   }
   const broken = chain.findIndex((certificate, index) => {
     const next = chain[index + 1];
-    return next !== undefined && !certificate.checkIssued(next);
+    // checkIssued() compares names and key identifiers alone.
+    return next !== undefined && !(certificate.checkIssued(next) && certificate.verify(next.publicKey));
   });
   if (broken !== -1) {
     return failed(
