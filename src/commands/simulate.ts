@@ -1,0 +1,187 @@
+/** `agent-gateway simulate`: simulated agents, and a load of operations, against a running gateway. */
+
+import { request } from 'undici';
+import { GatewayError, messageOf } from '../core/errors.js';
+import { simulatedAgentId, startSimulatedAgents, type SimulatedAgents } from '../simulate/agents.js';
+import { parseSimulateFlags, simulateHelp, type LoadFlags, type SimulateFlags } from '../simulate/command-line.js';
+import type { LoadProgress } from '../simulate/load-report.js';
+import { runLoad } from '../simulate/load.js';
+import { progressText, reportText } from '../simulate/report-text.js';
+
+/** Where text goes: a process's stream, or a test's. */
+export interface TextStream {
+  write(text: string): unknown;
+  /** A terminal, where a line can be written over. */
+  readonly isTTY?: boolean | undefined;
+}
+
+export interface SimulateOutput {
+  /** The report, and what to do next. */
+  readonly stdout: TextStream;
+  /** Progress and problems. */
+  readonly stderr: TextStream;
+  /** Ends the command: agents say goodbye, a load reports what it has. */
+  readonly signal: AbortSignal;
+}
+
+/** Operations that execute when the agents stop have this long, in ms. */
+const drainMs = 5_000;
+
+/** @returns the exit code: 0 done or stopped, 1 the gateway could not be reached for the load, 2 a flag is wrong */
+export async function runSimulate(argv: readonly string[], io: SimulateOutput): Promise<number> {
+  let flags: SimulateFlags | undefined;
+  try {
+    flags = parseSimulateFlags(argv);
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    io.stderr.write(`${error.message}\nTry: agent-gateway simulate --help\n`);
+    return 2;
+  }
+  if (flags === undefined) {
+    io.stdout.write(simulateHelp);
+    return 0;
+  }
+  const agents = await startAgents(flags, io);
+  try {
+    return flags.load === undefined ? await stay(flags, agents, io) : await load(flags, flags.load, agents, io);
+  } finally {
+    await agents.stop({ drainMs: io.signal.aborted ? 0 : drainMs });
+  }
+}
+
+function startAgents(flags: SimulateFlags, { stderr }: SimulateOutput): Promise<SimulatedAgents> {
+  // Each problem is told once, not by every agent at every dial.
+  const told = new Set<string>();
+  return startSimulatedAgents({
+    ...flags,
+    addresses: flags.gateways,
+    onState: (state, agent) => {
+      if (state.name === 'active') told.clear();
+      if (state.name !== 'backing-off' || told.has(state.cause.message) || told.size >= 10) return;
+      told.add(state.cause.message);
+      const where = flags.gateways.join(', ');
+      stderr.write(`${simulatedAgentId(agent)}: gateway ${where}: ${state.cause.message}; trying again\n`);
+    },
+  });
+}
+
+async function stay(flags: SimulateFlags, agents: SimulatedAgents, io: SimulateOutput): Promise<number> {
+  const { signal, stdout } = io;
+  try {
+    await agents.ready(signal);
+    if (flags.output === 'text') stdout.write(whatNext(flags, agents));
+    await new Promise((resolve) => {
+      if (signal.aborted) resolve(undefined);
+      signal.addEventListener('abort', resolve, { once: true });
+    });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+  const { executed, failed } = agents.stats();
+  stdout.write(
+    flags.output === 'json'
+      ? `${JSON.stringify(agents.stats())}\n`
+      : `\nexecuted ${executed} operations, ${failed} of them failed as asked; agents stop\n`,
+  );
+  return 0;
+}
+
+function whatNext({ gateways, restUrls: [rest = ''] }: SimulateFlags, { accounts, stats }: SimulatedAgents): string {
+  const [account] = accounts;
+  const named =
+    account === undefined ? 'no accounts' : `${accounts.length} accounts: ${account} ... ${accounts.at(-1)}`;
+  const head = `${stats().agents} agents connected to ${gateways.join(', ')}, ${named}. Ctrl-C stops them.\n`;
+  if (account === undefined) return head;
+  const object = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'default', name: 'web' };
+  const operation = JSON.stringify({ operation: { account, get: { object } } });
+  return `${head}
+Try in another terminal:
+  curl -s ${rest}/armory/agents
+  curl -s ${rest}/armory/agent/operations \\
+    -H 'Content-Type: application/json' -H 'Prefer: wait=10' \\
+    -d '${operation}'
+`;
+}
+
+async function load(
+  flags: SimulateFlags,
+  options: LoadFlags,
+  agents: SimulatedAgents,
+  io: SimulateOutput,
+): Promise<number> {
+  const { signal, stdout, stderr } = io;
+  const unreachable = await unreachableRest(flags.restUrls, signal);
+  if (signal.aborted) return 0;
+  if (unreachable !== undefined) {
+    stderr.write(
+      `REST cannot be reached: ${unreachable}; is the gateway running (agent-gateway serve), is --rest right?\n`,
+    );
+    return 1;
+  }
+  try {
+    await agents.ready(AbortSignal.any([signal, AbortSignal.timeout(options.readyTimeoutMs)]));
+  } catch {
+    if (signal.aborted) return 0;
+    const { connected } = agents.stats();
+    const seconds = options.readyTimeoutMs / 1000;
+    stderr.write(
+      `only ${connected} of ${flags.agents} agents connected to ${flags.gateways.join(', ')} in ${seconds} s\n`,
+    );
+    return 1;
+  }
+  const progress = new ProgressLine(stderr);
+  const { operations, durationMs, concurrency, rate } = options;
+  const report = await runLoad(
+    {
+      baseUrls: flags.restUrls,
+      accounts: options.accounts.length > 0 ? options.accounts : agents.accounts,
+      kinds: options.kinds,
+      waitSeconds: options.waitSeconds,
+      payloadBytes: options.payloadBytes,
+      seed: flags.seed,
+      onProgress: (now) => progress.show(now),
+      progressMs: stderr.isTTY === true ? 500 : 5_000,
+      ...(operations === undefined ? {} : { operations }),
+      ...(durationMs === undefined ? {} : { durationMs }),
+      ...(concurrency === undefined ? {} : { concurrency }),
+      ...(rate === undefined ? {} : { rate }),
+    },
+    signal,
+  );
+  progress.clear();
+  stdout.write(flags.output === 'json' ? `${JSON.stringify(report)}\n` : reportText(report));
+  const answered = report.sent - report.outcomes.unreachable - report.dropped;
+  return answered > 0 || report.dropped > 0 ? 0 : 1;
+}
+
+/** The first base URL that gives no HTTP answer, and why. */
+async function unreachableRest(urls: readonly string[], signal: AbortSignal): Promise<string | undefined> {
+  for (const url of urls) {
+    try {
+      const within = AbortSignal.any([signal, AbortSignal.timeout(5_000)]);
+      const response = await request(`${url}/healthz`, { signal: within });
+      await response.body.dump();
+    } catch (error) {
+      return `${url}: ${messageOf(error) || String((error as { code?: unknown }).code)}`;
+    }
+  }
+  return undefined;
+}
+
+/** A terminal shows one line that changes; a log gets a line each time. */
+class ProgressLine {
+  readonly #stream: TextStream;
+
+  constructor(stream: TextStream) {
+    this.#stream = stream;
+  }
+
+  show(progress: LoadProgress): void {
+    const line = progressText(progress);
+    this.#stream.write(this.#stream.isTTY === true ? `\r\x1b[K${line}` : `${line}\n`);
+  }
+
+  clear(): void {
+    if (this.#stream.isTTY === true) this.#stream.write('\r\x1b[K');
+  }
+}

@@ -1,0 +1,147 @@
+/** Simulated agents: real connections of the agent protocol, with answers made up from a seed instead of a cluster. */
+
+import type { ChannelCredentials } from '@grpc/grpc-js';
+import type { ConnectionLimits } from '../agent/connection-options.js';
+import type { ConnectionState } from '../agent/connection-state.js';
+import { AgentConnection } from '../agent/connection.js';
+import type { Execute } from '../agent/operation-runner.js';
+import { silentLogger, type Logger } from '../core/logger.js';
+import { wait } from '../core/retry.js';
+import { cannedFailure, cannedSuccess } from './canned-results.js';
+import { derivedSeed, seededRandom } from './random.js';
+
+export interface SimulatedAgentsOptions {
+  /** `host:port` of gateways. */
+  readonly addresses: readonly string[];
+  readonly agents: number;
+  /** Of each agent. */
+  readonly accounts: number;
+  /** Time that an operation takes, in ms: uniform in latencyMs ± jitterMs. Default 0 ± 0. */
+  readonly latencyMs?: number;
+  readonly jitterMs?: number;
+  /** Part of the operations that fail, 0 to 1; default 0. */
+  readonly failureRate?: number;
+  /** The n-th operation of an agent gets the same latency and answer for the same seed; default 1. */
+  readonly seed?: number;
+  /** Least size of objects and logs in a result, in bytes; default 0: as they come. */
+  readonly resultBytes?: number;
+  readonly zoneId?: string;
+  readonly credentials?: ChannelCredentials;
+  readonly limits?: Partial<ConnectionLimits>;
+  readonly logger?: Logger;
+  readonly onState?: (state: ConnectionState, agent: number) => void;
+}
+
+export interface SimulatedAgentsStats {
+  readonly agents: number;
+  /** Registered now. */
+  readonly connected: number;
+  readonly executed: number;
+  /** Of those executed. */
+  readonly failed: number;
+  /** Accounts that the gateway asked to cache. */
+  readonly caching: number;
+}
+
+export interface SimulatedAgents {
+  readonly connections: readonly AgentConnection[];
+  /** Every account, by agent. */
+  readonly accounts: readonly string[];
+  /** Waits until all are registered at one time. @throws the signal's reason */
+  ready(signal?: AbortSignal): Promise<void>;
+  stats(): SimulatedAgentsStats;
+  stop(options?: { readonly drainMs?: number }): Promise<void>;
+}
+
+export function simulatedAgentId(agent: number): string {
+  return `sim-agent-${agent}`;
+}
+
+export function simulatedAccount(agent: number, account: number): string {
+  return `sim-${agent}-${account}`;
+}
+
+/** Starts the agents, which begin to dial; it does not wait for the gateway (`ready` does). */
+export async function startSimulatedAgents(options: SimulatedAgentsOptions): Promise<SimulatedAgents> {
+  const counts = { executed: 0, failed: 0 };
+  const waiting = new Set<() => void>();
+  const connections: AgentConnection[] = [];
+  const accounts: string[] = [];
+  const isServing = ({ state }: AgentConnection): boolean => state.name === 'active' || state.name === 'reconnecting';
+
+  for (let agent = 0; agent < options.agents; agent += 1) {
+    const names = Array.from({ length: options.accounts }, (_, account) => simulatedAccount(agent, account));
+    accounts.push(...names);
+    const { credentials, limits } = options;
+    const connection = new AgentConnection({
+      addresses: options.addresses,
+      registration: {
+        agentId: simulatedAgentId(agent),
+        zoneId: options.zoneId ?? 'simulated_default',
+        version: 'simulated',
+        dynamicAccounts: names.length === 0,
+        accounts: names.map((name) => ({ name, kubeHost: `https://${name}.example`, kubeVersion: 'v1.33.0' })),
+      },
+      execute: simulatedExecute(options, agent, counts),
+      logger: options.logger ?? silentLogger,
+      ...(credentials === undefined ? {} : { credentials }),
+      // Thousands share one process: fewer ids each.
+      limits: { rememberedOperations: 2_000, ...limits },
+      onState: (state) => {
+        options.onState?.(state, agent);
+        if (state.name === 'active') for (const check of waiting) check();
+      },
+    });
+    connections.push(connection);
+  }
+  for (const connection of connections) connection.start();
+
+  return {
+    connections,
+    accounts,
+    ready: (signal) =>
+      new Promise((resolve, reject) => {
+        const settle = (finish: () => void): void => {
+          waiting.delete(check);
+          signal?.removeEventListener('abort', abort);
+          finish();
+        };
+        const check = (): void => {
+          if (connections.every(isServing)) settle(resolve);
+        };
+        const abort = (): void => settle(() => reject(signal?.reason as Error));
+        waiting.add(check);
+        signal?.addEventListener('abort', abort);
+        if (signal?.aborted === true) abort();
+        else check();
+      }),
+    stats: () => ({
+      agents: connections.length,
+      connected: connections.filter(isServing).length,
+      ...counts,
+      caching: connections.reduce((sum, connection) => sum + connection.caching.length, 0),
+    }),
+    stop: async (stopOptions) => {
+      await Promise.all(connections.map((connection) => connection.stop(stopOptions)));
+    },
+  };
+}
+
+/** `execute` of one agent: every operation draws the same amount of randomness, so that its answer depends on its rank. */
+export function simulatedExecute(
+  options: Pick<SimulatedAgentsOptions, 'latencyMs' | 'jitterMs' | 'failureRate' | 'seed' | 'resultBytes'>,
+  agent: number,
+  counts: { executed: number; failed: number } = { executed: 0, failed: 0 },
+): Execute {
+  const { latencyMs = 0, jitterMs = 0, failureRate = 0, seed = 1, resultBytes = 0 } = options;
+  const sequence = seededRandom(derivedSeed(seed, agent));
+  return async (operation, { signal }) => {
+    const takesMs = Math.max(0, latencyMs + jitterMs * (2 * sequence() - 1));
+    const fails = sequence() < failureRate;
+    const content = seededRandom(sequence() * 2 ** 32);
+    if (takesMs > 0) await wait(takesMs, signal);
+    counts.executed += 1;
+    if (fails) counts.failed += 1;
+    return fails ? cannedFailure(content) : cannedSuccess(operation, resultBytes, content);
+  };
+}
