@@ -29,7 +29,7 @@ import { Registry } from './agents/registry.js';
 import type { Config } from './config.js';
 import { createDiscovery, createRedis, openConfiguredDatabase } from './dependencies.js';
 import { createCachingService } from './grpc/caching-service.js';
-import { createFrames, receiptFrame, tooLargeResult } from './grpc/frames.js';
+import { createFrames, receiptFrame, recordedResult, tooLargeResult } from './grpc/frames.js';
 import { createOperationsService } from './grpc/operations-service.js';
 import { createGrpcServer } from './grpc/server.js';
 import { Port } from './listeners.js';
@@ -196,6 +196,8 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       discovery,
       forwarder,
       recorder,
+      operations,
+      recordedResult,
       logger,
       metrics,
       maxPending: kubesvc.operations.maxPending,

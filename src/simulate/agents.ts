@@ -14,6 +14,8 @@ export interface SimulatedAgentsOptions {
   /** `host:port` of gateways. */
   readonly addresses: readonly string[];
   readonly agents: number;
+  /** Number of the first one, so that several groups do not meet; default 0. */
+  readonly firstAgent?: number;
   /** Of each agent. */
   readonly accounts: number;
   /** Time that an operation takes, in ms: uniform in latencyMs ± jitterMs. Default 0 ± 0. */
@@ -69,7 +71,8 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
   const accounts: string[] = [];
   const isServing = ({ state }: AgentConnection): boolean => state.name === 'active' || state.name === 'reconnecting';
 
-  for (let agent = 0; agent < options.agents; agent += 1) {
+  const { firstAgent = 0 } = options;
+  for (let agent = firstAgent; agent < firstAgent + options.agents; agent += 1) {
     const names = Array.from({ length: options.accounts }, (_, account) => simulatedAccount(agent, account));
     accounts.push(...names);
     const { credentials, limits } = options;

@@ -14,6 +14,7 @@ import {
   type GatewayMessage,
 } from '../../protocol/generated/ops/operations_pb.js';
 import { gatewayFrame } from '../../protocol/wire.js';
+import type { AgentResult, OperationRecord } from '../../store/operation-record.js';
 import type { ReconnectReason, SessionFrames } from '../agents/registry.js';
 import type { ReceiptOutcome } from '../operations/results.js';
 
@@ -63,6 +64,20 @@ export function tooLargeResult(operationId: string, account: string, bytes: numb
       status: 413,
       reason: 'RESOURCE_EXHAUSTED',
       message: `the agent's result has ${String(bytes)} bytes; ${String(limit)} are allowed (kubesvc.grpc.server.maxInboundMessageSize)`,
+    }),
+  );
+}
+
+/** What history keeps of a result: enough to tell how the operation went, without the body. */
+export function recordedResult(record: OperationRecord, answer: AgentResult): Uint8Array {
+  return toBinary(
+    OperationResultSchema,
+    create(OperationResultSchema, {
+      operationId: record.operationId,
+      account: record.account,
+      status: answer.status,
+      message: record.resultMessage ?? '',
+      durationMs: answer.durationMs,
     }),
   );
 }

@@ -10,6 +10,8 @@ import { Pending, type Taken as TakenOut } from '../../core/pending.js';
 import { backoffMs, defaultBackoff, wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
 import { operationFrame, withTimeout } from '../../protocol/wire.js';
+import type { AgentResult, OperationRecord } from '../../store/operation-record.js';
+import type { OperationStore } from '../../store/operations.js';
 import type { Assignment, Ownership } from '../../store/ownership.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Registry } from '../agents/registry.js';
@@ -25,6 +27,9 @@ export interface RouterOptions {
   readonly discovery: Discovery;
   readonly forwarder: Forwarder;
   readonly recorder: Recorder;
+  readonly operations: Pick<OperationStore, 'find'>;
+  /** Encodes what is recorded of a result (grpc/frames.ts). */
+  readonly recordedResult: (record: OperationRecord, answer: AgentResult) => Uint8Array;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly maxPending: number;
@@ -54,13 +59,15 @@ export interface Submission {
 /** An operation that was taken. */
 export interface Accepted {
   readonly id: string;
-  /** The result, encoded; rejects with `timed-out`, `agent-lost` ... Undefined: another instance waits for it. */
-  readonly result: Promise<Uint8Array> | undefined;
+  /** The result, encoded; rejects with `timed-out`, `agent-lost` ... */
+  readonly result: Promise<Uint8Array>;
 }
 
 const ulidPattern = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/u;
 /** Of the time an operation has, no more than this is spent on finding its owner, in ms. */
 const routingTimeMs = 10_000;
+/** How often the record of an operation that another instance waits for is looked at, in ms. */
+const recordedPollMs = 250;
 
 export class Router {
   readonly #options: RouterOptions;
@@ -119,9 +126,10 @@ export class Router {
     validate(submission);
     const { account, digest } = submission;
     const known = this.#pending.context(submission.id);
-    if (known !== undefined) {
+    const underWay = this.#pending.promise(submission.id);
+    if (known !== undefined && underWay !== undefined) {
       if (known.digest !== digest) throw conflict(submission.id);
-      return { id: known.id, result: this.#pending.promise(known.id) };
+      return { id: known.id, result: underWay };
     }
     await this.#requireAgent(account);
     const operation = this.#originate(submission);
@@ -132,7 +140,9 @@ export class Router {
     try {
       if (operation.durable && !(await this.#begin(operation))) {
         this.take(operation.id);
-        return { id: operation.id, result: undefined };
+        const result = this.#elsewhere(operation);
+        result.catch(() => undefined);
+        return { id: operation.id, result };
       }
       await this.route(operation);
     } catch (error) {
@@ -170,6 +180,7 @@ export class Router {
         } catch (thrown) {
           const error = toGatewayError(thrown);
           if (error.details.cause instanceof UnknownDelivery && !this.#mayRepeat(operation)) {
+            this.#assumeTaken(operation, owners, error.details.instanceId);
             // It may be on its way. The result, or the time-out, will tell; saying "failed" here could be a lie.
             this.#options.logger.warn(
               { operationId: operation.id, instanceId: error.details.instanceId },
@@ -243,6 +254,15 @@ export class Router {
     }
   }
 
+  /** Names the agent that a broken-off owner gave the operation to, where that can only be one: recovery watches it. */
+  #assumeTaken(operation: Originated, owners: Ownership | undefined, instanceId: string | undefined): void {
+    const candidates = owners?.assignments.filter((assignment) => assignment.instanceId === instanceId) ?? [];
+    const [only] = candidates;
+    if (only === undefined || candidates.length > 1) return;
+    const time = this.#options.now();
+    operation.taken = { ...only, processedTime: time, sentTime: time };
+  }
+
   #originate(submission: Submission): Originated {
     const { now, defaultTimeoutMs, maxTimeoutMs, maxMessageBytes } = this.#options;
     const { account, type, digest, traceparent } = submission;
@@ -287,6 +307,29 @@ export class Router {
     if (outcome.status === 'inserted') return true;
     if (outcome.digest !== operation.digest) throw conflict(operation.id);
     return false;
+  }
+
+  /** The operation was submitted before, to this instance or another, and has ended or is waited for there. */
+  async #elsewhere({ id, account, deadline }: Originated): Promise<Uint8Array> {
+    const { operations, recordedResult, now } = this.#options;
+    const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(Math.max(1, deadline - now()))]);
+    for (;;) {
+      const record = await operations.find(id, signal);
+      const answer = record?.resultReceivedFromAgent;
+      if (record !== undefined && answer !== undefined) return recordedResult(record, answer);
+      if (record?.finalOutcome !== undefined) {
+        throw new GatewayError(
+          record.finalOutcome === 'agent lost'
+            ? 'agent-lost'
+            : record.finalOutcome === 'cancelled'
+              ? 'cancelled'
+              : 'timed-out',
+          `operation ${id} has ended: ${record.finalOutcome}`,
+          { operationId: id, account },
+        );
+      }
+      await wait(recordedPollMs, signal);
+    }
   }
 
   /** Fails fast, before anything is written, where no owner can exist. */

@@ -76,7 +76,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
       const answer = { operation: writeOperation(operation, form) };
       const waitMs = waitOf(prefer);
       if (waitMs === undefined) return answer;
-      const result = accepted.result === undefined ? undefined : await within(accepted.result, waitMs);
+      const result = await within(accepted.result, waitMs);
       if (result !== undefined) return { ...answer, result: writeResult(result, form) };
       return reply.code(202).header('location', `${operationPath}/${accepted.id}`).send(answer);
     },
