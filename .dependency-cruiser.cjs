@@ -41,7 +41,7 @@ module.exports = {
       ['core', 'protocol'],
       ['@grpc/grpc-js', '@bufbuild/protobuf', '@kubernetes/client-node', 'undici', 'yaml'],
     ),
-    only('simulate', ['core', 'protocol', 'agent'], ['@bufbuild/protobuf', '@grpc/grpc-js']),
+    only('simulate', ['core', 'protocol', 'agent'], ['@bufbuild/protobuf', 'undici']),
 
     forbid(
       'no-test-code',
