@@ -8,7 +8,13 @@
 import type { Cluster, Redis } from 'ioredis';
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import { backoffMs, defaultBackoff, wait, type Backoff } from '../../core/retry.js';
+import { backoffMs, wait } from '../../core/retry.js';
+import {
+  defaultMirrorSettings,
+  type MirrorSettings,
+  type MirrorState,
+  type MirrorStatistics,
+} from './mirror-settings.js';
 import { Outbox } from './outbox.js';
 import type { OwnershipMap } from './ownership-map.js';
 import { copyTruth, type OwnershipTruth } from './rebuild.js';
@@ -24,70 +30,6 @@ export interface RedisMirrorOptions {
   readonly truth: OwnershipTruth;
   readonly logger: Logger;
   readonly settings?: Partial<MirrorSettings>;
-}
-
-export interface MirrorSettings {
-  /** Start of all keys; one per gateway cluster. */
-  readonly prefix: string;
-  /** How often a silently dead subscription is looked for, in ms. */
-  readonly checkIntervalMs: number;
-  /** Deadline of a small command or a write, in ms. */
-  readonly commandTimeoutMs: number;
-  /** Deadline of a page from Redis or SQL, in ms. */
-  readonly pageTimeoutMs: number;
-  /** How long start() waits to be live, in ms. */
-  readonly startTimeoutMs: number;
-  /** How often one replica compares Redis with SQL, in ms. */
-  readonly reconcileIntervalMs: number;
-  /** A rebuild whose replica died is taken over after this, in ms. */
-  readonly lockMs: number;
-  /** Changes (accounts) kept for Redis while it does not take them; past it, a rebuild. */
-  readonly outboxAccounts: number;
-  /** Accounts in one page from Redis. */
-  readonly pageAccounts: number;
-  /** Reloads that one event causes in all replicas are spread over this, in ms. */
-  readonly reloadSpreadMs: number;
-  readonly backoff: Backoff;
-}
-
-const defaults: MirrorSettings = {
-  prefix: 'agent-gateway',
-  checkIntervalMs: 2_000,
-  commandTimeoutMs: 500,
-  pageTimeoutMs: 5_000,
-  startTimeoutMs: 3_000,
-  reconcileIntervalMs: 300_000,
-  lockMs: 30_000,
-  outboxAccounts: 100_000,
-  pageAccounts: 1_000,
-  reloadSpreadMs: 500,
-  backoff: defaultBackoff,
-};
-
-export interface MirrorState {
-  /** live: changes arrive and none is known to be missing. degraded: the map may be behind; SQL is asked more often. */
-  readonly name: 'live' | 'loading' | 'degraded';
-  /** ms since the epoch */
-  readonly since: number;
-  readonly reason?: string;
-}
-
-export interface MirrorStatistics {
-  readonly messages: number;
-  /** Messages that could not be read. */
-  readonly malformed: number;
-  readonly gaps: number;
-  /** Subscriptions found dead though connected. */
-  readonly silences: number;
-  readonly reloads: number;
-  readonly rebuilds: number;
-  readonly reconciliations: number;
-  /** Times that changes were dropped because Redis did not take them. */
-  readonly overflows: number;
-  /** Changes (accounts) that wait for Redis. */
-  readonly pending: number;
-  /** Time since Redis last answered or sent something, in ms; undefined: never. */
-  readonly contactAgeMs: number | undefined;
 }
 
 export class RedisMirror {
@@ -132,7 +74,7 @@ export class RedisMirror {
   #soundAt = 0;
 
   constructor(options: RedisMirrorOptions) {
-    const settings = { ...defaults, ...options.settings };
+    const settings = { ...defaultMirrorSettings, ...options.settings };
     const { redis } = options;
     this.#map = options.map;
     this.#truth = options.truth;
@@ -249,7 +191,7 @@ export class RedisMirror {
         await this.#check();
         failures = 0;
       } catch (error) {
-        if (signal.aborted) return;
+        if (!this.#isRunning()) return;
         const reason = messageOf(error);
         const cause = this.#redis.status === 'ready' ? undefined : this.#connectionError;
         this.#setState('degraded', cause === undefined ? reason : `${reason} (${cause})`);
@@ -364,7 +306,7 @@ export class RedisMirror {
   async #reconcile(): Promise<void> {
     const { signal } = this.#stopped;
     const { reconcileIntervalMs } = this.#settings;
-    while (!signal.aborted) {
+    while (this.#isRunning()) {
       try {
         await wait(reconcileIntervalMs * (0.9 + 0.2 * Math.random()), signal);
         if (this.#state.name !== 'live' || !(await this.#store.turn(Math.ceil(reconcileIntervalMs * 0.8)))) continue;
@@ -374,7 +316,7 @@ export class RedisMirror {
           if (corrected > 0) this.#logger.info({ corrected }, 'mirror: Redis differed from SQL');
         });
       } catch (error) {
-        if (!signal.aborted) this.#logger.warn({ reason: messageOf(error) }, 'mirror: comparison with SQL failed');
+        if (this.#isRunning()) this.#logger.warn({ reason: messageOf(error) }, 'mirror: comparison with SQL failed');
       }
     }
   }
@@ -404,7 +346,7 @@ export class RedisMirror {
     const { backoff, checkIntervalMs } = this.#settings;
     for (let failures = 0; !signal.aborted;) {
       try {
-        while (this.#outbox.size > 0 && this.#redis.status === 'ready' && !signal.aborted) {
+        while (this.#outbox.size > 0 && this.#redis.status === 'ready' && this.#isRunning()) {
           await this.#sendBatch();
           failures = 0;
         }
@@ -422,6 +364,10 @@ export class RedisMirror {
     const batch = this.#outbox.batch();
     await this.#store.write(batch);
     this.#outbox.settle(batch);
+  }
+
+  #isRunning(): boolean {
+    return !this.#stopped.signal.aborted;
   }
 
   #setState(name: MirrorState['name'], reason?: string): void {

@@ -55,7 +55,7 @@ test('misses of one turn share one query, misses of one account one read', async
   const { truth, service } = setUp();
   truth.fill(5);
   const names = [...truth.accounts.keys()];
-  const answers = await Promise.all([...names, ...names].map((name) => service.resolve(name)));
+  const answers = await Promise.all([...names, ...names].map(async (name) => service.resolve(name)));
   t.equal(answers.filter((answer) => answer?.version === 1).length, 10);
   t.strictSame(truth.finds, [names]);
   const open = gate(truth);

@@ -101,11 +101,12 @@ test('whatever order, loss and repetition changes arrive with, a reload ends at 
         for (let copy = 0; copy < copies; copy += 1) messages.splice(position % (messages.length + 1), 0, next);
       }
       const map = new OwnershipMap();
-      const middle = messages.length >> 1;
-      for (const message of messages.slice(0, middle)) map.set(message);
+      const third = Math.ceil(messages.length / 3);
+      for (const message of messages.slice(0, third)) map.set(message);
       const reload = map.beginReload();
-      for (const message of messages.slice(middle)) map.set(message);
+      for (const message of messages.slice(third, 2 * third)) map.set(message);
       for (const entry of truth.values()) reload.add(entry);
+      for (const message of messages.slice(2 * third)) map.set(message);
       await reload.commit();
       reload.end();
       const held = [...truth.keys()].map((account) => map.get(account));

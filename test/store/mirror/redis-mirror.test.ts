@@ -203,6 +203,7 @@ test('a stalled connection delays nobody, is given up, and what was not sent is 
   const { url } = await redisDatabase(t);
   const proxy = await startTcpProxy({ port: Number(new URL(url).port) });
   t.teardown(() => proxy.close());
+  const redis = client(t, url);
   const truth = new TruthDouble();
   const near = await startReplica(t, { url, truth });
   const far = await startReplica(t, { url: `redis://127.0.0.1:${proxy.port}`, truth });
@@ -213,11 +214,14 @@ test('a stalled connection delays nobody, is given up, and what was not sent is 
   await waitFor(() => far.mirror.state.name === 'degraded');
   t.equal(far.mirror.statistics().pending, 1);
   await near.service.claim(connection(2), registrations('b'), signal);
+  await near.service.claim(connection(3, 'agent-1'), registrations('a'), signal);
+  await waitFor(async () => (await redis.hget(hash, 'a'))?.startsWith('[2,'));
   t.match(await far.service.resolve('b', signal), { assignments: [{ epoch: 2 }] }, 'SQL answers meanwhile');
   await proxy.heal();
   await untilEqual(far, truth);
   await untilEqual(near, truth);
-  t.equal(far.mirror.statistics().pending, 0);
+  await waitFor(() => far.mirror.statistics().pending === 0);
+  t.match(await redis.hget(hash, 'a'), /^\[2,/, 'the late write did not win');
 });
 
 test('a cut connection is followed by a new subscription and a reload', async (t) => {

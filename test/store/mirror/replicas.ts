@@ -1,11 +1,12 @@
 /** What mirror tests are made of: SQL as a Map, and replicas that share it and a Redis. */
 
-import { Redis, type RedisOptions } from 'ioredis';
+import { Redis } from 'ioredis';
 import { silentLogger, type Logger } from '../../../src/core/logger.js';
 import { OwnershipService, type OwnershipServiceOptions } from '../../../src/gateway/agents/ownership.js';
 import { OwnershipMap } from '../../../src/store/mirror/ownership-map.js';
 import type { OwnershipTruth } from '../../../src/store/mirror/rebuild.js';
-import { RedisMirror, type MirrorSettings } from '../../../src/store/mirror/redis-mirror.js';
+import type { MirrorSettings } from '../../../src/store/mirror/mirror-settings.js';
+import { RedisMirror } from '../../../src/store/mirror/redis-mirror.js';
 import { redisOptions } from '../../../src/store/mirror/redis-options.js';
 import type { AccountRegistration, Assignment, Connection, Ownership } from '../../../src/store/ownership.js';
 import { waitFor } from '../../wait.js';
@@ -115,7 +116,7 @@ export function testRedis(url: string): Redis {
 export function tamperedRedis(url: string, deliver: (text: string) => readonly string[]): Redis {
   const redis = testRedis(url);
   redis.duplicate = (override) => {
-    const subscriber = new Redis({ ...redis.options, ...override } as RedisOptions);
+    const subscriber = Redis.prototype.duplicate.call(redis, override) as Redis;
     const emit = subscriber.emit.bind(subscriber);
     subscriber.emit = (event: string | symbol, ...given: unknown[]): boolean => {
       if (event !== 'message') return emit(event, ...given);

@@ -1,0 +1,67 @@
+/** What the mirror can be told, and what it tells of itself. */
+
+import { defaultBackoff, type Backoff } from '../../core/retry.js';
+
+export interface MirrorSettings {
+  /** Start of all keys; one per gateway cluster. */
+  readonly prefix: string;
+  /** How often a silently dead subscription is looked for, in ms. */
+  readonly checkIntervalMs: number;
+  /** Deadline of a small command or a write, in ms. */
+  readonly commandTimeoutMs: number;
+  /** Deadline of a page from Redis or SQL, in ms. */
+  readonly pageTimeoutMs: number;
+  /** How long start() waits to be live, in ms. */
+  readonly startTimeoutMs: number;
+  /** How often one replica compares Redis with SQL, in ms. */
+  readonly reconcileIntervalMs: number;
+  /** A rebuild whose replica died is taken over after this, in ms. */
+  readonly lockMs: number;
+  /** Changes (accounts) kept for Redis while it does not take them; past it, a rebuild. */
+  readonly outboxAccounts: number;
+  /** Accounts in one page from Redis. */
+  readonly pageAccounts: number;
+  /** Reloads that one event causes in all replicas are spread over this, in ms. */
+  readonly reloadSpreadMs: number;
+  readonly backoff: Backoff;
+}
+
+export const defaultMirrorSettings: MirrorSettings = {
+  prefix: 'agent-gateway',
+  checkIntervalMs: 2_000,
+  commandTimeoutMs: 500,
+  pageTimeoutMs: 5_000,
+  startTimeoutMs: 3_000,
+  reconcileIntervalMs: 300_000,
+  lockMs: 30_000,
+  outboxAccounts: 100_000,
+  pageAccounts: 1_000,
+  reloadSpreadMs: 500,
+  backoff: defaultBackoff,
+};
+
+export interface MirrorState {
+  /** live: changes arrive and none is known to be missing. degraded: the map may be behind; SQL is asked more often. */
+  readonly name: 'live' | 'loading' | 'degraded';
+  /** ms since the epoch */
+  readonly since: number;
+  readonly reason?: string;
+}
+
+export interface MirrorStatistics {
+  readonly messages: number;
+  /** Messages that could not be read. */
+  readonly malformed: number;
+  readonly gaps: number;
+  /** Subscriptions found dead though connected. */
+  readonly silences: number;
+  readonly reloads: number;
+  readonly rebuilds: number;
+  readonly reconciliations: number;
+  /** Times that changes were dropped because Redis did not take them. */
+  readonly overflows: number;
+  /** Changes (accounts) that wait for Redis. */
+  readonly pending: number;
+  /** Time since Redis last answered or sent something, in ms; undefined: never. */
+  readonly contactAgeMs: number | undefined;
+}
