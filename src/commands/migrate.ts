@@ -2,7 +2,8 @@
 
 import { silentLogger } from '../core/logger.js';
 import type { Config } from '../gateway/config.js';
-import { openConfiguredDatabase } from '../gateway/dependencies.js';
+import { databaseOptions } from '../gateway/config/database-options.js';
+import { openDatabase } from '../store/database.js';
 import { migrate } from '../store/migrate.js';
 
 /**
@@ -13,7 +14,7 @@ export async function runMigrate(
   config: Config,
   { signal, stdout }: { readonly signal: AbortSignal; readonly stdout: NodeJS.WritableStream },
 ): Promise<number> {
-  const database = openConfiguredDatabase(config);
+  const database = openDatabase(await databaseOptions(config, 'migration'));
   try {
     const applied = await migrate(database, { logger: silentLogger, signal });
     stdout.write(applied.length === 0 ? 'The tables are up to date.\n' : `Applied: ${applied.join(', ')}\n`);

@@ -1,25 +1,12 @@
-/** Opens what a replica stands on, as the configuration names it: database, Redis, discovery. */
+/** Makes what a replica stands on, as the configuration names it: Redis, discovery. */
 
 import { Redis } from 'ioredis';
 import type { Logger } from '../core/logger.js';
 import { GatewayError } from '../core/errors.js';
 import type { Discovery } from '../discovery/discovery.js';
 import { LocalDiscovery } from '../discovery/local.js';
-import { openDatabase, type Database } from '../store/database.js';
 import { redisOptions } from '../store/mirror/redis-options.js';
 import type { Config } from './config.js';
-
-export function openConfiguredDatabase({ sql }: Config): Database {
-  const { url, user, password, maxPoolSize, connectionTimeoutMs, queryTimeoutMs } = sql;
-  return openDatabase({
-    url,
-    maxPoolSize,
-    connectionTimeoutMs,
-    queryTimeoutMs,
-    ...(user === undefined ? {} : { user }),
-    ...(password === undefined ? {} : { password }),
-  });
-}
 
 /** A client that is not connected yet; undefined where no Redis is configured. */
 export function createRedis({ redis }: Config): Redis | undefined {

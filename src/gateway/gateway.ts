@@ -6,41 +6,47 @@
  * → serving. Each step pushes its release on one scope; a failing step unwinds what was started.
  */
 
-import { ServerCredentials } from '@grpc/grpc-js';
 import type { Logger as PinoLogger } from 'pino';
 import { GatewayError, messageOf, toGatewayError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
-import { wait } from '../core/retry.js';
 import { Scope } from '../core/scope.js';
 import type { Discovery } from '../discovery/discovery.js';
+import { AccountStore } from '../store/accounts.js';
 import { AssignmentStore } from '../store/assignments.js';
+import { openDatabase } from '../store/database.js';
 import { InstanceStore } from '../store/instances.js';
 import { LockStore } from '../store/locks.js';
 import { migrate } from '../store/migrate.js';
 import { OwnershipMap } from '../store/mirror/ownership-map.js';
 import { RedisMirror } from '../store/mirror/redis-mirror.js';
 import { OperationStore } from '../store/operations.js';
-import { drainAgents } from './agents/drain.js';
+import { cleanUpAccounts } from './accounts/cleanup.js';
 import { Lease } from './agents/lease.js';
 import { Liveness } from './agents/liveness.js';
 import { OwnershipService } from './agents/ownership.js';
 import { Reaper } from './agents/reaper.js';
+import { Rebalancer } from './agents/rebalancer.js';
 import { Registry } from './agents/registry.js';
 import type { Config } from './config.js';
-import { createDiscovery, createRedis, openConfiguredDatabase } from './dependencies.js';
+import { databaseOptions } from './config/database-options.js';
+import { drainGateway } from './drain.js';
+import { createDiscovery, createRedis } from './dependencies.js';
 import { createCachingService } from './grpc/caching-service.js';
 import { createFrames, receiptFrame, recordedResult, tooLargeResult } from './grpc/frames.js';
 import { createOperationsService } from './grpc/operations-service.js';
 import { createGrpcServer } from './grpc/server.js';
-import { Port } from './listeners.js';
+import { Adoption } from './operations/adoption.js';
 import { Forwarder } from './operations/forwarder.js';
 import { Recorder } from './operations/recorder.js';
 import { Recovery } from './operations/recovery.js';
 import { Results } from './operations/results.js';
 import { Router } from './operations/router.js';
+import { Routing } from './operations/routing.js';
+import { createAgentsPort, createRestPort } from './ports.js';
 import { createRestServer } from './rest/server.js';
+import { collectGauges } from './telemetry/collect.js';
 import { createMetrics } from './telemetry/metrics.js';
-import { Readiness } from './telemetry/readiness.js';
+import { dependencyChecks, Readiness } from './telemetry/readiness.js';
 import { readTls } from './tls.js';
 
 export interface GatewayOptions {
@@ -67,9 +73,10 @@ export interface Gateway {
 
 /** A late result is still taken this long after its operation's time, in ms. */
 const lateResultMs = 60_000;
-const pingPeriodMs = 3_000;
+const pingPeriodMs = 1_500;
+/** An operation that is overdue for this long has nobody who ends it, in ms. */
+const overdueMs = 10_000;
 const recoveryCheckMs = 2_000;
-const pollMs = 50;
 
 export function createGateway({ config, version, logger: pino, overrides = {} }: GatewayOptions): Gateway {
   const { kubesvc, instance, server } = config;
@@ -112,9 +119,9 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       readTls(server.ssl, 'server.ssl'),
     ]);
 
-    const database = openConfiguredDatabase(config);
+    await migrateDatabase(config, logger, signal);
+    const database = openDatabase(await databaseOptions(config, 'service'));
     scope.push('database', () => database.close());
-    await migrate(database, { logger, signal });
     const assignments = new AssignmentStore(database, { leaseMs: kubesvc.instances.leaseMs });
     const instances = new InstanceStore(database);
     const locks = new LockStore(database);
@@ -153,28 +160,6 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       lateResultMs,
       now,
     });
-    const lease = new Lease({
-      instances,
-      self: { id: instance.id, baseUrl: instance.baseUrl, version },
-      heartbeatMs: kubesvc.instances.heartbeatMs,
-      leaseMs: kubesvc.instances.leaseMs,
-      onRenewedLate: (at) => registry.reclaim(at),
-      logger,
-    });
-    await lease.start(signal);
-    scope.push('lease', () => lease.end(AbortSignal.timeout(config.sql.queryTimeoutMs)));
-    background('lease', (at) => lease.run(at));
-    background('reaper', (at) =>
-      new Reaper({
-        instanceId: instance.id,
-        instances,
-        locks,
-        ownership,
-        leaseMs: kubesvc.instances.leaseMs,
-        logger,
-      }).run(at),
-    );
-
     const recorder = new Recorder({ operations, logger, metrics });
     scope.push('recorder', () => recorder.idle());
     const forwarder = new Forwarder({
@@ -189,12 +174,25 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
         for (const id of removed) void forwarder.forget(id);
       }),
     );
-    const router = new Router({
+    const routing = new Routing({
       instanceId: instance.id,
       ownership,
       registry,
       discovery,
       forwarder,
+      bind: (operationId, agentId) => operations.bind(operationId, agentId),
+      logger,
+      metrics,
+      attempts: kubesvc.operations.routingAttempts,
+      now,
+    });
+    scope.push('routing', () => {
+      routing.stop();
+    });
+    const router = new Router({
+      instanceId: instance.id,
+      ownership,
+      routing,
       recorder,
       operations,
       recordedResult,
@@ -203,12 +201,8 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       maxPending: kubesvc.operations.maxPending,
       defaultTimeoutMs: kubesvc.cache.operationWaitMs,
       maxTimeoutMs: kubesvc.operations.maxTimeoutMs,
-      routingAttempts: kubesvc.operations.routingAttempts,
       maxMessageBytes: grpc.maxInboundMessageSize,
       now,
-    });
-    scope.push('router', () => {
-      router.stop();
     });
     const results = new Results({
       instanceId: instance.id,
@@ -224,12 +218,13 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       tooLarge: tooLargeResult,
       now,
     });
-    const recovery = new Recovery({ router, ownership, logger, metrics, checkMs: recoveryCheckMs, now });
+    const recovery = new Recovery({ router, routing, ownership, logger, metrics, checkMs: recoveryCheckMs, now });
     recovery.start();
     scope.push('recovery', () => {
       recovery.stop();
     });
     background('recovery', (at) => recovery.run(at));
+    const adoption = new Adoption({ operations, router, recorder, logger, overdueMs, now });
     const stopping = () =>
       new GatewayError('draining', `instance ${instance.id} is shutting down; dial or ask another one`, {
         instanceId: instance.id,
@@ -237,38 +232,65 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       });
     registry.start();
     scope.push('registry', () => registry.stop(stopping()));
+    const lease = new Lease({
+      instances,
+      self: () => ({ id: instance.id, baseUrl: instance.baseUrl, version, agents: registry.agentCount }),
+      heartbeatMs: kubesvc.instances.heartbeatMs,
+      leaseMs: kubesvc.instances.leaseMs,
+      onRenewedLate: (at) => registry.reclaim(at),
+      logger,
+    });
+    await lease.start(signal);
+    scope.push('lease', () => lease.end(AbortSignal.timeout(config.sql.queryTimeoutMs)));
+    background('lease', (at) => lease.run(at));
+    // What a predecessor of the same id left unfinished.
+    await adoption.adoptFrom(instance.id, signal);
+    background('adoption', (at) => adoption.run(at));
+    const reaper = new Reaper({
+      instanceId: instance.id,
+      instances,
+      locks,
+      ownership,
+      lease,
+      leaseMs: kubesvc.instances.leaseMs,
+      onDead: (id, at) => adoption.adoptFrom(id, at),
+      logger,
+    });
+    background('reaper', (at) => reaper.run(at));
+    const { enabled: rebalances, periodSeconds, tolerance } = kubesvc.rebalance;
+    if (rebalances) {
+      const periodMs = periodSeconds * 1_000;
+      const rebalancer = new Rebalancer({
+        instances,
+        registry,
+        frames,
+        leaseMs: kubesvc.instances.leaseMs,
+        periodMs,
+        tolerance,
+        logger,
+      });
+      background('rebalancer', (at) => rebalancer.run(at));
+    }
+    const accounts = new AccountStore(database);
+    const ageMs = kubesvc.cache.accountCleanupFrequencySeconds * 1_000;
+    background('account clean-up', (at) => {
+      const removed = (names: readonly string[]) => {
+        // Finds them gone, and tells the mirrors.
+        for (const name of names) ownership.refresh(name, at).catch(() => undefined);
+      };
+      return cleanUpAccounts({ instanceId: instance.id, accounts, locks, removed, ageMs, logger }, at);
+    });
     const maxConnectionAgeMs = grpc.maxConnectionAgeSeconds * 1_000;
     background('liveness', (at) => new Liveness({ registry, frames, pingPeriodMs, maxConnectionAgeMs, now }).run(at));
 
-    const readiness = new Readiness([
-      {
-        name: 'sql',
-        required: true,
-        check: () =>
-          lease.held
-            ? { ok: true }
-            : { ok: false, detail: 'the database has not taken a heartbeat within the lease (sql.url)' },
-      },
-      {
-        name: 'redis',
-        required: false,
-        check: () =>
-          mirror === undefined
-            ? { ok: true, detail: 'not configured' }
-            : {
-                ok: mirror.state.name === 'live',
-                ...(mirror.state.reason === undefined ? {} : { detail: mirror.state.reason }),
-              },
-      },
-      {
-        name: 'discovery',
-        required: false,
-        check: () => {
-          const { status, error } = discovery.state();
-          return { ok: status === 'known', ...(error === undefined ? {} : { detail: error }) };
-        },
-      },
-    ]);
+    const readiness = new Readiness(
+      dependencyChecks({
+        leaseHeld: () => lease.held,
+        mirror: () =>
+          mirror === undefined ? undefined : { live: mirror.state.name === 'live', reason: mirror.state.reason },
+        discovery: () => discovery.state(),
+      }),
+    );
     const rest = await createRestServer({
       instanceId: instance.id,
       version,
@@ -284,19 +306,7 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       readiness,
       metrics,
       collect: () => {
-        metrics.accounts.set(registry.accountCount);
-        metrics.mirrorSize.set(map.size);
-        metrics.mirrorLive.set(mirror === undefined || mirror.state.name === 'live' ? 1 : 0);
-        const { gaps, reloads } = mirror?.statistics() ?? { gaps: 0, reloads: 0 };
-        metrics.mirrorGaps.set(gaps);
-        metrics.mirrorReloads.set(reloads);
-        const ready = discovery.instances().filter((member) => member.ready).length;
-        metrics.instances.set({ ready: 'true' }, ready);
-        metrics.instances.set({ ready: 'false' }, discovery.instances().length - ready);
-        const { idle, size, waiting } = database.pool();
-        metrics.sqlConnections.set({ state: 'idle' }, idle);
-        metrics.sqlConnections.set({ state: 'busy' }, size - idle);
-        metrics.sqlConnections.set({ state: 'waiting' }, waiting);
+        collectGauges(metrics, { accounts: () => registry.accountCount, map, mirror, discovery, database });
       },
     });
     scope.push('rest', () => rest.close());
@@ -321,49 +331,11 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       maxConnectionAgeMs: maxConnectionAgeMs * 1.5,
       maxConnectionAgeGraceMs: grpc.maxConnectionAgeGraceSeconds * 1_000,
     });
-    // TLS is ended by the port (listeners.ts), so that both ports do it alike; here everything is cleartext HTTP/2.
-    const injector = agents.server.createConnectionInjector(ServerCredentials.createInsecure());
     scope.push('grpc', () => {
-      injector.destroy();
-      agents.server.forceShutdown();
+      agents.stop();
     });
-    const agentsPort = new Port({
-      name: 'agents',
-      address: grpc.address,
-      port: grpc.port,
-      setting: 'kubesvc.grpc.server.port',
-      protocols: {
-        http2: (socket) => {
-          injector.injectConnection(socket);
-        },
-      },
-      tls: agentsTls,
-      refusal: (protocol) =>
-        protocol === 'tls'
-          ? `This port speaks cleartext HTTP/2 (gRPC) only: TLS is off (kubesvc.grpc.server.security.enabled).`
-          : protocol === 'http2'
-            ? 'This port speaks gRPC over TLS only (kubesvc.grpc.server.security.enabled).'
-            : 'This port speaks gRPC over HTTP/2 only: a proxy or load balancer in between must not change it to HTTP/1.1. The REST API is on another port.',
-      firstBytesTimeoutMs: grpc.handshakeTimeoutMs,
-      logger,
-      metrics,
-    });
-    const restPort = new Port({
-      name: 'rest',
-      address: server.address,
-      port: server.port,
-      setting: 'server.port',
-      protocols: { http1: rest.http1, http2: rest.http2 },
-      tls: restTls,
-      refusal: (protocol) =>
-        protocol === 'tls'
-          ? 'This port speaks HTTP in cleartext: TLS is off (server.ssl.enabled).'
-          : 'This port speaks HTTP/1.1 and HTTP/2' +
-            (restTls === undefined ? ' in cleartext.' : ' over TLS only (server.ssl.enabled).'),
-      firstBytesTimeoutMs: grpc.handshakeTimeoutMs,
-      logger,
-      metrics,
-    });
+    const agentsPort = createAgentsPort({ config, tls: agentsTls, logger, metrics }, agents.take);
+    const restPort = createRestPort({ config, tls: restTls, logger, metrics }, rest);
     scope.push('agents port', () => {
       agentsPort.close();
     });
@@ -373,23 +345,10 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
     });
     const restAddress = await restPort.listen();
 
-    drain = async (deadline) => {
-      logger.info({ agents: registry.sessions.size, operations: router.pendingCount }, 'draining');
-      metrics.draining.set(1);
-      readiness.draining();
-      discovery.setReady(false);
-      agents.setServing(false);
-      await until(kubesvc.drain.endpointRemovalMs, deadline);
-      registry.refuse(stopping());
-      agentsPort.refuse();
-      const moved = drainAgents(
-        { registry, frames, spreadMs: kubesvc.drain.reconnectSpreadMs, underWay: () => router.pendingCount },
-        deadline,
-      );
-      await moved;
-      router.refuse(stopping());
-      restPort.refuse();
-      while (!deadline.aborted && router.pendingCount > 0) await until(pollMs, deadline);
+    drain = (deadline) => {
+      const { endpointRemovalMs, reconnectSpreadMs } = kubesvc.drain;
+      const parts = { registry, router, frames, readiness, discovery, agents, agentsPort, restPort, metrics, logger };
+      return drainGateway({ ...parts, endpointRemovalMs, reconnectSpreadMs, refusal: stopping() }, deadline);
     };
     readiness.serving();
     discovery.setReady(true);
@@ -422,6 +381,12 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
   };
 }
 
-async function until(ms: number, deadline: AbortSignal): Promise<void> {
-  if (ms > 0) await wait(ms, deadline).catch(() => undefined);
+/** With the user of sql.migration, where one is set, who alone may change tables. */
+async function migrateDatabase(config: Config, logger: Logger, signal: AbortSignal): Promise<void> {
+  const database = openDatabase(await databaseOptions(config, 'migration'));
+  try {
+    await migrate(database, { logger, signal });
+  } finally {
+    await database.close();
+  }
 }

@@ -162,6 +162,14 @@ export function withTimeout(operation: Uint8Array, timeoutMs: number): Uint8Arra
   );
 }
 
+/** The operation as one that another instance waits for from now on. */
+export function withOriginator(operation: Uint8Array, instanceId: string): Uint8Array {
+  return append(
+    operation,
+    new BinaryWriter().tag(operationFields.originating, WireType.LengthDelimited).string(instanceId).finish(),
+  );
+}
+
 /** The result with the way that its operation took. */
 export function withRoute(result: Uint8Array, route: OperationRoute): Uint8Array {
   const message = create(RouteSchema, {

@@ -8,6 +8,8 @@ export interface InstanceRegistration {
   readonly id: string;
   readonly baseUrl: string;
   readonly version: string;
+  /** Agents registered on it, for rebalancing. */
+  readonly agents: number;
 }
 
 export interface InstanceRecord extends InstanceRegistration {
@@ -33,7 +35,8 @@ export class InstanceStore {
     signal?: AbortSignal,
   ): Promise<'renewed' | 'started'> {
     const { dialect } = this.#database;
-    const row = { base_url: instance.baseUrl, version: instance.version, last_updated: dialect.nowMs };
+    const { baseUrl, version, agents } = instance;
+    const row = { base_url: baseUrl, version, agents, last_updated: dialect.nowMs };
     return this.#database.run(async (db) => {
       const renewed = await db
         .updateTable('kubesvc_instances')
@@ -43,7 +46,7 @@ export class InstanceStore {
         .executeTakeFirst();
       if (renewed.numUpdatedRows > 0n) return 'renewed';
       const start = db.insertInto('kubesvc_instances').values({ id: instance.id, ...row });
-      await dialect.upsert(start, ['id'], ['base_url', 'version', 'last_updated']).execute();
+      await dialect.upsert(start, ['id'], ['base_url', 'version', 'agents', 'last_updated']).execute();
       return 'started';
     }, signal);
   }
@@ -106,6 +109,7 @@ export class InstanceStore {
       id: row.id,
       baseUrl: row.base_url,
       version: row.version,
+      agents: row.agents,
       lastHeartbeatTime: row.last_updated,
     }));
   }

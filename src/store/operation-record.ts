@@ -13,7 +13,16 @@ export interface StoredOperation {
   readonly digest: string;
   readonly receivedByInstanceId: string;
   readonly receivedTime: number;
-  readonly deadlineTime: number;
+  /** How long it may take in all, in ms; its deadline is on the database's clock. */
+  readonly timeoutMs: number;
+  /** The one agent that may have it; '' for one that any agent may have (it changes nothing). */
+  readonly agentId: string;
+}
+
+/** A pending operation as it is read back. */
+export interface UnfinishedOperation extends StoredOperation {
+  /** Until its deadline, by the database's clock, in ms; negative when that is over. */
+  readonly timeLeftMs: number;
 }
 
 /** Who did something with an operation, and when. */

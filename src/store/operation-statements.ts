@@ -1,9 +1,15 @@
 /** The statements on kubesvc_ops and kubesvc_ops_history: one function for each, and the rows' translation. */
 
-import type { Insertable, Kysely, Selectable } from 'kysely';
+import { sql, type Insertable, type Kysely, type Selectable } from 'kysely';
 
 import type { SqlDialect } from './dialect.js';
-import type { FinalOutcome, FinishedOperation, OperationRecord, StoredOperation } from './operation-record.js';
+import type {
+  FinalOutcome,
+  FinishedOperation,
+  OperationRecord,
+  StoredOperation,
+  UnfinishedOperation,
+} from './operation-record.js';
 import type { OperationFilter, UnfinishedFilter } from './operations.js';
 import type { HistoryTable, OperationsTable, Schema } from './schema.js';
 
@@ -26,7 +32,9 @@ export async function insertPending(
       digest: operation.digest,
       received_by_cd_id: operation.receivedByInstanceId,
       received_time: operation.receivedTime,
-      deadline_time: operation.deadlineTime,
+      timeout_ms: operation.timeoutMs,
+      deadline_time: sql<number>`${dialect.nowMs} + ${sql.lit(operation.timeoutMs)}`,
+      sent_to_agent_id: operation.agentId,
       write_token: token,
     })),
   );
@@ -61,6 +69,11 @@ export async function insertHistory(
 ): Promise<void> {
   const query = db.insertInto('kubesvc_ops_history').values(records.map((record) => historyValues(record, token)));
   await dialect.insertMissing(query, ['operation_id']).execute();
+}
+
+/** Notes which agent may have a pending operation from now on. */
+export async function bindPending(db: Db, id: string, agentId: string): Promise<void> {
+  await db.updateTable('kubesvc_ops').set({ sent_to_agent_id: agentId }).where('id', '=', id).execute();
 }
 
 export async function deletePending(db: Db, ids: readonly string[]): Promise<void> {
@@ -147,18 +160,25 @@ export async function selectPageIds(db: Db, filter: OperationFilter): Promise<st
   return rows.map((row) => row.id);
 }
 
-export async function selectUnfinished(db: Db, filter: UnfinishedFilter): Promise<StoredOperation[]> {
+export async function selectUnfinished(
+  db: Db,
+  dialect: SqlDialect,
+  filter: UnfinishedFilter,
+): Promise<UnfinishedOperation[]> {
   let query = db.selectFrom('kubesvc_ops').selectAll().orderBy('id').limit(filter.limit);
   if (filter.after !== undefined) query = query.where('id', '>', filter.after);
   if (filter.accounts !== undefined) query = query.where('account', 'in', filter.accounts);
   if (filter.receivedByInstanceId !== undefined) {
     query = query.where('received_by_cd_id', '=', filter.receivedByInstanceId);
   }
-  if (filter.deadlineBefore !== undefined) query = query.where('deadline_time', '<', filter.deadlineBefore);
-  return (await query.execute()).map(storedOperation);
+  if (filter.overdueMs !== undefined) {
+    query = query.where('deadline_time', '<', sql<number>`${dialect.nowMs} - ${sql.lit(filter.overdueMs)}`);
+  }
+  const rows = await query.select(sql<number>`${dialect.nowMs}`.as('now_ms')).execute();
+  return rows.map((row) => unfinishedOperation(row, Number(row.now_ms)));
 }
 
-function storedOperation(row: Selectable<OperationsTable>): StoredOperation {
+function unfinishedOperation(row: Selectable<OperationsTable>, nowMs: number): UnfinishedOperation {
   return {
     id: row.id,
     account: row.account,
@@ -167,7 +187,9 @@ function storedOperation(row: Selectable<OperationsTable>): StoredOperation {
     digest: row.digest,
     receivedByInstanceId: row.received_by_cd_id,
     receivedTime: row.received_time,
-    deadlineTime: row.deadline_time,
+    timeoutMs: row.timeout_ms,
+    timeLeftMs: row.deadline_time - nowMs,
+    agentId: row.sent_to_agent_id,
   };
 }
 
@@ -225,7 +247,7 @@ function historyRecord(row: Selectable<HistoryTable>): OperationRecord {
     operationId: row.operation_id,
     operationType: row.operation_type ?? '',
     account: row.account ?? '',
-    startTime: row.start_time,
+    startTime: row.start_time ?? 0,
     digest: row.digest ?? '',
     ...(row.end_time === null ? {} : { endTime: row.end_time }),
     ...(row.total_duration_ms === null ? {} : { totalDurationMs: row.total_duration_ms }),
@@ -241,7 +263,7 @@ function historyRecord(row: Selectable<HistoryTable>): OperationRecord {
           resultReceivedFromAgent: {
             agentId: row.res_received_from_agent_agent_id,
             instanceId: row.res_received_from_agent_cd_id ?? '',
-            time: row.res_received_from_agent_time ?? row.start_time,
+            time: row.res_received_from_agent_time ?? 0,
             status: row.res_received_from_agent_result_status ?? 0,
             durationMs: row.res_received_from_agent_result_duration_ms ?? 0,
           },

@@ -10,8 +10,10 @@ import type {
   InsertOutcome,
   OperationRecord,
   StoredOperation,
+  UnfinishedOperation,
 } from './operation-record.js';
 import {
+  bindPending,
   deleteHistory,
   deletePending,
   insertHistory,
@@ -41,8 +43,8 @@ export interface OperationFilter {
 export interface UnfinishedFilter {
   readonly accounts?: readonly string[];
   readonly receivedByInstanceId?: string;
-  /** Deadline before this time, in ms UTC. */
-  readonly deadlineBefore?: number;
+  /** Their deadline was longer ago than this, in ms. */
+  readonly overdueMs?: number;
   /** Ids after this one: the last one of the page before. */
   readonly after?: string;
   /** Bounds the memory, too: each one may have 4 MB. */
@@ -104,6 +106,11 @@ export class OperationStore {
     return won;
   }
 
+  /** Notes which agent alone may have a pending operation; to be called before it is sent. */
+  async bind(id: string, agentId: string, signal?: AbortSignal): Promise<void> {
+    await this.#database.run((db) => bindPending(db, id, agentId), signal);
+  }
+
   /** Takes back a pending operation that was given to nobody: its id may be used again. */
   async withdraw(id: string, signal?: AbortSignal): Promise<void> {
     await this.#database.run((db) => deletePending(db, [id]), signal);
@@ -125,9 +132,9 @@ export class OperationStore {
   }
 
   /** Pending ones in the order of their ids. */
-  async unfinished(filter: UnfinishedFilter, signal?: AbortSignal): Promise<readonly StoredOperation[]> {
+  async unfinished(filter: UnfinishedFilter, signal?: AbortSignal): Promise<readonly UnfinishedOperation[]> {
     if (filter.accounts?.length === 0) return [];
-    return this.#database.run((db) => selectUnfinished(db, filter), signal);
+    return this.#database.run((db) => selectUnfinished(db, this.#database.dialect, filter), signal);
   }
 
   /** Deletes `limit` ended ones at most that started before `beforeMs`. @returns how many */

@@ -7,7 +7,9 @@ import type { ColumnType, Generated } from 'kysely';
 
 /** Comes as 0 or 1 from MySQL. */
 type Flag = ColumnType<boolean | number, boolean, boolean>;
-type OrDefault<T> = ColumnType<T, T | undefined, T>;
+/** Null only in rows that Armory's plugin wrote. */
+type OrDefault<T> = ColumnType<T | null, T | undefined, T>;
+type Adopted<T> = ColumnType<T | null, T, T>;
 
 export interface Schema {
   kubesvc_accounts: AccountsTable;
@@ -26,7 +28,7 @@ export interface Schema {
 
 export interface AccountsTable {
   name: string;
-  last_updated: number;
+  last_updated: Adopted<number>;
   kube_version: string | null;
   kube_host: string | null;
   cert_fingerprint: string | null;
@@ -68,14 +70,17 @@ export interface OperationsTable {
   digest: string;
   received_by_cd_id: string;
   received_time: number;
+  timeout_ms: number;
+  /** On the database's clock, so that clocks of replicas do not matter. */
   deadline_time: number;
+  sent_to_agent_id: string;
   /** Tells the one call that inserted the row from those that found it. */
   write_token: string;
 }
 
 export interface HistoryTable {
   operation_id: string;
-  start_time: number;
+  start_time: Adopted<number>;
   end_time: number | null;
   total_duration_ms: number | null;
   final_outcome: string | null;
@@ -105,6 +110,7 @@ export interface InstancesTable {
   id: string;
   base_url: string;
   version: string;
+  agents: number;
   /** Last heartbeat; 0 once the instance has said that it goes. */
   last_updated: number;
 }

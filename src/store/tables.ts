@@ -100,7 +100,9 @@ export const initialTables: readonly TableDefinition[] = [
       digest: name(),
       received_by_cd_id: name(),
       received_time: bigint,
+      timeout_ms: bigint,
       deadline_time: bigint,
+      sent_to_agent_id: name(),
       write_token: name(36),
     },
     primaryKey: ['id'],
@@ -142,7 +144,7 @@ export const initialTables: readonly TableDefinition[] = [
   },
   {
     name: 'kubesvc_instances',
-    columns: { id: name(), base_url: name(1_024), version: name(), last_updated: bigint },
+    columns: { id: name(), base_url: name(1_024), version: name(), agents: bigint, last_updated: bigint },
     primaryKey: ['id'],
   },
   {

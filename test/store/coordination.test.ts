@@ -43,7 +43,7 @@ onEveryMigratedEngine(async (t, database, engine) => {
 
   await t.test('a heartbeat says whether the lease was kept', async (t) => {
     const store = new InstanceStore(database);
-    const replica = { id: 'replica-1', baseUrl: 'http://replica-1:7002', version: '1' };
+    const replica = { id: 'replica-1', baseUrl: 'http://replica-1:7002', version: '1', agents: 0 };
     t.equal(await store.heartbeat(replica, leaseMs), 'started');
     t.equal(await store.heartbeat(replica, leaseMs), 'renewed');
     const [live] = await store.live(leaseMs);
@@ -56,8 +56,8 @@ onEveryMigratedEngine(async (t, database, engine) => {
     await store.remove('replica-1');
     t.strictSame(await store.live(leaseMs), []);
     t.equal((await store.expired(leaseMs)).length, 1);
-    t.equal(await store.heartbeat({ ...replica, version: '2' }, leaseMs), 'started');
-    t.match(await store.live(leaseMs), [{ version: '2' }]);
+    t.equal(await store.heartbeat({ ...replica, version: '2', agents: 0 }, leaseMs), 'started');
+    t.match(await store.live(leaseMs), [{ version: '2', agents: 0 }]);
   });
 
   await t.test('accounts are as the newest connection registered them', async (t) => {

@@ -32,7 +32,8 @@ export function operation(id: string, change: Partial<StoredOperation> = {}): St
     digest: `digest of ${id}`,
     receivedByInstanceId: 'replica-1',
     receivedTime: 1_700_000_000_000,
-    deadlineTime: 1_700_000_030_000,
+    timeoutMs: 30_000,
+    agentId: 'agent-1',
     ...change,
   };
 }

@@ -134,16 +134,21 @@ onEveryMigratedEngine(async (t, database, engine) => {
 
   await t.test('unfinished ones by account, receiver and deadline, in pages', async (t) => {
     await store.insert([
-      operation('01', { account: 'a', receivedByInstanceId: 'x', deadlineTime: 100 }),
-      operation('02', { account: 'b', receivedByInstanceId: 'x', deadlineTime: 200 }),
-      operation('03', { account: 'c', receivedByInstanceId: 'y', deadlineTime: 300 }),
+      operation('01', { account: 'a', receivedByInstanceId: 'x', timeoutMs: -2_000 }),
+      operation('02', { account: 'b', receivedByInstanceId: 'x', timeoutMs: -1_000 }),
+      operation('03', { account: 'c', receivedByInstanceId: 'y', timeoutMs: 60_000 }),
     ]);
     const ids = async (filter: Partial<Parameters<OperationStore['unfinished']>[0]>) =>
       (await store.unfinished({ limit: 10, ...filter })).map(({ id }) => id);
     t.strictSame(await ids({ accounts: ['a', 'c'] }), ['01', '03']);
     t.strictSame(await ids({ accounts: [] }), []);
     t.strictSame(await ids({ receivedByInstanceId: 'x' }), ['01', '02']);
-    t.strictSame(await ids({ deadlineBefore: 300 }), ['01', '02']);
+    t.strictSame(await ids({ overdueMs: 0 }), ['01', '02']);
+    t.match(await store.unfinished({ limit: 1, after: '02' }), [{ id: '03', agentId: 'agent-1', timeoutMs: 60_000 }]);
+    await store.bind('03', 'agent-2');
+    const [bound] = await store.unfinished({ limit: 1, after: '02' });
+    t.equal(bound?.agentId, 'agent-2');
+    t.ok(bound !== undefined && bound.timeLeftMs > 0 && bound.timeLeftMs <= 60_000);
     t.strictSame(await ids({ limit: 2 }), ['01', '02']);
     t.strictSame(await ids({ limit: 2, after: '02' }), ['03']);
   });

@@ -10,7 +10,7 @@ import type { InstanceRegistration, InstanceStore } from '../../store/instances.
 
 export interface LeaseOptions {
   readonly instances: InstanceStore;
-  readonly self: InstanceRegistration;
+  readonly self: () => InstanceRegistration;
   readonly heartbeatMs: number;
   readonly leaseMs: number;
   /** The lease was over: assignments may be gone. */
@@ -22,6 +22,8 @@ export class Lease {
   readonly #options: LeaseOptions;
   /** On the monotonic clock, in ms. */
   #renewedAt = Number.NEGATIVE_INFINITY;
+  /** Since when it has been held without a gap. */
+  #heldSince = Number.POSITIVE_INFINITY;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -30,6 +32,14 @@ export class Lease {
   /** Whether others still take this instance for alive. */
   get held(): boolean {
     return performance.now() - this.#renewedAt < this.#options.leaseMs;
+  }
+
+  /**
+   * Whether it has been held without a gap for a whole lease. If not, the database may have been away for everybody:
+   * then nobody's missing heartbeat says that he is dead.
+   */
+  get steady(): boolean {
+    return this.held && performance.now() - this.#heldSince >= this.#options.leaseMs;
   }
 
   /** First heartbeat. @throws GatewayError `dependency-unavailable` */
@@ -41,7 +51,7 @@ export class Lease {
   async run(signal: AbortSignal): Promise<void> {
     const { heartbeatMs, onRenewedLate, logger } = this.#options;
     let failing = false;
-    while (!signal.aborted) {
+    for (;;) {
       await wait(heartbeatMs, signal).catch(() => undefined);
       if (signal.aborted) return;
       try {
@@ -62,14 +72,15 @@ export class Lease {
 
   /** Ends the lease at once, so that others need not wait for it. */
   async end(signal: AbortSignal): Promise<void> {
-    await this.#options.instances.remove(this.#options.self.id, signal);
+    await this.#options.instances.remove(this.#options.self().id, signal);
     this.#renewedAt = Number.NEGATIVE_INFINITY;
   }
 
   async #beat(signal: AbortSignal): Promise<'renewed' | 'started'> {
     // The database counts from when it was asked, or later: so does this side from before it asks.
     const askedAt = performance.now();
-    const outcome = await this.#options.instances.heartbeat(this.#options.self, this.#options.leaseMs, signal);
+    const outcome = await this.#options.instances.heartbeat(this.#options.self(), this.#options.leaseMs, signal);
+    if (!this.held) this.#heldSince = askedAt;
     this.#renewedAt = askedAt;
     return outcome;
   }

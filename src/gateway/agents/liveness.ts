@@ -30,7 +30,7 @@ export class Liveness {
 
   /** Runs until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
+    for (;;) {
       await wait(this.#options.pingPeriodMs, signal).catch(() => undefined);
       if (signal.aborted) return;
       this.#sequence += 1;

@@ -5,6 +5,7 @@ import type { Logger } from '../../core/logger.js';
 import { wait } from '../../core/retry.js';
 import type { InstanceStore } from '../../store/instances.js';
 import type { LockStore } from '../../store/locks.js';
+import type { Lease } from './lease.js';
 import type { OwnershipService } from './ownership.js';
 
 export interface ReaperOptions {
@@ -12,7 +13,10 @@ export interface ReaperOptions {
   readonly instances: InstanceStore;
   readonly locks: LockStore;
   readonly ownership: OwnershipService;
+  readonly lease: Lease;
   readonly leaseMs: number;
+  /** For what else an instance leaves behind; called by one survivor. */
+  readonly onDead: (instanceId: string, signal: AbortSignal) => Promise<void>;
   readonly logger: Logger;
 }
 
@@ -29,10 +33,11 @@ export class Reaper {
   /** Looks for dead instances until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { leaseMs, logger } = this.#options;
-    while (!signal.aborted) {
+    for (;;) {
       // Replicas look at different times, so that mostly one finds the lock free and the others nothing to do.
       await wait((leaseMs / 4) * (0.5 + Math.random()), signal).catch(() => undefined);
       if (signal.aborted) return;
+      if (!this.#options.lease.steady) continue;
       try {
         await this.#look(AbortSignal.any([signal, AbortSignal.timeout(lockMs)]));
       } catch (error) {
@@ -42,7 +47,7 @@ export class Reaper {
   }
 
   async #look(signal: AbortSignal): Promise<void> {
-    const { instanceId, instances, locks, ownership, leaseMs, logger } = this.#options;
+    const { instanceId, instances, locks, ownership, leaseMs, onDead, logger } = this.#options;
     for (const { id } of await instances.expired(leaseMs, signal)) {
       if (id === instanceId) continue;
       const lock = `reap:${id}`;
@@ -55,6 +60,7 @@ export class Reaper {
           released += changed.length;
           await locks.renew(lock, instanceId, lockMs, signal);
         }
+        await onDead(id, signal);
         const forgotten = await instances.forget(id, leaseMs, signal);
         if (forgotten) logger.info({ deadInstanceId: id, accounts: released }, 'dead instance cleaned up');
       } finally {

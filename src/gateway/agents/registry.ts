@@ -10,16 +10,8 @@ import { retry } from '../../core/retry.js';
 import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { OwnershipService } from './ownership.js';
+import { validateAccounts, validateRegistration, type RegistrationRequest } from './registration.js';
 import type { InFlight, Session } from './session.js';
-
-/** What a Registration says, free of wire types. */
-export interface RegistrationRequest {
-  readonly agentId: string;
-  readonly zoneId: string;
-  readonly version: string;
-  readonly accounts: readonly AccountRegistration[];
-  readonly dynamicAccounts: boolean;
-}
 
 /** Frames that the registry sends; encoded by grpc/frames.ts, so that no generated type comes in here. */
 export interface SessionFrames {
@@ -62,8 +54,6 @@ export interface RegistryOptions {
   readonly now: () => number;
 }
 
-/** Ids end up in SQL keys, logs, paths and metrics: printable, no spaces, and short enough for an index. */
-const validName = /^[\w.:@/+=-]{1,253}$/u;
 const releaseTimeoutMs = 30_000;
 
 export class Registry {
@@ -101,13 +91,21 @@ export class Registry {
     return this.#sessions;
   }
 
+  get agentCount(): number {
+    return this.#agents.size;
+  }
+
   agent(agentId: string): Session | undefined {
     return this.#agents.get(agentId);
   }
 
-  /** Whether a stream here serves the account; with `onlyAgentId`, whether that agent's does. */
-  serves(account: string, onlyAgentId: string | undefined): boolean {
-    return choose(this.#byAccount.get(account), onlyAgentId) !== undefined;
+  /** The stream here that an operation of this account would go to; with `onlyAgentId`, that agent's. */
+  choose(
+    account: string,
+    onlyAgentId: string | undefined,
+  ): { readonly agentId: string; readonly epoch: number } | undefined {
+    const session = choose(this.#byAccount.get(account), onlyAgentId);
+    return session === undefined ? undefined : { agentId: session.identity.agentId, epoch: session.identity.epoch };
   }
 
   /** Accounts that a stream of this instance serves. */
@@ -128,7 +126,7 @@ export class Registry {
    */
   async register(session: Session, request: RegistrationRequest, signal: AbortSignal): Promise<void> {
     if (this.#refusing !== undefined) throw this.#refusing;
-    this.#validate(request);
+    validateRegistration(request, this.#options.maxAccountsPerAgent);
     session.registering();
     const { ownership, nextEpoch, instanceId, frames, logger, now } = this.#options;
     const epoch = await nextEpoch(signal);
@@ -168,7 +166,7 @@ export class Registry {
 
   /** Adds accounts to an active stream. @throws as register() */
   async addAccounts(session: Session, accounts: readonly AccountRegistration[], signal: AbortSignal): Promise<void> {
-    this.#validateAccounts(accounts, session.accounts.size);
+    validateAccounts(accounts, session.accounts.size, this.#options.maxAccountsPerAgent);
     const connection = this.#connection(session);
     const claimed = await this.#options.ownership.claim(connection, accounts, signal);
     if (session.state === 'closed') {
@@ -243,54 +241,6 @@ export class Registry {
     session.deliver(id, frame, inFlight);
     const { agentId, epoch } = session.identity;
     return { agentId, epoch, processedTime, sentTime };
-  }
-
-  #validate(request: RegistrationRequest): void {
-    if (!validName.test(request.agentId)) {
-      throw new GatewayError(
-        'invalid-argument',
-        'register.agent_id: expected the pod name, 1 to 253 printable characters without spaces',
-        { field: 'register.agent_id' },
-      );
-    }
-    if (request.zoneId !== '' && !validName.test(request.zoneId)) {
-      throw new GatewayError(
-        'invalid-argument',
-        'register.zone_id: expected 1 to 253 printable characters without spaces',
-        { field: 'register.zone_id' },
-      );
-    }
-    if (request.accounts.length === 0 && !request.dynamicAccounts) {
-      throw new GatewayError(
-        'invalid-argument',
-        'register.accounts: expected at least one account, or dynamic_accounts: true',
-        { field: 'register.accounts' },
-      );
-    }
-    this.#validateAccounts(request.accounts, 0);
-  }
-
-  #validateAccounts(accounts: readonly AccountRegistration[], held: number): void {
-    const { maxAccountsPerAgent } = this.#options;
-    if (held + accounts.length > maxAccountsPerAgent) {
-      throw new GatewayError(
-        'overloaded',
-        `register.accounts: ${String(held + accounts.length)} accounts; an agent may serve ${String(maxAccountsPerAgent)} (kubesvc.grpc.server.maxAccountsPerAgent)`,
-        { field: 'register.accounts' },
-      );
-    }
-    const names = new Set<string>();
-    accounts.forEach(({ name }, index) => {
-      const field = `register.accounts[${String(index)}].name`;
-      if (!validName.test(name)) {
-        throw new GatewayError('invalid-argument', `${field}: expected 1 to 253 printable characters without spaces`, {
-          field,
-        });
-      }
-      if (names.has(name))
-        throw new GatewayError('invalid-argument', `${field}: account "${name}" is named twice`, { field });
-      names.add(name);
-    });
   }
 
   #index(account: AccountRegistration, session: Session): void {

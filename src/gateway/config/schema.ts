@@ -244,10 +244,23 @@ export const configSchema = Type.Object({
       ),
       instances: Type.Object(
         {
-          heartbeatMs: count('How often an instance renews its lease.', 2_000, 100, 10 * minute),
-          leaseMs: count('An instance that has not renewed for so long is dead, its agents free.', 10_000, 500, hour),
+          heartbeatMs: count('How often an instance renews its lease.', 1_000, 100, 10 * minute),
+          leaseMs: count('An instance that has not renewed for so long is dead, its agents free.', 5_000, 500, hour),
         },
         { description: 'Life of an instance in SQL.' },
+      ),
+      rebalance: Type.Object(
+        {
+          enabled: flag('Ask idle agents of instances that have more than their share to reconnect.', true),
+          periodSeconds: count('Time between two rounds.', 10, 1, 86_400),
+          tolerance: Type.Number({
+            description: 'An instance with up to so many times the mean is left alone.',
+            default: 1.2,
+            minimum: 1,
+            maximum: 100,
+          }),
+        },
+        { description: 'Evening out agents over instances.' },
       ),
       drain: Type.Object(
         {

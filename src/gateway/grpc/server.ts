@@ -6,7 +6,8 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Server, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { Socket } from 'node:net';
+import { Server, ServerCredentials, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation, protoPath as healthProto } from 'grpc-health-check';
@@ -27,7 +28,10 @@ export interface GrpcServerOptions {
 }
 
 export interface GrpcServer {
-  readonly server: Server;
+  /** Takes over a socket that speaks cleartext HTTP/2: TLS is ended by the port, alike for both ports. */
+  readonly take: (socket: Socket) => void;
+  /** Ends every connection. */
+  stop(): void;
   /** What grpc.health.v1.Health says of everything. */
   setServing(serving: boolean): void;
 }
@@ -66,8 +70,15 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const health = new HealthImplementation({ '': 'NOT_SERVING' });
   if (options.health) health.addToServer(server);
   if (options.reflection) new ReflectionService(loadProtos(), { services }).addToServer(server);
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   return {
-    server,
+    take: (socket) => {
+      injector.injectConnection(socket);
+    },
+    stop: () => {
+      injector.destroy();
+      server.forceShutdown();
+    },
     setServing: (serving) => {
       for (const service of ['', 'ops.Operations', 'events.Caching'])
         health.setStatus(service, serving ? 'SERVING' : 'NOT_SERVING');

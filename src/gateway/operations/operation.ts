@@ -16,16 +16,20 @@ export function isReading(type: string): boolean {
   return readingTypes.has(type);
 }
 
-/** Where an operation was taken: by the owner's stream to the agent. */
-export interface Taken {
+/** Who can do an operation: one agent's stream at one instance. */
+export interface Target {
   readonly instanceId: string;
   readonly agentId: string;
   readonly epoch: number;
+}
+
+/** Where an operation was taken: by the owner's stream to the agent. Times are the owner's clock, Unix ms. */
+export interface Taken extends Target {
   readonly processedTime: number;
   readonly sentTime: number;
 }
 
-/** An operation that this instance originated and waits for. */
+/** An operation that this instance waits for: it was asked, or it took over from an instance that died. */
 export interface Originated {
   readonly id: string;
   readonly account: string;
@@ -34,11 +38,19 @@ export interface Originated {
   readonly bytes: Uint8Array;
   /** Identifies what is asked, whatever the id and time-out. */
   readonly digest: string;
+  /** Whether it is in kubesvc_ops. */
   readonly durable: boolean;
+  /** The instance that was asked. */
+  readonly receivedByInstanceId: string;
   readonly receivedTime: number;
   /** This instance's clock, Unix ms. */
   readonly deadline: number;
   readonly traceparent: string;
+  /**
+   * The one agent that may have it: another would do it twice. Durable operations are bound in kubesvc_ops before they
+   * are sent, so that whoever goes on with them knows it; reading ones are never bound.
+   */
+  boundAgentId: string | undefined;
   /** Set once an owner has taken it; the newest, when it had to be sent again. */
   taken: Taken | undefined;
   /** Its route is being (re)done; recovery leaves it alone meanwhile. */
@@ -54,7 +66,7 @@ export interface Ending {
   readonly answer?: AgentResult;
 }
 
-/** What is recorded of an operation that has ended; `instanceId` is the originating instance. */
+/** What is recorded of an operation that has ended; `instanceId` is the instance that waited for it. */
 export function recordOf(operation: Originated, instanceId: string, ending: Ending): FinishedOperation {
   const { taken } = operation;
   const { outcome, endTime, message, answer } = ending;
@@ -67,7 +79,7 @@ export function recordOf(operation: Originated, instanceId: string, ending: Endi
     endTime,
     totalDurationMs: endTime - operation.receivedTime,
     finalOutcome: outcome,
-    receivedBy: { instanceId, time: operation.receivedTime },
+    receivedBy: { instanceId: operation.receivedByInstanceId, time: operation.receivedTime },
     ...(taken === undefined
       ? {}
       : {

@@ -15,9 +15,11 @@ import type { OwnershipService } from '../agents/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { isReading, type Originated } from './operation.js';
 import type { Router } from './router.js';
+import type { Routing } from './routing.js';
 
 export interface RecoveryOptions {
   readonly router: Router;
+  readonly routing: Routing;
   readonly ownership: OwnershipService;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -50,8 +52,9 @@ export class Recovery {
   /** Re-reads the truth for operations that take long; runs until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { router, ownership, checkMs, now, logger } = this.#options;
-    while (!signal.aborted) {
+    for (;;) {
       await wait(checkMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
       const old = now() - checkMs;
       const accounts: string[] = [];
       for (const account of router.accountsUnderWay()) {
@@ -76,15 +79,14 @@ export class Recovery {
       if (ownership.assignments.some(({ agentId, epoch }) => agentId === taken.agentId && epoch === taken.epoch))
         continue;
       const back = ownership.assignments.some(({ agentId, epoch }) => agentId === taken.agentId && epoch > taken.epoch);
-      if (back) this.#again(operation, taken.agentId);
-      else if (isReading(operation.type)) this.#again(operation, undefined);
+      if (back || isReading(operation.type)) this.#again(operation);
     }
   }
 
-  #again(operation: Originated, onlyAgentId: string | undefined): void {
-    const { router, logger, metrics } = this.#options;
+  #again(operation: Originated): void {
+    const { router, routing, logger, metrics } = this.#options;
     metrics.resent.inc();
-    router.route(operation, onlyAgentId).catch((thrown: unknown) => {
+    routing.route(operation).catch((thrown: unknown) => {
       const error = toGatewayError(thrown);
       logger.info(
         { operationId: operation.id, account: operation.account, error: error.message },

@@ -14,7 +14,7 @@ import {
   type Operation,
 } from '../../protocol/generated/ops/operations_pb.js';
 import { formatText, parseText } from '../../protocol/text-format.js';
-import type { Submission } from '../operations/router.js';
+import type { Submission } from '../operations/submission.js';
 
 export type Form = 'text' | 'json';
 

@@ -86,6 +86,11 @@ export function createMetrics(instanceId: string, version: string) {
       help: 'Operations sent again after their agent or owner was lost.',
       registers,
     }),
+    adopted: new Counter({
+      name: 'agent_gateway_operations_adopted_total',
+      help: 'Operations taken over from instances that died.',
+      registers,
+    }),
     recordsLost: new Counter({
       name: 'agent_gateway_operation_records_lost_total',
       help: 'Outcomes that could not be recorded.',

@@ -48,3 +48,41 @@ export class Readiness {
     return { ready, status: ready ? 'ready' : this.#phase === 'serving' ? 'degraded' : this.#phase, checks };
   }
 }
+
+/** What a replica depends on: SQL, by the lease that it keeps there; Redis and discovery, which only cost speed. */
+export function dependencyChecks(observed: {
+  readonly leaseHeld: () => boolean;
+  readonly mirror: () => { readonly live: boolean; readonly reason?: string | undefined } | undefined;
+  readonly discovery: () => { readonly status: 'known' | 'unknown'; readonly error?: string };
+}): readonly DependencyCheck[] {
+  const withDetail = (ok: boolean, detail: string | undefined): Check => ({
+    ok,
+    ...(detail === undefined ? {} : { detail }),
+  });
+  return [
+    {
+      name: 'sql',
+      required: true,
+      check: () => {
+        const held = observed.leaseHeld();
+        return withDetail(held, held ? undefined : 'the database has not taken a heartbeat within the lease (sql.url)');
+      },
+    },
+    {
+      name: 'redis',
+      required: false,
+      check: () => {
+        const mirror = observed.mirror();
+        return mirror === undefined ? withDetail(true, 'not configured') : withDetail(mirror.live, mirror.reason);
+      },
+    },
+    {
+      name: 'discovery',
+      required: false,
+      check: () => {
+        const { status, error } = observed.discovery();
+        return withDetail(status === 'known', error);
+      },
+    },
+  ];
+}

@@ -1,0 +1,80 @@
+/**
+ * Evens out the agents over the replicas: one that has more than its share asks some of its idle agents to dial again,
+ * which leads a part of them to other replicas. Each round moves a part only, so that it comes to rest and does not
+ * swing; an agent with an operation under way is left alone.
+ */
+
+import { messageOf } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import { wait } from '../../core/retry.js';
+import type { InstanceStore } from '../../store/instances.js';
+import type { Registry, SessionFrames } from './registry.js';
+
+export interface RebalancerOptions {
+  readonly instances: InstanceStore;
+  readonly registry: Registry;
+  readonly frames: SessionFrames;
+  readonly leaseMs: number;
+  /** Time between rounds, ±20 %, in ms. */
+  readonly periodMs: number;
+  /** How far above the mean is left alone: 1.2 is 20 %. */
+  readonly tolerance: number;
+  readonly logger: Logger;
+}
+
+/** Agents of a round are asked over this part of the period, so that they do not come all at once. */
+const spread = 0.5;
+
+/**
+ * How many agents to ask in one round.
+ * @param counts agents of all live instances, the own among them
+ */
+export function surplus(own: number, counts: readonly number[], tolerance: number): number {
+  if (counts.length < 2) return 0;
+  const mean = counts.reduce((sum, count) => sum + count, 0) / counts.length;
+  if (own <= Math.max(mean * tolerance, mean + 1)) return 0;
+  // Of those who dial again about 1/n come back here, so somewhat more than the surplus may go.
+  return Math.ceil(own - mean);
+}
+
+export class Rebalancer {
+  readonly #options: RebalancerOptions;
+
+  constructor(options: RebalancerOptions) {
+    this.#options = options;
+  }
+
+  /** Runs until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { periodMs, logger } = this.#options;
+    for (;;) {
+      await wait(periodMs * (0.8 + 0.4 * Math.random()), signal).catch(() => undefined);
+      if (signal.aborted) return;
+      try {
+        await this.#round(signal);
+      } catch (error) {
+        logger.debug({ error: messageOf(error) }, 'agents not rebalanced');
+      }
+    }
+  }
+
+  async #round(signal: AbortSignal): Promise<void> {
+    const { instances, registry, frames, leaseMs, periodMs, tolerance, logger } = this.#options;
+    const live = await instances.live(leaseMs, signal);
+    const counts = live.map(({ agents }) => agents);
+    const count = surplus(registry.agentCount, counts, tolerance);
+    if (count === 0) return;
+    let asked = 0;
+    for (const session of registry.sessions) {
+      if (asked >= count) break;
+      if (session.state !== 'active' || session.leaving || session.inFlightCount > 0) continue;
+      session.leaving = true;
+      session.send(frames.reconnect('rebalancing', Math.round((asked / count) * periodMs * spread)));
+      asked += 1;
+    }
+    logger.info(
+      { agents: registry.agentCount, ofAll: counts, asked },
+      'more agents than its share: some are asked to dial again',
+    );
+  }
+}

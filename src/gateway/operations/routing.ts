@@ -1,0 +1,198 @@
+/**
+ * Brings an operation to the instance that owns its account: finds out who that is, delivers or forwards, and tries
+ * again where nothing can have been done twice.
+ */
+
+import { GatewayError, toGatewayError } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import { backoffMs, defaultBackoff, wait } from '../../core/retry.js';
+import type { Discovery } from '../../discovery/discovery.js';
+import { operationFrame, withTimeout } from '../../protocol/wire.js';
+import type { Ownership } from '../../store/ownership.js';
+import type { OwnershipService } from '../agents/ownership.js';
+import type { Registry } from '../agents/registry.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import { UnknownDelivery, type Forwarder } from './forwarder.js';
+import { isReading, type Originated, type Taken, type Target } from './operation.js';
+
+export interface RoutingOptions {
+  readonly instanceId: string;
+  readonly ownership: OwnershipService;
+  readonly registry: Registry;
+  readonly discovery: Discovery;
+  readonly forwarder: Forwarder;
+  /** Notes in kubesvc_ops which agent may have the operation. */
+  readonly bind: (operationId: string, agentId: string) => Promise<void>;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** How often an owner is looked for, the first time included. */
+  readonly attempts: number;
+  readonly now: () => number;
+}
+
+/** Of the time an operation has, no more than this is spent on finding its owner, in ms. */
+const routingTimeMs = 10_000;
+
+export class Routing {
+  readonly #options: RoutingOptions;
+  readonly #stopping = new AbortController();
+
+  constructor(options: RoutingOptions) {
+    this.#options = options;
+  }
+
+  stop(): void {
+    this.#stopping.abort(new GatewayError('draining', 'this instance is stopping', { retryAfterMs: 1_000 }));
+  }
+
+  /** Ends when the gateway stops, or after `ms`. */
+  signal(ms: number): AbortSignal {
+    return AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(Math.max(1, ms))]);
+  }
+
+  /**
+   * Who should get an operation of this account, by what is known without asking anybody, or else by the truth.
+   * @throws GatewayError `unknown-account`, `no-agent`, `dependency-unavailable`
+   */
+  async target(account: string): Promise<Target> {
+    const { ownership } = this.#options;
+    const local = this.#local(account, undefined);
+    if (local !== undefined) return local;
+    const resolved = ownership.resolve(account);
+    const owners = resolved instanceof Promise ? await resolved : resolved;
+    const target = this.#remote(owners, undefined);
+    if (target !== undefined) return target;
+    // The mirror may not have heard of a registration yet: the truth decides what the caller is told.
+    const truth = await ownership.refresh(account, this.signal(routingTimeMs));
+    return this.#expect(account, truth, undefined);
+  }
+
+  /**
+   * Gives the operation to its owner; a bound one to no other agent than its own.
+   * @param first where to try first, if that is known
+   * @throws GatewayError when no owner took it in the attempts and the time there are
+   */
+  async route(operation: Originated, first?: Target): Promise<void> {
+    const { now, attempts, metrics, instanceId } = this.#options;
+    const started = now();
+    const signal = this.signal(Math.min(routingTimeMs, operation.deadline - started));
+    operation.routing = true;
+    try {
+      for (let attempt = 0; ; attempt += 1) {
+        const target = attempt === 0 && first !== undefined ? first : await this.#find(operation, attempt > 0, signal);
+        try {
+          operation.taken = await this.#give(operation, target, signal);
+          const path = operation.taken.instanceId === instanceId ? 'local' : 'forwarded';
+          metrics.routingSeconds.observe({ path }, (now() - started) / 1_000);
+          return;
+        } catch (thrown) {
+          const error = toGatewayError(thrown);
+          if (error.details.cause instanceof UnknownDelivery && !isReading(operation.type)) {
+            // It may be on its way. The result, or the time-out, will tell; saying "failed" here could be a lie.
+            operation.taken = { ...target, processedTime: now(), sentTime: now() };
+            this.#options.logger.warn(
+              { operationId: operation.id, ownerInstanceId: target.instanceId },
+              'the owner broke off while it took an operation; waiting for the result',
+            );
+            return;
+          }
+          const passing = error.code === 'not-owner' || error.code === 'owner-unreachable';
+          if (!passing || attempt + 1 >= attempts) throw forCaller(error, operation);
+          // "Not owner" is an answer: the truth is re-read at once. A silent peer is given a moment.
+          if (error.code === 'owner-unreachable' || attempt > 0) await wait(backoffMs(defaultBackoff, attempt), signal);
+        }
+      }
+    } catch (error) {
+      if (!signal.aborted || error instanceof GatewayError) throw error;
+      this.#stopping.signal.throwIfAborted();
+      const message = `no owner of account "${operation.account}" took operation ${operation.id} in time`;
+      throw new GatewayError('timed-out', message, { operationId: operation.id, account: operation.account });
+    } finally {
+      operation.routing = false;
+    }
+  }
+
+  async #find(operation: Originated, doubtful: boolean, signal: AbortSignal): Promise<Target> {
+    const { ownership } = this.#options;
+    const { account, boundAgentId } = operation;
+    const only = operation.taken === undefined ? undefined : boundAgentId;
+    const local = this.#local(account, only);
+    if (local !== undefined) return local;
+    const owners = doubtful ? await ownership.refresh(account, signal) : await ownership.resolve(account, signal);
+    return this.#expect(account, owners, only);
+  }
+
+  async #give(operation: Originated, target: Target, signal: AbortSignal): Promise<Taken> {
+    const { instanceId, registry, discovery, forwarder, bind, metrics, now } = this.#options;
+    const { id, account, deadline } = operation;
+    if (operation.durable && operation.boundAgentId !== target.agentId) {
+      await bind(id, target.agentId);
+      operation.boundAgentId = target.agentId;
+    }
+    const timeoutMs = Math.max(1, deadline - now());
+    const bytes = withTimeout(operation.bytes, timeoutMs);
+    const onlyAgentId = operation.boundAgentId;
+    if (target.instanceId === instanceId) {
+      const local = { id, account, originatingInstanceId: instanceId, timeoutMs, onlyAgentId };
+      return { instanceId, ...registry.deliver(local, operationFrame(bytes)) };
+    }
+    const peer = discovery.instance(target.instanceId);
+    if (peer === undefined) {
+      throw new GatewayError(
+        'owner-unreachable',
+        `instance ${target.instanceId}, which owns account "${account}", is not among the members`,
+        { instanceId: target.instanceId, account, retryAfterMs: 1_000 },
+      );
+    }
+    try {
+      const answer = await forwarder.operation(peer, bytes, onlyAgentId, signal);
+      metrics.forwards.inc({ outcome: 'taken' });
+      const { agentId, epoch } = target;
+      return { instanceId: target.instanceId, agentId, epoch, processedTime: now(), sentTime: now(), ...answer };
+    } catch (error) {
+      metrics.forwards.inc({ outcome: forwardOutcome(error) });
+      throw error;
+    }
+  }
+
+  #local(account: string, onlyAgentId: string | undefined): Target | undefined {
+    const stream = this.#options.registry.choose(account, onlyAgentId);
+    return stream === undefined ? undefined : { instanceId: this.#options.instanceId, ...stream };
+  }
+
+  /** The agent that caches first: it is the one that is known to be well. Own rows are stale if no stream is here. */
+  #remote(owners: Ownership | undefined, onlyAgentId: string | undefined): Target | undefined {
+    let best: Ownership['assignments'][number] | undefined;
+    for (const assignment of owners?.assignments ?? []) {
+      if (assignment.instanceId === this.#options.instanceId) continue;
+      if (onlyAgentId !== undefined && assignment.agentId !== onlyAgentId) continue;
+      if (best === undefined || (assignment.caching && !best.caching)) best = assignment;
+    }
+    return best;
+  }
+
+  #expect(account: string, owners: Ownership | undefined, onlyAgentId: string | undefined): Target {
+    // The stream may have come while the truth was read.
+    const target = this.#local(account, onlyAgentId) ?? this.#remote(owners, onlyAgentId);
+    if (target !== undefined) return target;
+    if (owners === undefined) {
+      const message = `account "${account}" is not known: no agent has registered it`;
+      throw new GatewayError('unknown-account', message, { account });
+    }
+    const who = onlyAgentId === undefined ? 'no agent that serves it is connected' : `agent ${onlyAgentId} is gone`;
+    throw new GatewayError('no-agent', `account "${account}": ${who}`, { account, retryAfterMs: 5_000 });
+  }
+}
+
+function forCaller(error: GatewayError, { account, id }: Originated): GatewayError {
+  // "Not owner" is between instances; a caller can only wait for the agent to settle.
+  if (error.code !== 'not-owner') return error;
+  const message = `account "${account}": its agent is changing instances; try again`;
+  return new GatewayError('no-agent', message, { account, operationId: id, retryAfterMs: 1_000, cause: error });
+}
+
+function forwardOutcome(error: unknown): string {
+  const { code } = toGatewayError(error);
+  if (code === 'not-owner') return 'not_owner';
+  return code === 'owner-unreachable' ? 'unreachable' : 'refused';
+}

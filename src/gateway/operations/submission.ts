@@ -1,0 +1,48 @@
+/** An operation as a caller gave it, and what is refused of it before anything is done. */
+
+import { GatewayError } from '../../core/errors.js';
+
+export interface Submission {
+  /** '' lets the gateway choose it. */
+  readonly id: string;
+  readonly account: string;
+  readonly type: string;
+  /** 0 takes the default, in ms. */
+  readonly timeoutMs: number;
+  readonly traceparent: string;
+  /** Identifies what is asked, whatever the id and time-out. */
+  readonly digest: string;
+  /** Encodes the operation with what the gateway adds to it. */
+  readonly encode: (id: string, receivedTime: number) => Uint8Array;
+}
+
+const ulidPattern = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/u;
+
+/** @throws GatewayError `invalid-argument` naming the field */
+export function validateSubmission({ id, account, type }: Submission): void {
+  if (id !== '' && !ulidPattern.test(id)) {
+    throw new GatewayError(
+      'invalid-argument',
+      `operation.id: expected a ULID (26 characters of Crockford base 32), got "${id.slice(0, 64)}"`,
+      { field: 'operation.id' },
+    );
+  }
+  if (account === '') {
+    throw new GatewayError('invalid-argument', 'operation.account: expected the name of an account', {
+      field: 'operation.account',
+    });
+  }
+  if (type === '') {
+    throw new GatewayError(
+      'invalid-argument',
+      'operation: expected one request (deploy, delete, get, list, patch, scale, restart, pause, resume, undo, run_job, logs, access_review)',
+      { field: 'operation' },
+    );
+  }
+}
+
+export function idConflict(id: string): GatewayError {
+  return new GatewayError('operation-conflict', `operation id ${id} was used before for something else`, {
+    operationId: id,
+  });
+}

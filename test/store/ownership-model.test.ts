@@ -1,0 +1,130 @@
+/**
+ * Ownership against a model: any order of claims, releases, late writes and dead instances leaves in SQL what a few
+ * lines of plain code say, and the invariants of the contract hold after every step.
+ */
+
+import fc from 'fast-check';
+import { test } from 'tap';
+
+import { silentLogger } from '../../src/core/logger.js';
+import { AssignmentStore } from '../../src/store/assignments.js';
+import { openDatabase } from '../../src/store/database.js';
+import { InstanceStore } from '../../src/store/instances.js';
+import { migrate } from '../../src/store/migrate.js';
+import type { Assignment, Ownership } from '../../src/store/ownership.js';
+import { accounts, connection } from './fixtures.js';
+import { limits } from './engines.js';
+
+const leaseMs = 600_000;
+const signal = AbortSignal.timeout(110_000);
+const names = ['a', 'b', 'c'];
+const agents = ['x', 'y', 'z'];
+const instanceIds = ['alive-1', 'alive-2', 'dead'];
+
+type Model = Map<string, Assignment[]>;
+
+/** A connection is told by its number: agent and instance follow from it, so that none is ever two. */
+const linkOf = (epoch: number) => connection(agents[epoch % 3] ?? 'x', instanceIds[(epoch >> 2) % 3] ?? 'dead', epoch);
+
+function claimInModel(model: Model, epoch: number, claimed: readonly string[]): void {
+  const { agentId, instanceId } = linkOf(epoch);
+  for (const name of claimed) {
+    const others = (model.get(name) ?? []).filter((assignment) => assignment.agentId !== agentId);
+    const mine = (model.get(name) ?? []).find((assignment) => assignment.agentId === agentId);
+    if (mine !== undefined && mine.epoch >= epoch) continue;
+    model.set(name, [...others, { agentId, instanceId, epoch, caching: !others.some(({ caching }) => caching) }]);
+  }
+}
+
+function releaseInModel(model: Model, gone: (assignment: Assignment, name: string) => boolean): string[] {
+  const changed: string[] = [];
+  for (const [name, list] of model) {
+    const kept = list.filter((assignment) => !gone(assignment, name));
+    if (kept.length === list.length) continue;
+    changed.push(name);
+    const byRank = kept.toSorted(
+      (a, b) => Number(a.instanceId === 'dead') - Number(b.instanceId === 'dead') || a.epoch - b.epoch,
+    );
+    const heir = kept.some(({ caching }) => caching) ? undefined : byRank[0];
+    model.set(
+      name,
+      kept.map((each) => (each === heir ? { ...each, caching: true } : each)),
+    );
+  }
+  return changed;
+}
+
+const step = fc.oneof(
+  fc.record({ kind: fc.constant('claim' as const), epoch: fc.integer({ min: 1, max: 30 }), names: fc.subarray(names) }),
+  fc.record({
+    kind: fc.constant('release' as const),
+    epoch: fc.integer({ min: 1, max: 30 }),
+    names: fc.subarray(names),
+  }),
+  fc.record({ kind: fc.constant('release-all' as const), epoch: fc.integer({ min: 1, max: 30 }) }),
+  fc.record({ kind: fc.constant('instance' as const), id: fc.constantFrom(...instanceIds) }),
+);
+
+test('SQL and the model agree after every step', async (t) => {
+  const database = openDatabase({ ...limits, url: 'pglite:memory' });
+  t.teardown(() => database.close());
+  await migrate(database, { logger: silentLogger, signal });
+  const store = new AssignmentStore(database, { leaseMs });
+  const instances = new InstanceStore(database);
+  for (const id of ['alive-1', 'alive-2'])
+    await instances.heartbeat({ id, baseUrl: 'http://x', version: '1', agents: 0 }, leaseMs);
+
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
+      await database.run((db) => db.deleteFrom('kubesvc_assignments').execute());
+      const model: Model = new Map();
+      let before = await store.find(names);
+      for (const action of steps) {
+        let answer: readonly Ownership[];
+        let expected: string[];
+        if (action.kind === 'claim') {
+          answer = await store.claim(linkOf(action.epoch), accounts(...action.names), signal);
+          claimInModel(model, action.epoch, action.names);
+          expected = action.names;
+        } else if (action.kind === 'instance') {
+          answer = await store.releaseInstance(action.id, 10, signal);
+          expected = action.id === 'dead' ? releaseInModel(model, ({ instanceId }) => instanceId === 'dead') : [];
+        } else {
+          const list = action.kind === 'release' ? action.names : names;
+          answer = await store.release(linkOf(action.epoch), action.kind === 'release' ? list : 'all', signal);
+          expected = releaseInModel(model, ({ epoch }, name) => epoch === action.epoch && list.includes(name));
+        }
+        const after = await store.find(names);
+        agree(model, before, after, answer, expected);
+        before = after;
+      }
+    }),
+    { numRuns: 60, interruptAfterTimeLimit: 30_000 },
+  );
+  t.pass();
+});
+
+function agree(
+  model: Model,
+  before: ReadonlyMap<string, Ownership>,
+  after: ReadonlyMap<string, Ownership>,
+  answer: readonly Ownership[],
+  expected: readonly string[],
+): void {
+  same(answer.map(({ account }) => account).toSorted(), expected.toSorted(), 'accounts of the answer');
+  for (const ownership of answer) same(ownership, after.get(ownership.account), 'the answer is what is stored');
+  for (const [name, ownership] of after) {
+    const wanted = (model.get(name) ?? []).toSorted((a, b) => (a.agentId < b.agentId ? -1 : 1));
+    same(ownership.assignments, wanted, `assignments of ${name}`);
+    same(ownership.assignments.filter(({ caching }) => caching).length, Math.min(1, wanted.length), 'one caches');
+    const earlier = before.get(name);
+    if (earlier === undefined) continue;
+    const changed = JSON.stringify(earlier.assignments) !== JSON.stringify(ownership.assignments);
+    same(ownership.version, earlier.version + (changed ? 1 : 0), `version of ${name}`);
+  }
+}
+
+function same(actual: unknown, wanted: unknown, what: string): void {
+  const [left, right] = [actual, wanted].map((value) => JSON.stringify(value));
+  if (left !== right) throw new Error(`${what}: ${String(left)} instead of ${String(right)}`);
+}
