@@ -35,16 +35,24 @@ test('the owner is killed while an operation is under way', async (t) => {
 
   const executedBefore = agents.stats().executed;
   const answering = asked.operate(scale(account));
-  await waitFor(() => agents.connections.some((connection) => connection.operations.executing > 0), { description: 'the agent to begin' });
+  await waitFor(() => agents.connections.some((connection) => connection.operations.executing > 0), {
+    description: 'the agent to begin',
+  });
   await owner.end('SIGKILL');
   const answer = await answering;
   t.equal(answer.status, 200, `the operation completes: ${answer.body.detail ?? ''}`);
   t.equal(agents.stats().executed, executedBefore + 1, 'it was executed once');
   const { id } = answer.body.operation as { id: string };
-  t.match(await asked.get(`/armory/agent/operations/${id}`), { finalOutcome: 'completed', opReceivedByClouddriver: { clouddriverId: asked.id } });
+  t.match(await asked.get(`/armory/agent/operations/${id}`), {
+    finalOutcome: 'completed',
+    opReceivedByClouddriver: { clouddriverId: asked.id },
+  });
 
   await waitFor(
-    async () => ((await asked.get('/armory/agents')) as readonly Connected[]).every(({ clouddriverId }) => clouddriverId !== owner.id),
+    async () =>
+      ((await asked.get('/armory/agents')) as readonly Connected[]).every(
+        ({ clouddriverId }) => clouddriverId !== owner.id,
+      ),
     { timeoutMs: 20_000, description: 'the dead instance to own nothing' },
   );
   const again = await asked.operate(scale(account));
