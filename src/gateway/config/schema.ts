@@ -232,7 +232,12 @@ export const configSchema = Type.Object({
           maxPending: count('Operations in flight on one instance; more are refused with 429.', 20_000, 1, 10_000_000),
           maxPendingPerAgent: count('Operations in flight to one agent.', 1_000, 1, 1_000_000),
           agentQueueLimit: count('Operations that wait for one agent to read.', 1_000, 1, 1_000_000),
-          routingAttempts: count('Owners tried for one operation, the first included.', 3, 1, 20),
+          routingAttempts: count(
+            'How often an owner is looked for, the first time included, with growing pauses: 8 are about 4 s.',
+            8,
+            1,
+            20,
+          ),
           forwardTimeoutMs: count('How long one attempt to hand an operation to its owner may take.', 5_000, 50, hour),
           peerConnections: count('Connections to each other instance.', 4, 1, 256),
           maxTimeoutMs: count('Longest timeout that an operation may ask for.', hour, 1_000, 7 * day),

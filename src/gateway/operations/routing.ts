@@ -77,17 +77,19 @@ export class Routing {
     const started = now();
     const signal = this.signal(Math.min(routingTimeMs, operation.deadline - started));
     operation.routing = true;
+    const resent = operation.taken !== undefined;
     try {
       for (let attempt = 0; ; attempt += 1) {
-        const target = attempt === 0 && first !== undefined ? first : await this.#find(operation, attempt > 0, signal);
+        let target = attempt === 0 ? first : undefined;
         try {
+          target ??= await this.#find(operation, attempt > 0, signal);
           operation.taken = await this.#give(operation, target, signal);
           const path = operation.taken.instanceId === instanceId ? 'local' : 'forwarded';
           metrics.routingSeconds.observe({ path }, (now() - started) / 1_000);
           return;
         } catch (thrown) {
           const error = toGatewayError(thrown);
-          if (error.details.cause instanceof UnknownDelivery && !isReading(operation.type)) {
+          if (target !== undefined && error.details.cause instanceof UnknownDelivery && !isReading(operation.type)) {
             // It may be on its way. The result, or the time-out, will tell; saying "failed" here could be a lie.
             operation.taken = { ...target, processedTime: now(), sentTime: now() };
             this.#options.logger.warn(
@@ -96,10 +98,9 @@ export class Routing {
             );
             return;
           }
-          const passing = error.code === 'not-owner' || error.code === 'owner-unreachable';
-          if (!passing || attempt + 1 >= attempts) throw forCaller(error, operation);
+          if (!mayPass(error, resent || attempt > 0) || attempt + 1 >= attempts) throw forCaller(error, operation);
           // "Not owner" is an answer: the truth is re-read at once. A silent peer is given a moment.
-          if (error.code === 'owner-unreachable' || attempt > 0) await wait(backoffMs(defaultBackoff, attempt), signal);
+          if (error.code !== 'not-owner' || attempt > 0) await wait(backoffMs(defaultBackoff, attempt), signal);
         }
       }
     } catch (error) {
@@ -182,6 +183,11 @@ export class Routing {
     const who = onlyAgentId === undefined ? 'no agent that serves it is connected' : `agent ${onlyAgentId} is gone`;
     throw new GatewayError('no-agent', `account "${account}": ${who}`, { account, retryAfterMs: 5_000 });
   }
+}
+
+/** An agent that is changing instances is nowhere for a moment; one that was nowhere to begin with is not waited for. */
+function mayPass({ code }: GatewayError, seenBefore: boolean): boolean {
+  return code === 'not-owner' || code === 'owner-unreachable' || (code === 'no-agent' && seenBefore);
 }
 
 function forCaller(error: GatewayError, { account, id }: Originated): GatewayError {
