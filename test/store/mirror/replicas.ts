@@ -1,6 +1,6 @@
 /** What mirror tests are made of: SQL as a Map, and replicas that share it and a Redis. */
 
-import { Redis } from 'ioredis';
+import { Redis, type Cluster } from 'ioredis';
 import { silentLogger, type Logger } from '../../../src/core/logger.js';
 import { OwnershipService, type OwnershipServiceOptions } from '../../../src/gateway/agents/ownership.js';
 import { OwnershipMap } from '../../../src/store/mirror/ownership-map.js';
@@ -88,16 +88,17 @@ export interface Replica {
   readonly map: OwnershipMap;
   readonly mirror: RedisMirror;
   readonly service: OwnershipService;
-  readonly redis: Redis;
+  readonly redis: Redis | Cluster;
   stop(): Promise<void>;
 }
 
 export interface ReplicaOptions {
-  readonly url: string;
+  /** Of the Redis, unless `redis` is given. */
+  readonly url?: string;
   readonly truth: OwnershipTruth & OwnershipServiceOptions['assignments'];
   readonly settings?: Partial<MirrorSettings>;
   readonly logger?: Logger;
-  readonly redis?: Redis;
+  readonly redis?: Redis | Cluster;
 }
 
 /** Checks often, so that tests need not wait long. */
@@ -132,7 +133,7 @@ export async function startReplica(
   t: { teardown(release: () => Promise<void>): unknown },
   options: ReplicaOptions,
 ): Promise<Replica> {
-  const { url, truth, settings, logger = silentLogger, redis = testRedis(url) } = options;
+  const { url = '', truth, settings, logger = silentLogger, redis = testRedis(url) } = options;
   const map = new OwnershipMap();
   const mirror = new RedisMirror({ redis, map, truth, logger, settings: { ...quick, ...settings } });
   const service = new OwnershipService({ assignments: truth, map, mirror, logger });
