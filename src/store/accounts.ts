@@ -125,7 +125,7 @@ function accountRecord(row: Selectable<AccountsTable>): AccountRecord {
     status: (row.status ?? 'ACTIVE') as AccountStatus,
     zoneId: row.zone_id ?? '',
     dynamic: Boolean(row.dynamic),
-    connections: row.connections,
+    connections: row.connections ?? 0,
     kubeHost: row.kube_host ?? '',
     kubeVersion: row.kube_version ?? '',
     certFingerprint: row.cert_fingerprint ?? '',
@@ -134,8 +134,8 @@ function accountRecord(row: Selectable<AccountsTable>): AccountRecord {
     properties,
     ...(row.definition === null ? {} : { definition: row.definition }),
     ...(row.error_message === null ? {} : { errorMessage: row.error_message }),
-    failedCount: row.failed_count,
-    lastUpdated: row.last_updated,
+    failedCount: row.failed_count ?? 0,
+    lastUpdated: row.last_updated ?? 0,
   };
 }
 

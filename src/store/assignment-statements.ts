@@ -39,6 +39,9 @@ export async function selectAssignments(db: Db, names: readonly string[]): Promi
     .selectFrom('kubesvc_assignments')
     .select(['id', 'account_name', 'agent_id', 'cd_id', 'epoch', 'caching'])
     .where('account_name', 'in', names)
+    // What another program may have left.
+    .where('agent_id', 'is not', null)
+    .where('cd_id', 'is not', null)
     .orderBy('account_name')
     .orderBy('agent_id')
     .execute();

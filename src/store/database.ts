@@ -1,5 +1,7 @@
 /** The connection pool to SQL: opened lazily, one class for MySQL, MariaDB, PostgreSQL and the embedded PGlite. */
 
+import { setMaxListeners } from 'node:events';
+
 import { Kysely, sql, type Transaction } from 'kysely';
 
 import { retry, type Backoff } from '../core/retry.js';
@@ -84,6 +86,7 @@ export class Database {
   /** @throws GatewayError dependency-unavailable, in one sentence with host, port and reason */
   async ping(signal: AbortSignal): Promise<void> {
     await this.#once(() => sql`select 1`.execute(this.db), signal).catch((error: unknown) => {
+      signal.throwIfAborted();
       throw toStoreError(error, this.#address);
     });
   }
@@ -106,6 +109,7 @@ export class Database {
         retryable: retryable(),
       });
     } catch (error) {
+      signal?.throwIfAborted();
       throw toStoreError(error, this.#address);
     }
   }
@@ -151,7 +155,11 @@ export class Database {
   }
 
   async #once<T>(task: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    // One signal of the process may cover any number of statements: that is no leak.
+    if (signal !== undefined) setMaxListeners(0, signal);
     const release = await this.#permits.acquire(signal);
+    if (signal?.aborted === true) release();
+    signal?.throwIfAborted();
     const running = task().finally(release);
     return signal === undefined ? running : abortable(running, signal);
   }
@@ -174,11 +182,12 @@ function retryable(): (error: unknown) => boolean {
   };
 }
 
-/** @throws the signal's reason when it aborts first */
+/** @throws the signal's reason when it aborts first, or has already */
 function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const aborted = (): void => reject(signal.reason as Error);
     signal.addEventListener('abort', aborted, { once: true });
+    if (signal.aborted) aborted();
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted));
   });
 }

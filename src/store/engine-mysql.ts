@@ -27,8 +27,10 @@ export function mysqlEngine(target: ServerTarget, options: ServerOptions): Engin
       jsonStrings: true,
       ...(options.ssl === undefined ? {} : { ssl: { rejectUnauthorized: true, ...options.ssl } }),
     });
-    // Queued in front of the connection's first statement.
     pool.on('connection', (connection) => {
+      // What runs on it hears of the failure; an error without a listener would end the process.
+      connection.on('error', () => undefined);
+      // Queued in front of the connection's first statement.
       for (const statement of sessionSettings(options)) {
         connection.query(statement, (error: unknown) => {
           if (error !== null) connection.destroy();

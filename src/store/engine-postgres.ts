@@ -48,12 +48,17 @@ export function postgresEngine(target: ServerTarget, options: ServerOptions): En
   };
 }
 
-/** The pool as Kysely uses it: after a client-side timeout the connection takes no more statements and is closed. */
+/** The pool as Kysely uses it: a connection that broke or timed out takes no more statements and is closed. */
 function withDiscard(pool: Pool): PostgresPool {
   // Kysely knows a connection again by its identity.
   const known = new WeakMap<PoolClient, PostgresPoolClient>();
   const discarding = (client: PoolClient): PostgresPoolClient => {
     let broken: Error | undefined;
+    // The pool listens while the connection is idle, nobody while it is lent and between two statements: an error
+    // without a listener would end the process.
+    client.on('error', (error) => {
+      broken ??= error;
+    });
     const query = async <R>(statement: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>> => {
       if (broken !== undefined) throw broken;
       try {

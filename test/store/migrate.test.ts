@@ -54,12 +54,12 @@ onEveryEngine(async (t, engine) => {
       mysql
         ? `create table kubesvc_accounts (name varchar(127) not null primary key, last_updated bigint, kube_version varchar(50),
              kube_host varchar(255), cert_fingerprint varchar(255), max_watch_age_seconds bigint, props json, zone_id varchar(100),
-             dynamic bit(1) default 0, status varchar(20), definition json, error_message text, failed_count int default 0,
-             connections int default 0, owner varchar(20) not null) default charset utf8mb4 collate utf8mb4_general_ci`
+             dynamic bit(1) default 0, status varchar(20), definition json, error_message varchar(10) not null, failed_count int not null,
+             connections int, owner varchar(20) not null) default charset utf8mb4 collate utf8mb4_general_ci`
         : `create table kubesvc_accounts (name varchar(127) not null primary key, last_updated bigint, kube_version varchar(50),
              kube_host varchar(255), cert_fingerprint varchar(255), max_watch_age_seconds bigint, props json, zone_id varchar(100),
-             dynamic boolean default false, status varchar(20), definition jsonb, error_message text,
-             failed_count int default 0, connections int default 0, owner varchar(20) not null)`,
+             dynamic boolean default false, status varchar(20), definition jsonb, error_message varchar(10) not null,
+             failed_count int not null, connections int, owner varchar(20) not null)`,
     );
     await execute(
       database,
@@ -69,14 +69,14 @@ onEveryEngine(async (t, engine) => {
     );
     await execute(
       database,
-      `create table kubesvc_ops_history (operation_id varchar(26) not null primary key, start_time bigint, end_time bigint,
+      `create table kubesvc_ops_history (operation_id varchar(26) not null primary key, start_time int, end_time int,
          final_outcome varchar(20), account varchar(255))`,
     );
     const no = mysql ? '0' : 'false';
     await execute(
       database,
-      `insert into kubesvc_accounts (name, last_updated, props, dynamic, status, owner)
-         values ('prod', 5, '{"kinds": []}', ${no}, 'ACTIVE', 'armory'), ('other', 5, null, ${no}, 'ACTIVE', 'armory')`,
+      `insert into kubesvc_accounts (name, last_updated, props, dynamic, status, owner, error_message, failed_count)
+         values ('prod', 5, '{"kinds": []}', ${no}, 'ACTIVE', 'armory', '', 0), ('other', 5, null, ${no}, 'ACTIVE', 'armory', '', 0)`,
     );
     await execute(
       database,
@@ -94,8 +94,24 @@ onEveryEngine(async (t, engine) => {
     t.strictSame(prod?.assignments, [{ agentId: 'agent', instanceId: 'replica-1', epoch: 1, caching: true }]);
     t.ok((prod?.version ?? 0) > (old?.version ?? 0));
     t.match(claimed, { account: 'Prod', assignments: [{ caching: true }] }, 'case-sensitive now');
-    t.match(await new AccountStore(database).find('prod'), { namespaces: ['default'], connections: 1 });
-    t.strictSame((await new AccountStore(database).list('', 10)).length, 4);
+    const more = accounts(...Array.from({ length: 20 }, (_, index) => `more-${index}`));
+    t.equal((await store.claim(link, more, signal)).length, 20, 'ids go on after those that are there');
+    await store.release(
+      link,
+      more.map(({ name }) => name),
+      signal,
+    );
+    await new AccountStore(database).removeWithoutAgents(0, 100);
+    t.match(await new AccountStore(database).find('prod'), {
+      namespaces: ['default'],
+      connections: 1,
+      dynamic: false,
+      failedCount: 0,
+    });
+    t.strictSame(
+      (await new AccountStore(database).list('', 10)).map(({ name }) => name),
+      ['Prod', 'new', 'prod'],
+    );
 
     const operations = new OperationStore(database);
     t.match(await operations.find('01OLD'), { operationId: '01OLD', startTime: 5, digest: '' });
