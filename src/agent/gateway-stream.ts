@@ -123,7 +123,9 @@ export class GatewayStream {
     call.on('data', (message: GatewayMessage) => this.#receive(message));
     // Every end arrives as a status, whether or not an error event came before it.
     call.on('error', () => undefined);
-    call.on('status', (status: StatusObject) => this.#finish({ code: status.code, message: status.details }));
+    call.on('status', (status: StatusObject) =>
+      this.#finish({ code: status.code, message: plainDetails(status.details) }),
+    );
     call.write(encodeAgentMessage({ case: 'register', value: registration }));
     this.#watchTransport(client);
   }
@@ -239,4 +241,9 @@ export class GatewayStream {
     setImmediate(() => client?.close());
     this.#events.onEnd(this, end);
   }
+}
+
+/** grpc-js wraps why a dial failed into phrases that tell a reader nothing. */
+function plainDetails(details: string): string {
+  return /Last error: (?:Error: )?(.+?)\. Resolution note:/u.exec(details)?.[1] ?? details;
 }

@@ -86,11 +86,14 @@ async function stay(flags: SimulateFlags, agents: SimulatedAgents, io: SimulateO
   return 0;
 }
 
-function whatNext({ gateways, restUrls: [rest = ''] }: SimulateFlags, { accounts, stats }: SimulatedAgents): string {
+function whatNext(
+  { gateways, restUrls: [rest = ''] }: SimulateFlags,
+  { connections, accounts }: SimulatedAgents,
+): string {
   const [account] = accounts;
   const named =
     account === undefined ? 'no accounts' : `${accounts.length} accounts: ${account} ... ${accounts.at(-1)}`;
-  const head = `${stats().agents} agents connected to ${gateways.join(', ')}, ${named}. Ctrl-C stops them.\n`;
+  const head = `${connections.length} agents connected to ${gateways.join(', ')}, ${named}. Ctrl-C stops them.\n`;
   if (account === undefined) return head;
   const object = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'default', name: 'web' };
   const operation = JSON.stringify({ operation: { account, get: { object } } });

@@ -1,7 +1,6 @@
 /** Simulated agents: real connections of the agent protocol, with answers made up from a seed instead of a cluster. */
 
-import type { ChannelCredentials } from '@grpc/grpc-js';
-import type { ConnectionLimits } from '../agent/connection-options.js';
+import type { AgentConnectionOptions, ConnectionLimits } from '../agent/connection-options.js';
 import type { ConnectionState } from '../agent/connection-state.js';
 import { AgentConnection } from '../agent/connection.js';
 import type { Execute } from '../agent/operation-runner.js';
@@ -28,7 +27,7 @@ export interface SimulatedAgentsOptions {
   /** Least size of objects and logs in a result, in bytes; default 0: as they come. */
   readonly resultBytes?: number;
   readonly zoneId?: string;
-  readonly credentials?: ChannelCredentials;
+  readonly credentials?: NonNullable<AgentConnectionOptions['credentials']>;
   readonly limits?: Partial<ConnectionLimits>;
   readonly logger?: Logger;
   readonly onState?: (state: ConnectionState, agent: number) => void;

@@ -74,9 +74,11 @@ function readRoute(operation: unknown, result: unknown): 'local' | 'forwarded' |
 /** RFC 9457: the end of `type` names the problem, `detail` explains it. */
 function refusal(httpStatus: number, problem: Record<string, unknown> | undefined, text: string): Answer {
   const type = typeof problem?.['type'] === 'string' ? (/[^/:#]*$/.exec(problem['type'])?.[0] ?? '') : '';
-  const message = problem?.['detail'] ?? problem?.['title'] ?? problem?.['message'] ?? text.slice(0, 200);
+  const message = [problem?.['detail'], problem?.['title'], problem?.['message']].find(
+    (text) => typeof text === 'string',
+  );
   const name = type === 'blank' ? '' : type;
-  return { outcome: 'refused', kind: `HTTP ${httpStatus} ${name}`.trim(), message: String(message) };
+  return { outcome: 'refused', kind: `HTTP ${httpStatus} ${name}`.trim(), message: message ?? text.slice(0, 200) };
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {

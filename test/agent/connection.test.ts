@@ -1,66 +1,15 @@
-/** The agent's connection against a gateway that the test drives. */
+/** The agent's connection against a gateway that the test drives: dialling, losing, making before breaking, stopping. */
 
 import { status } from '@grpc/grpc-js';
-import { test, type Test } from 'tap';
-import type { AgentConnectionOptions, ConnectionLimits } from '../../src/agent/connection-options.js';
+import { test } from 'tap';
 import { AgentConnection } from '../../src/agent/connection.js';
-import type { Execution } from '../../src/agent/operation-results.js';
 import { silentLogger } from '../../src/core/logger.js';
-import { Reconnect_Reason, type Operation } from '../../src/protocol/generated/ops/operations_pb.js';
+import type { Execution } from '../../src/agent/operation-results.js';
+import { Reconnect_Reason } from '../../src/protocol/generated/ops/operations_pb.js';
 import { startTcpProxy } from '../tcp-proxy.js';
 import { waitFor } from '../wait.js';
-import { startGatewayDouble, type GatewayDouble, type GatewayDoubleOptions } from './gateway-double.js';
-
-const fast = { initialMs: 10, multiplier: 1.6, jitter: 0, maximumMs: 50 };
-
-interface Setup {
-  readonly gateway: GatewayDouble;
-  readonly connection: AgentConnection;
-  readonly states: string[];
-  readonly executed: string[];
-}
-
-interface SetupOptions extends GatewayDoubleOptions {
-  readonly limits?: Partial<ConnectionLimits>;
-  readonly execute?: AgentConnectionOptions['execute'];
-  readonly onCaching?: AgentConnectionOptions['onCaching'];
-  readonly addresses?: (gateway: GatewayDouble) => readonly string[];
-}
-
-async function setUp(t: Test, options: SetupOptions = {}): Promise<Setup> {
-  const gateway = await startGatewayDouble(options);
-  t.teardown(() => gateway.stop());
-  const states: string[] = [];
-  const executed: string[] = [];
-  const execute = options.execute ?? (async (): Promise<Execution> => ({ status: 200 }));
-  const connection = new AgentConnection({
-    addresses: options.addresses?.(gateway) ?? [gateway.address],
-    registration: { agentId: 'agent-1', zoneId: 'zone', version: '1', accounts: [{ name: 'a' }, { name: 'b' }] },
-    execute: (operation: Operation, context) => {
-      executed.push(operation.id);
-      return execute(operation, context);
-    },
-    logger: silentLogger,
-    random: () => 0,
-    limits: { backoff: fast, refusedBackoff: { ...fast, initialMs: 60_000, maximumMs: 60_000 }, ...options.limits },
-    onState: (state) => states.push(state.name),
-    ...(options.onCaching === undefined ? {} : { onCaching: options.onCaching }),
-  });
-  t.teardown(() => connection.stop());
-  connection.start();
-  return { gateway, connection, states, executed };
-}
-
-async function active({ connection }: Setup): Promise<void> {
-  await waitFor(() => connection.state.name === 'active', { description: 'the connection to be active' });
-}
-
-/** The n-th stream of the gateway, once it is registered. */
-function streamOf({ gateway }: Setup, index: number) {
-  return waitFor(() => (gateway.stream(index)?.registration === undefined ? undefined : gateway.stream(index)), {
-    description: `stream ${index}`,
-  });
-}
+import { startGatewayDouble } from './gateway-double.js';
+import { active, fast, setUp, streamOf } from './set-up.js';
 
 test('registers, executes, answers, and stops cleanly', async (t) => {
   const setup = await setUp(t);
@@ -86,64 +35,6 @@ test('answers a ping with its sequence', async (t) => {
   stream.send({ case: 'ping', value: { sequence: 7n, periodMs: 20_000 } });
   await waitFor(() => stream.received.some((m) => m.case === 'pong' && m.value.sequence === 7n));
   t.pass('pong 7');
-});
-
-test('never executes an id twice: executing, answered, acknowledged', async (t) => {
-  let release: (execution: Execution) => void = () => undefined;
-  const setup = await setUp(t, { execute: () => new Promise((resolve) => (release = resolve)) });
-  await active(setup);
-  const stream = await streamOf(setup, 0);
-  stream.operation({ id: 'op' });
-  await waitFor(() => setup.executed.length === 1);
-  stream.operation({ id: 'op' });
-  stream.operation({ id: 'other' });
-  await waitFor(() => setup.executed.includes('other'));
-  t.same(setup.executed, ['op', 'other'], 'not started again while it executes');
-  t.equal(stream.results('op').length, 0);
-  release({ status: 201, message: 'other' });
-  await waitFor(() => stream.results('other').length === 1);
-
-  stream.operation({ id: 'other' });
-  await waitFor(() => stream.results('other').length === 2);
-  t.same(stream.results('other')[1], stream.results('other')[0], 'the same answer again');
-  stream.receipt('other');
-  stream.operation({ id: 'other' });
-  await waitFor(() => stream.results('other').length === 3);
-  t.match(stream.results('other')[2], { status: 409, reason: 'AlreadyExecuted' });
-  t.same(setup.executed, ['op', 'other']);
-});
-
-test('re-sends results without a receipt on the next stream, and only those', async (t) => {
-  const setup = await setUp(t);
-  await active(setup);
-  const first = await streamOf(setup, 0);
-  first.operation({ id: 'with-receipt' });
-  first.operation({ id: 'without-receipt' });
-  await waitFor(() => first.results().length === 2);
-  first.receipt('with-receipt');
-  await waitFor(() => setup.connection.operations.unacknowledged === 1);
-  first.finish(status.UNAVAILABLE, 'replica killed');
-  const second = await streamOf(setup, 1);
-  await waitFor(() => second.results().length === 1);
-  t.equal(second.results()[0]?.operationId, 'without-receipt');
-  second.operation({ id: 'without-receipt' });
-  await waitFor(() => second.results().length === 2);
-  t.same(setup.executed, ['with-receipt', 'without-receipt']);
-});
-
-test('an operation that executes while the stream is lost is answered on the next one', async (t) => {
-  let release: (execution: Execution) => void = () => undefined;
-  const setup = await setUp(t, { execute: () => new Promise((resolve) => (release = resolve)) });
-  await active(setup);
-  const first = await streamOf(setup, 0);
-  first.operation({ id: 'slow' });
-  await waitFor(() => setup.executed.length === 1);
-  first.finish(status.UNAVAILABLE, 'replica killed');
-  await waitFor(() => setup.states.includes('backing-off'));
-  release({ status: 200 });
-  const second = await streamOf(setup, 1);
-  await waitFor(() => second.results('slow').length === 1);
-  t.same(setup.executed, ['slow']);
 });
 
 test('Reconnect makes before it breaks', async (t) => {
@@ -314,97 +205,6 @@ test('a gateway that never answers the registration is left', async (t) => {
   await waitFor(() => setup.gateway.streams.length === 2);
   t.same(setup.states.slice(0, 3), ['connecting', 'registering', 'backing-off']);
   await waitFor(() => setup.gateway.stream(0)?.ended);
-});
-
-test('a deadline aborts the work and answers 504; a late result is dropped', async (t) => {
-  let reason: unknown;
-  let release: () => void = () => undefined;
-  const setup = await setUp(t, {
-    execute: (_operation, { signal }) =>
-      new Promise((resolve) => {
-        signal.addEventListener('abort', () => (reason = signal.reason));
-        release = () => resolve({ status: 200 });
-      }),
-  });
-  await active(setup);
-  const stream = await streamOf(setup, 0);
-  stream.operation({ id: 'slow', timeoutMs: 40 });
-  await waitFor(() => stream.results('slow').length === 1);
-  t.match(stream.results()[0], { status: 504, reason: 'Timeout', durationMs: 40 });
-  t.match(reason, { name: 'TimeoutError' });
-  t.equal(setup.connection.operations.executing, 1, 'the slot is taken until the work ends');
-  release();
-  await waitFor(() => setup.connection.operations.executing === 0);
-  t.equal(stream.results().length, 1);
-});
-
-test('what execute throws becomes a result with status 500', async (t) => {
-  const setup = await setUp(t, {
-    execute: () => {
-      throw new Error('kubeconfig is missing');
-    },
-  });
-  await active(setup);
-  const stream = await streamOf(setup, 0);
-  stream.operation({ id: 'op' });
-  await waitFor(() => stream.results().length === 1);
-  t.match(stream.results()[0], { status: 500, reason: 'InternalError', message: 'kubeconfig is missing' });
-});
-
-test('a result larger than the gateway takes is replaced by a 413', async (t) => {
-  const setup = await setUp(t, {
-    execute: async () => ({
-      status: 200,
-      body: { case: 'logs', value: { $typeName: 'ops.LogsResult', text: new Uint8Array(5_000) } },
-    }),
-  });
-  await active(setup);
-  const stream = await streamOf(setup, 0);
-  stream.operation({ id: 'large' });
-  await waitFor(() => stream.results().length === 1);
-  t.match(stream.results()[0], { status: 413, reason: 'RequestEntityTooLarge', message: /50\d\d bytes/ });
-  t.equal(setup.connection.state.name, 'active');
-});
-
-test('concurrency and queue are bounded; beyond them 429, which is not remembered', async (t) => {
-  const releases: (() => void)[] = [];
-  const setup = await setUp(t, {
-    limits: { maximumExecuting: 2, maximumQueued: 1, backoff: fast },
-    execute: () => new Promise((resolve) => releases.push(() => resolve({ status: 200 }))),
-  });
-  await active(setup);
-  const stream = await streamOf(setup, 0);
-  for (const id of ['1', '2', '3', '4']) stream.operation({ id });
-  await waitFor(() => stream.results('4').length === 1);
-  t.match(stream.results()[0], { status: 429, reason: 'TooManyRequests' });
-  t.match(setup.connection.operations, { executing: 2, queued: 1 });
-  t.same(setup.executed, ['1', '2']);
-  releases[0]?.();
-  await waitFor(() => setup.executed.length === 3);
-  releases[1]?.();
-  releases[2]?.();
-  await waitFor(() => stream.results().length === 4);
-  stream.operation({ id: '4' });
-  await waitFor(() => setup.executed.includes('4'));
-  releases[3]?.();
-  await waitFor(() => stream.results('4').some((result) => result.status === 200));
-});
-
-test('an operation whose deadline passes in the queue is not started', async (t) => {
-  const releases: (() => void)[] = [];
-  const setup = await setUp(t, {
-    limits: { maximumExecuting: 1, backoff: fast },
-    execute: () => new Promise((resolve) => releases.push(() => resolve({ status: 200 }))),
-  });
-  await active(setup);
-  const stream = await streamOf(setup, 0);
-  stream.operation({ id: 'first' });
-  stream.operation({ id: 'second', timeoutMs: 30 });
-  await waitFor(() => stream.results('second').length === 1);
-  t.match(stream.results('second')[0], { status: 504, message: /not started/ });
-  releases[0]?.();
-  await waitFor(() => stream.results('first').length === 1);
-  t.same(setup.executed, ['first']);
 });
 
 test('stop({drainMs}) finishes what executes, refuses what is new, waits for receipts', async (t) => {

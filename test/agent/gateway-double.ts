@@ -5,7 +5,7 @@ import { Metadata, Server, ServerCredentials, status, type ServerDuplexStream } 
 import {
   AgentMessageSchema,
   GatewayMessageSchema,
-  OperationSchema,
+  type OperationSchema,
   type AgentMessage,
   type GatewayMessage,
   type OperationResult,

@@ -1,0 +1,158 @@
+/** What a connection does with operations: once each, within their deadlines and its bounds, answered until it is known. */
+
+import { status } from '@grpc/grpc-js';
+import { test } from 'tap';
+import type { Execution } from '../../src/agent/operation-results.js';
+import { waitFor } from '../wait.js';
+import { active, fast, setUp, streamOf } from './set-up.js';
+
+test('never executes an id twice: executing, answered, acknowledged', async (t) => {
+  let release: (execution: Execution) => void = () => undefined;
+  const setup = await setUp(t, { execute: () => new Promise((resolve) => (release = resolve)) });
+  await active(setup);
+  const stream = await streamOf(setup, 0);
+  stream.operation({ id: 'op' });
+  await waitFor(() => setup.executed.length === 1);
+  stream.operation({ id: 'op' });
+  stream.operation({ id: 'other' });
+  await waitFor(() => setup.executed.includes('other'));
+  t.same(setup.executed, ['op', 'other'], 'not started again while it executes');
+  t.equal(stream.results('op').length, 0);
+  release({ status: 201, message: 'other' });
+  await waitFor(() => stream.results('other').length === 1);
+
+  stream.operation({ id: 'other' });
+  await waitFor(() => stream.results('other').length === 2);
+  t.same(stream.results('other')[1], stream.results('other')[0], 'the same answer again');
+  stream.receipt('other');
+  stream.operation({ id: 'other' });
+  await waitFor(() => stream.results('other').length === 3);
+  t.match(stream.results('other')[2], { status: 409, reason: 'AlreadyExecuted' });
+  t.same(setup.executed, ['op', 'other']);
+});
+
+test('re-sends results without a receipt on the next stream, and only those', async (t) => {
+  const setup = await setUp(t);
+  await active(setup);
+  const first = await streamOf(setup, 0);
+  first.operation({ id: 'with-receipt' });
+  first.operation({ id: 'without-receipt' });
+  await waitFor(() => first.results().length === 2);
+  first.receipt('with-receipt');
+  await waitFor(() => setup.connection.operations.unacknowledged === 1);
+  first.finish(status.UNAVAILABLE, 'replica killed');
+  const second = await streamOf(setup, 1);
+  await waitFor(() => second.results().length === 1);
+  t.equal(second.results()[0]?.operationId, 'without-receipt');
+  second.operation({ id: 'without-receipt' });
+  await waitFor(() => second.results().length === 2);
+  t.same(setup.executed, ['with-receipt', 'without-receipt']);
+});
+
+test('an operation that executes while the stream is lost is answered on the next one', async (t) => {
+  let release: (execution: Execution) => void = () => undefined;
+  const setup = await setUp(t, { execute: () => new Promise((resolve) => (release = resolve)) });
+  await active(setup);
+  const first = await streamOf(setup, 0);
+  first.operation({ id: 'slow' });
+  await waitFor(() => setup.executed.length === 1);
+  first.finish(status.UNAVAILABLE, 'replica killed');
+  await waitFor(() => setup.states.includes('backing-off'));
+  release({ status: 200 });
+  const second = await streamOf(setup, 1);
+  await waitFor(() => second.results('slow').length === 1);
+  t.same(setup.executed, ['slow']);
+});
+
+test('a deadline aborts the work and answers 504; a late result is dropped', async (t) => {
+  let reason: unknown;
+  let release: () => void = () => undefined;
+  const setup = await setUp(t, {
+    execute: (_operation, { signal }) =>
+      new Promise((resolve) => {
+        signal.addEventListener('abort', () => {
+          reason = signal.reason;
+        });
+        release = () => resolve({ status: 200 });
+      }),
+  });
+  await active(setup);
+  const stream = await streamOf(setup, 0);
+  stream.operation({ id: 'slow', timeoutMs: 40 });
+  await waitFor(() => stream.results('slow').length === 1);
+  t.match(stream.results()[0], { status: 504, reason: 'Timeout', durationMs: 40 });
+  t.match(reason, { name: 'TimeoutError' });
+  t.equal(setup.connection.operations.executing, 1, 'the slot is taken until the work ends');
+  release();
+  await waitFor(() => setup.connection.operations.executing === 0);
+  t.equal(stream.results().length, 1);
+});
+
+test('what execute throws becomes a result with status 500', async (t) => {
+  const setup = await setUp(t, {
+    execute: () => {
+      throw new Error('kubeconfig is missing');
+    },
+  });
+  await active(setup);
+  const stream = await streamOf(setup, 0);
+  stream.operation({ id: 'op' });
+  await waitFor(() => stream.results().length === 1);
+  t.match(stream.results()[0], { status: 500, reason: 'InternalError', message: 'kubeconfig is missing' });
+});
+
+test('a result larger than the gateway takes is replaced by a 413', async (t) => {
+  const setup = await setUp(t, {
+    execute: async () => ({
+      status: 200,
+      body: { case: 'logs', value: { $typeName: 'ops.LogsResult', text: new Uint8Array(5_000) } },
+    }),
+  });
+  await active(setup);
+  const stream = await streamOf(setup, 0);
+  stream.operation({ id: 'large' });
+  await waitFor(() => stream.results().length === 1);
+  t.match(stream.results()[0], { status: 413, reason: 'RequestEntityTooLarge', message: /50\d\d bytes/ });
+  t.equal(setup.connection.state.name, 'active');
+});
+
+test('concurrency and queue are bounded; beyond them 429, which is not remembered', async (t) => {
+  const releases: (() => void)[] = [];
+  const setup = await setUp(t, {
+    limits: { maximumExecuting: 2, maximumQueued: 1, backoff: fast },
+    execute: () => new Promise((resolve) => releases.push(() => resolve({ status: 200 }))),
+  });
+  await active(setup);
+  const stream = await streamOf(setup, 0);
+  for (const id of ['1', '2', '3', '4']) stream.operation({ id });
+  await waitFor(() => stream.results('4').length === 1);
+  t.match(stream.results()[0], { status: 429, reason: 'TooManyRequests' });
+  t.match(setup.connection.operations, { executing: 2, queued: 1 });
+  t.same(setup.executed, ['1', '2']);
+  releases[0]?.();
+  await waitFor(() => setup.executed.length === 3);
+  releases[1]?.();
+  releases[2]?.();
+  await waitFor(() => stream.results().length === 4);
+  stream.operation({ id: '4' });
+  await waitFor(() => setup.executed.includes('4'));
+  releases[3]?.();
+  await waitFor(() => stream.results('4').some((result) => result.status === 200));
+});
+
+test('an operation whose deadline passes in the queue is not started', async (t) => {
+  const releases: (() => void)[] = [];
+  const setup = await setUp(t, {
+    limits: { maximumExecuting: 1, backoff: fast },
+    execute: () => new Promise((resolve) => releases.push(() => resolve({ status: 200 }))),
+  });
+  await active(setup);
+  const stream = await streamOf(setup, 0);
+  stream.operation({ id: 'first' });
+  stream.operation({ id: 'second', timeoutMs: 30 });
+  await waitFor(() => stream.results('second').length === 1);
+  t.match(stream.results('second')[0], { status: 504, message: /not started/ });
+  releases[0]?.();
+  await waitFor(() => stream.results('first').length === 1);
+  t.same(setup.executed, ['first']);
+});
