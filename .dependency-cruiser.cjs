@@ -47,7 +47,7 @@ module.exports = {
       'no-test-code',
       'The product does not import tests or benchmarks.',
       { path: '^src/' },
-      { path: '^(test|bench)/' },
+      { path: '^(test|bench|demo)/' },
     ),
     forbid(
       'domain-not-delivery',

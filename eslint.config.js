@@ -18,7 +18,7 @@ export default defineConfig(
   { ignores: ['dist/', 'coverage/', '.tap/', 'src/protocol/generated/', '**/*_pb.ts'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
-    files: ['src/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts'],
+    files: ['src/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts', 'demo/**/*.ts', 'docs/**/*.ts'],
     extends: [eslint.configs.recommended, tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
@@ -65,7 +65,7 @@ export default defineConfig(
     rules: { 'no-restricted-syntax': ['error', defaultExport] },
   },
   {
-    files: ['test/**/*.ts', 'bench/**/*.ts'],
+    files: ['test/**/*.ts', 'bench/**/*.ts', 'demo/**/*.ts', 'docs/**/*.ts'],
     rules: {
       'no-restricted-syntax': ['error', defaultExport],
       // tap runs a test() or t.test() that nobody awaits in its turn, and reports its failure itself.

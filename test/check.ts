@@ -33,7 +33,9 @@ function steps(temporary: string): Step[] {
     { name: 'format', commands: [['prettier', '--check', '--log-level=warn', '.']] },
     {
       name: 'imports',
-      commands: [['depcruise', '--config=.dependency-cruiser.cjs', ...['src', 'test', 'bench'].filter(existsSync)]],
+      commands: [
+        ['depcruise', '--config=.dependency-cruiser.cjs', ...['src', 'test', 'bench', 'demo'].filter(existsSync)],
+      ],
     },
     { name: 'unused', commands: [['knip', '--no-config-hints']] },
     {

@@ -1,7 +1,7 @@
 /** `agent-gateway serve`: runs one replica until a signal or until it fails. */
 
 import { pino, type Logger } from 'pino';
-import { GatewayError, messageOf, toGatewayError } from '../core/errors.js';
+import { messageOf, toGatewayError, type GatewayError } from '../core/errors.js';
 import type { Config, LoadedConfig } from '../gateway/config.js';
 import { createGateway, type Addresses } from '../gateway/gateway.js';
 
@@ -77,11 +77,10 @@ function createLogger({ logging, instance }: Config, stdout: NodeJS.WritableStre
 
 /** One line for people: time, level, message, then what else there is. */
 function toText(line: string): string {
-  const { level, time, msg, instance, ...rest } = JSON.parse(line) as Record<string, unknown>;
-  void instance;
-  const fields = Object.entries(rest).map(
-    ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
-  );
+  const { level, time, msg, ...rest } = JSON.parse(line) as Record<string, unknown>;
+  const fields = Object.entries(rest)
+    .filter(([name]) => name !== 'instance')
+    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
   return `${String(time).slice(11, 23)} ${String(level).padEnd(5)} ${String(msg)}${fields.length === 0 ? '' : `  ${fields.join(' ')}`}\n`;
 }
 

@@ -128,6 +128,7 @@ export class Results {
     const originated = this.#options.router.originated(header.operationId);
     if (originated !== undefined) {
       if (!session.accounts.has(originated.account)) return false;
+      if ((originated.boundAgentId ?? session.identity.agentId) !== session.identity.agentId) return false;
       const { taken } = originated;
       return this.#complete(
         header,

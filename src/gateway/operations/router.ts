@@ -96,13 +96,12 @@ export class Router {
   async submit(submission: Submission): Promise<Accepted> {
     if (this.#refusing !== undefined) throw this.#refusing;
     validateSubmission(submission);
-    const known = this.#pending.context(submission.id);
-    const underWay = this.#pending.promise(submission.id);
-    if (known !== undefined && underWay !== undefined) {
-      if (known.digest !== submission.digest) throw idConflict(submission.id);
-      return { id: known.id, result: underWay };
-    }
+    const known = this.#known(submission);
+    if (known !== undefined) return known;
     const target = await this.#options.routing.target(submission.account);
+    // Its twin may have come while the owner was looked for.
+    const twin = this.#known(submission);
+    if (twin !== undefined) return twin;
     const operation = this.#originate(submission, target);
     const result = this.#wait(operation);
     try {
@@ -179,6 +178,15 @@ export class Router {
   path(taken: Taken | undefined): 'local' | 'forwarded' | 'none' {
     if (taken === undefined) return 'none';
     return taken.instanceId === this.#options.instanceId ? 'local' : 'forwarded';
+  }
+
+  /** The same operation, if this instance waits for it already. @throws GatewayError `operation-conflict` */
+  #known({ id, digest }: Submission): Accepted | undefined {
+    const known = this.#pending.context(id);
+    const result = this.#pending.promise(id);
+    if (known === undefined || result === undefined) return undefined;
+    if (known.digest !== digest) throw idConflict(id);
+    return { id, result };
   }
 
   #originate(submission: Submission, target: Target): Originated {
