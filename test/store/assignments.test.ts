@@ -156,7 +156,7 @@ onEveryMigratedEngine(async (t, database, engine) => {
     'parallel claims and releases of several pools: one caches, versions grow, no deadlock escapes',
     async (t) => {
       const stores = Array.from({ length: 4 }, () => new AssignmentStore(engine.open({ maxPoolSize: 3 }), { leaseMs }));
-      const names = Array.from({ length: 60 }, (_, index) => `account-${index}`);
+      const names = Array.from({ length: 40 }, (_, index) => `account-${index}`);
       const versions = new Map<string, number[]>();
       const seen = (list: readonly Ownership[]): void => {
         for (const { account: name, version } of list) versions.set(name, [...(versions.get(name) ?? []), version]);
@@ -166,13 +166,13 @@ onEveryMigratedEngine(async (t, database, engine) => {
       await Promise.all(
         agents.map(async (agentId, index) => {
           const own = stores[index % stores.length] ?? store;
-          for (let round = 0; round < 6; round += 1) {
+          for (let round = 0; round < 4; round += 1) {
             epoch += 1;
             const link = connection(agentId, `replica-${index % 3}`, epoch);
             // Each one in another order, as no agent knows of the other's.
             const shuffled = names.toSorted(() => Math.random() - 0.5);
             seen(await own.claim(link, accounts(...shuffled), signal));
-            if (round < 5) seen(await own.release(link, round % 2 === 0 ? 'all' : shuffled.slice(0, 30), signal));
+            if (round < 3) seen(await own.release(link, round % 2 === 0 ? 'all' : shuffled.slice(0, 20), signal));
           }
         }),
       );
