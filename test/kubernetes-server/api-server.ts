@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../free-port.js';
 import { ObjectStore, type StoredObject } from './object-store.js';
+import { resetSocket } from './reset.js';
 import { status } from './status.js';
 import { Watches } from './watches.js';
 
@@ -224,7 +225,7 @@ function collectionOf(path: string): Collection | undefined {
 
 function fail(response: ServerResponse, failure: Failure): void {
   if (typeof failure === 'number') answer(response, failure, status(failure, `injected ${String(failure)}`));
-  else if (failure === 'reset') response.socket?.resetAndDestroy();
+  else if (failure === 'reset') resetSocket(response.socket);
   else if (failure === 'html') response.writeHead(502, { 'content-type': 'text/html' }).end('<html>Bad Gateway</html>');
 }
 

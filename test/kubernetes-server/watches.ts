@@ -2,6 +2,7 @@
 
 import type { ServerResponse } from 'node:http';
 import type { Change, ObjectStore } from './object-store.js';
+import { resetSocket } from './reset.js';
 import { status } from './status.js';
 
 export interface WatchRequest {
@@ -49,7 +50,7 @@ class OpenWatch {
   }
 
   reset(): void {
-    this.#response.socket?.resetAndDestroy();
+    resetSocket(this.#response.socket);
   }
 }
 

@@ -1,0 +1,12 @@
+/** Resetting sockets without running into a defect of Node. */
+
+import type { Socket } from 'node:net';
+
+/**
+ * Sends a TCP reset. A socket whose end is under way is only destroyed: Node 20 never closes the handle of one that is
+ * reset then, and the process spins at its exit.
+ */
+export function resetSocket(socket: Socket | null): void {
+  if (socket?.writableEnded === true) socket.destroy();
+  else socket?.resetAndDestroy();
+}
