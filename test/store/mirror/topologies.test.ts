@@ -36,8 +36,7 @@ test('the mirror works on a Redis Cluster', async (t) => {
   const [one, two] = [await node(), await node()];
   await one.redis.call('CLUSTER', 'ADDSLOTSRANGE', '0', '8191');
   await two.redis.call('CLUSTER', 'ADDSLOTSRANGE', '8192', '16383');
-  const [, busPort] =
-    /cluster-port\n(\d+)/.exec(((await two.redis.config('GET', 'cluster-port'))).join('\n')) ?? [];
+  const [, busPort] = /cluster-port\n(\d+)/.exec((await two.redis.config('GET', 'cluster-port')).join('\n')) ?? [];
   await one.redis.call('CLUSTER', 'MEET', '127.0.0.1', String(two.service.port), String(busPort));
   for (const { redis } of [one, two]) {
     await waitFor(async () => /cluster_state:ok/.test(String(await redis.cluster('INFO'))), { timeoutMs: 15_000 });
