@@ -2,7 +2,7 @@
 import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import { EmptySchema } from '@bufbuild/protobuf/wkt';
 import { test } from 'tap';
-import { GatewayError } from '../../src/core/errors.js';
+import type { GatewayError } from '../../src/core/errors.js';
 import { DeploySchema, OperationSchema } from '../../src/protocol/generated/ops/operations_pb.js';
 import { formatText, parseText } from '../../src/protocol/text-format.js';
 import { unknownFields } from './corpus/cases.js';

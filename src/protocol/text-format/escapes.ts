@@ -4,7 +4,7 @@
  */
 
 const simple = new Map(
-  [...'abfnrtv\\\'"?'].map((char, index) => [
+  Array.from('abfnrtv\\\'"?', (char, index) => [
     char.charCodeAt(0),
     [7, 8, 12, 10, 13, 9, 11, 92, 39, 34, 63][index] ?? 0,
   ]),

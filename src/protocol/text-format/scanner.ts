@@ -14,7 +14,7 @@ export interface TextPosition extends ErrorDetails {
 }
 
 const number = /0[xX][0-9a-fA-F]+|0[0-7]+|(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?[fF]?/y;
-const typeUrl = /\s*([\w.\/%~!$&()*+,;=-]+)\s*\]/y;
+const typeUrl = /\s*([\w./%~!$&()*+,;=-]+)\s*\]/y;
 const symbols = new Set('{}<>[]:,;-');
 const newline = 10;
 const backslash = 92;
@@ -84,9 +84,10 @@ export class Scanner {
     this.next();
     if (this.kind !== 'string') return value;
     const parts = [Buffer.from(value)];
-    for (; this.kind === 'string'; this.next()) {
+    while (this.kind === 'string') {
       value = this.#literal();
       parts.push(Buffer.from(value));
+      this.next();
     }
     return Buffer.concat(parts);
   }

@@ -47,7 +47,7 @@ export function arbitraryMessage<Desc extends DescMessage>(
   }
   return fc
     .record(members, { requiredKeys: [] })
-    .map((init) => create(schema, init as Parameters<typeof create<Desc>>[1])) as fc.Arbitrary<MessageShape<Desc>>;
+    .map((init) => create(schema, init as Parameters<typeof create<Desc>>[1]));
 }
 
 function arbitraryField(field: DescField, depth: number, unknownEnumValues: boolean): fc.Arbitrary<unknown> {
