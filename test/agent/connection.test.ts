@@ -91,6 +91,28 @@ test('Reconnect: the old stream may be ended by the gateway before the new one i
   t.notOk(setup.states.includes('backing-off'), 'a replaced stream of our own is no refusal');
 });
 
+test('Reconnect opens a TCP connection of its own, and closes the old one', async (t) => {
+  const gateway = await startGatewayDouble();
+  t.teardown(() => {
+    gateway.stop();
+  });
+  const proxy = await startTcpProxy({ port: gateway.port });
+  t.teardown(() => proxy.close());
+  let mostOpen = 0;
+  const setup = await setUp(t, {
+    addresses: () => [`127.0.0.1:${proxy.port}`],
+    onState: () => (mostOpen = Math.max(mostOpen, proxy.connections)),
+  });
+  await active(setup);
+  for (let count = 1; count <= 3; count += 1) {
+    gateway.stream(count - 1)?.send({ case: 'reconnect', value: {} });
+    await waitFor(() => gateway.stream(count)?.registration);
+    await active(setup);
+    await waitFor(() => proxy.connections === 1, { description: 'the old connection to be closed' });
+  }
+  t.equal(mostOpen, 2);
+});
+
 test('Reconnect: a failed dial is repeated while the old stream serves', async (t) => {
   let dials = 0;
   const setup = await setUp(t, {

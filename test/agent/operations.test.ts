@@ -156,3 +156,43 @@ test('an operation whose deadline passes in the queue is not started', async (t)
   await waitFor(() => stream.results('first').length === 1);
   t.same(setup.executed, ['first']);
 });
+
+test('while results of too many bytes wait for a receipt, new operations get 429', async (t) => {
+  const setup = await setUp(t, { limits: { maximumUnacknowledgedBytes: 10, backoff: fast } });
+  await active(setup);
+  const stream = await streamOf(setup, 0);
+  stream.operation({ id: '1' });
+  await waitFor(() => stream.results('1').length === 1);
+  stream.operation({ id: '2' });
+  await waitFor(() => stream.results('2').length === 1);
+  t.match(stream.results('2')[0], { status: 429, message: /receipt/ });
+  stream.receipt('1');
+  stream.operation({ id: '3' });
+  await waitFor(() => stream.results('3').length === 1);
+  t.match(stream.results('3')[0], { status: 200 });
+});
+
+test('ids are remembered up to a number and a time', async (t) => {
+  let now = 0;
+  const setup = await setUp(t, {
+    now: () => now,
+    limits: { rememberedOperations: 2, rememberMs: 1_000, backoff: fast },
+    onResult: (stream, { operationId }) => stream.receipt(operationId),
+  });
+  await active(setup);
+  const stream = await streamOf(setup, 0);
+  const ask = async (id: string): Promise<number | undefined> => {
+    const before = stream.results(id).length;
+    stream.operation({ id });
+    await waitFor(() => stream.results(id).length > before);
+    return stream.results(id).at(-1)?.status;
+  };
+  for (const id of ['1', '2', '3']) t.equal(await ask(id), 200);
+  await waitFor(() => setup.connection.operations.unacknowledged === 0);
+  t.equal(setup.connection.operations.remembered, 2);
+  t.equal(await ask('3'), 409);
+  now = 1_001;
+  t.equal(await ask('4'), 200);
+  await waitFor(() => setup.connection.operations.unacknowledged === 0);
+  t.equal(setup.connection.operations.remembered, 1);
+});

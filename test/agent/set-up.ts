@@ -27,6 +27,8 @@ interface SetupOptions extends GatewayDoubleOptions {
   readonly limits?: Partial<ConnectionLimits>;
   readonly execute?: AgentConnectionOptions['execute'];
   readonly onCaching?: AgentConnectionOptions['onCaching'];
+  readonly onState?: () => void;
+  readonly now?: () => number;
   readonly addresses?: (gateway: GatewayDouble) => readonly string[];
 }
 
@@ -46,7 +48,11 @@ export async function setUp(t: Test, options: SetupOptions = {}): Promise<Setup>
     logger: silentLogger,
     random: () => 0,
     limits: { backoff: fast, refusedBackoff: { ...fast, initialMs: 60_000, maximumMs: 60_000 }, ...options.limits },
-    onState: (state) => states.push(state.name),
+    onState: (state) => {
+      states.push(state.name);
+      options.onState?.();
+    },
+    ...(options.now === undefined ? {} : { now: options.now }),
     ...(options.onCaching === undefined ? {} : { onCaching: options.onCaching }),
   });
   t.teardown(() => connection.stop());
