@@ -117,15 +117,20 @@ export class RedisMirror {
     if (this.#state.name === 'loading') this.#setState('degraded', this.#dirty ?? 'start');
   }
 
-  /** Sends what Redis has not taken yet, within a command's deadline each, then ends everything that start() began. */
+  /** Sends what Redis has not taken yet, for `pageTimeoutMs` at most, then ends everything that start() began. */
   async stop(): Promise<void> {
     this.#stopped.abort(new Error('the mirror was stopped'));
     await this.#loops;
     try {
-      while (this.#outbox.size > 0 && this.#redis.status === 'ready') await this.#sendBatch();
+      const until = performance.now() + this.#settings.pageTimeoutMs;
+      while (this.#outbox.size > 0 && this.#redis.status === 'ready' && performance.now() < until) {
+        await this.#sendBatch();
+      }
     } catch (error) {
-      this.#logger.warn({ pending: this.#outbox.size, reason: messageOf(error) }, 'mirror: changes left unsent');
+      this.#logger.debug({ reason: messageOf(error) }, 'mirror: last changes not sent');
     }
+    // The next comparison with SQL sends them.
+    if (this.#outbox.size > 0) this.#logger.warn({ pending: this.#outbox.size }, 'mirror: changes left unsent');
     this.#subscription.close();
     this.#redis.off('error', this.#onError);
     this.#redis.off('ready', this.#onReady);
