@@ -1,0 +1,216 @@
+/** Replicas, agents, a database and a Redis as processes of their own, with proxies between them. */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createConnection } from 'mysql2/promise';
+import { Scope } from '../../src/core/scope.js';
+import { startMariaDb } from '../services/mariadb.js';
+import { startRedis } from '../services/redis.js';
+import type { Service } from '../services/service.js';
+import { waitFor } from '../wait.js';
+import { AgentGroup } from './agent-group.js';
+import { copySources, type Build } from './build.js';
+import { HistoryWriter } from './history.js';
+import { ChaosReplica, type Settings } from './replica.js';
+import { destroyEndedSockets } from './socket-reset.js';
+
+export interface ClusterOptions {
+  readonly seed: number;
+  readonly replicas: number;
+  /** Processes of agents. */
+  readonly groups: number;
+  /** Accounts in all. Each is served by one agent in each of `perAccount` groups. */
+  readonly accounts: number;
+  readonly perAccount: number;
+  readonly accountsPerAgent: number;
+  readonly latencyMs?: number;
+  readonly slowMs?: number;
+  readonly duplicates?: number;
+  /** Clocks of the replicas, in their order, in ms ahead of the real one. */
+  readonly skewMs?: readonly number[];
+  readonly settings?: Settings;
+  /** Sources to run; default: a copy of the tree as it is. */
+  readonly build?: Build;
+  /** Keeps histories and logs. */
+  readonly keepFiles?: boolean;
+}
+
+/** Lease and pings of the suite: those of a default installation, halved, so that runs are shorter. */
+export const chaosSettings: Settings = {
+  'kubesvc.instances.heartbeatMs': 1_000,
+  'kubesvc.instances.leaseMs': 5_000,
+  'kubesvc.drain.timeoutMs': 20_000,
+  'kubesvc.drain.reconnectSpreadMs': 2_000,
+  'redis.keyPrefix': 'chaos:',
+};
+
+const readyTimeoutMs = 60_000;
+const databaseName = 'chaos';
+
+export class ChaosCluster {
+  readonly directory: string;
+  readonly history: HistoryWriter;
+  readonly database: Service;
+  readonly redis: Service;
+  readonly replicas: ChaosReplica[] = [];
+  readonly groups: AgentGroup[] = [];
+  readonly options: ClusterOptions;
+  readonly #build: Build;
+  readonly #scope: Scope;
+
+  private constructor(
+    options: ClusterOptions,
+    parts: { directory: string; history: HistoryWriter; database: Service; redis: Service; build: Build; scope: Scope },
+  ) {
+    this.options = options;
+    this.directory = parts.directory;
+    this.history = parts.history;
+    this.database = parts.database;
+    this.redis = parts.redis;
+    this.#build = parts.build;
+    this.#scope = parts.scope;
+  }
+
+  /** Starts everything and waits until all agents are registered. What was started is released when it fails. */
+  static async start(options: ClusterOptions): Promise<ChaosCluster> {
+    destroyEndedSockets();
+    const scope = new Scope();
+    try {
+      const directory = await mkdtemp(join(tmpdir(), 'agent-gateway-chaos-'));
+      if (options.keepFiles !== true)
+        scope.push('files', () => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
+      const build = options.build ?? (await copySources());
+      if (options.build === undefined) scope.push('build', () => build.remove());
+      const history = new HistoryWriter(directory, 'runner');
+      scope.push('history', () => history.close());
+      const [database, redis] = await Promise.all([startMariaDb(), startRedis()]);
+      scope.push('database', () => database.stop());
+      scope.push('redis', () => redis.stop());
+      const connection = await createConnection({ uri: database.url });
+      await connection.query(`create database ${databaseName} character set utf8mb4`);
+      await connection.end();
+      const cluster = new ChaosCluster(options, { directory, history, database, redis, build, scope });
+      await cluster.#start();
+      return cluster;
+    } catch (error) {
+      await scope.close();
+      throw error;
+    }
+  }
+
+  get databaseUrl(): string {
+    return `${this.database.url}/${databaseName}`;
+  }
+
+  get accounts(): string[] {
+    return Array.from({ length: this.options.accounts }, (_, index) => `account-${index}`);
+  }
+
+  /** Replicas that callers may be sent to: those whose process runs, frozen or not. */
+  get running(): ChaosReplica[] {
+    return this.replicas.filter(({ process }) => process.running);
+  }
+
+  stop(): Promise<void> {
+    return this.#scope.close();
+  }
+
+  /** Adds replicas and starts them; agents that are started from then on dial them too. */
+  async addReplicas(count: number): Promise<ChaosReplica[]> {
+    const { settings = {}, skewMs = [] } = this.options;
+    const added: ChaosReplica[] = [];
+    for (let index = this.replicas.length; added.length < count; index += 1) {
+      const replica = await ChaosReplica.create({
+        id: `gateway-${index}`,
+        build: this.#build.directory,
+        directory: this.directory,
+        history: this.history,
+        databasePort: this.database.port,
+        databaseName,
+        redisPort: this.redis.port,
+        settings: { ...chaosSettings, ...settings },
+        skewMs: skewMs[index] ?? 0,
+      });
+      this.#scope.push(replica.id, () => replica.end());
+      this.replicas.push(replica);
+      added.push(replica);
+      replica.start();
+    }
+    await this.allReady();
+    return added;
+  }
+
+  /** Every replica is ready and knows all the others. */
+  async allReady(): Promise<void> {
+    await Promise.all(this.replicas.map((replica) => replica.ready(readyTimeoutMs)));
+    for (const replica of this.replicas) {
+      await waitFor(async () => (await replica.members()) === this.replicas.length, {
+        timeoutMs: readyTimeoutMs,
+        intervalMs: 100,
+        description: `${replica.id} to know ${this.replicas.length} members`,
+      });
+    }
+  }
+
+  async agentsReady(): Promise<void> {
+    await Promise.all(this.groups.map((group) => group.ready(readyTimeoutMs)));
+  }
+
+  /** Ends every failure: what was killed or frozen runs again, every connection is whole. */
+  async heal(): Promise<void> {
+    this.database.resume();
+    this.redis.resume();
+    for (const replica of this.replicas) {
+      await replica.heal();
+      replica.process.thaw();
+      if (!replica.process.running) replica.start();
+    }
+    for (const group of this.groups) {
+      group.process.thaw();
+      if (!group.process.running) group.start();
+    }
+    await this.allReady();
+    await this.agentsReady();
+  }
+
+  async #start(): Promise<void> {
+    const { replicas } = this.options;
+    await this.addReplicas(replicas);
+    for (const [index, agents] of layAgents(this.options).entries()) {
+      const group = new AgentGroup({
+        name: `agents-${index}`,
+        agents,
+        build: this.#build.directory,
+        directory: this.directory,
+        history: this.history,
+        addresses: this.replicas.map(({ agentsAddress }) => agentsAddress),
+        latencyMs: this.options.latencyMs ?? 30,
+        slowMs: this.options.slowMs ?? 1_000,
+        duplicates: this.options.duplicates ?? 0,
+        seed: this.options.seed + index * 1_000,
+      });
+      this.#scope.push(group.name, () => group.process.kill());
+      this.groups.push(group);
+      group.start();
+    }
+    await this.agentsReady();
+  }
+}
+
+/** Agents by group: chunks of accounts, each chunk in `perAccount` groups that follow each other. */
+function layAgents({ groups, accounts, accountsPerAgent, perAccount }: ClusterOptions) {
+  const laid: { id: string; accounts: string[] }[][] = Array.from({ length: groups }, () => []);
+  for (let first = 0; first < accounts; first += accountsPerAgent) {
+    const names = Array.from(
+      { length: Math.min(accountsPerAgent, accounts - first) },
+      (_, index) => `account-${first + index}`,
+    );
+    const chunk = first / accountsPerAgent;
+    for (let copy = 0; copy < perAccount; copy += 1) {
+      const group = (chunk + copy) % groups;
+      laid[group]?.push({ id: `agent-${chunk}-${copy}`, accounts: names });
+    }
+  }
+  return laid;
+}

@@ -1,0 +1,121 @@
+/** A Node.js process of a run, which can be killed, frozen and started again; the kernel ends it with the runner. */
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { HistoryWriter } from './history.js';
+
+export interface NodeProcessOptions {
+  /** In the history. */
+  readonly name: string;
+  readonly history: HistoryWriter;
+  /** Where its output goes, as `<name>.log`. */
+  readonly directory: string;
+  readonly args: readonly string[];
+  /** Working directory. */
+  readonly cwd: string;
+  readonly onLine?: (line: string) => void;
+  /** It ended, wanted or not. */
+  readonly onExit?: (wanted: boolean) => void;
+}
+
+export class NodeProcess {
+  readonly #options: NodeProcessOptions;
+  readonly #child: ChildProcess;
+  readonly #exited: Promise<unknown>;
+  #wanted = false;
+  #ended = false;
+  #frozen = false;
+
+  constructor(options: NodeProcessOptions) {
+    this.#options = options;
+    const { name, directory, args, cwd, history, onLine, onExit } = options;
+    // A process group of its own keeps Ctrl-C in the terminal from it; pdeathsig ends it with the runner.
+    this.#child = spawn('setpriv', ['--pdeathsig=KILL', '--', process.execPath, '--import=tsx', ...args], {
+      cwd,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const log = createWriteStream(join(directory, `${name}.log`), { flags: 'a' });
+    this.#child.stderr?.on('data', (text: Buffer) => log.write(text));
+    if (this.#child.stdout !== null) {
+      createInterface({ input: this.#child.stdout }).on('line', (line) => {
+        log.write(`${line}\n`);
+        onLine?.(line);
+      });
+    }
+    history.append({ type: 'started', process: name });
+    this.#exited = once(this.#child, 'exit').then(() => {
+      this.#end();
+      log.end();
+      onExit?.(this.#wanted);
+    });
+  }
+
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  get frozen(): boolean {
+    return this.#frozen;
+  }
+
+  get exitCode(): number | null {
+    return this.#child.exitCode;
+  }
+
+  /** SIGKILL. Its life in the history ends before the signal, so that nothing is held against it that it cannot help. */
+  async kill(): Promise<void> {
+    this.#wanted = true;
+    if (!this.running) return;
+    this.#end();
+    this.#child.kill('SIGKILL');
+    await this.#exited;
+  }
+
+  /** SIGTERM, and SIGKILL at the deadline. @returns its exit code */
+  async terminate(timeoutMs: number): Promise<number | null> {
+    this.#wanted = true;
+    if (!this.running) return this.exitCode;
+    const force = setTimeout(() => this.#child.kill('SIGKILL'), timeoutMs);
+    this.#child.kill('SIGTERM');
+    await this.#exited;
+    clearTimeout(force);
+    return this.exitCode;
+  }
+
+  /** SIGSTOP: its connections stay open, nothing answers. */
+  freeze(): void {
+    if (!this.running || this.#frozen) return;
+    this.#frozen = true;
+    this.#options.history.append({ type: 'frozen', process: this.#options.name });
+    this.#child.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    if (!this.#frozen) return;
+    this.#frozen = false;
+    this.#child.kill('SIGCONT');
+    this.#options.history.append({ type: 'thawed', process: this.#options.name });
+  }
+
+  /** Open file descriptors by kind, from /proc: sockets, pipes, files and so on. */
+  async descriptors(): Promise<number> {
+    return (await readdir(`/proc/${this.#child.pid ?? 0}/fd`)).length;
+  }
+
+  /** CPU time that it has used, in ms: fields 14 and 15 of proc(5) stat, in ticks of 10 ms. */
+  async cpuMs(): Promise<number> {
+    const fields = (await readFile(`/proc/${this.#child.pid ?? 0}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? [];
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#options.history.append({ type: 'ended', process: this.#options.name });
+  }
+}

@@ -1,0 +1,140 @@
+/** A replica of the gateway that keeps its ports over restarts; every way to and from it leads through a proxy. */
+
+import { join } from 'node:path';
+import { freePort } from '../free-port.js';
+import { startTcpProxy, type TcpProxy } from '../tcp-proxy.js';
+import { waitFor } from '../wait.js';
+import type { HistoryWriter } from './history.js';
+import { NodeProcess } from './node-process.js';
+
+/** Configuration keys and their values. */
+export type Settings = Readonly<Record<string, string | number>>;
+
+export interface ReplicaOptions {
+  readonly id: string;
+  readonly build: string;
+  readonly directory: string;
+  readonly history: HistoryWriter;
+  readonly databasePort: number;
+  /** Path of the database URL. */
+  readonly databaseName: string;
+  readonly redisPort: number;
+  readonly settings: Settings;
+  /** Its clock is ahead by so much, in ms. */
+  readonly skewMs?: number;
+}
+
+export interface ReplicaProxies {
+  readonly database: TcpProxy;
+  readonly redis: TcpProxy;
+  /** In front of REST, for the other replicas; callers ask it directly. */
+  readonly peers: TcpProxy;
+  readonly agents: TcpProxy;
+}
+
+export class ChaosReplica {
+  readonly id: string;
+  readonly restUrl: string;
+  readonly proxies: ReplicaProxies;
+  readonly #options: ReplicaOptions;
+  readonly #ports: { readonly rest: number; readonly agents: number };
+  #process: NodeProcess | undefined;
+
+  private constructor(options: ReplicaOptions, ports: { rest: number; agents: number }, proxies: ReplicaProxies) {
+    this.id = options.id;
+    this.#options = options;
+    this.#ports = ports;
+    this.proxies = proxies;
+    this.restUrl = `http://127.0.0.1:${ports.rest}`;
+  }
+
+  /** Makes its proxies; start() starts the process. */
+  static async create(options: ReplicaOptions): Promise<ChaosReplica> {
+    const ports = { rest: await freePort(), agents: await freePort() };
+    const [database, redis, peers, agents] = await Promise.all(
+      [options.databasePort, options.redisPort, ports.rest, ports.agents].map((port) => startTcpProxy({ port })),
+    );
+    return new ChaosReplica(options, ports, { database: database!, redis: redis!, peers: peers!, agents: agents! });
+  }
+
+  get process(): NodeProcess {
+    if (this.#process === undefined) throw new Error(`${this.id} was not started`);
+    return this.#process;
+  }
+
+  /** Where agents dial. */
+  get agentsAddress(): string {
+    return `127.0.0.1:${this.proxies.agents.port}`;
+  }
+
+  start(): void {
+    const { id, build, directory, history, databaseName, settings, skewMs = 0 } = this.#options;
+    const { database, redis, peers } = this.proxies;
+    const all: Settings = {
+      'instance.id': id,
+      'instance.baseUrl': `http://127.0.0.1:${peers.port}`,
+      'server.address': '127.0.0.1',
+      'server.port': this.#ports.rest,
+      'kubesvc.grpc.server.address': '127.0.0.1',
+      'kubesvc.grpc.server.port': this.#ports.agents,
+      'kubesvc.cluster': 'redis',
+      'kubesvc.drain.endpointRemovalMs': 0,
+      'sql.url': `mysql://root@127.0.0.1:${database.port}/${databaseName}`,
+      'redis.connection': `redis://127.0.0.1:${redis.port}`,
+      'logging.format': 'json',
+      ...settings,
+    };
+    const skew = skewMs === 0 ? [] : [`--import=${skewedClock(skewMs)}`];
+    const flags = Object.entries(all).map(([key, value]) => `--${key}=${value}`);
+    this.#process = new NodeProcess({
+      name: id,
+      history,
+      directory,
+      cwd: build,
+      args: [...skew, join(build, 'src/main.ts'), 'serve', ...flags],
+    });
+  }
+
+  /** @throws Error when it ends instead, or is not ready in time */
+  async ready(timeoutMs: number): Promise<void> {
+    const { process } = this;
+    await waitFor(
+      async () => {
+        if (!process.running) return true;
+        return (await fetch(`${this.restUrl}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok;
+      },
+      { timeoutMs, intervalMs: 100, description: `${this.id} to be ready (see its log)` },
+    );
+    if (!process.running) throw new Error(`${this.id} ended with ${String(process.exitCode)} (see its log)`);
+  }
+
+  /** Instances that it takes for ready members. */
+  async members(): Promise<number> {
+    const response = await fetch(`${this.restUrl}/armory/clouddrivers`, { signal: AbortSignal.timeout(2_000) });
+    return ((await response.json()) as { ready: boolean }[]).filter(({ ready }) => ready).length;
+  }
+
+  async heal(): Promise<void> {
+    for (const proxy of Object.values(this.proxies) as TcpProxy[]) {
+      proxy.delay(0);
+      await proxy.heal();
+    }
+  }
+
+  async end(): Promise<void> {
+    this.#process?.thaw();
+    await this.#process?.kill();
+    for (const proxy of Object.values(this.proxies) as TcpProxy[]) await proxy.close();
+  }
+}
+
+/** A module that moves the process's wall clock, and leaves the monotonic one alone. */
+function skewedClock(ms: number): string {
+  const code = `
+    const { now } = Date;
+    globalThis.Date = class extends Date {
+      constructor(...args) { super(...(args.length === 0 ? [now() + ${ms}] : args)); }
+      static now() { return now() + ${ms}; }
+    };`;
+  return `data:text/javascript,${encodeURIComponent(code)}`;
+}
