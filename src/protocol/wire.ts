@@ -14,6 +14,7 @@ import {
   OperationSchema,
   RouteSchema,
   OperationResultSchema,
+  TraceContextSchema,
   type AgentMessage,
   type GatewayMessage,
 } from './generated/ops/operations_pb.js';
@@ -160,6 +161,33 @@ export function withTimeout(operation: Uint8Array, timeoutMs: number): Uint8Arra
     operation,
     new BinaryWriter().tag(operationFields.timeoutMs, WireType.Varint).uint32(timeoutMs).finish(),
   );
+}
+
+/** Where an operation comes from: what the originating instance adds to it. */
+export interface Origin {
+  readonly id: string;
+  readonly originatingInstanceId: string;
+  readonly receivedTime: number;
+  /** '' for none. */
+  readonly traceparent: string;
+  readonly tracestate: string;
+}
+
+/** The operation, which has none of these yet, with its id and where it comes from. */
+export function withOrigin(operation: Uint8Array, origin: Origin): Uint8Array {
+  const writer = new BinaryWriter()
+    .tag(operationFields.id, WireType.LengthDelimited)
+    .string(origin.id)
+    .tag(operationFields.originating, WireType.LengthDelimited)
+    .string(origin.originatingInstanceId)
+    .tag(operationFields.receivedTime, WireType.Varint)
+    .int64(origin.receivedTime);
+  if (origin.traceparent !== '') {
+    const { traceparent, tracestate } = origin;
+    const trace = toBinary(TraceContextSchema, create(TraceContextSchema, { traceparent, tracestate }));
+    writer.tag(operationFields.trace, WireType.LengthDelimited).bytes(trace);
+  }
+  return append(operation, writer.finish());
 }
 
 /** The operation as one that another instance waits for from now on. */

@@ -5,7 +5,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { clone, create, fromBinary, fromJson, toBinary, toJson, type JsonValue } from '@bufbuild/protobuf';
+import { create, fromBinary, fromJson, toBinary, toJson, type JsonValue } from '@bufbuild/protobuf';
 import { GatewayError, messageOf } from '../../core/errors.js';
 import {
   OperationResultSchema,
@@ -14,6 +14,8 @@ import {
   type Operation,
 } from '../../protocol/generated/ops/operations_pb.js';
 import { formatText, parseText } from '../../protocol/text-format.js';
+import { withOrigin } from '../../protocol/wire.js';
+import { isReading } from '../operations/operation.js';
 import type { Submission } from '../operations/submission.js';
 
 export type Form = 'text' | 'json';
@@ -55,45 +57,46 @@ export function formOf(accept: string | undefined, sent: Encoded): Form {
   return typeof sent === 'string' ? 'text' : 'json';
 }
 
-/** @param traceparent of the HTTP request; counts when the operation names none */
+/** @param trace of the HTTP request; counts when the operation names none */
 export function toSubmission(
   operation: Operation,
   instanceId: string,
   trace: { readonly traceparent?: string | undefined; readonly tracestate?: string | undefined },
 ): Submission {
-  const context =
-    operation.trace ??
-    (trace.traceparent === undefined
-      ? undefined
-      : create(TraceContextSchema, { traceparent: trace.traceparent, tracestate: trace.tracestate ?? '' }));
+  const { id, account, timeoutMs } = operation;
+  const { traceparent = '', tracestate = '' } = operation.trace ?? trace;
+  const type =
+    OperationSchema.fields.find((field) => field.localName === operation.request.case)?.name ??
+    (operation.$unknown?.length ? 'unknown' : '');
+  operation.id = '';
+  operation.timeoutMs = 0;
+  delete operation.trace;
+  operation.originatingClouddriverId = '';
+  operation.receivedTimeMs = 0n;
+  // What is asked of which account, whatever id, time-out, trace and instance: equal requests have equal bytes.
+  const asked = toBinary(OperationSchema, operation);
+  operation.timeoutMs = timeoutMs;
   return {
-    id: operation.id,
-    account: operation.account,
-    type:
-      OperationSchema.fields.find((field) => field.localName === operation.request.case)?.name ??
-      (operation.$unknown?.length ? 'unknown' : ''),
-    timeoutMs: operation.timeoutMs,
-    traceparent: context?.traceparent ?? '',
-    digest: digestOf(operation),
-    encode: (id, receivedTime) => {
-      operation.id = id;
-      if (context !== undefined) operation.trace = context;
+    id,
+    account,
+    type,
+    timeoutMs,
+    traceparent,
+    digest: isReading(type) && id === '' ? '' : createHash('sha256').update(asked).digest('base64url'),
+    encode: (chosenId, receivedTime) => {
+      operation.id = chosenId;
       operation.originatingClouddriverId = instanceId;
       operation.receivedTimeMs = BigInt(receivedTime);
-      return toBinary(OperationSchema, operation);
+      if (traceparent !== '') operation.trace = create(TraceContextSchema, { traceparent, tracestate });
+      return withOrigin(asked, {
+        id: chosenId,
+        originatingInstanceId: instanceId,
+        receivedTime,
+        traceparent,
+        tracestate,
+      });
     },
   };
-}
-
-/** What is asked of which account, whatever id, time-out, trace and instance: equal requests have equal digests. */
-function digestOf(operation: Operation): string {
-  const asked = clone(OperationSchema, operation);
-  asked.id = '';
-  asked.timeoutMs = 0;
-  delete asked.trace;
-  asked.originatingClouddriverId = '';
-  asked.receivedTimeMs = 0n;
-  return createHash('sha256').update(toBinary(OperationSchema, asked)).digest('base64url');
 }
 
 function readJson<T>(field: string, read: () => T): T {
