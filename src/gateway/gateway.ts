@@ -119,9 +119,11 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       readTls(server.ssl, 'server.ssl'),
     ]);
 
-    await migrateDatabase(config, logger, signal);
     const database = openDatabase(await databaseOptions(config, 'service'));
     scope.push('database', () => database.close());
+    if (config.sql.migration.url === undefined && config.sql.migration.user === undefined) {
+      await migrate(database, { logger, signal });
+    } else await migrateAsOther(config, logger, signal);
     const assignments = new AssignmentStore(database, { leaseMs: kubesvc.instances.leaseMs });
     const instances = new InstanceStore(database);
     const locks = new LockStore(database);
@@ -381,8 +383,8 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
   };
 }
 
-/** With the user of sql.migration, where one is set, who alone may change tables. */
-async function migrateDatabase(config: Config, logger: Logger, signal: AbortSignal): Promise<void> {
+/** As the user of sql.migration, who alone may change tables. */
+async function migrateAsOther(config: Config, logger: Logger, signal: AbortSignal): Promise<void> {
   const database = openDatabase(await databaseOptions(config, 'migration'));
   try {
     await migrate(database, { logger, signal });
