@@ -31,6 +31,18 @@ export async function copySources(patches: readonly Patch[] = [], source = proje
   const parent = join(project, '.cache', 'chaos');
   await mkdir(parent, { recursive: true });
   const directory = await mkdtemp(join(parent, 'build-'));
+  const build = { directory, remove: () => rm(directory, { recursive: true, force: true }) };
+  try {
+    await fill(directory, source);
+    for (const patch of patches) await apply(patch, directory);
+  } catch (error) {
+    await build.remove();
+    throw error;
+  }
+  return build;
+}
+
+async function fill(directory: string, source: string): Promise<void> {
   for (const part of ['src', 'proto', 'package.json', 'tsconfig.json'])
     await cp(join(source, part), join(directory, part), { recursive: true });
   // The agents' process is this suite's own; it imports the agent from the copy.
@@ -38,15 +50,15 @@ export async function copySources(patches: readonly Patch[] = [], source = proje
   for (const part of ['agent-worker.ts', 'history.ts'])
     await cp(join(chaos, part), join(directory, 'test', 'chaos', part));
   await symlink(join(project, 'node_modules'), join(directory, 'node_modules'));
-  for (const { file, from, to } of patches) {
-    const path = join(directory, file);
-    const text = await readFile(path, 'utf8');
-    const found = text.split(from).length - 1;
-    if (found !== 1) throw new Error(`${file}: the text to replace is there ${found} times, expected once: ${from}`);
-    await writeFile(
-      path,
-      text.replace(from, () => to),
-    );
-  }
-  return { directory, remove: () => rm(directory, { recursive: true, force: true }) };
+}
+
+async function apply({ file, from, to }: Patch, directory: string): Promise<void> {
+  const path = join(directory, file);
+  const text = await readFile(path, 'utf8');
+  const found = text.split(from).length - 1;
+  if (found !== 1) throw new Error(`${file}: the text to replace is there ${found} times, expected once: ${from}`);
+  await writeFile(
+    path,
+    text.replace(from, () => to),
+  );
 }

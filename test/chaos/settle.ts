@@ -9,6 +9,8 @@ import { readHistory, type HistoryEvent } from './history.js';
 export interface SettleOptions extends CheckOptions {
   /** Time of the longest operation, in ms: what was taken last ends by then. */
   readonly timeoutMs: number;
+  /** How long beyond that an operation may lack its outcome (a sweep records it), in ms; default 20 s. */
+  readonly graceMs?: number;
   /** How long what is at rest may take to become equal everywhere, in ms; default 20 s. */
   readonly restMs?: number;
 }
@@ -19,12 +21,9 @@ export interface Verdict {
   readonly final: FinalState;
 }
 
-/** Of operations beyond their deadline: found by a sweep, recorded. */
-const graceMs = 20_000;
-
 /** Heals the cluster, waits until it is at rest, and checks the whole run. Callers must have stopped. */
 export async function settle(cluster: ChaosCluster, options: SettleOptions): Promise<Verdict> {
-  const { timeoutMs, restMs = 20_000 } = options;
+  const { timeoutMs, graceMs = 20_000, restMs = 20_000 } = options;
   await cluster.heal();
   // Whoever is not through by the deadline is found by the checker, which says it better.
   await waitFor(async () => (await pendingOperations(cluster.databaseUrl)).length === 0, {
