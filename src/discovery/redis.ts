@@ -82,7 +82,7 @@ export class RedisDiscovery extends Membership implements Discovery {
       await this.stop();
       if (signal.aborted) throw error;
       const message = `the instances cannot be found in Redis: ${last}`;
-      throw new GatewayError('dependency-unavailable', message, { field: 'redis', cause: error });
+      throw new GatewayError('dependency-unavailable', message, { field: 'redis.connection', cause: error });
     }
   }
 

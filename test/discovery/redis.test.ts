@@ -222,7 +222,7 @@ test('no Redis at the start: fails in time and names the setting, or goes on wit
   await t.rejects(make(t, service.url, 'one', { startTimeoutMs: 300 }).start(noSignal), {
     code: 'dependency-unavailable',
     message: /ECONNREFUSED/,
-    details: { field: 'redis' },
+    details: { field: 'redis.connection' },
   });
   const patient = await start(t, service.url, 'two', { failFast: false });
   t.equal(patient.state().status, 'unknown');

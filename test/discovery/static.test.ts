@@ -124,7 +124,7 @@ test('silence, endless answers, answers without an id and redirects are no membe
   const answers: ((response: ServerResponse) => void)[] = [
     () => undefined,
     (response) => response.writeHead(200).write('{'),
-    (response) => response.writeHead(200).end('x'.repeat(1_000_000)),
+    (response) => response.writeHead(200).end(JSON.stringify({ id: 'large', padding: 'x'.repeat(1_000_000) })),
     (response) => response.writeHead(200).end('{"status":"ready"}'),
     (response) => response.writeHead(200).end('null'),
     (response) => response.writeHead(302, { location: '/elsewhere' }).end(),

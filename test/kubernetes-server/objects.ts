@@ -68,5 +68,5 @@ export function endpoints(shape: ServiceShape): StoredObject {
     kind: 'Endpoints',
     metadata: { name: service, namespace },
     ...(pods.length > 0 ? { subsets: [subset] } : {}),
-  } as StoredObject;
+  };
 }

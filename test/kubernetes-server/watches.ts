@@ -52,6 +52,16 @@ class OpenWatch {
   reset(): void {
     resetSocket(this.#response.socket);
   }
+
+  cut(how: 'reset' | 'end'): void {
+    this.write('{"type":"MODIFIED","object":{"kind":"Endpo');
+    this.frozen = true;
+    // Once the text is on its way.
+    setImmediate(() => {
+      if (how === 'end') this.#response.end();
+      else this.reset();
+    });
+  }
 }
 
 /** Each method that breaks does so to all watches that are open now. */
@@ -113,13 +123,7 @@ export class Watches {
 
   /** The beginning of an event, and then a socket that is reset, or a response that ends in order. */
   cut(how: 'reset' | 'end'): void {
-    for (const watch of this.#open) {
-      watch.write('{"type":"MODIFIED","object":{"kind":"Endpo');
-      // Once the text is on its way.
-      setImmediate(() => {
-        watch[how]();
-      });
-    }
+    for (const watch of this.#open) watch.cut(how);
   }
 
   /** A line that is not JSON. */

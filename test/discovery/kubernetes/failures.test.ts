@@ -8,8 +8,10 @@ import type { MembershipChange } from '../../../src/discovery/discovery.js';
 import type { KubernetesDiscovery } from '../../../src/discovery/kubernetes.js';
 import { KubernetesApiServer, type Failure } from '../../kubernetes-server/api-server.js';
 import { endpoints, endpointSlice } from '../../kubernetes-server/objects.js';
+import type { Watches } from '../../kubernetes-server/watches.js';
 import { startTcpProxy } from '../../tcp-proxy.js';
 import { waitFor } from '../../wait.js';
+import { recordingLogger } from '../recording-logger.js';
 import { startDiscovery } from './start.js';
 
 const service = 'spin-clouddriver';
@@ -54,43 +56,30 @@ async function resumed(t: Test, { api, discovery, changes, put, lists }: Running
   t.equal(lists(), 1, 'resumed, not listed anew');
 }
 
-const breaks: Record<string, (api: KubernetesApiServer) => void> = {
-  'the server resets the socket': (api) => {
-    api.watches.reset();
-  },
-  'the server resets the socket in the middle of an event': (api) => {
-    api.watches.cut('reset');
-  },
-  'the response ends in the middle of an event': (api) => {
-    api.watches.cut('end');
-  },
-  'a line is not JSON': (api) => {
-    api.watches.garble();
-  },
-  'the watch tells of a failure inside the server': (api) => {
-    api.watches.error(500);
-  },
-};
+/** How a watch breaks, and what is said about it. */
+const breaks: readonly [name: string, breakIt: (watches: Watches) => void, said: RegExp][] = [
+  ['the server resets the socket', (watches) => watches.reset(), /ECONNRESET|terminated|closed/],
+  ['a reset in the middle of an event', (watches) => watches.cut('reset'), /ECONNRESET|terminated|closed/],
+  ['an end in the middle of an event', (watches) => watches.cut('end'), /cut off in the middle/],
+  ['a line that is not JSON', (watches) => watches.garble(), /JSON/],
+  ['a failure inside the server', (watches) => watches.error(500), /500: injected/],
+];
 
-for (const [name, breakIt] of Object.entries(breaks)) {
+for (const [name, breakIt, said] of breaks) {
   test(`${name}: unknown meanwhile, then resumed with what was missed`, async (t) => {
-    const running = await run(t);
+    const logger = recordingLogger();
+    const running = await run(t, { logger });
     const { api, discovery, put, watches } = running;
-    api.fail('watch', 500);
-    const states = new Set<string>();
-    breakIt(api);
+    breakIt(api.watches);
     put('pod-missed');
     const version = Number(watches()[0]?.get('resourceVersion'));
-    await waitFor(
-      () => {
-        states.add(discovery.state().status);
-        return discovery.instance('pod-missed');
-      },
-      { intervalMs: 1 },
-    );
-    t.ok(states.has('unknown'));
-    t.ok(Number(watches().at(-1)?.get('resourceVersion')) >= version);
+    await waitFor(() => discovery.instance('pod-missed') && watches().length > 1);
     await resumed(t, running);
+    t.ok(Number(watches()[1]?.get('resourceVersion')) >= version);
+    t.match(
+      logger.lines.filter(({ level }) => level === 'warn'),
+      [{ fields: { error: said, members: 1 }, message: /cannot be followed, keeping the last known/ }],
+    );
   });
 }
 
@@ -237,11 +226,12 @@ test('an expired token is read anew, from the service account and from a kubecon
 });
 
 test('a permission taken away: members stay, and the other resource is tried', async (t) => {
-  const { api, discovery } = await run(t);
+  const { api, discovery, watches } = await run(t);
   api.store.put('endpoints', endpoints({ service, pods: [{ name: 'pod-1', ip: '10.0.0.1', ready: false }] }));
   api.permissions.clear();
   api.watches.end();
   await waitFor(() => /not permitted/.test(discovery.state().error ?? ''));
+  t.equal(watches().length, 2, 'one refusal is enough');
   t.match(discovery.instances(), [{ id: 'pod-1', ready: true }]);
   for (const verb of ['list', 'watch']) api.permissions.add(`${verb} endpoints`);
   await waitFor(() => discovery.instance('pod-1')?.ready === false && discovery.state().status === 'known');

@@ -120,6 +120,18 @@ test('names of pods instead of addresses, and https', (t) => {
   t.end();
 });
 
+test('dual stack with names: IPv4 also where the name of the other comes first in the alphabet', (t) => {
+  const v4 = endpointSlice({ service, name: 'v4', pods: [{ name: 'both', ip: '9.0.0.1' }] });
+  const v6 = endpointSlice({ service, name: 'v6', addressType: 'IPv6', pods: [{ name: 'both', ip: '2001:db8::1' }] });
+  for (const slices of [
+    [v4, v6],
+    [v6, v4],
+  ]) {
+    t.equal(ofSlices(slices, { dnsDomain: 'x' })[0]?.baseUrl, 'http://9-0-0-1.spinnaker.pod.x:7002');
+  }
+  t.end();
+});
+
 test('a pod of several Services is ready when all say so', (t) => {
   const pod = { name: 'pod-1', ip: '10.0.0.1' };
   const one = endpointSlice({ service: 'spin-clouddriver-ro', pods: [pod] });
