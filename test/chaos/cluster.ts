@@ -18,6 +18,10 @@ import { destroyEndedSockets } from './socket-reset.js';
 export interface ClusterOptions {
   readonly seed: number;
   readonly replicas: number;
+  /** Made and dialled by agents from the start, and started later by start(). */
+  readonly spareReplicas?: number;
+  /** Past the proxies: nothing can be cut, and times are those of the gateway. */
+  readonly direct?: boolean;
   /** Processes of agents. */
   readonly groups: number;
   /** Accounts in all. Each is served by one agent in each of `perAccount` groups. */
@@ -109,46 +113,28 @@ export class ChaosCluster {
 
   /** Replicas that callers may be sent to: those whose process runs, frozen or not. */
   get running(): ChaosReplica[] {
-    return this.replicas.filter(({ process }) => process.running);
+    return this.replicas.filter(({ running }) => running);
   }
 
   stop(): Promise<void> {
     return this.#scope.close();
   }
 
-  /** Adds replicas and starts them; agents that are started from then on dial them too. */
-  async addReplicas(count: number): Promise<ChaosReplica[]> {
-    const { settings = {}, skewMs = [] } = this.options;
-    const added: ChaosReplica[] = [];
-    for (let index = this.replicas.length; added.length < count; index += 1) {
-      const replica = await ChaosReplica.create({
-        id: `gateway-${index}`,
-        build: this.#build.directory,
-        directory: this.directory,
-        history: this.history,
-        databasePort: this.database.port,
-        databaseName,
-        redisPort: this.redis.port,
-        settings: { ...chaosSettings, ...settings },
-        skewMs: skewMs[index] ?? 0,
-      });
-      this.#scope.push(replica.id, () => replica.end());
-      this.replicas.push(replica);
-      added.push(replica);
-      replica.start();
-    }
+  /** Starts the spare replicas. */
+  async startSpares(): Promise<void> {
+    for (const replica of this.replicas) if (!replica.wanted) replica.start();
     await this.allReady();
-    return added;
   }
 
-  /** Every replica is ready and knows all the others. */
+  /** Every replica that was started is ready and knows all the others. */
   async allReady(): Promise<void> {
-    await Promise.all(this.replicas.map((replica) => replica.ready(readyTimeoutMs)));
-    for (const replica of this.replicas) {
-      await waitFor(async () => (await replica.members()) === this.replicas.length, {
+    const wanted = this.replicas.filter((replica) => replica.wanted);
+    await Promise.all(wanted.map((replica) => replica.ready(readyTimeoutMs)));
+    for (const replica of wanted) {
+      await waitFor(async () => (await replica.members()) === wanted.length, {
         timeoutMs: readyTimeoutMs,
         intervalMs: 100,
-        description: `${replica.id} to know ${this.replicas.length} members`,
+        description: `${replica.id} to know ${wanted.length} members`,
       });
     }
   }
@@ -162,9 +148,10 @@ export class ChaosCluster {
     this.database.resume();
     this.redis.resume();
     for (const replica of this.replicas) {
+      if (!replica.wanted) continue;
       await replica.heal();
       replica.process.thaw();
-      if (!replica.process.running) replica.start();
+      if (!replica.running) replica.start();
     }
     for (const group of this.groups) {
       group.process.thaw();
@@ -175,8 +162,25 @@ export class ChaosCluster {
   }
 
   async #start(): Promise<void> {
-    const { replicas } = this.options;
-    await this.addReplicas(replicas);
+    const { replicas, spareReplicas = 0, settings = {}, skewMs = [], direct = false } = this.options;
+    for (let index = 0; index < replicas + spareReplicas; index += 1) {
+      const replica = await ChaosReplica.create({
+        id: `gateway-${index}`,
+        build: this.#build.directory,
+        directory: this.directory,
+        history: this.history,
+        databasePort: this.database.port,
+        databaseName,
+        redisPort: this.redis.port,
+        settings: { ...chaosSettings, ...settings },
+        skewMs: skewMs[index] ?? 0,
+        direct,
+      });
+      this.#scope.push(replica.id, () => replica.end());
+      this.replicas.push(replica);
+      if (index < replicas) replica.start();
+    }
+    await this.allReady();
     for (const [index, agents] of layAgents(this.options).entries()) {
       const group = new AgentGroup({
         name: `agents-${index}`,

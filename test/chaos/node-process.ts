@@ -3,7 +3,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { readFile, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { HistoryWriter } from './history.js';
@@ -18,21 +18,18 @@ export interface NodeProcessOptions {
   /** Working directory. */
   readonly cwd: string;
   readonly onLine?: (line: string) => void;
-  /** It ended, wanted or not. */
-  readonly onExit?: (wanted: boolean) => void;
 }
 
 export class NodeProcess {
   readonly #options: NodeProcessOptions;
   readonly #child: ChildProcess;
   readonly #exited: Promise<unknown>;
-  #wanted = false;
   #ended = false;
   #frozen = false;
 
   constructor(options: NodeProcessOptions) {
     this.#options = options;
-    const { name, directory, args, cwd, history, onLine, onExit } = options;
+    const { name, directory, args, cwd, history, onLine } = options;
     // A process group of its own keeps Ctrl-C in the terminal from it; pdeathsig ends it with the runner.
     this.#child = spawn('setpriv', ['--pdeathsig=KILL', '--', process.execPath, '--import=tsx', ...args], {
       cwd,
@@ -51,16 +48,11 @@ export class NodeProcess {
     this.#exited = once(this.#child, 'exit').then(() => {
       this.#end();
       log.end();
-      onExit?.(this.#wanted);
     });
   }
 
   get running(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null;
-  }
-
-  get frozen(): boolean {
-    return this.#frozen;
   }
 
   get exitCode(): number | null {
@@ -69,7 +61,6 @@ export class NodeProcess {
 
   /** SIGKILL. Its life in the history ends before the signal, so that nothing is held against it that it cannot help. */
   async kill(): Promise<void> {
-    this.#wanted = true;
     if (!this.running) return;
     this.#end();
     this.#child.kill('SIGKILL');
@@ -78,7 +69,6 @@ export class NodeProcess {
 
   /** SIGTERM, and SIGKILL at the deadline. @returns its exit code */
   async terminate(timeoutMs: number): Promise<number | null> {
-    this.#wanted = true;
     if (!this.running) return this.exitCode;
     const force = setTimeout(() => this.#child.kill('SIGKILL'), timeoutMs);
     this.#child.kill('SIGTERM');
@@ -102,15 +92,13 @@ export class NodeProcess {
     this.#options.history.append({ type: 'thawed', process: this.#options.name });
   }
 
-  /** Open file descriptors by kind, from /proc: sockets, pipes, files and so on. */
-  async descriptors(): Promise<number> {
-    return (await readdir(`/proc/${this.#child.pid ?? 0}/fd`)).length;
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
   }
 
-  /** CPU time that it has used, in ms: fields 14 and 15 of proc(5) stat, in ticks of 10 ms. */
-  async cpuMs(): Promise<number> {
-    const fields = (await readFile(`/proc/${this.#child.pid ?? 0}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? [];
-    return (Number(fields[11]) + Number(fields[12])) * 10;
+  /** Open file descriptors, from /proc: sockets, pipes, files and so on. */
+  async descriptors(): Promise<number> {
+    return (await readdir(`/proc/${this.#child.pid ?? 0}/fd`)).length;
   }
 
   #end(): void {

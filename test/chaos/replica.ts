@@ -1,6 +1,7 @@
 /** A replica of the gateway that keeps its ports over restarts; every way to and from it leads through a proxy. */
 
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { freePort } from '../free-port.js';
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.js';
 import { waitFor } from '../wait.js';
@@ -22,6 +23,17 @@ export interface ReplicaOptions {
   readonly settings: Settings;
   /** Its clock is ahead by so much, in ms. */
   readonly skewMs?: number;
+  /** Past the proxies, where times are measured and nothing is cut. */
+  readonly direct?: boolean;
+}
+
+/** What a replica holds after a full garbage collection. */
+export interface Holdings {
+  readonly heapBytes: number;
+  /** Open descriptors. */
+  readonly descriptors: number;
+  /** What Node.js keeps the process alive for, by kind: timers, sockets and so on. */
+  readonly resources: Readonly<Record<string, number>>;
 }
 
 export interface ReplicaProxies {
@@ -39,6 +51,7 @@ export class ChaosReplica {
   readonly #options: ReplicaOptions;
   readonly #ports: { readonly rest: number; readonly agents: number };
   #process: NodeProcess | undefined;
+  #probed: ((line: string) => void) | undefined;
 
   private constructor(options: ReplicaOptions, ports: { rest: number; agents: number }, proxies: ReplicaProxies) {
     this.id = options.id;
@@ -62,14 +75,29 @@ export class ChaosReplica {
     return this.#process;
   }
 
+  /** Whether it was started, and is to run again after it was killed. */
+  get wanted(): boolean {
+    return this.#process !== undefined;
+  }
+
+  get running(): boolean {
+    return this.#process?.running ?? false;
+  }
+
   /** Where agents dial. */
   get agentsAddress(): string {
-    return `127.0.0.1:${this.proxies.agents.port}`;
+    return `127.0.0.1:${this.#options.direct === true ? this.#ports.agents : this.proxies.agents.port}`;
   }
 
   start(): void {
-    const { id, build, directory, history, databaseName, settings, skewMs = 0 } = this.#options;
-    const { database, redis, peers } = this.proxies;
+    const { id, build, directory, history, databaseName, settings, skewMs = 0, direct = false } = this.#options;
+    const { database, redis, peers } = direct
+      ? {
+          database: { port: this.#options.databasePort },
+          redis: { port: this.#options.redisPort },
+          peers: { port: this.#ports.rest },
+        }
+      : this.proxies;
     const all: Settings = {
       'instance.id': id,
       'instance.baseUrl': `http://127.0.0.1:${peers.port}`,
@@ -91,7 +119,8 @@ export class ChaosReplica {
       history,
       directory,
       cwd: build,
-      args: [...skew, join(build, 'src/main.ts'), 'serve', ...flags],
+      args: [`--import=${module(probe)}`, ...skew, join(build, 'src/main.ts'), 'serve', ...flags],
+      onLine: (line) => this.#probed?.(line),
     });
   }
 
@@ -114,6 +143,21 @@ export class ChaosReplica {
     return ((await response.json()) as { ready: boolean }[]).filter(({ ready }) => ready).length;
   }
 
+  /** Collects its garbage and counts what is left. */
+  async holdings(): Promise<Holdings> {
+    const counted = new Promise<string>((resolve) => {
+      this.#probed = (line) => {
+        if (line.startsWith(probeMark)) resolve(line.slice(probeMark.length));
+      };
+    });
+    const descriptors = await this.process.descriptors();
+    this.process.signal('SIGUSR2');
+    const line = await Promise.race([counted, delay(10_000, undefined, { ref: false })]);
+    this.#probed = undefined;
+    if (line === undefined) throw new Error(`${this.id} does not answer SIGUSR2`);
+    return { descriptors, ...(JSON.parse(line) as Omit<Holdings, 'descriptors'>) };
+  }
+
   async heal(): Promise<void> {
     for (const proxy of Object.values(this.proxies) as TcpProxy[]) {
       proxy.delay(0);
@@ -128,13 +172,31 @@ export class ChaosReplica {
   }
 }
 
+const probeMark = 'probe ';
+
+/** On SIGUSR2 it collects garbage and says what is left. */
+const probe = `
+  import { setFlagsFromString } from 'node:v8';
+  import { runInNewContext } from 'node:vm';
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc');
+  process.on('SIGUSR2', () => {
+    gc();
+    const resources = {};
+    for (const name of process.getActiveResourcesInfo()) resources[name] = (resources[name] ?? 0) + 1;
+    process.stdout.write('${probeMark}' + JSON.stringify({ heapBytes: process.memoryUsage().heapUsed, resources }) + '\\n');
+  });`;
+
 /** A module that moves the process's wall clock, and leaves the monotonic one alone. */
 function skewedClock(ms: number): string {
-  const code = `
+  return module(`
     const { now } = Date;
     globalThis.Date = class extends Date {
       constructor(...args) { super(...(args.length === 0 ? [now() + ${ms}] : args)); }
       static now() { return now() + ${ms}; }
-    };`;
+    };`);
+}
+
+function module(code: string): string {
   return `data:text/javascript,${encodeURIComponent(code)}`;
 }

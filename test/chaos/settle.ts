@@ -34,7 +34,7 @@ export async function settle(cluster: ChaosCluster, options: SettleOptions): Pro
     databaseUrl: cluster.databaseUrl,
     redisUrl: cluster.redis.url,
     redisPrefix: 'chaos:',
-    replicas: cluster.replicas,
+    replicas: cluster.running,
   };
   let final = await readFinalState(sources);
   let events = readHistory(cluster.directory);

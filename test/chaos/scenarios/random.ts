@@ -40,7 +40,7 @@ export async function runFaults(context: ScenarioContext, options: FaultRunOptio
     skewMs: options.skewMs,
   });
   try {
-    const callers = new Callers({ cluster, concurrency: 12, seed: derivedSeed(seed, 2), timeoutMs, pauseMs: 40 });
+    const callers = new Callers({ cluster, concurrency: 40, seed: derivedSeed(seed, 2), timeoutMs, pauseMs: 250 });
     const plans = Array.from({ length: options.count }, () => {
       const fault = planFault(pick(options.faults, random), cluster, random);
       return { fault, pauseMs: random() * options.pauseMs };
@@ -89,6 +89,6 @@ export const randomScenario: Scenario = {
       operations: Math.ceil(10_000 * context.scale),
       skewMs: [0, 60_000, -60_000],
       duplicates: 0.1,
-      pauseMs: 2_000,
+      pauseMs: 4_000,
     }),
 };

@@ -1,0 +1,29 @@
+/** A shrunk scenario as a test. */
+
+import type { Test } from 'tap';
+import { copySources } from './build.js';
+import { describeViolations } from './describe.js';
+import type { Scenario, ScenarioResult } from './scenario.js';
+
+export interface ShortRunOptions {
+  readonly seed: number;
+  /** Part of the full scenario, 0 to 1. */
+  readonly scale: number;
+}
+
+/** Runs it and asserts that no invariant was broken; numbers that depend on the machine are the caller's to look at. */
+export async function shortRun(t: Test, scenario: Scenario, options: ShortRunOptions): Promise<ScenarioResult> {
+  const build = await copySources();
+  t.teardown(() => build.remove());
+  t.comment(`${scenario.name} --seed ${options.seed} --scale ${options.scale}`);
+  const result = await scenario.run({ ...options, build, keepFiles: false, log: (line) => t.comment(line) });
+  t.comment(result.report);
+  t.same(
+    result.violations.map(({ rule, subject, message }) => `${rule}: ${subject}: ${message}`),
+    [],
+    result.violations.length === 0
+      ? 'no invariant is broken'
+      : describeViolations(result.verdict.events, result.violations),
+  );
+  return result;
+}
