@@ -121,6 +121,8 @@ export class RedisDiscovery extends Membership implements Discovery {
   #connect(): Redis {
     const settings: Partial<RedisOptions> = {
       lazyConnect: false,
+      // It would be put before keys and not before channels.
+      keyPrefix: '',
       connectTimeout: this.#timeoutMs,
       commandTimeout: this.#timeoutMs,
       socketTimeout: this.#timeoutMs,

@@ -3,6 +3,7 @@
  * `GET {baseUrl}/readyz`, again and again: `{"id": "...", "status": "ready" | ...}` with 200 (takes work) or 503.
  */
 
+import { setMaxListeners } from 'node:events';
 import type { ConnectionOptions } from 'node:tls';
 import { Agent } from 'undici';
 import { messageOf } from '../core/errors.js';
@@ -67,6 +68,8 @@ export class StaticDiscovery extends Membership implements Discovery {
     this.#agent = agent;
     this.#publish();
     const stopping = this.#stopping.signal;
+    // Each question under way listens, one per URL.
+    setMaxListeners(0, stopping);
     const first = this.#askAll(agent, stopping);
     this.#polling = first.then(() => this.#poll(agent, stopping));
     try {

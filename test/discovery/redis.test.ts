@@ -114,6 +114,16 @@ test('prefixes keep clusters apart', async (t) => {
   t.same(keys.sort(), ['a:{instances}:ends', 'a:{instances}:records', 'b:{instances}:ends', 'b:{instances}:records']);
 });
 
+test('a key prefix of the client changes nothing', async (t) => {
+  const { url } = await redisServer(t);
+  const redis = new Redis(url, { lazyConnect: true, keyPrefix: 'theirs:' });
+  const one = await start(t, url, 'one', { redis });
+  const two = await start(t, url, 'two');
+  await waitFor(() => ids(one) === 'one,two', soon);
+  await two.stop();
+  await waitFor(() => ids(one) === 'one', soon);
+});
+
 test('Redis killed and started empty: unknown meanwhile, members kept, all back by themselves', async (t) => {
   const service = await redisServer(t);
   const one = await start(t, service.url, 'one');

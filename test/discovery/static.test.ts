@@ -150,6 +150,21 @@ test('a slow one does not delay the news of the others', async (t) => {
   await starting;
 });
 
+test('many members are asked without a warning', async (t) => {
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error): void => void warnings.push(warning);
+  process.on('warning', onWarning);
+  t.teardown(() => {
+    process.off('warning', onWarning);
+  });
+  const peers = await Promise.all(Array.from({ length: 15 }, (_, i) => startPeer(t, `peer-${String(i)}`)));
+  const discovery = make(t, peers);
+  await discovery.start(noSignal);
+  await waitFor(() => discovery.instances().length === 16);
+  await discovery.stop();
+  t.same(warnings, []);
+});
+
 test('two URLs of one id: the first counts', async (t) => {
   const [a, b] = [await startPeer(t, 'same'), await startPeer(t, 'same')];
   const discovery = make(t, [a, b]);
