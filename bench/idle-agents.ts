@@ -1,0 +1,23 @@
+/** Worker: the product's own agents, connected and idle, for the memory that each takes on the gateway. */
+
+import { startSimulatedAgents, type SimulatedAgents } from '../src/simulate/agents.js';
+import { answerCalls } from './child.js';
+
+export interface IdleAgentsOptions {
+  readonly address: string;
+  readonly agents: number;
+}
+
+const readyTimeoutMs = 40_000;
+let connected: SimulatedAgents | undefined;
+
+answerCalls({
+  /** Resolves once all are registered, each with one account. */
+  connect: async ({ address, agents }: IdleAgentsOptions) => {
+    connected = await startSimulatedAgents({ addresses: [address], agents, accounts: 1 });
+    await connected.ready(AbortSignal.timeout(readyTimeoutMs));
+  },
+  disconnect: async () => {
+    await connected?.stop();
+  },
+});

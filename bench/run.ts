@@ -1,0 +1,90 @@
+/**
+ * `npm run bench [-- --quick] [-- --no-targets] [-- --profile DIRECTORY]`: see docs/benchmarks.md.
+ * Exit code 1 when a target is missed, or when anything that is measured fails.
+ */
+
+import { mkdirSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { Scope } from '../src/core/scope.js';
+import { startMariaDb } from '../test/services/mariadb.js';
+import { startRedis } from '../test/services/redis.js';
+import { Child } from './child.js';
+import { describeMachine } from './machine.js';
+import { measureMemory } from './memory.js';
+import type { OwnershipReport } from './ownership.js';
+import { profileCases } from './profile.js';
+import { isMet, memoryTable, targetLine, targetsOf, throughputTable } from './report.js';
+import { createDatabase, startBare, startReplicas, type ServerUnderTest } from './servers.js';
+import { measureThroughput, startWorkers, type Servers } from './throughput.js';
+
+const { values: flags } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    'no-targets': { type: 'boolean', default: false },
+    profile: { type: 'string' },
+  },
+});
+
+const amounts = flags.quick
+  ? { rounds: 3, warmUpMs: 400, measureMs: 500 }
+  : { rounds: 7, warmUpMs: 1_500, measureMs: 1_200 };
+const idleAgents = 1_000;
+const ownershipAccounts = 1_000_000;
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function required(server: ServerUnderTest | undefined): ServerUnderTest {
+  if (server === undefined) throw new Error('a server was not started');
+  return server;
+}
+
+async function main(scope: Scope): Promise<boolean> {
+  const startedAt = performance.now();
+  say(describeMachine().join('\n'));
+  const [mariaDb, redis] = await Promise.all([startMariaDb(), startRedis()]);
+  scope.push('redis', () => redis.stop());
+  scope.push('mariadb', () => mariaDb.stop());
+
+  const database = await createDatabase(mariaDb.url, 'bench');
+  const [[owner, entry], bare] = await Promise.all([startReplicas(2, database, redis.url), startBare()]);
+  const servers: Servers = { owner: required(owner), entry: required(entry), bare };
+  for (const { child } of Object.values(servers)) scope.push('server', () => child.stop());
+  const workers = await startWorkers(servers);
+  for (const child of Object.values(workers)) scope.push('worker', () => child.stop());
+
+  if (flags.profile !== undefined) {
+    mkdirSync(flags.profile, { recursive: true });
+    say(await profileCases(servers, workers.load, flags.profile));
+    return true;
+  }
+  const throughput = await measureThroughput(servers, workers.load, amounts);
+  say(`\n${throughputTable(throughput)}\n`);
+  for (const child of [...Object.values(workers), ...Object.values(servers).map((server) => server.child)])
+    await child.stop();
+
+  const [alone] = await startReplicas(1, await createDatabase(mariaDb.url, 'bench_memory'), redis.url);
+  scope.push('server', () => alone?.child.stop());
+  const memory = await measureMemory(required(alone), idleAgents);
+  await alone?.child.stop();
+
+  const map = new Child('bench/ownership.ts', { execArgv: ['--import=tsx', '--expose-gc'] });
+  scope.push('worker', () => map.stop());
+  const argument = { accounts: ownershipAccounts, agents: 50_000, instances: 50 };
+  const ownership = await map.call<OwnershipReport>('measure', argument);
+
+  const report = { throughput, memory, ownership, ownershipAccounts };
+  say(`${memoryTable(report)}\n`);
+  const targets = targetsOf(report);
+  for (const target of targets) say(targetLine(target));
+  say(`\n${((performance.now() - startedAt) / 1_000).toFixed(0)} s`);
+  return flags['no-targets'] || targets.every(isMet);
+}
+
+const scope = new Scope();
+try {
+  process.exitCode = (await main(scope)) ? 0 : 1;
+} finally {
+  await scope.close();
+}

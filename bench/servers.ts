@@ -1,0 +1,90 @@
+/** Starts what is measured: replicas of the built gateway, and the bare stack. Each is a process of its own. */
+
+import { createConnection } from 'mysql2/promise';
+import { request } from 'undici';
+import { freePort } from '../test/free-port.js';
+import { waitFor } from '../test/wait.js';
+import { Child } from './child.js';
+
+export interface ServerUnderTest {
+  readonly child: Child;
+  readonly baseUrl: string;
+  /** `host:port` for agents. */
+  readonly agentsAddress: string;
+}
+
+/** For the probe; the collector is needed where memory is measured, and changes nothing elsewhere. */
+const serverOptions = ['--expose-gc', '--import=./bench/probe.js'];
+const readyTimeoutMs = 30_000;
+
+/** A new, empty database on a MariaDB server. */
+export async function createDatabase(serverUrl: string, name: string): Promise<string> {
+  const connection = await createConnection({ uri: serverUrl });
+  await connection.query(`create database ${name} character set utf8mb4`);
+  await connection.end();
+  return `${serverUrl}/${name}`;
+}
+
+/** Replicas of one cluster with static discovery. */
+export async function startReplicas(count: number, sqlUrl: string, redisUrl: string): Promise<ServerUnderTest[]> {
+  const ports = await Promise.all(Array.from({ length: count }, async () => [await freePort(), await freePort()]));
+  const baseUrls = ports.map(([rest]) => `http://127.0.0.1:${String(rest)}`);
+  return Promise.all(
+    ports.map(([rest = 0, agents = 0], index) =>
+      ready(rest, agents, 'dist/main.js', serverOptions, [
+        'serve',
+        `--instance.id=replica-${index}`,
+        `--instance.baseUrl=http://127.0.0.1:${rest}`,
+        '--server.address=127.0.0.1',
+        `--server.port=${rest}`,
+        '--kubesvc.grpc.server.address=127.0.0.1',
+        `--kubesvc.grpc.server.port=${agents}`,
+        '--kubesvc.cluster=static',
+        `--kubesvc.cluster-static.instances=${baseUrls.join(',')}`,
+        '--kubesvc.drain.endpointRemovalMs=0',
+        '--kubesvc.drain.reconnectSpreadMs=0',
+        '--kubesvc.drain.timeoutMs=2000',
+        `--sql.url=${sqlUrl}`,
+        `--redis.connection=${redisUrl}`,
+        `--redis.keyPrefix=${new URL(sqlUrl).pathname.slice(1)}:`,
+        '--logging.level=warn',
+      ]),
+    ),
+  );
+}
+
+export async function startBare(): Promise<ServerUnderTest> {
+  const rest = await freePort();
+  const agents = await freePort();
+  return ready(
+    rest,
+    agents,
+    'bench/bare-server.ts',
+    ['--import=tsx', ...serverOptions],
+    [String(rest), String(agents)],
+  );
+}
+
+async function ready(
+  rest: number,
+  agents: number,
+  script: string,
+  execArgv: readonly string[],
+  args: readonly string[],
+): Promise<ServerUnderTest> {
+  const child = new Child(script, { execArgv, args });
+  const baseUrl = `http://127.0.0.1:${rest}`;
+  try {
+    const answers = async () => {
+      const response = await request(`${baseUrl}/readyz`);
+      await response.body.dump();
+      return response.statusCode === 200 || !child.running;
+    };
+    await waitFor(answers, { timeoutMs: readyTimeoutMs, description: `${script} to be ready` });
+    if (!child.running) throw new Error(`${script} ended before it was ready`);
+  } catch (error) {
+    await child.stop();
+    throw error;
+  }
+  return { child, baseUrl, agentsAddress: `127.0.0.1:${agents}` };
+}
