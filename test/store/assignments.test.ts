@@ -152,6 +152,20 @@ onEveryMigratedEngine(async (t, database, engine) => {
     t.strictSame(await collect(store.list({ agentId: 'nobody' }, signal)), []);
   });
 
+  await t.test('an agent that reconnects while its old connection is released stays', async (t) => {
+    const other = new AssignmentStore(engine.open(), { leaseMs });
+    const names = Array.from({ length: 20 }, (_, index) => `account-${index}`);
+    await store.claim(connection('agent', 'replica-1', 1), accounts(...names), signal);
+    for (let epoch = 2; epoch <= 16; epoch += 1) {
+      await Promise.all([
+        other.release(connection('agent', 'replica-1', epoch - 1), 'all', signal),
+        store.claim(connection('agent', 'replica-1', epoch), accounts(...names), signal),
+      ]);
+      const found = await store.find(names);
+      t.ok([...found.values()].every(({ assignments: [one] }) => one?.epoch === epoch && one.caching));
+    }
+  });
+
   await t.test(
     'parallel claims and releases of several pools: one caches, versions grow, no deadlock escapes',
     async (t) => {
