@@ -6,6 +6,7 @@ import { waitFor } from '../../wait.js';
 import { Callers } from '../callers.js';
 import { ChaosCluster } from '../cluster.js';
 import { faultNames, planFault, runFault, type FaultName } from '../faults.js';
+import { Readiness } from '../readiness.js';
 import { summary, type Scenario, type ScenarioContext, type ScenarioResult } from '../scenario.js';
 import { settle } from '../settle.js';
 
@@ -39,8 +40,17 @@ export async function runFaults(context: ScenarioContext, options: FaultRunOptio
     duplicates: options.duplicates,
     skewMs: options.skewMs,
   });
+  const readiness = new Readiness(cluster);
   try {
-    const callers = new Callers({ cluster, concurrency: 40, seed: derivedSeed(seed, 2), timeoutMs, pauseMs: 250 });
+    const targets = (): typeof readiness.ready => readiness.ready;
+    const callers = new Callers({
+      cluster,
+      concurrency: 40,
+      seed: derivedSeed(seed, 2),
+      timeoutMs,
+      pauseMs: 250,
+      targets,
+    });
     const plans = Array.from({ length: options.count }, () => {
       const fault = planFault(pick(options.faults, random), cluster, random);
       return { fault, pauseMs: random() * options.pauseMs };
@@ -74,6 +84,7 @@ export async function runFaults(context: ScenarioContext, options: FaultRunOptio
       verdict,
     };
   } finally {
+    readiness.stop();
     await cluster.stop();
   }
 }
