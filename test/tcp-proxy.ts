@@ -98,14 +98,14 @@ export class TcpProxy {
   }
 
   #reset(): void {
-    for (const { sockets } of this.#pairs) for (const socket of sockets) socket.resetAndDestroy();
+    for (const { sockets } of this.#pairs) for (const socket of sockets) reset(socket);
     this.#pairs.clear();
   }
 
   #accept(client: Socket): void {
     // The kernel may have taken this connection just before cut().
     if (!this.#server.listening) {
-      client.resetAndDestroy();
+      reset(client);
       return;
     }
     const { host = '127.0.0.1', port } = this.#target;
@@ -145,10 +145,18 @@ export class TcpProxy {
     to.on('drain', () => {
       if (!this.#stalled) from.resume();
     });
-    from.on('error', () => to.resetAndDestroy());
+    from.on('error', () => {
+      reset(to);
+    });
     from.on('close', () => {
       clearTimeout(timer);
       if (pair.sockets.every((socket) => socket.destroyed)) this.#pairs.delete(pair);
     });
   }
+}
+
+/** Node 20 spins at its exit after resetAndDestroy() on a socket that is ending. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }

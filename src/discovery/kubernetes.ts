@@ -7,7 +7,7 @@
 import { GatewayError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { backoffMs, defaultBackoff, wait, type Backoff } from '../core/retry.js';
-import { unlessAborted, withDeadline } from './deadline.js';
+import { unlessAborted, withDeadline } from '../core/deadline.js';
 import type { Discovery } from './discovery.js';
 import { ApiClient, ApiError } from './kubernetes/client.js';
 import { openAccess, type ApiAccess, type CredentialOptions } from './kubernetes/credentials.js';

@@ -8,7 +8,7 @@ import type { Redis, RedisOptions } from 'ioredis';
 import { GatewayError, messageOf } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { backoffMs, defaultBackoff, wait } from '../core/retry.js';
-import { unlessAborted, withDeadline } from './deadline.js';
+import { unlessAborted, withDeadline } from '../core/deadline.js';
 import type { Discovery } from './discovery.js';
 import { Membership, type Member } from './membership.js';
 import { leaveScript, leftRecord, parseReply, syncScript, type InstanceRecord } from './redis-records.js';

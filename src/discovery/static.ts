@@ -9,7 +9,7 @@ import { Agent } from 'undici';
 import { messageOf } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { backoffMs, wait } from '../core/retry.js';
-import { unlessAborted, withDeadline } from './deadline.js';
+import { unlessAborted, withDeadline } from '../core/deadline.js';
 import type { Discovery } from './discovery.js';
 import { Membership, type Member } from './membership.js';
 

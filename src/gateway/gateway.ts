@@ -218,6 +218,7 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       maxMessageBytes: grpc.maxInboundMessageSize,
       receipt: receiptFrame,
       tooLarge: tooLargeResult,
+      stopping: routing.stopping,
       now,
     });
     const recovery = new Recovery({ router, routing, ownership, logger, metrics, checkMs: recoveryCheckMs, now });

@@ -25,7 +25,7 @@ interface History {
 }
 
 test('three replicas on MariaDB and Redis', async (t) => {
-  const { replicas } = await startCluster(t);
+  const { replicas } = await startCluster(t, { settings: { 'kubesvc.rebalance.enabled': 'false' } });
   const agents = await startSimulatedAgents({
     addresses: replicas.map(({ agentsAddress }) => agentsAddress),
     agents: 6,

@@ -1,7 +1,7 @@
 /** What a check says, and how one is run: with a deadline, and never throwing. */
 
 import { GatewayError, messageOf } from '../../core/errors.js';
-import { unlessAborted, withDeadline } from '../../discovery/deadline.js';
+import { unlessAborted, withDeadline } from '../../core/deadline.js';
 
 export interface Finding {
   /** What was looked at: `sql`, `sql version`, `port 9091`. */

@@ -6,7 +6,7 @@
 
 import { StringDecoder } from 'node:string_decoder';
 import type { Dispatcher } from 'undici';
-import { withDeadline } from '../deadline.js';
+import { withDeadline } from '../../core/deadline.js';
 import type { ApiAccess } from './credentials.js';
 import type { KubernetesObject } from './sources.js';
 

@@ -3,6 +3,7 @@
  * for the others, which then release what it owned; so after a pause that was too long everything is claimed again.
  */
 
+import { withDeadline } from '../../core/deadline.js';
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { wait } from '../../core/retry.js';
@@ -49,13 +50,13 @@ export class Lease {
 
   /** Renews until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { heartbeatMs, onRenewedLate, logger } = this.#options;
+    const { heartbeatMs, leaseMs, onRenewedLate, logger } = this.#options;
     let failing = false;
     for (;;) {
       await wait(heartbeatMs, signal).catch(() => undefined);
       if (signal.aborted) return;
       try {
-        const outcome = await this.#beat(AbortSignal.any([signal, AbortSignal.timeout(this.#options.leaseMs)]));
+        const outcome = await withDeadline(leaseMs, signal, 'the heartbeat', (within) => this.#beat(within));
         if (failing) logger.info({}, 'heartbeat renewed again');
         failing = false;
         if (outcome === 'started') {

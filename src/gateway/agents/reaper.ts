@@ -1,5 +1,6 @@
 /** Releases what dead instances owned: one survivor does it, under a lock, in bounded batches. */
 
+import { withDeadline } from '../../core/deadline.js';
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { wait } from '../../core/retry.js';
@@ -39,7 +40,7 @@ export class Reaper {
       if (signal.aborted) return;
       if (!this.#options.lease.steady) continue;
       try {
-        await this.#look(AbortSignal.any([signal, AbortSignal.timeout(lockMs)]));
+        await withDeadline(lockMs, signal, 'looking for dead instances', (within) => this.#look(within));
       } catch (error) {
         if (!signal.aborted) logger.debug({ error: messageOf(error) }, 'dead instances not looked for');
       }

@@ -59,12 +59,12 @@ export class Forwarder {
     to: PeerAddress,
     operation: Uint8Array,
     onlyAgentId: string | undefined,
-    signal: AbortSignal,
+    timeLeftMs: number,
   ): Promise<ForwardAnswer> {
     const text = () =>
       JSON.stringify({ operation: formatText(OperationSchema, fromBinary(OperationSchema, operation)) });
     const headers = onlyAgentId === undefined ? {} : { [onlyAgentHeader]: onlyAgentId };
-    const answer = await this.#post(to, operationPath, operation, text, headers, signal);
+    const answer = await this.#post(to, operationPath, operation, text, headers, timeLeftMs);
     return JSON.parse(answer) as ForwardAnswer;
   }
 
@@ -72,10 +72,10 @@ export class Forwarder {
    * Brings a result to the instance that waits for it.
    * @throws GatewayError `unknown-operation` or `operation-ended` when nobody waits there; `owner-unreachable`
    */
-  async result(to: PeerAddress, result: Uint8Array, signal: AbortSignal): Promise<void> {
+  async result(to: PeerAddress, result: Uint8Array): Promise<void> {
     const text = () =>
       JSON.stringify({ result: formatText(OperationResultSchema, fromBinary(OperationResultSchema, result)) });
-    await this.#post(to, operationResultPath, result, text, {}, signal);
+    await this.#post(to, operationResultPath, result, text, {}, this.#options.timeoutMs);
   }
 
   /** Closes the connections to an instance that is gone. */
@@ -95,10 +95,11 @@ export class Forwarder {
     bytes: Uint8Array,
     text: () => string,
     headers: Readonly<Record<string, string>>,
-    signal: AbortSignal,
+    timeLeftMs: number,
   ): Promise<string> {
     const peer = this.#peer(to);
-    const send = (body: Uint8Array | string) => this.#request(to, peer, path, body, headers, signal);
+    const send = (body: Uint8Array | string) =>
+      this.#request(to, peer, path, body, headers, Math.min(timeLeftMs, this.#options.timeoutMs));
     const answer = await send(peer.protobuf ? bytes : text());
     if (answer.status !== 415 || !peer.protobuf) return expectSuccess(to, answer);
     peer.protobuf = false;
@@ -111,9 +112,9 @@ export class Forwarder {
     path: string,
     body: Uint8Array | string,
     headers: Readonly<Record<string, string>>,
-    signal: AbortSignal,
+    timeoutMs: number,
   ): Promise<Answer> {
-    const { timeoutMs, instanceId } = this.#options;
+    const { instanceId } = this.#options;
     try {
       const response = await peer.pool.request({
         method: 'POST',
@@ -126,7 +127,6 @@ export class Forwarder {
         body,
         headersTimeout: timeoutMs,
         bodyTimeout: timeoutMs,
-        signal,
       });
       return {
         status: response.statusCode,

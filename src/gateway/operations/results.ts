@@ -35,11 +35,10 @@ export interface ResultsOptions {
   /** Frames of receipts and of the refusal that stands in for an oversized result (grpc/frames.ts). */
   readonly receipt: (operationId: string, outcome: ReceiptOutcome) => Uint8Array;
   readonly tooLarge: (operationId: string, account: string, bytes: number, limit: number) => Uint8Array;
+  /** Aborted when the gateway stops. */
+  readonly stopping: AbortSignal;
   readonly now: () => number;
 }
-
-/** How long an originating instance is tried before its operation is recorded without it, in ms. */
-const originatorTimeoutMs = 10_000;
 
 export class Results {
   readonly #options: ResultsOptions;
@@ -197,19 +196,20 @@ export class Results {
   /** @returns false when the originating instance is gone, so that nobody waits any more */
   async #bring(originator: string, bytes: Uint8Array): Promise<boolean> {
     const { discovery, forwarder } = this.#options;
-    const signal = AbortSignal.timeout(originatorTimeoutMs);
+    const bring = async () => {
+      const peer = discovery.instance(originator);
+      if (peer === undefined) {
+        const message = `instance ${originator} is not among the members`;
+        throw new GatewayError('unknown-instance', message, { instanceId: originator });
+      }
+      await forwarder.result(peer, bytes);
+    };
     try {
-      await retry(
-        async () => {
-          const peer = discovery.instance(originator);
-          if (peer === undefined)
-            throw new GatewayError('unknown-instance', `instance ${originator} is not among the members`, {
-              instanceId: originator,
-            });
-          await forwarder.result(peer, bytes, signal);
-        },
-        { signal, attempts: 5, retryable: (error) => toGatewayError(error).code === 'owner-unreachable' },
-      );
+      await retry(bring, {
+        signal: this.#options.stopping,
+        attempts: 5,
+        retryable: (error) => toGatewayError(error).code === 'owner-unreachable',
+      });
       return true;
     } catch (error) {
       if (isOver(error)) throw error;

@@ -111,7 +111,10 @@ export class Router {
         recorded.catch(() => undefined);
         return { id: operation.id, result: recorded };
       }
-      await this.#options.routing.route(operation, target);
+      const routed = this.#options.routing.route(operation, target);
+      // The deadline may come while the owner is looked for, and the result before the owner has said that it took it.
+      await Promise.race([routed, result]);
+      routed.catch(() => undefined);
     } catch (error) {
       await this.#refused(operation, toGatewayError(error));
       throw error;
@@ -262,8 +265,8 @@ export class Router {
   /** The operation was submitted before, to this instance or another, and has ended or is waited for there. */
   async #elsewhere({ id, account, deadline }: Originated): Promise<Uint8Array> {
     const { operations, recordedResult, routing, now } = this.#options;
-    const signal = routing.signal(deadline - now());
-    for (;;) {
+    const signal = routing.stopping;
+    while (now() < deadline) {
       const record = await operations.find(id, signal);
       const answer = record?.resultReceivedFromAgent;
       if (record !== undefined && answer !== undefined) return recordedResult(record, answer);
@@ -274,12 +277,17 @@ export class Router {
       }
       await wait(recordedPollMs, signal);
     }
+    const message = `operation ${id} is under way on another instance and had no result in time`;
+    throw new GatewayError('timed-out', message, { operationId: id, account });
   }
 
   /** Nobody took it: what was written of it is taken back, so that the caller may try again with the same id. */
   async #refused(operation: Originated, error: GatewayError): Promise<void> {
     const { metrics, recorder, logger } = this.#options;
-    this.take(operation.id)?.reject(error);
+    const taken = this.take(operation.id);
+    // It has ended meanwhile, at its deadline.
+    if (taken === undefined) return;
+    taken.reject(error);
     metrics.operations.inc({ path: 'none', outcome: error.code });
     if (!operation.durable || error.code === 'operation-conflict') return;
     await recorder.withdraw(operation.id).catch((failure: unknown) => {

@@ -3,6 +3,7 @@
  * again where nothing can have been done twice.
  */
 
+import { withDeadline } from '../../core/deadline.js';
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { backoffMs, defaultBackoff, wait } from '../../core/retry.js';
@@ -45,9 +46,9 @@ export class Routing {
     this.#stopping.abort(new GatewayError('draining', 'this instance is stopping', { retryAfterMs: 1_000 }));
   }
 
-  /** Ends when the gateway stops, or after `ms`. */
-  signal(ms: number): AbortSignal {
-    return AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(Math.max(1, ms))]);
+  /** Aborted when the gateway stops. */
+  get stopping(): AbortSignal {
+    return this.#stopping.signal;
   }
 
   /**
@@ -63,7 +64,7 @@ export class Routing {
     const target = this.#remote(owners, undefined);
     if (target !== undefined) return target;
     // The mirror may not have heard of a registration yet: the truth decides what the caller is told.
-    const truth = await ownership.refresh(account, this.signal(routingTimeMs));
+    const truth = await this.#refresh(account, routingTimeMs);
     return this.#expect(account, truth, undefined);
   }
 
@@ -75,15 +76,15 @@ export class Routing {
   async route(operation: Originated, first?: Target): Promise<void> {
     const { now, attempts, metrics, instanceId } = this.#options;
     const started = now();
-    const signal = this.signal(Math.min(routingTimeMs, operation.deadline - started));
+    const until = Math.min(operation.deadline, started + routingTimeMs);
     operation.routing = true;
     const resent = operation.taken !== undefined;
     try {
       for (let attempt = 0; ; attempt += 1) {
         let target = attempt === 0 ? first : undefined;
         try {
-          target ??= await this.#find(operation, attempt > 0, signal);
-          operation.taken = await this.#give(operation, target, signal);
+          target ??= await this.#find(operation, attempt > 0, until);
+          operation.taken = await this.#give(operation, target);
           const path = operation.taken.instanceId === instanceId ? 'local' : 'forwarded';
           metrics.routingSeconds.observe({ path }, (now() - started) / 1_000);
           return;
@@ -100,30 +101,28 @@ export class Routing {
           }
           if (!mayPass(error, resent || attempt > 0) || attempt + 1 >= attempts) throw forCaller(error, operation);
           // "Not owner" is an answer: the truth is re-read at once. A silent peer is given a moment.
-          if (error.code !== 'not-owner' || attempt > 0) await wait(backoffMs(defaultBackoff, attempt), signal);
+          if (error.code === 'not-owner' && attempt === 0) continue;
+          const pauseMs = backoffMs(defaultBackoff, attempt);
+          if (now() + pauseMs >= until) throw forCaller(error, operation);
+          await wait(pauseMs, this.#stopping.signal);
         }
       }
-    } catch (error) {
-      if (!signal.aborted || error instanceof GatewayError) throw error;
-      this.#stopping.signal.throwIfAborted();
-      const message = `no owner of account "${operation.account}" took operation ${operation.id} in time`;
-      throw new GatewayError('timed-out', message, { operationId: operation.id, account: operation.account });
     } finally {
       operation.routing = false;
     }
   }
 
-  async #find(operation: Originated, doubtful: boolean, signal: AbortSignal): Promise<Target> {
-    const { ownership } = this.#options;
+  async #find(operation: Originated, doubtful: boolean, until: number): Promise<Target> {
+    const { ownership, now } = this.#options;
     const { account, boundAgentId } = operation;
     const only = operation.taken === undefined ? undefined : boundAgentId;
     const local = this.#local(account, only);
     if (local !== undefined) return local;
-    const owners = doubtful ? await ownership.refresh(account, signal) : await ownership.resolve(account, signal);
+    const owners = doubtful ? await this.#refresh(account, until - now()) : await ownership.resolve(account);
     return this.#expect(account, owners, only);
   }
 
-  async #give(operation: Originated, target: Target, signal: AbortSignal): Promise<Taken> {
+  async #give(operation: Originated, target: Target): Promise<Taken> {
     const { instanceId, registry, discovery, forwarder, bind, metrics, now } = this.#options;
     const { id, account, deadline } = operation;
     if (operation.durable && operation.boundAgentId !== target.agentId) {
@@ -146,7 +145,7 @@ export class Routing {
       );
     }
     try {
-      const answer = await forwarder.operation(peer, bytes, onlyAgentId, signal);
+      const answer = await forwarder.operation(peer, bytes, onlyAgentId, timeoutMs);
       metrics.forwards.inc({ outcome: 'taken' });
       const { agentId, epoch } = target;
       return { instanceId: target.instanceId, agentId, epoch, processedTime: now(), sentTime: now(), ...answer };
@@ -154,6 +153,16 @@ export class Routing {
       metrics.forwards.inc({ outcome: forwardOutcome(error) });
       throw error;
     }
+  }
+
+  #refresh(account: string, ms: number): Promise<Ownership | undefined> {
+    const { ownership } = this.#options;
+    return withDeadline(
+      Math.max(1, ms),
+      this.#stopping.signal,
+      `looking for the owner of account "${account}"`,
+      (signal) => ownership.refresh(account, signal),
+    );
   }
 
   #local(account: string, onlyAgentId: string | undefined): Target | undefined {

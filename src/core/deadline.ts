@@ -1,6 +1,6 @@
 /** Deadlines that leave nothing behind: AbortSignal.any() on a signal that lives long leaks in Node 20 (node#54614). */
 
-import { GatewayError } from '../core/errors.js';
+import { GatewayError } from './errors.js';
 
 /**
  * Runs `task` with a signal that aborts when `parent` does, and with a GatewayError `timed-out` after `ms`.
