@@ -4,7 +4,7 @@
  */
 
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
 import { GatewayError, messageOf } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import type { Metrics } from './telemetry/metrics.js';
@@ -56,6 +56,8 @@ export function sniff(bytes: Uint8Array): FirstBytes {
 export class Port {
   readonly #options: PortOptions;
   readonly #sockets = new Set<Socket>();
+  /** For log lines about sockets that are closed by then. */
+  readonly #peers = new WeakMap<Socket, string>();
   #server: Server | undefined;
   #tls: TlsServer | undefined;
 
@@ -105,6 +107,7 @@ export class Port {
   #accept(socket: Socket): void {
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
+    this.#peers.set(socket, `${socket.remoteAddress ?? '?'}:${String(socket.remotePort ?? 0)}`);
     // Until the socket is handed on nobody else listens for its errors.
     const onError = () => socket.destroy();
     const timer = setTimeout(() => {
@@ -166,12 +169,17 @@ export class Port {
       handshakeTimeout: firstBytesTimeoutMs,
     });
     server.on('secureConnection', (socket) => {
+      if (showsStrangeCertificate(socket, tls)) {
+        this.#log(socket, 'tls', refusedHandshake(socket));
+        socket.destroy();
+        return;
+      }
       const take = protocols[socket.alpnProtocol === 'h2' ? 'http2' : 'http1'];
       if (take !== undefined) take(socket);
       else this.#hand(socket, 'http1');
     });
     server.on('tlsClientError', (error, socket) => {
-      this.#log(socket, 'tls', messageOf(error));
+      this.#log(socket, 'tls', refusedHandshake(socket, error));
       socket.destroy();
     });
     return server;
@@ -179,9 +187,25 @@ export class Port {
 
   #log(socket: Socket, protocol: string, reason: string): void {
     this.#options.metrics.refusedConnections.inc({ port: this.#options.name, protocol });
+    // A TLS socket is not what was accepted: that lies below it, in a property that Node.js does not document.
+    const accepted = (socket as { readonly _parent?: Socket })._parent ?? socket;
     this.#options.logger.warn(
-      { port: this.#options.name, peer: `${socket.remoteAddress ?? '?'}:${String(socket.remotePort ?? 0)}`, protocol },
+      { port: this.#options.name, peer: this.#peers.get(accepted) ?? '?', protocol },
       `connection refused: ${reason}`,
     );
   }
+}
+
+/** Where certificates are optional Node.js lets in whoever shows an untrusted one; a shown one is to be checked. */
+function showsStrangeCertificate(socket: TLSSocket, { requestCert }: TlsMaterial): boolean {
+  return requestCert && !socket.authorized && Object.keys(socket.getPeerCertificate()).length > 0;
+}
+
+/** Why a handshake failed: what is wrong with the client's certificate, OpenSSL's reason, or the error. */
+function refusedHandshake(socket: TLSSocket, error?: Error & { readonly reason?: string }): string {
+  // Node.js types it as an Error, and makes it a code such as DEPTH_ZERO_SELF_SIGNED_CERT.
+  const certificate: unknown = socket.authorizationError;
+  if (certificate !== null && certificate !== undefined && certificate !== 'UNABLE_TO_GET_ISSUER_CERT')
+    return `the client's certificate is not trusted: ${messageOf(certificate)}`;
+  return `TLS handshake failed: ${error?.reason ?? messageOf(error)}`;
 }

@@ -3,15 +3,12 @@
  * It listens on nothing itself: listeners.ts hands it the sockets that speak HTTP/2.
  */
 
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Socket } from 'node:net';
 import { Server, ServerCredentials, type UntypedServiceImplementation } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
-import { HealthImplementation, protoPath as healthProto } from 'grpc-health-check';
+import { HealthImplementation } from 'grpc-health-check';
 import { cachingDefinition } from './caching-service.js';
+import { describedFiles } from './descriptors.js';
 import { operationsDefinition } from './operations-service.js';
 
 export interface GrpcServerOptions {
@@ -69,7 +66,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   server.addService(cachingDefinition, options.caching);
   const health = new HealthImplementation({ '': 'NOT_SERVING' });
   if (options.health) health.addToServer(server);
-  if (options.reflection) new ReflectionService(loadProtos(), { services }).addToServer(server);
+  if (options.reflection) new ReflectionService(describedFiles(), { services }).addToServer(server);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   return {
     take: (socket) => {
@@ -84,22 +81,4 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
         health.setStatus(service, serving ? 'SERVING' : 'NOT_SERVING');
     },
   };
-}
-
-function loadProtos() {
-  const own = join(dirname(fileURLToPath(import.meta.url)), '../../../proto');
-  const reflection = join(
-    dirname(createRequire(import.meta.url).resolve('@grpc/reflection/package.json')),
-    'build/proto',
-  );
-  return loadSync(
-    [
-      'ops/operations.proto',
-      'events/caching.proto',
-      healthProto,
-      'grpc/reflection/v1/reflection.proto',
-      'grpc/reflection/v1alpha/reflection.proto',
-    ],
-    { includeDirs: [own, reflection], keepCase: true },
-  );
 }

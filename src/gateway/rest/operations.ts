@@ -73,10 +73,11 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
         tracestate: header(tracestate),
       });
       const form = formOf(accept, sent);
+      // Everything that can be refused is refused before the operation is on its way.
+      const waitMs = waitOf(prefer);
       const accepted = await router.submit(submission);
       operation.id = accepted.id;
       const answer = { operation: writeOperation(operation, form) };
-      const waitMs = waitOf(prefer);
       if (waitMs === undefined) return answer;
       const result = await within(accepted.result, waitMs);
       if (result !== undefined) return { ...answer, result: writeResult(result, form) };

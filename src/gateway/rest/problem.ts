@@ -1,8 +1,10 @@
 /** The one table from our error codes to RFC 9457 problems, and Fastify's error handler that applies it. */
 
+import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { GatewayError, messageOf, type ErrorCode } from '../../core/errors.js';
+import { invalidRequest } from './validation.js';
 
 export const problemMediaType = 'application/problem+json';
 
@@ -93,27 +95,62 @@ export function sendProblem(
 /** Turns whatever a handler threw into a problem; what nobody expected is logged with its cause and shown without. */
 export function errorHandler(instanceId: string) {
   return (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void => {
-    const error = toKnown(thrown);
+    const error = toKnown(thrown, request);
     if (table[error.code].status >= 500 && error.code === 'internal') {
       request.log.error(
         { method: request.method, route: request.routeOptions.url, error: messageOf(error.cause ?? error) },
         'request failed',
       );
     }
-    void sendProblem(reply, error, instanceId);
+    void sendProblem(reply, error, instanceId, thrown instanceof GatewayError ? undefined : clientFault(thrown));
   };
 }
 
-function toKnown(thrown: unknown): GatewayError {
+/** Answers what Node.js could not read as HTTP/1.1: no request exists yet, so this writes on the socket. */
+export function clientErrorHandler(instanceId: string) {
+  return (error: Error & { readonly code?: string }, socket: Socket): void => {
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const [status, reason, detail] = unreadable[error.code ?? ''] ?? [
+      400,
+      'Bad Request',
+      'not a valid HTTP/1.1 request',
+    ];
+    const problem = { ...toProblem(new GatewayError('invalid-argument', detail), instanceId), status };
+    const body = JSON.stringify(problem);
+    const head = `HTTP/1.1 ${String(status)} ${reason}\r\ncontent-type: ${problemMediaType}\r\ncontent-length: ${String(Buffer.byteLength(body))}\r\nconnection: close\r\n\r\n`;
+    socket.end(head + body);
+  };
+}
+
+const unreadable: Readonly<Record<string, readonly [number, string, string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large', 'the headers are larger than server.maxHeaderSize'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout', 'the request was not complete in time'],
+};
+
+/** The status of a request that the framework refused as the client's fault. */
+function clientFault(thrown: unknown): number | undefined {
+  const { statusCode = 500 } = thrown as Partial<FastifyError>;
+  return statusCode >= 400 && statusCode < 500 ? statusCode : undefined;
+}
+
+function toKnown(thrown: unknown, request: FastifyRequest): GatewayError {
   if (thrown instanceof GatewayError) return thrown;
   const error = thrown as Partial<FastifyError>;
-  if (error.statusCode === 415)
+  const status = clientFault(thrown);
+  if (status === 415)
     return new GatewayError('invalid-argument', 'content-type: expected application/json or application/x-protobuf', {
       field: 'content-type',
     });
-  const code = frameworkCodes[error.statusCode ?? 500];
+  if (status === 413)
+    return new GatewayError('too-large', 'body: larger than server.maxBodySize allows', { field: 'body' });
+  const code = frameworkCodes[error.statusCode ?? 500] ?? (status === undefined ? undefined : 'invalid-argument');
   if (code === undefined)
     return new GatewayError('internal', 'unexpected failure; see the log of this instance', { cause: thrown });
-  const field = error.validation?.[0]?.instancePath.replace(/^\//u, '').replaceAll('/', '.');
-  return new GatewayError(code, messageOf(thrown), field === undefined || field === '' ? {} : { field });
+  const invalid = invalidRequest(error, request);
+  if (invalid !== undefined) return new GatewayError(code, invalid.message, { field: invalid.field });
+  const field = error.code?.startsWith('FST_ERR_CTP') === true ? 'body' : undefined;
+  return new GatewayError(code, messageOf(thrown), field === undefined ? {} : { field });
 }

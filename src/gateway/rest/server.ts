@@ -15,7 +15,7 @@ import { agentRoutes, type AgentRoutesOptions } from './agents.js';
 import { healthRoutes, type HealthRoutesOptions } from './health.js';
 import { instanceRoutes, type InstanceRoutesOptions } from './instances.js';
 import { operationRoutes, type OperationRoutesOptions } from './operations.js';
-import { errorHandler, sendProblem } from './problem.js';
+import { clientErrorHandler, errorHandler, sendProblem } from './problem.js';
 
 export interface RestOptions
   extends OperationRoutesOptions, AgentRoutesOptions, InstanceRoutesOptions, HealthRoutesOptions {
@@ -40,6 +40,9 @@ const headersTimeoutMs = 10_000;
 /** Longer than the 30 s that instances keep idle connections, so that they close them first and never meet a reset. */
 const keepAliveTimeoutMs = 75_000;
 
+/** Of an agent, an account or an instance in a path: a DNS name at most (RFC 1035), or an operation id. */
+const maxNameLength = 253;
+
 export async function createRestServer(options: RestOptions): Promise<RestServer> {
   const { instanceId, version, logger, maxBodyBytes, maxHeaderBytes } = options;
   let http1: Http1Server | undefined;
@@ -50,6 +53,9 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: maxBodyBytes,
     forceCloseConnections: true,
+    routerOptions: { maxParamLength: maxNameLength },
+    frameworkErrors: errorHandler(instanceId),
+    clientErrorHandler: clientErrorHandler(instanceId),
     serverFactory: (handler) => {
       http1 = createHttp1(
         {
@@ -86,6 +92,8 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
       404,
     );
   });
+  // Fastify takes text by default; no route here does.
+  app.removeContentTypeParser('text/plain');
   app.addContentTypeParser(protobufMediaType, { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, body);
   });
