@@ -5,6 +5,7 @@ import { setMaxListeners } from 'node:events';
 import { Kysely, sql, type Transaction } from 'kysely';
 
 import { retry, type Backoff } from '../core/retry.js';
+import type { DatabaseOptions } from './database-options.js';
 import { parseDatabaseUrl, type DatabaseTarget } from './database-url.js';
 import { mysqlDialect, postgresDialect, type SqlDialect } from './dialect.js';
 import { mysqlEngine } from './engine-mysql.js';
@@ -14,28 +15,6 @@ import type { Engine } from './engine.js';
 import { Permits } from './permits.js';
 import type { Schema } from './schema.js';
 import { sqlErrorKind, toStoreError } from './sql-error.js';
-
-export interface DatabaseOptions {
-  /** `mysql://`, `mariadb://`, `postgresql://` or `postgres://` host:port/name; `pglite:memory` or `pglite:/directory`. */
-  readonly url: string;
-  /** In place of the one in `url`. */
-  readonly user?: string;
-  /** In place of the one in `url`. */
-  readonly password?: string;
-  readonly maxPoolSize: number;
-  /** Bound of opening a connection, and of waiting for a free one, in ms. */
-  readonly connectionTimeoutMs: number;
-  /** Bound of one statement, in ms. */
-  readonly queryTimeoutMs: number;
-  /** PEM texts; absent: no TLS. */
-  readonly ssl?: {
-    readonly ca?: string;
-    readonly cert?: string;
-    readonly key?: string;
-    /** Default true. */
-    readonly rejectUnauthorized?: boolean;
-  };
-}
 
 /** Connections of the pool, for metrics. */
 export interface PoolNumbers {

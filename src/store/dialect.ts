@@ -72,10 +72,10 @@ export const mysqlDialect: SqlDialect = {
 export const postgresDialect: SqlDialect = {
   engine: 'postgresql',
   nowMs: sql<number>`cast(extract(epoch from statement_timestamp()) * 1000 as bigint)`,
-  insertMissing: (query, key) => query.onConflict((conflict) => conflict.columns(key as never).doNothing()),
+  insertMissing: (query, key) => query.onConflict((conflict) => conflict.columns(key).doNothing()),
   upsert: (query, key, columns) =>
     query.onConflict((conflict) =>
-      conflict.columns(key as never).doUpdateSet((eb: ExpressionBuilder<never, never>) => {
+      conflict.columns(key).doUpdateSet((eb: ExpressionBuilder<never, never>) => {
         return Object.fromEntries(columns.map((column) => [column, eb.ref(`excluded.${column}` as never)])) as never;
       }),
     ),

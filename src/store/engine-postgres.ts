@@ -13,9 +13,9 @@ export function postgresEngine(target: ServerTarget, options: ServerOptions): En
   let pool: Pool | undefined;
   const open = async (): Promise<PostgresPool> => {
     const pg = (await import('pg')).default;
-    const parserOf = (oid: number, format?: 'text' | 'binary'): unknown =>
-      typeParsers[oid] ??
-      (format === undefined ? pg.types.getTypeParser(oid) : pg.types.getTypeParser(oid, format as 'text'));
+    // Its types know the built-in oids only.
+    const builtIn = pg.types.getTypeParser as (oid: number, format?: 'text' | 'binary') => unknown;
+    const parserOf = (oid: number, format?: 'text' | 'binary'): unknown => typeParsers[oid] ?? builtIn(oid, format);
     pool = new pg.Pool({
       host: target.host,
       port: target.port,

@@ -2,7 +2,7 @@
 
 import type { Dialect } from 'kysely';
 
-import type { DatabaseOptions } from './database.js';
+import type { DatabaseOptions } from './database-options.js';
 
 export interface Engine {
   readonly kysely: Dialect;

@@ -84,3 +84,28 @@ export type InsertOutcome =
       /** Absent in a row that Armory's plugin left. */
       readonly finalOutcome?: FinalOutcome;
     };
+
+export interface OperationFilter {
+  /** Records on a page. */
+  readonly items: number;
+  /** 0 is the first page; the cost grows with items × page. */
+  readonly page: number;
+  readonly account?: string;
+  /** Leaves out pending ones. */
+  readonly outcome?: FinalOutcome;
+  /** Started at this time or later, in ms UTC. */
+  readonly since?: number;
+  /** Started before this time, in ms UTC. */
+  readonly until?: number;
+}
+
+export interface UnfinishedFilter {
+  readonly accounts?: readonly string[];
+  readonly receivedByInstanceId?: string;
+  /** Their deadline was longer ago than this, in ms. */
+  readonly overdueMs?: number;
+  /** Ids after this one: the last one of the page before. */
+  readonly after?: string;
+  /** Bounds the memory, too: each one may have 4 MB. */
+  readonly limit: number;
+}

@@ -6,11 +6,12 @@ import type { SqlDialect } from './dialect.js';
 import type {
   FinalOutcome,
   FinishedOperation,
+  OperationFilter,
   OperationRecord,
   StoredOperation,
+  UnfinishedFilter,
   UnfinishedOperation,
 } from './operation-record.js';
-import type { OperationFilter, UnfinishedFilter } from './operations.js';
 import type { HistoryTable, OperationsTable, Schema } from './schema.js';
 
 type Db = Kysely<Schema>;

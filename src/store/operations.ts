@@ -8,8 +8,10 @@ import type {
   FinalOutcome,
   FinishedOperation,
   InsertOutcome,
+  OperationFilter,
   OperationRecord,
   StoredOperation,
+  UnfinishedFilter,
   UnfinishedOperation,
 } from './operation-record.js';
 import {
@@ -25,31 +27,6 @@ import {
   selectRecords,
   selectUnfinished,
 } from './operation-statements.js';
-
-export interface OperationFilter {
-  /** Records on a page. */
-  readonly items: number;
-  /** 0 is the first page; the cost grows with items × page. */
-  readonly page: number;
-  readonly account?: string;
-  /** Leaves out pending ones. */
-  readonly outcome?: FinalOutcome;
-  /** Started at this time or later, in ms UTC. */
-  readonly since?: number;
-  /** Started before this time, in ms UTC. */
-  readonly until?: number;
-}
-
-export interface UnfinishedFilter {
-  readonly accounts?: readonly string[];
-  readonly receivedByInstanceId?: string;
-  /** Their deadline was longer ago than this, in ms. */
-  readonly overdueMs?: number;
-  /** Ids after this one: the last one of the page before. */
-  readonly after?: string;
-  /** Bounds the memory, too: each one may have 4 MB. */
-  readonly limit: number;
-}
 
 /** Bodies of one statement; MySQL's packets (16 MB by default in MariaDB) hold each byte as two characters. */
 const batchBytes = 4 * 1_024 * 1_024;

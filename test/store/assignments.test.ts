@@ -22,7 +22,7 @@ onEveryMigratedEngine(async (t, database, engine) => {
     t.equal(await store.nextEpoch(), first + 1);
     t.equal(await store.nextEpoch(10), first + 2);
     t.equal(await store.nextEpoch(), first + 12);
-    const many = await Promise.all(Array.from({ length: 40 }, (_, index) => stores[index % 2]?.nextEpoch()));
+    const many = await Promise.all(Array.from({ length: 40 }, async (_, index) => stores[index % 2]?.nextEpoch()));
     t.equal(new Set(many).size, 40);
   });
 

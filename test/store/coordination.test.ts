@@ -15,7 +15,7 @@ onEveryMigratedEngine(async (t, database, engine) => {
   await t.test('a lock has one owner', async (t) => {
     const stores = [new LockStore(database), new LockStore(engine.open())];
     const taken = await Promise.all(
-      Array.from({ length: 12 }, (_, index) =>
+      Array.from({ length: 12 }, async (_, index) =>
         (stores[index % 2] ?? stores[0])?.acquire('purge', `r${index}`, leaseMs),
       ),
     );
@@ -24,7 +24,10 @@ onEveryMigratedEngine(async (t, database, engine) => {
     const [store] = stores;
     t.equal(await store?.acquire('purge', owner, leaseMs), true, 'again by its owner');
     // Within one millisecond nothing changes in the row, and still it is renewed.
-    t.strictSame(await Promise.all([1, 2, 3, 4].map(() => store?.renew('purge', owner, leaseMs))), Array(4).fill(true));
+    t.strictSame(
+      await Promise.all([1, 2, 3, 4].map(async () => store?.renew('purge', owner, leaseMs))),
+      Array(4).fill(true),
+    );
     t.equal(await store?.renew('purge', 'stranger', leaseMs), false);
     t.equal(await store?.release('purge', 'stranger'), false);
     t.equal(await store?.acquire('other', 'stranger', leaseMs), true);

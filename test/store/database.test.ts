@@ -6,7 +6,8 @@ import { test } from 'tap';
 
 import { GatewayError } from '../../src/core/errors.js';
 import { parseDatabaseUrl } from '../../src/store/database-url.js';
-import { openDatabase, type DatabaseOptions } from '../../src/store/database.js';
+import type { DatabaseOptions } from '../../src/store/database-options.js';
+import { openDatabase } from '../../src/store/database.js';
 import { Permits } from '../../src/store/permits.js';
 import { conflict, sqlErrorKind } from '../../src/store/sql-error.js';
 import { waitFor } from '../wait.js';

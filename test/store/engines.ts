@@ -3,7 +3,8 @@
 import { test, type Test } from 'tap';
 
 import { silentLogger } from '../../src/core/logger.js';
-import { openDatabase, type Database, type DatabaseOptions } from '../../src/store/database.js';
+import type { DatabaseOptions } from '../../src/store/database-options.js';
+import { openDatabase, type Database } from '../../src/store/database.js';
 import { migrate } from '../../src/store/migrate.js';
 import { initialTables } from '../../src/store/tables.js';
 import { mariaDbDatabase, postgresDatabase, type TestDatabase, type TestWithTeardown } from '../services/databases.js';
