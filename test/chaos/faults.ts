@@ -241,7 +241,7 @@ export const faultNames = Object.keys(catalogue) as FaultName[];
 
 /** @param random of the run's seed; takes the same number of draws for the same fault */
 export function planFault(name: FaultName, cluster: ChaosCluster, random: () => number): PlannedFault {
-  return { name, ...(catalogue[name] as Plan)(cluster, random) };
+  return { name, ...catalogue[name](cluster, random) };
 }
 
 /** Injects and heals it, and writes both down. */

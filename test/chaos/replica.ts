@@ -119,7 +119,7 @@ export class ChaosReplica {
       history,
       directory,
       cwd: build,
-      args: [`--import=${module(probe)}`, ...skew, join(build, 'src/main.ts'), 'serve', ...flags],
+      args: ['--trace-warnings', `--import=${module(probe)}`, ...skew, join(build, 'src/main.ts'), 'serve', ...flags],
       onLine: (line) => this.#probed?.(line),
     });
   }

@@ -2,11 +2,13 @@
  * `npm run chaos -- [--scenario NAME] [--minutes N] [--seed S] [--scale X] [--source DIR] [--keep]`: runs scenarios, all
  * of them or one, again with following seeds until the minutes are over (default: once), and ends non-zero when an
  * invariant was broken. The seed that is printed repeats what was done. `--keep` keeps histories and logs, as does every
- * run that fails. `--source` runs another copy of the sources than the tree.
+ * run that fails. `--source` runs another copy of the sources than the tree. `--fault NAME`, once or more, narrows the
+ * faults that random, redis-flapping and database-restarts choose from (faults.ts).
  */
 
 import { parseArgs } from 'node:util';
 import { copySources } from './build.js';
+import { faultNames } from './faults.js';
 import { describeViolations } from './describe.js';
 import { monotonicMs } from './history.js';
 import { scenarios } from './scenarios.js';
@@ -18,6 +20,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     scale: { type: 'string', default: '1' },
     source: { type: 'string' },
+    fault: { type: 'string', multiple: true },
     keep: { type: 'boolean', default: false },
   },
 });
@@ -28,6 +31,11 @@ if (chosen.length === 0) {
   say(`no scenario "${values.scenario ?? ''}"; there are ${scenarios.map(({ name }) => name).join(', ')}`);
   process.exit(2);
 }
+const faults = values.fault?.map((name) => {
+  const known = faultNames.find((candidate) => candidate === name);
+  if (known === undefined) say(`no fault "${name}"; there are ${faultNames.join(', ')}`);
+  return known ?? process.exit(2);
+});
 const firstSeed = Number(values.seed ?? Math.floor(Math.random() * 1_000_000));
 const endsAt = monotonicMs() + Number(values.minutes ?? 0) * 60_000;
 const build = await copySources([], values.source);
@@ -43,6 +51,7 @@ try {
         scale: Number(values.scale),
         build,
         keepFiles: true,
+        ...(faults === undefined ? {} : { faults }),
         log: (line) => say(`${((monotonicMs() - started) / 1_000).toFixed(1).padStart(6)} s  ${line}`),
       });
       runs += 1;

@@ -3,6 +3,7 @@
 import type { Violation } from './checker.js';
 import type { Callers, Outcome } from './callers.js';
 import type { Build } from './build.js';
+import type { FaultName } from './faults.js';
 import { quantile } from './table.js';
 import type { Verdict } from './settle.js';
 
@@ -14,6 +15,8 @@ export interface ScenarioContext {
   readonly log: (line: string) => void;
   /** Keeps histories and logs. */
   readonly keepFiles: boolean;
+  /** In place of the faults that the scenario chooses from. */
+  readonly faults?: readonly FaultName[];
 }
 
 export interface ScenarioResult {

@@ -52,7 +52,7 @@ export async function runFaults(context: ScenarioContext, options: FaultRunOptio
       targets,
     });
     const plans = Array.from({ length: options.count }, () => {
-      const fault = planFault(pick(options.faults, random), cluster, random);
+      const fault = planFault(pick(context.faults ?? options.faults, random), cluster, random);
       return { fault, pauseMs: random() * options.pauseMs };
     });
     callers.start();
