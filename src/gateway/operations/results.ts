@@ -50,12 +50,14 @@ export class Results {
   /** Takes a result off an agent's stream. Never throws: what cannot be delivered now comes again. */
   async fromAgent(session: Session, bytes: Uint8Array): Promise<void> {
     const { logger, metrics, receipt, maxMessageBytes } = this.#options;
-    const header = readResultHeader(bytes);
-    const { operationId } = header;
+    const answered = readResultHeader(bytes);
+    const { operationId } = answered;
     try {
       const inFlight = session.take(operationId);
       const outcome = bytes.length > maxMessageBytes ? 'too-large' : 'recorded';
-      const result = outcome === 'recorded' ? bytes : this.#tooLarge(header, inFlight?.account ?? '', bytes.length);
+      const result = outcome === 'recorded' ? bytes : this.#tooLarge(answered, inFlight?.account ?? '', bytes.length);
+      // What is recorded is what the caller is told, not the success that the agent may have claimed.
+      const header = outcome === 'recorded' ? answered : readResultHeader(result);
       if (outcome === 'too-large') metrics.results.inc({ way: 'too_large' });
       const known =
         inFlight === undefined
