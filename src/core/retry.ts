@@ -1,5 +1,6 @@
 /** Waiting and trying again: every wait ends with its signal, every retry has a limit, backoff and jitter. */
 
+import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Backoff {
@@ -27,6 +28,8 @@ export function backoffMs(backoff: Backoff, attempt: number, random: () => numbe
  */
 export async function wait(ms: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
+  // Any number may wait on one signal of the process, each until its time is over: that is no leak.
+  setMaxListeners(0, signal);
   try {
     await delay(ms, undefined, { signal });
   } catch (error) {

@@ -52,16 +52,14 @@ export class Liveness {
       return;
     }
     session.forgetExpired(time);
-    try {
-      session.send(frames.ping(this.#sequence, pingPeriodMs));
-      // The epoch spreads the ages over ±10 %: agents that came together do not leave together.
-      const age = maxConnectionAgeMs * (0.9 + (epoch % 1_000) / 5_000);
-      if (maxConnectionAgeMs > 0 && !session.leaving && time - session.connectedAt > age) {
-        session.leaving = true;
-        session.send(frames.reconnect('rebalancing', 0));
-      }
-    } catch (error) {
-      registry.closed(session, error instanceof GatewayError ? error : undefined);
+    // An agent that is behind has not read the last ones: callers are told (429), and its silence ends it.
+    if (session.queueLength > 0) return;
+    session.send(frames.ping(this.#sequence, pingPeriodMs));
+    // The epoch spreads the ages over ±10 %: agents that came together do not leave together.
+    const age = maxConnectionAgeMs * (0.9 + (epoch % 1_000) / 5_000);
+    if (maxConnectionAgeMs > 0 && !session.leaving && session.queueLength === 0 && time - session.connectedAt > age) {
+      session.leaving = true;
+      session.send(frames.reconnect('rebalancing', 0));
     }
   }
 }

@@ -1,0 +1,102 @@
+/** Pings, silence, age, and what is forgotten, on a clock of the test's own. */
+
+import { test, type Test } from 'tap';
+import { Liveness } from '../../../src/gateway/agents/liveness.js';
+import type { Registry } from '../../../src/gateway/agents/registry.js';
+import { Session } from '../../../src/gateway/agents/session.js';
+import { waitFor } from '../../wait.js';
+import { frames, TransportDouble } from './session-double.js';
+
+const pingPeriodMs = 5;
+
+async function setUp(t: Test, { maxConnectionAgeMs = 0, queueLimit = 3, epoch = 1 } = {}) {
+  const clock = { ms: 1_000_000 };
+  const transport = new TransportDouble();
+  const session = new Session(transport, { maxInFlight: 10, queueLimit }, clock.ms);
+  session.registering();
+  session.activate({ agentId: 'agent', zoneId: '', version: '', epoch });
+  const closed: string[] = [];
+  const registry = {
+    sessions: new Set([session]),
+    closed: (ended: Session, error?: { readonly code: string }) => {
+      closed.push(error?.code ?? '');
+      ended.close();
+    },
+  } as unknown as Registry;
+  const liveness = new Liveness({ registry, frames, pingPeriodMs, maxConnectionAgeMs, now: () => clock.ms });
+  const stop = new AbortController();
+  const running = liveness.run(stop.signal);
+  t.teardown(() => {
+    stop.abort();
+    return running;
+  });
+  /** Waits until it has looked at the session twice more. */
+  const looked = async (): Promise<void> => {
+    const forgot = looks;
+    await waitFor(() => looks >= forgot + 2);
+  };
+  let looks = 0;
+  const forget = session.forgetExpired.bind(session);
+  session.forgetExpired = (now) => {
+    looks += 1;
+    forget(now);
+  };
+  return { clock, transport, session, closed, looked };
+}
+
+test('pings count up', async (t) => {
+  const { transport } = await setUp(t);
+  await waitFor(() => transport.sent.length >= 3);
+  t.same(transport.sent.slice(0, 3), ['ping 1', 'ping 2', 'ping 3']);
+});
+
+test('an agent that answers pings and falls silent is lost; one that never answered is not', async (t) => {
+  const { clock, session, closed, looked } = await setUp(t);
+  clock.ms += 3 * pingPeriodMs + 1;
+  await looked();
+  t.same(closed, [], 'it never answered a ping');
+  session.answersPings = true;
+  session.lastHeard = clock.ms;
+  clock.ms += 3 * pingPeriodMs;
+  await looked();
+  t.same(closed, [], 'not yet');
+  clock.ms += 1;
+  await waitFor(() => closed.length > 0);
+  t.same(closed, ['agent-lost']);
+});
+
+test('an agent that does not read is not pinged, and is not ended for it', async (t) => {
+  const { transport, session, closed, looked } = await setUp(t, { queueLimit: 1 });
+  transport.writable = false;
+  await waitFor(() => session.queueLength === 1);
+  await looked();
+  t.same(closed, []);
+  t.equal(session.queueLength, 1);
+  const before = transport.sent.length;
+  transport.writable = true;
+  session.drained();
+  await waitFor(() => transport.sent.length > before + 2, { description: 'pings to go on' });
+});
+
+test('an agent of an old connection is asked once to dial again', async (t) => {
+  const { clock, transport, session, closed, looked } = await setUp(t, { maxConnectionAgeMs: 1_000, epoch: 500 });
+  clock.ms += 1_000;
+  await looked();
+  t.notOk(session.leaving, 'its age lies ±10 % around the limit, by its epoch');
+  clock.ms += 1;
+  await waitFor(() => session.leaving);
+  await looked();
+  t.equal(transport.sent.filter((frame) => frame === 'reconnect rebalancing 0').length, 1);
+  t.same(closed, []);
+});
+
+test('operations whose time is over are forgotten', async (t) => {
+  const { clock, session, looked } = await setUp(t);
+  const inFlight = { account: 'a', originatingInstanceId: 'i', processedTime: 0, sentTime: 0 };
+  session.deliver('early', new Uint8Array(), { ...inFlight, expiresAt: clock.ms + 1 });
+  session.deliver('late', new Uint8Array(), { ...inFlight, expiresAt: clock.ms + 2 });
+  clock.ms += 1;
+  await looked();
+  t.equal(session.take('early'), undefined);
+  t.match(session.take('late'), { account: 'a' });
+});
