@@ -24,6 +24,7 @@ export class NodeProcess {
   readonly #options: NodeProcessOptions;
   readonly #child: ChildProcess;
   readonly #exited: Promise<unknown>;
+  #errors = '';
   #ended = false;
   #frozen = false;
 
@@ -37,7 +38,10 @@ export class NodeProcess {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const log = createWriteStream(join(directory, `${name}.log`), { flags: 'a' });
-    this.#child.stderr?.on('data', (text: Buffer) => log.write(text));
+    this.#child.stderr?.on('data', (text: Buffer) => {
+      this.#errors = (this.#errors + text.toString()).slice(-2_000);
+      log.write(text);
+    });
     if (this.#child.stdout !== null) {
       createInterface({ input: this.#child.stdout }).on('line', (line) => {
         log.write(`${line}\n`);
@@ -53,6 +57,11 @@ export class NodeProcess {
 
   get running(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** The end of what it wrote on standard error. */
+  get errors(): string {
+    return this.#errors;
   }
 
   get exitCode(): number | null {

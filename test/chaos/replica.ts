@@ -134,7 +134,7 @@ export class ChaosReplica {
       },
       { timeoutMs, intervalMs: 100, description: `${this.id} to be ready (see its log)` },
     );
-    if (!process.running) throw new Error(`${this.id} ended with ${String(process.exitCode)} (see its log)`);
+    if (!process.running) throw new Error(`${this.id} ended with ${String(process.exitCode)}: ${process.errors}`);
   }
 
   /** Instances that it takes for ready members. */

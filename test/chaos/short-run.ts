@@ -1,6 +1,6 @@
 /** A shrunk scenario as a test. */
 
-import type { Test } from 'tap';
+import { t as root, type Test } from 'tap';
 import { copySources } from './build.js';
 import { describeViolations } from './describe.js';
 import type { Scenario, ScenarioResult } from './scenario.js';
@@ -11,19 +11,24 @@ export interface ShortRunOptions {
   readonly scale: number;
 }
 
+/** Of a file, in ms; tap's own default is 30 s. */
+const fileTimeoutMs = 110_000;
+
 /** Runs it and asserts that no invariant was broken; numbers that depend on the machine are the caller's to look at. */
 export async function shortRun(t: Test, scenario: Scenario, options: ShortRunOptions): Promise<ScenarioResult> {
+  root.setTimeout(fileTimeoutMs);
+  t.setTimeout(fileTimeoutMs);
   const build = await copySources();
   t.teardown(() => build.remove());
   t.comment(`${scenario.name} --seed ${options.seed} --scale ${options.scale}`);
   const result = await scenario.run({ ...options, build, keepFiles: false, log: (line) => t.comment(line) });
   t.comment(result.report);
+  const { violations, verdict } = result;
+  if (violations.length > 0) t.comment(describeViolations(verdict.events, violations));
   t.same(
-    result.violations.map(({ rule, subject, message }) => `${rule}: ${subject}: ${message}`),
+    violations.map(({ rule, subject, message }) => `${rule}: ${subject}: ${message}`),
     [],
-    result.violations.length === 0
-      ? 'no invariant is broken'
-      : describeViolations(result.verdict.events, result.violations),
+    'no invariant is broken',
   );
   return result;
 }

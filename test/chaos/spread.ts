@@ -21,7 +21,11 @@ export async function readSpread({ running }: ChaosCluster): Promise<Spread> {
   return { agents, maximumToMean: (Math.max(...Object.values(agents)) * running.length) / Math.max(1, listed.length) };
 }
 
-/** Waits until no replica has more than `limit` times the mean. @returns the last look, and how long it took, in ms */
+export function isEven({ agents, maximumToMean }: Spread, limit: number): boolean {
+  return maximumToMean <= limit && Object.values(agents).every((count) => count > 0);
+}
+
+/** Waits until no replica has more than `limit` times the mean, and none is without agents. @returns the last look, and how long it took, in ms */
 export async function evenSpread(
   cluster: ChaosCluster,
   limit: number,
@@ -32,7 +36,7 @@ export async function evenSpread(
   await waitFor(
     async () => {
       last = await readSpread(cluster);
-      return last.maximumToMean <= limit;
+      return isEven(last, limit);
     },
     { timeoutMs, intervalMs: 500 },
   ).catch(() => undefined);

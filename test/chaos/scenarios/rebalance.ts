@@ -6,7 +6,7 @@ import { ChaosCluster } from '../cluster.js';
 import { Readiness } from '../readiness.js';
 import { succeeded, summary, type Scenario } from '../scenario.js';
 import { settle } from '../settle.js';
-import { describeSpread, evenSpread, readSpread } from '../spread.js';
+import { describeSpread, evenSpread, isEven, readSpread } from '../spread.js';
 import { table } from '../table.js';
 
 const timeoutMs = 10_000;
@@ -47,7 +47,7 @@ export const rebalance: Scenario = {
       const failures: string[] = [];
       const failed = callers.outcomes.filter((outcome) => !succeeded(outcome)).length;
       if (failed > 0) failures.push(`${failed} operations failed`);
-      if (spread.maximumToMean > maximumToMean) failures.push(`after ${withinMs / 1_000} s: ${describeSpread(spread)}`);
+      if (!isEven(spread, maximumToMean)) failures.push(`after ${withinMs / 1_000} s: ${describeSpread(spread)}`);
       const report = [
         table([
           ['', 'agents before', 'agents after'],
