@@ -13,6 +13,11 @@ export interface GroupCommitOptions<Item, Outcome> {
   readonly write: (items: readonly Item[]) => Promise<readonly Outcome[]>;
   /** Items in one batch at most. */
   readonly batchSize: number;
+  /** Bytes in one batch at most, but for a single item that has more; default: no limit. */
+  readonly batchBytes?: number;
+  readonly bytesOf?: (item: Item) => number;
+  /** Batches that are written at the same time; default 1. */
+  readonly concurrency?: number;
   /** Items waiting at most; beyond it add() fails with `overloaded`. */
   readonly queueLimit: number;
 }
@@ -25,11 +30,16 @@ interface Waiting<Item, Outcome> {
 
 export class GroupCommit<Item, Outcome> {
   readonly #options: GroupCommitOptions<Item, Outcome>;
+  readonly #concurrency: number;
+  readonly #writers = new Set<Promise<void>>();
   #queue: Waiting<Item, Outcome>[] = [];
-  #running: Promise<void> | undefined;
+  #writing = 0;
+  /** Whether a writer is about to take what waits. */
+  #gathering = false;
 
   constructor(options: GroupCommitOptions<Item, Outcome>) {
     this.#options = options;
+    this.#concurrency = options.concurrency ?? 1;
   }
 
   get queueLength(): number {
@@ -42,37 +52,56 @@ export class GroupCommit<Item, Outcome> {
    */
   add(item: Item): Promise<Outcome> {
     if (this.#queue.length >= this.#options.queueLimit) {
-      return Promise.reject(
-        new GatewayError('overloaded', `too many writes wait for the database (${this.#options.name})`, {
-          retryAfterMs: 1_000,
-        }),
-      );
+      const message = `too many wait to be written (${this.#options.name})`;
+      return Promise.reject(new GatewayError('overloaded', message, { retryAfterMs: 1_000 }));
     }
     return new Promise<Outcome>((resolve, reject) => {
       this.#queue.push({ item, resolve, reject });
-      this.#running ??= this.#run();
+      this.#startIfDue();
     });
   }
 
   /** Resolves once everything added so far is written or has failed. */
   async idle(): Promise<void> {
-    await this.#running;
+    while (this.#writers.size > 0) await Promise.all(this.#writers);
+  }
+
+  #startIfDue(): void {
+    if (this.#gathering || this.#writing >= this.#concurrency || this.#queue.length === 0) return;
+    this.#gathering = true;
+    this.#writing += 1;
+    const writer = this.#run().finally(() => this.#writers.delete(writer));
+    this.#writers.add(writer);
   }
 
   async #run(): Promise<void> {
     // Items that are added in the same turn of the event loop belong into the first batch.
     await new Promise(setImmediate);
+    this.#gathering = false;
     while (this.#queue.length > 0) {
-      const batch = this.#queue.splice(0, this.#options.batchSize);
+      const batch = this.#take();
+      this.#startIfDue();
       try {
-        const outcomes = await this.#options.write(batch.map((waiting) => waiting.item));
-        batch.forEach((waiting, index) => {
-          waiting.resolve(outcomes[index] as Outcome);
+        const outcomes = await this.#options.write(batch.map(({ item }) => item));
+        batch.forEach(({ resolve }, index) => {
+          resolve(outcomes[index] as Outcome);
         });
       } catch (error) {
-        for (const waiting of batch) waiting.reject(error);
+        for (const { reject } of batch) reject(error);
       }
     }
-    this.#running = undefined;
+    this.#writing -= 1;
+  }
+
+  #take(): Waiting<Item, Outcome>[] {
+    const { batchSize, batchBytes = Number.POSITIVE_INFINITY, bytesOf = () => 0 } = this.#options;
+    let bytes = 0;
+    let count = 0;
+    for (const { item } of this.#queue) {
+      bytes += bytesOf(item);
+      if (count >= batchSize || (count > 0 && bytes > batchBytes)) break;
+      count += 1;
+    }
+    return this.#queue.splice(0, count);
   }
 }

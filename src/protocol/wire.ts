@@ -27,6 +27,8 @@ export interface OperationHeader {
   readonly timeoutMs: number;
   readonly originatingInstanceId: string;
   readonly receivedTime: number;
+  /** '' for none. */
+  readonly boundAgentId: string;
   readonly traceparent: string;
   /** "deploy", "get" ...; "unknown" for a request that a newer version added, '' for none. */
   readonly type: string;
@@ -71,6 +73,7 @@ const operationFields = {
   trace: numberOf(OperationSchema, 'trace'),
   originating: numberOf(OperationSchema, 'originatingClouddriverId'),
   receivedTime: numberOf(OperationSchema, 'receivedTimeMs'),
+  boundAgentId: numberOf(OperationSchema, 'boundAgentId'),
 };
 const resultFields = {
   operationId: numberOf(OperationResultSchema, 'operationId'),
@@ -102,6 +105,7 @@ export function readOperationHeader(bytes: Uint8Array): OperationHeader {
       timeoutMs: 0,
       originatingInstanceId: '',
       receivedTime: 0,
+      boundAgentId: '',
       traceparent: '',
       type: '',
     };
@@ -113,6 +117,7 @@ export function readOperationHeader(bytes: Uint8Array): OperationHeader {
       else if (field === operationFields.timeoutMs) header.timeoutMs = reader.uint32();
       else if (field === operationFields.originating) header.originatingInstanceId = reader.string();
       else if (field === operationFields.receivedTime) header.receivedTime = Number(reader.int64());
+      else if (field === operationFields.boundAgentId) header.boundAgentId = reader.string();
       else if (field === operationFields.trace) header.traceparent = readFirstString(reader.bytes());
       else {
         if (field >= firstRequestField) header.type = requestNames.get(field) ?? 'unknown';
@@ -164,12 +169,11 @@ export function readRoute(bytes: Uint8Array): OperationRoute | undefined {
   });
 }
 
-/** The operation with the time that is left to it. */
-export function withTimeout(operation: Uint8Array, timeoutMs: number): Uint8Array {
-  return append(
-    operation,
-    new BinaryWriter().tag(operationFields.timeoutMs, WireType.Varint).uint32(timeoutMs).finish(),
-  );
+/** The operation as it is sent: with the time that is left to it and the one agent that may have it ('' for any). */
+export function withRouting(operation: Uint8Array, timeoutMs: number, boundAgentId: string): Uint8Array {
+  const writer = new BinaryWriter().tag(operationFields.timeoutMs, WireType.Varint).uint32(timeoutMs);
+  if (boundAgentId !== '') writer.tag(operationFields.boundAgentId, WireType.LengthDelimited).string(boundAgentId);
+  return append(operation, writer.finish());
 }
 
 /** Where an operation comes from: what the originating instance adds to it. */
@@ -250,6 +254,23 @@ export function readAgentFrame(bytes: Uint8Array): AgentFrame {
     return message.case === 'result'
       ? { case: 'result', bytes: toBinary(OperationResultSchema, message.value) }
       : message;
+  });
+}
+
+/** Messages one after the other, each behind its length (as protobuf's writeDelimitedTo() has it). */
+export function writeDelimited(messages: readonly Uint8Array[]): Uint8Array {
+  const writer = new BinaryWriter();
+  for (const message of messages) writer.bytes(message);
+  return writer.finish();
+}
+
+/** @throws GatewayError `invalid-argument` when the lengths and the bytes do not fit */
+export function readDelimited(bytes: Uint8Array, type: string): Uint8Array[] {
+  return reading(`sequence of ${type}`, () => {
+    const messages: Uint8Array[] = [];
+    const reader = new BinaryReader(bytes);
+    while (reader.pos < reader.len) messages.push(reader.bytes());
+    return messages;
   });
 }
 

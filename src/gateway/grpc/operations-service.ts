@@ -104,7 +104,6 @@ async function receive(
     await register(session, frame, options);
     return;
   }
-  const signal = AbortSignal.timeout(registrationTimeoutMs);
   switch (frame.case) {
     case 'result':
       await results.fromAgent(session, frame.bytes);
@@ -114,10 +113,14 @@ async function receive(
       return;
     case 'accountsAdded':
       if (message.length > maxMessageBytes) throw tooLarge('accounts_added', message.length, maxMessageBytes);
-      await registry.addAccounts(session, frame.value.accounts.map(toRegistration), signal);
+      await registry.addAccounts(
+        session,
+        frame.value.accounts.map(toRegistration),
+        AbortSignal.timeout(registrationTimeoutMs),
+      );
       return;
     case 'accountsRemoved':
-      await registry.removeAccounts(session, frame.value.names, signal);
+      await registry.removeAccounts(session, frame.value.names, AbortSignal.timeout(registrationTimeoutMs));
       return;
     case 'register':
       throw new GatewayError('invalid-argument', 'register: this stream is registered already', { field: 'register' });

@@ -1,16 +1,15 @@
 /** What forwarder (client) and rest (server) agree on between instances. */
 
+import { GatewayError, type ErrorCode } from '../../core/errors.js';
+
 export const operationPath = '/armory/agent/operations';
 export const operationResultPath = '/armory/agent/operationresults';
 
-/** The body is the protobuf message itself. */
+/** The body is a sequence of protobuf messages, each behind its length; the answer a JSON array, one item for each. */
 export const protobufMediaType = 'application/x-protobuf';
 
 /** Names the instance that forwards. Whoever gets it delivers or answers "not owner"; it never forwards again. */
 export const forwardedByHeader = 'x-agent-gateway-forwarded-by';
-
-/** Names the one agent that may have the operation: it was sent to it before, and another would do it twice. */
-export const onlyAgentHeader = 'x-agent-gateway-only-agent';
 
 /** The owner's answer to a forwarded operation. A Clouddriver's answer has none of these. */
 export interface ForwardAnswer {
@@ -18,4 +17,25 @@ export interface ForwardAnswer {
   readonly epoch?: number;
   readonly processedTime?: number;
   readonly sentTime?: number;
+}
+
+/** Why one message of a sequence was not taken. */
+export interface Refusal {
+  readonly code: ErrorCode;
+  readonly detail: string;
+  readonly retryAfterMs?: number;
+}
+
+export type Outcome<Answer> = Answer | { readonly refused: Refusal };
+
+export function refusalOf({ code, message, details }: GatewayError): { readonly refused: Refusal } {
+  const { retryAfterMs } = details;
+  return { refused: { code, detail: message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) } };
+}
+
+/** @throws GatewayError what the other instance refused it with */
+export function answerOf<Answer extends object>(outcome: Outcome<Answer>, instanceId: string): Answer {
+  if (!('refused' in outcome)) return outcome;
+  const { code, detail, retryAfterMs } = outcome.refused;
+  throw new GatewayError(code, detail, { instanceId, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
 }

@@ -3,7 +3,6 @@
  * result and records the outcome.
  */
 
-import { ulid } from 'ulid';
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { Pending, type Taken as TakenOut } from '../../core/pending.js';
@@ -16,6 +15,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 import { isReading, recordOf, type Originated, type Taken, type Target } from './operation.js';
 import type { Recorder } from './recorder.js';
 import type { Routing } from './routing.js';
+import { createOperationIds } from './operation-id.js';
 import { idConflict, validateSubmission, type Submission } from './submission.js';
 
 export interface RouterOptions {
@@ -50,6 +50,7 @@ export class Router {
   readonly #options: RouterOptions;
   readonly #pending: Pending<Uint8Array, Originated>;
   readonly #byAccount = new Map<string, Set<Originated>>();
+  readonly #newId = createOperationIds();
   #refusing: GatewayError | undefined;
 
   constructor(options: RouterOptions) {
@@ -196,7 +197,7 @@ export class Router {
     const { now, instanceId, defaultTimeoutMs, maxTimeoutMs, maxMessageBytes } = this.#options;
     const { account, type, digest, traceparent } = submission;
     const receivedTime = now();
-    const id = submission.id === '' ? ulid(receivedTime) : submission.id;
+    const id = submission.id === '' ? this.#newId(receivedTime) : submission.id;
     const bytes = submission.encode(id, receivedTime);
     if (bytes.length > maxMessageBytes) {
       const message = `the operation has ${String(bytes.length)} bytes; ${String(maxMessageBytes)} are allowed (kubesvc.grpc.server.maxInboundMessageSize)`;

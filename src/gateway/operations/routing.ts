@@ -8,13 +8,14 @@ import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { backoffMs, defaultBackoff, wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
-import { operationFrame, withTimeout } from '../../protocol/wire.js';
+import { operationFrame, withRouting } from '../../protocol/wire.js';
 import type { Ownership } from '../../store/ownership.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Registry } from '../agents/registry.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { UnknownDelivery, type Forwarder } from './forwarder.js';
+import type { Forwarder } from './forwarder.js';
 import { isReading, type Originated, type Taken, type Target } from './operation.js';
+import { UnknownDelivery } from './peer.js';
 
 export interface RoutingOptions {
   readonly instanceId: string;
@@ -130,7 +131,7 @@ export class Routing {
       operation.boundAgentId = target.agentId;
     }
     const timeoutMs = Math.max(1, deadline - now());
-    const bytes = withTimeout(operation.bytes, timeoutMs);
+    const bytes = withRouting(operation.bytes, timeoutMs, operation.boundAgentId ?? '');
     const onlyAgentId = operation.boundAgentId;
     if (target.instanceId === instanceId) {
       const local = { id, account, originatingInstanceId: instanceId, timeoutMs, onlyAgentId };
@@ -145,7 +146,7 @@ export class Routing {
       );
     }
     try {
-      const answer = await forwarder.operation(peer, bytes, onlyAgentId, timeoutMs);
+      const answer = await forwarder.operation(peer, bytes);
       metrics.forwards.inc({ outcome: 'taken' });
       const { agentId, epoch } = target;
       return { instanceId: target.instanceId, agentId, epoch, processedTime: now(), sentTime: now(), ...answer };

@@ -39,8 +39,12 @@ export function readResult(encoded: Encoded): Uint8Array {
   return toBinary(OperationResultSchema, message);
 }
 
-export function writeOperation(operation: Operation, form: Form): Encoded {
-  return form === 'text' ? formatText(OperationSchema, operation) : (toJson(OperationSchema, operation) as Encoded);
+/** @param sent what the caller gave: JSON goes back as it came, with what was added to it */
+export function writeOperation(operation: Operation, form: Form, sent: Encoded): Encoded {
+  if (form === 'text') return formatText(OperationSchema, operation);
+  if (typeof sent === 'string') return toJson(OperationSchema, operation) as Encoded;
+  const { id, originatingClouddriverId, receivedTimeMs } = operation;
+  return { ...sent, id, originatingClouddriverId, receivedTimeMs: String(receivedTimeMs) };
 }
 
 export function writeResult(result: Uint8Array, form: Form): Encoded {

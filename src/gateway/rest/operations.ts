@@ -3,16 +3,17 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import { GatewayError } from '../../core/errors.js';
-import { operationFrame, readOperationHeader } from '../../protocol/wire.js';
+import { GatewayError, toGatewayError } from '../../core/errors.js';
+import { operationFrame, readDelimited, readOperationHeader } from '../../protocol/wire.js';
 import type { OperationStore } from '../../store/operations.js';
 import type { Registry } from '../agents/registry.js';
 import {
   forwardedByHeader,
-  onlyAgentHeader,
   operationPath,
   operationResultPath,
+  refusalOf,
   type ForwardAnswer,
+  type Outcome,
 } from '../operations/forwarding.js';
 import type { Results } from '../operations/results.js';
 import type { Router } from '../operations/router.js';
@@ -77,7 +78,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
       const waitMs = waitOf(prefer);
       const accepted = await router.submit(submission);
       operation.id = accepted.id;
-      const answer = { operation: writeOperation(operation, form) };
+      const answer = { operation: writeOperation(operation, form, sent) };
       if (waitMs === undefined) return answer;
       const result = await within(accepted.result, waitMs);
       if (result !== undefined) return { ...answer, result: writeResult(result, form) };
@@ -88,7 +89,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
   app.post(
     operationResultPath,
     {
-      preValidation: takeForwardedResult,
+      preValidation: takeForwardedResults,
       schema: {
         tags: ['operations'],
         summary: 'Finish an operation with a result, wherever it waits.',
@@ -125,23 +126,32 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
 
   // Instances send the protobuf message itself. They are answered before validation, which is for callers' JSON.
 
-  /** Gives a forwarded operation to a stream of this instance, or says "not owner". */
+  /** Gives forwarded operations to streams of this instance, or says "not owner". */
   async function deliverForwarded(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
-    const bytes = request.body;
-    if (!Buffer.isBuffer(bytes)) return undefined;
-    const { id, account, originatingInstanceId, timeoutMs } = readOperationHeader(bytes);
-    const onlyAgentId = header(request.headers[onlyAgentHeader]);
-    const answer: ForwardAnswer = registry.deliver(
-      { id, account, originatingInstanceId, timeoutMs, onlyAgentId },
-      operationFrame(bytes),
-    );
-    return reply.type('application/json').send(JSON.stringify(answer));
+    if (!Buffer.isBuffer(request.body)) return undefined;
+    const outcomes = readDelimited(request.body, 'ops.Operation').map((bytes): Outcome<ForwardAnswer> => {
+      try {
+        const { id, account, originatingInstanceId, timeoutMs, boundAgentId } = readOperationHeader(bytes);
+        const onlyAgentId = boundAgentId === '' ? undefined : boundAgentId;
+        return registry.deliver({ id, account, originatingInstanceId, timeoutMs, onlyAgentId }, operationFrame(bytes));
+      } catch (error) {
+        return refusalOf(toGatewayError(error));
+      }
+    });
+    return reply.type('application/json').send(JSON.stringify(outcomes));
   }
 
-  async function takeForwardedResult(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
+  async function takeForwardedResults(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
     if (!Buffer.isBuffer(request.body)) return undefined;
-    await results.fromInstance(request.body, true);
-    return reply.code(204).send();
+    const outcomes = await Promise.all(
+      readDelimited(request.body, 'ops.OperationResult').map((bytes) =>
+        results.fromInstance(bytes, true).then(
+          () => ({}),
+          (error: unknown) => refusalOf(toGatewayError(error)),
+        ),
+      ),
+    );
+    return reply.type('application/json').send(JSON.stringify(outcomes));
   }
 
   done();

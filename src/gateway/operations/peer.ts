@@ -1,0 +1,186 @@
+/**
+ * The REST client to one other instance. What goes to it at the same time goes in one request: under load a message
+ * costs a fraction of one.
+ *
+ * Between replicas of this gateway the messages themselves are sent, so nothing is parsed twice and unknown fields
+ * survive. A peer that answers 415 is a Clouddriver that speaks the text format only: it gets that from then on.
+ */
+
+import { fromBinary, type DescMessage } from '@bufbuild/protobuf';
+import { Pool } from 'undici';
+import { GatewayError, messageOf, type ErrorCode } from '../../core/errors.js';
+import { GroupCommit } from '../../core/group-commit.js';
+import { OperationResultSchema, OperationSchema } from '../../protocol/generated/ops/operations_pb.js';
+import { formatText } from '../../protocol/text-format.js';
+import { writeDelimited } from '../../protocol/wire.js';
+import {
+  answerOf,
+  forwardedByHeader,
+  operationPath,
+  operationResultPath,
+  protobufMediaType,
+  type ForwardAnswer,
+  type Outcome,
+} from './forwarding.js';
+
+export interface PeerOptions {
+  /** This instance. */
+  readonly instanceId: string;
+  /** Connections, and with them requests at the same time. */
+  readonly connections: number;
+  /** How long the peer may take to answer, in ms. */
+  readonly timeoutMs: number;
+}
+
+/** An instance to talk to. */
+export interface PeerAddress {
+  readonly id: string;
+  readonly baseUrl: string;
+}
+
+const batchSize = 100;
+/** Well below what `server.maxBodySize` allows by default (8 MB); a single operation has up to 4 MB. */
+const batchBytes = 1 << 20;
+const queueLimit = 10_000;
+
+export class Peer {
+  readonly address: PeerAddress;
+  readonly #options: PeerOptions;
+  readonly #pool: Pool;
+  readonly #operations: GroupCommit<Uint8Array, Outcome<ForwardAnswer>>;
+  readonly #results: GroupCommit<Uint8Array, Outcome<object>>;
+  #protobuf = true;
+
+  constructor(address: PeerAddress, options: PeerOptions) {
+    this.address = address;
+    this.#options = options;
+    this.#pool = new Pool(address.baseUrl, {
+      connections: options.connections * 2,
+      pipelining: 1,
+      connectTimeout: Math.min(options.timeoutMs, 2_000),
+      keepAliveTimeout: 30_000,
+    });
+    const shared = {
+      batchSize,
+      batchBytes,
+      bytesOf: (bytes: Uint8Array) => bytes.length,
+      concurrency: options.connections,
+      queueLimit,
+    };
+    const name = `to instance ${address.id}`;
+    this.#operations = new GroupCommit({
+      ...shared,
+      name,
+      write: (batch) => this.#send(operationPath, batch, OperationSchema, 'operation'),
+    });
+    this.#results = new GroupCommit({
+      ...shared,
+      name,
+      write: (batch) => this.#send(operationResultPath, batch, OperationResultSchema, 'result'),
+    });
+  }
+
+  /** @throws GatewayError as Forwarder.operation() */
+  async operation(operation: Uint8Array): Promise<ForwardAnswer> {
+    return answerOf(await this.#operations.add(operation), this.address.id);
+  }
+
+  /** @throws GatewayError as Forwarder.result() */
+  async result(result: Uint8Array): Promise<void> {
+    answerOf(await this.#results.add(result), this.address.id);
+  }
+
+  close(): Promise<void> {
+    return this.#pool.destroy();
+  }
+
+  async #send<Answer>(
+    path: string,
+    batch: readonly Uint8Array[],
+    schema: DescMessage,
+    field: string,
+  ): Promise<readonly Outcome<Answer>[]> {
+    if (this.#protobuf) {
+      const { status, body } = await this.#post(path, protobufMediaType, writeDelimited(batch));
+      if (status === 200) return JSON.parse(body) as Outcome<Answer>[];
+      if (status !== 415) throw this.#failed(status, body);
+      this.#protobuf = false;
+    }
+    return Promise.all(batch.map((message) => this.#sendText<Answer>(path, message, schema, field)));
+  }
+
+  async #sendText<Answer>(
+    path: string,
+    message: Uint8Array,
+    schema: DescMessage,
+    field: string,
+  ): Promise<Outcome<Answer>> {
+    const text = formatText(schema, fromBinary(schema, message));
+    const { status, body } = await this.#post(path, 'application/json', JSON.stringify({ [field]: text }));
+    if (status < 300) return {} as Answer;
+    const code = textCodes.get(status);
+    if (code === undefined) throw this.#failed(status, body);
+    return {
+      refused: { code, detail: `instance ${this.address.id} answered ${String(status)}: ${body.slice(0, 200)}` },
+    };
+  }
+
+  async #post(
+    path: string,
+    contentType: string,
+    body: Uint8Array | string,
+  ): Promise<{ readonly status: number; readonly body: string }> {
+    const { instanceId, timeoutMs } = this.#options;
+    try {
+      const response = await this.#pool.request({
+        method: 'POST',
+        path,
+        headers: { 'content-type': contentType, [forwardedByHeader]: instanceId },
+        body,
+        headersTimeout: timeoutMs,
+        bodyTimeout: timeoutMs,
+      });
+      return { status: response.statusCode, body: await response.body.text() };
+    } catch (error) {
+      const { id, baseUrl } = this.address;
+      const cause = neverSent(error) ? error : new UnknownDelivery(error);
+      const message = `instance ${id} at ${baseUrl} does not answer: ${messageOf(error)}`;
+      throw new GatewayError('owner-unreachable', message, { cause, instanceId: id, retryAfterMs: 1_000 });
+    }
+  }
+
+  #failed(status: number, body: string): GatewayError {
+    const message = `instance ${this.address.id} answered ${String(status)}: ${body.slice(0, 200)}`;
+    return new GatewayError('owner-unreachable', message, { instanceId: this.address.id, retryAfterMs: 1_000 });
+  }
+}
+
+/** What the statuses of a Clouddriver say of one message. */
+const textCodes: ReadonlyMap<number, ErrorCode> = new Map([
+  [404, 'unknown-operation'],
+  [409, 'operation-ended'],
+  [413, 'too-large'],
+  [421, 'not-owner'],
+  [429, 'overloaded'],
+]);
+
+/** Says of a failed call that the peer may have got the request all the same. */
+export class UnknownDelivery extends Error {
+  override readonly name = 'UnknownDelivery';
+
+  constructor(cause: unknown) {
+    super('the connection broke after the request was sent', { cause });
+  }
+}
+
+const unsentCodes = new Set<unknown>([
+  'ECONNREFUSED',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+]);
+
+function neverSent(error: unknown): boolean {
+  return unsentCodes.has((error as { code?: unknown } | null)?.code);
+}
