@@ -26,8 +26,8 @@ const { values: flags } = parseArgs({
 });
 
 const amounts = flags.quick
-  ? { rounds: 3, warmUpMs: 400, measureMs: 500 }
-  : { rounds: 7, warmUpMs: 1_500, measureMs: 1_200 };
+  ? { rounds: 3, warmUpMs: 1_000, measureMs: 400 }
+  : { rounds: 7, warmUpMs: 2_500, measureMs: 1_200 };
 const idleAgents = 1_000;
 const ownershipAccounts = 1_000_000;
 
@@ -50,19 +50,18 @@ async function main(scope: Scope): Promise<boolean> {
   const database = await createDatabase(mariaDb.url, 'bench');
   const [[owner, entry], bare] = await Promise.all([startReplicas(2, database, redis.url), startBare()]);
   const servers: Servers = { owner: required(owner), entry: required(entry), bare };
-  for (const { child } of Object.values(servers)) scope.push('server', () => child.stop());
-  const workers = await startWorkers(servers);
-  for (const child of Object.values(workers)) scope.push('worker', () => child.stop());
+  const { load, agents } = await startWorkers(servers);
+  const processes = [load, agents, bare.child, servers.owner.child, servers.entry.child];
+  for (const child of processes) scope.push('process', () => child.stop());
 
   if (flags.profile !== undefined) {
     mkdirSync(flags.profile, { recursive: true });
-    say(await profileCases(servers, workers.load, flags.profile));
+    say(await profileCases(servers, load, flags.profile));
     return true;
   }
-  const throughput = await measureThroughput(servers, workers.load, amounts);
+  const throughput = await measureThroughput(servers, load, amounts);
   say(`\n${throughputTable(throughput)}\n`);
-  for (const child of [...Object.values(workers), ...Object.values(servers).map((server) => server.child)])
-    await child.stop();
+  for (const child of processes) await child.stop();
 
   const [alone] = await startReplicas(1, await createDatabase(mariaDb.url, 'bench_memory'), redis.url);
   scope.push('server', () => alone?.child.stop());
