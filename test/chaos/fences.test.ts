@@ -7,6 +7,7 @@ import { Callers } from './callers.js';
 import type { Rule } from './checker.js';
 import { ChaosCluster } from './cluster.js';
 import { describeViolations } from './describe.js';
+import { readHistory } from './history.js';
 import { settle } from './settle.js';
 
 const timeoutMs = 5_000;
@@ -35,6 +36,7 @@ async function shortRun(patches: readonly Patch[]): Promise<{ rules: Rule[]; tex
       const callers = new Callers({ cluster, concurrency: 4, seed: 2, timeoutMs, pauseMs: 20 });
       callers.start();
       await waitFor(() => callers.count >= operations, { timeoutMs: 30_000 });
+      await waitFor(() => dials(cluster) >= 3, { timeoutMs: 30_000, description: 'every agent to dial three times' });
       await callers.stop();
       const { violations, events } = await settle(cluster, { timeoutMs: 1_000, graceMs: 1_000, restMs: 2_000 });
       const rules = [...new Set(violations.map(({ rule }) => rule))];
@@ -45,6 +47,17 @@ async function shortRun(patches: readonly Patch[]): Promise<{ rules: Rule[]; tex
   } finally {
     await build.remove();
   }
+}
+
+/** How often the agent that registered least did so. */
+function dials({ directory, groups }: ChaosCluster): number {
+  const events = readHistory(directory);
+  const counts = groups
+    .flatMap(({ agents }) => agents)
+    .map(({ id }) =>
+      events.filter((event) => event.type === 'connected' && event.agent === id && event.replica !== null),
+    );
+  return Math.min(...counts.map(({ length }) => length));
 }
 
 test('the sources as they are', async (t) => {

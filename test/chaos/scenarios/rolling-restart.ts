@@ -33,7 +33,10 @@ export const rollingRestart: Scenario = {
       perAccount: 1,
       latencyMs: 20,
       slowMs: 200,
-      settings: { 'kubesvc.drain.endpointRemovalMs': 1_000, 'kubesvc.drain.reconnectSpreadMs': 5_000 },
+      settings: {
+        'kubesvc.drain.endpointRemovalMs': 1_000,
+        'kubesvc.drain.reconnectSpreadMs': Math.round(5_000 * Math.max(scale, 0.2)),
+      },
     });
     const readiness = new Readiness(cluster);
     try {
@@ -43,9 +46,9 @@ export const rollingRestart: Scenario = {
       log(`before: ${describeSpread(await readSpread(cluster))}`);
       callers.start();
       // What is new and cold is not measured.
-      await delay(5_000);
+      await delay(5_000 * Math.max(scale, 0.2));
       const before = monotonicMs();
-      await delay(15_000 * Math.max(scale, 0.3));
+      await delay(15_000 * Math.max(scale, 0.2));
       const during = monotonicMs();
       for (const replica of cluster.replicas) {
         log(`${replica.id} is stopped`);
