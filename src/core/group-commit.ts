@@ -4,6 +4,7 @@
  * DeWitt et al., "Implementation Techniques for Main Memory Database Systems", 1984.)
  */
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { GatewayError } from './errors.js';
 
 export interface GroupCommitOptions<Item, Outcome> {
@@ -16,6 +17,8 @@ export interface GroupCommitOptions<Item, Outcome> {
   /** Bytes in one batch at most, but for a single item that has more; default: no limit. */
   readonly batchBytes?: number;
   readonly bytesOf?: (item: Item) => number;
+  /** How long items gather before a batch is begun, in ms; default: only those of one turn of the event loop. */
+  readonly gatherMs?: number;
   /** Batches that are written at the same time; default 1. */
   readonly concurrency?: number;
   /** Items waiting at most; beyond it add() fails with `overloaded`. */
@@ -76,7 +79,8 @@ export class GroupCommit<Item, Outcome> {
 
   async #run(): Promise<void> {
     // Items that are added in the same turn of the event loop belong into the first batch.
-    await new Promise(setImmediate);
+    const { gatherMs } = this.#options;
+    await (gatherMs === undefined ? new Promise(setImmediate) : delay(gatherMs));
     this.#gathering = false;
     while (this.#queue.length > 0) {
       const batch = this.#take();

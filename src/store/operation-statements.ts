@@ -1,7 +1,8 @@
 /** The statements on kubesvc_ops and kubesvc_ops_history: one function for each, and the rows' translation. */
 
-import { sql, type Insertable, type Kysely, type Selectable } from 'kysely';
+import { sql, type Kysely, type Selectable } from 'kysely';
 
+import { bulkInsert, type JsonRow } from './bulk-insert.js';
 import type { SqlDialect } from './dialect.js';
 import type {
   FinalOutcome,
@@ -18,28 +19,44 @@ type Db = Kysely<Schema>;
 
 const messageLength = 1_000;
 
-export async function insertPending(
+const pendingRows = bulkInsert(
+  'kubesvc_ops',
+  {
+    id: 'text',
+    account: 'text',
+    operation_type: 'text',
+    body: 'base64',
+    digest: 'text',
+    received_by_cd_id: 'text',
+    received_time: 'number',
+    timeout_ms: 'number',
+    deadline_time: 'fromNow',
+    sent_to_agent_id: 'text',
+    write_token: 'text',
+  },
+  'id',
+);
+
+export function insertPending(
   db: Db,
   dialect: SqlDialect,
   operations: readonly StoredOperation[],
   token: string,
 ): Promise<void> {
-  const query = db.insertInto('kubesvc_ops').values(
-    operations.map((operation) => ({
-      id: operation.id,
-      account: operation.account,
-      operation_type: operation.operationType,
-      body: bufferOf(operation.body),
-      digest: operation.digest,
-      received_by_cd_id: operation.receivedByInstanceId,
-      received_time: operation.receivedTime,
-      timeout_ms: operation.timeoutMs,
-      deadline_time: sql<number>`${dialect.nowMs} + ${sql.lit(operation.timeoutMs)}`,
-      sent_to_agent_id: operation.agentId,
-      write_token: token,
-    })),
-  );
-  await dialect.insertMissing(query, ['id']).execute();
+  const rows = operations.map((operation) => ({
+    id: operation.id,
+    account: operation.account,
+    operation_type: operation.operationType,
+    body: bufferOf(operation.body).toString('base64'),
+    digest: operation.digest,
+    received_by_cd_id: operation.receivedByInstanceId,
+    received_time: operation.receivedTime,
+    timeout_ms: operation.timeoutMs,
+    deadline_time: operation.timeoutMs,
+    sent_to_agent_id: operation.agentId,
+    write_token: token,
+  }));
+  return pendingRows(db, dialect, rows);
 }
 
 export function selectPendingKeys(
@@ -62,14 +79,48 @@ export function selectHistoryKeys(
     .execute();
 }
 
-export async function insertHistory(
+const historyRows = bulkInsert(
+  'kubesvc_ops_history',
+  {
+    operation_id: 'text',
+    start_time: 'number',
+    end_time: 'number',
+    total_duration_ms: 'number',
+    final_outcome: 'text',
+    account: 'text',
+    operation_type: 'text',
+    received_by_cd_id: 'text',
+    received_by_cd_time: 'number',
+    processed_by_cd_id: 'text',
+    processed_by_cd_time: 'number',
+    sent_to_agent_id: 'text',
+    sent_to_agent_time: 'number',
+    res_received_from_agent_agent_id: 'text',
+    res_received_from_agent_cd_id: 'text',
+    res_received_from_agent_time: 'number',
+    res_received_from_agent_result_status: 'number',
+    res_received_from_agent_result_duration_ms: 'number',
+    res_received_by_cd_id: 'text',
+    res_received_by_cd_time: 'number',
+    digest: 'text',
+    error_message: 'text',
+    result_message: 'text',
+    write_token: 'text',
+  },
+  'operation_id',
+);
+
+export function insertHistory(
   db: Db,
   dialect: SqlDialect,
   records: readonly FinishedOperation[],
   token: string,
 ): Promise<void> {
-  const query = db.insertInto('kubesvc_ops_history').values(records.map((record) => historyValues(record, token)));
-  await dialect.insertMissing(query, ['operation_id']).execute();
+  return historyRows(
+    db,
+    dialect,
+    records.map((record) => historyValues(record, token)),
+  );
 }
 
 /** Notes which agent may have a pending operation from now on. */
@@ -210,7 +261,7 @@ function pendingRecord(
   };
 }
 
-function historyValues(record: FinishedOperation, token: string): Insertable<HistoryTable> {
+function historyValues(record: FinishedOperation, token: string): JsonRow {
   const { receivedBy, processedBy, sentToAgent, resultReceivedFromAgent: result, resultReceivedBy } = record;
   return {
     operation_id: record.operationId,

@@ -59,6 +59,22 @@ export class OperationStore {
     });
   }
 
+  /** Stores operations whose ids were just made, so that none can have been used before: one statement, no questions. */
+  async insertNew(operations: readonly StoredOperation[], signal?: AbortSignal): Promise<void> {
+    const { dialect } = this.#database;
+    for (const batch of byteBatches(operations)) {
+      await this.#database.run((db) => insertPending(db, dialect, batch, ''), signal);
+    }
+  }
+
+  /** Records outcomes of operations that were never pending (reading ones); an id that is there already is left alone. */
+  async note(records: readonly FinishedOperation[], signal?: AbortSignal): Promise<void> {
+    const { dialect } = this.#database;
+    for (const batch of batches(records)) {
+      await this.#database.run((db) => insertHistory(db, dialect, batch, ''), signal);
+    }
+  }
+
   /**
    * Records outcomes and ends the pending state, in one transaction for 500. The first outcome of an id stays for ever.
    * @returns the ids whose recorded outcome is the one given here

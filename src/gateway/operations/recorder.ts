@@ -17,32 +17,47 @@ export interface RecorderOptions {
 
 const batchSize = 200;
 const queueLimit = 20_000;
+/** Below the 16 MB that MariaDB takes in one packet by default, as base64. */
+const batchBytes = 4 << 20;
+/** Nobody waits for these, so that they gather a little longer. */
+const noteMs = 50;
 
 export class Recorder {
   readonly #options: RecorderOptions;
-  readonly #inserts: GroupCommit<StoredOperation, InsertOutcome>;
+  /** With ids that callers chose, and with ids that were made here. */
+  readonly #chosen: GroupCommit<StoredOperation, InsertOutcome>;
+  readonly #made: GroupCommit<StoredOperation, undefined>;
   readonly #ends: GroupCommit<FinishedOperation, boolean>;
+  readonly #notes: GroupCommit<FinishedOperation, undefined>;
 
   constructor(options: RecorderOptions) {
     this.#options = options;
     const { operations } = options;
-    this.#inserts = new GroupCommit({
-      name: 'kubesvc_ops',
-      write: (items) => operations.insert(items),
-      batchSize,
-      queueLimit,
+    const shared = { batchSize, queueLimit };
+    const pending = { ...shared, name: 'kubesvc_ops', batchBytes, bytesOf: ({ body }: StoredOperation) => body.length };
+    const history = { ...shared, name: 'kubesvc_ops_history' };
+    this.#chosen = new GroupCommit({ ...pending, write: (items) => operations.insert(items) });
+    this.#made = new GroupCommit({
+      ...pending,
+      concurrency: 2,
+      write: (items) => all(items, operations.insertNew(items)),
     });
-    this.#ends = new GroupCommit({
-      name: 'kubesvc_ops_history',
-      write: (items) => finish(operations, items),
-      batchSize,
-      queueLimit,
+    this.#ends = new GroupCommit({ ...history, concurrency: 2, write: (items) => finish(operations, items) });
+    this.#notes = new GroupCommit({
+      ...history,
+      gatherMs: noteMs,
+      write: (items) => all(items, operations.note(items)),
     });
   }
 
   /** Stores an operation before it is sent. @throws GatewayError `overloaded`, `dependency-unavailable` */
   begin(operation: StoredOperation): Promise<InsertOutcome> {
-    return this.#inserts.add(operation);
+    return this.#chosen.add(operation);
+  }
+
+  /** The same for one whose id was just made. */
+  async beginNew(operation: StoredOperation): Promise<void> {
+    await this.#made.add(operation);
   }
 
   /** Takes back an operation that nobody took, so that its id can be used again. */
@@ -59,9 +74,10 @@ export class Recorder {
     return this.#ends.add(record);
   }
 
-  /** Records an outcome that nobody waits for. */
-  endLater(record: FinishedOperation): void {
-    this.end(record).catch((error: unknown) => {
+  /** Records an outcome that nobody waits for; of a reading operation together with others, within moments. */
+  endLater(record: FinishedOperation, durable: boolean): void {
+    const written: Promise<unknown> = durable ? this.#ends.add(record) : this.#notes.add(record);
+    written.catch((error: unknown) => {
       this.#options.metrics.recordsLost.inc();
       this.#options.logger.warn(
         { operationId: record.operationId, error: messageOf(error) },
@@ -72,9 +88,14 @@ export class Recorder {
 
   /** Resolves once all that was handed in is written or has failed. */
   async idle(): Promise<void> {
-    await this.#inserts.idle();
-    await this.#ends.idle();
+    await Promise.all([this.#chosen.idle(), this.#made.idle(), this.#ends.idle(), this.#notes.idle()]);
   }
+}
+
+/** One outcome for each, all the same. */
+async function all(items: readonly unknown[], written: Promise<void>): Promise<undefined[]> {
+  await written;
+  return items.map(() => undefined);
 }
 
 async function finish(operations: OperationStore, records: readonly FinishedOperation[]): Promise<boolean[]> {

@@ -190,7 +190,7 @@ export class Results {
         taken.resolve(route === undefined ? bytes : withRoute(bytes, route));
         throw error;
       }
-    } else recorder.endLater(record);
+    } else recorder.endLater(record, false);
     taken.resolve(route === undefined ? bytes : withRoute(bytes, route));
     return true;
   }

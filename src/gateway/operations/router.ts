@@ -106,7 +106,7 @@ export class Router {
     const operation = this.#originate(submission, target);
     const result = this.#wait(operation);
     try {
-      if (operation.durable && !(await this.#begin(operation))) {
+      if (operation.durable && !(await this.#begin(operation, submission.id === ''))) {
         this.take(operation.id);
         const recorded = this.#elsewhere(operation);
         recorded.catch(() => undefined);
@@ -174,7 +174,10 @@ export class Router {
     const operation = taken.context;
     const { recorder, instanceId, metrics, now } = this.#options;
     metrics.operations.inc({ path: this.path(operation.taken), outcome: outcome.replace(' ', '_') });
-    recorder.endLater(recordOf(operation, instanceId, { outcome, endTime: now(), message: error.message }));
+    recorder.endLater(
+      recordOf(operation, instanceId, { outcome, endTime: now(), message: error.message }),
+      operation.durable,
+    );
     taken.reject(error);
   }
 
@@ -234,8 +237,11 @@ export class Router {
     return result;
   }
 
-  /** @returns false when the same operation is known already, under way elsewhere or ended */
-  async #begin(operation: Originated): Promise<boolean> {
+  /**
+   * @param made the id was made here
+   * @returns false when the same operation is known already, under way elsewhere or ended
+   */
+  async #begin(operation: Originated, made: boolean): Promise<boolean> {
     const {
       id,
       account,
@@ -247,7 +253,7 @@ export class Router {
       deadline,
       boundAgentId = '',
     } = operation;
-    const outcome = await this.#options.recorder.begin({
+    const stored = {
       id,
       account,
       operationType: type,
@@ -257,7 +263,12 @@ export class Router {
       receivedTime,
       timeoutMs: deadline - receivedTime,
       agentId: boundAgentId,
-    });
+    };
+    if (made) {
+      await this.#options.recorder.beginNew(stored);
+      return true;
+    }
+    const outcome = await this.#options.recorder.begin(stored);
     if (outcome.status === 'inserted') return true;
     if (outcome.digest !== digest) throw idConflict(id);
     return false;

@@ -4,7 +4,7 @@
  */
 
 import swagger from '@fastify/swagger';
-import { TypeBoxValidatorCompiler, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { createServer as createHttp1, type Server as Http1Server } from 'node:http';
 import { createServer as createHttp2, type Http2Server, type ServerHttp2Session } from 'node:http2';
@@ -16,6 +16,7 @@ import { healthRoutes, type HealthRoutesOptions } from './health.js';
 import { instanceRoutes, type InstanceRoutesOptions } from './instances.js';
 import { operationRoutes, type OperationRoutesOptions } from './operations.js';
 import { clientErrorHandler, errorHandler, sendProblem } from './problem.js';
+import { validatorCompiler } from './validator.js';
 
 export interface RestOptions
   extends OperationRoutesOptions, AgentRoutesOptions, InstanceRoutesOptions, HealthRoutesOptions {
@@ -79,7 +80,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
       return http1;
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
-  app.setValidatorCompiler(TypeBoxValidatorCompiler);
+  app.setValidatorCompiler(validatorCompiler);
   app.setErrorHandler(errorHandler(instanceId));
   app.setNotFoundHandler((request, reply) => {
     void sendProblem(
