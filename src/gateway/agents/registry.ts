@@ -131,16 +131,21 @@ export class Registry {
     const { ownership, nextEpoch, instanceId, frames, logger, now } = this.#options;
     const epoch = await nextEpoch(signal);
     const connection: Connection = { instanceId, agentId: request.agentId, zoneId: request.zoneId, epoch };
-    const claimed = await ownership.claim(connection, request.accounts, signal);
-    const lost = claimed.find((account) => !holds(account, connection));
-    if (session.state === 'closed' || lost !== undefined) {
+    const claimed = await ownership.claim(connection, request.accounts, signal).catch((error: unknown) => {
+      // It may have been written all the same.
       this.#release(connection);
-      if (lost === undefined) return;
-      throw new GatewayError('replaced', `a newer connection of agent ${request.agentId} has registered`, {
-        agentId: request.agentId,
-      });
-    }
+      throw error;
+    });
     const older = this.#agents.get(request.agentId);
+    // Accounts tell who is newer; an agent that has none yet is known by its number alone.
+    const lost = claimed.some((account) => !holds(account, connection)) || (older?.identity.epoch ?? 0) > epoch;
+    if (session.state === 'closed' || lost) {
+      this.#release(connection);
+      // The claims of the older stream went to this one: it has nothing left, and its agent is to dial again.
+      if (!lost && older !== undefined) this.closed(older, replaced(request.agentId));
+      if (!lost) return;
+      throw replaced(request.agentId);
+    }
     session.activate({ agentId: request.agentId, zoneId: request.zoneId, version: request.version, epoch });
     this.#agents.set(request.agentId, session);
     for (const account of request.accounts) this.#index(account, session);
@@ -288,8 +293,12 @@ export class Registry {
     const sessions = this.#byAccount.get(ownership.account);
     if (sessions === undefined) return;
     for (const session of sessions) {
+      // A newer one on this instance is being registered: that takes over what is under way before it ends this one.
       const newer = ownership.assignments.find(
-        (assignment) => assignment.agentId === session.identity.agentId && assignment.epoch > session.identity.epoch,
+        ({ agentId, epoch, instanceId }) =>
+          agentId === session.identity.agentId &&
+          epoch > session.identity.epoch &&
+          instanceId !== this.#options.instanceId,
       );
       if (newer !== undefined && session.accounts.has(ownership.account)) this.closed(session, replaced(newer.agentId));
     }

@@ -19,6 +19,7 @@ import {
   OperationSchema,
   ResultReceipt_Outcome,
 } from '../../../src/protocol/generated/ops/operations_pb.js';
+import { readDelimited, writeDelimited } from '../../../src/protocol/wire.js';
 import { startCluster } from '../../cluster/cluster.js';
 import type { OperationAnswer, Replica } from '../../cluster/replica.js';
 import { waitFor } from '../../wait.js';
@@ -54,8 +55,13 @@ async function startObserver(t: Test, redisUrl: string) {
   const results: { readonly contentType: string | undefined; readonly body: Buffer }[] = [];
   const server = createServer((request, response) => {
     void buffer(request).then((body) => {
-      results.push({ contentType: request.headers['content-type'], body });
-      response.writeHead(204).end();
+      const contentType = request.headers['content-type'];
+      const bodies = readDelimited(body, 'ops.OperationResult').map((each) => ({
+        contentType,
+        body: Buffer.from(each),
+      }));
+      results.push(...bodies);
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(bodies.map(() => ({}))));
     });
   });
   server.listen(0, '127.0.0.1');
@@ -116,10 +122,10 @@ test('forwarding', async (t) => {
     const answer = await fetch(`${owner.restUrl}/armory/agent/operations`, {
       method: 'POST',
       headers: { 'content-type': 'application/x-protobuf', 'x-agent-gateway-forwarded-by': observer.id },
-      body: operation,
+      body: writeDelimited([operation]),
     });
     t.equal(answer.status, 200);
-    t.match(await answer.json(), { agentId: 'observed', epoch: Number, processedTime: Number, sentTime: Number });
+    t.match(await answer.json(), [{ agentId: 'observed', epoch: Number, processedTime: Number, sentTime: Number }]);
     await agent.next('operation');
     const frame = agent.frames.find((bytes) => Buffer.from(bytes).includes(unknownId)) ?? new Uint8Array();
     t.same(Buffer.from(inner(frame)), Buffer.from(operation), 'the operation');

@@ -99,9 +99,9 @@ test('refusals', async (t) => {
       ...{ status: 415, kind: 'invalid-argument', field: 'content-type' },
       detail: /^content-type: expected application\/json or application\/x-protobuf$/u,
     });
-    isProblem(t, await post(operations, '\u0001\u0002', 'application/x-protobuf'), {
+    isProblem(t, await post(operations, '\u0005cut', 'application/x-protobuf'), {
       ...{ status: 400, kind: 'invalid-argument' },
-      detail: /^not a valid ops\.Operation/u,
+      detail: /^not a valid sequence of ops\.Operation/u,
     });
   });
 

@@ -1,0 +1,236 @@
+/** Sessions by agent and account: who of two connections stays, what is released, and what each agent is told. */
+
+import { test, type Test } from 'tap';
+import { GatewayError } from '../../../src/core/errors.js';
+import { silentLogger } from '../../../src/core/logger.js';
+import { OwnershipService } from '../../../src/gateway/agents/ownership.js';
+import { Registry } from '../../../src/gateway/agents/registry.js';
+import { Session } from '../../../src/gateway/agents/session.js';
+import { createMetrics } from '../../../src/gateway/telemetry/metrics.js';
+import { OwnershipMap } from '../../../src/store/mirror/ownership-map.js';
+import type { AccountRegistration, Connection, Ownership } from '../../../src/store/ownership.js';
+import { TruthDouble } from '../../store/mirror/replicas.js';
+import { waitFor } from '../../wait.js';
+import { frames, TransportDouble } from './session-double.js';
+
+const instanceId = 'gateway-1';
+const signal = AbortSignal.timeout(30_000);
+
+/** SQL's rules, with the one that the newest connection of an agent stays. */
+class FencedTruth extends TruthDouble {
+  readonly released: number[] = [];
+  /** A claim of this epoch waits for it, before it is written. */
+  readonly before = new Map<number, Promise<void>>();
+
+  override async claim(connection: Connection, accounts: readonly AccountRegistration[]): Promise<Ownership[]> {
+    await this.before.get(connection.epoch);
+    const stale = accounts.filter(({ name }) =>
+      this.accounts
+        .get(name)
+        ?.assignments.some(({ agentId, epoch }) => agentId === connection.agentId && epoch > connection.epoch),
+    );
+    const fresh = await super.claim(
+      connection,
+      accounts.filter((account) => !stale.includes(account)),
+    );
+    return [...fresh, ...stale.map(({ name }) => this.accounts.get(name)!)];
+  }
+
+  override release(connection: Connection, accounts: readonly string[] | 'all'): Promise<Ownership[]> {
+    this.released.push(connection.epoch);
+    return super.release(connection, accounts);
+  }
+}
+
+const registration = (name: string): AccountRegistration => ({
+  ...{ name, kubeHost: '', kubeVersion: '', certFingerprint: '', maxWatchAgeSeconds: 0 },
+  ...{ namespaces: [], properties: {} },
+});
+
+function setUp(t: Test) {
+  const truth = new FencedTruth();
+  const map = new OwnershipMap();
+  const ownership = new OwnershipService({ assignments: truth, map, logger: silentLogger });
+  let epoch = 0;
+  const registry = new Registry({
+    ...{ instanceId, ownership, frames, logger: silentLogger, metrics: createMetrics(instanceId, 'test') },
+    ...{ maxAccountsPerAgent: 10, lateResultMs: 1_000, now: () => 1_000 },
+    nextEpoch: () => Promise.resolve((epoch += 1)),
+  });
+  registry.start();
+  t.teardown(() => registry.stop(new GatewayError('draining', 'the test is over')));
+  const open = (): { session: Session; transport: TransportDouble } => {
+    const transport = new TransportDouble();
+    const session = new Session(transport, { maxInFlight: 10, queueLimit: 10 }, 0);
+    registry.opened(session);
+    return { session, transport };
+  };
+  const register = (session: Session, agentId: string, ...accounts: readonly string[]): Promise<void> => {
+    const dynamicAccounts = accounts.length === 0;
+    const request = { agentId, zoneId: '', version: '', dynamicAccounts, accounts: accounts.map(registration) };
+    return registry.register(session, request, signal);
+  };
+  const registered = async (agentId: string, ...accounts: readonly string[]) => {
+    const opened = open();
+    await register(opened.session, agentId, ...accounts);
+    return opened;
+  };
+  const deliver = (id: string, account: string, onlyAgentId?: string) =>
+    registry.deliver({ id, account, originatingInstanceId: 'other', timeoutMs: 100, onlyAgentId }, Buffer.from(id));
+  return { truth, map, registry, open, register, registered, deliver };
+}
+
+test('an agent is told that it is registered, then what it caches', async (t) => {
+  const { registered } = setUp(t);
+  const { transport, session } = await registered('agent-1', 'a', 'b');
+  t.same(transport.sent, ['registered 1', 'caching +a,b -']);
+  t.match(session.identity, { agentId: 'agent-1', epoch: 1 });
+  const second = await registered('agent-2', 'b', 'c');
+  t.same(second.transport.sent, ['registered 2', 'caching +c -'], 'b is cached by the first one already');
+});
+
+test('operations go to the agent with the fewest under way, and last to one that leaves', async (t) => {
+  const { registered, deliver, registry } = setUp(t);
+  const [first, second] = [await registered('agent-1', 'a'), await registered('agent-2', 'a')];
+  const agents = [deliver('1', 'a'), deliver('2', 'a'), deliver('3', 'a'), deliver('4', 'a')].map(
+    ({ agentId }) => agentId,
+  );
+  t.same(agents, ['agent-1', 'agent-2', 'agent-1', 'agent-2']);
+  first.session.leaving = true;
+  t.equal(deliver('5', 'a').agentId, 'agent-2');
+  t.equal(deliver('6', 'a', 'agent-1').agentId, 'agent-1', 'unless it has to be that one');
+  second.session.leaving = true;
+  t.match(registry.choose('a', undefined), { agentId: 'agent-1', epoch: 1 }, 'both leave: the less busy one');
+  t.throws(() => deliver('7', 'a', 'agent-3'), {
+    code: 'not-owner',
+    details: { account: 'a', operationId: '7', instanceId },
+  });
+  t.throws(() => deliver('7', 'nothing'), { code: 'not-owner' });
+});
+
+test('a newer connection takes over what the older one has under way, and ends it', async (t) => {
+  const { registered, deliver, truth, registry } = setUp(t);
+  const older = await registered('agent-1', 'a');
+  deliver('operation', 'a');
+  const newer = await registered('agent-1', 'a');
+  t.match(older.transport.ends, [{ code: 'replaced' }]);
+  t.match(newer.session.take('operation'), { account: 'a', originatingInstanceId: 'other' });
+  t.equal(registry.agent('agent-1'), newer.session);
+  t.same([...registry.sessions], [newer.session]);
+  await waitFor(() => truth.released.length > 0);
+  t.match(truth.accounts.get('a'), { assignments: [{ epoch: 2 }] }, 'the release of the older one changes nothing');
+  t.equal(deliver('next', 'a').epoch, 2);
+});
+
+test('of two registrations at the same time the one with the higher number stays', async (t) => {
+  for (const accounts of [['a'], []]) {
+    const { open, register, registered, truth, registry } = setUp(t);
+    let proceed = (): void => undefined;
+    truth.before.set(1, new Promise((resolve) => (proceed = resolve)));
+    const slow = open();
+    const registering = register(slow.session, 'agent-1', ...accounts);
+    const quick = await registered('agent-1', ...accounts);
+    proceed();
+    await t.rejects(registering, { code: 'replaced', details: { agentId: 'agent-1' } });
+    registry.closed(slow.session, new GatewayError('replaced', 'as the gRPC service does'));
+    t.equal(registry.agent('agent-1'), quick.session);
+    t.same(quick.transport.ends, []);
+  }
+});
+
+test('a stream that ends while it registers leaves nothing behind', async (t) => {
+  const { open, register, registered, truth, registry } = setUp(t);
+  const older = await registered('agent-1', 'a');
+  let proceed = (): void => undefined;
+  truth.before.set(2, new Promise((resolve) => (proceed = resolve)));
+  const { session, transport } = open();
+  const registering = register(session, 'agent-1', 'a');
+  registry.closed(session);
+  proceed();
+  await registering;
+  t.same(transport.sent, []);
+  t.match(older.transport.ends, [{ code: 'replaced' }], 'the older one, whose claims are gone, ends too');
+  await waitFor(() => truth.accounts.get('a')?.assignments.length === 0);
+  t.equal(registry.sessions.size, 0);
+  t.equal(registry.accountCount, 0);
+});
+
+test('claims of a registration that failed are released: they may have been written', async (t) => {
+  const { open, register, truth } = setUp(t);
+  truth.failure = new GatewayError('dependency-unavailable', 'SQL is away');
+  await t.rejects(register(open().session, 'agent-1', 'a'), { code: 'dependency-unavailable' });
+  truth.failure = undefined;
+  await waitFor(() => truth.released.includes(1));
+});
+
+test('a newer connection on another instance ends the stream here', async (t) => {
+  const { registered, map, registry } = setUp(t);
+  const { transport } = await registered('agent-1', 'a');
+  const assignments = [{ agentId: 'agent-1', instanceId: 'gateway-2', epoch: 9, caching: true }];
+  map.set({ account: 'a', version: 9, assignments });
+  t.match(transport.ends, [{ code: 'replaced' }]);
+  t.equal(registry.accountCount, 0);
+});
+
+test('caching follows the truth, one frame per agent and change', async (t) => {
+  const { registered, map } = setUp(t);
+  const { transport, session } = await registered('agent-1', 'a', 'b');
+  const caching = (account: string, version: number, on: boolean): void =>
+    void map.set({ account, version, assignments: [{ agentId: 'agent-1', instanceId, epoch: 1, caching: on }] });
+  caching('a', 5, false);
+  caching('a', 6, false);
+  caching('a', 7, true);
+  t.same(transport.sent.slice(2), ['caching + -a', 'caching +a -']);
+  transport.writable = false;
+  for (let version = 8; session.state === 'active' && version < 100; version += 1)
+    caching('a', version, version % 2 === 0);
+  t.match(
+    transport.ends,
+    [{ code: 'overloaded' }],
+    'one that does not read is ended, and is told anew when it comes back',
+  );
+});
+
+test('accounts are added and removed on an open stream', async (t) => {
+  const { registered, registry, truth } = setUp(t);
+  const { session, transport } = await registered('agent-1', 'a');
+  await registry.addAccounts(session, [registration('b')], signal);
+  t.same(transport.sent.at(-1), 'caching +b -');
+  t.equal(registry.accountCount, 2);
+  await registry.removeAccounts(session, ['a', 'somebody-elses'], signal);
+  t.match(truth.accounts.get('a'), { assignments: [] });
+  t.equal(registry.choose('a', undefined), undefined);
+  await t.rejects(
+    registry.addAccounts(
+      session,
+      Array.from({ length: 10 }, (_, n) => registration(`c${n}`)),
+      signal,
+    ),
+    {
+      code: 'overloaded',
+    },
+  );
+});
+
+test('a draining instance refuses registrations and ends what is left at the stop', async (t) => {
+  const { registered, registry, register, open, truth } = setUp(t);
+  const { transport } = await registered('agent-1', 'a');
+  registry.refuse(new GatewayError('draining', 'shutting down'));
+  await t.rejects(register(open().session, 'agent-2', 'b'), { code: 'draining' });
+  t.same(transport.ends, [], 'who is registered stays');
+  await registry.stop(new GatewayError('draining', 'shutting down'));
+  t.match(transport.ends, [{ code: 'draining' }]);
+  t.match(truth.accounts.get('a'), { assignments: [] }, 'its claims are released by then');
+});
+
+test('claims that others have taken meanwhile end the stream at reclaim()', async (t) => {
+  const { registered, registry, truth } = setUp(t);
+  const [lost, kept] = [await registered('agent-1', 'a'), await registered('agent-2', 'b')];
+  const assignments = [{ agentId: 'agent-1', instanceId: 'gateway-2', epoch: 99, caching: true }];
+  truth.accounts.set('a', { account: 'a', version: 99, assignments });
+  truth.accounts.set('b', { account: 'b', version: 99, assignments: [] });
+  await registry.reclaim(signal);
+  t.match(lost.transport.ends, [{ code: 'replaced' }]);
+  t.same(kept.transport.ends, []);
+  t.match(truth.accounts.get('b'), { assignments: [{ agentId: 'agent-2', instanceId, epoch: 2 }] });
+});
