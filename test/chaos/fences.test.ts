@@ -1,6 +1,6 @@
 /** The checker end to end: the same short run passes with the sources as they are, and fails with one fence removed. */
 
-import { test } from 'tap';
+import { t as root, test } from 'tap';
 import { waitFor } from '../wait.js';
 import { copySources, type Patch } from './build.js';
 import { Callers } from './callers.js';
@@ -12,6 +12,9 @@ import { settle } from './settle.js';
 
 const timeoutMs = 5_000;
 const operations = 150;
+
+// tap's own limit for a file is 30 s.
+root.setTimeout(110_000);
 
 /**
  * One replica whose agents dial anew every second or two, over a network that repeats operations and results.
