@@ -12,7 +12,9 @@ export class Scope {
   /** Adds a release. After close() it runs at once, so that a late acquisition cannot leak. */
   push(name: string, release: Release): void {
     if (this.#closing !== undefined) {
-      this.#closing = this.#closing.then(release);
+      this.#closing = this.#closing.finally(release);
+      // Whoever closed has been told of what failed; who pushes late waits for nothing.
+      this.#closing.catch(() => undefined);
       return;
     }
     this.#releases.push({ name, release });

@@ -1,0 +1,117 @@
+/** One stream's states and bounds. */
+
+import fc from 'fast-check';
+import { test } from 'tap';
+import { GatewayError } from '../../../src/core/errors.js';
+import { Session } from '../../../src/gateway/agents/session.js';
+import { TransportDouble } from './session-double.js';
+
+const identity = { agentId: 'agent', zoneId: 'zone', version: '1', epoch: 1 };
+const inFlight = { account: 'a', originatingInstanceId: 'i', processedTime: 1, sentTime: 2, expiresAt: 10 };
+
+function active(limits = { maxInFlight: 3, queueLimit: 2 }): { session: Session; transport: TransportDouble } {
+  const transport = new TransportDouble();
+  const session = new Session(transport, limits, 1_000);
+  session.registering();
+  session.activate(identity);
+  return { session, transport };
+}
+
+test('waiting, registering, active, closed', (t) => {
+  const transport = new TransportDouble();
+  const session = new Session(transport, { maxInFlight: 1, queueLimit: 1 }, 1_000);
+  t.match(session, { state: 'waiting', registered: false, connectedAt: 1_000, lastHeard: 1_000 });
+  t.throws(() => session.identity, /not registered/);
+  session.registering();
+  t.equal(session.state, 'registering');
+  t.ok(transport.paused, 'nothing is read of it while its claims are written');
+  session.activate(identity);
+  t.match(session, { state: 'active', registered: true, identity });
+  t.notOk(transport.paused);
+  const error = new GatewayError('draining', 'bye');
+  t.ok(session.close(error));
+  t.notOk(session.close(), 'once');
+  t.same(transport.ends, [error]);
+  session.send(Buffer.from('late'));
+  session.drained();
+  t.same(transport.sent, [], 'nothing is sent after that');
+  t.end();
+});
+
+test('operations in flight are bounded, and one that is sent again is not counted twice', (t) => {
+  const { session } = active();
+  for (const id of ['1', '2', '3']) session.deliver(id, Buffer.from(id), inFlight);
+  t.throws(() => session.deliver('4', Buffer.from('4'), inFlight), {
+    ...{ code: 'overloaded', message: 'agent agent has 3 operations under way; try again later' },
+    details: { operationId: '4', retryAfterMs: 1_000 },
+  });
+  session.deliver('3', Buffer.from('3'), { ...inFlight, sentTime: 5 });
+  t.equal(session.inFlightCount, 3);
+  t.match(session.take('3'), { sentTime: 5 });
+  t.equal(session.take('3'), undefined);
+  session.deliver('4', Buffer.from('4'), inFlight);
+  session.forgetExpired(9);
+  t.equal(session.inFlightCount, 3);
+  session.forgetExpired(10);
+  t.equal(session.inFlightCount, 0);
+  t.end();
+});
+
+test('frames wait while the agent does not read, in order and up to the bound', (t) => {
+  const { session, transport } = active();
+  transport.writable = false;
+  session.send(Buffer.from('1'));
+  for (const id of ['2', '3']) session.deliver(id, Buffer.from(id), inFlight);
+  t.same(transport.sent, ['1'], 'the write that said "enough" is the last');
+  t.equal(session.queueLength, 2);
+  t.throws(() => session.deliver('4', Buffer.from('4'), inFlight), {
+    code: 'overloaded',
+    message: 'agent agent does not read what it is sent; try again later',
+  });
+  t.equal(session.inFlightCount, 2, 'what was not sent is not in flight');
+  session.drained();
+  t.same(transport.sent, ['1', '2'], 'one more, and again it is enough');
+  transport.writable = true;
+  session.drained();
+  session.send(Buffer.from('5'));
+  t.same(transport.sent, ['1', '2', '3', '5']);
+  t.end();
+});
+
+test('a newer stream takes over what the older one has under way', (t) => {
+  const [older, newer] = [active().session, active().session];
+  older.deliver('1', Buffer.from('1'), inFlight);
+  newer.adopt(older);
+  older.close();
+  t.equal(older.inFlightCount, 0);
+  t.same(newer.take('1'), inFlight);
+  t.end();
+});
+
+test('whatever the agent reads and when, frames arrive once and in order, and the queue keeps its bound', (t) => {
+  const steps = fc.array(fc.constantFrom('send', 'stall', 'read'), { maxLength: 60 });
+  const property = fc.property(steps, fc.integer({ min: 1, max: 5 }), (sequence, queueLimit) => {
+    const { session, transport } = active({ maxInFlight: 100, queueLimit });
+    const accepted: string[] = [];
+    sequence.forEach((step, index) => {
+      if (step === 'stall') transport.writable = false;
+      else if (step === 'read') {
+        transport.writable = true;
+        session.drained();
+      } else {
+        try {
+          session.send(Buffer.from(String(index)));
+          accepted.push(String(index));
+        } catch {
+          if (session.queueLength < queueLimit) throw new Error('refused before the bound');
+        }
+      }
+      if (session.queueLength > queueLimit) throw new Error('over the bound');
+    });
+    transport.writable = true;
+    session.drained();
+    return transport.sent.join() === accepted.join();
+  });
+  t.doesNotThrow(() => fc.assert(property));
+  t.end();
+});

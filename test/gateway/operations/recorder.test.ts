@@ -1,0 +1,81 @@
+/** The recorder writes in groups, says which outcome was the first, and counts what it could not write. */
+
+import { test } from 'tap';
+import { GatewayError } from '../../../src/core/errors.js';
+import { silentLogger } from '../../../src/core/logger.js';
+import { Recorder } from '../../../src/gateway/operations/recorder.js';
+import { createMetrics } from '../../../src/gateway/telemetry/metrics.js';
+import type { FinishedOperation, StoredOperation } from '../../../src/store/operation-record.js';
+import type { OperationStore } from '../../../src/store/operations.js';
+
+function setUp() {
+  const inserts: string[][] = [];
+  const ends: string[][] = [];
+  const ended = new Set<string>();
+  const state = { failure: undefined as Error | undefined };
+  const operations = {
+    insert: async (items: readonly StoredOperation[]) => {
+      if (state.failure !== undefined) throw state.failure;
+      inserts.push(items.map(({ id }) => id));
+      return items.map(() => ({ status: 'inserted' }));
+    },
+    insertNew: async (items: readonly StoredOperation[]) => {
+      inserts.push(items.map(({ id }) => `new ${id}`));
+    },
+    note: async (records: readonly FinishedOperation[]) => {
+      if (state.failure !== undefined) throw state.failure;
+      ends.push(records.map(({ operationId }) => `noted ${operationId}`));
+    },
+    finish: async (records: readonly FinishedOperation[]) => {
+      if (state.failure !== undefined) throw state.failure;
+      ends.push(records.map(({ operationId }) => operationId));
+      const first = records.filter(({ operationId }) => !ended.has(operationId)).map(({ operationId }) => operationId);
+      for (const id of first) ended.add(id);
+      return first;
+    },
+  } as unknown as OperationStore;
+  const metrics = createMetrics('gateway', 'test');
+  const recorder = new Recorder({ operations, logger: silentLogger, metrics });
+  return { recorder, metrics, inserts, ends, state };
+}
+
+const stored = (id: string): StoredOperation => ({ id, body: new Uint8Array() }) as StoredOperation;
+const finished = (operationId: string): FinishedOperation => ({ operationId }) as FinishedOperation;
+
+test('what one turn has to write is one statement', async (t) => {
+  const { recorder, inserts, ends } = setUp();
+  await Promise.all([recorder.begin(stored('1')), recorder.begin(stored('2')), recorder.end(finished('3'))]);
+  t.same(inserts, [['1', '2']]);
+  await Promise.all([recorder.beginNew(stored('4')), recorder.beginNew(stored('5'))]);
+  t.same(inserts.at(-1), ['new 4', 'new 5']);
+  t.same(ends, [['3']]);
+});
+
+test('the first outcome of an operation counts', async (t) => {
+  const { recorder } = setUp();
+  t.equal(await recorder.end(finished('1')), true);
+  t.equal(await recorder.end(finished('1')), false);
+});
+
+test('outcomes that nobody waits for are written, those of reading operations as notes', async (t) => {
+  const { recorder, ends } = setUp();
+  recorder.endLater(finished('1'), true);
+  recorder.endLater(finished('2'), false);
+  recorder.endLater(finished('3'), false);
+  await recorder.idle();
+  t.same(ends, [['1'], ['noted 2', 'noted 3']]);
+});
+
+test('what cannot be written is counted as lost; who waits is told', async (t) => {
+  const { recorder, metrics, state } = setUp();
+  const lost = async (): Promise<number | undefined> => (await metrics.recordsLost.get()).values[0]?.value;
+  state.failure = new GatewayError('dependency-unavailable', 'SQL is away');
+  recorder.endLater(finished('1'), true);
+  recorder.endLater(finished('2'), false);
+  await recorder.idle();
+  await new Promise(setImmediate);
+  t.equal(await lost(), 2);
+  await t.rejects(recorder.begin(stored('3')), { code: 'dependency-unavailable' });
+  await t.rejects(recorder.end(finished('4')), { code: 'dependency-unavailable' });
+  t.equal(await lost(), 2);
+});
