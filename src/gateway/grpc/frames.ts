@@ -10,10 +10,9 @@ import {
   ReconnectSchema,
   RegisteredSchema,
   ResultReceipt_Outcome,
-  ResultReceiptSchema,
   type GatewayMessage,
 } from '../../protocol/generated/ops/operations_pb.js';
-import { gatewayFrame } from '../../protocol/wire.js';
+import { gatewayFrame, receiptFrame as encodeReceipt } from '../../protocol/wire.js';
 import type { AgentResult, OperationRecord } from '../../store/operation-record.js';
 import type { ReconnectReason, SessionFrames } from '../agents/registry.js';
 import type { ReceiptOutcome } from '../operations/results.js';
@@ -51,7 +50,7 @@ export function createFrames(instanceId: string, maxMessageBytes: number): Sessi
 }
 
 export function receiptFrame(operationId: string, outcome: ReceiptOutcome): Uint8Array {
-  return frame({ case: 'receipt', value: create(ResultReceiptSchema, { operationId, outcome: outcomes[outcome] }) });
+  return encodeReceipt(operationId, outcomes[outcome]);
 }
 
 /** Stands in for a result that is larger than the limit: the operation has failed with that, the stream goes on. */
