@@ -31,7 +31,10 @@ const resultOf = (init: Parameters<typeof create<typeof OperationResultSchema>>[
 const unknown = Buffer.from([0xa0, 0x38, 7]);
 
 const text = fc.string({ maxLength: 20, unit: 'grapheme' });
-const times = fc.integer({ min: 0, max: 2 ** 50 });
+/** Ids of operations and instances are never empty. */
+const id = fc.string({ minLength: 1, maxLength: 20, unit: 'grapheme' });
+const times = fc.integer({ min: 1, max: 2 ** 50 });
+const timeouts = fc.integer({ min: 1, max: 2 ** 32 - 1 });
 
 test('the header of an operation', (t) => {
   const bytes = operationOf({
@@ -51,12 +54,12 @@ test('the header of an operation', (t) => {
 });
 
 test('what is appended wins over what was there, and the rest survives', (t) => {
-  const names = fc.record({ id: text, account: text, agent: text, originating: text });
+  const names = fc.record({ id, account: text, agent: text, originating: id });
   const property = fc.property(
     names,
     times,
-    fc.nat(),
-    fc.nat(),
+    timeouts,
+    timeouts,
     ({ id, account, agent, originating }, time, early, late) => {
       const init = { account, timeoutMs: early, request: { case: 'get' as const, value: { object: { kind: 'Pod' } } } };
       const origin = { id, originatingInstanceId: 'first', receivedTime: time, traceparent: 'p', tracestate: 's' };

@@ -50,6 +50,9 @@ export interface AgentIdentity {
   readonly epoch: number;
 }
 
+/** A queue of large operations is full before its number of frames is reached; a single one always fits. */
+const queueBytesLimit = 32 << 20;
+
 export class Session {
   readonly transport: AgentTransport;
   readonly connectedAt: number;
@@ -68,6 +71,7 @@ export class Session {
   readonly #limits: SessionLimits;
   readonly #inFlight = new Map<string, InFlight>();
   #queue: Uint8Array[] = [];
+  #queueBytes = 0;
   #writable = true;
 
   constructor(transport: AgentTransport, limits: SessionLimits, now: number) {
@@ -120,6 +124,7 @@ export class Session {
     if (this.#state === 'closed') return false;
     this.#state = 'closed';
     this.#queue = [];
+    this.#queueBytes = 0;
     this.#inFlight.clear();
     this.transport.end(error);
     return true;
@@ -151,13 +156,15 @@ export class Session {
       this.#writable = this.transport.write(frame);
       return;
     }
-    if (this.#queue.length >= this.#limits.queueLimit) {
+    const full = this.#queue.length > 0 && this.#queueBytes + frame.length > queueBytesLimit;
+    if (full || this.#queue.length >= this.#limits.queueLimit) {
       throw this.#overloaded(
         `agent ${this.#identity?.agentId ?? this.transport.peer} does not read what it is sent`,
         operationId,
       );
     }
     this.#queue.push(frame);
+    this.#queueBytes += frame.length;
   }
 
   /** The transport takes frames again. */
@@ -165,7 +172,9 @@ export class Session {
     this.#writable = true;
     let sent = 0;
     while (this.#writable && sent < this.#queue.length) {
-      this.#writable = this.transport.write(this.#queue[sent] as Uint8Array);
+      const frame = this.#queue[sent] as Uint8Array;
+      this.#writable = this.transport.write(frame);
+      this.#queueBytes -= frame.length;
       sent += 1;
     }
     this.#queue.splice(0, sent);

@@ -78,6 +78,22 @@ test('frames wait while the agent does not read, in order and up to the bound', 
   t.end();
 });
 
+test('a queue of large frames is full before its number is reached, but takes a single one of any size', (t) => {
+  const { session, transport } = active({ maxInFlight: 100, queueLimit: 100 });
+  transport.writable = false;
+  session.send(Buffer.from('1'));
+  session.send(Buffer.alloc(40 << 20));
+  t.throws(() => session.send(Buffer.from('2')), { code: 'overloaded' });
+  session.drained();
+  for (let n = 0; n < 4; n += 1) session.send(Buffer.alloc(8 << 20));
+  t.throws(() => session.send(Buffer.from('2')), { code: 'overloaded' });
+  transport.writable = true;
+  session.drained();
+  t.equal(session.queueLength, 0);
+  session.send(Buffer.from('2'));
+  t.end();
+});
+
 test('a newer stream takes over what the older one has under way', (t) => {
   const [older, newer] = [active().session, active().session];
   older.deliver('1', Buffer.from('1'), inFlight);

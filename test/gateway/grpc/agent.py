@@ -57,7 +57,11 @@ def main():
             say("caching", *message.caching.start)
         elif kind == "reconnect":
             outgoing.put(None)
-    say("ended")
 
 
-main()
+try:
+    main()
+    say("ended OK")
+except grpc.RpcError as error:
+    say("ended", error.code().name)
+outgoing.put(None)

@@ -50,9 +50,8 @@ test('an agent in Python registers, serves operations and answers pings', async 
   await said(/^receipt OUTCOME_RECORDED$/u);
   await said(/^pong \d+$/u);
 
-  const moved = await gateway.request('/armory/agents');
-  t.equal(moved.status, 200);
   await gateway.gateway.stop();
+  await said(/^ended (OK|UNAVAILABLE)$/u);
   await exited;
-  t.equal(agent.exitCode === 0 || agent.exitCode === 1, true, 'it ends with its stream');
+  t.equal(agent.exitCode, 0);
 });
