@@ -50,7 +50,7 @@ test('SIGTERM: drains, serves meanwhile, and ends with 0', async (t) => {
   const notReady = await waitFor(
     async () => {
       const answer = await fetch(`${replica.restUrl}/readyz`);
-      return answer.status === 503 ? ((await answer.json())) : undefined;
+      return answer.status === 503 ? await answer.json() : undefined;
     },
     { description: 'readyz to say 503' },
   );
