@@ -89,7 +89,7 @@ module.exports = {
     forbid(
       'generated-at-the-edges',
       'Generated messages stop where bytes are read and written.',
-      { path: '^src/', pathNot: '^src/(protocol/|gateway/(grpc/|rest/|operations/forwarder)|agent/|simulate/)' },
+      { path: '^src/', pathNot: '^src/(protocol/|gateway/(grpc/|rest/|operations/(forwarder|peer))|agent/|simulate/)' },
       { path: '^src/protocol/generated/' },
     ),
   ],

@@ -23,6 +23,7 @@ export class AgentConnection {
   #state: ConnectionState = { name: 'idle' };
   /** The registered stream that carries everything new. */
   #current: GatewayStream | undefined;
+  #firstEpoch = 0n;
   #currentSince = 0;
   /** The stream that is being dialled. */
   #dialled: GatewayStream | undefined;
@@ -46,6 +47,7 @@ export class AgentConnection {
       execute,
       now,
       currentSink: () => this.#current,
+      firstEpoch: () => this.#firstEpoch,
     });
     this.#events = {
       onTransport: (stream) => this.#transportUp(stream),
@@ -137,6 +139,7 @@ export class AgentConnection {
 
   #registered(stream: GatewayStream, { clouddriverId, epoch }: Registered): void {
     const { logger, now } = this.#options;
+    if (this.#firstEpoch === 0n) this.#firstEpoch = epoch;
     const replaced = this.#current;
     this.#current = stream;
     this.#currentSince = now();

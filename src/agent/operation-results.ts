@@ -61,6 +61,11 @@ export const failures = {
     reason: 'AlreadyExecuted',
     message: 'this operation id was executed before, and its result was acknowledged and forgotten',
   }),
+  restarted: (): Execution => ({
+    status: 410,
+    reason: 'AgentRestarted',
+    message: 'the operation was sent to an earlier process of this agent; whether it was executed is not known',
+  }),
   internal: (message: string): Execution => ({
     status: 500,
     reason: 'InternalError',

@@ -1,5 +1,6 @@
 /** `agent-gateway simulate`: simulated agents, and a load of operations, against a running gateway. */
 
+import { withDeadline } from '../core/deadline.js';
 import { request } from 'undici';
 import { GatewayError, messageOf } from '../core/errors.js';
 import { simulatedAgentId, startSimulatedAgents, type SimulatedAgents } from '../simulate/agents.js';
@@ -122,7 +123,7 @@ async function load(
     return 1;
   }
   try {
-    await agents.ready(AbortSignal.any([signal, AbortSignal.timeout(options.readyTimeoutMs)]));
+    await withDeadline(options.readyTimeoutMs, signal, 'connecting the agents', (within) => agents.ready(within));
   } catch {
     if (signal.aborted) return 0;
     const { connected } = agents.stats();
@@ -161,9 +162,10 @@ async function load(
 async function unreachableRest(urls: readonly string[], signal: AbortSignal): Promise<string | undefined> {
   for (const url of urls) {
     try {
-      const within = AbortSignal.any([signal, AbortSignal.timeout(5_000)]);
-      const response = await request(`${url}/healthz`, { signal: within });
-      await response.body.dump();
+      await withDeadline(5_000, signal, `${url}/healthz`, async (within) => {
+        const response = await request(`${url}/healthz`, { signal: within });
+        await response.body.dump();
+      });
     } catch (error) {
       return `${url}: ${messageOf(error) || String((error as { code?: unknown }).code)}`;
     }

@@ -71,6 +71,10 @@ export class GatewayError extends Error {
 /** Makes a GatewayError of anything thrown; what is not one already becomes `internal`, its text kept as cause. */
 export function toGatewayError(thrown: unknown): GatewayError {
   if (thrown instanceof GatewayError) return thrown;
+  // What AbortSignal.timeout() and abort() give as their reason.
+  const name = thrown instanceof Error ? thrown.name : '';
+  if (name === 'TimeoutError') return new GatewayError('timed-out', 'no answer in time', { cause: thrown });
+  if (name === 'AbortError') return new GatewayError('cancelled', 'given up', { cause: thrown });
   return new GatewayError('internal', 'unexpected failure; see the log of this instance', { cause: thrown });
 }
 

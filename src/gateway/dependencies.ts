@@ -5,8 +5,11 @@ import type { Logger } from '../core/logger.js';
 import { GatewayError } from '../core/errors.js';
 import type { Discovery } from '../discovery/discovery.js';
 import { LocalDiscovery } from '../discovery/local.js';
+import { openDatabase } from '../store/database.js';
+import { migrate } from '../store/migrate.js';
 import { redisOptions } from '../store/mirror/redis-options.js';
 import type { Config } from './config.js';
+import { databaseOptions } from './config/database-options.js';
 
 /** A client that is not connected yet; undefined where no Redis is configured. */
 export function createRedis({ redis }: Config): Redis | undefined {
@@ -39,5 +42,15 @@ export async function createDiscovery(config: Config, redis: Redis | undefined, 
       const scheme = config.server.ssl.enabled ? 'https' : 'http';
       return new KubernetesDiscovery({ ...config.kubesvc['cluster-kubernetes'], logger, scheme });
     }
+  }
+}
+
+/** As the user of sql.migration, who alone may change tables. */
+export async function migrateAsOther(config: Config, logger: Logger, signal: AbortSignal): Promise<void> {
+  const database = openDatabase(await databaseOptions(config, 'migration'));
+  try {
+    await migrate(database, { logger, signal });
+  } finally {
+    await database.close();
   }
 }

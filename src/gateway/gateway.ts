@@ -6,6 +6,7 @@
  * → serving. Each step pushes its release on one scope; a failing step unwinds what was started.
  */
 
+import { setMaxListeners } from 'node:events';
 import type { Logger as PinoLogger } from 'pino';
 import { GatewayError, messageOf, toGatewayError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
@@ -30,7 +31,7 @@ import { Registry } from './agents/registry.js';
 import type { Config } from './config.js';
 import { databaseOptions } from './config/database-options.js';
 import { drainGateway } from './drain.js';
-import { createDiscovery, createRedis } from './dependencies.js';
+import { createDiscovery, createRedis, migrateAsOther } from './dependencies.js';
 import { createCachingService } from './grpc/caching-service.js';
 import { createFrames, receiptFrame, recordedResult, tooLargeResult } from './grpc/frames.js';
 import { createOperationsService } from './grpc/operations-service.js';
@@ -73,7 +74,6 @@ export interface Gateway {
 
 /** A late result is still taken this long after its operation's time, in ms. */
 const lateResultMs = 60_000;
-const pingPeriodMs = 1_500;
 /** An operation that is overdue for this long has nobody who ends it, in ms. */
 const overdueMs = 10_000;
 const recoveryCheckMs = 2_000;
@@ -83,8 +83,11 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
   const { now = Date.now } = overrides;
   const grpc = kubesvc.grpc.server;
   const logger: Logger = pino;
+  // An agent that hears no ping for three periods stops caching: it must have before the lease of its replica is over.
+  const pingPeriodMs = Math.floor((kubesvc.instances.leaseMs - kubesvc.instances.heartbeatMs) / 4);
   const scope = new Scope();
   const loops = new AbortController();
+  setMaxListeners(0, loops.signal);
   let ended!: () => void;
   let died!: (error: unknown) => void;
   const done = new Promise<void>((resolve, reject) => {
@@ -156,13 +159,14 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       ownership,
       nextEpoch: (at) => assignments.nextEpoch(1, at),
       frames,
+      pingPeriodMs,
       logger,
       metrics,
       maxAccountsPerAgent: grpc.maxAccountsPerAgent,
       lateResultMs,
       now,
     });
-    const recorder = new Recorder({ operations, logger, metrics });
+    const recorder = new Recorder({ operations, logger, metrics, stopping: loops.signal });
     scope.push('recorder', () => recorder.idle());
     const forwarder = new Forwarder({
       instanceId: instance.id,
@@ -182,7 +186,7 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       registry,
       discovery,
       forwarder,
-      bind: (operationId, agentId) => operations.bind(operationId, agentId),
+      bind: (operationId, { agentId, epoch }) => operations.bind(operationId, agentId, epoch),
       logger,
       metrics,
       attempts: kubesvc.operations.routingAttempts,
@@ -240,6 +244,10 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       self: () => ({ id: instance.id, baseUrl: instance.baseUrl, version, agents: registry.agentCount }),
       heartbeatMs: kubesvc.instances.heartbeatMs,
       leaseMs: kubesvc.instances.leaseMs,
+      unsafeMs: pingPeriodMs * 3.5,
+      onUnsafe: () => {
+        registry.stopCaching();
+      },
       onRenewedLate: (at) => registry.reclaim(at),
       logger,
     });
@@ -382,14 +390,4 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
     },
     done,
   };
-}
-
-/** As the user of sql.migration, who alone may change tables. */
-async function migrateAsOther(config: Config, logger: Logger, signal: AbortSignal): Promise<void> {
-  const database = openDatabase(await databaseOptions(config, 'migration'));
-  try {
-    await migrate(database, { logger, signal });
-  } finally {
-    await database.close();
-  }
 }

@@ -42,6 +42,7 @@ export interface ResultHeader {
   readonly status: number;
   readonly durationMs: number;
   readonly message: string;
+  readonly reason: string;
 }
 
 /** How an operation went through the gateway (ops.Route): who, and when by their clocks in Unix ms. */
@@ -76,11 +77,13 @@ const operationFields = {
   originating: numberOf(OperationSchema, 'originatingClouddriverId'),
   receivedTime: numberOf(OperationSchema, 'receivedTimeMs'),
   boundAgentId: numberOf(OperationSchema, 'boundAgentId'),
+  boundEpoch: numberOf(OperationSchema, 'boundEpoch'),
 };
 const resultFields = {
   operationId: numberOf(OperationResultSchema, 'operationId'),
   status: numberOf(OperationResultSchema, 'status'),
   message: numberOf(OperationResultSchema, 'message'),
+  reason: numberOf(OperationResultSchema, 'reason'),
   durationMs: numberOf(OperationResultSchema, 'durationMs'),
   route: numberOf(OperationResultSchema, 'route'),
 };
@@ -140,7 +143,7 @@ export function readOperationHeader(bytes: Uint8Array): OperationHeader {
 /** @throws GatewayError `invalid-argument` when the bytes are no protobuf message */
 export function readResultHeader(bytes: Uint8Array): ResultHeader {
   return reading('ops.OperationResult', () => {
-    const header = { operationId: '', status: 0, durationMs: 0, message: '' };
+    const header = { operationId: '', status: 0, durationMs: 0, message: '', reason: '' };
     const reader = new BinaryReader(bytes);
     while (reader.pos < reader.len) {
       const [field, wireType] = reader.tag();
@@ -148,6 +151,7 @@ export function readResultHeader(bytes: Uint8Array): ResultHeader {
       else if (field === resultFields.status) header.status = reader.int32();
       else if (field === resultFields.durationMs) header.durationMs = reader.uint32();
       else if (field === resultFields.message) header.message = reader.string();
+      else if (field === resultFields.reason) header.reason = reader.string();
       else reader.skip(wireType, field);
     }
     return header;
@@ -178,11 +182,19 @@ export function readRoute(bytes: Uint8Array): OperationRoute | undefined {
   });
 }
 
-/** The operation as it is sent: with the time that is left to it and the one agent that may have it ('' for any). */
-export function withRouting(operation: Uint8Array, timeoutMs: number, boundAgentId: string): Uint8Array {
-  return new FieldWriter(operation, [boundAgentId], 2)
+/** The one agent that may have an operation, and the connection that it was first sent on. */
+export interface Binding {
+  readonly agentId: string;
+  readonly epoch: number;
+}
+
+/** The operation as it is sent: with the time that is left to it, and its binding if it has one. */
+export function withRouting(operation: Uint8Array, timeoutMs: number, binding: Binding | undefined): Uint8Array {
+  const { agentId = '', epoch = 0 } = binding ?? {};
+  return new FieldWriter(operation, [agentId], 3)
     .number(operationFields.timeoutMs, timeoutMs)
-    .string(operationFields.boundAgentId, boundAgentId)
+    .string(operationFields.boundAgentId, agentId)
+    .number(operationFields.boundEpoch, epoch)
     .finish();
 }
 

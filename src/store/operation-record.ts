@@ -17,6 +17,8 @@ export interface StoredOperation {
   readonly timeoutMs: number;
   /** The one agent that may have it; '' for one that any agent may have (it changes nothing). */
   readonly agentId: string;
+  /** The epoch of that agent's connection when it was bound. */
+  readonly agentEpoch: number;
 }
 
 /** A pending operation as it is read back. */

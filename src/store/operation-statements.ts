@@ -32,6 +32,7 @@ const pendingRows = bulkInsert(
     timeout_ms: 'number',
     deadline_time: 'fromNow',
     sent_to_agent_id: 'text',
+    sent_to_epoch: 'number',
     write_token: 'text',
   },
   'id',
@@ -54,6 +55,7 @@ export function insertPending(
     timeout_ms: operation.timeoutMs,
     deadline_time: operation.timeoutMs,
     sent_to_agent_id: operation.agentId,
+    sent_to_epoch: operation.agentEpoch,
     write_token: token,
   }));
   return pendingRows(db, dialect, rows);
@@ -124,8 +126,9 @@ export function insertHistory(
 }
 
 /** Notes which agent may have a pending operation from now on. */
-export async function bindPending(db: Db, id: string, agentId: string): Promise<void> {
-  await db.updateTable('kubesvc_ops').set({ sent_to_agent_id: agentId }).where('id', '=', id).execute();
+export async function bindPending(db: Db, id: string, agentId: string, agentEpoch: number): Promise<void> {
+  const bound = { sent_to_agent_id: agentId, sent_to_epoch: agentEpoch };
+  await db.updateTable('kubesvc_ops').set(bound).where('id', '=', id).execute();
 }
 
 export async function deletePending(db: Db, ids: readonly string[]): Promise<void> {
@@ -242,6 +245,7 @@ function unfinishedOperation(row: Selectable<OperationsTable>, nowMs: number): U
     timeoutMs: row.timeout_ms,
     timeLeftMs: row.deadline_time - nowMs,
     agentId: row.sent_to_agent_id,
+    agentEpoch: row.sent_to_epoch,
   };
 }
 

@@ -100,8 +100,8 @@ export class OperationStore {
   }
 
   /** Notes which agent alone may have a pending operation; to be called before it is sent. */
-  async bind(id: string, agentId: string, signal?: AbortSignal): Promise<void> {
-    await this.#database.run((db) => bindPending(db, id, agentId), signal);
+  async bind(id: string, agentId: string, agentEpoch: number, signal?: AbortSignal): Promise<void> {
+    await this.#database.run((db) => bindPending(db, id, agentId, agentEpoch), signal);
   }
 
   /** Takes back a pending operation that was given to nobody: its id may be used again. */

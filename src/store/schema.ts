@@ -74,6 +74,7 @@ export interface OperationsTable {
   /** On the database's clock, so that clocks of replicas do not matter. */
   deadline_time: number;
   sent_to_agent_id: string;
+  sent_to_epoch: number;
   /** Tells the one call that inserted the row from those that found it. */
   write_token: string;
 }

@@ -103,6 +103,7 @@ export const initialTables: readonly TableDefinition[] = [
       timeout_ms: bigint,
       deadline_time: bigint,
       sent_to_agent_id: name(),
+      sent_to_epoch: bigint,
       write_token: name(36),
     },
     primaryKey: ['id'],

@@ -179,8 +179,8 @@ const cases: [what: string, wrong: Wrong, message: string][] = [
   ['a list at the top', { yaml: '- kubesvc\n' }, 'gateway.yml: expected a map of sections at the top'],
   [
     'a lease that is too short for its heartbeat',
-    { yaml: 'kubesvc:\n  instances:\n    leaseMs: 4000\n' },
-    'kubesvc.instances.leaseMs: expected more than twice kubesvc.instances.heartbeatMs (2000), found 4000 (gateway.yml:3)',
+    { yaml: 'kubesvc:\n  instances:\n    leaseMs: 2000\n' },
+    'kubesvc.instances.leaseMs: expected more than twice kubesvc.instances.heartbeatMs (1000), found 2000 (gateway.yml:3)',
   ],
   [
     'a drain that ends before agents were asked to leave',
@@ -281,7 +281,7 @@ test('all problems of all sources are listed at once, rules between settings inc
     'kubesvc.clutser: no such setting; is kubesvc.cluster meant? (gateway.yml:6)',
     'sql.maxPoolSize: expected a whole number from 1 to 1000, found "0" (AGENT_GATEWAY_SQL_MAXPOOLSIZE)',
     'redis.conection: no such setting; is redis.connection meant? (--redis.conection)',
-    'kubesvc.instances.leaseMs: expected more than twice kubesvc.instances.heartbeatMs (2000), found 1000 (gateway.yml:5)',
+    'kubesvc.instances.leaseMs: expected more than twice kubesvc.instances.heartbeatMs (1000), found 1000 (gateway.yml:5)',
   ]);
   t.equal(error.details.field, 'server.port');
   t.end();

@@ -63,7 +63,10 @@ test('what is appended wins over what was there, and the rest survives', (t) => 
     ({ id, account, agent, originating }, time, early, late) => {
       const init = { account, timeoutMs: early, request: { case: 'get' as const, value: { object: { kind: 'Pod' } } } };
       const origin = { id, originatingInstanceId: 'first', receivedTime: time, traceparent: 'p', tracestate: 's' };
-      const routed = withRouting(withOrigin(Buffer.concat([operationOf(init), unknown]), origin), late, agent);
+      const routed = withRouting(withOrigin(Buffer.concat([operationOf(init), unknown]), origin), late, {
+        agentId: agent,
+        epoch: 7,
+      });
       const moved = withOriginator(routed, originating);
       const header = readOperationHeader(moved);
       const message = fromBinary(OperationSchema, moved);

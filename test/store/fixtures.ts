@@ -34,6 +34,7 @@ export function operation(id: string, change: Partial<StoredOperation> = {}): St
     receivedTime: 1_700_000_000_000,
     timeoutMs: 30_000,
     agentId: 'agent-1',
+    agentEpoch: 1,
     ...change,
   };
 }

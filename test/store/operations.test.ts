@@ -86,9 +86,9 @@ onEveryMigratedEngine(async (t, database, engine) => {
 
   await t.test('a pending operation is bound to one agent, or withdrawn', async (t) => {
     await store.insert([operation('01A'), operation('01B')]);
-    await store.bind('01A', 'agent');
+    await store.bind('01A', 'agent', 3);
     await store.withdraw('01B');
-    t.match(await store.unfinished({ limit: 10 }), [{ id: '01A', agentId: 'agent' }]);
+    t.match(await store.unfinished({ limit: 10 }), [{ id: '01A', agentId: 'agent', agentEpoch: 3 }]);
     t.strictSame(await store.insert([operation('01B')]), [{ id: '01B', status: 'inserted' }]);
   });
 
@@ -155,9 +155,9 @@ onEveryMigratedEngine(async (t, database, engine) => {
     t.strictSame(await ids({ receivedByInstanceId: 'x' }), ['01', '02']);
     t.strictSame(await ids({ overdueMs: 0 }), ['01', '02']);
     t.match(await store.unfinished({ limit: 1, after: '02' }), [{ id: '03', agentId: 'agent-1', timeoutMs: 60_000 }]);
-    await store.bind('03', 'agent-2');
+    await store.bind('03', 'agent-2', 7);
     const [bound] = await store.unfinished({ limit: 1, after: '02' });
-    t.equal(bound?.agentId, 'agent-2');
+    t.match(bound, { agentId: 'agent-2', agentEpoch: 7 });
     t.ok(bound !== undefined && bound.timeLeftMs > 0 && bound.timeLeftMs <= 60_000);
     t.strictSame(await ids({ limit: 2 }), ['01', '02']);
     t.strictSame(await ids({ limit: 2, after: '02' }), ['03']);

@@ -14,7 +14,11 @@ export interface LeaseOptions {
   readonly self: () => InstanceRegistration;
   readonly heartbeatMs: number;
   readonly leaseMs: number;
-  /** The lease was over: assignments may be gone. */
+  /** Without a heartbeat for so long, others may soon take this instance for dead, in ms; less than leaseMs. */
+  readonly unsafeMs: number;
+  /** What nobody else may do at the same time has to end now. */
+  readonly onUnsafe: () => void;
+  /** The lease is sure again, after it was not: assignments may be gone. */
   readonly onRenewedLate: (signal: AbortSignal) => Promise<void>;
   readonly logger: Logger;
 }
@@ -25,6 +29,7 @@ export class Lease {
   #renewedAt = Number.NEGATIVE_INFINITY;
   /** Since when it has been held without a gap. */
   #heldSince = Number.POSITIVE_INFINITY;
+  #unsafe = false;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -48,8 +53,12 @@ export class Lease {
     await this.#beat(signal);
   }
 
-  /** Renews until the signal aborts. */
+  /** Renews, and watches that it does, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#renew(signal), this.#watch(signal)]);
+  }
+
+  async #renew(signal: AbortSignal): Promise<void> {
     const { heartbeatMs, leaseMs, onRenewedLate, logger } = this.#options;
     let failing = false;
     for (;;) {
@@ -59,15 +68,27 @@ export class Lease {
         const outcome = await withDeadline(leaseMs, signal, 'the heartbeat', (within) => this.#beat(within));
         if (failing) logger.info({}, 'heartbeat renewed again');
         failing = false;
-        if (outcome === 'started') {
-          logger.warn({}, 'the lease of this instance was over; its accounts are claimed again');
-          await onRenewedLate(signal);
-        }
+        // A heartbeat that got stuck on its way may have renewed the lease late, after others had released everything.
+        if (outcome === 'renewed' && !this.#unsafe) continue;
+        logger.warn({}, 'the lease of this instance was not sure; its accounts are claimed again');
+        await onRenewedLate(signal);
+        this.#unsafe = false;
       } catch (error) {
         if (signal.aborted) return;
         if (!failing) logger.warn({ error: messageOf(error) }, 'heartbeat failed; trying on');
         failing = true;
       }
+    }
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    const { unsafeMs, onUnsafe } = this.#options;
+    for (;;) {
+      await wait(unsafeMs / 20, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      if (this.#unsafe || performance.now() - this.#renewedAt < unsafeMs) continue;
+      this.#unsafe = true;
+      onUnsafe();
     }
   }
 

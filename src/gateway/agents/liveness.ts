@@ -11,14 +11,20 @@ import type { Session } from './session.js';
 export interface LivenessOptions {
   readonly registry: Registry;
   readonly frames: SessionFrames;
-  /** Time between pings, in ms; an agent that answers pings and is silent for three of them is lost. */
+  /** Time between pings, in ms; an agent that answers pings and is silent for five of them is lost. */
   readonly pingPeriodMs: number;
   /** Age at which a connection is asked to dial again, ±10 %, in ms; 0: never. */
   readonly maxConnectionAgeMs: number;
   readonly now: () => number;
 }
 
-const missedPings = 3;
+/**
+ * An agent takes its link for dead after three periods without a ping, and then caches no more. It must have done so
+ * before this side gives its accounts to another: so a link that is broken in one direction only is not pinged on, and
+ * is given up two periods later than the agent does.
+ */
+const silentPeriods = 5;
+const unansweredPeriods = 1.5;
 
 export class Liveness {
   readonly #options: LivenessOptions;
@@ -42,10 +48,11 @@ export class Liveness {
     const { registry, frames, pingPeriodMs, maxConnectionAgeMs, now } = this.#options;
     const time = now();
     const { agentId, epoch } = session.identity;
-    if (session.answersPings && time - session.lastHeard > missedPings * pingPeriodMs) {
+    const silentMs = session.answersPings ? time - session.lastHeard : 0;
+    if (silentMs > silentPeriods * pingPeriodMs) {
       registry.closed(
         session,
-        new GatewayError('agent-lost', `agent ${agentId} has been silent for ${String(time - session.lastHeard)} ms`, {
+        new GatewayError('agent-lost', `agent ${agentId} has been silent for ${String(silentMs)} ms`, {
           agentId,
         }),
       );
@@ -54,7 +61,7 @@ export class Liveness {
     session.forgetExpired(time);
     // An agent that is behind has not read the last ones: callers are told (429), and its silence ends it.
     if (session.queueLength > 0) return;
-    session.send(frames.ping(this.#sequence, pingPeriodMs));
+    if (silentMs < unansweredPeriods * pingPeriodMs) session.send(frames.ping(this.#sequence, pingPeriodMs));
     // The epoch spreads the ages over ±10 %: agents that came together do not leave together.
     const age = maxConnectionAgeMs * (0.9 + (epoch % 1_000) / 5_000);
     if (maxConnectionAgeMs > 0 && !session.leaving && session.queueLength === 0 && time - session.connectedAt > age) {

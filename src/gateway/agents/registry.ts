@@ -46,6 +46,8 @@ export interface RegistryOptions {
   /** A number that grows with every registration in the whole cluster. */
   readonly nextEpoch: (signal: AbortSignal) => Promise<number>;
   readonly frames: SessionFrames;
+  /** Told to an agent with its registration, so that it knows when silence means that this replica is lost. */
+  readonly pingPeriodMs: number;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly maxAccountsPerAgent: number;
@@ -150,6 +152,7 @@ export class Registry {
     this.#agents.set(request.agentId, session);
     for (const account of request.accounts) this.#index(account, session);
     session.send(frames.registered(epoch));
+    session.send(frames.ping(0, this.#options.pingPeriodMs));
     if (older !== undefined) {
       session.adopt(older);
       this.closed(older, replaced(request.agentId));
@@ -199,6 +202,20 @@ export class Registry {
       const lost = claimed.find((ownership) => !holds(ownership, connection));
       if (lost !== undefined) this.closed(session, replaced(connection.agentId));
       else this.#applyCaching(claimed);
+    }
+  }
+
+  /** Others may soon let other agents cache these accounts: no agent of this instance may go on. reclaim() ends it. */
+  stopCaching(): void {
+    for (const session of [...this.#sessions]) {
+      if (session.caching.size === 0) continue;
+      const accounts = [...session.caching];
+      session.caching.clear();
+      try {
+        session.send(this.#options.frames.caching([], accounts));
+      } catch (error) {
+        this.closed(session, toGatewayError(error));
+      }
     }
   }
 

@@ -4,6 +4,7 @@
  * received → routed → sent → answered → recorded (contract, section 7).
  */
 
+import type { Binding, ResultHeader } from '../../protocol/wire.js';
 import type { AgentResult, FinalOutcome, FinishedOperation } from '../../store/operation-record.js';
 
 /**
@@ -50,7 +51,7 @@ export interface Originated {
    * The one agent that may have it: another would do it twice. Durable operations are bound in kubesvc_ops before they
    * are sent, so that whoever goes on with them knows it; reading ones are never bound.
    */
-  boundAgentId: string | undefined;
+  binding: Binding | undefined;
   /** Set once an owner has taken it; the newest, when it had to be sent again. */
   taken: Taken | undefined;
   /** Its route is being (re)done; recovery leaves it alone meanwhile. */
@@ -92,7 +93,11 @@ export function recordOf(operation: Originated, instanceId: string, ending: Endi
   };
 }
 
+/** An agent that was restarted does not know whether its predecessor did it (proto/ops/operations.proto). */
+const restarted = 'AgentRestarted';
+
 /** 2xx is success (ops.OperationResult.status). */
-export function outcomeOf(status: number): FinalOutcome {
+export function outcomeOf({ status, reason }: Pick<ResultHeader, 'status' | 'reason'>): FinalOutcome {
+  if (reason === restarted) return 'agent lost';
   return status >= 200 && status < 300 ? 'completed' : 'failed';
 }

@@ -2,9 +2,10 @@
  * Writes operations and their outcomes to SQL, in groups: what one replica has to write at a moment is one statement.
  */
 
+import { retry } from '../../core/retry.js';
 import { GroupCommit } from '../../core/group-commit.js';
 import type { Logger } from '../../core/logger.js';
-import { messageOf } from '../../core/errors.js';
+import { GatewayError, messageOf } from '../../core/errors.js';
 import type { FinishedOperation, InsertOutcome, StoredOperation } from '../../store/operation-record.js';
 import type { OperationStore } from '../../store/operations.js';
 import type { Metrics } from '../telemetry/metrics.js';
@@ -13,6 +14,8 @@ export interface RecorderOptions {
   readonly operations: OperationStore;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** Aborted when the gateway stops. */
+  readonly stopping: AbortSignal;
 }
 
 const batchSize = 200;
@@ -29,6 +32,8 @@ export class Recorder {
   readonly #made: GroupCommit<StoredOperation, undefined>;
   readonly #ends: GroupCommit<FinishedOperation, boolean>;
   readonly #notes: GroupCommit<FinishedOperation, undefined>;
+
+  #unrecorded = 0;
 
   constructor(options: RecorderOptions) {
     this.#options = options;
@@ -74,9 +79,23 @@ export class Recorder {
     return this.#ends.add(record);
   }
 
+  /**
+   * Records an outcome whenever the database takes it: for those that are known to a caller already, and may not be
+   * lost because the database is away for a while.
+   */
+  async endEventually(record: FinishedOperation): Promise<void> {
+    if (this.#unrecorded >= queueLimit) throw new GatewayError('overloaded', 'too many outcomes wait for the database');
+    this.#unrecorded += 1;
+    try {
+      await retry(() => this.#ends.add(record), { signal: this.#options.stopping, attempts: 10_000 });
+    } finally {
+      this.#unrecorded -= 1;
+    }
+  }
+
   /** Records an outcome that nobody waits for; of a reading operation together with others, within moments. */
   endLater(record: FinishedOperation, durable: boolean): void {
-    const written: Promise<unknown> = durable ? this.#ends.add(record) : this.#notes.add(record);
+    const written: Promise<unknown> = durable ? this.endEventually(record) : this.#notes.add(record);
     written.catch((error: unknown) => {
       this.#options.metrics.recordsLost.inc();
       this.#options.logger.warn(

@@ -129,7 +129,7 @@ export class Results {
     const originated = this.#options.router.originated(header.operationId);
     if (originated !== undefined) {
       if (!session.accounts.has(originated.account)) return false;
-      if ((originated.boundAgentId ?? session.identity.agentId) !== session.identity.agentId) return false;
+      if ((originated.binding?.agentId ?? session.identity.agentId) !== session.identity.agentId) return false;
       const { taken } = originated;
       return this.#complete(
         header,
@@ -158,12 +158,12 @@ export class Results {
 
   /** @returns false when this instance does not wait for it */
   async #complete(header: ResultHeader, bytes: Uint8Array, route: OperationRoute | undefined): Promise<boolean> {
-    const { router, recorder, instanceId, metrics, now } = this.#options;
+    const { router, recorder, instanceId, metrics, logger, now } = this.#options;
     const taken = router.take(header.operationId);
     if (taken === undefined) return false;
     const operation = taken.context;
     const endTime = now();
-    const outcome = outcomeOf(header.status);
+    const outcome = outcomeOf(header);
     if (route !== undefined) {
       operation.taken = {
         instanceId: route.processedByInstanceId,
@@ -186,9 +186,11 @@ export class Results {
       try {
         await recorder.end(record);
       } catch (error) {
-        // The agent keeps the result and the database has the operation: it is recorded later. The caller gets it now.
+        logger.warn({ operationId: operation.id, error: messageOf(error) }, 'outcome waits for the database');
+        // The caller gets it now; the agent keeps it until it is recorded.
         taken.resolve(route === undefined ? bytes : withRoute(bytes, route));
-        throw error;
+        await recorder.endEventually(record);
+        return true;
       }
     } else recorder.endLater(record, false);
     taken.resolve(route === undefined ? bytes : withRoute(bytes, route));
@@ -252,7 +254,7 @@ export class Results {
       ...record,
       endTime,
       totalDurationMs: endTime - record.startTime,
-      finalOutcome: outcomeOf(header.status),
+      finalOutcome: outcomeOf(header),
       ...(route === undefined
         ? {}
         : {

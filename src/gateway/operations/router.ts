@@ -99,7 +99,15 @@ export class Router {
     validateSubmission(submission);
     const known = this.#known(submission);
     if (known !== undefined) return known;
-    const target = await this.#options.routing.target(submission.account);
+    let target: Target;
+    try {
+      target = await this.#options.routing.target(submission.account);
+    } catch (error) {
+      // It may have ended long since, and its agent gone.
+      const recorded = await this.#recorded(submission);
+      if (recorded !== undefined) return recorded;
+      throw error;
+    }
     // Its twin may have come while the owner was looked for.
     const twin = this.#known(submission);
     if (twin !== undefined) return twin;
@@ -108,14 +116,12 @@ export class Router {
     try {
       if (operation.durable && !(await this.#begin(operation, submission.id === ''))) {
         this.take(operation.id);
-        const recorded = this.#elsewhere(operation);
-        recorded.catch(() => undefined);
-        return { id: operation.id, result: recorded };
+        return this.#elsewhere(operation);
       }
       const routed = this.#options.routing.route(operation, target);
+      routed.catch(() => undefined);
       // The deadline may come while the owner is looked for, and the result before the owner has said that it took it.
       await Promise.race([routed, result]);
-      routed.catch(() => undefined);
     } catch (error) {
       await this.#refused(operation, toGatewayError(error));
       throw error;
@@ -142,7 +148,7 @@ export class Router {
       receivedTime: stored.receivedTime,
       deadline: now() + stored.timeLeftMs,
       traceparent: '',
-      boundAgentId: stored.agentId === '' ? undefined : stored.agentId,
+      binding: stored.agentId === '' ? undefined : { agentId: stored.agentId, epoch: stored.agentEpoch },
       // Whether it was sent is not known: as if it was, on a connection that is gone.
       taken: {
         instanceId: '',
@@ -219,7 +225,7 @@ export class Router {
       receivedByInstanceId: instanceId,
       receivedTime,
       deadline: receivedTime + timeoutMs,
-      boundAgentId: reading ? undefined : target.agentId,
+      binding: reading ? undefined : { agentId: target.agentId, epoch: target.epoch },
       taken: undefined,
       routing: true,
     };
@@ -242,17 +248,7 @@ export class Router {
    * @returns false when the same operation is known already, under way elsewhere or ended
    */
   async #begin(operation: Originated, made: boolean): Promise<boolean> {
-    const {
-      id,
-      account,
-      type,
-      bytes,
-      digest,
-      receivedByInstanceId,
-      receivedTime,
-      deadline,
-      boundAgentId = '',
-    } = operation;
+    const { id, account, type, bytes, digest, receivedByInstanceId, receivedTime, deadline, binding } = operation;
     const stored = {
       id,
       account,
@@ -262,7 +258,8 @@ export class Router {
       receivedByInstanceId,
       receivedTime,
       timeoutMs: deadline - receivedTime,
-      agentId: boundAgentId,
+      agentId: binding?.agentId ?? '',
+      agentEpoch: binding?.epoch ?? 0,
     };
     if (made) {
       await this.#options.recorder.beginNew(stored);
@@ -275,7 +272,23 @@ export class Router {
   }
 
   /** The operation was submitted before, to this instance or another, and has ended or is waited for there. */
-  async #elsewhere({ id, account, deadline }: Originated): Promise<Uint8Array> {
+  #elsewhere(operation: Pick<Originated, 'id' | 'account' | 'deadline'>): Accepted {
+    const result = this.#awaitRecord(operation);
+    result.catch(() => undefined);
+    return { id: operation.id, result };
+  }
+
+  /** The same operation, if the database knows it. @throws GatewayError `operation-conflict` */
+  async #recorded({ id, account, digest }: Submission): Promise<Accepted | undefined> {
+    if (id === '') return undefined;
+    const { operations, defaultTimeoutMs, now } = this.#options;
+    const record = await operations.find(id);
+    if (record === undefined) return undefined;
+    if (record.digest !== digest) throw idConflict(id);
+    return this.#elsewhere({ id, account, deadline: now() + defaultTimeoutMs });
+  }
+
+  async #awaitRecord({ id, account, deadline }: Pick<Originated, 'id' | 'account' | 'deadline'>): Promise<Uint8Array> {
     const { operations, recordedResult, routing, now } = this.#options;
     const signal = routing.stopping;
     while (now() < deadline) {

@@ -3,12 +3,13 @@
  * again where nothing can have been done twice.
  */
 
+import { setMaxListeners } from 'node:events';
 import { withDeadline } from '../../core/deadline.js';
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { backoffMs, defaultBackoff, wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
-import { operationFrame, withRouting } from '../../protocol/wire.js';
+import { operationFrame, withRouting, type Binding } from '../../protocol/wire.js';
 import type { Ownership } from '../../store/ownership.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Registry } from '../agents/registry.js';
@@ -24,7 +25,7 @@ export interface RoutingOptions {
   readonly discovery: Discovery;
   readonly forwarder: Forwarder;
   /** Notes in kubesvc_ops which agent may have the operation. */
-  readonly bind: (operationId: string, agentId: string) => Promise<void>;
+  readonly bind: (operationId: string, binding: Binding) => Promise<void>;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** How often an owner is looked for, the first time included. */
@@ -41,6 +42,8 @@ export class Routing {
 
   constructor(options: RoutingOptions) {
     this.#options = options;
+    // Every operation that waits listens to it.
+    setMaxListeners(0, this.#stopping.signal);
   }
 
   stop(): void {
@@ -115,8 +118,8 @@ export class Routing {
 
   async #find(operation: Originated, doubtful: boolean, until: number): Promise<Target> {
     const { ownership, now } = this.#options;
-    const { account, boundAgentId } = operation;
-    const only = operation.taken === undefined ? undefined : boundAgentId;
+    const { account, binding, taken } = operation;
+    const only = taken === undefined ? undefined : binding?.agentId;
     const local = this.#local(account, only);
     if (local !== undefined) return local;
     const owners = doubtful ? await this.#refresh(account, until - now()) : await ownership.resolve(account);
@@ -126,13 +129,14 @@ export class Routing {
   async #give(operation: Originated, target: Target): Promise<Taken> {
     const { instanceId, registry, discovery, forwarder, bind, metrics, now } = this.#options;
     const { id, account, deadline } = operation;
-    if (operation.durable && operation.boundAgentId !== target.agentId) {
-      await bind(id, target.agentId);
-      operation.boundAgentId = target.agentId;
+    // One that nobody took may go to another agent, or to this one's next life; one that was taken stays where it is.
+    if (operation.binding !== undefined && operation.taken === undefined && operation.binding.epoch !== target.epoch) {
+      if (operation.durable) await bind(id, target);
+      operation.binding = { agentId: target.agentId, epoch: target.epoch };
     }
     const timeoutMs = Math.max(1, deadline - now());
-    const bytes = withRouting(operation.bytes, timeoutMs, operation.boundAgentId ?? '');
-    const onlyAgentId = operation.boundAgentId;
+    const bytes = withRouting(operation.bytes, timeoutMs, operation.binding);
+    const onlyAgentId = operation.binding?.agentId;
     if (target.instanceId === instanceId) {
       const local = { id, account, originatingInstanceId: instanceId, timeoutMs, onlyAgentId };
       return { instanceId, ...registry.deliver(local, operationFrame(bytes)) };

@@ -54,7 +54,7 @@ function setUp(t: Test) {
   let epoch = 0;
   const registry = new Registry({
     ...{ instanceId, ownership, frames, logger: silentLogger, metrics: createMetrics(instanceId, 'test') },
-    ...{ maxAccountsPerAgent: 10, lateResultMs: 1_000, now: () => 1_000 },
+    ...{ pingPeriodMs: 1_000, maxAccountsPerAgent: 10, lateResultMs: 1_000, now: () => 1_000 },
     nextEpoch: () => Promise.resolve((epoch += 1)),
   });
   registry.start();

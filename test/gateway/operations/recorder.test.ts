@@ -35,7 +35,7 @@ function setUp() {
     },
   } as unknown as OperationStore;
   const metrics = createMetrics('gateway', 'test');
-  const recorder = new Recorder({ operations, logger: silentLogger, metrics });
+  const recorder = new Recorder({ operations, logger: silentLogger, metrics, stopping: new AbortController().signal });
   return { recorder, metrics, inserts, ends, state };
 }
 
