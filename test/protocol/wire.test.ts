@@ -100,7 +100,7 @@ test('the header of a result, and its route', (t) => {
   t.equal(readRoute(bytes), undefined);
   const routed = withRoute(bytes, route);
   t.same(readRoute(routed), route);
-  t.same(readResultHeader(routed), { operationId: 'id', status: -1, durationMs: 5, message: 'm' });
+  t.same(readResultHeader(routed), { operationId: 'id', status: -1, durationMs: 5, message: 'm', reason: '' });
   t.ok(Buffer.from(routed).subarray(0, bytes.length).equals(bytes), 'the bytes that came are the beginning');
   const empty = { ...route, processedByInstanceId: '', processedTime: 0 };
   t.same(readRoute(withRoute(routed, empty)), empty, 'of two the later counts');

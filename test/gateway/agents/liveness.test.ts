@@ -51,15 +51,18 @@ test('pings count up', async (t) => {
 });
 
 test('an agent that answers pings and falls silent is lost; one that never answered is not', async (t) => {
-  const { clock, session, closed, looked } = await setUp(t);
-  clock.ms += 3 * pingPeriodMs + 1;
+  const { clock, transport, session, closed, looked } = await setUp(t);
+  clock.ms += 5 * pingPeriodMs + 1;
   await looked();
   t.same(closed, [], 'it never answered a ping');
   session.answersPings = true;
   session.lastHeard = clock.ms;
-  clock.ms += 3 * pingPeriodMs;
+  clock.ms += 5 * pingPeriodMs;
+  await looked();
+  const pings = transport.sent.length;
   await looked();
   t.same(closed, [], 'not yet');
+  t.equal(transport.sent.length, pings, 'but it is pinged no more, so that it gives up before');
   clock.ms += 1;
   await waitFor(() => closed.length > 0);
   t.same(closed, ['agent-lost']);

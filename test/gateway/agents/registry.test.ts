@@ -83,10 +83,25 @@ function setUp(t: Test) {
 test('an agent is told that it is registered, then what it caches', async (t) => {
   const { registered } = setUp(t);
   const { transport, session } = await registered('agent-1', 'a', 'b');
-  t.same(transport.sent, ['registered 1', 'caching +a,b -']);
+  t.same(transport.sent, ['registered 1', 'ping 0', 'caching +a,b -']);
   t.match(session.identity, { agentId: 'agent-1', epoch: 1 });
   const second = await registered('agent-2', 'b', 'c');
-  t.same(second.transport.sent, ['registered 2', 'caching +c -'], 'b is cached by the first one already');
+  t.same(second.transport.sent, ['registered 2', 'ping 0', 'caching +c -'], 'b is cached by the first one already');
+});
+
+test('while the lease is not sure nobody caches here; once it is, the truth is followed again', async (t) => {
+  const { registered, registry } = setUp(t);
+  const { transport, session } = await registered('agent-1', 'a', 'b');
+  registry.stopCaching();
+  t.same(transport.sent.slice(3), ['caching + -a,b']);
+  t.equal(session.caching.size, 0);
+  await registry.reclaim(new AbortController().signal);
+  t.same([...session.caching].toSorted(), ['a', 'b']);
+  t.equal(
+    transport.sent.slice(4).every((frame) => frame.startsWith('caching +')),
+    true,
+    'the agent is told',
+  );
 });
 
 test('operations go to the agent with the fewest under way, and last to one that leaves', async (t) => {
@@ -180,7 +195,7 @@ test('caching follows the truth, one frame per agent and change', async (t) => {
   caching('a', 5, false);
   caching('a', 6, false);
   caching('a', 7, true);
-  t.same(transport.sent.slice(2), ['caching + -a', 'caching +a -']);
+  t.same(transport.sent.slice(3), ['caching + -a', 'caching +a -']);
   transport.writable = false;
   for (let version = 8; session.state === 'active' && version < 100; version += 1)
     caching('a', version, version % 2 === 0);
