@@ -12,11 +12,15 @@ import {
   OperationSchema,
   TraceContextSchema,
   type Operation,
+  type OperationResult,
 } from '../../protocol/generated/ops/operations_pb.js';
 import { formatText, parseText } from '../../protocol/text-format.js';
 import { withOrigin } from '../../protocol/wire.js';
 import { isReading } from '../operations/operation.js';
 import type { Submission } from '../operations/submission.js';
+
+/** "runJob" to "run_job": operations are typed as the proto file names their requests. */
+const typeNames = new Map(OperationSchema.fields.map(({ localName, name }) => [localName, name]));
 
 export type Form = 'text' | 'json';
 
@@ -49,9 +53,27 @@ export function writeOperation(operation: Operation, form: Form, sent: Encoded):
 
 export function writeResult(result: Uint8Array, form: Form): Encoded {
   const message = fromBinary(OperationResultSchema, result);
-  return form === 'text'
-    ? formatText(OperationResultSchema, message)
-    : (toJson(OperationResultSchema, message) as Encoded);
+  return form === 'text' ? formatText(OperationResultSchema, message) : resultJson(message);
+}
+
+/** What toJson() gives, with large bytes in base64 by Node.js, because the library's own takes longer than all the rest. */
+export function resultJson(message: OperationResult): Record<string, unknown> {
+  const { body } = message;
+  if (body.case !== 'objects' && body.case !== 'logs')
+    return toJson(OperationResultSchema, message) as Record<string, unknown>;
+  const json = toJson(OperationResultSchema, { ...message, body: { case: undefined } }) as Record<string, unknown>;
+  if (body.case === 'logs')
+    return { ...json, logs: body.value.text.length === 0 ? {} : { text: base64(body.value.text) } };
+  const { manifests, continue: next } = body.value;
+  const objects = {
+    ...(manifests.length === 0 ? {} : { manifests: manifests.map(base64) }),
+    ...(next === '' ? {} : { continue: next }),
+  };
+  return { ...json, objects };
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
 }
 
 /** The form that a caller wants its answer in. */
@@ -70,8 +92,11 @@ export function toSubmission(
   const { id, account, timeoutMs } = operation;
   const { traceparent = '', tracestate = '' } = operation.trace ?? trace;
   const type =
-    OperationSchema.fields.find((field) => field.localName === operation.request.case)?.name ??
-    (operation.$unknown?.length ? 'unknown' : '');
+    operation.request.case === undefined
+      ? operation.$unknown?.length
+        ? 'unknown'
+        : ''
+      : (typeNames.get(operation.request.case) ?? '');
   operation.id = '';
   operation.timeoutMs = 0;
   delete operation.trace;
