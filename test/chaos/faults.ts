@@ -3,6 +3,7 @@
  * the same time in the same order; then it is injected, and healed before its promise resolves.
  */
 
+import { monotonicMs } from './history.js';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pick } from '../../src/simulate/random.js';
 import type { ChaosCluster } from './cluster.js';
@@ -28,10 +29,22 @@ const readyTimeoutMs = 60_000;
 const between = ([least, most]: readonly [number, number], random: () => number): number =>
   Math.round(least + (most - least) * random());
 
+const restartPauseMs = 500;
+
 async function restartAfter(replica: ChaosReplica, ms: number): Promise<void> {
   await delay(ms);
-  replica.start();
-  await replica.ready(readyTimeoutMs);
+  const until = monotonicMs() + readyTimeoutMs;
+  for (;;) {
+    replica.start();
+    try {
+      await replica.ready(Math.max(1, until - monotonicMs()));
+      return;
+    } catch (error) {
+      // One that finds no database ends, as it should, and is started again, as Kubernetes does.
+      if (replica.running || monotonicMs() > until) throw error;
+      await delay(restartPauseMs);
+    }
+  }
 }
 
 /** Breaks something of one replica, chosen by the seed, for a time. */
