@@ -16,6 +16,8 @@ import type { Metrics } from './telemetry/metrics.js';
 import type { Readiness } from './telemetry/readiness.js';
 
 export interface DrainOptions {
+  /** Whether there are other instances to go to; without, agents stay until their streams end, and dial on. */
+  readonly agentsMove: boolean;
   readonly registry: Registry;
   readonly router: Router;
   readonly frames: SessionFrames;
@@ -47,8 +49,10 @@ export async function drainGateway(options: DrainOptions, deadline: AbortSignal)
   await pause(options.endpointRemovalMs, deadline);
   registry.refuse(refusal);
   agentsPort.refuse();
-  askToLeave(options);
-  await until(() => registry.sessions.size === 0, deadline);
+  if (options.agentsMove) {
+    askToLeave(options);
+    await until(() => registry.sessions.size === 0, deadline);
+  }
   router.refuse(refusal);
   restPort.refuse();
   await until(() => router.pendingCount === 0, deadline);

@@ -357,9 +357,9 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
     const restAddress = await restPort.listen();
 
     drain = (deadline) => {
-      const { endpointRemovalMs, reconnectSpreadMs } = kubesvc.drain;
       const parts = { registry, router, frames, readiness, discovery, agents, agentsPort, restPort, metrics, logger };
-      return drainGateway({ ...parts, endpointRemovalMs, reconnectSpreadMs, refusal: stopping() }, deadline);
+      const agentsMove = kubesvc.cluster !== 'local';
+      return drainGateway({ ...parts, ...kubesvc.drain, agentsMove, refusal: stopping() }, deadline);
     };
     readiness.serving();
     discovery.setReady(true);

@@ -5,6 +5,7 @@ import { test } from 'tap';
 import { Reconnect_Reason } from '../../src/protocol/generated/ops/operations_pb.js';
 import { Replica } from '../cluster/replica.js';
 import { RawAgent } from '../gateway/raw-agent.js';
+import { mariaDbDatabase } from '../services/databases.js';
 import { waitFor } from '../wait.js';
 
 /** grpc.health.v1.Health/Check of everything, by hand: 1 is SERVING, 2 is NOT_SERVING. */
@@ -20,12 +21,16 @@ function health(client: Client): Promise<number> {
   });
 }
 
+/** One of several, of which the others do not answer: agents are asked to go, and nothing else is needed to see it. */
+const oneOfSeveral = { 'kubesvc.cluster': 'static', 'kubesvc.cluster-static.instances': 'http://127.0.0.1:9' };
+
 test('SIGTERM: drains, serves meanwhile, and ends with 0', async (t) => {
   const endpointRemovalMs = 1_500;
   const replica = await Replica.spawn({
     id: 'leaving',
     settings: {
-      'sql.url': 'pglite:memory',
+      ...oneOfSeveral,
+      'sql.url': (await mariaDbDatabase(t)).url,
       'kubesvc.drain.endpointRemovalMs': endpointRemovalMs,
       'kubesvc.drain.reconnectSpreadMs': 0,
       'kubesvc.drain.timeoutMs': 20_000,
@@ -73,7 +78,8 @@ test('SIGTERM: drains, serves meanwhile, and ends with 0', async (t) => {
 });
 
 test('a second signal ends it at once', async (t) => {
-  const settings = { 'sql.url': 'pglite:memory', 'kubesvc.drain.timeoutMs': 60_000 };
+  const { url } = await mariaDbDatabase(t);
+  const settings = { ...oneOfSeveral, 'sql.url': url, 'kubesvc.drain.timeoutMs': 60_000 };
   const replica = await Replica.spawn({ id: 'hurried', settings });
   t.teardown(() => replica.end('SIGKILL'));
   await replica.ready();
@@ -83,4 +89,15 @@ test('a second signal ends it at once', async (t) => {
   const started = performance.now();
   t.equal(await replica.end('SIGINT'), 130);
   t.ok(performance.now() - started < 5_000);
+});
+
+test('alone, it does not wait for agents that have nowhere to go', async (t) => {
+  const settings = { 'sql.url': 'pglite:memory', 'kubesvc.drain.timeoutMs': 60_000 };
+  const replica = await Replica.spawn({ id: 'alone', settings });
+  t.teardown(() => replica.end('SIGKILL'));
+  await replica.ready();
+  await RawAgent.register(t, replica.agentsAddress, { agentId: 'agent', accounts: [{ name: 'here' }] });
+  const started = performance.now();
+  t.equal(await replica.end('SIGTERM'), 0);
+  t.ok(performance.now() - started < 20_000);
 });
