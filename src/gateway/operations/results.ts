@@ -8,6 +8,7 @@
 
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
+import type { Taken } from '../../core/pending.js';
 import { retry } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
 import { readResultHeader, readRoute, withRoute, type OperationRoute, type ResultHeader } from '../../protocol/wire.js';
@@ -16,7 +17,7 @@ import type { OperationStore } from '../../store/operations.js';
 import type { InFlight, Session } from '../agents/session.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Forwarder } from './forwarder.js';
-import { outcomeOf, recordOf } from './operation.js';
+import { outcomeOf, recordOf, type Originated } from './operation.js';
 import type { Recorder } from './recorder.js';
 import type { Router } from './router.js';
 
@@ -187,14 +188,36 @@ export class Results {
         await recorder.end(record);
       } catch (error) {
         logger.warn({ operationId: operation.id, error: messageOf(error) }, 'outcome waits for the database');
-        // The caller gets it now; the agent keeps it until it is recorded.
-        taken.resolve(route === undefined ? bytes : withRoute(bytes, route));
-        await recorder.endEventually(record);
+        // What a caller is told must be what the record says, so he waits for it, but not past his deadline.
+        const recorded = recorder.endEventually(record);
+        const answer = route === undefined ? bytes : withRoute(bytes, route);
+        await this.#answerOnce(taken, recorded, answer);
+        await recorded;
         return true;
       }
     } else recorder.endLater(record, false);
     taken.resolve(route === undefined ? bytes : withRoute(bytes, route));
     return true;
+  }
+
+  async #answerOnce(taken: Taken<Uint8Array, Originated>, recorded: Promise<void>, answer: Uint8Array): Promise<void> {
+    const { id, account, deadline } = taken.context;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<'late'>((resolve) => {
+      timer = setTimeout(resolve, Math.max(0, deadline - this.#options.now()), 'late');
+    });
+    try {
+      if ((await Promise.race([recorded, late])) !== 'late') taken.resolve(answer);
+      else {
+        const message = `operation ${id} has ended, but the database does not take its outcome; ask for it later`;
+        taken.reject(new GatewayError('timed-out', message, { operationId: id, account }));
+      }
+    } catch (error) {
+      taken.reject(toGatewayError(error));
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** @returns false when the originating instance is gone, so that nobody waits any more */
