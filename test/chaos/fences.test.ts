@@ -77,22 +77,6 @@ test('an agent that does not look whether it knows an operation', async (t) => {
   t.ok(rules.includes('executed once'), rules.join(', '));
 });
 
-test('a release that does not look at the epoch', async (t) => {
-  const { rules } = await shortRun([
-    {
-      file: 'src/store/assignments.ts',
-      from: '(filter.epoch === undefined || row.epoch === filter.epoch)',
-      to: 'true',
-    },
-    {
-      file: 'src/store/assignment-statements.ts',
-      from: "if (filter.epoch !== undefined) query = query.where('epoch', '=', filter.epoch);",
-      to: '',
-    },
-  ]);
-  t.ok(rules.includes('connected means assigned'), rules.join(', '));
-});
-
 test('a patch whose text is not there', async (t) => {
   const patch = { file: 'src/main.ts', from: 'no such text', to: '' };
   await t.rejects(copySources([patch]), { message: /there 0 times/u });
