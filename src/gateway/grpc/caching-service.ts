@@ -1,30 +1,13 @@
 /** `events.Caching` on grpc-js. Cached objects are not stored by this version: agents are told so at once. */
 
-import {
-  status,
-  type ServerDuplexStream,
-  type ServiceDefinition,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+import { status, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import { byteStreamMethod, type ByteStream } from './byte-stream.js';
 
-const bytes = (value: Uint8Array): Buffer => Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-const asIs = (value: Buffer): Uint8Array => value;
-
-export const cachingDefinition: ServiceDefinition = {
-  stream: {
-    path: '/events.Caching/Stream',
-    requestStream: true,
-    responseStream: true,
-    requestSerialize: bytes,
-    requestDeserialize: asIs,
-    responseSerialize: bytes,
-    responseDeserialize: asIs,
-  },
-};
+export const cachingDefinition: ServiceDefinition = { stream: byteStreamMethod('/events.Caching/Stream') };
 
 export function createCachingService(): UntypedServiceImplementation {
   return {
-    stream: (call: ServerDuplexStream<Uint8Array, Uint8Array>) => {
+    stream: (call: ByteStream) => {
       call.emit(
         'error',
         Object.assign(new Error('refused'), {

@@ -1,6 +1,6 @@
 /** `ops.Operations` on grpc-js: turns calls into sessions and frames into calls of the domain. */
 
-import type { Metadata, ServerDuplexStream, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { Metadata, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { Account } from '../../protocol/generated/ops/operations_pb.js';
@@ -10,6 +10,7 @@ import type { Registry } from '../agents/registry.js';
 import { Session, type AgentTransport, type SessionLimits } from '../agents/session.js';
 import type { Results } from '../operations/results.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { byteStreamMethod, type ByteStream } from './byte-stream.js';
 import { toStatus } from './status.js';
 
 export interface OperationsServiceOptions {
@@ -26,33 +27,17 @@ export interface OperationsServiceOptions {
   readonly now: () => number;
 }
 
-type Call = ServerDuplexStream<Uint8Array, Uint8Array>;
-
-const bytes = (value: Uint8Array): Buffer => Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-const asIs = (value: Buffer): Uint8Array => value;
-
-/** Messages stay bytes here: protocol/wire.ts reads what is needed of them. */
-export const operationsDefinition: ServiceDefinition = {
-  connect: {
-    path: '/ops.Operations/Connect',
-    requestStream: true,
-    responseStream: true,
-    requestSerialize: bytes,
-    requestDeserialize: asIs,
-    responseSerialize: bytes,
-    responseDeserialize: asIs,
-  },
-};
+export const operationsDefinition: ServiceDefinition = { connect: byteStreamMethod('/ops.Operations/Connect') };
 
 export function createOperationsService(options: OperationsServiceOptions): UntypedServiceImplementation {
   return {
-    connect: (call: Call) => {
+    connect: (call: ByteStream) => {
       serve(call, options);
     },
   };
 }
 
-function serve(call: Call, options: OperationsServiceOptions): void {
+function serve(call: ByteStream, options: OperationsServiceOptions): void {
   const { registry, limits, handshakeTimeoutMs, now } = options;
   const session = new Session(transportOf(call), limits, now());
   registry.opened(session);
@@ -162,7 +147,7 @@ function toRegistration(account: Account): AccountRegistration {
   return { name, kubeHost, kubeVersion, certFingerprint, maxWatchAgeSeconds, namespaces, properties };
 }
 
-function transportOf(call: Call): AgentTransport {
+function transportOf(call: ByteStream): AgentTransport {
   return {
     peer: call.getPeer(),
     write: (frame) => call.write(frame),

@@ -46,7 +46,6 @@ export interface Originated {
   readonly receivedTime: number;
   /** This instance's clock, Unix ms. */
   readonly deadline: number;
-  readonly traceparent: string;
   /**
    * The one agent that may have it: another would do it twice. Durable operations are bound in kubesvc_ops before they
    * are sent, so that whoever goes on with them knows it; reading ones are never bound.

@@ -3,7 +3,7 @@
  * watches the ownership of the accounts it waits on:
  * - the agent that has the operation came back on another stream: it gets the operation again, by the same id. It
  *   executes an id once, so it either does it now or answers with the result it kept.
- * - a reading operation: any other agent of the account will do; without one it fails at once.
+ * - a reading operation: any other agent of the account will do; one is looked for while routing tries, then it fails.
  * - else: the agent may still come back. The operation waits until its deadline and then ends as `agent lost`.
  */
 

@@ -147,7 +147,6 @@ export class Router {
       receivedByInstanceId: stored.receivedByInstanceId,
       receivedTime: stored.receivedTime,
       deadline: now() + stored.timeLeftMs,
-      traceparent: '',
       binding: stored.agentId === '' ? undefined : { agentId: stored.agentId, epoch: stored.agentEpoch },
       // Whether it was sent is not known: as if it was, on a connection that is gone.
       taken: {
@@ -204,7 +203,7 @@ export class Router {
 
   #originate(submission: Submission, target: Target): Originated {
     const { now, instanceId, defaultTimeoutMs, maxTimeoutMs, maxMessageBytes } = this.#options;
-    const { account, type, digest, traceparent } = submission;
+    const { account, type, digest } = submission;
     const receivedTime = now();
     const id = submission.id === '' ? this.#newId(receivedTime) : submission.id;
     const bytes = submission.encode(id, receivedTime);
@@ -219,7 +218,6 @@ export class Router {
       account,
       type,
       digest,
-      traceparent,
       bytes,
       durable: !reading || submission.id !== '',
       receivedByInstanceId: instanceId,

@@ -9,7 +9,6 @@ export interface Submission {
   readonly type: string;
   /** 0 takes the default, in ms. */
   readonly timeoutMs: number;
-  readonly traceparent: string;
   /** Identifies what is asked, whatever the id and time-out. */
   readonly digest: string;
   /** Encodes the operation with what the gateway adds to it. */

@@ -110,7 +110,6 @@ export function toSubmission(
     account,
     type,
     timeoutMs,
-    traceparent,
     digest: isReading(type) && id === '' ? '' : createHash('sha256').update(asked).digest('base64url'),
     encode: (chosenId, receivedTime) => {
       operation.id = chosenId;
