@@ -88,8 +88,9 @@ export class ChaosCluster {
       if (options.build === undefined) scope.push('build', () => build.remove());
       const history = new HistoryWriter(directory, 'runner');
       scope.push('history', () => history.close());
-      const [database, redis] = await Promise.all([startMariaDb(), startRedis()]);
+      const database = await startMariaDb();
       scope.push('database', () => database.stop());
+      const redis = await startRedis();
       scope.push('redis', () => redis.stop());
       const connection = await createConnection({ uri: database.url });
       await connection.query(`create database ${databaseName} character set utf8mb4`);

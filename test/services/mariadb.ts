@@ -1,5 +1,6 @@
 /** A private MariaDB server for tests. */
 
+import { dirname } from 'node:path';
 import { createConnection } from 'mysql2/promise';
 import { Service, type ServiceKind, type ServiceOptions } from './service.js';
 
@@ -14,6 +15,7 @@ const mariaDb: ServiceKind = {
     `--datadir=${directory}`,
     '--auth-root-authentication-method=normal',
     '--skip-test-db',
+    ...ownTemporaryFiles(directory),
     ...runAsRoot,
   ],
   command: (directory, port) => [
@@ -26,6 +28,7 @@ const mariaDb: ServiceKind = {
     `--port=${port}`,
     '--bind-address=127.0.0.1',
     '--skip-log-bin',
+    ...ownTemporaryFiles(directory),
     // With io_uring a restart right after a kill hangs now and then on recent kernels.
     '--innodb-use-native-aio=0',
     '--skip-name-resolve',
@@ -41,6 +44,11 @@ const mariaDb: ServiceKind = {
   },
   url,
 };
+
+/** A server removes `#sql…` files that it finds in its temporary directory at start, other servers' too. */
+function ownTemporaryFiles(directory: string): string[] {
+  return [`--tmpdir=${dirname(directory)}`];
+}
 
 const runAsRoot = process.getuid?.() === 0 ? ['--user=root'] : [];
 
