@@ -1,6 +1,7 @@
 /** What SQL keeps of an operation: while it is pending, and once it has ended. Times in ms UTC. */
 
-export type FinalOutcome = 'completed' | 'failed' | 'timed out' | 'cancelled' | 'agent lost';
+export const finalOutcomes = ['completed', 'failed', 'timed out', 'cancelled', 'agent lost'] as const;
+export type FinalOutcome = (typeof finalOutcomes)[number];
 
 /** A pending operation: a row of kubesvc_ops. */
 export interface StoredOperation {
@@ -93,8 +94,8 @@ export interface OperationFilter {
   /** 0 is the first page; the cost grows with items × page. */
   readonly page: number;
   readonly account?: string;
-  /** Leaves out pending ones. */
-  readonly outcome?: FinalOutcome;
+  /** Only those that ended like this, or only those that are under way. */
+  readonly outcome?: FinalOutcome | 'pending';
   /** Started at this time or later, in ms UTC. */
   readonly since?: number;
   /** Started before this time, in ms UTC. */

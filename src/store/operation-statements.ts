@@ -196,6 +196,10 @@ export async function selectPageIds(db: Db, filter: OperationFilter): Promise<st
     ended = ended.where('start_time', '<', until);
     pending = pending.where('received_time', '<', until);
   }
+  if (outcome === 'pending') {
+    const rows = await pending.limit(items).offset(offset).execute();
+    return rows.map((row) => row.id);
+  }
   if (outcome !== undefined) {
     const rows = await ended.where('final_outcome', '=', outcome).limit(items).offset(offset).execute();
     return rows.map((row) => row.id);

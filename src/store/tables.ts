@@ -141,6 +141,7 @@ export const initialTables: readonly TableDefinition[] = [
     indexes: [
       ['start_time', 'operation_id'],
       ['account', 'start_time'],
+      ['final_outcome', 'start_time'],
     ],
   },
   {

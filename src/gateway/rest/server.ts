@@ -14,6 +14,7 @@ import { protobufMediaType } from '../operations/forwarding.js';
 import { agentRoutes, type AgentRoutesOptions } from './agents.js';
 import { healthRoutes, type HealthRoutesOptions } from './health.js';
 import { instanceRoutes, type InstanceRoutesOptions } from './instances.js';
+import { operationListRoutes } from './operation-list.js';
 import { operationRoutes, type OperationRoutesOptions } from './operations.js';
 import { clientErrorHandler, errorHandler, sendProblem } from './problem.js';
 import { validatorCompiler } from './validator.js';
@@ -110,6 +111,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
     },
   });
   await app.register(operationRoutes, options);
+  await app.register(operationListRoutes, options);
   await app.register(agentRoutes, options);
   await app.register(instanceRoutes, options);
   await app.register(healthRoutes, options);
