@@ -126,3 +126,32 @@ test('waitFor gives the value, tells why it failed, and bounds a look that hangs
     },
   );
 });
+
+test('cut unnoticed: the target sees a reset, the client hears nothing until heal', async (t) => {
+  let reset = false;
+  const server = createServer((socket) => {
+    socket.on('error', () => (reset = true));
+    socket.resume();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const proxy = await startTcpProxy({ port: (server.address() as AddressInfo).port });
+  t.teardown(async () => {
+    await proxy.close();
+    server.close();
+  });
+  const [client, leaving] = [await clientOf(proxy), await clientOf(proxy)];
+  await waitFor(() => proxy.connections === 2);
+  proxy.cutUnnoticed();
+  await waitFor(() => reset, { description: 'the target to see it' });
+  client.socket.write('into the void');
+  await t.rejects(clientOf(proxy), { code: 'ECONNREFUSED' });
+  t.equal(client.error, undefined);
+  leaving.socket.end();
+  await waitFor(() => proxy.connections === 1, { description: 'one that leaves by itself to be forgotten' });
+  t.equal(client.error, undefined);
+  await proxy.heal();
+  await waitFor(() => client.error?.code === 'ECONNRESET');
+  await waitFor(() => proxy.connections === 0);
+  t.equal((await clientOf(proxy)).error, undefined);
+});

@@ -58,17 +58,26 @@ export class TcpProxy {
 
   /** Resets every connection and refuses new ones (ECONNREFUSED), until heal(). */
   async cut(): Promise<void> {
-    if (!this.#server.listening) return;
-    const closed = once(this.#server, 'close');
+    const closed = this.#server.listening ? once(this.#server, 'close') : undefined;
     this.#server.close();
     this.#reset();
     await closed;
   }
 
-  /** Ends cut() and stall(): what was held back flows on. */
+  /**
+   * Resets every connection towards the target, while clients believe that theirs is whole: they hear nothing more, and
+   * new ones are refused. At heal() they are reset as well.
+   */
+  cutUnnoticed(): void {
+    this.#server.close();
+    for (const { sockets } of this.#pairs) reset(sockets[1]);
+  }
+
+  /** Ends cut(), cutUnnoticed() and stall(): what was held back flows on. */
   async heal(): Promise<void> {
     this.#stalled = false;
     for (const { sockets, pumps } of this.#pairs) {
+      if (sockets[1].destroyed) reset(sockets[0]);
       for (const socket of sockets) socket.resume();
       for (const pump of pumps) pump();
     }
@@ -129,7 +138,8 @@ export class TcpProxy {
           return;
         }
         held.shift();
-        if (next.data === undefined) to.end();
+        if (next.data === undefined && to.destroyed) reset(from);
+        else if (next.data === undefined) to.end();
         else if (to.writable && !to.write(next.data)) from.pause();
       }
     };

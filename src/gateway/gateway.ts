@@ -22,6 +22,7 @@ import { OwnershipMap } from '../store/mirror/ownership-map.js';
 import { RedisMirror } from '../store/mirror/redis-mirror.js';
 import { OperationStore } from '../store/operations.js';
 import { cleanUpAccounts } from './accounts/cleanup.js';
+import { electCachers } from './agents/caching-election.js';
 import { Lease } from './agents/lease.js';
 import { Liveness } from './agents/liveness.js';
 import { OwnershipService } from './agents/ownership.js';
@@ -85,6 +86,8 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
   const logger: Logger = pino;
   // An agent that hears no ping for three periods stops caching: it must have before the lease of its replica is over.
   const pingPeriodMs = Math.floor((kubesvc.instances.leaseMs - kubesvc.instances.heartbeatMs) / 4);
+  // The half is for the way of the last ping.
+  const cachesOnMs = pingPeriodMs * 3.5;
   const scope = new Scope();
   const loops = new AbortController();
   setMaxListeners(0, loops.signal);
@@ -160,6 +163,7 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       nextEpoch: (at) => assignments.nextEpoch(1, at),
       frames,
       pingPeriodMs,
+      cachesOnMs,
       logger,
       metrics,
       maxAccountsPerAgent: grpc.maxAccountsPerAgent,
@@ -244,7 +248,7 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       self: () => ({ id: instance.id, baseUrl: instance.baseUrl, version, agents: registry.agentCount }),
       heartbeatMs: kubesvc.instances.heartbeatMs,
       leaseMs: kubesvc.instances.leaseMs,
-      unsafeMs: pingPeriodMs * 3.5,
+      unsafeMs: cachesOnMs,
       onUnsafe: () => {
         registry.stopCaching();
       },
@@ -268,6 +272,7 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       logger,
     });
     background('reaper', (at) => reaper.run(at));
+    background('caching election', (at) => electCachers({ ownership, periodMs: pingPeriodMs / 2, logger }, at));
     const { enabled: rebalances, periodSeconds, tolerance } = kubesvc.rebalance;
     if (rebalances) {
       const periodMs = periodSeconds * 1_000;
@@ -292,7 +297,9 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       return cleanUpAccounts({ instanceId: instance.id, accounts, locks, removed, ageMs, logger }, at);
     });
     const maxConnectionAgeMs = grpc.maxConnectionAgeSeconds * 1_000;
-    background('liveness', (at) => new Liveness({ registry, frames, pingPeriodMs, maxConnectionAgeMs, now }).run(at));
+    background('liveness', (at) =>
+      new Liveness({ registry, frames, pingPeriodMs, cachesOnMs, maxConnectionAgeMs, now }).run(at),
+    );
 
     const readiness = new Readiness(
       dependencyChecks({

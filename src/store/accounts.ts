@@ -89,6 +89,7 @@ export class AccountStore {
         .selectFrom('kubesvc_accounts')
         .select('name')
         .where('dynamic', '=', false)
+        .where('caching_free_time', '=', 0)
         .where('last_updated', '<=', sql<number>`${dialect.nowMs} - ${sql.lit(olderThanMs)}`)
         .where((eb) =>
           eb.not(
@@ -104,7 +105,7 @@ export class AccountStore {
         (row) => row.name,
       );
       if (candidates.length === 0) return [];
-      await lockAccounts(trx, candidates);
+      await lockAccounts(trx, dialect, candidates);
       // Once more, now that nobody can claim them.
       const names = (await idle.where('name', 'in', candidates).execute()).map((row) => row.name);
       if (names.length > 0) await trx.deleteFrom('kubesvc_accounts').where('name', 'in', names).execute();

@@ -15,12 +15,20 @@ export type ClaimPlan =
   | { readonly kind: 'insert'; readonly caching: boolean }
   | { readonly kind: 'replace'; readonly id: number; readonly caching: boolean };
 
-/** At most one agent caches: the one that did, else the first to come. */
-export function planClaim(connection: Connection, rows: readonly AssignmentRow[]): ClaimPlan {
+/**
+ * At most one agent caches: the one that did, else the first to come.
+ * @param heldBy the agent that may still be caching although its stream broke: nobody else begins to
+ */
+export function planClaim(
+  connection: Connection,
+  rows: readonly AssignmentRow[],
+  heldBy: string | undefined,
+): ClaimPlan {
   const mine = rows.find((row) => row.agentId === connection.agentId);
   if (mine !== undefined && mine.epoch > connection.epoch) return { kind: 'late' };
   if (mine?.epoch === connection.epoch) return { kind: 'held' };
-  const caching = !rows.some((row) => row !== mine && row.caching);
+  const free = heldBy === undefined || heldBy === connection.agentId;
+  const caching = free && !rows.some((row) => row !== mine && row.caching);
   return mine === undefined ? { kind: 'insert', caching } : { kind: 'replace', id: mine.id, caching };
 }
 
@@ -28,26 +36,52 @@ export interface ReleasePlan {
   readonly removed: readonly number[];
   /** The row that takes over the caching, if one has to and there is one. */
   readonly promoted?: number;
+  /** Whether the one that cached is gone without having said that it stopped. */
+  readonly held: boolean;
   readonly remaining: readonly Assignment[];
 }
 
-/** The heir is at an instance that is alive, if any is, and among those the one that is connected longest. */
+export interface ReleaseRules {
+  readonly released: (row: AssignmentRow) => boolean;
+  readonly alive: (instanceId: string) => boolean;
+  /** Whether the agents of the released rows have stopped caching for sure. */
+  readonly stopped: boolean;
+  /** As planClaim()'s. */
+  readonly heldBy: string | undefined;
+}
+
 export function planRelease(
   rows: readonly AssignmentRow[],
-  released: (row: AssignmentRow) => boolean,
-  alive: (instanceId: string) => boolean,
+  { released, alive, stopped, heldBy }: ReleaseRules,
 ): ReleasePlan {
   const removed = rows.filter(released);
   const kept = rows.filter((row) => !released(row));
-  const heir =
-    removed.length === 0 || kept.some((row) => row.caching)
-      ? undefined
-      : kept.toSorted((a, b) => Number(alive(b.instanceId)) - Number(alive(a.instanceId)) || a.epoch - b.epoch)[0];
+  const held = !stopped && removed.some((row) => row.caching);
+  const heir = removed.length === 0 || held || heldBy !== undefined ? undefined : heirOf(kept, alive);
   return {
     removed: removed.map((row) => row.id),
     ...(heir === undefined ? {} : { promoted: heir.id }),
+    held,
     remaining: kept.map((row) => plain(row, row === heir || row.caching)),
   };
+}
+
+/** An account that nobody holds any more: who caches it from now on, if nobody does and there is one. */
+export function planElection(
+  rows: readonly AssignmentRow[],
+  alive: (instanceId: string) => boolean,
+): { readonly promoted?: number; readonly remaining: readonly Assignment[] } {
+  const heir = heirOf(rows, alive);
+  return {
+    ...(heir === undefined ? {} : { promoted: heir.id }),
+    remaining: rows.map((row) => plain(row, row === heir || row.caching)),
+  };
+}
+
+/** The heir is at an instance that is alive, if any is, and among those the one that is connected longest. */
+function heirOf(rows: readonly AssignmentRow[], alive: (instanceId: string) => boolean): AssignmentRow | undefined {
+  if (rows.some((row) => row.caching)) return undefined;
+  return rows.toSorted((a, b) => Number(alive(b.instanceId)) - Number(alive(a.instanceId)) || a.epoch - b.epoch)[0];
 }
 
 function plain({ agentId, instanceId, epoch }: Omit<Assignment, 'caching'>, caching: boolean): Assignment {

@@ -15,13 +15,18 @@ export interface LockedAccount {
   readonly version: number;
   readonly status: string | null;
   readonly dynamic: boolean;
+  /** The agent that may still be caching although its stream broke. */
+  readonly heldBy: string | undefined;
+  /** Whether the row names a hold, over or not. */
+  readonly hold: boolean;
 }
 
 /** Locks the rows of the accounts, in name order so that two transactions never wait for each other. */
-export async function lockAccounts(db: Db, names: readonly string[]): Promise<LockedAccount[]> {
+export async function lockAccounts(db: Db, dialect: SqlDialect, names: readonly string[]): Promise<LockedAccount[]> {
   const rows = await db
     .selectFrom('kubesvc_accounts')
-    .select(['name', 'assignments_version', 'status', 'dynamic'])
+    .select(['name', 'assignments_version', 'status', 'dynamic', 'caching_agent_id', 'caching_free_time'])
+    .select(sql<number>`case when caching_free_time > ${dialect.nowMs} then 1 else 0 end`.as('held'))
     .where('name', 'in', names)
     .orderBy('name')
     .forUpdate()
@@ -31,7 +36,57 @@ export async function lockAccounts(db: Db, names: readonly string[]): Promise<Lo
     version: row.assignments_version,
     status: row.status,
     dynamic: Boolean(row.dynamic),
+    heldBy: Number(row.held) === 1 ? (row.caching_agent_id ?? '') : undefined,
+    hold: row.caching_free_time > 0,
   }));
+}
+
+/** For so long nobody but this agent caches the accounts; their rows are locked. */
+export async function holdCaching(
+  db: Db,
+  dialect: SqlDialect,
+  names: readonly string[],
+  agentId: string,
+  ms: number,
+): Promise<void> {
+  if (names.length === 0) return;
+  await db
+    .updateTable('kubesvc_accounts')
+    .set({
+      caching_free_time: sql<number>`${dialect.nowMs} + ${sql.lit(Math.ceil(ms))}`,
+      caching_agent_id: agentId,
+    })
+    .where('name', 'in', names)
+    .execute();
+}
+
+export async function deleteHolds(db: Db, names: readonly string[]): Promise<void> {
+  if (names.length > 0) await withoutHold(db, names).execute();
+}
+
+/** Only those that are over: the account may be held anew. */
+export async function deleteEndedHolds(db: Db, dialect: SqlDialect, names: readonly string[]): Promise<void> {
+  await withoutHold(db, names).where('caching_free_time', '<=', dialect.nowMs).execute();
+}
+
+function withoutHold(db: Db, names: readonly string[]) {
+  return db
+    .updateTable('kubesvc_accounts')
+    .set({ caching_free_time: 0, caching_agent_id: null })
+    .where('name', 'in', names);
+}
+
+/** Accounts whose hold is over and that are not free yet, in name order. */
+export async function selectEndedHolds(db: Db, dialect: SqlDialect, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('kubesvc_accounts')
+    .select('name')
+    .where('caching_free_time', '>', 0)
+    .where('caching_free_time', '<=', dialect.nowMs)
+    .orderBy('name')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.name);
 }
 
 export async function selectAssignments(db: Db, names: readonly string[]): Promise<Map<string, AssignmentRow[]>> {

@@ -3,16 +3,20 @@
 import type { Kysely } from 'kysely';
 
 import { agentConnections, type AgentConnection } from './agent-connections.js';
-import { afterClaim, planClaim, planRelease, type AssignmentRow } from './assignment-rules.js';
+import { afterClaim, planClaim, planElection, planRelease, type AssignmentRow } from './assignment-rules.js';
 import {
   bumpAccounts,
   deleteAssignments,
+  deleteEndedHolds,
+  deleteHolds,
+  holdCaching,
   insertAssignments,
   insertMissingAccounts,
   lockAccounts,
   replaceAssignments,
   selectAssignedAccounts,
   selectAssignments,
+  selectEndedHolds,
   selectLiveInstances,
   selectOwnershipPage,
   selectOwnerships,
@@ -75,15 +79,18 @@ export class AssignmentStore {
 
   /**
    * Gives up what exactly this connection owns; another assignment takes over the caching.
+   * @param cachesForMs how long its agent may go on caching, as far as is known, in ms: until then nobody else caches
+   *   what it cached, unless the agent is back; after that electCachers() chooses, or the next to come caches
    * @returns the accounts that changed
    */
   async release(
     connection: Connection,
     accounts: readonly string[] | 'all',
     signal: AbortSignal,
+    cachesForMs = 0,
   ): Promise<readonly Ownership[]> {
     const { instanceId, agentId, epoch } = connection;
-    const owned = { instanceId, agentId, epoch };
+    const owned = { instanceId, agentId, epoch, cachesForMs };
     const lists = accounts === 'all' ? [undefined] : [...batches([...new Set(accounts)])];
     const result: Ownership[] = [];
     for (const list of lists) {
@@ -100,6 +107,24 @@ export class AssignmentStore {
    */
   releaseInstance(instanceId: string, limit: number, signal: AbortSignal): Promise<readonly Ownership[]> {
     return this.#releaseWhere({ instanceId }, limit, signal);
+  }
+
+  /**
+   * Chooses who caches the accounts that release() left to nobody for a time that is over, `limit` at most, and 500 at
+   * most. Any instance may call it, at the same time as others; until one says electionTold(), accounts come again.
+   * @returns the accounts as they are now
+   */
+  async electCachers(limit: number, signal: AbortSignal): Promise<readonly Ownership[]> {
+    const { dialect } = this.#database;
+    const size = Math.min(limit, batchSize);
+    const names = await this.#database.run((db) => selectEndedHolds(db, dialect, size), signal);
+    return names.length === 0 ? [] : this.#database.transaction((trx) => this.#elect(trx, names), signal);
+  }
+
+  /** What electCachers() chose is known to whom it concerns. */
+  async electionTold(accounts: readonly string[], signal: AbortSignal): Promise<void> {
+    if (accounts.length === 0) return;
+    await this.#database.run((db) => deleteEndedHolds(db, this.#database.dialect, accounts), signal);
   }
 
   /** Accounts that nobody ever registered are absent; those without an agent have an empty list. */
@@ -140,22 +165,24 @@ export class AssignmentStore {
     const { dialect } = this.#database;
     const names = accounts.map((account) => account.name);
     await insertMissingAccounts(db, dialect, connection, accounts);
-    const locked = new Map((await lockAccounts(db, names)).map((account) => [account.name, account]));
+    const locked = new Map((await lockAccounts(db, dialect, names)).map((account) => [account.name, account]));
     const assignments = await selectAssignments(db, names);
 
     const inserts: { account: string; caching: boolean }[] = [];
     const replaced = { caching: [] as number[], idle: [] as number[] };
     const updates: AccountUpdate[] = [];
+    const taken: string[] = [];
     const result: Ownership[] = [];
     for (const account of accounts) {
       const row = locked.get(account.name);
       // Removed between the two statements, for want of agents.
       if (row === undefined) throw conflict(`account ${account.name} was removed`);
       const rows = assignments.get(account.name) ?? [];
-      const plan = planClaim(connection, rows);
+      const plan = planClaim(connection, rows, row.heldBy);
       const after = afterClaim(connection, rows, plan);
       if (plan.kind === 'insert') inserts.push({ account: account.name, caching: plan.caching });
       if (plan.kind === 'replace') replaced[plan.caching ? 'caching' : 'idle'].push(plan.id);
+      if (row.hold && 'caching' in plan && plan.caching) taken.push(account.name);
       const version = plan.kind === 'insert' || plan.kind === 'replace' ? row.version + 1 : row.version;
       if (plan.kind !== 'late') {
         updates.push({ account, status: statusAfterClaim(row), connections: after.length, version });
@@ -167,6 +194,7 @@ export class AssignmentStore {
     await replaceAssignments(db, dialect, connection, replaced.caching, true);
     await replaceAssignments(db, dialect, connection, replaced.idle, false);
     await updateAccounts(db, dialect, connection, updates);
+    await deleteHolds(db, taken);
     return result;
   }
 
@@ -197,7 +225,7 @@ export class AssignmentStore {
     attempt: number,
   ): Promise<Ownership[]> {
     const { dialect } = this.#database;
-    const locked = await lockAccounts(db, names);
+    const locked = await lockAccounts(db, dialect, names);
     const alive = await selectLiveInstances(db, dialect, this.#leaseMs);
     // Looked at after locking: an instance that came back says so before it claims again, so its new rows are safe.
     if (filter.epoch === undefined && alive.has(filter.instanceId)) return [];
@@ -211,9 +239,17 @@ export class AssignmentStore {
     const changed: string[] = [];
     const removed: number[] = [];
     const promoted: number[] = [];
-    for (const { name, version } of locked) {
-      const plan = planRelease(assignments.get(name) ?? [], released, (instanceId) => alive.has(instanceId));
+    const held: string[] = [];
+    const { agentId = '', cachesForMs = 0 } = filter;
+    for (const { name, version, heldBy } of locked) {
+      const plan = planRelease(assignments.get(name) ?? [], {
+        released,
+        alive: (instanceId) => alive.has(instanceId),
+        stopped: cachesForMs <= 0,
+        heldBy,
+      });
       removed.push(...plan.removed);
+      if (plan.held) held.push(name);
       if (plan.promoted !== undefined) promoted.push(plan.promoted);
       if (plan.removed.length > 0) {
         changed.push(name);
@@ -226,12 +262,40 @@ export class AssignmentStore {
 
     await deleteAssignments(db, removed);
     await startCaching(db, promoted);
+    await holdCaching(db, dialect, held, agentId, cachesForMs);
+    await bumpAccounts(db, dialect, changed);
+    return result;
+  }
+
+  async #elect(db: Kysely<Schema>, names: readonly string[]): Promise<Ownership[]> {
+    const { dialect } = this.#database;
+    const locked = await lockAccounts(db, dialect, names);
+    const ended = locked.filter(({ hold, heldBy }) => hold && heldBy === undefined);
+    if (ended.length === 0) return [];
+    const alive = await selectLiveInstances(db, dialect, this.#leaseMs);
+    const assignments = await selectAssignments(
+      db,
+      ended.map(({ name }) => name),
+    );
+    const result: Ownership[] = [];
+    const changed: string[] = [];
+    const promoted: number[] = [];
+    for (const { name, version } of ended) {
+      const plan = planElection(assignments.get(name) ?? [], (instanceId) => alive.has(instanceId));
+      const changes = plan.promoted !== undefined;
+      if (changes) changed.push(name);
+      if (changes) promoted.push(plan.promoted);
+      result.push({ account: name, version: changes ? version + 1 : version, assignments: plan.remaining });
+    }
+    await startCaching(db, promoted);
     await bumpAccounts(db, dialect, changed);
     return result;
   }
 }
 
 interface ReleaseFilter {
+  /** As release()'s. */
+  readonly cachesForMs?: number;
   readonly instanceId: string;
   readonly agentId?: string;
   readonly epoch?: number;

@@ -46,6 +46,10 @@ export interface AccountsTable {
   connections: OrDefault<number>;
   /** Ours: grows with every change of the account's assignments. */
   assignments_version: number;
+  /** Ours: until then the agent of the next column may go on caching; 0: the assignments say who caches. */
+  caching_free_time: ColumnType<number, number | undefined, number>;
+  /** Ours: the agent that cached last and whose stream broke. */
+  caching_agent_id: string | null;
 }
 
 export interface AssignmentsTable {

@@ -66,9 +66,11 @@ export const initialTables: readonly TableDefinition[] = [
       failed_count: int,
       connections: int,
       assignments_version: bigint,
+      caching_free_time: bigint,
+      caching_agent_id: optionalName(),
     },
     primaryKey: ['name'],
-    indexes: [['status', 'last_updated']],
+    indexes: [['status', 'last_updated'], ['caching_free_time']],
   },
   {
     name: 'kubesvc_assignments',

@@ -3,6 +3,7 @@
 import { AssignmentStore } from '../../src/store/assignments.js';
 import { InstanceStore } from '../../src/store/instances.js';
 import type { Ownership } from '../../src/store/ownership.js';
+import { waitFor } from '../wait.js';
 import { onEveryMigratedEngine } from './engines.js';
 import { account, accounts, collect, connection } from './fixtures.js';
 
@@ -89,6 +90,68 @@ onEveryMigratedEngine(async (t, database, engine) => {
     const [last] = await store.release(connection('b', 'replica-dead', 2), 'all', signal);
     t.strictSame(last?.assignments, []);
     t.strictSame((await store.find(['prod'])).get('prod'), last, 'known, with no agent');
+  });
+
+  await t.test(
+    'caching is held for an agent whose stream broke: nobody else begins before the time is over',
+    async (t) => {
+      const other = new AssignmentStore(engine.open(), { leaseMs });
+      const find = async () => (await store.find(['prod'])).get('prod');
+      await instances.heartbeat(replica('replica-2'), leaseMs);
+      await store.claim(connection('a', 'replica-1', 1), accounts('prod'), signal);
+      await store.claim(connection('b', 'replica-dead', 2), accounts('prod'), signal);
+      await store.claim(connection('c', 'replica-2', 3), accounts('prod'), signal);
+      const [released] = await store.release(connection('a', 'replica-1', 1), 'all', signal, 60_000);
+      t.strictSame(caching(released), [], 'nobody');
+      t.strictSame(await find(), released);
+      await store.claim(connection('d', 'replica-2', 4), accounts('prod'), signal);
+      await store.release(connection('d', 'replica-2', 4), 'all', signal);
+      await store.claim(connection('c', 'replica-2', 5), accounts('prod'), signal);
+      t.strictSame(caching(await find()), [], 'neither who comes, nor who is left by another');
+      t.strictSame(await other.electCachers(10, signal), [], 'not yet');
+
+      const [back] = await store.claim(connection('a', 'replica-2', 6), accounts('prod'), signal);
+      t.strictSame(caching(back), ['a'], 'but the agent itself, when it is back');
+      const [gone] = await store.release(connection('a', 'replica-2', 6), 'all', signal);
+      t.strictSame(caching(gone), ['c'], 'a stream that ends in order leaves nothing behind');
+
+      await store.claim(connection('e', 'replica-2', 7), accounts('prod'), signal);
+      const before = (await store.release(connection('c', 'replica-2', 5), 'all', signal, 1))[0];
+      const [elected] = await waitFor(async () => {
+        const found = await other.electCachers(10, signal);
+        return found.length > 0 && found;
+      });
+      t.ok((before?.version ?? 0) < (elected?.version ?? 0));
+      t.strictSame(caching(elected), ['e'], 'at a live instance, once the time is over, whoever elects');
+      t.strictSame(await find(), elected);
+      t.strictSame(await store.electCachers(10, signal), [elected], 'told again, in case the other one died meanwhile');
+      await other.electionTold(['prod'], signal);
+      t.strictSame(await store.electCachers(10, signal), []);
+    },
+  );
+
+  await t.test('who comes after the time is over caches at once; an account without agents is just free', async (t) => {
+    await store.claim(connection('a', 'replica-1', 1), accounts('prod', 'test'), signal);
+    await store.release(connection('a', 'replica-1', 1), ['prod'], signal, 60_000);
+    await store.release(connection('a', 'replica-1', 1), ['test'], signal, 1);
+    const free = await waitFor(async () => {
+      const found = await store.electCachers(10, signal);
+      return found.length > 0 && found;
+    });
+    t.match(free, [{ account: 'test', assignments: [] }]);
+    const claimed = await store.claim(connection('b', 'replica-1', 2), accounts('prod', 'test'), signal);
+    t.strictSame(
+      claimed.map((ownership) => [ownership.account, caching(ownership)]),
+      [
+        ['prod', []],
+        ['test', ['b']],
+      ],
+    );
+    t.strictSame(await store.electCachers(10, signal), [], 'it was taken');
+    await store.release(connection('b', 'replica-1', 2), ['test'], signal, 60_000);
+    await store.electionTold(['prod', 'test'], signal);
+    const [later] = await store.claim(connection('c', 'replica-1', 3), accounts('test'), signal);
+    t.strictSame(caching(later), [], 'what is held anew is not freed by the end of an election before');
   });
 
   await t.test('a thousand accounts in few round trips', async (t) => {

@@ -13,6 +13,8 @@ export interface LivenessOptions {
   readonly frames: SessionFrames;
   /** Time between pings, in ms; an agent that answers pings and is silent for five of them is lost. */
   readonly pingPeriodMs: number;
+  /** How long an agent goes on caching after the last that it heard, in ms. */
+  readonly cachesOnMs: number;
   /** Age at which a connection is asked to dial again, ±10 %, in ms; 0: never. */
   readonly maxConnectionAgeMs: number;
   readonly now: () => number;
@@ -45,7 +47,7 @@ export class Liveness {
   }
 
   #look(session: Session): void {
-    const { registry, frames, pingPeriodMs, maxConnectionAgeMs, now } = this.#options;
+    const { registry, frames, pingPeriodMs, cachesOnMs, maxConnectionAgeMs, now } = this.#options;
     const time = now();
     const { agentId, epoch } = session.identity;
     const silentMs = session.answersPings ? time - session.lastHeard : 0;
@@ -55,6 +57,7 @@ export class Liveness {
         new GatewayError('agent-lost', `agent ${agentId} has been silent for ${String(silentMs)} ms`, {
           agentId,
         }),
+        Math.max(0, cachesOnMs - (time - session.lastSent)),
       );
       return;
     }

@@ -13,7 +13,10 @@ import type { AccountRegistration, Connection, Ownership } from '../../store/own
 import { TruthReader, type TruthReaderSettings } from './ownership-reader.js';
 
 export interface OwnershipServiceOptions {
-  readonly assignments: Pick<AssignmentStore, 'claim' | 'release' | 'releaseInstance' | 'find'>;
+  readonly assignments: Pick<
+    AssignmentStore,
+    'claim' | 'release' | 'releaseInstance' | 'electCachers' | 'electionTold' | 'find'
+  >;
   readonly map: OwnershipMap;
   /** Absent where there is one replica only. */
   readonly mirror?: Pick<RedisMirror, 'publish'> | undefined;
@@ -108,13 +111,31 @@ export class OwnershipService {
     return this.#spread(await this.#assignments.claim(connection, accounts, signal));
   }
 
-  /** Gives up what exactly this connection owns; gives the accounts that changed. */
+  /**
+   * Gives up what exactly this connection owns; gives the accounts that changed.
+   * @param cachesForMs how long its agent may go on caching: nobody else does before
+   */
   async release(
     connection: Connection,
     accounts: readonly string[] | 'all',
     signal: AbortSignal,
+    cachesForMs = 0,
   ): Promise<readonly Ownership[]> {
-    return this.#spread(await this.#assignments.release(connection, accounts, signal));
+    return this.#spread(await this.#assignments.release(connection, accounts, signal, cachesForMs));
+  }
+
+  /**
+   * Lets others cache what agents cached that are gone for long enough, `limit` accounts at most.
+   * @returns how many accounts that were
+   */
+  async electCachers(limit: number, signal: AbortSignal): Promise<number> {
+    const elected = await this.#assignments.electCachers(limit, signal);
+    this.#spread(elected);
+    await this.#assignments.electionTold(
+      elected.map(({ account }) => account),
+      signal,
+    );
+    return elected.length;
   }
 
   /** Removes assignments of an instance that is not alive, `limit` accounts at most; gives the accounts that changed. */

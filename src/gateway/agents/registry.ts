@@ -48,6 +48,8 @@ export interface RegistryOptions {
   readonly frames: SessionFrames;
   /** Told to an agent with its registration, so that it knows when silence means that this replica is lost. */
   readonly pingPeriodMs: number;
+  /** An agent whose stream broke may go on caching for so long, in ms: more than three ping periods. */
+  readonly cachesOnMs: number;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly maxAccountsPerAgent: number;
@@ -219,8 +221,15 @@ export class Registry {
     }
   }
 
-  /** The stream ended, or is to end with `error`: forgets it and releases what it held. */
-  closed(session: Session, error?: GatewayError): void {
+  /**
+   * The stream ended, or is to end with `error`: forgets it and releases what it held.
+   * @param cachesForMs how long the agent may go on caching: one that ended the stream by itself has stopped
+   */
+  closed(
+    session: Session,
+    error?: GatewayError,
+    cachesForMs = error === undefined ? 0 : this.#options.cachesOnMs,
+  ): void {
     if (!session.close(error)) return;
     this.#sessions.delete(session);
     this.#options.metrics.streams.set(this.#sessions.size);
@@ -230,7 +239,7 @@ export class Registry {
     for (const name of [...session.accounts.keys()]) this.#unindex(name, session);
     this.#options.metrics.agents.set(this.#agents.size);
     this.#options.logger.info({ agentId, epoch, reason: error?.code ?? 'ended by the agent' }, 'agent disconnected');
-    this.#release(this.#connection(session));
+    this.#release(this.#connection(session), cachesForMs);
   }
 
   /**
@@ -288,9 +297,9 @@ export class Registry {
   }
 
   /** What cannot be released now is released when this instance's lease is over. */
-  #release(connection: Connection): void {
+  #release(connection: Connection, cachesForMs = this.#options.cachesOnMs): void {
     const signal = AbortSignal.timeout(releaseTimeoutMs);
-    const released = retry(() => this.#options.ownership.release(connection, 'all', signal), {
+    const released = retry(() => this.#options.ownership.release(connection, 'all', signal, cachesForMs), {
       signal,
       attempts: 5,
     }).then(

@@ -7,7 +7,8 @@
  * - `active`: operations are delivered and results taken.
  * - `closed`: final. Operations that were in flight are left to their originating instances (operations/recovery.ts).
  *
- * What it sends is bounded twice: operations in flight, and frames that wait because the agent does not read.
+ * What it sends is bounded twice: operations in flight, and frames that wait because the agent does not read. Receipts
+ * are never refused; an agent that does not read them is not read from either, so that they are bounded as well.
  */
 
 import { GatewayError } from '../../core/errors.js';
@@ -62,6 +63,8 @@ export class Session {
   readonly caching = new Set<string>();
   /** When something was last heard of the agent (this instance's clock, Unix ms). */
   lastHeard: number;
+  /** When something was last written to the agent, likewise. */
+  lastSent: number;
   /** Whether the agent has ever answered a ping; one that never did is judged by HTTP/2 keepalive alone. */
   answersPings = false;
   /** Set once the agent was asked to dial again: it is then chosen last. */
@@ -69,16 +72,22 @@ export class Session {
   #state: SessionState = 'waiting';
   #identity: AgentIdentity | undefined;
   readonly #limits: SessionLimits;
+  readonly #now: () => number;
   readonly #inFlight = new Map<string, InFlight>();
   #queue: Uint8Array[] = [];
   #queueBytes = 0;
   #writable = true;
+  #reading = true;
+  #answering = 0;
 
-  constructor(transport: AgentTransport, limits: SessionLimits, now: number) {
+  /** @param now this instance's clock, Unix ms */
+  constructor(transport: AgentTransport, limits: SessionLimits, now: () => number) {
     this.transport = transport;
-    this.connectedAt = now;
-    this.lastHeard = now;
+    this.connectedAt = now();
+    this.lastHeard = this.connectedAt;
+    this.lastSent = this.connectedAt;
     this.#limits = limits;
+    this.#now = now;
   }
 
   get state(): SessionState {
@@ -151,20 +160,34 @@ export class Session {
    * @throws GatewayError `overloaded` when the queue is full
    */
   send(frame: Uint8Array, operationId?: string): void {
-    if (this.#state === 'closed') return;
-    if (this.#writable) {
-      this.#writable = this.transport.write(frame);
-      return;
-    }
-    const full = this.#queue.length > 0 && this.#queueBytes + frame.length > queueBytesLimit;
-    if (full || this.#queue.length >= this.#limits.queueLimit) {
+    if (!this.#writable && this.#full(frame.length)) {
       throw this.#overloaded(
         `agent ${this.#identity?.agentId ?? this.transport.peer} does not read what it is sent`,
         operationId,
       );
     }
-    this.#queue.push(frame);
-    this.#queueBytes += frame.length;
+    this.#push(frame);
+  }
+
+  /**
+   * A result has come, and replied() will follow.
+   * @returns false when too many of this agent are under way already: it keeps this one, and sends it again
+   */
+  answering(): boolean {
+    const { maxInFlight, queueLimit } = this.#limits;
+    if (this.#answering >= maxInFlight + queueLimit) return false;
+    this.#answering += 1;
+    return true;
+  }
+
+  /** A result was dealt with. @param receipt what the agent is told; absent: nothing, so that it keeps the result */
+  replied(receipt: Uint8Array | undefined): void {
+    this.#answering -= 1;
+    if (receipt === undefined || this.#state === 'closed') return;
+    this.#push(receipt);
+    if (!this.#reading || !this.#full(0)) return;
+    this.#reading = false;
+    this.transport.pause();
   }
 
   /** The transport takes frames again. */
@@ -173,11 +196,14 @@ export class Session {
     let sent = 0;
     while (this.#writable && sent < this.#queue.length) {
       const frame = this.#queue[sent] as Uint8Array;
-      this.#writable = this.transport.write(frame);
+      this.#write(frame);
       this.#queueBytes -= frame.length;
       sent += 1;
     }
     this.#queue.splice(0, sent);
+    if (this.#reading || this.#full(0)) return;
+    this.#reading = true;
+    this.transport.resume();
   }
 
   /** The operation that a result answers; undefined when it was not sent on this stream, or is forgotten. */
@@ -195,6 +221,26 @@ export class Session {
   /** Forgets operations whose time is over: their originating instances have answered long since. */
   forgetExpired(now: number): void {
     for (const [id, { expiresAt }] of this.#inFlight) if (expiresAt <= now) this.#inFlight.delete(id);
+  }
+
+  #push(frame: Uint8Array): void {
+    if (this.#state === 'closed') return;
+    if (this.#writable) {
+      this.#write(frame);
+      return;
+    }
+    this.#queue.push(frame);
+    this.#queueBytes += frame.length;
+  }
+
+  #write(frame: Uint8Array): void {
+    this.lastSent = this.#now();
+    this.#writable = this.transport.write(frame);
+  }
+
+  #full(moreBytes: number): boolean {
+    const { length } = this.#queue;
+    return length >= this.#limits.queueLimit || (length > 0 && this.#queueBytes + moreBytes > queueBytesLimit);
   }
 
   #overloaded(message: string, operationId: string | undefined): GatewayError {

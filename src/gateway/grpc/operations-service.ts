@@ -39,7 +39,7 @@ export function createOperationsService(options: OperationsServiceOptions): Unty
 
 function serve(call: ByteStream, options: OperationsServiceOptions): void {
   const { registry, limits, handshakeTimeoutMs, now } = options;
-  const session = new Session(transportOf(call), limits, now());
+  const session = new Session(transportOf(call), limits, now);
   registry.opened(session);
   const handshake = setTimeout(() => {
     registry.closed(
@@ -65,14 +65,21 @@ function serve(call: ByteStream, options: OperationsServiceOptions): void {
     session.drained();
   });
   call.on('end', () => {
-    ended();
+    // A reset of the stream or of the connection comes as an end, too, and says so right after.
+    setImmediate(() => {
+      ended(call.cancelled ? broken() : undefined);
+    });
   });
   call.on('cancelled', () => {
-    ended(new GatewayError('cancelled', 'the agent ended the stream'));
+    ended(broken());
   });
   call.on('error', (error: Error) => {
     ended(new GatewayError('agent-lost', 'the stream broke', { cause: error }));
   });
+}
+
+function broken(): GatewayError {
+  return new GatewayError('cancelled', 'the stream was reset, or its connection broke');
 }
 
 async function receive(

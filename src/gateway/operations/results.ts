@@ -53,6 +53,11 @@ export class Results {
     const { logger, metrics, receipt, maxMessageBytes } = this.#options;
     const answered = readResultHeader(bytes);
     const { operationId } = answered;
+    if (!session.answering()) {
+      logger.warn({ operationId, agentId: session.identity.agentId }, 'too many results at once; the agent keeps it');
+      return;
+    }
+    let said: ReceiptOutcome | undefined;
     try {
       const inFlight = session.take(operationId);
       const outcome = bytes.length > maxMessageBytes ? 'too-large' : 'recorded';
@@ -65,13 +70,14 @@ export class Results {
           ? await this.#late(session, header, result)
           : await this.#answered(session, header, result, inFlight);
       if (!known) metrics.results.inc({ way: 'unknown' });
-      session.send(receipt(operationId, known ? outcome : 'unknown-operation'));
+      said = known ? outcome : 'unknown-operation';
     } catch (error) {
       logger.warn(
         { operationId, agentId: session.identity.agentId, error: messageOf(error) },
         'result not recorded; the agent keeps it',
       );
     }
+    session.replied(said === undefined ? undefined : receipt(operationId, said));
   }
 
   /**

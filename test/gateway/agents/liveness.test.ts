@@ -8,22 +8,32 @@ import { waitFor } from '../../wait.js';
 import { frames, TransportDouble } from './session-double.js';
 
 const pingPeriodMs = 5;
+const cachesOnMs = 17;
 
 async function setUp(t: Test, { maxConnectionAgeMs = 0, queueLimit = 3, epoch = 1 } = {}) {
   const clock = { ms: 1_000_000 };
   const transport = new TransportDouble();
-  const session = new Session(transport, { maxInFlight: 10, queueLimit }, clock.ms);
+  const session = new Session(transport, { maxInFlight: 10, queueLimit }, () => clock.ms);
   session.registering();
   session.activate({ agentId: 'agent', zoneId: '', version: '', epoch });
   const closed: string[] = [];
+  const cachesFor: (number | undefined)[] = [];
   const registry = {
     sessions: new Set([session]),
-    closed: (ended: Session, error?: { readonly code: string }) => {
+    closed: (ended: Session, error?: { readonly code: string }, cachesForMs?: number) => {
       closed.push(error?.code ?? '');
+      cachesFor.push(cachesForMs);
       ended.close();
     },
   } as unknown as Registry;
-  const liveness = new Liveness({ registry, frames, pingPeriodMs, maxConnectionAgeMs, now: () => clock.ms });
+  const liveness = new Liveness({
+    registry,
+    frames,
+    pingPeriodMs,
+    cachesOnMs,
+    maxConnectionAgeMs,
+    now: () => clock.ms,
+  });
   const stop = new AbortController();
   const running = liveness.run(stop.signal);
   t.teardown(() => {
@@ -41,7 +51,7 @@ async function setUp(t: Test, { maxConnectionAgeMs = 0, queueLimit = 3, epoch = 
     looks += 1;
     forget(now);
   };
-  return { clock, transport, session, closed, looked };
+  return { clock, transport, session, closed, cachesFor, looked };
 }
 
 test('pings count up', async (t) => {
@@ -51,7 +61,7 @@ test('pings count up', async (t) => {
 });
 
 test('an agent that answers pings and falls silent is lost; one that never answered is not', async (t) => {
-  const { clock, transport, session, closed, looked } = await setUp(t);
+  const { clock, transport, session, closed, cachesFor, looked } = await setUp(t);
   clock.ms += 5 * pingPeriodMs + 1;
   await looked();
   t.same(closed, [], 'it never answered a ping');
@@ -66,6 +76,18 @@ test('an agent that answers pings and falls silent is lost; one that never answe
   clock.ms += 1;
   await waitFor(() => closed.length > 0);
   t.same(closed, ['agent-lost']);
+  t.same(cachesFor, [0], 'by now it has stopped caching');
+});
+
+test('an agent that is lost while it is sent operations may go on caching for a while after the last one', async (t) => {
+  const { clock, session, closed, cachesFor, looked } = await setUp(t);
+  session.answersPings = true;
+  clock.ms += 5 * pingPeriodMs;
+  await looked();
+  session.send(Buffer.from('operation'));
+  clock.ms += 1;
+  await waitFor(() => closed.length > 0);
+  t.same(cachesFor, [cachesOnMs - 1]);
 });
 
 test('an agent that does not read is not pinged, and is not ended for it', async (t) => {

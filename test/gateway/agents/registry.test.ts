@@ -19,6 +19,8 @@ const signal = AbortSignal.timeout(30_000);
 /** SQL's rules, with the one that the newest connection of an agent stays. */
 class FencedTruth extends TruthDouble {
   readonly released: number[] = [];
+  /** By epoch. */
+  readonly cachesForMs = new Map<number, number>();
   /** A claim of this epoch waits for it, before it is written. */
   readonly before = new Map<number, Promise<void>>();
 
@@ -36,8 +38,14 @@ class FencedTruth extends TruthDouble {
     return [...fresh, ...stale.map(({ name }) => this.accounts.get(name)!)];
   }
 
-  override release(connection: Connection, accounts: readonly string[] | 'all'): Promise<Ownership[]> {
+  override release(
+    connection: Connection,
+    accounts: readonly string[] | 'all',
+    _signal?: AbortSignal,
+    cachesForMs = 0,
+  ): Promise<Ownership[]> {
     this.released.push(connection.epoch);
+    this.cachesForMs.set(connection.epoch, cachesForMs);
     return super.release(connection, accounts);
   }
 }
@@ -54,14 +62,14 @@ function setUp(t: Test) {
   let epoch = 0;
   const registry = new Registry({
     ...{ instanceId, ownership, frames, logger: silentLogger, metrics: createMetrics(instanceId, 'test') },
-    ...{ pingPeriodMs: 1_000, maxAccountsPerAgent: 10, lateResultMs: 1_000, now: () => 1_000 },
+    ...{ pingPeriodMs: 1_000, cachesOnMs: 3_500, maxAccountsPerAgent: 10, lateResultMs: 1_000, now: () => 1_000 },
     nextEpoch: () => Promise.resolve((epoch += 1)),
   });
   registry.start();
   t.teardown(() => registry.stop(new GatewayError('draining', 'the test is over')));
   const open = (): { session: Session; transport: TransportDouble } => {
     const transport = new TransportDouble();
-    const session = new Session(transport, { maxInFlight: 10, queueLimit: 10 }, 0);
+    const session = new Session(transport, { maxInFlight: 10, queueLimit: 10 }, () => 0);
     registry.opened(session);
     return { session, transport };
   };
@@ -87,6 +95,16 @@ test('an agent is told that it is registered, then what it caches', async (t) =>
   t.match(session.identity, { agentId: 'agent-1', epoch: 1 });
   const second = await registered('agent-2', 'b', 'c');
   t.same(second.transport.sent, ['registered 2', 'ping 0', 'caching +c -'], 'b is cached by the first one already');
+});
+
+test('only an agent that ended its stream by itself hands caching over at once', async (t) => {
+  const { registered, registry, truth } = setUp(t);
+  const agents = [await registered('agent-1', 'a'), await registered('agent-2', 'a'), await registered('agent-3', 'a')];
+  registry.closed(agents[0]!.session);
+  registry.closed(agents[1]!.session, new GatewayError('cancelled', 'the connection broke'));
+  registry.closed(agents[2]!.session, new GatewayError('agent-lost', 'silent'), 200);
+  await waitFor(() => truth.released.length === 3);
+  t.same(Object.fromEntries(truth.cachesForMs), { 1: 0, 2: 3_500, 3: 200 });
 });
 
 test('while the lease is not sure nobody caches here; once it is, the truth is followed again', async (t) => {

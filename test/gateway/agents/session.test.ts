@@ -11,7 +11,7 @@ const inFlight = { account: 'a', originatingInstanceId: 'i', processedTime: 1, s
 
 function active(limits = { maxInFlight: 3, queueLimit: 2 }): { session: Session; transport: TransportDouble } {
   const transport = new TransportDouble();
-  const session = new Session(transport, limits, 1_000);
+  const session = new Session(transport, limits, () => 1_000);
   session.registering();
   session.activate(identity);
   return { session, transport };
@@ -19,7 +19,7 @@ function active(limits = { maxInFlight: 3, queueLimit: 2 }): { session: Session;
 
 test('waiting, registering, active, closed', (t) => {
   const transport = new TransportDouble();
-  const session = new Session(transport, { maxInFlight: 1, queueLimit: 1 }, 1_000);
+  const session = new Session(transport, { maxInFlight: 1, queueLimit: 1 }, () => 1_000);
   t.match(session, { state: 'waiting', registered: false, connectedAt: 1_000, lastHeard: 1_000 });
   t.throws(() => session.identity, /not registered/);
   session.registering();
@@ -91,6 +91,31 @@ test('a queue of large frames is full before its number is reached, but takes a 
   session.drained();
   t.equal(session.queueLength, 0);
   session.send(Buffer.from('2'));
+  t.end();
+});
+
+test('receipts are never refused; an agent that does not read them is not read from until it does', (t) => {
+  const { session, transport } = active({ maxInFlight: 3, queueLimit: 2 });
+  transport.writable = false;
+  session.send(Buffer.from('1'));
+  for (const id of ['2', '3', '4', '5', '6']) t.ok(session.answering(), id);
+  t.notOk(session.answering(), 'so many at a time');
+  session.replied(undefined);
+  t.ok(session.answering(), 'one was dealt with');
+  session.replied(Buffer.from('2'));
+  t.notOk(transport.paused);
+  session.replied(Buffer.from('3'));
+  t.ok(transport.paused, 'the queue is full');
+  for (const id of ['4', '5', '6']) session.replied(Buffer.from(id));
+  t.equal(session.queueLength, 5, 'those that were read before');
+  t.throws(() => session.deliver('7', Buffer.from('7'), inFlight), { code: 'overloaded' });
+  session.drained();
+  t.ok(transport.paused, 'still full');
+  transport.writable = true;
+  session.drained();
+  t.notOk(transport.paused);
+  t.same(transport.sent, ['1', '2', '3', '4', '5', '6']);
+  session.deliver('7', Buffer.from('7'), inFlight);
   t.end();
 });
 

@@ -63,6 +63,14 @@ export class TruthDouble implements OwnershipTruth {
     return Promise.resolve([]);
   }
 
+  electCachers(): Promise<Ownership[]> {
+    return Promise.resolve([]);
+  }
+
+  electionTold(): Promise<void> {
+    return Promise.resolve();
+  }
+
   fill(count: number): void {
     for (let index = 0; index < count; index += 1) {
       const epoch = 1 + (index % 100);

@@ -1442,7 +1442,8 @@ export const Operations: GenService<{
    * One stream per agent, for as long as the agent lives. The first message must be a Registration; it is
    * answered by Registered or by a status: INVALID_ARGUMENT (a field is missing or wrong), RESOURCE_EXHAUSTED
    * (a limit is reached), UNAVAILABLE (this replica is draining: dial again). A newer stream of the same agent
-   * id ends the older one with ABORTED.
+   * id ends the older one with ABORTED. An agent that half-closes its stream says that it has stopped caching: others
+   * begin at once. When a stream ends in any other way, they begin when the agent must have noticed (Ping).
    *
    * @generated from rpc ops.Operations.Connect
    */
