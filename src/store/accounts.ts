@@ -2,22 +2,11 @@
 
 import { sql, type Selectable } from 'kysely';
 
+import type { AccountStatus } from './account-lifecycle.js';
 import { lockAccounts } from './assignment-statements.js';
 import { batches, batchSize } from './batches.js';
 import type { Database } from './database.js';
 import type { AccountsTable } from './schema.js';
-
-export type AccountStatus =
-  | 'INACTIVE'
-  | 'TO_MIGRATE'
-  | 'ACTIVATING'
-  | 'ACTIVE'
-  | 'TO_DEACTIVATE'
-  | 'DEACTIVATING'
-  | 'DELETING'
-  | 'DELETE_FAILED'
-  | 'FAILED'
-  | 'ORPHANED';
 
 /** A row of kubesvc_accounts; times in ms UTC. */
 export interface AccountRecord {
@@ -37,6 +26,8 @@ export interface AccountRecord {
   readonly definition?: string;
   readonly errorMessage?: string;
   readonly failedCount: number;
+  /** Of a dynamic account: grows with every change of its definition. */
+  readonly definitionVersion: number;
   readonly lastUpdated: number;
 }
 
@@ -119,7 +110,8 @@ interface Properties {
   readonly properties?: Readonly<Record<string, string>>;
 }
 
-function accountRecord(row: Selectable<AccountsTable>): AccountRecord {
+/** For src/store alone. */
+export function accountRecord(row: Selectable<AccountsTable>): AccountRecord {
   const { namespaces = [], properties = {} } = parseProperties(row.props);
   return {
     name: row.name,
@@ -136,6 +128,7 @@ function accountRecord(row: Selectable<AccountsTable>): AccountRecord {
     ...(row.definition === null ? {} : { definition: row.definition }),
     ...(row.error_message === null ? {} : { errorMessage: row.error_message }),
     failedCount: row.failed_count ?? 0,
+    definitionVersion: row.definition_version,
     lastUpdated: row.last_updated ?? 0,
   };
 }

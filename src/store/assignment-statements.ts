@@ -19,13 +19,14 @@ export interface LockedAccount {
   readonly heldBy: string | undefined;
   /** Whether the row names a hold, over or not. */
   readonly hold: boolean;
+  readonly zoneId: string;
 }
 
 /** Locks the rows of the accounts, in name order so that two transactions never wait for each other. */
 export async function lockAccounts(db: Db, dialect: SqlDialect, names: readonly string[]): Promise<LockedAccount[]> {
   const rows = await db
     .selectFrom('kubesvc_accounts')
-    .select(['name', 'assignments_version', 'status', 'dynamic', 'caching_agent_id', 'caching_free_time'])
+    .select(['name', 'assignments_version', 'status', 'dynamic', 'zone_id', 'caching_agent_id', 'caching_free_time'])
     .select(sql<number>`case when caching_free_time > ${dialect.nowMs} then 1 else 0 end`.as('held'))
     .where('name', 'in', names)
     .orderBy('name')
@@ -38,6 +39,7 @@ export async function lockAccounts(db: Db, dialect: SqlDialect, names: readonly 
     dynamic: Boolean(row.dynamic),
     heldBy: Number(row.held) === 1 ? (row.caching_agent_id ?? '') : undefined,
     hold: row.caching_free_time > 0,
+    zoneId: row.zone_id ?? '',
   }));
 }
 
@@ -135,6 +137,7 @@ export async function insertMissingAccounts(
   connection: Connection,
   accounts: readonly AccountRegistration[],
 ): Promise<void> {
+  if (accounts.length === 0) return;
   const query = db.insertInto('kubesvc_accounts').values(
     accounts.map((account) => ({
       ...registrationValues(connection, account, dialect.nowMs),
@@ -147,6 +150,7 @@ export async function insertMissingAccounts(
 export interface AccountUpdate {
   readonly account: AccountRegistration;
   readonly status: string;
+  readonly zoneId: string;
   readonly connections: number;
   readonly version: number;
 }
@@ -160,9 +164,10 @@ export async function updateAccounts(
 ): Promise<void> {
   if (updates.length === 0) return;
   const query = db.insertInto('kubesvc_accounts').values(
-    updates.map(({ account, status, connections, version }) => ({
+    updates.map(({ account, status, zoneId, connections, version }) => ({
       ...registrationValues(connection, account, dialect.nowMs),
       status,
+      zone_id: zoneId,
       connections,
       assignments_version: version,
     })),
@@ -185,6 +190,22 @@ export async function updateAccounts(
       ],
     )
     .execute();
+}
+
+/** What went wrong before is over: agents serve these accounts. */
+export async function forgetFailures(db: Db, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
+  await db
+    .updateTable('kubesvc_accounts')
+    .set({ error_message: null, failed_count: 0 })
+    .where('name', 'in', names)
+    .execute();
+}
+
+/** Dynamic accounts that no agent serves any more. */
+export async function orphanAccounts(db: Db, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
+  await db.updateTable('kubesvc_accounts').set({ status: 'ORPHANED' }).where('name', 'in', names).execute();
 }
 
 /** Counts the assignments of locked accounts anew and raises their versions by one. */

@@ -3,16 +3,19 @@
 import type { Kysely } from 'kysely';
 
 import { agentConnections, type AgentConnection } from './agent-connections.js';
+import { isServable, nextStatus, type AccountStatus } from './account-lifecycle.js';
 import { afterClaim, planClaim, planElection, planRelease, type AssignmentRow } from './assignment-rules.js';
 import {
   bumpAccounts,
   deleteAssignments,
   deleteEndedHolds,
   deleteHolds,
+  forgetFailures,
   holdCaching,
   insertAssignments,
   insertMissingAccounts,
   lockAccounts,
+  orphanAccounts,
   replaceAssignments,
   selectAssignedAccounts,
   selectAssignments,
@@ -61,7 +64,7 @@ export class AssignmentStore {
   /**
    * Makes the connection an owner of the accounts, in transactions of 500. An account whose agent has a newer
    * connection already is left untouched: a late claim of an old connection changes nothing.
-   * @returns every account as it is now, in name order
+   * @returns every account as it is now, in name order, but for dynamic ones that no agent of the zone is to serve
    */
   async claim(
     connection: Connection,
@@ -164,7 +167,7 @@ export class AssignmentStore {
   ): Promise<Ownership[]> {
     const { dialect } = this.#database;
     const names = accounts.map((account) => account.name);
-    await insertMissingAccounts(db, dialect, connection, accounts);
+    await insertMissingAccounts(db, dialect, connection, accounts.filter(isOwn));
     const locked = new Map((await lockAccounts(db, dialect, names)).map((account) => [account.name, account]));
     const assignments = await selectAssignments(db, names);
 
@@ -172,9 +175,11 @@ export class AssignmentStore {
     const replaced = { caching: [] as number[], idle: [] as number[] };
     const updates: AccountUpdate[] = [];
     const taken: string[] = [];
+    const served: string[] = [];
     const result: Ownership[] = [];
     for (const account of accounts) {
       const row = locked.get(account.name);
+      if (!isOwn(account) && !isToServe(row, connection.zoneId)) continue;
       // Removed between the two statements, for want of agents.
       if (row === undefined) throw conflict(`account ${account.name} was removed`);
       const rows = assignments.get(account.name) ?? [];
@@ -185,7 +190,9 @@ export class AssignmentStore {
       if (row.hold && 'caching' in plan && plan.caching) taken.push(account.name);
       const version = plan.kind === 'insert' || plan.kind === 'replace' ? row.version + 1 : row.version;
       if (plan.kind !== 'late') {
-        updates.push({ account, status: statusAfterClaim(row), connections: after.length, version });
+        const zoneId = row.dynamic && row.zoneId !== '' ? row.zoneId : connection.zoneId;
+        updates.push({ account, status: statusAfterClaim(row, account), zoneId, connections: after.length, version });
+        if (row.dynamic && !isOwn(account) && statusOf(row) !== 'ACTIVE') served.push(account.name);
       }
       result.push({ account: account.name, version, assignments: after });
     }
@@ -195,6 +202,7 @@ export class AssignmentStore {
     await replaceAssignments(db, dialect, connection, replaced.idle, false);
     await updateAccounts(db, dialect, connection, updates);
     await deleteHolds(db, taken);
+    await forgetFailures(db, served);
     return result;
   }
 
@@ -241,7 +249,9 @@ export class AssignmentStore {
     const promoted: number[] = [];
     const held: string[] = [];
     const { agentId = '', cachesForMs = 0 } = filter;
-    for (const { name, version, heldBy } of locked) {
+    const orphaned: string[] = [];
+    for (const row of locked) {
+      const { name, version, heldBy } = row;
       const plan = planRelease(assignments.get(name) ?? [], {
         released,
         alive: (instanceId) => alive.has(instanceId),
@@ -252,6 +262,8 @@ export class AssignmentStore {
       if (plan.held) held.push(name);
       if (plan.promoted !== undefined) promoted.push(plan.promoted);
       if (plan.removed.length > 0) {
+        if (row.dynamic && plan.remaining.length === 0 && nextStatus(statusOf(row), 'abandoned') !== undefined)
+          orphaned.push(name);
         changed.push(name);
         result.push({ account: name, version: version + 1, assignments: plan.remaining });
       } else if (attempt > 0) {
@@ -264,6 +276,7 @@ export class AssignmentStore {
     await startCaching(db, promoted);
     await holdCaching(db, dialect, held, agentId, cachesForMs);
     await bumpAccounts(db, dialect, changed);
+    await orphanAccounts(db, orphaned);
     return result;
   }
 
@@ -302,7 +315,24 @@ interface ReleaseFilter {
   readonly accounts?: readonly string[];
 }
 
-/** A dynamic account that is being changed by the API stays in its state; its lifecycle decides. */
-function statusAfterClaim({ dynamic, status }: LockedAccount): string {
-  return dynamic && status !== null && status !== 'ORPHANED' ? status : 'ACTIVE';
+function isOwn(account: AccountRegistration): boolean {
+  return account.dynamicVersion === undefined;
+}
+
+/** Armory's plugin may have left rows without a status. */
+function statusOf({ status }: LockedAccount): AccountStatus {
+  return (status ?? 'ACTIVE') as AccountStatus;
+}
+
+/** Whether agents of the zone are to serve a dynamic account; without a zone it takes the one of the first. */
+function isToServe(row: LockedAccount | undefined, zoneId: string): boolean {
+  return row?.dynamic === true && isServable(statusOf(row)) && (row.zoneId === '' || row.zoneId === zoneId);
+}
+
+/** An agent's own account of the same name leaves a dynamic account to its lifecycle. */
+function statusAfterClaim(row: LockedAccount, account: AccountRegistration): string {
+  const status = statusOf(row);
+  if (!row.dynamic) return 'ACTIVE';
+  if (isOwn(account) && status !== 'ORPHANED') return status;
+  return nextStatus(status, 'served') ?? status;
 }

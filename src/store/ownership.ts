@@ -40,4 +40,6 @@ export interface AccountRegistration {
   readonly maxWatchAgeSeconds: number;
   readonly namespaces: readonly string[];
   readonly properties: Readonly<Record<string, string>>;
+  /** Of a dynamic account: the version of its definition that the agent serves. Absent: the account is the agent's own. */
+  readonly dynamicVersion?: number;
 }

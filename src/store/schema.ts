@@ -50,6 +50,16 @@ export interface AccountsTable {
   caching_free_time: ColumnType<number, number | undefined, number>;
   /** Ours: the agent that cached last and whose stream broke. */
   caching_agent_id: string | null;
+  /** Ours, as the next ones; of dynamic accounts. Grows with every change of the definition. */
+  definition_version: ColumnType<number, number | undefined, number>;
+  /** When somebody has to see to the account; while one does: until when it has the time to. Null: nothing to do. */
+  due_time: number | null;
+  /** Instances whose turn is still to come, each between two line feeds. */
+  waiting_cd_ids: string | null;
+  /** Whose turn it is. */
+  claimed_by_cd_id: string | null;
+  /** Of the turn, or of the call that made the row: nobody else has it. */
+  write_token: string | null;
 }
 
 export interface AssignmentsTable {

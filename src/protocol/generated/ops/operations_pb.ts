@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ops/operations.proto.
  */
 export const file_ops_operations: GenFile = /*@__PURE__*/
-  fileDesc("ChRvcHMvb3BlcmF0aW9ucy5wcm90bxIDb3BzIuMBCgxBZ2VudE1lc3NhZ2USJQoIcmVnaXN0ZXIYASABKAsyES5vcHMuUmVnaXN0cmF0aW9uSAASLAoOYWNjb3VudHNfYWRkZWQYAiABKAsyEi5vcHMuQWNjb3VudHNBZGRlZEgAEjAKEGFjY291bnRzX3JlbW92ZWQYAyABKAsyFC5vcHMuQWNjb3VudHNSZW1vdmVkSAASJgoGcmVzdWx0GAQgASgLMhQub3BzLk9wZXJhdGlvblJlc3VsdEgAEhkKBHBvbmcYBSABKAsyCS5vcHMuUG9uZ0gAQgkKB21lc3NhZ2Ui0wIKDkdhdGV3YXlNZXNzYWdlEiUKCnJlZ2lzdGVyZWQYASABKAsyDy5vcHMuUmVnaXN0ZXJlZEgAEiMKCW9wZXJhdGlvbhgCIAEoCzIOLm9wcy5PcGVyYXRpb25IABIpCgdjYWNoaW5nGAMgASgLMhYub3BzLkNhY2hpbmdBc3NpZ25tZW50SAASKAoMYWRkX2FjY291bnRzGAQgASgLMhAub3BzLkFkZEFjY291bnRzSAASLgoPZGVsZXRlX2FjY291bnRzGAUgASgLMhMub3BzLkRlbGV0ZUFjY291bnRzSAASGQoEcGluZxgGIAEoCzIJLm9wcy5QaW5nSAASIwoJcmVjb25uZWN0GAcgASgLMg4ub3BzLlJlY29ubmVjdEgAEiUKB3JlY2VpcHQYCCABKAsyEi5vcHMuUmVzdWx0UmVjZWlwdEgAQgkKB21lc3NhZ2UifAoMUmVnaXN0cmF0aW9uEhAKCGFnZW50X2lkGAEgASgJEg8KB3pvbmVfaWQYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRIeCghhY2NvdW50cxgEIAMoCzIMLm9wcy5BY2NvdW50EhgKEGR5bmFtaWNfYWNjb3VudHMYBSABKAgi8gEKB0FjY291bnQSDAoEbmFtZRgBIAEoCRIRCglrdWJlX2hvc3QYAiABKAkSFAoMa3ViZV92ZXJzaW9uGAMgASgJEhgKEGNlcnRfZmluZ2VycHJpbnQYBCABKAkSHQoVbWF4X3dhdGNoX2FnZV9zZWNvbmRzGAUgASgNEhIKCm5hbWVzcGFjZXMYBiADKAkSMAoKcHJvcGVydGllcxgHIAMoCzIcLm9wcy5BY2NvdW50LlByb3BlcnRpZXNFbnRyeRoxCg9Qcm9wZXJ0aWVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIvCg1BY2NvdW50c0FkZGVkEh4KCGFjY291bnRzGAEgAygLMgwub3BzLkFjY291bnQiIAoPQWNjb3VudHNSZW1vdmVkEg0KBW5hbWVzGAEgAygJIk4KClJlZ2lzdGVyZWQSFgoOY2xvdWRkcml2ZXJfaWQYASABKAkSDQoFZXBvY2gYAiABKAMSGQoRbWF4X21lc3NhZ2VfYnl0ZXMYAyABKA0iMAoRQ2FjaGluZ0Fzc2lnbm1lbnQSDQoFc3RhcnQYASADKAkSDAoEc3RvcBgCIAMoCSI0CgtBZGRBY2NvdW50cxIlCghhY2NvdW50cxgBIAMoCzITLm9wcy5EeW5hbWljQWNjb3VudCKjAQoORHluYW1pY0FjY291bnQSDAoEbmFtZRgBIAEoCRIXCg9rdWJlY29uZmlnX2ZpbGUYAiABKAkSNwoKcHJvcGVydGllcxgDIAMoCzIjLm9wcy5EeW5hbWljQWNjb3VudC5Qcm9wZXJ0aWVzRW50cnkaMQoPUHJvcGVydGllc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiHwoORGVsZXRlQWNjb3VudHMSDQoFbmFtZXMYASADKAkiKwoEUGluZxIQCghzZXF1ZW5jZRgBIAEoBBIRCglwZXJpb2RfbXMYAiABKA0iGAoEUG9uZxIQCghzZXF1ZW5jZRgBIAEoBCKpAQoJUmVjb25uZWN0EiUKBnJlYXNvbhgBIAEoDjIVLm9wcy5SZWNvbm5lY3QuUmVhc29uEhAKCGRlbGF5X21zGAIgASgNImMKBlJlYXNvbhIWChJSRUFTT05fVU5TUEVDSUZJRUQQABITCg9SRUFTT05fRFJBSU5JTkcQARIWChJSRUFTT05fUkVCQUxBTkNJTkcQAhIUChBSRUFTT05fUkVRVUVTVEVEEAMiwgEKDVJlc3VsdFJlY2VpcHQSFAoMb3BlcmF0aW9uX2lkGAEgASgJEisKB291dGNvbWUYAiABKA4yGi5vcHMuUmVzdWx0UmVjZWlwdC5PdXRjb21lIm4KB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhQKEE9VVENPTUVfUkVDT1JERUQQARIVChFPVVRDT01FX1RPT19MQVJHRRACEh0KGU9VVENPTUVfVU5LTk9XTl9PUEVSQVRJT04QAyLfBAoJT3BlcmF0aW9uEgoKAmlkGAEgASgJEg8KB2FjY291bnQYAiABKAkSEgoKdGltZW91dF9tcxgDIAEoDRIgCgV0cmFjZRgEIAEoCzIRLm9wcy5UcmFjZUNvbnRleHQSIgoab3JpZ2luYXRpbmdfY2xvdWRkcml2ZXJfaWQYBSABKAkSGAoQcmVjZWl2ZWRfdGltZV9tcxgGIAEoAxIWCg5ib3VuZF9hZ2VudF9pZBgHIAEoCRITCgtib3VuZF9lcG9jaBgIIAEoAxIdCgZkZXBsb3kYECABKAsyCy5vcHMuRGVwbG95SAASHQoGZGVsZXRlGBEgASgLMgsub3BzLkRlbGV0ZUgAEhcKA2dldBgSIAEoCzIILm9wcy5HZXRIABIZCgRsaXN0GBMgASgLMgkub3BzLkxpc3RIABIbCgVwYXRjaBgUIAEoCzIKLm9wcy5QYXRjaEgAEhsKBXNjYWxlGBUgASgLMgoub3BzLlNjYWxlSAASHwoHcmVzdGFydBgWIAEoCzIMLm9wcy5SZXN0YXJ0SAASGwoFcGF1c2UYFyABKAsyCi5vcHMuUGF1c2VIABIdCgZyZXN1bWUYGCABKAsyCy5vcHMuUmVzdW1lSAASGQoEdW5kbxgZIAEoCzIJLm9wcy5VbmRvSAASHgoHcnVuX2pvYhgaIAEoCzILLm9wcy5SdW5Kb2JIABIZCgRsb2dzGBsgASgLMgkub3BzLkxvZ3NIABIqCg1hY2Nlc3NfcmV2aWV3GBwgASgLMhEub3BzLkFjY2Vzc1Jldmlld0gAQgkKB3JlcXVlc3QiNwoMVHJhY2VDb250ZXh0EhMKC3RyYWNlcGFyZW50GAEgASgJEhIKCnRyYWNlc3RhdGUYAiABKAkiVQoPT2JqZWN0UmVmZXJlbmNlEhMKC2FwaV92ZXJzaW9uGAEgASgJEgwKBGtpbmQYAiABKAkSEQoJbmFtZXNwYWNlGAMgASgJEgwKBG5hbWUYBCABKAki2AEKBkRlcGxveRIQCghtYW5pZmVzdBgBIAEoDBIeCgRtb2RlGAIgASgOMhAub3BzLkRlcGxveS5Nb2RlEhUKDWZpZWxkX21hbmFnZXIYAyABKAkSFwoPZm9yY2VfY29uZmxpY3RzGAQgASgIEg8KB2RyeV9ydW4YBSABKAgiWwoETW9kZRIUChBNT0RFX1VOU1BFQ0lGSUVEEAASGgoWTU9ERV9DTElFTlRfU0lERV9BUFBMWRABEhAKDE1PREVfUkVQTEFDRRACEg8KC01PREVfQ1JFQVRFEAMiywIKBkRlbGV0ZRIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlEhYKDmxhYmVsX3NlbGVjdG9yGAIgASgJEiwKC3Byb3BhZ2F0aW9uGAMgASgOMhcub3BzLkRlbGV0ZS5Qcm9wYWdhdGlvbhIhChRncmFjZV9wZXJpb2Rfc2Vjb25kcxgEIAEoDUgAiAEBEgwKBHdhaXQYBSABKAgSDwoHZHJ5X3J1bhgGIAEoCCJ6CgtQcm9wYWdhdGlvbhIbChdQUk9QQUdBVElPTl9VTlNQRUNJRklFRBAAEhoKFlBST1BBR0FUSU9OX0JBQ0tHUk9VTkQQARIaChZQUk9QQUdBVElPTl9GT1JFR1JPVU5EEAISFgoSUFJPUEFHQVRJT05fT1JQSEFOEANCFwoVX2dyYWNlX3BlcmlvZF9zZWNvbmRzIisKA0dldBIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlIn0KBExpc3QSJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZRIWCg5sYWJlbF9zZWxlY3RvchgCIAEoCRIWCg5maWVsZF9zZWxlY3RvchgDIAEoCRINCgVsaW1pdBgEIAEoDRIQCghjb250aW51ZRgFIAEoCSLUAQoFUGF0Y2gSJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZRIdCgR0eXBlGAIgASgOMg8ub3BzLlBhdGNoLlR5cGUSDQoFcGF0Y2gYAyABKAwSFQoNZmllbGRfbWFuYWdlchgEIAEoCRIPCgdkcnlfcnVuGAUgASgIIk8KBFR5cGUSFAoQVFlQRV9VTlNQRUNJRklFRBAAEhIKDlRZUEVfU1RSQVRFR0lDEAESDgoKVFlQRV9NRVJHRRACEg0KCVRZUEVfSlNPThADIj8KBVNjYWxlEiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2USEAoIcmVwbGljYXMYAiABKA0iLwoHUmVzdGFydBIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlIi0KBVBhdXNlEiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2UiLgoGUmVzdW1lEiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2UiPgoEVW5kbxIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlEhAKCHJldmlzaW9uGAIgASgDIhoKBlJ1bkpvYhIQCghtYW5pZmVzdBgBIAEoDCKRAQoETG9ncxIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlEhEKCWNvbnRhaW5lchgCIAEoCRIQCghwcmV2aW91cxgDIAEoCBISCgp0YWlsX2xpbmVzGAQgASgNEhUKDXNpbmNlX3NlY29uZHMYBSABKA0SEwoLbGltaXRfYnl0ZXMYBiABKA0icwoMQWNjZXNzUmV2aWV3EgwKBHZlcmIYASABKAkSDQoFZ3JvdXAYAiABKAkSEAoIcmVzb3VyY2UYAyABKAkSEwoLc3VicmVzb3VyY2UYBCABKAkSEQoJbmFtZXNwYWNlGAUgASgJEgwKBG5hbWUYBiABKAkilQIKD09wZXJhdGlvblJlc3VsdBIUCgxvcGVyYXRpb25faWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRIOCgZzdGF0dXMYAyABKAUSDwoHbWVzc2FnZRgEIAEoCRITCgtkdXJhdGlvbl9tcxgFIAEoDRIOCgZyZWFzb24YBiABKAkSGQoFcm91dGUYByABKAsyCi5vcHMuUm91dGUSHwoHb2JqZWN0cxgQIAEoCzIMLm9wcy5PYmplY3RzSAASHwoEbG9ncxgRIAEoCzIPLm9wcy5Mb2dzUmVzdWx0SAASMAoNYWNjZXNzX3JldmlldxgSIAEoCzIXLm9wcy5BY2Nlc3NSZXZpZXdSZXN1bHRIAEIGCgRib2R5ItMBCgVSb3V0ZRIjChtwcm9jZXNzZWRfYnlfY2xvdWRkcml2ZXJfaWQYASABKAkSGQoRcHJvY2Vzc2VkX3RpbWVfbXMYAiABKAMSGAoQc2VudF90b19hZ2VudF9pZBgDIAEoCRIUCgxzZW50X3RpbWVfbXMYBCABKAMSHAoUYW5zd2VyZWRfYnlfYWdlbnRfaWQYBSABKAkSIgoaYW5zd2VyZWRfdG9fY2xvdWRkcml2ZXJfaWQYBiABKAkSGAoQYW5zd2VyZWRfdGltZV9tcxgHIAEoAyIuCgdPYmplY3RzEhEKCW1hbmlmZXN0cxgBIAMoDBIQCghjb250aW51ZRgCIAEoCSIaCgpMb2dzUmVzdWx0EgwKBHRleHQYASABKAwiNQoSQWNjZXNzUmV2aWV3UmVzdWx0Eg8KB2FsbG93ZWQYASABKAgSDgoGcmVhc29uGAIgASgJMkMKCk9wZXJhdGlvbnMSNQoHQ29ubmVjdBIRLm9wcy5BZ2VudE1lc3NhZ2UaEy5vcHMuR2F0ZXdheU1lc3NhZ2UoATABYgZwcm90bzM");
+  fileDesc("ChRvcHMvb3BlcmF0aW9ucy5wcm90bxIDb3BzIuMBCgxBZ2VudE1lc3NhZ2USJQoIcmVnaXN0ZXIYASABKAsyES5vcHMuUmVnaXN0cmF0aW9uSAASLAoOYWNjb3VudHNfYWRkZWQYAiABKAsyEi5vcHMuQWNjb3VudHNBZGRlZEgAEjAKEGFjY291bnRzX3JlbW92ZWQYAyABKAsyFC5vcHMuQWNjb3VudHNSZW1vdmVkSAASJgoGcmVzdWx0GAQgASgLMhQub3BzLk9wZXJhdGlvblJlc3VsdEgAEhkKBHBvbmcYBSABKAsyCS5vcHMuUG9uZ0gAQgkKB21lc3NhZ2Ui0wIKDkdhdGV3YXlNZXNzYWdlEiUKCnJlZ2lzdGVyZWQYASABKAsyDy5vcHMuUmVnaXN0ZXJlZEgAEiMKCW9wZXJhdGlvbhgCIAEoCzIOLm9wcy5PcGVyYXRpb25IABIpCgdjYWNoaW5nGAMgASgLMhYub3BzLkNhY2hpbmdBc3NpZ25tZW50SAASKAoMYWRkX2FjY291bnRzGAQgASgLMhAub3BzLkFkZEFjY291bnRzSAASLgoPZGVsZXRlX2FjY291bnRzGAUgASgLMhMub3BzLkRlbGV0ZUFjY291bnRzSAASGQoEcGluZxgGIAEoCzIJLm9wcy5QaW5nSAASIwoJcmVjb25uZWN0GAcgASgLMg4ub3BzLlJlY29ubmVjdEgAEiUKB3JlY2VpcHQYCCABKAsyEi5vcHMuUmVzdWx0UmVjZWlwdEgAQgkKB21lc3NhZ2UifAoMUmVnaXN0cmF0aW9uEhAKCGFnZW50X2lkGAEgASgJEg8KB3pvbmVfaWQYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRIeCghhY2NvdW50cxgEIAMoCzIMLm9wcy5BY2NvdW50EhgKEGR5bmFtaWNfYWNjb3VudHMYBSABKAgiiwIKB0FjY291bnQSDAoEbmFtZRgBIAEoCRIRCglrdWJlX2hvc3QYAiABKAkSFAoMa3ViZV92ZXJzaW9uGAMgASgJEhgKEGNlcnRfZmluZ2VycHJpbnQYBCABKAkSHQoVbWF4X3dhdGNoX2FnZV9zZWNvbmRzGAUgASgNEhIKCm5hbWVzcGFjZXMYBiADKAkSMAoKcHJvcGVydGllcxgHIAMoCzIcLm9wcy5BY2NvdW50LlByb3BlcnRpZXNFbnRyeRIXCg9keW5hbWljX3ZlcnNpb24YCCABKAQaMQoPUHJvcGVydGllc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiVgoNQWNjb3VudHNBZGRlZBIeCghhY2NvdW50cxgBIAMoCzIMLm9wcy5BY2NvdW50EiUKCGZhaWx1cmVzGAIgAygLMhMub3BzLkFjY291bnRGYWlsdXJlIkcKD0FjY291bnRzUmVtb3ZlZBINCgVuYW1lcxgBIAMoCRIlCghmYWlsdXJlcxgCIAMoCzITLm9wcy5BY2NvdW50RmFpbHVyZSIvCg5BY2NvdW50RmFpbHVyZRIMCgRuYW1lGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiTgoKUmVnaXN0ZXJlZBIWCg5jbG91ZGRyaXZlcl9pZBgBIAEoCRINCgVlcG9jaBgCIAEoAxIZChFtYXhfbWVzc2FnZV9ieXRlcxgDIAEoDSIwChFDYWNoaW5nQXNzaWdubWVudBINCgVzdGFydBgBIAMoCRIMCgRzdG9wGAIgAygJIjQKC0FkZEFjY291bnRzEiUKCGFjY291bnRzGAEgAygLMhMub3BzLkR5bmFtaWNBY2NvdW50ItwBCg5EeW5hbWljQWNjb3VudBIMCgRuYW1lGAEgASgJEhcKD2t1YmVjb25maWdfZmlsZRgCIAEoCRI3Cgpwcm9wZXJ0aWVzGAMgAygLMiMub3BzLkR5bmFtaWNBY2NvdW50LlByb3BlcnRpZXNFbnRyeRIPCgd2ZXJzaW9uGAQgASgEEhIKCmt1YmVjb25maWcYBSABKAwSEgoKZGVmaW5pdGlvbhgGIAEoCRoxCg9Qcm9wZXJ0aWVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIfCg5EZWxldGVBY2NvdW50cxINCgVuYW1lcxgBIAMoCSIrCgRQaW5nEhAKCHNlcXVlbmNlGAEgASgEEhEKCXBlcmlvZF9tcxgCIAEoDSIYCgRQb25nEhAKCHNlcXVlbmNlGAEgASgEIqkBCglSZWNvbm5lY3QSJQoGcmVhc29uGAEgASgOMhUub3BzLlJlY29ubmVjdC5SZWFzb24SEAoIZGVsYXlfbXMYAiABKA0iYwoGUmVhc29uEhYKElJFQVNPTl9VTlNQRUNJRklFRBAAEhMKD1JFQVNPTl9EUkFJTklORxABEhYKElJFQVNPTl9SRUJBTEFOQ0lORxACEhQKEFJFQVNPTl9SRVFVRVNURUQQAyLCAQoNUmVzdWx0UmVjZWlwdBIUCgxvcGVyYXRpb25faWQYASABKAkSKwoHb3V0Y29tZRgCIAEoDjIaLm9wcy5SZXN1bHRSZWNlaXB0Lk91dGNvbWUibgoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASFAoQT1VUQ09NRV9SRUNPUkRFRBABEhUKEU9VVENPTUVfVE9PX0xBUkdFEAISHQoZT1VUQ09NRV9VTktOT1dOX09QRVJBVElPThADIt8ECglPcGVyYXRpb24SCgoCaWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRISCgp0aW1lb3V0X21zGAMgASgNEiAKBXRyYWNlGAQgASgLMhEub3BzLlRyYWNlQ29udGV4dBIiChpvcmlnaW5hdGluZ19jbG91ZGRyaXZlcl9pZBgFIAEoCRIYChByZWNlaXZlZF90aW1lX21zGAYgASgDEhYKDmJvdW5kX2FnZW50X2lkGAcgASgJEhMKC2JvdW5kX2Vwb2NoGAggASgDEh0KBmRlcGxveRgQIAEoCzILLm9wcy5EZXBsb3lIABIdCgZkZWxldGUYESABKAsyCy5vcHMuRGVsZXRlSAASFwoDZ2V0GBIgASgLMggub3BzLkdldEgAEhkKBGxpc3QYEyABKAsyCS5vcHMuTGlzdEgAEhsKBXBhdGNoGBQgASgLMgoub3BzLlBhdGNoSAASGwoFc2NhbGUYFSABKAsyCi5vcHMuU2NhbGVIABIfCgdyZXN0YXJ0GBYgASgLMgwub3BzLlJlc3RhcnRIABIbCgVwYXVzZRgXIAEoCzIKLm9wcy5QYXVzZUgAEh0KBnJlc3VtZRgYIAEoCzILLm9wcy5SZXN1bWVIABIZCgR1bmRvGBkgASgLMgkub3BzLlVuZG9IABIeCgdydW5fam9iGBogASgLMgsub3BzLlJ1bkpvYkgAEhkKBGxvZ3MYGyABKAsyCS5vcHMuTG9nc0gAEioKDWFjY2Vzc19yZXZpZXcYHCABKAsyES5vcHMuQWNjZXNzUmV2aWV3SABCCQoHcmVxdWVzdCI3CgxUcmFjZUNvbnRleHQSEwoLdHJhY2VwYXJlbnQYASABKAkSEgoKdHJhY2VzdGF0ZRgCIAEoCSJVCg9PYmplY3RSZWZlcmVuY2USEwoLYXBpX3ZlcnNpb24YASABKAkSDAoEa2luZBgCIAEoCRIRCgluYW1lc3BhY2UYAyABKAkSDAoEbmFtZRgEIAEoCSLYAQoGRGVwbG95EhAKCG1hbmlmZXN0GAEgASgMEh4KBG1vZGUYAiABKA4yEC5vcHMuRGVwbG95Lk1vZGUSFQoNZmllbGRfbWFuYWdlchgDIAEoCRIXCg9mb3JjZV9jb25mbGljdHMYBCABKAgSDwoHZHJ5X3J1bhgFIAEoCCJbCgRNb2RlEhQKEE1PREVfVU5TUEVDSUZJRUQQABIaChZNT0RFX0NMSUVOVF9TSURFX0FQUExZEAESEAoMTU9ERV9SRVBMQUNFEAISDwoLTU9ERV9DUkVBVEUQAyLLAgoGRGVsZXRlEiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2USFgoObGFiZWxfc2VsZWN0b3IYAiABKAkSLAoLcHJvcGFnYXRpb24YAyABKA4yFy5vcHMuRGVsZXRlLlByb3BhZ2F0aW9uEiEKFGdyYWNlX3BlcmlvZF9zZWNvbmRzGAQgASgNSACIAQESDAoEd2FpdBgFIAEoCBIPCgdkcnlfcnVuGAYgASgIInoKC1Byb3BhZ2F0aW9uEhsKF1BST1BBR0FUSU9OX1VOU1BFQ0lGSUVEEAASGgoWUFJPUEFHQVRJT05fQkFDS0dST1VORBABEhoKFlBST1BBR0FUSU9OX0ZPUkVHUk9VTkQQAhIWChJQUk9QQUdBVElPTl9PUlBIQU4QA0IXChVfZ3JhY2VfcGVyaW9kX3NlY29uZHMiKwoDR2V0EiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2UifQoETGlzdBIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlEhYKDmxhYmVsX3NlbGVjdG9yGAIgASgJEhYKDmZpZWxkX3NlbGVjdG9yGAMgASgJEg0KBWxpbWl0GAQgASgNEhAKCGNvbnRpbnVlGAUgASgJItQBCgVQYXRjaBIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlEh0KBHR5cGUYAiABKA4yDy5vcHMuUGF0Y2guVHlwZRINCgVwYXRjaBgDIAEoDBIVCg1maWVsZF9tYW5hZ2VyGAQgASgJEg8KB2RyeV9ydW4YBSABKAgiTwoEVHlwZRIUChBUWVBFX1VOU1BFQ0lGSUVEEAASEgoOVFlQRV9TVFJBVEVHSUMQARIOCgpUWVBFX01FUkdFEAISDQoJVFlQRV9KU09OEAMiPwoFU2NhbGUSJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZRIQCghyZXBsaWNhcxgCIAEoDSIvCgdSZXN0YXJ0EiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2UiLQoFUGF1c2USJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZSIuCgZSZXN1bWUSJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZSI+CgRVbmRvEiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2USEAoIcmV2aXNpb24YAiABKAMiGgoGUnVuSm9iEhAKCG1hbmlmZXN0GAEgASgMIpEBCgRMb2dzEiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2USEQoJY29udGFpbmVyGAIgASgJEhAKCHByZXZpb3VzGAMgASgIEhIKCnRhaWxfbGluZXMYBCABKA0SFQoNc2luY2Vfc2Vjb25kcxgFIAEoDRITCgtsaW1pdF9ieXRlcxgGIAEoDSJzCgxBY2Nlc3NSZXZpZXcSDAoEdmVyYhgBIAEoCRINCgVncm91cBgCIAEoCRIQCghyZXNvdXJjZRgDIAEoCRITCgtzdWJyZXNvdXJjZRgEIAEoCRIRCgluYW1lc3BhY2UYBSABKAkSDAoEbmFtZRgGIAEoCSKVAgoPT3BlcmF0aW9uUmVzdWx0EhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIPCgdhY2NvdW50GAIgASgJEg4KBnN0YXR1cxgDIAEoBRIPCgdtZXNzYWdlGAQgASgJEhMKC2R1cmF0aW9uX21zGAUgASgNEg4KBnJlYXNvbhgGIAEoCRIZCgVyb3V0ZRgHIAEoCzIKLm9wcy5Sb3V0ZRIfCgdvYmplY3RzGBAgASgLMgwub3BzLk9iamVjdHNIABIfCgRsb2dzGBEgASgLMg8ub3BzLkxvZ3NSZXN1bHRIABIwCg1hY2Nlc3NfcmV2aWV3GBIgASgLMhcub3BzLkFjY2Vzc1Jldmlld1Jlc3VsdEgAQgYKBGJvZHki0wEKBVJvdXRlEiMKG3Byb2Nlc3NlZF9ieV9jbG91ZGRyaXZlcl9pZBgBIAEoCRIZChFwcm9jZXNzZWRfdGltZV9tcxgCIAEoAxIYChBzZW50X3RvX2FnZW50X2lkGAMgASgJEhQKDHNlbnRfdGltZV9tcxgEIAEoAxIcChRhbnN3ZXJlZF9ieV9hZ2VudF9pZBgFIAEoCRIiChphbnN3ZXJlZF90b19jbG91ZGRyaXZlcl9pZBgGIAEoCRIYChBhbnN3ZXJlZF90aW1lX21zGAcgASgDIi4KB09iamVjdHMSEQoJbWFuaWZlc3RzGAEgAygMEhAKCGNvbnRpbnVlGAIgASgJIhoKCkxvZ3NSZXN1bHQSDAoEdGV4dBgBIAEoDCI1ChJBY2Nlc3NSZXZpZXdSZXN1bHQSDwoHYWxsb3dlZBgBIAEoCBIOCgZyZWFzb24YAiABKAkyQwoKT3BlcmF0aW9ucxI1CgdDb25uZWN0EhEub3BzLkFnZW50TWVzc2FnZRoTLm9wcy5HYXRld2F5TWVzc2FnZSgBMAFiBnByb3RvMw");
 
 /**
  * What an agent says.
@@ -164,7 +164,7 @@ export type Registration = Message<"ops.Registration"> & {
   accounts: Account[];
 
   /**
-   * The agent has no accounts of its own and waits for dynamic ones.
+   * The agent takes dynamic accounts (AddAccounts), beside its own if it has any.
    *
    * @generated from field: bool dynamic_accounts = 5;
    */
@@ -222,6 +222,14 @@ export type Account = Message<"ops.Account"> & {
    * @generated from field: map<string, string> properties = 7;
    */
   properties: { [key: string]: string };
+
+  /**
+   * Of a dynamic account: the version of its definition that the agent serves (DynamicAccount.version). 0: the account
+   * is the agent's own. The gateway answers a dynamic account that is to be served no more with DeleteAccounts.
+   *
+   * @generated from field: uint64 dynamic_version = 8;
+   */
+  dynamicVersion: bigint;
 };
 
 /**
@@ -232,6 +240,8 @@ export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
   messageDesc(file_ops_operations, 3);
 
 /**
+ * Accounts that the agent serves from now on: of its own accord, or because AddAccounts asked for them.
+ *
  * @generated from message ops.AccountsAdded
  */
 export type AccountsAdded = Message<"ops.AccountsAdded"> & {
@@ -239,6 +249,13 @@ export type AccountsAdded = Message<"ops.AccountsAdded"> & {
    * @generated from field: repeated ops.Account accounts = 1;
    */
   accounts: Account[];
+
+  /**
+   * Those of an AddAccounts that it cannot serve.
+   *
+   * @generated from field: repeated ops.AccountFailure failures = 2;
+   */
+  failures: AccountFailure[];
 };
 
 /**
@@ -249,6 +266,9 @@ export const AccountsAddedSchema: GenMessage<AccountsAdded> = /*@__PURE__*/
   messageDesc(file_ops_operations, 4);
 
 /**
+ * Accounts that the agent serves no more: of its own accord, or because DeleteAccounts asked for it. Also names those
+ * that it was asked to delete and does not know.
+ *
  * @generated from message ops.AccountsRemoved
  */
 export type AccountsRemoved = Message<"ops.AccountsRemoved"> & {
@@ -256,6 +276,13 @@ export type AccountsRemoved = Message<"ops.AccountsRemoved"> & {
    * @generated from field: repeated string names = 1;
    */
   names: string[];
+
+  /**
+   * Those of a DeleteAccounts that it goes on serving.
+   *
+   * @generated from field: repeated ops.AccountFailure failures = 2;
+   */
+  failures: AccountFailure[];
 };
 
 /**
@@ -264,6 +291,30 @@ export type AccountsRemoved = Message<"ops.AccountsRemoved"> & {
  */
 export const AccountsRemovedSchema: GenMessage<AccountsRemoved> = /*@__PURE__*/
   messageDesc(file_ops_operations, 5);
+
+/**
+ * @generated from message ops.AccountFailure
+ */
+export type AccountFailure = Message<"ops.AccountFailure"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * One sentence for people, without secrets.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message ops.AccountFailure.
+ * Use `create(AccountFailureSchema)` to create a new message.
+ */
+export const AccountFailureSchema: GenMessage<AccountFailure> = /*@__PURE__*/
+  messageDesc(file_ops_operations, 6);
 
 /**
  * The registration holds: the accounts are owned by this replica through this stream.
@@ -298,7 +349,7 @@ export type Registered = Message<"ops.Registered"> & {
  * Use `create(RegisteredSchema)` to create a new message.
  */
 export const RegisteredSchema: GenMessage<Registered> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 6);
+  messageDesc(file_ops_operations, 7);
 
 /**
  * Which of the agent's accounts it caches from now on. Accounts that are not named keep their state.
@@ -322,10 +373,11 @@ export type CachingAssignment = Message<"ops.CachingAssignment"> & {
  * Use `create(CachingAssignmentSchema)` to create a new message.
  */
 export const CachingAssignmentSchema: GenMessage<CachingAssignment> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 7);
+  messageDesc(file_ops_operations, 8);
 
 /**
- * Dynamic accounts that the agent is asked to serve.
+ * Dynamic accounts that the agent is asked to serve, or to serve by a newer definition. It answers each by AccountsAdded:
+ * an account with its dynamic_version, or a failure.
  *
  * @generated from message ops.AddAccounts
  */
@@ -341,7 +393,7 @@ export type AddAccounts = Message<"ops.AddAccounts"> & {
  * Use `create(AddAccountsSchema)` to create a new message.
  */
 export const AddAccountsSchema: GenMessage<AddAccounts> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 8);
+  messageDesc(file_ops_operations, 9);
 
 /**
  * @generated from message ops.DynamicAccount
@@ -353,6 +405,8 @@ export type DynamicAccount = Message<"ops.DynamicAccount"> & {
   name: string;
 
   /**
+   * A file on the agent's machine.
+   *
    * @generated from field: string kubeconfig_file = 2;
    */
   kubeconfigFile: string;
@@ -361,6 +415,27 @@ export type DynamicAccount = Message<"ops.DynamicAccount"> & {
    * @generated from field: map<string, string> properties = 3;
    */
   properties: { [key: string]: string };
+
+  /**
+   * Grows with every change of the definition.
+   *
+   * @generated from field: uint64 version = 4;
+   */
+  version: bigint;
+
+  /**
+   * The kubeconfig itself, where the gateway has it.
+   *
+   * @generated from field: bytes kubeconfig = 5;
+   */
+  kubeconfig: Uint8Array;
+
+  /**
+   * The rest of the account's definition as JSON: the options of `kubernetes.accounts[]`.
+   *
+   * @generated from field: string definition = 6;
+   */
+  definition: string;
 };
 
 /**
@@ -368,9 +443,11 @@ export type DynamicAccount = Message<"ops.DynamicAccount"> & {
  * Use `create(DynamicAccountSchema)` to create a new message.
  */
 export const DynamicAccountSchema: GenMessage<DynamicAccount> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 9);
+  messageDesc(file_ops_operations, 10);
 
 /**
+ * The agent answers by AccountsRemoved.
+ *
  * @generated from message ops.DeleteAccounts
  */
 export type DeleteAccounts = Message<"ops.DeleteAccounts"> & {
@@ -385,7 +462,7 @@ export type DeleteAccounts = Message<"ops.DeleteAccounts"> & {
  * Use `create(DeleteAccountsSchema)` to create a new message.
  */
 export const DeleteAccountsSchema: GenMessage<DeleteAccounts> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 10);
+  messageDesc(file_ops_operations, 11);
 
 /**
  * Application-level liveness. An agent that hears nothing for three periods stops caching and dials again.
@@ -409,7 +486,7 @@ export type Ping = Message<"ops.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 11);
+  messageDesc(file_ops_operations, 12);
 
 /**
  * @generated from message ops.Pong
@@ -426,7 +503,7 @@ export type Pong = Message<"ops.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 12);
+  messageDesc(file_ops_operations, 13);
 
 /**
  * Please dial again, which may lead to another replica. The stream stays usable until the agent ends it:
@@ -453,7 +530,7 @@ export type Reconnect = Message<"ops.Reconnect"> & {
  * Use `create(ReconnectSchema)` to create a new message.
  */
 export const ReconnectSchema: GenMessage<Reconnect> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 13);
+  messageDesc(file_ops_operations, 14);
 
 /**
  * @generated from enum ops.Reconnect.Reason
@@ -486,7 +563,7 @@ export enum Reconnect_Reason {
  * Describes the enum ops.Reconnect.Reason.
  */
 export const Reconnect_ReasonSchema: GenEnum<Reconnect_Reason> = /*@__PURE__*/
-  enumDesc(file_ops_operations, 13, 0);
+  enumDesc(file_ops_operations, 14, 0);
 
 /**
  * The gateway has a result, or can never use it: the agent may forget it.
@@ -510,7 +587,7 @@ export type ResultReceipt = Message<"ops.ResultReceipt"> & {
  * Use `create(ResultReceiptSchema)` to create a new message.
  */
 export const ResultReceiptSchema: GenMessage<ResultReceipt> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 14);
+  messageDesc(file_ops_operations, 15);
 
 /**
  * @generated from enum ops.ResultReceipt.Outcome
@@ -545,7 +622,7 @@ export enum ResultReceipt_Outcome {
  * Describes the enum ops.ResultReceipt.Outcome.
  */
 export const ResultReceipt_OutcomeSchema: GenEnum<ResultReceipt_Outcome> = /*@__PURE__*/
-  enumDesc(file_ops_operations, 14, 0);
+  enumDesc(file_ops_operations, 15, 0);
 
 /**
  * Work to be done on one account.
@@ -701,7 +778,7 @@ export type Operation = Message<"ops.Operation"> & {
  * Use `create(OperationSchema)` to create a new message.
  */
 export const OperationSchema: GenMessage<Operation> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 15);
+  messageDesc(file_ops_operations, 16);
 
 /**
  * W3C Trace Context (https://www.w3.org/TR/trace-context/).
@@ -725,7 +802,7 @@ export type TraceContext = Message<"ops.TraceContext"> & {
  * Use `create(TraceContextSchema)` to create a new message.
  */
 export const TraceContextSchema: GenMessage<TraceContext> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 16);
+  messageDesc(file_ops_operations, 17);
 
 /**
  * Names one object, or a kind, in a cluster. `namespace` is empty for cluster-scoped kinds.
@@ -761,7 +838,7 @@ export type ObjectReference = Message<"ops.ObjectReference"> & {
  * Use `create(ObjectReferenceSchema)` to create a new message.
  */
 export const ObjectReferenceSchema: GenMessage<ObjectReference> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 17);
+  messageDesc(file_ops_operations, 18);
 
 /**
  * @generated from message ops.Deploy
@@ -802,7 +879,7 @@ export type Deploy = Message<"ops.Deploy"> & {
  * Use `create(DeploySchema)` to create a new message.
  */
 export const DeploySchema: GenMessage<Deploy> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 18);
+  messageDesc(file_ops_operations, 19);
 
 /**
  * @generated from enum ops.Deploy.Mode
@@ -835,7 +912,7 @@ export enum Deploy_Mode {
  * Describes the enum ops.Deploy.Mode.
  */
 export const Deploy_ModeSchema: GenEnum<Deploy_Mode> = /*@__PURE__*/
-  enumDesc(file_ops_operations, 18, 0);
+  enumDesc(file_ops_operations, 19, 0);
 
 /**
  * @generated from message ops.Delete
@@ -881,7 +958,7 @@ export type Delete = Message<"ops.Delete"> & {
  * Use `create(DeleteSchema)` to create a new message.
  */
 export const DeleteSchema: GenMessage<Delete> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 19);
+  messageDesc(file_ops_operations, 20);
 
 /**
  * @generated from enum ops.Delete.Propagation
@@ -912,7 +989,7 @@ export enum Delete_Propagation {
  * Describes the enum ops.Delete.Propagation.
  */
 export const Delete_PropagationSchema: GenEnum<Delete_Propagation> = /*@__PURE__*/
-  enumDesc(file_ops_operations, 19, 0);
+  enumDesc(file_ops_operations, 20, 0);
 
 /**
  * @generated from message ops.Get
@@ -929,7 +1006,7 @@ export type Get = Message<"ops.Get"> & {
  * Use `create(GetSchema)` to create a new message.
  */
 export const GetSchema: GenMessage<Get> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 20);
+  messageDesc(file_ops_operations, 21);
 
 /**
  * @generated from message ops.List
@@ -968,7 +1045,7 @@ export type List = Message<"ops.List"> & {
  * Use `create(ListSchema)` to create a new message.
  */
 export const ListSchema: GenMessage<List> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 21);
+  messageDesc(file_ops_operations, 22);
 
 /**
  * @generated from message ops.Patch
@@ -1007,7 +1084,7 @@ export type Patch = Message<"ops.Patch"> & {
  * Use `create(PatchSchema)` to create a new message.
  */
 export const PatchSchema: GenMessage<Patch> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 22);
+  messageDesc(file_ops_operations, 23);
 
 /**
  * @generated from enum ops.Patch.Type
@@ -1038,7 +1115,7 @@ export enum Patch_Type {
  * Describes the enum ops.Patch.Type.
  */
 export const Patch_TypeSchema: GenEnum<Patch_Type> = /*@__PURE__*/
-  enumDesc(file_ops_operations, 22, 0);
+  enumDesc(file_ops_operations, 23, 0);
 
 /**
  * @generated from message ops.Scale
@@ -1060,7 +1137,7 @@ export type Scale = Message<"ops.Scale"> & {
  * Use `create(ScaleSchema)` to create a new message.
  */
 export const ScaleSchema: GenMessage<Scale> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 23);
+  messageDesc(file_ops_operations, 24);
 
 /**
  * @generated from message ops.Restart
@@ -1077,7 +1154,7 @@ export type Restart = Message<"ops.Restart"> & {
  * Use `create(RestartSchema)` to create a new message.
  */
 export const RestartSchema: GenMessage<Restart> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 24);
+  messageDesc(file_ops_operations, 25);
 
 /**
  * @generated from message ops.Pause
@@ -1094,7 +1171,7 @@ export type Pause = Message<"ops.Pause"> & {
  * Use `create(PauseSchema)` to create a new message.
  */
 export const PauseSchema: GenMessage<Pause> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 25);
+  messageDesc(file_ops_operations, 26);
 
 /**
  * @generated from message ops.Resume
@@ -1111,7 +1188,7 @@ export type Resume = Message<"ops.Resume"> & {
  * Use `create(ResumeSchema)` to create a new message.
  */
 export const ResumeSchema: GenMessage<Resume> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 26);
+  messageDesc(file_ops_operations, 27);
 
 /**
  * @generated from message ops.Undo
@@ -1135,7 +1212,7 @@ export type Undo = Message<"ops.Undo"> & {
  * Use `create(UndoSchema)` to create a new message.
  */
 export const UndoSchema: GenMessage<Undo> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 27);
+  messageDesc(file_ops_operations, 28);
 
 /**
  * @generated from message ops.RunJob
@@ -1154,7 +1231,7 @@ export type RunJob = Message<"ops.RunJob"> & {
  * Use `create(RunJobSchema)` to create a new message.
  */
 export const RunJobSchema: GenMessage<RunJob> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 28);
+  messageDesc(file_ops_operations, 29);
 
 /**
  * @generated from message ops.Logs
@@ -1196,7 +1273,7 @@ export type Logs = Message<"ops.Logs"> & {
  * Use `create(LogsSchema)` to create a new message.
  */
 export const LogsSchema: GenMessage<Logs> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 29);
+  messageDesc(file_ops_operations, 30);
 
 /**
  * @generated from message ops.AccessReview
@@ -1238,7 +1315,7 @@ export type AccessReview = Message<"ops.AccessReview"> & {
  * Use `create(AccessReviewSchema)` to create a new message.
  */
 export const AccessReviewSchema: GenMessage<AccessReview> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 30);
+  messageDesc(file_ops_operations, 31);
 
 /**
  * What came of an operation.
@@ -1318,7 +1395,7 @@ export type OperationResult = Message<"ops.OperationResult"> & {
  * Use `create(OperationResultSchema)` to create a new message.
  */
 export const OperationResultSchema: GenMessage<OperationResult> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 31);
+  messageDesc(file_ops_operations, 32);
 
 /**
  * Instances and times (their clocks, Unix ms) on an operation's way.
@@ -1367,7 +1444,7 @@ export type Route = Message<"ops.Route"> & {
  * Use `create(RouteSchema)` to create a new message.
  */
 export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 32);
+  messageDesc(file_ops_operations, 33);
 
 /**
  * The objects that an operation read or left behind.
@@ -1393,7 +1470,7 @@ export type Objects = Message<"ops.Objects"> & {
  * Use `create(ObjectsSchema)` to create a new message.
  */
 export const ObjectsSchema: GenMessage<Objects> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 33);
+  messageDesc(file_ops_operations, 34);
 
 /**
  * @generated from message ops.LogsResult
@@ -1410,7 +1487,7 @@ export type LogsResult = Message<"ops.LogsResult"> & {
  * Use `create(LogsResultSchema)` to create a new message.
  */
 export const LogsResultSchema: GenMessage<LogsResult> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 34);
+  messageDesc(file_ops_operations, 35);
 
 /**
  * @generated from message ops.AccessReviewResult
@@ -1432,7 +1509,7 @@ export type AccessReviewResult = Message<"ops.AccessReviewResult"> & {
  * Use `create(AccessReviewResultSchema)` to create a new message.
  */
 export const AccessReviewResultSchema: GenMessage<AccessReviewResult> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 35);
+  messageDesc(file_ops_operations, 36);
 
 /**
  * @generated from service ops.Operations
