@@ -25,7 +25,8 @@ function setUp(database: Database, claimMs = 30_000, retryMs = 0) {
     assignments: new AssignmentStore(database, { leaseMs }),
     turnsOf,
     alive: async (...ids: readonly string[]) => {
-      for (const id of ids) await instances.heartbeat({ id, baseUrl: `http://${id}`, version: 't', agents: 0 }, leaseMs, signal);
+      for (const id of ids)
+        await instances.heartbeat({ id, baseUrl: `http://${id}`, version: 't', agents: 0 }, leaseMs, signal);
     },
   };
 }
