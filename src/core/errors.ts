@@ -7,7 +7,7 @@
 export type ErrorCode =
   /** The caller sent something malformed; `field` names it. */
   | 'invalid-argument'
-  /** Nobody ever registered the account. */
+  /** Nobody ever registered the account, or where several were asked for: no connected agent serves some of them. */
   | 'unknown-account'
   | 'unknown-agent'
   | 'unknown-instance'
@@ -49,6 +49,8 @@ export interface ErrorDetails {
   /** How long to wait before trying again, in ms; set for overloaded, draining, no-agent. */
   readonly retryAfterMs?: number;
   readonly account?: string;
+  /** Where more than one is meant. */
+  readonly accounts?: readonly string[];
   readonly operationId?: string;
   readonly agentId?: string;
   /** The instance that is meant, where it is not this one. */

@@ -12,7 +12,6 @@ import { GatewayError, messageOf, toGatewayError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { Scope } from '../core/scope.js';
 import type { Discovery } from '../discovery/discovery.js';
-import { AccountStore } from '../store/accounts.js';
 import { AssignmentStore } from '../store/assignments.js';
 import { openDatabase } from '../store/database.js';
 import { InstanceStore } from '../store/instances.js';
@@ -21,7 +20,6 @@ import { migrate } from '../store/migrate.js';
 import { OwnershipMap } from '../store/mirror/ownership-map.js';
 import { RedisMirror } from '../store/mirror/redis-mirror.js';
 import { OperationStore } from '../store/operations.js';
-import { cleanUpAccounts } from './accounts/cleanup.js';
 import { electCachers } from './agents/caching-election.js';
 import { Lease } from './agents/lease.js';
 import { Liveness } from './agents/liveness.js';
@@ -29,6 +27,7 @@ import { OwnershipService } from './agents/ownership.js';
 import { Reaper } from './agents/reaper.js';
 import { Rebalancer } from './agents/rebalancer.js';
 import { Registry } from './agents/registry.js';
+import { createClusterCalls } from './cluster-calls.js';
 import type { Config } from './config.js';
 import { databaseOptions } from './config/database-options.js';
 import { drainGateway } from './drain.js';
@@ -37,6 +36,7 @@ import { createCachingService } from './grpc/caching-service.js';
 import { createFrames, receiptFrame, recordedResult, tooLargeResult } from './grpc/frames.js';
 import { createOperationsService } from './grpc/operations-service.js';
 import { createGrpcServer } from './grpc/server.js';
+import { maintenanceJobs } from './maintenance.js';
 import { Adoption } from './operations/adoption.js';
 import { Forwarder } from './operations/forwarder.js';
 import { Recorder } from './operations/recorder.js';
@@ -287,15 +287,8 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       });
       background('rebalancer', (at) => rebalancer.run(at));
     }
-    const accounts = new AccountStore(database);
-    const ageMs = kubesvc.cache.accountCleanupFrequencySeconds * 1_000;
-    background('account clean-up', (at) => {
-      const removed = (names: readonly string[]) => {
-        // Finds them gone, and tells the mirrors.
-        for (const name of names) ownership.refresh(name, at).catch(() => undefined);
-      };
-      return cleanUpAccounts({ instanceId: instance.id, accounts, locks, removed, ageMs, logger }, at);
-    });
+    const jobs = maintenanceJobs({ config, database, locks, operations, ownership, metrics, logger, now });
+    for (const [name, run] of Object.entries(jobs)) background(name, run);
     const maxConnectionAgeMs = grpc.maxConnectionAgeSeconds * 1_000;
     background('liveness', (at) =>
       new Liveness({ registry, frames, pingPeriodMs, cachesOnMs, maxConnectionAgeMs, now }).run(at),
@@ -309,7 +302,10 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
         discovery: () => discovery.state(),
       }),
     );
+    const stores = { assignments, operations };
+    const domain = { discovery, forwarder, ownership, registry, router, routing };
     const rest = await createRestServer({
+      ...createClusterCalls({ config, ...stores, ...domain, metrics, logger }),
       instanceId: instance.id,
       version,
       logger: pino,
@@ -320,6 +316,7 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       results,
       operations,
       assignments,
+      database,
       discovery,
       readiness,
       metrics,

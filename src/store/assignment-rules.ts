@@ -66,12 +66,16 @@ export function planRelease(
   };
 }
 
-/** An account that nobody holds any more: who caches it from now on, if nobody does and there is one. */
+/**
+ * Who caches an account from now on, if nobody does and there is one.
+ * @param heldBy as planClaim()'s
+ */
 export function planElection(
   rows: readonly AssignmentRow[],
   alive: (instanceId: string) => boolean,
+  heldBy: string | undefined,
 ): { readonly promoted?: number; readonly remaining: readonly Assignment[] } {
-  const heir = heirOf(rows, alive);
+  const heir = heldBy === undefined ? heirOf(rows, alive) : undefined;
   return {
     ...(heir === undefined ? {} : { promoted: heir.id }),
     remaining: rows.map((row) => plain(row, row === heir || row.caching)),

@@ -130,6 +130,23 @@ export class AssignmentStore {
     await this.#database.run((db) => deleteEndedHolds(db, this.#database.dialect, accounts), signal);
   }
 
+  /**
+   * Has each account cached by one of its agents, if it has one and none may still be caching that is gone.
+   * @returns the accounts as they are now, in name order; those that nobody ever registered are absent
+   */
+  async ensureCaching(accounts: readonly string[], signal: AbortSignal): Promise<readonly Ownership[]> {
+    const { dialect } = this.#database;
+    const result: Ownership[] = [];
+    for (const batch of batches([...new Set(accounts)].toSorted())) {
+      const now = await this.#database.transaction(
+        async (trx) => this.#promote(trx, await lockAccounts(trx, dialect, batch)),
+        signal,
+      );
+      result.push(...now);
+    }
+    return result;
+  }
+
   /** Accounts that nobody ever registered are absent; those without an agent have an empty list. */
   async find(accounts: readonly string[], signal?: AbortSignal): Promise<Map<string, Ownership>> {
     if (accounts.length === 0) return new Map();
@@ -284,17 +301,23 @@ export class AssignmentStore {
     const { dialect } = this.#database;
     const locked = await lockAccounts(db, dialect, names);
     const ended = locked.filter(({ hold, heldBy }) => hold && heldBy === undefined);
-    if (ended.length === 0) return [];
+    return this.#promote(db, ended);
+  }
+
+  /** Chooses who caches accounts whose rows are locked, where nobody does and nobody may still do. */
+  async #promote(db: Kysely<Schema>, accounts: readonly LockedAccount[]): Promise<Ownership[]> {
+    if (accounts.length === 0) return [];
+    const { dialect } = this.#database;
     const alive = await selectLiveInstances(db, dialect, this.#leaseMs);
     const assignments = await selectAssignments(
       db,
-      ended.map(({ name }) => name),
+      accounts.map(({ name }) => name),
     );
     const result: Ownership[] = [];
     const changed: string[] = [];
     const promoted: number[] = [];
-    for (const { name, version } of ended) {
-      const plan = planElection(assignments.get(name) ?? [], (instanceId) => alive.has(instanceId));
+    for (const { name, version, heldBy } of accounts) {
+      const plan = planElection(assignments.get(name) ?? [], (instanceId) => alive.has(instanceId), heldBy);
       const changes = plan.promoted !== undefined;
       if (changes) changed.push(name);
       if (changes) promoted.push(plan.promoted);

@@ -25,6 +25,17 @@ export interface PoolNumbers {
   readonly waiting: number;
 }
 
+/** How the pool was set up, without secrets. */
+export interface PoolSettings {
+  readonly engine: 'mysql' | 'postgresql' | 'pglite';
+  /** Host and port, or where the embedded one keeps its data. */
+  readonly address: string;
+  readonly maxPoolSize: number;
+  readonly connectionTimeoutMs: number;
+  readonly queryTimeoutMs: number;
+  readonly tls: boolean;
+}
+
 /** A conflict of transactions is over in milliseconds; a restart of the server is not, and is the caller's to wait for. */
 const backoff: Backoff = { initialMs: 10, maximumMs: 500, multiplier: 2, jitter: 0.5 };
 const attempts = 8;
@@ -72,6 +83,18 @@ export class Database {
 
   pool(): PoolNumbers {
     return { ...this.#connections.numbers(), waiting: this.#permits.waiting };
+  }
+
+  settings(): PoolSettings {
+    const { maxPoolSize, connectionTimeoutMs, queryTimeoutMs, ssl } = this.#options;
+    return {
+      engine: this.#embedded ? 'pglite' : this.engine,
+      address: this.#address,
+      maxPoolSize: this.#embedded ? 1 : maxPoolSize,
+      connectionTimeoutMs,
+      queryTimeoutMs,
+      tls: ssl !== undefined,
+    };
   }
 
   /**

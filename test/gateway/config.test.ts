@@ -236,6 +236,7 @@ function sample(option: Option): string {
   if (leaf?.kind === 'boolean') return 'false';
   if (leaf?.kind === 'integer') return aliases.has(option.key) ? '3' : String(leaf.default);
   if (leaf?.kind === 'bytes') return '4MB';
+  if (target.endsWith('cron')) return option.default;
   return target.endsWith('protocols') ? 'TLSv1.3' : 'some-text';
 }
 

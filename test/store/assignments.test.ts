@@ -44,6 +44,35 @@ onEveryMigratedEngine(async (t, database, engine) => {
     t.notOk((await store.find(['unknown'])).has('unknown'));
   });
 
+  await t.test('an account that nobody caches gets an agent, unless one may still be at it', async (t) => {
+    await instances.heartbeat(replica('alive'), leaseMs);
+    await store.claim(connection('agent-a', 'gone', 1), accounts('idle'), signal);
+    await store.claim(connection('agent-b', 'alive', 2), accounts('held', 'cached', 'idle', 'left'), signal);
+    await store.claim(connection('agent-c', 'alive', 3), accounts('held', 'cached', 'idle'), signal);
+    await store.release(connection('agent-b', 'alive', 2), ['held', 'left'], signal, 60_000);
+    // What another program may leave: nobody caches it.
+    const nobody = { caching: engine.name === 'mariadb' ? (0 as never) : false };
+    await database.run((db) =>
+      db.updateTable('kubesvc_assignments').set(nobody).where('account_name', '=', 'idle').execute(),
+    );
+    const before = await store.find(['cached', 'held', 'idle']);
+    const after = await store.ensureCaching(['left', 'idle', 'held', 'cached', 'unknown', 'held'], signal);
+    t.strictSame(
+      after.map((ownership) => [ownership.account, caching(ownership)]),
+      [
+        ['cached', ['agent-b']],
+        ['held', []],
+        ['idle', ['agent-b']],
+        ['left', []],
+      ],
+    );
+    t.strictSame(after[0], before.get('cached'), 'what is cached stays as it is');
+    t.strictSame(after[1], before.get('held'), 'what an agent may still cache waits for it');
+    t.equal(after[2]?.version, (before.get('idle')?.version ?? 0) + 1);
+    t.strictSame([...(await store.find(['cached', 'held', 'idle', 'left'])).values()], after, 'as SQL has it');
+    t.strictSame(await store.ensureCaching(['cached', 'held', 'idle', 'left'], signal), after, 'again: no change');
+  });
+
   await t.test(
     'a newer connection takes over, with the caching; a late claim of the older changes nothing',
     async (t) => {

@@ -108,7 +108,7 @@ export class OwnershipService {
     accounts: readonly AccountRegistration[],
     signal: AbortSignal,
   ): Promise<readonly Ownership[]> {
-    return this.#spread(await this.#assignments.claim(connection, accounts, signal));
+    return this.spread(await this.#assignments.claim(connection, accounts, signal));
   }
 
   /**
@@ -121,7 +121,7 @@ export class OwnershipService {
     signal: AbortSignal,
     cachesForMs = 0,
   ): Promise<readonly Ownership[]> {
-    return this.#spread(await this.#assignments.release(connection, accounts, signal, cachesForMs));
+    return this.spread(await this.#assignments.release(connection, accounts, signal, cachesForMs));
   }
 
   /**
@@ -130,7 +130,7 @@ export class OwnershipService {
    */
   async electCachers(limit: number, signal: AbortSignal): Promise<number> {
     const elected = await this.#assignments.electCachers(limit, signal);
-    this.#spread(elected);
+    this.spread(elected);
     await this.#assignments.electionTold(
       elected.map(({ account }) => account),
       signal,
@@ -140,7 +140,7 @@ export class OwnershipService {
 
   /** Removes assignments of an instance that is not alive, `limit` accounts at most; gives the accounts that changed. */
   async releaseInstance(instanceId: string, limit: number, signal: AbortSignal): Promise<readonly Ownership[]> {
-    return this.#spread(await this.#assignments.releaseInstance(instanceId, limit, signal));
+    return this.spread(await this.#assignments.releaseInstance(instanceId, limit, signal));
   }
 
   /**
@@ -160,7 +160,8 @@ export class OwnershipService {
     });
   }
 
-  #spread(changed: readonly Ownership[]): readonly Ownership[] {
+  /** Tells this replica's map and the others what was written to SQL; gives it back. */
+  spread(changed: readonly Ownership[]): readonly Ownership[] {
     for (const ownership of changed) this.#map.set(ownership);
     this.#mirror?.publish(changed);
     return changed;

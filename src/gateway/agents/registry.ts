@@ -221,6 +221,24 @@ export class Registry {
     }
   }
 
+  /** Tells agents of this instance what they cache of these accounts, where they do not know it yet. */
+  followCaching(ownerships: readonly Ownership[]): void {
+    this.#applyCaching(ownerships);
+  }
+
+  /**
+   * Ends an agent's stream, with the operations and the caching on it, and waits until its accounts are released.
+   * @param before a stream that was opened later stays (this instance's clock, Unix ms)
+   * @returns false when there is no such stream here
+   */
+  async disconnect(agentId: string, before: number): Promise<boolean> {
+    const session = this.#agents.get(agentId);
+    if (session === undefined || session.connectedAt > before) return false;
+    this.closed(session, new GatewayError('cancelled', `agent ${agentId} was disconnected on request`, { agentId }));
+    await Promise.all(this.#releases);
+    return true;
+  }
+
   /**
    * The stream ended, or is to end with `error`: forgets it and releases what it held.
    * @param cachesForMs how long the agent may go on caching: one that ended the stream by itself has stopped

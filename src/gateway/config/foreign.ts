@@ -41,7 +41,6 @@ export const unused: ReadonlyMap<string, string> = new Map([
   ['kubesvc.heartbeat.initialDelay', 'the first heartbeat is part of the start: see kubesvc.instances.heartbeatMs'],
   ['kubesvc.heartbeat.period', 'see kubesvc.instances.heartbeatMs and kubesvc.instances.leaseMs'],
   ['kubesvc.heartbeat.periodUnit', 'see kubesvc.instances.heartbeatMs and kubesvc.instances.leaseMs'],
-  ['kubesvc.jobs.operation-history.purge.cron', 'history is purged in small batches all the time'],
   ['kubesvc.loadBalancer', 'agents are spread by the load balancer and by kubesvc.grpc.server.maxConnectionAgeSeconds'],
   ['kubesvc.ops.processTime.metric.result.maxLength', 'no metric carries the text of a result here'],
   ['kubesvc.runtime', 'settings of accounts belong to the agent that serves them'],

@@ -1,5 +1,7 @@
 /** What no single setting can tell: rules between settings. */
 
+import { messageOf } from '../../core/errors.js';
+import { parseCron } from './cron.js';
 import type { Problem } from './problems.js';
 import type { Config, TlsConfig } from './schema.js';
 
@@ -46,6 +48,14 @@ export function checkRules(config: Config): Findings {
     operationWaitMs <= maxTimeoutMs,
     'kubesvc.cache.operationWaitMs',
     `expected no more than kubesvc.operations.maxTimeoutMs (${String(maxTimeoutMs)}), found ${String(operationWaitMs)}`,
+  );
+
+  const { cron } = kubesvc.jobs['operation-history'].purge;
+  const wrong = cron === undefined ? undefined : problemOf(() => parseCron(cron));
+  mustHold(
+    wrong === undefined,
+    'kubesvc.jobs.operation-history.purge.cron',
+    `expected a cron expression of six fields, seconds first (0 0 3 * * 0 is Sunday at 3), found "${cron ?? ''}": ${wrong ?? ''}`,
   );
 
   mustHold(
@@ -97,6 +107,15 @@ export function checkRules(config: Config): Findings {
     'not set: instances learn of changes from SQL alone, which is slower',
   );
   return { problems, warnings };
+}
+
+function problemOf(task: () => unknown): string | undefined {
+  try {
+    task();
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
 }
 
 function checkTls(section: string, tls: TlsConfig, problems: Problem[], warnings: string[]): void {

@@ -216,7 +216,16 @@ export const configSchema = Type.Object({
       jobs: Type.Object({
         'operation-history': Type.Object({
           purge: Type.Object({
-            weeks: count('History of operations older than this is removed.', 1, 1, 520),
+            weeks: count(
+              'History of operations older than this is removed, by one instance, a few records at a time.',
+              1,
+              1,
+              520,
+            ),
+            cron: optionalText('When to remove it, in UTC: a Spring cron expression of six fields, seconds first.', {
+              derived: 'all the time, a little at a time',
+              examples: ['0 0 3 * * 0'],
+            }),
           }),
         }),
       }),

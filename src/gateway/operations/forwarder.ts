@@ -1,7 +1,7 @@
 /** Forwards operations to their owners and results to their originators: a client per instance (peer.ts). */
 
 import type { ForwardAnswer } from './forwarding.js';
-import { Peer, type PeerAddress, type PeerOptions } from './peer.js';
+import { Peer, type PeerAddress, type PeerAnswer, type PeerOptions, type PeerRequest } from './peer.js';
 
 /** Peers are those that discovery names; beyond this number the one that was added first is dropped. */
 const peerLimit = 1_000;
@@ -29,6 +29,14 @@ export class Forwarder {
    */
   result(to: PeerAddress, result: Uint8Array): Promise<void> {
     return this.#peer(to).result(result);
+  }
+
+  /**
+   * Asks an instance something that it answers for itself alone.
+   * @throws GatewayError `owner-unreachable`
+   */
+  call(to: PeerAddress, request: PeerRequest): Promise<PeerAnswer> {
+    return this.#peer(to).call(request);
   }
 
   /** Closes the connections to an instance that is gone. */

@@ -3,12 +3,19 @@
 import { GatewayError, type ErrorCode } from '../../core/errors.js';
 
 export const operationPath = '/armory/agent/operations';
+export const resendPath = '/armory/agent/operations/database';
+export const disconnectPath = (agentId: string) => `/armory/agent/${agentId}/disconnect`;
+export const assignmentsPath = '/armory/agent/assignments';
+export const poolSettingsPath = '/armory/clouddrivers/sql/pool/settings';
 export const operationResultPath = '/armory/agent/operationresults';
 
 /** The body is a sequence of protobuf messages, each behind its length; the answer a JSON array, one item for each. */
 export const protobufMediaType = 'application/x-protobuf';
 
-/** Names the instance that forwards. Whoever gets it delivers or answers "not owner"; it never forwards again. */
+/**
+ * Names the instance that forwards. Whoever gets it delivers or answers "not owner", or answers for itself alone; it
+ * never forwards again.
+ */
 export const forwardedByHeader = 'x-agent-gateway-forwarded-by';
 
 /** The owner's answer to a forwarded operation. A Clouddriver's answer has none of these. */

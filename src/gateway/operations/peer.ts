@@ -32,6 +32,22 @@ export interface PeerOptions {
   readonly timeoutMs: number;
 }
 
+/** A call that is answered by one instance for itself. */
+export interface PeerRequest {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** How long the peer may take, in ms. */
+  readonly timeoutMs: number;
+}
+
+export interface PeerAnswer {
+  readonly status: number;
+  /** undefined where it is not JSON. */
+  readonly body: unknown;
+}
+
 /** An instance to talk to. */
 export interface PeerAddress {
   readonly id: string;
@@ -90,6 +106,13 @@ export class Peer {
     answerOf(await this.#results.add(result), this.address.id);
   }
 
+  /** @throws GatewayError `owner-unreachable` */
+  async call({ method, path, body, timeoutMs }: PeerRequest): Promise<PeerAnswer> {
+    const sent = body === undefined ? undefined : JSON.stringify(body);
+    const answer = await this.#request(method, path, 'application/json', sent, timeoutMs);
+    return { status: answer.status, body: jsonOf(answer.body) };
+  }
+
   close(): Promise<void> {
     return this.#pool.destroy();
   }
@@ -125,18 +148,26 @@ export class Peer {
     };
   }
 
-  async #post(
+  #post(path: string, contentType: string, body: Uint8Array | string): Promise<RawAnswer> {
+    return this.#request('POST', path, contentType, body, this.#options.timeoutMs);
+  }
+
+  async #request(
+    method: 'GET' | 'POST',
     path: string,
     contentType: string,
-    body: Uint8Array | string,
-  ): Promise<{ readonly status: number; readonly body: string }> {
-    const { instanceId, timeoutMs } = this.#options;
+    body: Uint8Array | string | undefined,
+    timeoutMs: number,
+  ): Promise<RawAnswer> {
     try {
       const response = await this.#pool.request({
-        method: 'POST',
+        method,
         path,
-        headers: { 'content-type': contentType, [forwardedByHeader]: instanceId },
-        body,
+        headers: {
+          ...(body === undefined ? {} : { 'content-type': contentType }),
+          [forwardedByHeader]: this.#options.instanceId,
+        },
+        ...(body === undefined ? {} : { body }),
         headersTimeout: timeoutMs,
         bodyTimeout: timeoutMs,
       });
@@ -152,6 +183,19 @@ export class Peer {
   #failed(status: number, body: string): GatewayError {
     const message = `instance ${this.address.id} answered ${String(status)}: ${body.slice(0, 200)}`;
     return new GatewayError('owner-unreachable', message, { instanceId: this.address.id, retryAfterMs: 1_000 });
+  }
+}
+
+interface RawAnswer {
+  readonly status: number;
+  readonly body: string;
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
   }
 }
 

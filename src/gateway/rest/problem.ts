@@ -20,6 +20,7 @@ export const problemSchema = Type.Object(
     instance: Type.String({ description: 'The instance that answers.' }),
     operationId: Type.Optional(Type.String()),
     account: Type.Optional(Type.String()),
+    accounts: Type.Optional(Type.Array(Type.String(), { description: 'Of several accounts, those that are meant.' })),
     field: Type.Optional(Type.String({ description: 'The field, parameter or header that is meant.' })),
   },
   { description: 'RFC 9457 problem details.' },
@@ -66,7 +67,7 @@ const frameworkCodes: Readonly<Record<number, ErrorCode>> = {
 
 export function toProblem(error: GatewayError, instanceId: string): Problem {
   const { status, title } = table[error.code];
-  const { operationId, account, field } = error.details;
+  const { operationId, account, accounts, field } = error.details;
   return {
     type: `urn:agent-gateway:problem:${error.code}`,
     title,
@@ -75,6 +76,7 @@ export function toProblem(error: GatewayError, instanceId: string): Problem {
     instance: instanceId,
     ...(operationId === undefined ? {} : { operationId }),
     ...(account === undefined ? {} : { account }),
+    ...(accounts === undefined ? {} : { accounts: [...accounts] }),
     ...(field === undefined ? {} : { field }),
   };
 }

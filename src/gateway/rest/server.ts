@@ -3,7 +3,6 @@
  * HTTP/1.1 and HTTP/2, which share one set of routes.
  */
 
-import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { createServer as createHttp1, type Server as Http1Server } from 'node:http';
@@ -12,15 +11,17 @@ import type { Socket } from 'node:net';
 import { GatewayError } from '../../core/errors.js';
 import { protobufMediaType } from '../operations/forwarding.js';
 import { agentRoutes, type AgentRoutesOptions } from './agents.js';
+import { clusterRoutes, type ClusterRoutesOptions } from './cluster.js';
 import { healthRoutes, type HealthRoutesOptions } from './health.js';
 import { instanceRoutes, type InstanceRoutesOptions } from './instances.js';
+import { describeApi } from './openapi.js';
 import { operationListRoutes } from './operation-list.js';
 import { operationRoutes, type OperationRoutesOptions } from './operations.js';
 import { clientErrorHandler, errorHandler, sendProblem } from './problem.js';
 import { validatorCompiler } from './validator.js';
 
 export interface RestOptions
-  extends OperationRoutesOptions, AgentRoutesOptions, InstanceRoutesOptions, HealthRoutesOptions {
+  extends OperationRoutesOptions, ClusterRoutesOptions, AgentRoutesOptions, InstanceRoutesOptions, HealthRoutesOptions {
   readonly instanceId: string;
   readonly version: string;
   readonly logger: FastifyBaseLogger;
@@ -99,23 +100,13 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
   app.addContentTypeParser(protobufMediaType, { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, body);
   });
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Agent Gateway',
-        version,
-        description: 'Routes operations to the Kubernetes agents that own the accounts.',
-        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
-      },
-    },
-  });
+  await describeApi(app as unknown as FastifyInstance, version);
   await app.register(operationRoutes, options);
   await app.register(operationListRoutes, options);
+  await app.register(clusterRoutes, options);
   await app.register(agentRoutes, options);
   await app.register(instanceRoutes, options);
   await app.register(healthRoutes, options);
-  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   await app.ready();
 
   return {

@@ -96,6 +96,11 @@ export function createMetrics(instanceId: string, version: string) {
       help: 'Outcomes that could not be recorded.',
       registers,
     }),
+    historyPurged: new Counter({
+      name: 'agent_gateway_operation_history_purged_total',
+      help: 'Records of operations that were deleted for their age.',
+      registers,
+    }),
     refusedConnections: new Counter({
       name: 'agent_gateway_refused_connections_total',
       help: 'Connections whose first bytes the port does not speak.',

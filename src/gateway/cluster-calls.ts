@@ -1,0 +1,41 @@
+/** Makes what is asked of the whole cluster through any instance (rest/cluster.ts). */
+
+import type { Logger } from '../core/logger.js';
+import type { Discovery } from '../discovery/discovery.js';
+import type { AssignmentStore } from '../store/assignments.js';
+import type { OperationStore } from '../store/operations.js';
+import { CachingAssignment } from './agents/caching-assignment.js';
+import type { OwnershipService } from './agents/ownership.js';
+import type { Registry } from './agents/registry.js';
+import type { Config } from './config.js';
+import { EveryInstance } from './operations/every-instance.js';
+import type { Forwarder } from './operations/forwarder.js';
+import { Resend } from './operations/resend.js';
+import type { Router } from './operations/router.js';
+import type { Routing } from './operations/routing.js';
+import type { Metrics } from './telemetry/metrics.js';
+
+export interface ClusterCallsOptions {
+  readonly config: Config;
+  readonly discovery: Discovery;
+  readonly forwarder: Forwarder;
+  readonly assignments: AssignmentStore;
+  readonly ownership: OwnershipService;
+  readonly registry: Registry;
+  readonly operations: OperationStore;
+  readonly router: Router;
+  readonly routing: Routing;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+}
+
+export function createClusterCalls({ config, ...parts }: ClusterCallsOptions) {
+  const shared = { ...parts, instanceId: config.instance.id, stopping: parts.routing.stopping };
+  const { forwardTimeoutMs } = config.kubesvc.operations;
+  return {
+    everyInstance: new EveryInstance(shared),
+    resend: new Resend(shared),
+    cachingAssignment: new CachingAssignment({ ...shared, timeoutMs: forwardTimeoutMs }),
+    forwardTimeoutMs,
+  };
+}

@@ -1,0 +1,89 @@
+/**
+ * Deletes history that is older than `weeks`, in batches of a bounded size, by one replica at a time. One that dies
+ * half-way leaves nothing but a lock that expires: each batch is a statement of its own, and another replica goes on.
+ */
+
+import { messageOf } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import { wait } from '../../core/retry.js';
+import type { LockStore } from '../../store/locks.js';
+import type { OperationStore } from '../../store/operations.js';
+
+export interface RetentionOptions {
+  readonly instanceId: string;
+  readonly operations: Pick<OperationStore, 'purge'>;
+  readonly locks: Pick<LockStore, 'acquire' | 'renew' | 'release'>;
+  readonly weeks: number;
+  /** The first time to purge after `time`, in Unix ms; without, it is done all the time, a little at a time. */
+  readonly schedule: { next(time: number): number | undefined } | undefined;
+  /** Told after each batch how many records went. */
+  readonly purged: (count: number) => void;
+  readonly logger: Logger;
+  readonly now: () => number;
+  readonly settings?: Partial<RetentionSettings>;
+}
+
+export interface RetentionSettings {
+  /** Between two purges without `cron`, in ms. */
+  readonly periodMs: number;
+  readonly batchSize: number;
+  /** Between two batches, so that operations get their turn, in ms. */
+  readonly pauseMs: number;
+  /** A replica that dies while it purges is followed by another after this time, in ms. */
+  readonly lockMs: number;
+}
+
+const defaults: RetentionSettings = { periodMs: 10 * 60_000, batchSize: 500, pauseMs: 50, lockMs: 60_000 };
+const lockName = 'operation-history-purge';
+const weekMs = 7 * 24 * 3_600_000;
+/** setTimeout() takes 2^31 - 1 ms at most. */
+const longestWaitMs = 24 * 3_600_000;
+
+/** Runs until the signal aborts. */
+export async function purgeHistory(options: RetentionOptions, signal: AbortSignal): Promise<void> {
+  const { schedule, logger, now } = options;
+  const settings = { ...defaults, ...options.settings };
+  for (;;) {
+    const pauseMs = settings.periodMs * (0.8 + 0.4 * Math.random());
+    const due = schedule === undefined ? now() + pauseMs : schedule.next(now());
+    await until(due ?? Number.POSITIVE_INFINITY, now, signal);
+    while (!signal.aborted) {
+      try {
+        if (await purgeOnce(options, settings, signal)) break;
+      } catch (error) {
+        if (!signal.aborted) logger.warn({ error: messageOf(error) }, 'history not purged; trying again');
+      }
+      // Another replica is at it, or the database is away: look again, in case that one dies.
+      await wait(settings.lockMs / 2, signal).catch(() => undefined);
+    }
+    if (signal.aborted) return;
+  }
+}
+
+/** @returns false when another replica is at it, or has taken over */
+async function purgeOnce(
+  { instanceId, operations, locks, weeks, purged, logger, now }: RetentionOptions,
+  { batchSize, pauseMs, lockMs }: RetentionSettings,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (!(await locks.acquire(lockName, instanceId, lockMs, signal))) return false;
+  const before = now() - weeks * weekMs;
+  let total = 0;
+  for (;;) {
+    const count = await operations.purge(before, batchSize, signal);
+    if (count > 0) purged(count);
+    total += count;
+    if (count < batchSize) break;
+    await wait(pauseMs, signal);
+    if (!(await locks.renew(lockName, instanceId, lockMs, signal))) return false;
+  }
+  if (total > 0) logger.info({ records: total, before: new Date(before).toISOString() }, 'history purged');
+  await locks.release(lockName, instanceId, signal);
+  return true;
+}
+
+async function until(time: number, now: () => number, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && now() < time) {
+    await wait(Math.min(Math.max(1, time - now()), longestWaitMs), signal).catch(() => undefined);
+  }
+}

@@ -1,0 +1,256 @@
+/**
+ * What is asked of the whole cluster through any instance. An instance that is asked by another one (the header of
+ * forwarding.ts) answers for itself alone.
+ */
+
+import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import { GatewayError } from '../../core/errors.js';
+import type { Database } from '../../store/database.js';
+import type { CachingAssignment } from '../agents/caching-assignment.js';
+import type { Registry } from '../agents/registry.js';
+import { readOwnItem, type EveryInstance, type InstanceAnswer } from '../operations/every-instance.js';
+import {
+  assignmentsPath,
+  disconnectPath,
+  forwardedByHeader,
+  poolSettingsPath,
+  resendPath,
+} from '../operations/forwarding.js';
+import { resendTimeoutMs, type Resend } from '../operations/resend.js';
+import { problems } from './problem.js';
+
+export interface ClusterRoutesOptions {
+  readonly instanceId: string;
+  readonly everyInstance: EveryInstance;
+  readonly resend: Pick<Resend, 'run'>;
+  readonly cachingAssignment: Pick<CachingAssignment, 'assign' | 'follow'>;
+  readonly registry: Registry;
+  readonly database: Pick<Database, 'settings'>;
+  /** How long another instance may take, in ms. */
+  readonly forwardTimeoutMs: number;
+}
+
+const maxAccounts = 1_000;
+
+const clouddriverId = Type.String({ description: 'The instance.', examples: ['gateway-7d9c5b8f6-x2x9k'] });
+const error = Type.Optional(
+  Type.String({ description: 'Why nothing is known of this instance; the other fields are absent then.' }),
+);
+
+const resendReport = Type.Object(
+  {
+    clouddriverId,
+    operations: Type.Optional(Type.Integer({ description: 'Stored operations that have not ended.' })),
+    sent: Type.Optional(Type.Integer({ description: 'Of them, those that were given to an agent.' })),
+    waiting: Type.Optional(
+      Type.Integer({ description: 'Of them, those whose agent is not there; it gets them when it is.' }),
+    ),
+    error,
+  },
+  { examples: [{ clouddriverId: 'gateway-7d9c5b8f6-x2x9k', operations: 3, sent: 2, waiting: 1 }] },
+);
+
+const poolSettings = Type.Object(
+  {
+    clouddriverId,
+    engine: Type.Optional(Type.Enum(['mysql', 'postgresql', 'pglite'])),
+    address: Type.Optional(Type.String({ description: 'Without user, password and parameters.' })),
+    maxPoolSize: Type.Optional(Type.Integer()),
+    connectionTimeoutMs: Type.Optional(Type.Integer()),
+    queryTimeoutMs: Type.Optional(Type.Integer()),
+    tls: Type.Optional(Type.Boolean()),
+    error,
+  },
+  {
+    examples: [
+      {
+        clouddriverId: 'gateway-7d9c5b8f6-x2x9k',
+        engine: 'mysql',
+        address: 'mysql.spinnaker:3306',
+        maxPoolSize: 20,
+        connectionTimeoutMs: 5_000,
+        queryTimeoutMs: 10_000,
+        tls: true,
+      },
+    ],
+  },
+);
+
+const cachedAccount = Type.Object(
+  {
+    account: Type.String(),
+    agentId: Type.Optional(
+      Type.String({
+        description:
+          'Who caches it; absent while an agent that is gone may still be at it: another one takes over within seconds.',
+      }),
+    ),
+    clouddriverId: Type.Optional(clouddriverId),
+  },
+  { examples: [{ account: 'prod-eu', agentId: 'agent-5c9f-7h2kq', clouddriverId: 'gateway-7d9c5b8f6-x2x9k' }] },
+);
+
+const disconnectRequest = Type.Object(
+  {
+    clusterDriven: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description: 'It comes from another instance: this one answers for itself and asks no other.',
+      }),
+    ),
+    origin: Type.Optional(Type.String({ maxLength: 255, description: 'The instance that it comes from.' })),
+    timestamp: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description: 'Unix ms. A stream that was opened later stays, by the clock of the instance that holds it.',
+      }),
+    ),
+  },
+  {
+    additionalProperties: false,
+    examples: [{ clusterDriven: false, origin: 'runbook', timestamp: 1_772_323_200_000 }],
+  },
+);
+
+const disconnectAnswer = Type.Object(
+  {
+    agentId: Type.String(),
+    clouddriverIds: Type.Array(Type.String(), { description: 'The instances that held a stream of it.' }),
+  },
+  { examples: [{ agentId: 'agent-5c9f-7h2kq', clouddriverIds: ['gateway-7d9c5b8f6-x2x9k'] }] },
+);
+
+export const clusterRoutes: FastifyPluginCallbackTypebox<ClusterRoutesOptions> = (app, options, done) => {
+  const { instanceId, everyInstance, resend, cachingAssignment, registry, database, forwardTimeoutMs } = options;
+
+  app.post(
+    resendPath,
+    {
+      schema: {
+        operationId: 'resendOperations',
+        tags: ['operations'],
+        summary: 'Every instance sends its stored, unfinished operations to its agents again.',
+        description:
+          'Agents drop what they have already and answer what they have done, so nothing is done twice. One item for each instance; one that does not answer has an `error`.',
+        response: { 200: Type.Array(resendReport), ...problems(500, 503) },
+      },
+    },
+    async (request) => {
+      const own = async () => ({ clouddriverId: instanceId, ...(await resend.run()) });
+      if (isForwarded(request)) return [await own()];
+      const call = { method: 'POST', path: resendPath, timeoutMs: resendTimeoutMs } as const;
+      return (await everyInstance.ask<ReportItem>(call, own, readOwnItem)).map(itemOf);
+    },
+  );
+
+  app.get(
+    poolSettingsPath,
+    {
+      schema: {
+        operationId: 'getSqlPoolSettings',
+        tags: ['instances'],
+        summary: 'The settings of the SQL pool of every instance, without secrets.',
+        description: 'One item for each instance; one that does not answer has an `error`.',
+        response: { 200: Type.Array(poolSettings), ...problems(500, 503) },
+      },
+    },
+    async (request) => {
+      const own = { clouddriverId: instanceId, ...database.settings() };
+      if (isForwarded(request)) return [own];
+      const call = { method: 'GET', path: poolSettingsPath, timeoutMs: forwardTimeoutMs } as const;
+      return (await everyInstance.ask<PoolItem>(call, () => Promise.resolve(own), readOwnItem)).map(itemOf);
+    },
+  );
+
+  app.post(
+    assignmentsPath,
+    {
+      schema: {
+        operationId: 'assignCaching',
+        tags: ['agents'],
+        summary: 'Have accounts cached by any connected agent that serves them.',
+        description:
+          'An account that is cached already stays where it is. Accounts that no connected agent serves are named in `accounts` of a 404, after the others were assigned.',
+        body: Type.Array(Type.String({ minLength: 1, maxLength: 255 }), {
+          maxItems: maxAccounts,
+          examples: [['prod-eu', 'prod-us']],
+        }),
+        response: { 200: Type.Array(cachedAccount), ...problems(400, 404, 413, 415, 500, 503, 504) },
+      },
+    },
+    async (request) => {
+      const cached = isForwarded(request)
+        ? await cachingAssignment.follow(request.body)
+        : await cachingAssignment.assign(request.body);
+      return cached.map(({ account, by }) =>
+        by === undefined ? { account } : { account, agentId: by.agentId, clouddriverId: by.instanceId },
+      );
+    },
+  );
+
+  app.post(
+    disconnectPath(':agentId'),
+    {
+      schema: {
+        operationId: 'disconnectAgent',
+        tags: ['agents'],
+        summary: 'End the stream of an agent, with its operations and caching, wherever it is connected.',
+        description:
+          'The agent dials again by itself. Operations that it was working on get their result then, or end at their deadline.',
+        params: Type.Object({ agentId: Type.String({ minLength: 1, maxLength: 253, examples: ['agent-5c9f-7h2kq'] }) }),
+        body: disconnectRequest,
+        response: { 200: disconnectAnswer, ...problems(400, 404, 413, 415, 500, 503) },
+      },
+    },
+    async (request) => {
+      const { agentId } = request.params;
+      const { clusterDriven = false, timestamp } = request.body;
+      const before = timestamp === undefined || timestamp === 0 ? Number.POSITIVE_INFINITY : timestamp;
+      const own = () => registry.disconnect(agentId, before);
+      const answers: readonly InstanceAnswer<boolean>[] =
+        clusterDriven || isForwarded(request)
+          ? [{ instanceId, answer: await own() }]
+          : await everyInstance.ask(
+              {
+                method: 'POST',
+                path: disconnectPath(encodeURIComponent(agentId)),
+                body: { clusterDriven: true, origin: instanceId, ...(timestamp === undefined ? {} : { timestamp }) },
+                timeoutMs: forwardTimeoutMs,
+              },
+              own,
+              wasConnected,
+            );
+      const held = answers.filter((item) => 'answer' in item && item.answer);
+      if (held.length > 0) return { agentId, clouddriverIds: held.map((item) => item.instanceId) };
+      const silent = answers.find((item) => 'error' in item);
+      if (silent !== undefined && 'error' in silent)
+        throw new GatewayError(
+          'owner-unreachable',
+          `agent "${agentId}" is not at the instances that answer, and instance ${silent.instanceId} does not: ${silent.error.message}`,
+          { agentId, instanceId: silent.instanceId, retryAfterMs: 1_000 },
+        );
+      throw new GatewayError('unknown-agent', `agent "${agentId}" is not connected`, { agentId });
+    },
+  );
+
+  done();
+};
+
+type ReportItem = Type.Static<typeof resendReport>;
+type PoolItem = Type.Static<typeof poolSettings>;
+
+function isForwarded(request: FastifyRequest): boolean {
+  return request.headers[forwardedByHeader] !== undefined;
+}
+
+function itemOf<Item extends object>(item: InstanceAnswer<Item>): Item | { clouddriverId: string; error: string } {
+  return 'answer' in item ? item.answer : { clouddriverId: item.instanceId, error: item.error.message };
+}
+
+function wasConnected({ status }: { readonly status: number }): boolean {
+  if (status === 200) return true;
+  if (status === 404) return false;
+  throw new GatewayError('owner-unreachable', `it answered ${String(status)}`);
+}

@@ -1,0 +1,46 @@
+/** The description of the API, made from the routes' schemas: `/openapi.json`, and `/docs` to read and try it. */
+
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance } from 'fastify';
+
+/** Everything comes from this server, and nothing may embed the page. */
+const contentSecurityPolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** To be called before the routes are registered. */
+export async function describeApi(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Agent Gateway',
+        version,
+        description: 'Routes operations to the Kubernetes agents that own the accounts.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      tags: [
+        { name: 'operations', description: 'What is to be done on accounts, and what became of it.' },
+        { name: 'agents', description: 'Agents that are connected to the cluster.' },
+        { name: 'instances', description: 'Members of the routing cluster ("clouddrivers").' },
+        { name: 'gateway', description: 'Probes and metrics of the instance that is asked.' },
+      ],
+    },
+  });
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: contentSecurityPolicy,
+    // null: no validator, which would be another site.
+    uiConfig: { validatorUrl: null, docExpansion: 'list', tryItOutEnabled: true, persistAuthorization: false },
+    theme: { title: 'Agent Gateway' },
+  });
+}
