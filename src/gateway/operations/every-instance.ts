@@ -1,7 +1,7 @@
 /** Asks every instance of the cluster the same, this one included: a bounded number at a time, each with a deadline. */
 
 import { GatewayError, toGatewayError } from '../../core/errors.js';
-import { compareText, type Discovery } from '../../discovery/discovery.js';
+import type { Discovery } from '../../discovery/discovery.js';
 import type { Forwarder } from './forwarder.js';
 import type { PeerAnswer, PeerRequest } from './peer.js';
 
@@ -51,13 +51,13 @@ export class EveryInstance {
       }
     };
     await Promise.all([put(instanceId, own()), ...Array.from({ length: concurrency }, work)]);
-    return answers.sort((a, b) => compareText(a.instanceId, b.instanceId));
+    return answers.sort((a, b) => (a.instanceId < b.instanceId ? -1 : 1));
   }
 }
 
 /** The one item of the list that an instance answers for itself. @throws GatewayError when it is something else */
-export function readOwnItem<Item>({ status, body }: PeerAnswer): Item {
-  if (status === 200 && Array.isArray(body) && body.length === 1) return body[0] as Item;
+export function readOwnItem({ status, body }: PeerAnswer): unknown {
+  if (status === 200 && Array.isArray(body) && body.length === 1) return body[0] as unknown;
   const { detail } = (body ?? {}) as { readonly detail?: unknown };
   const why = typeof detail === 'string' ? `: ${detail.slice(0, 200)}` : '';
   throw new GatewayError('owner-unreachable', `it answered ${String(status)}${why}`);

@@ -141,7 +141,9 @@ export const clusterRoutes: FastifyPluginCallbackTypebox<ClusterRoutesOptions> =
       const own = async () => ({ clouddriverId: instanceId, ...(await resend.run()) });
       if (isForwarded(request)) return [await own()];
       const call = { method: 'POST', path: resendPath, timeoutMs: resendTimeoutMs } as const;
-      return (await everyInstance.ask<ReportItem>(call, own, readOwnItem)).map(itemOf);
+      return (await everyInstance.ask<ReportItem>(call, own, (answer) => readOwnItem(answer) as ReportItem)).map(
+        itemOf,
+      );
     },
   );
 
@@ -160,7 +162,13 @@ export const clusterRoutes: FastifyPluginCallbackTypebox<ClusterRoutesOptions> =
       const own = { clouddriverId: instanceId, ...database.settings() };
       if (isForwarded(request)) return [own];
       const call = { method: 'GET', path: poolSettingsPath, timeoutMs: forwardTimeoutMs } as const;
-      return (await everyInstance.ask<PoolItem>(call, () => Promise.resolve(own), readOwnItem)).map(itemOf);
+      return (
+        await everyInstance.ask<PoolItem>(
+          call,
+          () => Promise.resolve(own),
+          (answer) => readOwnItem(answer) as PoolItem,
+        )
+      ).map(itemOf);
     },
   );
 

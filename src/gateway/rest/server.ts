@@ -100,7 +100,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
   app.addContentTypeParser(protobufMediaType, { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, body);
   });
-  await describeApi(app as unknown as FastifyInstance, version);
+  await describeApi(app, version);
   await app.register(operationRoutes, options);
   await app.register(operationListRoutes, options);
   await app.register(clusterRoutes, options);
