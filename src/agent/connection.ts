@@ -157,8 +157,8 @@ export class AgentConnection {
       case 'operation':
         this.#runner.accept(message.value, stream);
         return;
-      case 'receipt':
-        this.#runner.acknowledge(message.value.operationId);
+      case 'receipts':
+        for (const { operationId } of message.value.receipts) this.#runner.acknowledge(operationId);
         for (const retiring of this.#retiring.keys()) this.#endIfDone(retiring);
         return;
       case 'caching':

@@ -31,6 +31,10 @@ interface Waiting<Item, Outcome> {
   readonly reject: (error: unknown) => void;
 }
 
+function ignore(): void {
+  // Nobody waits for it.
+}
+
 export class GroupCommit<Item, Outcome> {
   readonly #options: GroupCommitOptions<Item, Outcome>;
   readonly #concurrency: number;
@@ -54,14 +58,30 @@ export class GroupCommit<Item, Outcome> {
    * @throws GatewayError `overloaded` when the queue is full; whatever the batch's write threw
    */
   add(item: Item): Promise<Outcome> {
+    return new Promise<Outcome>((resolve, reject) => {
+      this.#enqueue({ item, resolve, reject });
+    });
+  }
+
+  /** Adds an item whose outcome nobody waits for; `failed` hears when it was not written. */
+  leave(item: Item, failed: (error: unknown, item: Item) => void): void {
+    this.#enqueue({
+      item,
+      resolve: ignore,
+      reject: (error) => {
+        failed(error, item);
+      },
+    });
+  }
+
+  #enqueue(waiting: Waiting<Item, Outcome>): void {
     if (this.#queue.length >= this.#options.queueLimit) {
       const message = `too many wait to be written (${this.#options.name})`;
-      return Promise.reject(new GatewayError('overloaded', message, { retryAfterMs: 1_000 }));
+      waiting.reject(new GatewayError('overloaded', message, { retryAfterMs: 1_000 }));
+      return;
     }
-    return new Promise<Outcome>((resolve, reject) => {
-      this.#queue.push({ item, resolve, reject });
-      this.#startIfDue();
-    });
+    this.#queue.push(waiting);
+    this.#startIfDue();
   }
 
   /** Resolves once everything added so far is written or has failed. */

@@ -33,7 +33,7 @@ import { databaseOptions } from './config/database-options.js';
 import { drainGateway } from './drain.js';
 import { createDiscovery, createRedis, migrateAsOther } from './dependencies.js';
 import { createCachingService } from './grpc/caching-service.js';
-import { createFrames, receiptFrame, recordedResult, tooLargeResult } from './grpc/frames.js';
+import { createFrames, receipt, recordedResult, tooLargeResult } from './grpc/frames.js';
 import { createOperationsService } from './grpc/operations-service.js';
 import { createGrpcServer } from './grpc/server.js';
 import { maintenanceJobs } from './maintenance.js';
@@ -224,7 +224,7 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       logger,
       metrics,
       maxMessageBytes: grpc.maxInboundMessageSize,
-      receipt: receiptFrame,
+      receipt,
       tooLarge: tooLargeResult,
       stopping: routing.stopping,
       now,
@@ -321,7 +321,8 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       readiness,
       metrics,
       collect: () => {
-        collectGauges(metrics, { accounts: () => registry.accountCount, map, mirror, discovery, database });
+        const counts = { accounts: () => registry.accountCount, pending: () => router.pendingCount };
+        collectGauges(metrics, { ...counts, map, mirror, discovery, database });
       },
     });
     scope.push('rest', () => rest.close());

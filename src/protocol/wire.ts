@@ -15,6 +15,7 @@ import {
   RouteSchema,
   OperationResultSchema,
   ResultReceiptSchema,
+  ResultReceiptsSchema,
   TraceContextSchema,
   type AgentMessage,
   type GatewayMessage,
@@ -98,7 +99,8 @@ const routeFields = {
 };
 const resultInAgentMessage = numberOf(AgentMessageSchema, 'result');
 const operationInGatewayMessage = numberOf(GatewayMessageSchema, 'operation');
-const receiptInGatewayMessage = numberOf(GatewayMessageSchema, 'receipt');
+const receiptsInGatewayMessage = numberOf(GatewayMessageSchema, 'receipts');
+const receiptInReceipts = numberOf(ResultReceiptsSchema, 'receipts');
 const receiptFields = {
   operationId: numberOf(ResultReceiptSchema, 'operationId'),
   outcome: numberOf(ResultReceiptSchema, 'outcome'),
@@ -256,13 +258,19 @@ export function operationFrame(operation: Uint8Array): Uint8Array {
   return frame.subarray(0, position + operation.length);
 }
 
-/** A GatewayMessage that carries a receipt. */
-export function receiptFrame(operationId: string, outcome: number): Uint8Array {
-  const receipt = newMessage([operationId], 2)
+/** A ResultReceipt. */
+export function encodeReceipt(operationId: string, outcome: number): Uint8Array {
+  return newMessage([operationId], 2)
     .string(receiptFields.operationId, operationId)
     .number(receiptFields.outcome, outcome)
     .finish();
-  return newMessage([operationId], 3).message(receiptInGatewayMessage, receipt).finish();
+}
+
+/** A GatewayMessage that carries encoded receipts. */
+export function receiptsFrame(receipts: readonly Uint8Array[]): Uint8Array {
+  const writer = new BinaryWriter().tag(receiptsInGatewayMessage, WireType.LengthDelimited).fork();
+  for (const receipt of receipts) writer.tag(receiptInReceipts, WireType.LengthDelimited).bytes(receipt);
+  return writer.join().finish();
 }
 
 /** A GatewayMessage of any other kind. */

@@ -1,7 +1,7 @@
 /**
  * Many rows in one statement with one parameter: the rows as JSON, which the database takes apart. The statement's text
- * is the same however many rows there are, so building, escaping and sending them costs a fraction of what a parameter
- * for each value does.
+ * is the same however many rows there are, so building and sending them costs a fraction of what a parameter for each
+ * value does.
  */
 
 import { CompiledQuery, type Kysely } from 'kysely';
@@ -11,7 +11,8 @@ import type { Schema } from './schema.js';
 /** `base64`: bytes, written as base64 in the JSON. `fromNow`: ms, added to the database's clock. */
 export type ColumnKind = 'text' | 'number' | 'base64' | 'fromNow';
 
-export type JsonRow = Readonly<Record<string, string | number | null | undefined>>;
+/** Values in the order of the columns. */
+export type JsonRow = readonly (string | number | null)[];
 
 export interface BulkInsert {
   /** Inserts the rows whose key is not there yet. */
@@ -37,7 +38,7 @@ const nowMs = {
 
 function mysqlText(table: string, columns: Readonly<Record<string, ColumnKind>>, key: string): string {
   const types = { text: 'longtext', number: 'bigint', base64: 'longtext', fromNow: 'bigint' };
-  const fields = Object.entries(columns).map(([name, kind]) => `${name} ${types[kind]} path '$.${name}'`);
+  const fields = Object.entries(columns).map(([name, kind], index) => `${name} ${types[kind]} path '$[${index}]'`);
   const values = Object.entries(columns).map(([name, kind]) => {
     if (kind === 'base64') return `from_base64(r.${name})`;
     return kind === 'fromNow' ? `${nowMs.mysql} + r.${name}` : `r.${name}`;
@@ -50,14 +51,14 @@ function mysqlText(table: string, columns: Readonly<Record<string, ColumnKind>>,
 }
 
 function postgresText(table: string, columns: Readonly<Record<string, ColumnKind>>, key: string): string {
-  const types = { text: 'text', number: 'bigint', base64: 'text', fromNow: 'bigint' };
-  const fields = Object.entries(columns).map(([name, kind]) => `${name} ${types[kind]}`);
-  const values = Object.entries(columns).map(([name, kind]) => {
-    if (kind === 'base64') return `decode(r.${name}, 'base64')`;
-    return kind === 'fromNow' ? `${nowMs.postgresql} + r.${name}` : `r.${name}`;
+  const values = Object.values(columns).map((kind, index) => {
+    const text = `(r->>${index})`;
+    if (kind === 'text') return text;
+    if (kind === 'base64') return `decode(${text}, 'base64')`;
+    return kind === 'fromNow' ? `${nowMs.postgresql} + ${text}::bigint` : `${text}::bigint`;
   });
   return (
     `insert into ${table} (${Object.keys(columns).join(', ')}) select ${values.join(', ')} ` +
-    `from json_to_recordset($1::json) as r(${fields.join(', ')}) on conflict (${key}) do nothing`
+    `from json_array_elements($1::json) as r on conflict (${key}) do nothing`
   );
 }

@@ -44,20 +44,20 @@ export function insertPending(
   operations: readonly StoredOperation[],
   token: string,
 ): Promise<void> {
-  const rows = operations.map((operation) => ({
-    id: operation.id,
-    account: operation.account,
-    operation_type: operation.operationType,
-    body: bufferOf(operation.body).toString('base64'),
-    digest: operation.digest,
-    received_by_cd_id: operation.receivedByInstanceId,
-    received_time: operation.receivedTime,
-    timeout_ms: operation.timeoutMs,
-    deadline_time: operation.timeoutMs,
-    sent_to_agent_id: operation.agentId,
-    sent_to_epoch: operation.agentEpoch,
-    write_token: token,
-  }));
+  const rows = operations.map((operation) => [
+    operation.id,
+    operation.account,
+    operation.operationType,
+    bufferOf(operation.body).toString('base64'),
+    operation.digest,
+    operation.receivedByInstanceId,
+    operation.receivedTime,
+    operation.timeoutMs,
+    operation.timeoutMs,
+    operation.agentId,
+    operation.agentEpoch,
+    token,
+  ]);
   return pendingRows(db, dialect, rows);
 }
 
@@ -269,34 +269,35 @@ function pendingRecord(
   };
 }
 
+/** In the order of `historyRows`. */
 function historyValues(record: FinishedOperation, token: string): JsonRow {
   const { receivedBy, processedBy, sentToAgent, resultReceivedFromAgent: result, resultReceivedBy } = record;
-  return {
-    operation_id: record.operationId,
-    start_time: record.startTime,
-    end_time: record.endTime,
-    total_duration_ms: record.totalDurationMs ?? record.endTime - record.startTime,
-    final_outcome: record.finalOutcome,
-    account: record.account,
-    operation_type: record.operationType,
-    received_by_cd_id: receivedBy?.instanceId ?? null,
-    received_by_cd_time: receivedBy?.time ?? null,
-    processed_by_cd_id: processedBy?.instanceId ?? null,
-    processed_by_cd_time: processedBy?.time ?? null,
-    sent_to_agent_id: sentToAgent?.agentId ?? null,
-    sent_to_agent_time: sentToAgent?.time ?? null,
-    res_received_from_agent_agent_id: result?.agentId ?? null,
-    res_received_from_agent_cd_id: result?.instanceId ?? null,
-    res_received_from_agent_time: result?.time ?? null,
-    res_received_from_agent_result_status: result?.status ?? null,
-    res_received_from_agent_result_duration_ms: result?.durationMs ?? null,
-    res_received_by_cd_id: resultReceivedBy?.instanceId ?? null,
-    res_received_by_cd_time: resultReceivedBy?.time ?? null,
-    digest: record.digest,
-    error_message: record.errorMessage?.slice(0, messageLength) ?? null,
-    result_message: record.resultMessage?.slice(0, messageLength) ?? null,
-    write_token: token,
-  };
+  return [
+    record.operationId,
+    record.startTime,
+    record.endTime,
+    record.totalDurationMs ?? record.endTime - record.startTime,
+    record.finalOutcome,
+    record.account,
+    record.operationType,
+    receivedBy?.instanceId ?? null,
+    receivedBy?.time ?? null,
+    processedBy?.instanceId ?? null,
+    processedBy?.time ?? null,
+    sentToAgent?.agentId ?? null,
+    sentToAgent?.time ?? null,
+    result?.agentId ?? null,
+    result?.instanceId ?? null,
+    result?.time ?? null,
+    result?.status ?? null,
+    result?.durationMs ?? null,
+    resultReceivedBy?.instanceId ?? null,
+    resultReceivedBy?.time ?? null,
+    record.digest,
+    record.errorMessage?.slice(0, messageLength) ?? null,
+    record.resultMessage?.slice(0, messageLength) ?? null,
+    token,
+  ];
 }
 
 function historyRecord(row: Selectable<HistoryTable>): OperationRecord {

@@ -42,7 +42,7 @@ export class AgentStreamDouble {
   }
 
   receipt(operationId: string): void {
-    this.send({ case: 'receipt', value: { operationId } });
+    this.send({ case: 'receipts', value: { receipts: [{ operationId }] } });
   }
 
   results(operationId?: string): OperationResult[] {

@@ -8,12 +8,16 @@ import {
   type AgentMessage,
   type GatewayMessage,
   type RegistrationSchema,
+  type ResultReceipt,
 } from '../../src/protocol/generated/ops/operations_pb.js';
 import { waitFor } from '../wait.js';
 
 type AgentContent = NonNullable<Exclude<MessageInitShape<typeof AgentMessageSchema>, AgentMessage>['message']>;
 type GatewayContent = GatewayMessage['message'];
-type Values = { [Case in NonNullable<GatewayContent['case']>]: Extract<GatewayContent, { case: Case }>['value'] };
+/** `receipt`: those of all `receipts`, one by one. */
+type Values = { [Case in NonNullable<GatewayContent['case']>]: Extract<GatewayContent, { case: Case }>['value'] } & {
+  receipt: ResultReceipt;
+};
 
 const sent = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const received = (bytes: Buffer): Uint8Array => bytes;
@@ -61,6 +65,7 @@ export class RawAgent {
   all<Case extends keyof Values>(kind: Case): Values[Case][] {
     return this.frames.flatMap((frame) => {
       const { message } = fromBinary(GatewayMessageSchema, frame);
+      if (message.case === 'receipts' && kind === 'receipt') return message.value.receipts as Values[Case][];
       return message.case === kind ? [message.value as Values[Case]] : [];
     });
   }

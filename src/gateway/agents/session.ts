@@ -12,6 +12,7 @@
  */
 
 import { GatewayError } from '../../core/errors.js';
+import { receiptsFrame } from '../../protocol/wire.js';
 import type { AccountRegistration } from '../../store/ownership.js';
 
 /** What a session needs of the stream below it. */
@@ -53,6 +54,10 @@ export interface AgentIdentity {
 
 /** A queue of large operations is full before its number of frames is reached; a single one always fits. */
 const queueBytesLimit = 32 << 20;
+/** Receipts gather for this long, in ms: sent one by one they cost as much as the operations themselves. */
+const receiptGatherMs = 100;
+/** With so many receipts waiting, an agent that does not read is not read of either. */
+const receiptLimit = 1_000;
 
 export class Session {
   readonly transport: AgentTransport;
@@ -77,6 +82,8 @@ export class Session {
   #queue: Uint8Array[] = [];
   #queueBytes = 0;
   #writable = true;
+  #receipts: Uint8Array[] = [];
+  #receiptTimer: NodeJS.Timeout | undefined;
   #reading = true;
   #answering = 0;
 
@@ -131,7 +138,10 @@ export class Session {
    */
   close(error?: GatewayError): boolean {
     if (this.#state === 'closed') return false;
+    this.#sendReceipts();
     this.#state = 'closed';
+    clearTimeout(this.#receiptTimer);
+    this.#receipts = [];
     this.#queue = [];
     this.#queueBytes = 0;
     this.#inFlight.clear();
@@ -184,8 +194,14 @@ export class Session {
   replied(receipt: Uint8Array | undefined): void {
     this.#answering -= 1;
     if (receipt === undefined || this.#state === 'closed') return;
-    this.#push(receipt);
-    if (!this.#reading || !this.#full(0)) return;
+    this.#receipts.push(receipt);
+    this.#receiptTimer ??= setTimeout(() => {
+      this.#receiptTimer = undefined;
+      this.#sendReceipts();
+    }, receiptGatherMs);
+    if (this.#receipts.length < receiptLimit || !this.#reading) return;
+    this.#sendReceipts();
+    if (this.#receipts.length === 0) return;
     this.#reading = false;
     this.transport.pause();
   }
@@ -201,7 +217,14 @@ export class Session {
       sent += 1;
     }
     this.#queue.splice(0, sent);
-    if (this.#reading || this.#full(0)) return;
+    this.#sendReceipts();
+  }
+
+  #sendReceipts(): void {
+    if (!this.#writable || this.#receipts.length === 0) return;
+    this.#write(receiptsFrame(this.#receipts));
+    this.#receipts = [];
+    if (this.#reading) return;
     this.#reading = true;
     this.transport.resume();
   }

@@ -12,7 +12,7 @@ import {
   ResultReceipt_Outcome,
   type GatewayMessage,
 } from '../../protocol/generated/ops/operations_pb.js';
-import { gatewayFrame, receiptFrame as encodeReceipt } from '../../protocol/wire.js';
+import { gatewayFrame, encodeReceipt } from '../../protocol/wire.js';
 import type { AgentResult, OperationRecord } from '../../store/operation-record.js';
 import type { ReconnectReason, SessionFrames } from '../agents/registry.js';
 import type { ReceiptOutcome } from '../operations/results.js';
@@ -49,7 +49,7 @@ export function createFrames(instanceId: string, maxMessageBytes: number): Sessi
   };
 }
 
-export function receiptFrame(operationId: string, outcome: ReceiptOutcome): Uint8Array {
+export function receipt(operationId: string, outcome: ReceiptOutcome): Uint8Array {
   return encodeReceipt(operationId, outcomes[outcome]);
 }
 

@@ -34,6 +34,10 @@ export class Recorder {
   readonly #notes: GroupCommit<FinishedOperation, undefined>;
 
   #unrecorded = 0;
+  readonly #lost = (error: unknown, { operationId }: FinishedOperation): void => {
+    this.#options.metrics.recordsLost.inc();
+    this.#options.logger.warn({ operationId, error: messageOf(error) }, 'outcome of an operation not recorded');
+  };
 
   constructor(options: RecorderOptions) {
     this.#options = options;
@@ -95,14 +99,12 @@ export class Recorder {
 
   /** Records an outcome that nobody waits for; of a reading operation together with others, within moments. */
   endLater(record: FinishedOperation, durable: boolean): void {
-    const written: Promise<unknown> = durable ? this.endEventually(record) : this.#notes.add(record);
-    written.catch((error: unknown) => {
-      this.#options.metrics.recordsLost.inc();
-      this.#options.logger.warn(
-        { operationId: record.operationId, error: messageOf(error) },
-        'outcome of an operation not recorded',
-      );
-    });
+    if (!durable) this.#notes.leave(record, this.#lost);
+    else {
+      this.endEventually(record).catch((error: unknown) => {
+        this.#lost(error, record);
+      });
+    }
   }
 
   /** Resolves once all that was handed in is written or has failed. */

@@ -33,7 +33,7 @@ export interface ResultsOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly maxMessageBytes: number;
-  /** Frames of receipts and of the refusal that stands in for an oversized result (grpc/frames.ts). */
+  /** Encodes receipts and the refusal that stands in for an oversized result (grpc/frames.ts). */
   readonly receipt: (operationId: string, outcome: ReceiptOutcome) => Uint8Array;
   readonly tooLarge: (operationId: string, account: string, bytes: number, limit: number) => Uint8Array;
   /** Aborted when the gateway stops. */
@@ -65,10 +65,11 @@ export class Results {
       // What is recorded is what the caller is told, not the success that the agent may have claimed.
       const header = outcome === 'recorded' ? answered : readResultHeader(result);
       if (outcome === 'too-large') metrics.results.inc({ way: 'too_large' });
-      const known =
+      const taken =
         inFlight === undefined
-          ? await this.#late(session, header, result)
-          : await this.#answered(session, header, result, inFlight);
+          ? this.#late(session, header, result)
+          : this.#answered(session, header, result, inFlight);
+      const known = typeof taken === 'boolean' ? taken : await taken;
       if (!known) metrics.results.inc({ way: 'unknown' });
       said = known ? outcome : 'unknown-operation';
     } catch (error) {
@@ -109,13 +110,17 @@ export class Results {
   }
 
   /** The usual case: the result of what was sent on this very stream. */
-  async #answered(session: Session, header: ResultHeader, bytes: Uint8Array, inFlight: InFlight): Promise<boolean> {
-    const { instanceId, metrics, operations, recorder } = this.#options;
+  #answered(session: Session, header: ResultHeader, bytes: Uint8Array, inFlight: InFlight): boolean | Promise<boolean> {
     const route = this.#route(session, inFlight.processedTime, inFlight.sentTime);
-    if (inFlight.originatingInstanceId === instanceId) {
-      metrics.results.inc({ way: 'local' });
-      return (await this.#complete(header, bytes, route)) || (await this.#ended(header.operationId));
-    }
+    if (inFlight.originatingInstanceId !== this.#options.instanceId)
+      return this.#forward(header, bytes, inFlight, route);
+    this.#options.metrics.results.inc({ way: 'local' });
+    const completed = this.#complete(header, bytes, route);
+    return completed === false ? this.#ended(header.operationId) : completed;
+  }
+
+  async #forward(header: ResultHeader, bytes: Uint8Array, inFlight: InFlight, route: OperationRoute): Promise<boolean> {
+    const { metrics, operations, recorder } = this.#options;
     metrics.results.inc({ way: 'forwarded' });
     const routed = withRoute(bytes, route);
     try {
@@ -163,9 +168,9 @@ export class Results {
     return true;
   }
 
-  /** @returns false when this instance does not wait for it */
-  async #complete(header: ResultHeader, bytes: Uint8Array, route: OperationRoute | undefined): Promise<boolean> {
-    const { router, recorder, instanceId, metrics, logger, now } = this.#options;
+  /** @returns false when this instance does not wait for it; of a reading operation at once */
+  #complete(header: ResultHeader, bytes: Uint8Array, route: OperationRoute | undefined): boolean | Promise<true> {
+    const { router, recorder, instanceId, metrics, now } = this.#options;
     const taken = router.take(header.operationId);
     if (taken === undefined) return false;
     const operation = taken.context;
@@ -187,22 +192,26 @@ export class Results {
       answer: answerOf(header, route, operation.taken?.agentId ?? '', endTime),
     });
     const path = operation.taken?.instanceId === instanceId ? 'local' : 'forwarded';
-    metrics.operations.inc({ path, outcome });
-    metrics.operationSeconds.observe({ path }, (endTime - operation.receivedTime) / 1_000);
-    if (operation.durable) {
-      try {
-        await recorder.end(record);
-      } catch (error) {
-        logger.warn({ operationId: operation.id, error: messageOf(error) }, 'outcome waits for the database');
-        // What a caller is told must be what the record says, so he waits for it, but not past his deadline.
-        const recorded = recorder.endEventually(record);
-        const answer = route === undefined ? bytes : withRoute(bytes, route);
-        await this.#answerOnce(taken, recorded, answer);
-        await recorded;
-        return true;
-      }
-    } else recorder.endLater(record, false);
-    taken.resolve(route === undefined ? bytes : withRoute(bytes, route));
+    metrics.ended(path, outcome, (endTime - operation.receivedTime) / 1_000);
+    const answer = route === undefined ? bytes : withRoute(bytes, route);
+    if (operation.durable) return this.#record(taken, record, answer);
+    recorder.endLater(record, false);
+    taken.resolve(answer);
+    return true;
+  }
+
+  async #record(taken: Taken<Uint8Array, Originated>, record: FinishedOperation, answer: Uint8Array): Promise<true> {
+    const { recorder, logger } = this.#options;
+    try {
+      await recorder.end(record);
+      taken.resolve(answer);
+    } catch (error) {
+      logger.warn({ operationId: taken.context.id, error: messageOf(error) }, 'outcome waits for the database');
+      // What a caller is told must be what the record says, so he waits for it, but not past his deadline.
+      const recorded = recorder.endEventually(record);
+      await this.#answerOnce(taken, recorded, answer);
+      await recorded;
+    }
     return true;
   }
 

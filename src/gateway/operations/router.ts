@@ -101,7 +101,8 @@ export class Router {
     if (known !== undefined) return known;
     let target: Target;
     try {
-      target = await this.#options.routing.target(submission.account);
+      const found = this.#options.routing.target(submission.account);
+      target = found instanceof Promise ? await found : found;
     } catch (error) {
       // It may have ended long since, and its agent gone.
       const recorded = await this.#recorded(submission);
@@ -118,10 +119,12 @@ export class Router {
         this.take(operation.id);
         return this.#elsewhere(operation);
       }
-      const routed = this.#options.routing.route(operation, target);
-      routed.catch(() => undefined);
-      // The deadline may come while the owner is looked for, and the result before the owner has said that it took it.
-      await Promise.race([routed, result]);
+      if (!this.#options.routing.deliverHere(operation, target)) {
+        const routed = this.#options.routing.route(operation, target);
+        routed.catch(() => undefined);
+        // The deadline may come while the owner is looked for, and the result before the owner has said that it took it.
+        await Promise.race([routed, result]);
+      }
     } catch (error) {
       await this.#refused(operation, toGatewayError(error));
       throw error;
@@ -178,7 +181,7 @@ export class Router {
   ): void {
     const operation = taken.context;
     const { recorder, instanceId, metrics, now } = this.#options;
-    metrics.operations.inc({ path: this.path(operation.taken), outcome: outcome.replace(' ', '_') });
+    metrics.ended(this.path(operation.taken), outcome);
     recorder.endLater(
       recordOf(operation, instanceId, { outcome, endTime: now(), message: error.message }),
       operation.durable,
@@ -237,7 +240,6 @@ export class Router {
     const operations = this.#byAccount.get(operation.account);
     if (operations === undefined) this.#byAccount.set(operation.account, new Set([operation]));
     else operations.add(operation);
-    this.#options.metrics.pending.set(this.#pending.size);
     return result;
   }
 
@@ -311,7 +313,7 @@ export class Router {
     // It has ended meanwhile, at its deadline.
     if (taken === undefined) return;
     taken.reject(error);
-    metrics.operations.inc({ path: 'none', outcome: error.code });
+    metrics.ended('none', error.code);
     if (!operation.durable || error.code === 'operation-conflict') return;
     await recorder.withdraw(operation.id).catch((failure: unknown) => {
       logger.warn(
@@ -347,6 +349,5 @@ export class Router {
     const operations = this.#byAccount.get(operation.account);
     operations?.delete(operation);
     if (operations?.size === 0) this.#byAccount.delete(operation.account);
-    this.#options.metrics.pending.set(this.#pending.size);
   }
 }

@@ -57,19 +57,43 @@ export class Routing {
 
   /**
    * Who should get an operation of this account, by what is known without asking anybody, or else by the truth.
-   * @throws GatewayError `unknown-account`, `no-agent`, `dependency-unavailable`
+   * @throws GatewayError `unknown-account`, `no-agent`, `dependency-unavailable` (the promise)
    */
-  async target(account: string): Promise<Target> {
-    const { ownership } = this.#options;
+  target(account: string): Target | Promise<Target> {
     const local = this.#local(account, undefined);
     if (local !== undefined) return local;
-    const resolved = ownership.resolve(account);
-    const owners = resolved instanceof Promise ? await resolved : resolved;
+    const owners = this.#options.ownership.resolve(account);
+    if (owners instanceof Promise) return owners.then((resolved) => this.#remoteOrTrue(account, resolved));
+    return this.#remote(owners, undefined) ?? this.#remoteOrTrue(account, owners);
+  }
+
+  async #remoteOrTrue(account: string, owners: Ownership | undefined): Promise<Target> {
     const target = this.#remote(owners, undefined);
     if (target !== undefined) return target;
     // The mirror may not have heard of a registration yet: the truth decides what the caller is told.
     const truth = await this.#refresh(account, routingTimeMs);
     return this.#expect(account, truth, undefined);
+  }
+
+  /**
+   * Gives a new operation to its agent where that is connected here, and everything is known: the usual case, which
+   * waits for nothing.
+   * @returns false when it has to be routed
+   */
+  deliverHere(operation: Originated, target: Target): boolean {
+    const { instanceId, metrics, now } = this.#options;
+    if (target.instanceId !== instanceId || operation.taken !== undefined) return false;
+    if (operation.binding !== undefined && operation.binding.epoch !== target.epoch) return false;
+    const started = now();
+    try {
+      operation.taken = this.#deliver(operation);
+    } catch {
+      // Its agent has gone this very moment, or has too much to do: routing tells.
+      return false;
+    }
+    operation.routing = false;
+    metrics.routed('local', (now() - started) / 1_000);
+    return true;
   }
 
   /**
@@ -90,7 +114,7 @@ export class Routing {
           target ??= await this.#find(operation, attempt > 0, until);
           operation.taken = await this.#give(operation, target);
           const path = operation.taken.instanceId === instanceId ? 'local' : 'forwarded';
-          metrics.routingSeconds.observe({ path }, (now() - started) / 1_000);
+          metrics.routed(path, (now() - started) / 1_000);
           return;
         } catch (thrown) {
           const error = toGatewayError(thrown);
@@ -127,20 +151,14 @@ export class Routing {
   }
 
   async #give(operation: Originated, target: Target): Promise<Taken> {
-    const { instanceId, registry, discovery, forwarder, bind, metrics, now } = this.#options;
-    const { id, account, deadline } = operation;
+    const { instanceId, discovery, forwarder, bind, metrics, now } = this.#options;
+    const { id, account } = operation;
     // One that nobody took may go to another agent, or to this one's next life; one that was taken stays where it is.
     if (operation.binding !== undefined && operation.taken === undefined && operation.binding.epoch !== target.epoch) {
       if (operation.durable) await bind(id, target);
       operation.binding = { agentId: target.agentId, epoch: target.epoch };
     }
-    const timeoutMs = Math.max(1, deadline - now());
-    const bytes = withRouting(operation.bytes, timeoutMs, operation.binding);
-    const onlyAgentId = operation.binding?.agentId;
-    if (target.instanceId === instanceId) {
-      const local = { id, account, originatingInstanceId: instanceId, timeoutMs, onlyAgentId };
-      return { instanceId, ...registry.deliver(local, operationFrame(bytes)) };
-    }
+    if (target.instanceId === instanceId) return this.#deliver(operation);
     const peer = discovery.instance(target.instanceId);
     if (peer === undefined) {
       throw new GatewayError(
@@ -150,7 +168,10 @@ export class Routing {
       );
     }
     try {
-      const answer = await forwarder.operation(peer, bytes);
+      const answer = await forwarder.operation(
+        peer,
+        withRouting(operation.bytes, this.#timeLeft(operation), operation.binding),
+      );
       metrics.forwards.inc({ outcome: 'taken' });
       const { agentId, epoch } = target;
       return { instanceId: target.instanceId, agentId, epoch, processedTime: now(), sentTime: now(), ...answer };
@@ -158,6 +179,23 @@ export class Routing {
       metrics.forwards.inc({ outcome: forwardOutcome(error) });
       throw error;
     }
+  }
+
+  /** @throws GatewayError `not-owner`, `overloaded` */
+  #deliver(operation: Originated): Taken {
+    const { instanceId, registry } = this.#options;
+    const { id, account, binding } = operation;
+    const timeoutMs = this.#timeLeft(operation);
+    const local = { id, account, originatingInstanceId: instanceId, timeoutMs, onlyAgentId: binding?.agentId };
+    const { agentId, epoch, processedTime, sentTime } = registry.deliver(
+      local,
+      operationFrame(withRouting(operation.bytes, timeoutMs, binding)),
+    );
+    return { instanceId, agentId, epoch, processedTime, sentTime };
+  }
+
+  #timeLeft({ deadline }: Originated): number {
+    return Math.max(1, deadline - this.#options.now());
   }
 
   #refresh(account: string, ms: number): Promise<Ownership | undefined> {

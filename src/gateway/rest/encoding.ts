@@ -99,7 +99,7 @@ export function toSubmission(
       : (typeNames.get(operation.request.case) ?? '');
   operation.id = '';
   operation.timeoutMs = 0;
-  delete operation.trace;
+  if (operation.trace !== undefined) delete operation.trace;
   operation.originatingClouddriverId = '';
   operation.receivedTimeMs = 0n;
   // What is asked of which account, whatever id, time-out, trace and instance: equal requests have equal bytes.

@@ -127,8 +127,11 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
   // Instances send the protobuf message itself. They are answered before validation, which is for callers' JSON.
 
   /** Gives forwarded operations to streams of this instance, or says "not owner". */
-  async function deliverForwarded(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
-    if (!Buffer.isBuffer(request.body)) return undefined;
+  function deliverForwarded(request: FastifyRequest, reply: FastifyReply, next: () => void): void {
+    if (!Buffer.isBuffer(request.body)) {
+      next();
+      return;
+    }
     const outcomes = readDelimited(request.body, 'ops.Operation').map((bytes): Outcome<ForwardAnswer> => {
       try {
         const { id, account, originatingInstanceId, timeoutMs, boundAgentId } = readOperationHeader(bytes);
@@ -138,7 +141,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
         return refusalOf(toGatewayError(error));
       }
     });
-    return reply.type('application/json').send(JSON.stringify(outcomes));
+    void reply.type('application/json').send(JSON.stringify(outcomes));
   }
 
   async function takeForwardedResults(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
@@ -177,14 +180,18 @@ function waitOf(prefer: string | undefined): number | undefined {
 }
 
 /** @returns undefined when the time is over first */
-async function within(result: Promise<Uint8Array>, ms: number): Promise<Uint8Array | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, ms, undefined);
+function within(result: Promise<Uint8Array>, ms: number): Promise<Uint8Array | undefined> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms, undefined);
+    result.then(
+      (value) => {
+        clearTimeout(timer);
+        resolve(value);
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        reject(error as Error);
+      },
+    );
   });
-  try {
-    return await Promise.race([result, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -8,14 +8,20 @@ import type { Metrics } from './metrics.js';
 
 export interface Observed {
   readonly accounts: () => number;
+  /** Operations that this instance waits for. */
+  readonly pending: () => number;
   readonly map: OwnershipMap;
   readonly mirror: RedisMirror | undefined;
   readonly discovery: Discovery;
   readonly database: Database;
 }
 
-export function collectGauges(metrics: Metrics, { accounts, map, mirror, discovery, database }: Observed): void {
+export function collectGauges(
+  metrics: Metrics,
+  { accounts, pending, map, mirror, discovery, database }: Observed,
+): void {
   metrics.accounts.set(accounts());
+  metrics.pending.set(pending());
   metrics.mirrorSize.set(map.size);
   metrics.mirrorLive.set(mirror === undefined || mirror.state.name === 'live' ? 1 : 0);
   const { gaps, reloads } = mirror?.statistics() ?? { gaps: 0, reloads: 0 };

@@ -4,6 +4,9 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
+/** How an operation went: its agent was connected here, or to another instance, or it reached none. */
+export type Path = 'local' | 'forwarded' | 'none';
+
 export type Metrics = ReturnType<typeof createMetrics>;
 
 /** @param instanceId becomes the value of the info metric, and of nothing else */
@@ -17,6 +20,26 @@ export function createMetrics(instanceId: string, version: string) {
     registers,
   });
   info.set({ version, instance_id: instanceId }, 1);
+  const operations = new Counter({
+    name: 'agent_gateway_operations_total',
+    help: 'Operations that this instance originated, by path (local, forwarded, none) and outcome.',
+    labelNames: ['path', 'outcome'],
+    registers,
+  });
+  const operationSeconds = new Histogram({
+    name: 'agent_gateway_operation_duration_seconds',
+    help: 'From received to answered.',
+    labelNames: ['path'],
+    buckets: seconds,
+    registers,
+  });
+  const routingSeconds = new Histogram({
+    name: 'agent_gateway_routing_duration_seconds',
+    help: 'From received to taken by the owner.',
+    labelNames: ['path'],
+    buckets: seconds,
+    registers,
+  });
   return {
     registry,
     /** Event loop delay, heap, garbage collection, file descriptors; started apart, because it holds a timer. */
@@ -44,26 +67,15 @@ export function createMetrics(instanceId: string, version: string) {
       labelNames: ['outcome'],
       registers,
     }),
-    operations: new Counter({
-      name: 'agent_gateway_operations_total',
-      help: 'Operations that this instance originated, by path (local, forwarded, none) and outcome.',
-      labelNames: ['path', 'outcome'],
-      registers,
-    }),
-    operationSeconds: new Histogram({
-      name: 'agent_gateway_operation_duration_seconds',
-      help: 'From received to answered.',
-      labelNames: ['path'],
-      buckets: seconds,
-      registers,
-    }),
-    routingSeconds: new Histogram({
-      name: 'agent_gateway_routing_duration_seconds',
-      help: 'From received to taken by the owner.',
-      labelNames: ['path'],
-      buckets: seconds,
-      registers,
-    }),
+    /** An operation has ended; `durationSeconds` when it was answered. */
+    ended(path: Path, outcome: string, durationSeconds?: number): void {
+      operations.inc({ path, outcome: outcome.replaceAll(' ', '_') });
+      if (durationSeconds !== undefined) operationSeconds.observe({ path }, durationSeconds);
+    },
+    /** An operation was taken by its owner. */
+    routed(path: Path, durationSeconds: number): void {
+      routingSeconds.observe({ path }, durationSeconds);
+    },
     pending: new Gauge({
       name: 'agent_gateway_operations_pending',
       help: 'Operations that this instance waits for.',

@@ -51,8 +51,9 @@ def main():
         elif kind == "ping":
             outgoing.put(ops.AgentMessage(pong=ops.Pong(sequence=message.ping.sequence)))
             say("pong", message.ping.sequence)
-        elif kind == "receipt":
-            say("receipt", ops.ResultReceipt.Outcome.Name(message.receipt.outcome))
+        elif kind == "receipts":
+            for receipt in message.receipts.receipts:
+                say("receipt", ops.ResultReceipt.Outcome.Name(receipt.outcome))
         elif kind == "caching":
             say("caching", *message.caching.start)
         elif kind == "reconnect":

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ops/operations.proto.
  */
 export const file_ops_operations: GenFile = /*@__PURE__*/
-  fileDesc("ChRvcHMvb3BlcmF0aW9ucy5wcm90bxIDb3BzIuMBCgxBZ2VudE1lc3NhZ2USJQoIcmVnaXN0ZXIYASABKAsyES5vcHMuUmVnaXN0cmF0aW9uSAASLAoOYWNjb3VudHNfYWRkZWQYAiABKAsyEi5vcHMuQWNjb3VudHNBZGRlZEgAEjAKEGFjY291bnRzX3JlbW92ZWQYAyABKAsyFC5vcHMuQWNjb3VudHNSZW1vdmVkSAASJgoGcmVzdWx0GAQgASgLMhQub3BzLk9wZXJhdGlvblJlc3VsdEgAEhkKBHBvbmcYBSABKAsyCS5vcHMuUG9uZ0gAQgkKB21lc3NhZ2Ui0wIKDkdhdGV3YXlNZXNzYWdlEiUKCnJlZ2lzdGVyZWQYASABKAsyDy5vcHMuUmVnaXN0ZXJlZEgAEiMKCW9wZXJhdGlvbhgCIAEoCzIOLm9wcy5PcGVyYXRpb25IABIpCgdjYWNoaW5nGAMgASgLMhYub3BzLkNhY2hpbmdBc3NpZ25tZW50SAASKAoMYWRkX2FjY291bnRzGAQgASgLMhAub3BzLkFkZEFjY291bnRzSAASLgoPZGVsZXRlX2FjY291bnRzGAUgASgLMhMub3BzLkRlbGV0ZUFjY291bnRzSAASGQoEcGluZxgGIAEoCzIJLm9wcy5QaW5nSAASIwoJcmVjb25uZWN0GAcgASgLMg4ub3BzLlJlY29ubmVjdEgAEiUKB3JlY2VpcHQYCCABKAsyEi5vcHMuUmVzdWx0UmVjZWlwdEgAQgkKB21lc3NhZ2UifAoMUmVnaXN0cmF0aW9uEhAKCGFnZW50X2lkGAEgASgJEg8KB3pvbmVfaWQYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRIeCghhY2NvdW50cxgEIAMoCzIMLm9wcy5BY2NvdW50EhgKEGR5bmFtaWNfYWNjb3VudHMYBSABKAgiiwIKB0FjY291bnQSDAoEbmFtZRgBIAEoCRIRCglrdWJlX2hvc3QYAiABKAkSFAoMa3ViZV92ZXJzaW9uGAMgASgJEhgKEGNlcnRfZmluZ2VycHJpbnQYBCABKAkSHQoVbWF4X3dhdGNoX2FnZV9zZWNvbmRzGAUgASgNEhIKCm5hbWVzcGFjZXMYBiADKAkSMAoKcHJvcGVydGllcxgHIAMoCzIcLm9wcy5BY2NvdW50LlByb3BlcnRpZXNFbnRyeRIXCg9keW5hbWljX3ZlcnNpb24YCCABKAQaMQoPUHJvcGVydGllc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiVgoNQWNjb3VudHNBZGRlZBIeCghhY2NvdW50cxgBIAMoCzIMLm9wcy5BY2NvdW50EiUKCGZhaWx1cmVzGAIgAygLMhMub3BzLkFjY291bnRGYWlsdXJlIkcKD0FjY291bnRzUmVtb3ZlZBINCgVuYW1lcxgBIAMoCRIlCghmYWlsdXJlcxgCIAMoCzITLm9wcy5BY2NvdW50RmFpbHVyZSIvCg5BY2NvdW50RmFpbHVyZRIMCgRuYW1lGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiTgoKUmVnaXN0ZXJlZBIWCg5jbG91ZGRyaXZlcl9pZBgBIAEoCRINCgVlcG9jaBgCIAEoAxIZChFtYXhfbWVzc2FnZV9ieXRlcxgDIAEoDSIwChFDYWNoaW5nQXNzaWdubWVudBINCgVzdGFydBgBIAMoCRIMCgRzdG9wGAIgAygJIjQKC0FkZEFjY291bnRzEiUKCGFjY291bnRzGAEgAygLMhMub3BzLkR5bmFtaWNBY2NvdW50ItwBCg5EeW5hbWljQWNjb3VudBIMCgRuYW1lGAEgASgJEhcKD2t1YmVjb25maWdfZmlsZRgCIAEoCRI3Cgpwcm9wZXJ0aWVzGAMgAygLMiMub3BzLkR5bmFtaWNBY2NvdW50LlByb3BlcnRpZXNFbnRyeRIPCgd2ZXJzaW9uGAQgASgEEhIKCmt1YmVjb25maWcYBSABKAwSEgoKZGVmaW5pdGlvbhgGIAEoCRoxCg9Qcm9wZXJ0aWVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIfCg5EZWxldGVBY2NvdW50cxINCgVuYW1lcxgBIAMoCSIrCgRQaW5nEhAKCHNlcXVlbmNlGAEgASgEEhEKCXBlcmlvZF9tcxgCIAEoDSIYCgRQb25nEhAKCHNlcXVlbmNlGAEgASgEIqkBCglSZWNvbm5lY3QSJQoGcmVhc29uGAEgASgOMhUub3BzLlJlY29ubmVjdC5SZWFzb24SEAoIZGVsYXlfbXMYAiABKA0iYwoGUmVhc29uEhYKElJFQVNPTl9VTlNQRUNJRklFRBAAEhMKD1JFQVNPTl9EUkFJTklORxABEhYKElJFQVNPTl9SRUJBTEFOQ0lORxACEhQKEFJFQVNPTl9SRVFVRVNURUQQAyLCAQoNUmVzdWx0UmVjZWlwdBIUCgxvcGVyYXRpb25faWQYASABKAkSKwoHb3V0Y29tZRgCIAEoDjIaLm9wcy5SZXN1bHRSZWNlaXB0Lk91dGNvbWUibgoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASFAoQT1VUQ09NRV9SRUNPUkRFRBABEhUKEU9VVENPTUVfVE9PX0xBUkdFEAISHQoZT1VUQ09NRV9VTktOT1dOX09QRVJBVElPThADIt8ECglPcGVyYXRpb24SCgoCaWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRISCgp0aW1lb3V0X21zGAMgASgNEiAKBXRyYWNlGAQgASgLMhEub3BzLlRyYWNlQ29udGV4dBIiChpvcmlnaW5hdGluZ19jbG91ZGRyaXZlcl9pZBgFIAEoCRIYChByZWNlaXZlZF90aW1lX21zGAYgASgDEhYKDmJvdW5kX2FnZW50X2lkGAcgASgJEhMKC2JvdW5kX2Vwb2NoGAggASgDEh0KBmRlcGxveRgQIAEoCzILLm9wcy5EZXBsb3lIABIdCgZkZWxldGUYESABKAsyCy5vcHMuRGVsZXRlSAASFwoDZ2V0GBIgASgLMggub3BzLkdldEgAEhkKBGxpc3QYEyABKAsyCS5vcHMuTGlzdEgAEhsKBXBhdGNoGBQgASgLMgoub3BzLlBhdGNoSAASGwoFc2NhbGUYFSABKAsyCi5vcHMuU2NhbGVIABIfCgdyZXN0YXJ0GBYgASgLMgwub3BzLlJlc3RhcnRIABIbCgVwYXVzZRgXIAEoCzIKLm9wcy5QYXVzZUgAEh0KBnJlc3VtZRgYIAEoCzILLm9wcy5SZXN1bWVIABIZCgR1bmRvGBkgASgLMgkub3BzLlVuZG9IABIeCgdydW5fam9iGBogASgLMgsub3BzLlJ1bkpvYkgAEhkKBGxvZ3MYGyABKAsyCS5vcHMuTG9nc0gAEioKDWFjY2Vzc19yZXZpZXcYHCABKAsyES5vcHMuQWNjZXNzUmV2aWV3SABCCQoHcmVxdWVzdCI3CgxUcmFjZUNvbnRleHQSEwoLdHJhY2VwYXJlbnQYASABKAkSEgoKdHJhY2VzdGF0ZRgCIAEoCSJVCg9PYmplY3RSZWZlcmVuY2USEwoLYXBpX3ZlcnNpb24YASABKAkSDAoEa2luZBgCIAEoCRIRCgluYW1lc3BhY2UYAyABKAkSDAoEbmFtZRgEIAEoCSLYAQoGRGVwbG95EhAKCG1hbmlmZXN0GAEgASgMEh4KBG1vZGUYAiABKA4yEC5vcHMuRGVwbG95Lk1vZGUSFQoNZmllbGRfbWFuYWdlchgDIAEoCRIXCg9mb3JjZV9jb25mbGljdHMYBCABKAgSDwoHZHJ5X3J1bhgFIAEoCCJbCgRNb2RlEhQKEE1PREVfVU5TUEVDSUZJRUQQABIaChZNT0RFX0NMSUVOVF9TSURFX0FQUExZEAESEAoMTU9ERV9SRVBMQUNFEAISDwoLTU9ERV9DUkVBVEUQAyLLAgoGRGVsZXRlEiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2USFgoObGFiZWxfc2VsZWN0b3IYAiABKAkSLAoLcHJvcGFnYXRpb24YAyABKA4yFy5vcHMuRGVsZXRlLlByb3BhZ2F0aW9uEiEKFGdyYWNlX3BlcmlvZF9zZWNvbmRzGAQgASgNSACIAQESDAoEd2FpdBgFIAEoCBIPCgdkcnlfcnVuGAYgASgIInoKC1Byb3BhZ2F0aW9uEhsKF1BST1BBR0FUSU9OX1VOU1BFQ0lGSUVEEAASGgoWUFJPUEFHQVRJT05fQkFDS0dST1VORBABEhoKFlBST1BBR0FUSU9OX0ZPUkVHUk9VTkQQAhIWChJQUk9QQUdBVElPTl9PUlBIQU4QA0IXChVfZ3JhY2VfcGVyaW9kX3NlY29uZHMiKwoDR2V0EiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2UifQoETGlzdBIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlEhYKDmxhYmVsX3NlbGVjdG9yGAIgASgJEhYKDmZpZWxkX3NlbGVjdG9yGAMgASgJEg0KBWxpbWl0GAQgASgNEhAKCGNvbnRpbnVlGAUgASgJItQBCgVQYXRjaBIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlEh0KBHR5cGUYAiABKA4yDy5vcHMuUGF0Y2guVHlwZRINCgVwYXRjaBgDIAEoDBIVCg1maWVsZF9tYW5hZ2VyGAQgASgJEg8KB2RyeV9ydW4YBSABKAgiTwoEVHlwZRIUChBUWVBFX1VOU1BFQ0lGSUVEEAASEgoOVFlQRV9TVFJBVEVHSUMQARIOCgpUWVBFX01FUkdFEAISDQoJVFlQRV9KU09OEAMiPwoFU2NhbGUSJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZRIQCghyZXBsaWNhcxgCIAEoDSIvCgdSZXN0YXJ0EiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2UiLQoFUGF1c2USJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZSIuCgZSZXN1bWUSJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZSI+CgRVbmRvEiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2USEAoIcmV2aXNpb24YAiABKAMiGgoGUnVuSm9iEhAKCG1hbmlmZXN0GAEgASgMIpEBCgRMb2dzEiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2USEQoJY29udGFpbmVyGAIgASgJEhAKCHByZXZpb3VzGAMgASgIEhIKCnRhaWxfbGluZXMYBCABKA0SFQoNc2luY2Vfc2Vjb25kcxgFIAEoDRITCgtsaW1pdF9ieXRlcxgGIAEoDSJzCgxBY2Nlc3NSZXZpZXcSDAoEdmVyYhgBIAEoCRINCgVncm91cBgCIAEoCRIQCghyZXNvdXJjZRgDIAEoCRITCgtzdWJyZXNvdXJjZRgEIAEoCRIRCgluYW1lc3BhY2UYBSABKAkSDAoEbmFtZRgGIAEoCSKVAgoPT3BlcmF0aW9uUmVzdWx0EhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIPCgdhY2NvdW50GAIgASgJEg4KBnN0YXR1cxgDIAEoBRIPCgdtZXNzYWdlGAQgASgJEhMKC2R1cmF0aW9uX21zGAUgASgNEg4KBnJlYXNvbhgGIAEoCRIZCgVyb3V0ZRgHIAEoCzIKLm9wcy5Sb3V0ZRIfCgdvYmplY3RzGBAgASgLMgwub3BzLk9iamVjdHNIABIfCgRsb2dzGBEgASgLMg8ub3BzLkxvZ3NSZXN1bHRIABIwCg1hY2Nlc3NfcmV2aWV3GBIgASgLMhcub3BzLkFjY2Vzc1Jldmlld1Jlc3VsdEgAQgYKBGJvZHki0wEKBVJvdXRlEiMKG3Byb2Nlc3NlZF9ieV9jbG91ZGRyaXZlcl9pZBgBIAEoCRIZChFwcm9jZXNzZWRfdGltZV9tcxgCIAEoAxIYChBzZW50X3RvX2FnZW50X2lkGAMgASgJEhQKDHNlbnRfdGltZV9tcxgEIAEoAxIcChRhbnN3ZXJlZF9ieV9hZ2VudF9pZBgFIAEoCRIiChphbnN3ZXJlZF90b19jbG91ZGRyaXZlcl9pZBgGIAEoCRIYChBhbnN3ZXJlZF90aW1lX21zGAcgASgDIi4KB09iamVjdHMSEQoJbWFuaWZlc3RzGAEgAygMEhAKCGNvbnRpbnVlGAIgASgJIhoKCkxvZ3NSZXN1bHQSDAoEdGV4dBgBIAEoDCI1ChJBY2Nlc3NSZXZpZXdSZXN1bHQSDwoHYWxsb3dlZBgBIAEoCBIOCgZyZWFzb24YAiABKAkyQwoKT3BlcmF0aW9ucxI1CgdDb25uZWN0EhEub3BzLkFnZW50TWVzc2FnZRoTLm9wcy5HYXRld2F5TWVzc2FnZSgBMAFiBnByb3RvMw");
+  fileDesc("ChRvcHMvb3BlcmF0aW9ucy5wcm90bxIDb3BzIuMBCgxBZ2VudE1lc3NhZ2USJQoIcmVnaXN0ZXIYASABKAsyES5vcHMuUmVnaXN0cmF0aW9uSAASLAoOYWNjb3VudHNfYWRkZWQYAiABKAsyEi5vcHMuQWNjb3VudHNBZGRlZEgAEjAKEGFjY291bnRzX3JlbW92ZWQYAyABKAsyFC5vcHMuQWNjb3VudHNSZW1vdmVkSAASJgoGcmVzdWx0GAQgASgLMhQub3BzLk9wZXJhdGlvblJlc3VsdEgAEhkKBHBvbmcYBSABKAsyCS5vcHMuUG9uZ0gAQgkKB21lc3NhZ2Ui1QIKDkdhdGV3YXlNZXNzYWdlEiUKCnJlZ2lzdGVyZWQYASABKAsyDy5vcHMuUmVnaXN0ZXJlZEgAEiMKCW9wZXJhdGlvbhgCIAEoCzIOLm9wcy5PcGVyYXRpb25IABIpCgdjYWNoaW5nGAMgASgLMhYub3BzLkNhY2hpbmdBc3NpZ25tZW50SAASKAoMYWRkX2FjY291bnRzGAQgASgLMhAub3BzLkFkZEFjY291bnRzSAASLgoPZGVsZXRlX2FjY291bnRzGAUgASgLMhMub3BzLkRlbGV0ZUFjY291bnRzSAASGQoEcGluZxgGIAEoCzIJLm9wcy5QaW5nSAASIwoJcmVjb25uZWN0GAcgASgLMg4ub3BzLlJlY29ubmVjdEgAEicKCHJlY2VpcHRzGAggASgLMhMub3BzLlJlc3VsdFJlY2VpcHRzSABCCQoHbWVzc2FnZSJ8CgxSZWdpc3RyYXRpb24SEAoIYWdlbnRfaWQYASABKAkSDwoHem9uZV9pZBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEh4KCGFjY291bnRzGAQgAygLMgwub3BzLkFjY291bnQSGAoQZHluYW1pY19hY2NvdW50cxgFIAEoCCKLAgoHQWNjb3VudBIMCgRuYW1lGAEgASgJEhEKCWt1YmVfaG9zdBgCIAEoCRIUCgxrdWJlX3ZlcnNpb24YAyABKAkSGAoQY2VydF9maW5nZXJwcmludBgEIAEoCRIdChVtYXhfd2F0Y2hfYWdlX3NlY29uZHMYBSABKA0SEgoKbmFtZXNwYWNlcxgGIAMoCRIwCgpwcm9wZXJ0aWVzGAcgAygLMhwub3BzLkFjY291bnQuUHJvcGVydGllc0VudHJ5EhcKD2R5bmFtaWNfdmVyc2lvbhgIIAEoBBoxCg9Qcm9wZXJ0aWVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJWCg1BY2NvdW50c0FkZGVkEh4KCGFjY291bnRzGAEgAygLMgwub3BzLkFjY291bnQSJQoIZmFpbHVyZXMYAiADKAsyEy5vcHMuQWNjb3VudEZhaWx1cmUiRwoPQWNjb3VudHNSZW1vdmVkEg0KBW5hbWVzGAEgAygJEiUKCGZhaWx1cmVzGAIgAygLMhMub3BzLkFjY291bnRGYWlsdXJlIi8KDkFjY291bnRGYWlsdXJlEgwKBG5hbWUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSJOCgpSZWdpc3RlcmVkEhYKDmNsb3VkZHJpdmVyX2lkGAEgASgJEg0KBWVwb2NoGAIgASgDEhkKEW1heF9tZXNzYWdlX2J5dGVzGAMgASgNIjAKEUNhY2hpbmdBc3NpZ25tZW50Eg0KBXN0YXJ0GAEgAygJEgwKBHN0b3AYAiADKAkiNAoLQWRkQWNjb3VudHMSJQoIYWNjb3VudHMYASADKAsyEy5vcHMuRHluYW1pY0FjY291bnQi3AEKDkR5bmFtaWNBY2NvdW50EgwKBG5hbWUYASABKAkSFwoPa3ViZWNvbmZpZ19maWxlGAIgASgJEjcKCnByb3BlcnRpZXMYAyADKAsyIy5vcHMuRHluYW1pY0FjY291bnQuUHJvcGVydGllc0VudHJ5Eg8KB3ZlcnNpb24YBCABKAQSEgoKa3ViZWNvbmZpZxgFIAEoDBISCgpkZWZpbml0aW9uGAYgASgJGjEKD1Byb3BlcnRpZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIh8KDkRlbGV0ZUFjY291bnRzEg0KBW5hbWVzGAEgAygJIisKBFBpbmcSEAoIc2VxdWVuY2UYASABKAQSEQoJcGVyaW9kX21zGAIgASgNIhgKBFBvbmcSEAoIc2VxdWVuY2UYASABKAQiqQEKCVJlY29ubmVjdBIlCgZyZWFzb24YASABKA4yFS5vcHMuUmVjb25uZWN0LlJlYXNvbhIQCghkZWxheV9tcxgCIAEoDSJjCgZSZWFzb24SFgoSUkVBU09OX1VOU1BFQ0lGSUVEEAASEwoPUkVBU09OX0RSQUlOSU5HEAESFgoSUkVBU09OX1JFQkFMQU5DSU5HEAISFAoQUkVBU09OX1JFUVVFU1RFRBADIjYKDlJlc3VsdFJlY2VpcHRzEiQKCHJlY2VpcHRzGAEgAygLMhIub3BzLlJlc3VsdFJlY2VpcHQiwgEKDVJlc3VsdFJlY2VpcHQSFAoMb3BlcmF0aW9uX2lkGAEgASgJEisKB291dGNvbWUYAiABKA4yGi5vcHMuUmVzdWx0UmVjZWlwdC5PdXRjb21lIm4KB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhQKEE9VVENPTUVfUkVDT1JERUQQARIVChFPVVRDT01FX1RPT19MQVJHRRACEh0KGU9VVENPTUVfVU5LTk9XTl9PUEVSQVRJT04QAyLfBAoJT3BlcmF0aW9uEgoKAmlkGAEgASgJEg8KB2FjY291bnQYAiABKAkSEgoKdGltZW91dF9tcxgDIAEoDRIgCgV0cmFjZRgEIAEoCzIRLm9wcy5UcmFjZUNvbnRleHQSIgoab3JpZ2luYXRpbmdfY2xvdWRkcml2ZXJfaWQYBSABKAkSGAoQcmVjZWl2ZWRfdGltZV9tcxgGIAEoAxIWCg5ib3VuZF9hZ2VudF9pZBgHIAEoCRITCgtib3VuZF9lcG9jaBgIIAEoAxIdCgZkZXBsb3kYECABKAsyCy5vcHMuRGVwbG95SAASHQoGZGVsZXRlGBEgASgLMgsub3BzLkRlbGV0ZUgAEhcKA2dldBgSIAEoCzIILm9wcy5HZXRIABIZCgRsaXN0GBMgASgLMgkub3BzLkxpc3RIABIbCgVwYXRjaBgUIAEoCzIKLm9wcy5QYXRjaEgAEhsKBXNjYWxlGBUgASgLMgoub3BzLlNjYWxlSAASHwoHcmVzdGFydBgWIAEoCzIMLm9wcy5SZXN0YXJ0SAASGwoFcGF1c2UYFyABKAsyCi5vcHMuUGF1c2VIABIdCgZyZXN1bWUYGCABKAsyCy5vcHMuUmVzdW1lSAASGQoEdW5kbxgZIAEoCzIJLm9wcy5VbmRvSAASHgoHcnVuX2pvYhgaIAEoCzILLm9wcy5SdW5Kb2JIABIZCgRsb2dzGBsgASgLMgkub3BzLkxvZ3NIABIqCg1hY2Nlc3NfcmV2aWV3GBwgASgLMhEub3BzLkFjY2Vzc1Jldmlld0gAQgkKB3JlcXVlc3QiNwoMVHJhY2VDb250ZXh0EhMKC3RyYWNlcGFyZW50GAEgASgJEhIKCnRyYWNlc3RhdGUYAiABKAkiVQoPT2JqZWN0UmVmZXJlbmNlEhMKC2FwaV92ZXJzaW9uGAEgASgJEgwKBGtpbmQYAiABKAkSEQoJbmFtZXNwYWNlGAMgASgJEgwKBG5hbWUYBCABKAki2AEKBkRlcGxveRIQCghtYW5pZmVzdBgBIAEoDBIeCgRtb2RlGAIgASgOMhAub3BzLkRlcGxveS5Nb2RlEhUKDWZpZWxkX21hbmFnZXIYAyABKAkSFwoPZm9yY2VfY29uZmxpY3RzGAQgASgIEg8KB2RyeV9ydW4YBSABKAgiWwoETW9kZRIUChBNT0RFX1VOU1BFQ0lGSUVEEAASGgoWTU9ERV9DTElFTlRfU0lERV9BUFBMWRABEhAKDE1PREVfUkVQTEFDRRACEg8KC01PREVfQ1JFQVRFEAMiywIKBkRlbGV0ZRIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlEhYKDmxhYmVsX3NlbGVjdG9yGAIgASgJEiwKC3Byb3BhZ2F0aW9uGAMgASgOMhcub3BzLkRlbGV0ZS5Qcm9wYWdhdGlvbhIhChRncmFjZV9wZXJpb2Rfc2Vjb25kcxgEIAEoDUgAiAEBEgwKBHdhaXQYBSABKAgSDwoHZHJ5X3J1bhgGIAEoCCJ6CgtQcm9wYWdhdGlvbhIbChdQUk9QQUdBVElPTl9VTlNQRUNJRklFRBAAEhoKFlBST1BBR0FUSU9OX0JBQ0tHUk9VTkQQARIaChZQUk9QQUdBVElPTl9GT1JFR1JPVU5EEAISFgoSUFJPUEFHQVRJT05fT1JQSEFOEANCFwoVX2dyYWNlX3BlcmlvZF9zZWNvbmRzIisKA0dldBIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlIn0KBExpc3QSJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZRIWCg5sYWJlbF9zZWxlY3RvchgCIAEoCRIWCg5maWVsZF9zZWxlY3RvchgDIAEoCRINCgVsaW1pdBgEIAEoDRIQCghjb250aW51ZRgFIAEoCSLUAQoFUGF0Y2gSJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZRIdCgR0eXBlGAIgASgOMg8ub3BzLlBhdGNoLlR5cGUSDQoFcGF0Y2gYAyABKAwSFQoNZmllbGRfbWFuYWdlchgEIAEoCRIPCgdkcnlfcnVuGAUgASgIIk8KBFR5cGUSFAoQVFlQRV9VTlNQRUNJRklFRBAAEhIKDlRZUEVfU1RSQVRFR0lDEAESDgoKVFlQRV9NRVJHRRACEg0KCVRZUEVfSlNPThADIj8KBVNjYWxlEiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2USEAoIcmVwbGljYXMYAiABKA0iLwoHUmVzdGFydBIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlIi0KBVBhdXNlEiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2UiLgoGUmVzdW1lEiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2UiPgoEVW5kbxIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlEhAKCHJldmlzaW9uGAIgASgDIhoKBlJ1bkpvYhIQCghtYW5pZmVzdBgBIAEoDCKRAQoETG9ncxIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlEhEKCWNvbnRhaW5lchgCIAEoCRIQCghwcmV2aW91cxgDIAEoCBISCgp0YWlsX2xpbmVzGAQgASgNEhUKDXNpbmNlX3NlY29uZHMYBSABKA0SEwoLbGltaXRfYnl0ZXMYBiABKA0icwoMQWNjZXNzUmV2aWV3EgwKBHZlcmIYASABKAkSDQoFZ3JvdXAYAiABKAkSEAoIcmVzb3VyY2UYAyABKAkSEwoLc3VicmVzb3VyY2UYBCABKAkSEQoJbmFtZXNwYWNlGAUgASgJEgwKBG5hbWUYBiABKAkilQIKD09wZXJhdGlvblJlc3VsdBIUCgxvcGVyYXRpb25faWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRIOCgZzdGF0dXMYAyABKAUSDwoHbWVzc2FnZRgEIAEoCRITCgtkdXJhdGlvbl9tcxgFIAEoDRIOCgZyZWFzb24YBiABKAkSGQoFcm91dGUYByABKAsyCi5vcHMuUm91dGUSHwoHb2JqZWN0cxgQIAEoCzIMLm9wcy5PYmplY3RzSAASHwoEbG9ncxgRIAEoCzIPLm9wcy5Mb2dzUmVzdWx0SAASMAoNYWNjZXNzX3JldmlldxgSIAEoCzIXLm9wcy5BY2Nlc3NSZXZpZXdSZXN1bHRIAEIGCgRib2R5ItMBCgVSb3V0ZRIjChtwcm9jZXNzZWRfYnlfY2xvdWRkcml2ZXJfaWQYASABKAkSGQoRcHJvY2Vzc2VkX3RpbWVfbXMYAiABKAMSGAoQc2VudF90b19hZ2VudF9pZBgDIAEoCRIUCgxzZW50X3RpbWVfbXMYBCABKAMSHAoUYW5zd2VyZWRfYnlfYWdlbnRfaWQYBSABKAkSIgoaYW5zd2VyZWRfdG9fY2xvdWRkcml2ZXJfaWQYBiABKAkSGAoQYW5zd2VyZWRfdGltZV9tcxgHIAEoAyIuCgdPYmplY3RzEhEKCW1hbmlmZXN0cxgBIAMoDBIQCghjb250aW51ZRgCIAEoCSIaCgpMb2dzUmVzdWx0EgwKBHRleHQYASABKAwiNQoSQWNjZXNzUmV2aWV3UmVzdWx0Eg8KB2FsbG93ZWQYASABKAgSDgoGcmVhc29uGAIgASgJMkMKCk9wZXJhdGlvbnMSNQoHQ29ubmVjdBIRLm9wcy5BZ2VudE1lc3NhZ2UaEy5vcHMuR2F0ZXdheU1lc3NhZ2UoATABYgZwcm90bzM");
 
 /**
  * What an agent says.
@@ -120,10 +120,10 @@ export type GatewayMessage = Message<"ops.GatewayMessage"> & {
     case: "reconnect";
   } | {
     /**
-     * @generated from field: ops.ResultReceipt receipt = 8;
+     * @generated from field: ops.ResultReceipts receipts = 8;
      */
-    value: ResultReceipt;
-    case: "receipt";
+    value: ResultReceipts;
+    case: "receipts";
   } | { case: undefined; value?: undefined };
 };
 
@@ -566,6 +566,25 @@ export const Reconnect_ReasonSchema: GenEnum<Reconnect_Reason> = /*@__PURE__*/
   enumDesc(file_ops_operations, 14, 0);
 
 /**
+ * Receipts are gathered for a moment and sent together; an agent keeps each result until its receipt has come.
+ *
+ * @generated from message ops.ResultReceipts
+ */
+export type ResultReceipts = Message<"ops.ResultReceipts"> & {
+  /**
+   * @generated from field: repeated ops.ResultReceipt receipts = 1;
+   */
+  receipts: ResultReceipt[];
+};
+
+/**
+ * Describes the message ops.ResultReceipts.
+ * Use `create(ResultReceiptsSchema)` to create a new message.
+ */
+export const ResultReceiptsSchema: GenMessage<ResultReceipts> = /*@__PURE__*/
+  messageDesc(file_ops_operations, 15);
+
+/**
  * The gateway has a result, or can never use it: the agent may forget it.
  *
  * @generated from message ops.ResultReceipt
@@ -587,7 +606,7 @@ export type ResultReceipt = Message<"ops.ResultReceipt"> & {
  * Use `create(ResultReceiptSchema)` to create a new message.
  */
 export const ResultReceiptSchema: GenMessage<ResultReceipt> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 15);
+  messageDesc(file_ops_operations, 16);
 
 /**
  * @generated from enum ops.ResultReceipt.Outcome
@@ -622,7 +641,7 @@ export enum ResultReceipt_Outcome {
  * Describes the enum ops.ResultReceipt.Outcome.
  */
 export const ResultReceipt_OutcomeSchema: GenEnum<ResultReceipt_Outcome> = /*@__PURE__*/
-  enumDesc(file_ops_operations, 15, 0);
+  enumDesc(file_ops_operations, 16, 0);
 
 /**
  * Work to be done on one account.
@@ -778,7 +797,7 @@ export type Operation = Message<"ops.Operation"> & {
  * Use `create(OperationSchema)` to create a new message.
  */
 export const OperationSchema: GenMessage<Operation> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 16);
+  messageDesc(file_ops_operations, 17);
 
 /**
  * W3C Trace Context (https://www.w3.org/TR/trace-context/).
@@ -802,7 +821,7 @@ export type TraceContext = Message<"ops.TraceContext"> & {
  * Use `create(TraceContextSchema)` to create a new message.
  */
 export const TraceContextSchema: GenMessage<TraceContext> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 17);
+  messageDesc(file_ops_operations, 18);
 
 /**
  * Names one object, or a kind, in a cluster. `namespace` is empty for cluster-scoped kinds.
@@ -838,7 +857,7 @@ export type ObjectReference = Message<"ops.ObjectReference"> & {
  * Use `create(ObjectReferenceSchema)` to create a new message.
  */
 export const ObjectReferenceSchema: GenMessage<ObjectReference> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 18);
+  messageDesc(file_ops_operations, 19);
 
 /**
  * @generated from message ops.Deploy
@@ -879,7 +898,7 @@ export type Deploy = Message<"ops.Deploy"> & {
  * Use `create(DeploySchema)` to create a new message.
  */
 export const DeploySchema: GenMessage<Deploy> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 19);
+  messageDesc(file_ops_operations, 20);
 
 /**
  * @generated from enum ops.Deploy.Mode
@@ -912,7 +931,7 @@ export enum Deploy_Mode {
  * Describes the enum ops.Deploy.Mode.
  */
 export const Deploy_ModeSchema: GenEnum<Deploy_Mode> = /*@__PURE__*/
-  enumDesc(file_ops_operations, 19, 0);
+  enumDesc(file_ops_operations, 20, 0);
 
 /**
  * @generated from message ops.Delete
@@ -958,7 +977,7 @@ export type Delete = Message<"ops.Delete"> & {
  * Use `create(DeleteSchema)` to create a new message.
  */
 export const DeleteSchema: GenMessage<Delete> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 20);
+  messageDesc(file_ops_operations, 21);
 
 /**
  * @generated from enum ops.Delete.Propagation
@@ -989,7 +1008,7 @@ export enum Delete_Propagation {
  * Describes the enum ops.Delete.Propagation.
  */
 export const Delete_PropagationSchema: GenEnum<Delete_Propagation> = /*@__PURE__*/
-  enumDesc(file_ops_operations, 20, 0);
+  enumDesc(file_ops_operations, 21, 0);
 
 /**
  * @generated from message ops.Get
@@ -1006,7 +1025,7 @@ export type Get = Message<"ops.Get"> & {
  * Use `create(GetSchema)` to create a new message.
  */
 export const GetSchema: GenMessage<Get> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 21);
+  messageDesc(file_ops_operations, 22);
 
 /**
  * @generated from message ops.List
@@ -1045,7 +1064,7 @@ export type List = Message<"ops.List"> & {
  * Use `create(ListSchema)` to create a new message.
  */
 export const ListSchema: GenMessage<List> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 22);
+  messageDesc(file_ops_operations, 23);
 
 /**
  * @generated from message ops.Patch
@@ -1084,7 +1103,7 @@ export type Patch = Message<"ops.Patch"> & {
  * Use `create(PatchSchema)` to create a new message.
  */
 export const PatchSchema: GenMessage<Patch> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 23);
+  messageDesc(file_ops_operations, 24);
 
 /**
  * @generated from enum ops.Patch.Type
@@ -1115,7 +1134,7 @@ export enum Patch_Type {
  * Describes the enum ops.Patch.Type.
  */
 export const Patch_TypeSchema: GenEnum<Patch_Type> = /*@__PURE__*/
-  enumDesc(file_ops_operations, 23, 0);
+  enumDesc(file_ops_operations, 24, 0);
 
 /**
  * @generated from message ops.Scale
@@ -1137,7 +1156,7 @@ export type Scale = Message<"ops.Scale"> & {
  * Use `create(ScaleSchema)` to create a new message.
  */
 export const ScaleSchema: GenMessage<Scale> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 24);
+  messageDesc(file_ops_operations, 25);
 
 /**
  * @generated from message ops.Restart
@@ -1154,7 +1173,7 @@ export type Restart = Message<"ops.Restart"> & {
  * Use `create(RestartSchema)` to create a new message.
  */
 export const RestartSchema: GenMessage<Restart> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 25);
+  messageDesc(file_ops_operations, 26);
 
 /**
  * @generated from message ops.Pause
@@ -1171,7 +1190,7 @@ export type Pause = Message<"ops.Pause"> & {
  * Use `create(PauseSchema)` to create a new message.
  */
 export const PauseSchema: GenMessage<Pause> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 26);
+  messageDesc(file_ops_operations, 27);
 
 /**
  * @generated from message ops.Resume
@@ -1188,7 +1207,7 @@ export type Resume = Message<"ops.Resume"> & {
  * Use `create(ResumeSchema)` to create a new message.
  */
 export const ResumeSchema: GenMessage<Resume> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 27);
+  messageDesc(file_ops_operations, 28);
 
 /**
  * @generated from message ops.Undo
@@ -1212,7 +1231,7 @@ export type Undo = Message<"ops.Undo"> & {
  * Use `create(UndoSchema)` to create a new message.
  */
 export const UndoSchema: GenMessage<Undo> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 28);
+  messageDesc(file_ops_operations, 29);
 
 /**
  * @generated from message ops.RunJob
@@ -1231,7 +1250,7 @@ export type RunJob = Message<"ops.RunJob"> & {
  * Use `create(RunJobSchema)` to create a new message.
  */
 export const RunJobSchema: GenMessage<RunJob> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 29);
+  messageDesc(file_ops_operations, 30);
 
 /**
  * @generated from message ops.Logs
@@ -1273,7 +1292,7 @@ export type Logs = Message<"ops.Logs"> & {
  * Use `create(LogsSchema)` to create a new message.
  */
 export const LogsSchema: GenMessage<Logs> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 30);
+  messageDesc(file_ops_operations, 31);
 
 /**
  * @generated from message ops.AccessReview
@@ -1315,7 +1334,7 @@ export type AccessReview = Message<"ops.AccessReview"> & {
  * Use `create(AccessReviewSchema)` to create a new message.
  */
 export const AccessReviewSchema: GenMessage<AccessReview> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 31);
+  messageDesc(file_ops_operations, 32);
 
 /**
  * What came of an operation.
@@ -1395,7 +1414,7 @@ export type OperationResult = Message<"ops.OperationResult"> & {
  * Use `create(OperationResultSchema)` to create a new message.
  */
 export const OperationResultSchema: GenMessage<OperationResult> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 32);
+  messageDesc(file_ops_operations, 33);
 
 /**
  * Instances and times (their clocks, Unix ms) on an operation's way.
@@ -1444,7 +1463,7 @@ export type Route = Message<"ops.Route"> & {
  * Use `create(RouteSchema)` to create a new message.
  */
 export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 33);
+  messageDesc(file_ops_operations, 34);
 
 /**
  * The objects that an operation read or left behind.
@@ -1470,7 +1489,7 @@ export type Objects = Message<"ops.Objects"> & {
  * Use `create(ObjectsSchema)` to create a new message.
  */
 export const ObjectsSchema: GenMessage<Objects> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 34);
+  messageDesc(file_ops_operations, 35);
 
 /**
  * @generated from message ops.LogsResult
@@ -1487,7 +1506,7 @@ export type LogsResult = Message<"ops.LogsResult"> & {
  * Use `create(LogsResultSchema)` to create a new message.
  */
 export const LogsResultSchema: GenMessage<LogsResult> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 35);
+  messageDesc(file_ops_operations, 36);
 
 /**
  * @generated from message ops.AccessReviewResult
@@ -1509,7 +1528,7 @@ export type AccessReviewResult = Message<"ops.AccessReviewResult"> & {
  * Use `create(AccessReviewResultSchema)` to create a new message.
  */
 export const AccessReviewResultSchema: GenMessage<AccessReviewResult> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 36);
+  messageDesc(file_ops_operations, 37);
 
 /**
  * @generated from service ops.Operations
