@@ -6,6 +6,7 @@
 
 import { CompiledQuery, type Kysely } from 'kysely';
 import type { SqlDialect } from './dialect.js';
+import { preparedMark } from './engine-mysql.js';
 import type { Schema } from './schema.js';
 
 /** `base64`: bytes, written as base64 in the JSON. `fromNow`: ms, added to the database's clock. */
@@ -44,7 +45,7 @@ function mysqlText(table: string, columns: Readonly<Record<string, ColumnKind>>,
     return kind === 'fromNow' ? `${nowMs.mysql} + r.${name}` : `r.${name}`;
   });
   return (
-    `insert into ${table} (${Object.keys(columns).join(', ')}) select ${values.join(', ')} ` +
+    `${preparedMark}insert into ${table} (${Object.keys(columns).join(', ')}) select ${values.join(', ')} ` +
     `from json_table(?, '$[*]' columns (${fields.join(', ')})) as r ` +
     `on duplicate key update ${key} = ${table}.${key}`
   );

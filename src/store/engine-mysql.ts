@@ -1,9 +1,15 @@
 /** MySQL and MariaDB through mysql2. */
 
-import type { Pool, PoolConnection, RowDataPacket } from 'mysql2';
+import type { ExecuteValues, Pool, PoolConnection, QueryError, RowDataPacket } from 'mysql2';
 import { MysqlDialect, type MysqlPool, type MysqlPoolConnection } from 'kysely';
 
 import { lockTimeoutMs, type Engine, type ServerOptions, type ServerTarget } from './engine.js';
+
+/**
+ * In front of a statement: to be prepared once on each connection, so that its parameters are not escaped into its text.
+ * Only for statements whose text never changes.
+ */
+export const preparedMark = '/* prepared */ ';
 
 interface PoolQueues {
   readonly _allConnections: { readonly length: number };
@@ -73,14 +79,14 @@ function withTimeout(pool: Pool, timeoutMs: number): MysqlPool {
     connect: () => undefined,
     destroy: () => connection.destroy(),
     release: () => connection.release(),
-    query: (statement, parameters: unknown, callback) =>
-      connection.query<RowDataPacket[]>(
-        { sql: statement, values: parameters as unknown[], timeout: timeoutMs },
-        (error, result) => {
-          if (error?.code === 'PROTOCOL_SEQUENCE_TIMEOUT') connection.destroy();
-          callback?.(error, result);
-        },
-      ),
+    query: (statement, parameters: unknown, callback) => {
+      const options = { sql: statement, values: parameters as ExecuteValues[], timeout: timeoutMs };
+      const done = (error: QueryError | null, result: RowDataPacket[]): void => {
+        if (error?.code === 'PROTOCOL_SEQUENCE_TIMEOUT') connection.destroy();
+        callback?.(error, result);
+      };
+      return statement.startsWith(preparedMark) ? connection.execute(options, done) : connection.query(options, done);
+    },
   });
   return {
     getConnection: (callback) => {

@@ -115,8 +115,9 @@ export class Session {
     return this.#inFlight.size;
   }
 
+  /** Frames that wait because the agent does not read. */
   get queueLength(): number {
-    return this.#queue.length;
+    return this.#writable ? 0 : this.#queue.length;
   }
 
   /** waiting → registering */
@@ -138,6 +139,7 @@ export class Session {
    */
   close(error?: GatewayError): boolean {
     if (this.#state === 'closed') return false;
+    this.#flush();
     this.#sendReceipts();
     this.#state = 'closed';
     clearTimeout(this.#receiptTimer);
@@ -170,13 +172,18 @@ export class Session {
    * @throws GatewayError `overloaded` when the queue is full
    */
   send(frame: Uint8Array, operationId?: string): void {
-    if (!this.#writable && this.#full(frame.length)) {
+    if (this.#state === 'closed') return;
+    // Frames of one turn of the event loop go out together; what is more than may wait goes out at once.
+    if (this.#writable && this.#full(frame.length)) this.#flush();
+    if (this.#full(frame.length)) {
       throw this.#overloaded(
         `agent ${this.#identity?.agentId ?? this.transport.peer} does not read what it is sent`,
         operationId,
       );
     }
-    this.#push(frame);
+    this.#queue.push(frame);
+    this.#queueBytes += frame.length;
+    if (this.#writable && this.#queue.length === 1) setImmediate(this.#flush);
   }
 
   /**
@@ -209,6 +216,11 @@ export class Session {
   /** The transport takes frames again. */
   drained(): void {
     this.#writable = true;
+    this.#flush();
+    if (!this.#reading || this.#receiptTimer === undefined) this.#sendReceipts();
+  }
+
+  readonly #flush = (): void => {
     let sent = 0;
     while (this.#writable && sent < this.#queue.length) {
       const frame = this.#queue[sent] as Uint8Array;
@@ -217,8 +229,7 @@ export class Session {
       sent += 1;
     }
     this.#queue.splice(0, sent);
-    this.#sendReceipts();
-  }
+  };
 
   #sendReceipts(): void {
     if (!this.#writable || this.#receipts.length === 0) return;
@@ -244,16 +255,6 @@ export class Session {
   /** Forgets operations whose time is over: their originating instances have answered long since. */
   forgetExpired(now: number): void {
     for (const [id, { expiresAt }] of this.#inFlight) if (expiresAt <= now) this.#inFlight.delete(id);
-  }
-
-  #push(frame: Uint8Array): void {
-    if (this.#state === 'closed') return;
-    if (this.#writable) {
-      this.#write(frame);
-      return;
-    }
-    this.#queue.push(frame);
-    this.#queueBytes += frame.length;
   }
 
   #write(frame: Uint8Array): void {

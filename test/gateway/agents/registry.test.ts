@@ -1,5 +1,6 @@
 /** Sessions by agent and account: who of two connections stays, what is released, and what each agent is told. */
 
+import { setImmediate as turn } from 'node:timers/promises';
 import { test, type Test } from 'tap';
 import { GatewayError } from '../../../src/core/errors.js';
 import { silentLogger } from '../../../src/core/logger.js';
@@ -91,9 +92,11 @@ function setUp(t: Test) {
 test('an agent is told that it is registered, then what it caches', async (t) => {
   const { registered } = setUp(t);
   const { transport, session } = await registered('agent-1', 'a', 'b');
+  await turn();
   t.same(transport.sent, ['registered 1', 'ping 0', 'caching +a,b -']);
   t.match(session.identity, { agentId: 'agent-1', epoch: 1 });
   const second = await registered('agent-2', 'b', 'c');
+  await turn();
   t.same(second.transport.sent, ['registered 2', 'ping 0', 'caching +c -'], 'b is cached by the first one already');
 });
 
@@ -111,6 +114,7 @@ test('while the lease is not sure nobody caches here; once it is, the truth is f
   const { registered, registry } = setUp(t);
   const { transport, session } = await registered('agent-1', 'a', 'b');
   registry.stopCaching();
+  await turn();
   t.same(transport.sent.slice(3), ['caching + -a,b']);
   t.equal(session.caching.size, 0);
   await registry.reclaim(new AbortController().signal);
@@ -181,6 +185,7 @@ test('a stream that ends while it registers leaves nothing behind', async (t) =>
   registry.closed(session);
   proceed();
   await registering;
+  await turn();
   t.same(transport.sent, []);
   t.match(older.transport.ends, [{ code: 'replaced' }], 'the older one, whose claims are gone, ends too');
   await waitFor(() => truth.accounts.get('a')?.assignments.length === 0);
@@ -213,6 +218,7 @@ test('caching follows the truth, one frame per agent and change', async (t) => {
   caching('a', 5, false);
   caching('a', 6, false);
   caching('a', 7, true);
+  await turn();
   t.same(transport.sent.slice(3), ['caching + -a', 'caching +a -']);
   transport.writable = false;
   for (let version = 8; session.state === 'active' && version < 100; version += 1)
@@ -228,6 +234,7 @@ test('accounts are added and removed on an open stream', async (t) => {
   const { registered, registry, truth } = setUp(t);
   const { session, transport } = await registered('agent-1', 'a');
   await registry.addAccounts(session, [registration('b')], signal);
+  await turn();
   t.same(transport.sent.at(-1), 'caching +b -');
   t.equal(registry.accountCount, 2);
   await registry.removeAccounts(session, ['a', 'somebody-elses'], signal);

@@ -14,7 +14,7 @@ export class TransportDouble implements AgentTransport {
   ends: (GatewayError | undefined)[] = [];
 
   write(frame: Uint8Array): boolean {
-    this.sent.push(Buffer.from(frame).toString());
+    this.sent.push(Buffer.from(frame).toString('latin1'));
     return this.writable;
   }
 

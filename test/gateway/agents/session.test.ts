@@ -1,9 +1,14 @@
 /** One stream's states and bounds. */
 
 import fc from 'fast-check';
+import { setImmediate as turn } from 'node:timers/promises';
 import { test } from 'tap';
+import { fromBinary } from '@bufbuild/protobuf';
 import { GatewayError } from '../../../src/core/errors.js';
 import { Session } from '../../../src/gateway/agents/session.js';
+import { GatewayMessageSchema } from '../../../src/protocol/generated/ops/operations_pb.js';
+import { encodeReceipt } from '../../../src/protocol/wire.js';
+import { waitFor } from '../../wait.js';
 import { TransportDouble } from './session-double.js';
 
 const identity = { agentId: 'agent', zoneId: 'zone', version: '1', epoch: 1 };
@@ -57,10 +62,11 @@ test('operations in flight are bounded, and one that is sent again is not counte
   t.end();
 });
 
-test('frames wait while the agent does not read, in order and up to the bound', (t) => {
+test('frames wait while the agent does not read, in order and up to the bound', async (t) => {
   const { session, transport } = active();
   transport.writable = false;
   session.send(Buffer.from('1'));
+  await turn();
   for (const id of ['2', '3']) session.deliver(id, Buffer.from(id), inFlight);
   t.same(transport.sent, ['1'], 'the write that said "enough" is the last');
   t.equal(session.queueLength, 2);
@@ -74,8 +80,10 @@ test('frames wait while the agent does not read, in order and up to the bound', 
   transport.writable = true;
   session.drained();
   session.send(Buffer.from('5'));
-  t.same(transport.sent, ['1', '2', '3', '5']);
-  t.end();
+  t.same(transport.sent, ['1', '2', '3'], 'frames of one turn go out together');
+  session.send(Buffer.from('6'));
+  await turn();
+  t.same(transport.sent, ['1', '2', '3', '5', '6']);
 });
 
 test('a queue of large frames is full before its number is reached, but takes a single one of any size', (t) => {
@@ -94,28 +102,44 @@ test('a queue of large frames is full before its number is reached, but takes a 
   t.end();
 });
 
-test('receipts are never refused; an agent that does not read them is not read from until it does', (t) => {
-  const { session, transport } = active({ maxInFlight: 3, queueLimit: 2 });
+test('receipts gather, and none is lost to a full queue, or to the end of the stream', async (t) => {
+  const { session, transport } = active();
+  const receipts = (frame: string | undefined) => {
+    const { message } = fromBinary(GatewayMessageSchema, Buffer.from(frame ?? '', 'latin1'));
+    return message.case === 'receipts' ? message.value.receipts.map(({ operationId }) => operationId) : [];
+  };
+  const replied = (operationId: string) => {
+    t.ok(session.answering(), { diagnostic: false });
+    session.replied(encodeReceipt(operationId, 1));
+  };
+  for (const id of ['1', '2']) replied(id);
+  await turn();
+  t.same(transport.sent, [], 'for a moment');
+  await waitFor(() => transport.sent.length === 1);
+  t.same(receipts(transport.sent[0]), ['1', '2']);
+
   transport.writable = false;
-  session.send(Buffer.from('1'));
-  for (const id of ['2', '3', '4', '5', '6']) t.ok(session.answering(), id);
-  t.notOk(session.answering(), 'so many at a time');
-  session.replied(undefined);
-  t.ok(session.answering(), 'one was dealt with');
-  session.replied(Buffer.from('2'));
-  t.notOk(transport.paused);
-  session.replied(Buffer.from('3'));
-  t.ok(transport.paused, 'the queue is full');
-  for (const id of ['4', '5', '6']) session.replied(Buffer.from(id));
-  t.equal(session.queueLength, 5, 'those that were read before');
-  t.throws(() => session.deliver('7', Buffer.from('7'), inFlight), { code: 'overloaded' });
-  session.drained();
-  t.ok(transport.paused, 'still full');
+  for (const frame of ['a', 'b']) session.send(Buffer.from(frame));
+  await turn();
+  t.equal(session.queueLength, 1, 'the agent does not read');
+  for (let n = 0; n < 1_000; n += 1) replied(`r${n}`);
+  t.ok(transport.paused, 'an agent that reads no receipts is not read of either');
   transport.writable = true;
   session.drained();
+  t.equal(receipts(transport.sent.at(-1)).length, 1_000);
   t.notOk(transport.paused);
-  t.same(transport.sent, ['1', '2', '3', '4', '5', '6']);
-  session.deliver('7', Buffer.from('7'), inFlight);
+
+  replied('last');
+  session.close();
+  t.same(receipts(transport.sent.at(-1)), ['last']);
+});
+
+test('an agent may have so many results at a time', (t) => {
+  const { session } = active({ maxInFlight: 3, queueLimit: 2 });
+  for (const id of ['2', '3', '4', '5', '6']) t.ok(session.answering(), id);
+  t.notOk(session.answering(), 'it keeps this one');
+  session.replied(undefined);
+  t.ok(session.answering(), 'one was dealt with');
   t.end();
 });
 
