@@ -1,5 +1,6 @@
 /** Pings, silence, age, and what is forgotten, on a clock of the test's own. */
 
+import { setImmediate as turn } from 'node:timers/promises';
 import { test, type Test } from 'tap';
 import { Liveness } from '../../../src/gateway/agents/liveness.js';
 import type { Registry } from '../../../src/gateway/agents/registry.js';
@@ -85,6 +86,7 @@ test('an agent that is lost while it is sent operations may go on caching for a 
   clock.ms += 5 * pingPeriodMs;
   await looked();
   session.send(Buffer.from('operation'));
+  await turn();
   clock.ms += 1;
   await waitFor(() => closed.length > 0);
   t.same(cachesFor, [cachesOnMs - 1]);
