@@ -6,6 +6,7 @@ import type { Logger } from '../core/logger.js';
 import type { Backoff } from '../core/retry.js';
 import { RegistrationSchema, type Registration } from '../protocol/generated/ops/operations_pb.js';
 import type { ConnectionState } from './connection-state.js';
+import type { DynamicAccountHandler } from './dynamic-accounts.js';
 import type { Execute } from './operation-runner.js';
 
 /** A change of what the agent caches, by account name. */
@@ -25,6 +26,8 @@ export interface AgentConnectionOptions {
   /** Which accounts to cache from now on; everything stops when no stream is left, and when a new one takes over. */
   readonly onCaching?: (change: CachingChange) => void;
   readonly onState?: (state: ConnectionState) => void;
+  /** Serves accounts that the gateway asks for; absent: the agent takes none. */
+  readonly dynamicAccounts?: DynamicAccountHandler;
   readonly limits?: Partial<ConnectionLimits>;
   /** Unix ms. */
   readonly now?: () => number;
@@ -93,6 +96,7 @@ export interface ResolvedOptions {
   readonly credentials: ChannelCredentials;
   readonly onCaching: (change: CachingChange) => void;
   readonly onState: (state: ConnectionState) => void;
+  readonly dynamicAccounts: DynamicAccountHandler | undefined;
   readonly limits: ConnectionLimits;
   readonly now: () => number;
   readonly random: () => number;
@@ -104,12 +108,16 @@ export function resolveOptions(options: AgentConnectionOptions): ResolvedOptions
   if (first === undefined) throw new RangeError('addresses must name at least one gateway');
   return {
     addresses: [first, ...others],
-    registration: create(RegistrationSchema, options.registration),
+    registration: create(RegistrationSchema, {
+      ...options.registration,
+      ...(options.dynamicAccounts === undefined ? {} : { dynamicAccounts: true }),
+    }),
     execute: options.execute,
     logger: options.logger,
     credentials: options.credentials ?? grpcCredentials.createInsecure(),
     onCaching: options.onCaching ?? (() => undefined),
     onState: options.onState ?? (() => undefined),
+    dynamicAccounts: options.dynamicAccounts,
     limits: { ...defaultLimits, ...options.limits },
     now: options.now ?? Date.now,
     random: options.random ?? Math.random,

@@ -13,7 +13,8 @@ import {
   type ResolvedOptions,
 } from './connection-options.js';
 import { isRefusal, type ConnectionState } from './connection-state.js';
-import { GatewayStream, type GatewayStreamEvents, type StreamEnd } from './gateway-stream.js';
+import { DynamicAccounts } from './dynamic-accounts.js';
+import { encodeAgentMessage, GatewayStream, type GatewayStreamEvents, type StreamEnd } from './gateway-stream.js';
 import { OperationRunner, type OperationCounts } from './operation-runner.js';
 
 export class AgentConnection {
@@ -32,6 +33,7 @@ export class AgentConnection {
   /** Leads to the next dial: backoff, or Reconnect's delay. */
   #dialTimer: NodeJS.Timeout | undefined;
   readonly #caching = new Set<string>();
+  readonly #dynamic: DynamicAccounts;
   #nextAddress = 0;
   /** Dials in a row that led to no stable stream. */
   #failures = 0;
@@ -48,6 +50,11 @@ export class AgentConnection {
       now,
       currentSink: () => this.#current,
       firstEpoch: () => this.#firstEpoch,
+    });
+    const { registration, dynamicAccounts } = this.#options;
+    const own = registration.accounts.map(({ name }) => name);
+    this.#dynamic = new DynamicAccounts(dynamicAccounts, own, (message) => {
+      this.#current?.send(encodeAgentMessage(message));
     });
     this.#events = {
       onTransport: (stream) => this.#transportUp(stream),
@@ -68,6 +75,11 @@ export class AgentConnection {
   /** Names of the accounts that this agent caches now. */
   get caching(): readonly string[] {
     return [...this.#caching];
+  }
+
+  /** Names of the accounts that the gateway asked for and that this agent serves. */
+  get dynamicAccounts(): readonly string[] {
+    return this.#dynamic.accounts.map(({ name }) => name);
   }
 
   get operations(): OperationCounts {
@@ -119,7 +131,9 @@ export class AgentConnection {
   }
 
   #dial(): void {
-    const { addresses, credentials, registration, limits } = this.#options;
+    const { addresses, credentials, limits } = this.#options;
+    const { accounts } = this.#options.registration;
+    const registration = { ...this.#options.registration, accounts: [...accounts, ...this.#dynamic.accounts] };
     this.#dialTimer = undefined;
     const address = addresses[this.#nextAddress % addresses.length] ?? addresses[0];
     this.#nextAddress += 1;
@@ -149,6 +163,7 @@ export class AgentConnection {
     this.#enter({ name: 'active', address: stream.address, clouddriverId, epoch });
     logger.info({ clouddriverId, address: stream.address, epoch: String(epoch) }, 'registered at the gateway');
     if (replaced !== undefined) this.#retire(replaced);
+    this.#dynamic.catchUp(stream.registration);
     this.#runner.resend();
   }
 
@@ -168,8 +183,10 @@ export class AgentConnection {
         this.#reconnect(stream, message.value);
         return;
       case 'addAccounts':
+        if (stream === this.#current && !this.#stops) this.#dynamic.add(message.value.accounts);
+        return;
       case 'deleteAccounts':
-        this.#options.logger.warn({ request: message.case }, 'this agent does not serve dynamic accounts');
+        if (stream === this.#current && !this.#stops) this.#dynamic.remove(message.value.names);
         return;
       case 'registered':
       case 'ping':

@@ -84,6 +84,11 @@ export class GatewayStream {
     this.#events = events;
   }
 
+  /** What the agent said of itself when it dialled. */
+  get registration(): Registration {
+    return this.#options.registration;
+  }
+
   /** Whether the HTTP/2 connection came up. */
   get connected(): boolean {
     return this.#connected;

@@ -1,11 +1,14 @@
 /** Simulated agents: real connections of the agent protocol, with answers made up from a seed instead of a cluster. */
 
+import { setTimeout } from 'node:timers/promises';
 import type { AgentConnectionOptions, ConnectionLimits } from '../agent/connection-options.js';
 import type { ConnectionState } from '../agent/connection-state.js';
 import { AgentConnection } from '../agent/connection.js';
+import type { DynamicAccountHandler } from '../agent/dynamic-accounts.js';
 import type { Execute } from '../agent/operation-runner.js';
 import { silentLogger, type Logger } from '../core/logger.js';
 import { wait } from '../core/retry.js';
+import type { DynamicAccount } from '../protocol/generated/ops/operations_pb.js';
 import { cannedFailure, cannedSuccess } from './canned-results.js';
 import { derivedSeed, seededRandom } from './random.js';
 
@@ -27,10 +30,21 @@ export interface SimulatedAgentsOptions {
   /** Least size of objects and logs in a result, in bytes; default 0: as they come. */
   readonly resultBytes?: number;
   readonly zoneId?: string;
+  /** Take dynamic accounts; `failing`: but those whose names match. Default: take none. */
+  readonly dynamic?: SimulatedDynamicAccounts;
   readonly credentials?: NonNullable<AgentConnectionOptions['credentials']>;
   readonly limits?: Partial<ConnectionLimits>;
   readonly logger?: Logger;
   readonly onState?: (state: ConnectionState, agent: number) => void;
+}
+
+export interface SimulatedDynamicAccounts {
+  /** Accounts with such names cannot be served. */
+  readonly failing?: RegExp;
+  /** Time that it takes to begin with an account, in ms; default 0. */
+  readonly latencyMs?: number;
+  /** Told of each account that an agent is asked to serve, before it answers. */
+  readonly onAdd?: (account: DynamicAccount, agent: number) => void;
 }
 
 export interface SimulatedAgentsStats {
@@ -42,6 +56,8 @@ export interface SimulatedAgentsStats {
   readonly failed: number;
   /** Accounts that the gateway asked to cache. */
   readonly caching: number;
+  /** Dynamic accounts that the agents serve, each agent's counted. */
+  readonly dynamicAccounts: number;
 }
 
 export interface SimulatedAgents {
@@ -87,6 +103,7 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
       execute: simulatedExecute(options, agent, counts),
       logger: options.logger ?? silentLogger,
       ...(credentials === undefined ? {} : { credentials }),
+      ...(options.dynamic === undefined ? {} : { dynamicAccounts: simulatedDynamicAccounts(options.dynamic, agent) }),
       // Thousands share one process: fewer ids each.
       limits: { rememberedOperations: 2_000, ...limits },
       onState: (state) => {
@@ -122,10 +139,27 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
       connected: connections.filter(isServing).length,
       ...counts,
       caching: connections.reduce((sum, connection) => sum + connection.caching.length, 0),
+      dynamicAccounts: connections.reduce((sum, connection) => sum + connection.dynamicAccounts.length, 0),
     }),
     stop: async (stopOptions) => {
       await Promise.all(connections.map((connection) => connection.stop(stopOptions)));
     },
+  };
+}
+
+function simulatedDynamicAccounts(
+  { failing, latencyMs = 0, onAdd }: SimulatedDynamicAccounts,
+  agent: number,
+): DynamicAccountHandler {
+  return {
+    add: async (account) => {
+      onAdd?.(account, agent);
+      const { name } = account;
+      if (latencyMs > 0) await setTimeout(latencyMs);
+      if (failing?.test(name) === true) throw new Error(`the simulated cluster of "${name}" refuses the credentials`);
+      return { kubeHost: `https://${name}.example`, kubeVersion: 'v1.33.0', namespaces: ['default'] };
+    },
+    remove: () => Promise.resolve(),
   };
 }
 

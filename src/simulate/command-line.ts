@@ -12,6 +12,9 @@ connected until Ctrl-C.
 Agents
   --agents N            simulated agents, sim-agent-0 ... (default 3; 0: load only, with --account)
   --accounts N          accounts of each agent, sim-<agent>-<account> (default 2)
+  --dynamic             take dynamic accounts (docs/dynamic-accounts.md) beside their own
+  --dynamic-failing RE  as --dynamic, but accounts whose names match this regular expression cannot be served
+  --zone ID             zone of the agents (default simulated_default)
   --gateway HOST:PORT   gRPC address of a gateway; repeat it for several (default 127.0.0.1:9091)
   --latency MS          time that an agent takes for an operation (default 20)
   --jitter MS           the time varies by up to this much (default 0)
@@ -46,6 +49,9 @@ export interface SimulateFlags {
   readonly failureRate: number;
   readonly resultBytes: number;
   readonly seed: number;
+  /** Undefined: they take no dynamic accounts. */
+  readonly dynamic?: { readonly failing?: RegExp };
+  readonly zoneId?: string;
   readonly restUrls: readonly string[];
   readonly output: 'text' | 'json';
   /** Undefined: no load, only agents. */
@@ -83,6 +89,8 @@ export function parseSimulateFlags(argv: readonly string[]): SimulateFlags | und
     failureRate: number('failure-rate', 0, { maximum: 1 }),
     resultBytes: number('result-size', 0, whole),
     seed: number('seed', 1, { ...whole, minimum: -(2 ** 31) }),
+    ...readDynamic(values),
+    ...(values.zone === undefined ? {} : { zoneId: values.zone }),
     restUrls: values.rest?.map(readUrl) ?? ['http://127.0.0.1:7002'],
     output: readOutput(values.output),
     load: readLoad(values),
@@ -123,6 +131,9 @@ function parse(argv: readonly string[]) {
         gateway: list,
         rest: list,
         account: list,
+        dynamic: { type: 'boolean' },
+        'dynamic-failing': text,
+        zone: text,
         kinds: text,
         output: text,
         help: { type: 'boolean', short: 'h' },
@@ -154,6 +165,16 @@ function readLoad(values: Values): LoadFlags | undefined {
     payloadBytes: readNumber('payload', values.payload, whole) ?? 0,
     readyTimeoutMs: seconds('ready-timeout') ?? 30_000,
   };
+}
+
+function readDynamic(values: Values): Pick<SimulateFlags, 'dynamic'> {
+  const pattern = values['dynamic-failing'];
+  if (pattern === undefined) return values.dynamic === true ? { dynamic: {} } : {};
+  try {
+    return { dynamic: { failing: new RegExp(pattern, 'u') } };
+  } catch (error) {
+    throw wrong('dynamic-failing', `must be a regular expression: ${messageOf(error)}`);
+  }
 }
 
 interface Bounds {

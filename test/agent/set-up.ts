@@ -28,6 +28,7 @@ interface SetupOptions extends GatewayDoubleOptions {
   readonly execute?: AgentConnectionOptions['execute'];
   readonly onCaching?: AgentConnectionOptions['onCaching'];
   readonly onState?: () => void;
+  readonly dynamicAccounts?: AgentConnectionOptions['dynamicAccounts'];
   readonly now?: () => number;
   readonly addresses?: (gateway: GatewayDouble) => readonly string[];
 }
@@ -52,6 +53,7 @@ export async function setUp(t: Test, options: SetupOptions = {}): Promise<Setup>
       states.push(state.name);
       options.onState?.();
     },
+    ...(options.dynamicAccounts === undefined ? {} : { dynamicAccounts: options.dynamicAccounts }),
     ...(options.now === undefined ? {} : { now: options.now }),
     ...(options.onCaching === undefined ? {} : { onCaching: options.onCaching }),
   });

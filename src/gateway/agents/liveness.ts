@@ -5,7 +5,8 @@
 
 import { GatewayError } from '../../core/errors.js';
 import { wait } from '../../core/retry.js';
-import type { Registry, SessionFrames } from './registry.js';
+import type { Registry } from './registry.js';
+import type { SessionFrames } from './session-frames.js';
 import type { Session } from './session.js';
 
 export interface LivenessOptions {

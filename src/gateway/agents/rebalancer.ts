@@ -8,7 +8,8 @@ import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { wait } from '../../core/retry.js';
 import type { InstanceStore } from '../../store/instances.js';
-import type { Registry, SessionFrames } from './registry.js';
+import type { Registry } from './registry.js';
+import type { SessionFrames } from './session-frames.js';
 
 export interface RebalancerOptions {
   readonly instances: InstanceStore;

@@ -11,17 +11,8 @@ import type { AccountRegistration, Connection, Ownership } from '../../store/own
 import type { Metrics } from '../telemetry/metrics.js';
 import type { OwnershipService } from './ownership.js';
 import { validateAccounts, validateRegistration, type RegistrationRequest } from './registration.js';
+import type { SessionFrames } from './session-frames.js';
 import type { InFlight, Session } from './session.js';
-
-/** Frames that the registry sends; encoded by grpc/frames.ts, so that no generated type comes in here. */
-export interface SessionFrames {
-  registered(epoch: number): Uint8Array;
-  caching(start: readonly string[], stop: readonly string[]): Uint8Array;
-  reconnect(reason: ReconnectReason, delayMs: number): Uint8Array;
-  ping(sequence: number, periodMs: number): Uint8Array;
-}
-
-export type ReconnectReason = 'draining' | 'rebalancing' | 'requested';
 
 /** Which stream an operation was given to. */
 export interface Delivery {
@@ -150,9 +141,11 @@ export class Registry {
       if (!lost) return;
       throw replaced(request.agentId);
     }
-    session.activate({ agentId: request.agentId, zoneId: request.zoneId, version: request.version, epoch });
-    this.#agents.set(request.agentId, session);
-    for (const account of request.accounts) this.#index(account, session);
+    const { agentId, zoneId, version, dynamicAccounts } = request;
+    session.activate({ agentId, zoneId, version, epoch, dynamicAccounts });
+    this.#agents.set(agentId, session);
+    const held = new Set(claimed.map(({ account }) => account));
+    for (const account of request.accounts) if (held.has(account.name)) this.#index(account, session);
     session.send(frames.registered(epoch));
     session.send(frames.ping(0, this.#options.pingPeriodMs));
     if (older !== undefined) {
@@ -160,6 +153,7 @@ export class Registry {
       this.closed(older, replaced(request.agentId));
     }
     this.#applyCaching(claimed);
+    this.#dismiss(request.accounts, held, session);
     this.#options.metrics.agents.set(this.#agents.size);
     logger.info(
       {
@@ -176,7 +170,8 @@ export class Registry {
 
   /** Adds accounts to an active stream. @throws as register() */
   async addAccounts(session: Session, accounts: readonly AccountRegistration[], signal: AbortSignal): Promise<void> {
-    validateAccounts(accounts, session.accounts.size, this.#options.maxAccountsPerAgent);
+    const others = session.accounts.size - accounts.filter(({ name }) => session.accounts.has(name)).length;
+    validateAccounts(accounts, others, this.#options.maxAccountsPerAgent);
     const connection = this.#connection(session);
     const claimed = await this.#options.ownership.claim(connection, accounts, signal);
     if (session.state === 'closed') {
@@ -186,6 +181,7 @@ export class Registry {
     const held = new Set(claimed.filter((ownership) => holds(ownership, connection)).map(({ account }) => account));
     for (const account of accounts) if (held.has(account.name)) this.#index(account, session);
     this.#applyCaching(claimed);
+    this.#dismiss(accounts, held, session);
   }
 
   async removeAccounts(session: Session, names: readonly string[], signal: AbortSignal): Promise<void> {
@@ -290,6 +286,14 @@ export class Registry {
     session.deliver(id, frame, inFlight);
     const { agentId, epoch } = session.identity;
     return { agentId, epoch, processedTime, sentTime };
+  }
+
+  /** Dynamic accounts that the agent still has, and that were deleted, deactivated or moved to another zone meanwhile. */
+  #dismiss(accounts: readonly AccountRegistration[], held: ReadonlySet<string>, session: Session): void {
+    const names = accounts
+      .filter(({ name, dynamicVersion }) => dynamicVersion !== undefined && !held.has(name))
+      .map(({ name }) => name);
+    if (names.length > 0) session.send(this.#options.frames.deleteAccounts(names));
   }
 
   #index(account: AccountRegistration, session: Session): void {

@@ -14,6 +14,7 @@
 import { GatewayError } from '../../core/errors.js';
 import { receiptsFrame } from '../../protocol/wire.js';
 import type { AccountRegistration } from '../../store/ownership.js';
+import { AccountQuestions } from './account-questions.js';
 
 /** What a session needs of the stream below it. */
 export interface AgentTransport {
@@ -50,6 +51,8 @@ export interface AgentIdentity {
   readonly zoneId: string;
   readonly version: string;
   readonly epoch: number;
+  /** Whether it takes dynamic accounts. */
+  readonly dynamicAccounts: boolean;
 }
 
 /** A queue of large operations is full before its number of frames is reached; a single one always fits. */
@@ -66,6 +69,8 @@ export class Session {
   readonly accounts = new Map<string, AccountRegistration>();
   /** Accounts that the agent was told to cache. */
   readonly caching = new Set<string>();
+  /** What the agent was asked of dynamic accounts. */
+  readonly questions = new AccountQuestions();
   /** When something was last heard of the agent (this instance's clock, Unix ms). */
   lastHeard: number;
   /** When something was last written to the agent, likewise. */
@@ -147,6 +152,7 @@ export class Session {
     this.#queue = [];
     this.#queueBytes = 0;
     this.#inFlight.clear();
+    this.questions.end();
     this.transport.end(error);
     return true;
   }

@@ -2,7 +2,9 @@
 
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
+  AddAccountsSchema,
   CachingAssignmentSchema,
+  DeleteAccountsSchema,
   GatewayMessageSchema,
   OperationResultSchema,
   PingSchema,
@@ -14,7 +16,7 @@ import {
 } from '../../protocol/generated/ops/operations_pb.js';
 import { gatewayFrame, encodeReceipt } from '../../protocol/wire.js';
 import type { AgentResult, OperationRecord } from '../../store/operation-record.js';
-import type { ReconnectReason, SessionFrames } from '../agents/registry.js';
+import type { ReconnectReason, SessionFrames } from '../agents/session-frames.js';
 import type { ReceiptOutcome } from '../operations/results.js';
 
 const reasons: Readonly<Record<ReconnectReason, Reconnect_Reason>> = {
@@ -46,6 +48,20 @@ export function createFrames(instanceId: string, maxMessageBytes: number): Sessi
       frame({ case: 'reconnect', value: create(ReconnectSchema, { reason: reasons[reason], delayMs }) }),
     ping: (sequence, periodMs) =>
       frame({ case: 'ping', value: create(PingSchema, { sequence: BigInt(sequence), periodMs }) }),
+    addAccount: ({ name, version, kubeconfig = '', kubeconfigFile = '', options }) =>
+      frame({
+        case: 'addAccounts',
+        value: create(AddAccountsSchema, {
+          accounts: [
+            {
+              ...{ name, kubeconfigFile, definition: options, version: BigInt(version) },
+              kubeconfig: Buffer.from(kubeconfig),
+            },
+          ],
+        }),
+      }),
+    deleteAccounts: (names) =>
+      frame({ case: 'deleteAccounts', value: create(DeleteAccountsSchema, { names: [...names] }) }),
   };
 }
 

@@ -3,7 +3,7 @@
 import type { Metadata, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import type { Account } from '../../protocol/generated/ops/operations_pb.js';
+import type { Account, AccountsAdded, AccountsRemoved } from '../../protocol/generated/ops/operations_pb.js';
 import { readAgentFrame, type AgentFrame } from '../../protocol/wire.js';
 import type { AccountRegistration } from '../../store/ownership.js';
 import type { Registry } from '../agents/registry.js';
@@ -105,14 +105,10 @@ async function receive(
       return;
     case 'accountsAdded':
       if (message.length > maxMessageBytes) throw tooLarge('accounts_added', message.length, maxMessageBytes);
-      await registry.addAccounts(
-        session,
-        frame.value.accounts.map(toRegistration),
-        AbortSignal.timeout(registrationTimeoutMs),
-      );
+      await accountsAdded(session, frame.value, registry, AbortSignal.timeout(registrationTimeoutMs));
       return;
     case 'accountsRemoved':
-      await registry.removeAccounts(session, frame.value.names, AbortSignal.timeout(registrationTimeoutMs));
+      await accountsRemoved(session, frame.value, registry, AbortSignal.timeout(registrationTimeoutMs));
       return;
     case 'register':
       throw new GatewayError('invalid-argument', 'register: this stream is registered already', { field: 'register' });
@@ -122,6 +118,34 @@ async function receive(
       logger.debug({ agentId: session.identity.agentId }, 'message of an unknown kind ignored');
       return;
   }
+}
+
+async function accountsAdded(
+  session: Session,
+  { accounts, failures }: AccountsAdded,
+  registry: Registry,
+  signal: AbortSignal,
+): Promise<void> {
+  if (accounts.length > 0) await registry.addAccounts(session, accounts.map(toRegistration), signal);
+  for (const { name, dynamicVersion } of accounts) {
+    const version = Number(dynamicVersion);
+    const held = session.accounts.get(name)?.dynamicVersion === version;
+    session.questions.answer(name, version, held ? { kind: 'done' } : { kind: 'lost' });
+  }
+  for (const { name, version, message } of failures) {
+    session.questions.answer(name, Number(version), { kind: 'refused', message });
+  }
+}
+
+async function accountsRemoved(
+  session: Session,
+  { names, failures }: AccountsRemoved,
+  registry: Registry,
+  signal: AbortSignal,
+): Promise<void> {
+  await registry.removeAccounts(session, names, signal);
+  for (const name of names) session.questions.answer(name, 0, { kind: 'done' });
+  for (const { name, message } of failures) session.questions.answer(name, 0, { kind: 'refused', message });
 }
 
 async function register(session: Session, frame: AgentFrame, options: OperationsServiceOptions): Promise<void> {
@@ -151,7 +175,11 @@ async function register(session: Session, frame: AgentFrame, options: Operations
 
 function toRegistration(account: Account): AccountRegistration {
   const { name, kubeHost, kubeVersion, certFingerprint, maxWatchAgeSeconds, namespaces, properties } = account;
-  return { name, kubeHost, kubeVersion, certFingerprint, maxWatchAgeSeconds, namespaces, properties };
+  const { dynamicVersion } = account;
+  return {
+    ...{ name, kubeHost, kubeVersion, certFingerprint, maxWatchAgeSeconds, namespaces, properties },
+    ...(dynamicVersion === 0n ? {} : { dynamicVersion: Number(dynamicVersion) }),
+  };
 }
 
 function transportOf(call: ByteStream): AgentTransport {

@@ -16,7 +16,7 @@ async function setUp(t: Test, { maxConnectionAgeMs = 0, queueLimit = 3, epoch = 
   const transport = new TransportDouble();
   const session = new Session(transport, { maxInFlight: 10, queueLimit }, () => clock.ms);
   session.registering();
-  session.activate({ agentId: 'agent', zoneId: '', version: '', epoch });
+  session.activate({ agentId: 'agent', zoneId: '', version: '', epoch, dynamicAccounts: false });
   const closed: string[] = [];
   const cachesFor: (number | undefined)[] = [];
   const registry = {

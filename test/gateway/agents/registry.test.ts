@@ -274,3 +274,26 @@ test('claims that others have taken meanwhile end the stream at reclaim()', asyn
   t.same(kept.transport.ends, []);
   t.match(truth.accounts.get('b'), { assignments: [{ agentId: 'agent-2', instanceId, epoch: 2 }] });
 });
+
+test('dynamic accounts that are to be served no more are told to the agent that still has them', async (t) => {
+  const { truth, open, registry } = setUp(t);
+  const claim = truth.claim.bind(truth);
+  truth.claim = async (connection, accounts) =>
+    (await claim(connection, accounts)).filter(({ account }) => account !== 'gone');
+  const { session, transport } = open();
+  const accounts = [
+    registration('own'),
+    ...['kept', 'gone'].map((name) => ({ ...registration(name), dynamicVersion: 3 })),
+  ];
+  await registry.register(session, { agentId: 'a', zoneId: 'z', version: '', dynamicAccounts: true, accounts }, signal);
+  t.same([...session.accounts.keys()], ['own', 'kept']);
+  t.equal(transport.sent.at(-1), 'delete gone');
+  await registry.addAccounts(session, [{ ...registration('gone'), dynamicVersion: 4 }], signal);
+  t.same([...session.accounts.keys()], ['own', 'kept']);
+  t.equal(transport.sent.filter((frame) => frame === 'delete gone').length, 2);
+  const asked = session.questions.ask('kept', 5);
+  session.questions.answer('kept', 4, { kind: 'done' });
+  registry.closed(session);
+  t.same(await asked, { kind: 'lost' }, 'an answer to something older does not count, the end of the stream does');
+  t.same(await session.questions.ask('kept', 6), { kind: 'lost' });
+});

@@ -1,7 +1,7 @@
 /** What sessions are given in tests: a transport that keeps what it is told, and frames that read as text. */
 
 import type { GatewayError } from '../../../src/core/errors.js';
-import type { SessionFrames } from '../../../src/gateway/agents/registry.js';
+import type { SessionFrames } from '../../../src/gateway/agents/session-frames.js';
 import type { AgentTransport } from '../../../src/gateway/agents/session.js';
 
 const encode = (text: string): Uint8Array => Buffer.from(text);
@@ -36,4 +36,6 @@ export const frames: SessionFrames = {
   caching: (start, stop) => encode(`caching +${start.join()} -${stop.join()}`),
   reconnect: (reason, delayMs) => encode(`reconnect ${reason} ${delayMs}`),
   ping: (sequence) => encode(`ping ${sequence}`),
+  addAccount: ({ name, version }) => encode(`add ${name} ${version}`),
+  deleteAccounts: (names) => encode(`delete ${names.join()}`),
 };

@@ -1,0 +1,112 @@
+/**
+ * The accounts that the gateway asked this agent to serve. They live as long as the process: a new connection registers
+ * them again, and the gateway says which of them are to be served no more.
+ */
+
+import { create } from '@bufbuild/protobuf';
+import { messageOf } from '../core/errors.js';
+import {
+  AccountSchema,
+  AccountsAddedSchema,
+  AccountsRemovedSchema,
+  type Account,
+  type AgentMessage,
+  type DynamicAccount,
+  type Registration,
+} from '../protocol/generated/ops/operations_pb.js';
+
+/** What is known of the cluster behind an account. */
+export type AccountDescription = Partial<
+  Pick<Account, 'kubeHost' | 'kubeVersion' | 'certFingerprint' | 'maxWatchAgeSeconds' | 'namespaces' | 'properties'>
+>;
+
+export interface DynamicAccountHandler {
+  /**
+   * Begins to serve an account, or goes on by a newer definition.
+   * @throws Error whose message is shown to operators, so it must not quote the kubeconfig
+   */
+  add(account: DynamicAccount): Promise<AccountDescription>;
+  /** @throws as add(); the account is served on */
+  remove(name: string): Promise<void>;
+}
+
+type Send = (message: AgentMessage['message']) => void;
+
+export class DynamicAccounts {
+  readonly #handler: DynamicAccountHandler | undefined;
+  /** Names of accounts that the agent has by itself. */
+  readonly #own: ReadonlySet<string>;
+  readonly #send: Send;
+  readonly #served = new Map<string, Account>();
+  /** What is done with each account, one thing after the other. */
+  readonly #queues = new Map<string, Promise<void>>();
+
+  constructor(handler: DynamicAccountHandler | undefined, own: readonly string[], send: Send) {
+    this.#handler = handler;
+    this.#own = new Set(own);
+    this.#send = send;
+  }
+
+  get accounts(): readonly Account[] {
+    return [...this.#served.values()];
+  }
+
+  /** Serves the accounts, and tells the gateway of each. */
+  add(accounts: readonly DynamicAccount[]): void {
+    for (const account of accounts) this.#enqueue(account.name, () => this.#add(account));
+  }
+
+  /** Serves the accounts no more, and tells the gateway of each. */
+  remove(names: readonly string[]): void {
+    for (const name of names) this.#enqueue(name, () => this.#remove(name));
+  }
+
+  /** Tells the gateway what changed since a registration was sent. */
+  catchUp({ accounts }: Registration): void {
+    const registered = new Map(accounts.map((account) => [account.name, account.dynamicVersion]));
+    const added = this.accounts.filter(({ name, dynamicVersion }) => registered.get(name) !== dynamicVersion);
+    const removed = [...registered].filter(([name, version]) => version > 0n && !this.#served.has(name));
+    if (added.length > 0)
+      this.#send({ case: 'accountsAdded', value: create(AccountsAddedSchema, { accounts: added }) });
+    if (removed.length > 0) this.#sendRemoved(removed.map(([name]) => name));
+  }
+
+  async #add(request: DynamicAccount): Promise<void> {
+    const { name, version } = request;
+    try {
+      if (this.#handler === undefined) throw new Error('this agent does not take dynamic accounts');
+      if (this.#own.has(name)) throw new Error(`the agent has an account "${name}" of its own`);
+      const description = await this.#handler.add(request);
+      const account = create(AccountSchema, { ...description, name, dynamicVersion: version });
+      this.#served.set(name, account);
+      this.#send({ case: 'accountsAdded', value: create(AccountsAddedSchema, { accounts: [account] }) });
+    } catch (error) {
+      const failures = [{ name, version, message: messageOf(error) }];
+      this.#send({ case: 'accountsAdded', value: create(AccountsAddedSchema, { failures }) });
+    }
+  }
+
+  async #remove(name: string): Promise<void> {
+    try {
+      if (this.#own.has(name)) throw new Error(`account "${name}" is in the configuration of the agent`);
+      if (this.#served.has(name)) await this.#handler?.remove(name);
+      this.#served.delete(name);
+      this.#sendRemoved([name]);
+    } catch (error) {
+      const failures = [{ name, message: messageOf(error) }];
+      this.#send({ case: 'accountsRemoved', value: create(AccountsRemovedSchema, { failures }) });
+    }
+  }
+
+  #sendRemoved(names: readonly string[]): void {
+    this.#send({ case: 'accountsRemoved', value: create(AccountsRemovedSchema, { names: [...names] }) });
+  }
+
+  #enqueue(name: string, task: () => Promise<void>): void {
+    const queue = (this.#queues.get(name) ?? Promise.resolve()).then(task);
+    this.#queues.set(name, queue);
+    void queue.finally(() => {
+      if (this.#queues.get(name) === queue) this.#queues.delete(name);
+    });
+  }
+}
