@@ -9,6 +9,8 @@ export type ErrorCode =
   | 'invalid-argument'
   /** Nobody ever registered the account, or where several were asked for: no connected agent serves some of them. */
   | 'unknown-account'
+  /** The account is not one that can be changed like that: it is an agent's own, or is being deleted. */
+  | 'account-conflict'
   | 'unknown-agent'
   | 'unknown-instance'
   | 'unknown-operation'

@@ -32,6 +32,8 @@ export interface DueAccount {
   readonly zoneId: string;
   readonly definition: string | undefined;
   readonly definitionVersion: number;
+  /** Whether this instance's turn is still to come; else nobody alive is waited for. */
+  readonly waitsForMe: boolean;
 }
 
 /** An account that this instance has claimed. */
@@ -79,7 +81,7 @@ export class AccountTurns {
           .execute(),
       signal,
     );
-    return rows.flatMap(dueAccount);
+    return rows.flatMap((row) => this.#dueAccount(row));
   }
 
   /** Begins this instance's turn for those of the accounts that are still due and as they were. */
@@ -101,7 +103,7 @@ export class AccountTurns {
             .updateTable('kubesvc_accounts')
             .set({ waiting_cd_ids: sql<string>`replace(waiting_cd_ids, ${this.#me}, '')` })
             .where('name', 'in', batch)
-            .where('claimed_by_cd_id', 'is', null)
+            .where('due_time', '<=', this.#database.dialect.nowMs)
             .execute(),
         signal,
       );
@@ -149,7 +151,7 @@ export class AccountTurns {
           .execute(),
       signal,
     );
-    return rows.map((row) => ({ name: row.name, definitionVersion: row.definition_version }));
+    return rows.map((row) => ({ name: row.name, definitionVersion: Math.max(1, row.definition_version) }));
   }
 
   /** Asks for a turn of this instance: an agent came that is to serve the accounts and does not. */
@@ -230,7 +232,7 @@ export class AccountTurns {
       .where('name', 'in', names)
       .where('write_token', '=', token)
       .execute();
-    return rows.flatMap((row) => dueAccount(row).map((account) => ({ ...account, token })));
+    return rows.flatMap((row) => this.#dueAccount(row).map((account) => ({ ...account, token })));
   }
 
   async #finish(db: Kysely<Schema>, turn: Turn, outcome: TurnOutcome): Promise<TurnEnd> {
@@ -243,7 +245,7 @@ export class AccountTurns {
       .where('name', '=', name)
       .forUpdate()
       .executeTakeFirst();
-    const [account] = row === undefined ? [] : dueAccount(row);
+    const [account] = row === undefined ? [] : this.#dueAccount(row);
     if (row === undefined) return 'DELETED';
     if (row.write_token !== turn.token) return 'superseded';
     const update = db.updateTable('kubesvc_accounts').where('name', '=', name);
@@ -287,13 +289,20 @@ export class AccountTurns {
       .execute();
     return after.status;
   }
-}
 
-/** None for an account of which nothing is asked. */
-function dueAccount(row: Selectable<AccountsTable>): DueAccount[] {
-  const status = (row.status ?? 'ACTIVE') as AccountStatus;
-  const aim = aimOf(status);
-  if (aim === undefined) return [];
-  const { name, zone_id: zoneId, definition, definition_version: definitionVersion } = row;
-  return [{ ...{ name, status, aim, definitionVersion }, zoneId: zoneId ?? '', definition: definition ?? undefined }];
+  /** None for an account of which nothing is asked. */
+  #dueAccount(row: Selectable<AccountsTable>): DueAccount[] {
+    const status = (row.status ?? 'ACTIVE') as AccountStatus;
+    const aim = aimOf(status);
+    if (aim === undefined) return [];
+    const { name, definition } = row;
+    return [
+      {
+        ...{ name, status, aim, zoneId: row.zone_id ?? '', definition: definition ?? undefined },
+        // Rows that Armory's plugin left have none.
+        definitionVersion: Math.max(1, row.definition_version),
+        waitsForMe: waitingIds(row.waiting_cd_ids).includes(this.#options.instanceId),
+      },
+    ];
+  }
 }

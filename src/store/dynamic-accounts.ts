@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { sql, type Kysely } from 'kysely';
 
-import { nextStatus, type AccountRequest, type AccountStatus } from './account-lifecycle.js';
+import { aimOf, nextStatus, type AccountRequest, type AccountStatus } from './account-lifecycle.js';
 import { accountRecord, type AccountRecord } from './accounts.js';
 import { selectLiveInstances } from './assignment-statements.js';
 import { batches } from './batches.js';
@@ -176,7 +176,7 @@ export class DynamicAccountStore {
     values: Readonly<Record<string, unknown>>,
   ): Promise<void> {
     const { dialect } = this.#database;
-    const atRest = status === 'INACTIVE';
+    const atRest = aimOf(status) === undefined;
     await db
       .updateTable('kubesvc_accounts')
       .set({

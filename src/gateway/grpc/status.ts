@@ -6,6 +6,7 @@ import type { ErrorCode, GatewayError } from '../../core/errors.js';
 const table: Readonly<Record<ErrorCode, status>> = {
   'invalid-argument': status.INVALID_ARGUMENT,
   'unknown-account': status.NOT_FOUND,
+  'account-conflict': status.FAILED_PRECONDITION,
   'unknown-agent': status.NOT_FOUND,
   'unknown-instance': status.NOT_FOUND,
   'unknown-operation': status.NOT_FOUND,

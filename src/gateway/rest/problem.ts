@@ -35,6 +35,7 @@ export function problems(...statuses: readonly number[]): Record<number, typeof 
 const table: Readonly<Record<ErrorCode, { readonly status: number; readonly title: string }>> = {
   'invalid-argument': { status: 400, title: 'Invalid request' },
   'unknown-account': { status: 404, title: 'Unknown account' },
+  'account-conflict': { status: 409, title: 'Not possible for this account' },
   'unknown-agent': { status: 404, title: 'Unknown agent' },
   'unknown-instance': { status: 404, title: 'Unknown instance' },
   'unknown-operation': { status: 404, title: 'Unknown operation' },

@@ -151,6 +151,12 @@ export function createMetrics(instanceId: string, version: string) {
       labelNames: ['state'],
       registers,
     }),
+    accountTurns: new Counter({
+      name: 'agent_gateway_account_turns_total',
+      help: 'Turns of this instance for dynamic accounts, by aim (serve, clear) and the status that they ended in.',
+      labelNames: ['aim', 'end'],
+      registers,
+    }),
     draining: new Gauge({ name: 'agent_gateway_draining', help: '1 while this instance drains.', registers }),
   };
 }

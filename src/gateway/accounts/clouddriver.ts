@@ -1,0 +1,87 @@
+/**
+ * Kubernetes accounts of a Clouddriver: by its account management (`/credentials/type/kubernetes`, in pages) where that
+ * is enabled, else by the list of all credentials (`/credentials`), which names accounts and little more.
+ */
+
+import { request } from 'undici';
+import { GatewayError, messageOf } from '../../core/errors.js';
+
+export interface ClouddriverAccount {
+  readonly name: string;
+  /** As Clouddriver has it, options of its own included. */
+  readonly definition: Readonly<Record<string, unknown>>;
+}
+
+const timeoutMs = 30_000;
+const field = 'kubesvc.dynamicAccounts.clouddriverUrl';
+
+export class Clouddriver {
+  readonly #baseUrl: string;
+
+  /** @param baseUrl may have credentials, which no message repeats */
+  constructor(baseUrl: string) {
+    this.#baseUrl = baseUrl.replace(/\/+$/u, '');
+  }
+
+  /** @returns undefined when Clouddriver has no such account. @throws GatewayError `dependency-unavailable` */
+  async find(name: string, signal: AbortSignal): Promise<ClouddriverAccount | undefined> {
+    const account = await this.#get(`/credentials/${encodeURIComponent(name)}`, signal);
+    return account === undefined ? undefined : toAccount(account);
+  }
+
+  /** All Kubernetes accounts, `batchSize` at a time. @throws as find() */
+  async *pages(batchSize: number, signal: AbortSignal): AsyncGenerator<readonly ClouddriverAccount[]> {
+    for (let after = ''; ;) {
+      const query = new URLSearchParams({ limit: String(batchSize) });
+      if (after !== '') query.set('startingAccountName', after);
+      const page = await this.#get(`/credentials/type/kubernetes?${query.toString()}`, signal);
+      if (page === undefined && after === '') break;
+      // A page begins with the account that it is asked to start with.
+      const accounts = listOf(page).filter(({ name }) => after === '' || name > after);
+      if (accounts.length === 0) return;
+      yield accounts;
+      if (listOf(page).length < batchSize) return;
+      after = accounts.at(-1)?.name ?? '';
+    }
+    const all = listOf(await this.#get('/credentials', signal)).filter(isKubernetes);
+    for (let start = 0; start < all.length; start += batchSize) yield all.slice(start, start + batchSize);
+  }
+
+  async #get(path: string, signal: AbortSignal): Promise<unknown> {
+    try {
+      const url = new URL(this.#baseUrl + path);
+      const { username, password } = url;
+      url.username = '';
+      url.password = '';
+      const basic = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64');
+      const { statusCode, body } = await request(url, {
+        signal,
+        headersTimeout: timeoutMs,
+        bodyTimeout: timeoutMs,
+        headers: { accept: 'application/json', ...(username === '' ? {} : { authorization: `Basic ${basic}` }) },
+      });
+      const text = await body.text();
+      if (statusCode === 404) return undefined;
+      if (statusCode !== 200) throw new Error(`it answered ${String(statusCode)}`);
+      return JSON.parse(text) as unknown;
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new GatewayError('dependency-unavailable', `${field}: ${messageOf(error)}`, { field, cause: error });
+    }
+  }
+}
+
+function listOf(answer: unknown): ClouddriverAccount[] {
+  return Array.isArray(answer) ? answer.flatMap((each) => toAccount(each) ?? []) : [];
+}
+
+function toAccount(answer: unknown): ClouddriverAccount | undefined {
+  if (typeof answer !== 'object' || answer === null) return undefined;
+  const definition = answer as Readonly<Record<string, unknown>>;
+  const { name } = definition;
+  return typeof name === 'string' && name !== '' ? { name, definition } : undefined;
+}
+
+function isKubernetes({ definition }: ClouddriverAccount): boolean {
+  return [definition['type'], definition['cloudProvider']].includes('kubernetes');
+}

@@ -1,0 +1,50 @@
+/** The text of a kubeconfig: whether it is one, and what in it must never be repeated. */
+
+import { parse } from 'yaml';
+import { GatewayError } from '../../../core/errors.js';
+
+export interface Kubeconfig {
+  readonly text: string;
+  /** Replaces what is secret of it in a text for people. */
+  readonly redact: (text: string) => string;
+}
+
+/** Shorter ones would cut words out of messages, and are no secrets. */
+const shortestSecret = 6;
+
+/**
+ * @param text YAML or JSON, or base64 of that
+ * @throws GatewayError `invalid-argument`, which quotes nothing of it
+ */
+export function readKubeconfig(text: string): Kubeconfig {
+  const plain = /^[A-Za-z0-9+/=\s]+$/u.test(text) ? Buffer.from(text, 'base64').toString('utf8') : text;
+  let parsed: unknown;
+  try {
+    parsed = parse(plain, { logLevel: 'silent', maxAliasCount: 100 });
+  } catch {
+    throw noKubeconfig();
+  }
+  const { clusters, users } = typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : {};
+  if (!Array.isArray(clusters) || clusters.length === 0) throw noKubeconfig();
+  const secrets = [...new Set([...scalars(users), plain, text])].filter((each) => each.length >= shortestSecret);
+  // Longest first: one may be part of another.
+  secrets.sort((a, b) => b.length - a.length);
+  return {
+    text: plain,
+    redact: (message) => secrets.reduce((redacted, secret) => redacted.replaceAll(secret, '***'), message),
+  };
+}
+
+/** Every text below `users`, and what it is base64 of: tokens, passwords, keys, arguments of credential plugins. */
+function* scalars(node: unknown, depth = 0): Generator<string> {
+  if (typeof node === 'string') {
+    yield node;
+    if (/^[A-Za-z0-9+/]{16,}=*$/u.test(node)) yield* Buffer.from(node, 'base64').toString('utf8').split('\n');
+  } else if (typeof node === 'object' && node !== null && depth < 20) {
+    for (const child of Object.values(node)) yield* scalars(child, depth + 1);
+  }
+}
+
+function noKubeconfig(): GatewayError {
+  return new GatewayError('invalid-argument', 'expected a kubeconfig: YAML with clusters, or base64 of it');
+}

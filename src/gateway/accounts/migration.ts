@@ -1,0 +1,75 @@
+/** Automatic migration: accounts of a Clouddriver whose names match become dynamic accounts, and active. */
+
+import { messageOf } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import { wait } from '../../core/retry.js';
+import type { DynamicAccountStore } from '../../store/dynamic-accounts.js';
+import type { LockStore } from '../../store/locks.js';
+import type { Clouddriver, ClouddriverAccount } from './clouddriver.js';
+import type { Definition, Definitions } from './definition.js';
+import { accountOptions } from './options.js';
+
+export interface MigrationOptions {
+  readonly instanceId: string;
+  readonly clouddriver: Pick<Clouddriver, 'pages'>;
+  readonly accounts: Pick<DynamicAccountStore, 'create'>;
+  readonly definitions: Definitions;
+  readonly locks: LockStore;
+  /** Regular expressions that match whole names. */
+  readonly namePatterns: readonly string[];
+  readonly batchSize: number;
+  /** Time between two scans of the cluster, in ms. */
+  readonly periodMs: number;
+  /** Tells that there is something to do. */
+  readonly migrated: () => void;
+  readonly logger: Logger;
+}
+
+/** Ids end up in SQL keys, logs and paths, as those that agents register. */
+const validName = /^[\w.:@/+=-]{1,253}$/u;
+
+/** Runs until the signal aborts. */
+export async function migrateAccounts(options: MigrationOptions, signal: AbortSignal): Promise<void> {
+  const { instanceId, locks, periodMs, logger } = options;
+  for (;;) {
+    try {
+      // Never released: who scanned last keeps the others from scanning until the next one is due.
+      if (await locks.acquire('account-migration', instanceId, periodMs, signal)) await scan(options, signal);
+    } catch (error) {
+      if (!signal.aborted) logger.warn({ error: messageOf(error) }, 'accounts of Clouddriver not migrated');
+    }
+    await wait(periodMs * (0.9 + 0.2 * Math.random()), signal).catch(() => undefined);
+    if (signal.aborted) return;
+  }
+}
+
+async function scan(options: MigrationOptions, signal: AbortSignal): Promise<void> {
+  const { clouddriver, accounts, definitions, namePatterns, batchSize, migrated, logger } = options;
+  const patterns = namePatterns.map((pattern) => new RegExp(`^(?:${pattern})$`, 'u'));
+  const matches = ({ name }: ClouddriverAccount): boolean =>
+    validName.test(name) && patterns.some((pattern) => pattern.test(name));
+  for await (const page of clouddriver.pages(batchSize, signal)) {
+    const fresh = page.filter(matches).flatMap((account) => {
+      try {
+        const definition = definitions.seal(account.name, knownOptions(account), account.name);
+        return [{ name: account.name, zoneId: '', definition, activate: true }];
+      } catch (error) {
+        logger.warn({ account: account.name, error: messageOf(error) }, 'account of Clouddriver not migrated');
+        return [];
+      }
+    });
+    if (fresh.length === 0) continue;
+    const present = await accounts.create(fresh, signal);
+    if (present.length === fresh.length) continue;
+    logger.info({ accounts: fresh.length - present.length }, 'accounts of Clouddriver migrated');
+    migrated();
+  }
+}
+
+/** What of an account of Clouddriver means something to agents. */
+export function knownOptions({ definition }: ClouddriverAccount): Definition {
+  const known = [...Object.keys(accountOptions), 'kubeconfigFile', 'kubeconfigContents', 'kubeconfigAgent'];
+  return Object.fromEntries(
+    known.flatMap((option) => (definition[option] == null ? [] : [[option, definition[option]]])),
+  );
+}

@@ -1,0 +1,263 @@
+/**
+ * Fulfils on this instance what is asked of dynamic accounts: takes its turns (store/account-turns.ts), and asks the
+ * agents whose streams it holds to serve an account or to let it go. Agents that come later are asked by a turn, too.
+ */
+
+import { GatewayError, messageOf } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import type { TurnOutcome } from '../../store/account-lifecycle.js';
+import type { AccountTurns, DueAccount, Turn, TurnEnd } from '../../store/account-turns.js';
+import type { AccountAnswer } from '../agents/account-questions.js';
+import type { SessionFrames } from '../agents/session-frames.js';
+import type { Session } from '../agents/session.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { Definitions, OpenDefinition } from './definition.js';
+
+export interface ReconcilerOptions {
+  readonly instanceId: string;
+  readonly turns: AccountTurns;
+  /** The streams of this instance. */
+  readonly sessions: () => Iterable<Session>;
+  readonly frames: Pick<SessionFrames, 'addAccount' | 'deleteAccounts'>;
+  readonly definitions: Pick<Definitions, 'open'>;
+  /** How long an agent may take to serve an account or to let it go, in ms. */
+  readonly agentTimeoutMs: number;
+  /** Time between two looks when nothing is to be done, in ms. */
+  readonly pollMs: number;
+  readonly maxAccountsPerAgent: number;
+  /** An account was deleted. */
+  readonly removed: (account: string) => void;
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'accountTurns'>;
+}
+
+const concurrentTurns = 100;
+const pageSize = 500;
+const maximumMessageLength = 2_000;
+const releaseTimeoutMs = 5_000;
+
+export class Reconciler {
+  readonly #options: ReconcilerOptions;
+  /** Streams whose agents were looked at. */
+  readonly #known = new WeakSet<Session>();
+  /** This instance's turns, by account. */
+  readonly #underWay = new Map<string, Promise<void>>();
+  /** Accounts whose turn does not know of an agent that came meanwhile. */
+  readonly #again = new Set<string>();
+  #wake: (() => void) | undefined;
+  #woken = false;
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+  }
+
+  /** Something was asked of an account: looks at once. */
+  wake(): void {
+    this.#woken = true;
+    this.#wake?.();
+  }
+
+  /** Runs until the signal aborts; turns under way are then given back. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { turns, instanceId, pollMs, logger } = this.#options;
+    while (!signal.aborted) {
+      let busy = false;
+      try {
+        busy = await this.#look(signal);
+      } catch (error) {
+        if (!signal.aborted) logger.warn({ error: messageOf(error) }, 'dynamic accounts not looked at');
+      }
+      if (!busy) await this.#pause(pollMs * (0.8 + 0.4 * Math.random()), signal);
+    }
+    await Promise.all(this.#underWay.values());
+    await turns.release(instanceId, AbortSignal.timeout(releaseTimeoutMs)).catch(() => undefined);
+  }
+
+  /** @returns whether there may be more to do at once */
+  async #look(signal: AbortSignal): Promise<boolean> {
+    const { turns } = this.#options;
+    await this.#welcome(signal);
+    const free = concurrentTurns - this.#underWay.size;
+    if (free <= 0) return false;
+    const due = await turns.due(pageSize, signal);
+    const mine = due.filter((account) => !account.waitsForMe || this.#concerns(account));
+    const pass = due.filter((account) => !mine.includes(account)).map(({ name }) => name);
+    // In this order, and never at the same time as welcome(): a pass must not undo what welcome() asked for.
+    if (pass.length > 0) await turns.pass(pass, signal);
+    const begun = await turns.begin(mine.slice(0, free), signal);
+    for (const turn of begun) this.#underWay.set(turn.name, this.#take(turn, signal));
+    return pass.length > 0 || begun.length > 0;
+  }
+
+  /** Asks for turns for what agents that came since the last look are to serve and do not. */
+  async #welcome(signal: AbortSignal): Promise<void> {
+    const { turns } = this.#options;
+    const fresh = this.#takers().filter((session) => !this.#known.has(session));
+    for (const zone of new Set(fresh.map(({ identity }) => identity.zoneId))) {
+      const sessions = fresh.filter(({ identity }) => identity.zoneId === zone);
+      for (let after = ''; ;) {
+        const page = await turns.ofZone(zone, after, pageSize, signal);
+        const missing = page.filter(({ name, definitionVersion }) =>
+          sessions.some((session) => session.accounts.get(name)?.dynamicVersion !== definitionVersion),
+        );
+        const names = missing.map(({ name }) => name);
+        if (names.length > 0) await turns.join(names, signal);
+        for (const name of names) if (this.#underWay.has(name)) this.#again.add(name);
+        after = page.at(-1)?.name ?? '';
+        if (page.length < pageSize) break;
+      }
+      for (const session of sessions) this.#known.add(session);
+    }
+  }
+
+  #takers(): Session[] {
+    return [...this.#options.sessions()].filter(
+      (session) => session.state === 'active' && session.identity.dynamicAccounts && !session.leaving,
+    );
+  }
+
+  /** Streams that are to serve the account, whether they do or not. */
+  #servers({ zoneId }: DueAccount): Session[] {
+    return this.#takers().filter(({ identity }) => zoneId === '' || identity.zoneId === zoneId);
+  }
+
+  /** Streams that serve the account and are not to. */
+  #leftovers({ name, aim, zoneId }: DueAccount): Session[] {
+    return [...this.#options.sessions()].filter(
+      (session) =>
+        session.state === 'active' &&
+        session.accounts.has(name) &&
+        (aim === 'clear' || (zoneId !== '' && session.identity.zoneId !== zoneId)),
+    );
+  }
+
+  #concerns(account: DueAccount): boolean {
+    return (account.aim === 'serve' && this.#servers(account).length > 0) || this.#leftovers(account).length > 0;
+  }
+
+  async #take(turn: Turn, signal: AbortSignal): Promise<void> {
+    const { turns, logger, metrics, removed } = this.#options;
+    const { name, aim } = turn;
+    const startedAt = performance.now();
+    try {
+      const outcome = await this.#act(turn, signal);
+      if (signal.aborted) return;
+      const status: TurnEnd = await turns.finish(turn, outcome, signal);
+      const tookMs = Math.round(performance.now() - startedAt);
+      metrics.accountTurns.inc({ aim, end: status });
+      if (status === 'DELETED') removed(name);
+      const { message: reason } = outcome;
+      const fields = { account: name, aim, status, tookMs, ...(reason === undefined ? {} : { reason }) };
+      if (reason === undefined) logger.info(fields, 'turn for a dynamic account');
+      else logger.warn(fields, 'turn for a dynamic account failed');
+    } catch (error) {
+      if (!signal.aborted) logger.warn({ account: name, error: messageOf(error) }, 'turn for a dynamic account lost');
+    } finally {
+      this.#underWay.delete(name);
+      if (this.#again.delete(name) && !signal.aborted) await turns.join([name], signal).catch(() => undefined);
+      this.wake();
+    }
+  }
+
+  async #act(turn: Turn, signal: AbortSignal): Promise<TurnOutcome> {
+    const leftovers = this.#leftovers(turn);
+    if (turn.aim === 'clear') return { served: false, message: await this.#clear(turn, leftovers, signal) };
+    const refusal = await this.#serve(turn, signal);
+    const kept = await this.#clear(turn, this.#leftovers(turn), signal);
+    const served = this.#servers(turn).some((session) => holds(session, turn));
+    return { served, message: [refusal, kept].find((message) => message !== undefined) };
+  }
+
+  /** @returns why agents do not serve it, if some do not */
+  async #serve(turn: Turn, signal: AbortSignal): Promise<string | undefined> {
+    const { frames, definitions, maxAccountsPerAgent } = this.#options;
+    const { name, definitionVersion: version } = turn;
+    const targets = this.#servers(turn).filter((session) => !holds(session, turn));
+    if (targets.length === 0) return undefined;
+    let opened: OpenDefinition;
+    try {
+      opened = await definitions.open(name, turn.definition, signal);
+    } catch (error) {
+      if (error instanceof GatewayError) return error.message;
+      throw error;
+    }
+    const { kubeconfig, kubeconfigFile, options, redact } = opened;
+    const frame = frames.addAccount({ name, version, kubeconfig, kubeconfigFile, options });
+    const full = targets.filter(({ accounts }) => accounts.size >= maxAccountsPerAgent && !accounts.has(name));
+    const refusals = await Promise.all(
+      targets.map((session) =>
+        full.includes(session)
+          ? `agent ${session.identity.agentId}: it serves ${String(maxAccountsPerAgent)} accounts already (kubesvc.grpc.server.maxAccountsPerAgent)`
+          : this.#ask(session, name, version, frame, signal),
+      ),
+    );
+    const messages = refusals.filter((message) => message !== undefined);
+    return messages.length === 0 ? undefined : redact(messages.join('; ')).slice(0, maximumMessageLength);
+  }
+
+  /** @returns why agents do not let it go, if some do not */
+  async #clear({ name }: Turn, targets: readonly Session[], signal: AbortSignal): Promise<string | undefined> {
+    const { frames } = this.#options;
+    const refusals = await Promise.all(
+      targets.map((session) =>
+        session.accounts.get(name)?.dynamicVersion === undefined
+          ? `agent ${session.identity.agentId}: account "${name}" is in the configuration of the agent`
+          : this.#ask(session, name, 0, frames.deleteAccounts([name]), signal),
+      ),
+    );
+    const messages = refusals.filter((message) => message !== undefined);
+    return messages.length === 0 ? undefined : messages.join('; ').slice(0, maximumMessageLength);
+  }
+
+  /** @returns the agent's refusal; undefined when it did what it was asked, or went away */
+  async #ask(
+    session: Session,
+    name: string,
+    version: number,
+    frame: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const { agentTimeoutMs } = this.#options;
+    const who = `agent ${session.identity.agentId}`;
+    const answered = session.questions.ask(name, version);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<AccountAnswer>((resolve) => {
+      const message = `no answer within ${String(agentTimeoutMs)} ms`;
+      timer = setTimeout(() => resolve({ kind: 'refused', message }), agentTimeoutMs);
+    });
+    const stop = (): void => session.questions.forget(name);
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      session.send(frame);
+      const answer = await Promise.race([answered, late]);
+      return answer.kind === 'refused' ? `${who}: ${answer.message}` : undefined;
+    } catch (error) {
+      if (error instanceof GatewayError) return `${who}: ${error.message}`;
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', stop);
+      session.questions.forget(name);
+    }
+  }
+
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    if (!this.#woken && !signal.aborted) {
+      await new Promise<void>((resolve) => {
+        const end = (): void => {
+          clearTimeout(timer);
+          signal.removeEventListener('abort', end);
+          resolve();
+        };
+        const timer = setTimeout(end, ms);
+        this.#wake = end;
+        signal.addEventListener('abort', end, { once: true });
+      });
+    }
+    this.#woken = false;
+  }
+}
+
+function holds(session: Session, { name, definitionVersion }: DueAccount): boolean {
+  return session.accounts.get(name)?.dynamicVersion === definitionVersion;
+}

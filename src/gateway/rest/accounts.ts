@@ -1,0 +1,283 @@
+/**
+ * Accounts: `/armory/accounts` adds, changes and removes dynamic ones, `/agents/kubernetes/accounts` shows any. Requests
+ * are accepted, and fulfilled by whichever instance holds the agents; their outcome is the account's status.
+ */
+
+import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
+import type { preValidationHookHandler } from 'fastify';
+import Type, { type Static } from 'typebox';
+import { GatewayError } from '../../core/errors.js';
+import { accountStatuses } from '../../store/account-lifecycle.js';
+import type { AccountRecord, AccountStore } from '../../store/accounts.js';
+import type { AssignmentStore } from '../../store/assignments.js';
+import type { DynamicAccountStore } from '../../store/dynamic-accounts.js';
+import type { Definitions } from '../accounts/definition.js';
+import type { AccountDefinition, AccountRequests } from '../accounts/requests.js';
+import {
+  accountAnswer,
+  accountDefinition,
+  accountName,
+  accountRequest,
+  batch,
+  kubesvcAccount,
+  presentAccount,
+} from './account-schemas.js';
+import { problems } from './problem.js';
+
+export interface AccountRoutesOptions {
+  readonly accounts: Pick<AccountStore, 'find'>;
+  readonly assignments: Pick<AssignmentStore, 'find'>;
+  readonly dynamicAccounts: DynamicAccountRoutesOptions;
+}
+
+export interface DynamicAccountRoutesOptions {
+  readonly store: Pick<DynamicAccountStore, 'list'>;
+  readonly definitions: Pick<Definitions, 'masked'>;
+  /** Undefined: kubesvc.dynamicAccounts.enabled is false. */
+  readonly requests: AccountRequests | undefined;
+}
+
+const queryTimeoutMs = 30_000;
+const tags = ['accounts'];
+const params = Type.Object({ name: accountName });
+const accepted = Type.Array(Type.Object({}), { maxItems: 0, description: 'Accepted.' });
+const nothing = Type.Null({ description: 'Accepted; see the status of the account for what comes of it.' });
+const present = Type.Array(presentAccount, {
+  description: 'The accounts that are there already. The others of the request were accepted.',
+});
+
+/** Armory takes one account in place of a list. */
+const oneIsAList: preValidationHookHandler = (request, _reply, done) => {
+  const { body } = request;
+  if (typeof body === 'object' && body !== null && !Array.isArray(body)) request.body = [body];
+  done();
+};
+
+export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> = (
+  app,
+  { accounts, assignments, dynamicAccounts: { store, definitions, requests } },
+  done,
+) => {
+  const signal = (): AbortSignal => AbortSignal.timeout(queryTimeoutMs);
+  const enabled = (): AccountRequests => {
+    if (requests !== undefined) return requests;
+    throw new GatewayError('not-implemented', 'dynamic accounts are off: set kubesvc.dynamicAccounts.enabled');
+  };
+  const find = async (name: string): Promise<AccountRecord> => {
+    const record = await accounts.find(name, signal());
+    if (record !== undefined) return record;
+    throw new GatewayError('unknown-account', `account "${name}" is not known`, { account: name });
+  };
+
+  app.get(
+    '/armory/accounts',
+    {
+      schema: {
+        tags,
+        summary: 'Dynamic accounts, in the order of their names.',
+        querystring: Type.Object({
+          items: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, default: 500 })),
+          after: Type.Optional(
+            Type.String({ maxLength: 253, description: 'Only names after this one: the last of the page before.' }),
+          ),
+          status: Type.Optional(Type.Enum([...accountStatuses])),
+          zoneId: Type.Optional(Type.String({ maxLength: 253 })),
+        }),
+        response: { 200: Type.Array(accountAnswer), ...problems(400, 500, 501, 503) },
+      },
+    },
+    async ({ query: { items = 500, after = '', status, zoneId } }) => {
+      enabled();
+      const records = await store.list({ status, zoneId }, after, items, signal());
+      return records.map((record) => toAnswer(record, definitions));
+    },
+  );
+
+  app.get(
+    '/armory/accounts/:name',
+    {
+      schema: {
+        tags,
+        summary: 'One account, with the agents that serve it.',
+        params,
+        response: { 200: accountAnswer, ...problems(400, 404, 500, 501, 503) },
+      },
+    },
+    async ({ params: { name } }) => {
+      enabled();
+      const record = await find(name);
+      const ownership = (await assignments.find([name], signal())).get(name);
+      const agents = (ownership?.assignments ?? []).map(({ agentId, instanceId, caching }) => ({
+        ...{ agentId, clouddriverId: instanceId, caching },
+      }));
+      return { ...toAnswer(record, definitions), agents };
+    },
+  );
+
+  app.post(
+    '/armory/accounts',
+    {
+      preValidation: oneIsAList,
+      schema: {
+        tags,
+        summary: 'Add accounts of Clouddriver, or with a kubeconfig of their own.',
+        description: 'They are INACTIVE unless `state` asks for ACTIVE.',
+        body: batch(accountRequest),
+        response: { 202: accepted, 409: present, ...problems(400, 500, 501, 503) },
+      },
+    },
+    async ({ body }, reply) => {
+      const there = await enabled().migrate(body, signal());
+      if (there.length > 0) return reply.code(409).send(there.map(toPresent));
+      return reply.code(202).send([]);
+    },
+  );
+
+  app.patch(
+    '/armory/accounts',
+    {
+      preValidation: oneIsAList,
+      schema: {
+        tags,
+        summary: 'Activate or deactivate accounts, give them a zone or another kubeconfig.',
+        body: batch(accountRequest),
+        response: { 202: nothing, ...problems(400, 404, 409, 500, 501, 503) },
+      },
+    },
+    async ({ body }, reply) => {
+      await enabled().change(body, signal());
+      return reply.code(202).send(null);
+    },
+  );
+
+  app.delete(
+    '/armory/accounts',
+    {
+      schema: {
+        tags,
+        summary: 'Take accounts from their agents and delete them.',
+        body: batch(accountName),
+        response: { 202: nothing, ...problems(400, 404, 409, 500, 501, 503) },
+      },
+    },
+    async ({ body }, reply) => {
+      await enabled().remove(body, signal());
+      return reply.code(202).send(null);
+    },
+  );
+
+  app.delete(
+    '/armory/accounts/:name',
+    {
+      schema: {
+        tags,
+        summary: 'Take one account from its agents and delete it.',
+        params,
+        response: { 202: nothing, ...problems(400, 404, 409, 500, 501, 503) },
+      },
+    },
+    async ({ params: { name } }, reply) => {
+      await enabled().remove([name], signal());
+      return reply.code(202).send(null);
+    },
+  );
+
+  app.post(
+    '/armory/accounts/dynamic',
+    {
+      preValidation: oneIsAList,
+      schema: {
+        tags,
+        summary: 'Add accounts by their definitions, INACTIVE.',
+        body: batch(accountDefinition),
+        response: { 202: accepted, 409: present, ...problems(400, 500, 501, 503) },
+      },
+    },
+    async ({ body }, reply) => {
+      const there = await enabled().add(body.map(toDefinition), signal());
+      if (there.length > 0) return reply.code(409).send(there.map(toPresent));
+      return reply.code(202).send([]);
+    },
+  );
+
+  app.put(
+    '/armory/accounts/dynamic',
+    {
+      schema: {
+        tags,
+        summary: "Replace an account's definition; agents that serve it get the new one at once.",
+        body: accountDefinition,
+        response: { 202: accepted, ...problems(400, 404, 409, 500, 501, 503) },
+      },
+    },
+    async ({ body }, reply) => {
+      await enabled().replace(toDefinition(body), signal());
+      return reply.code(202).send([]);
+    },
+  );
+
+  app.get(
+    '/agents/kubernetes/accounts/:name',
+    {
+      schema: {
+        tags,
+        summary: 'An account that agents serve, or that was added dynamically.',
+        params,
+        response: { 200: kubesvcAccount, ...problems(400, 404, 500, 503) },
+      },
+    },
+    async ({ params: { name } }) => toKubesvcAccount(await find(name), definitions),
+  );
+
+  app.get(
+    '/agents/kubernetes/accounts/:name/namespaces',
+    {
+      schema: {
+        tags,
+        summary: 'The namespaces of an account, as its agents registered it.',
+        params,
+        response: { 200: Type.Array(Type.String()), ...problems(400, 404, 500, 503) },
+      },
+    },
+    async ({ params: { name } }) => [...(await find(name)).namespaces],
+  );
+
+  done();
+};
+
+function toDefinition({ name, zoneId, ...options }: Static<typeof accountDefinition>): AccountDefinition {
+  return { name, zoneId, options };
+}
+
+function toPresent({ name, status: state, zoneId, dynamic }: AccountRecord): Static<typeof presentAccount> {
+  return { name, state, zoneId, dynamic };
+}
+
+function toAnswer(record: AccountRecord, definitions: Pick<Definitions, 'masked'>): Static<typeof accountAnswer> {
+  const { name, status, zoneId, dynamic, connections, failedCount, errorMessage, lastUpdated, definition } = record;
+  return {
+    ...{ name, type: 'kubernetes', source: dynamic ? 'dynamic' : 'agent', status, zoneId, connections, failedCount },
+    ...(errorMessage === undefined ? {} : { errorMessage }),
+    lastUpdated: new Date(lastUpdated).toISOString(),
+    config: definitions.masked(definition),
+  };
+}
+
+function toKubesvcAccount(
+  record: AccountRecord,
+  definitions: Pick<Definitions, 'masked'>,
+): Static<typeof kubesvcAccount> {
+  const { name, status, zoneId, dynamic, connections, kubeHost, kubeVersion, certFingerprint } = record;
+  const { maxWatchAgeSeconds, errorMessage, failedCount, lastUpdated, properties } = record;
+  const definition = definitions.masked(record.definition);
+  const { permissions } = definition;
+  const def = JSON.stringify(definition);
+  const props = JSON.stringify(properties);
+  return {
+    ...{ name, status, zoneId, dynamic, connections, kubeHost, kubeVersion, certFingerprint, maxWatchAgeSeconds },
+    ...(errorMessage === undefined ? {} : { errorMessage }),
+    ...{ retryCount: failedCount, lastUpdated, definition, definitionAsString: def, def },
+    permissions: typeof permissions === 'object' && permissions !== null ? { ...permissions } : {},
+    ...{ properties: { ...properties }, propertiesAsString: props, props },
+  };
+}
