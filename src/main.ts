@@ -30,7 +30,8 @@ async function main(args: readonly string[]): Promise<number> {
         import('./commands/serve.js'),
         import('./gateway/config.js'),
       ]);
-      return serve({ loaded: loadConfig(sources), version: version(), signal, stdout, stderr });
+      const { environment } = sources;
+      return serve({ loaded: loadConfig(sources), version: version(), environment, signal, stdout, stderr });
     }
     case 'migrate': {
       const [{ runMigrate }, { loadConfig }] = await Promise.all([

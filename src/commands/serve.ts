@@ -8,6 +8,8 @@ import { createGateway, type Addresses } from '../gateway/gateway.js';
 export interface ServeOptions {
   readonly loaded: LoadedConfig;
   readonly version: string;
+  /** Where `env:KUBECONFIG_NAME` is looked up. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
   /** Aborted by the first signal. */
   readonly signal: AbortSignal;
   readonly stdout: NodeJS.WritableStream;
@@ -15,11 +17,12 @@ export interface ServeOptions {
 }
 
 /** @returns the exit code: 0 after a clean stop, 1 when the start or a background loop failed */
-export async function serve({ loaded, version, signal, stdout, stderr }: ServeOptions): Promise<number> {
+export async function serve(options: ServeOptions): Promise<number> {
+  const { loaded, version, environment, signal, stdout, stderr } = options;
   const { config, warnings } = loaded;
   const logger = createLogger(config, stdout);
   for (const warning of warnings) logger.warn(warning);
-  const gateway = createGateway({ config, version, logger });
+  const gateway = createGateway({ config, version, environment, logger });
   try {
     const addresses = await gateway.start(signal);
     logger.info({ ...addresses, cluster: config.kubesvc.cluster, version }, 'serving');

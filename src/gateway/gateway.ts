@@ -32,6 +32,7 @@ import type { Config } from './config.js';
 import { databaseOptions } from './config/database-options.js';
 import { drainGateway } from './drain.js';
 import { createDiscovery, createRedis, migrateAsOther } from './dependencies.js';
+import { createDynamicAccounts } from './dynamic-accounts.js';
 import { createCachingService } from './grpc/caching-service.js';
 import { createFrames, receipt, recordedResult, tooLargeResult } from './grpc/frames.js';
 import { createOperationsService } from './grpc/operations-service.js';
@@ -55,6 +56,8 @@ export interface GatewayOptions {
   readonly config: Config;
   readonly version: string;
   readonly logger: PinoLogger;
+  /** Variables that kubeconfigs may be taken from; default: none. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   /** In place of what the configuration names, for tests. */
   readonly overrides?: { readonly discovery?: Discovery; readonly now?: () => number };
 }
@@ -79,7 +82,8 @@ const lateResultMs = 60_000;
 const overdueMs = 10_000;
 const recoveryCheckMs = 2_000;
 
-export function createGateway({ config, version, logger: pino, overrides = {} }: GatewayOptions): Gateway {
+export function createGateway(options: GatewayOptions): Gateway {
+  const { config, version, logger: pino, environment = {}, overrides = {} } = options;
   const { kubesvc, instance, server } = config;
   const { now = Date.now } = overrides;
   const grpc = kubesvc.grpc.server;
@@ -243,6 +247,8 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       });
     registry.start();
     scope.push('registry', () => registry.stop(stopping()));
+    const shared = { config, environment, database, locks, registry, frames, ownership, logger, metrics };
+    const dynamicAccounts = createDynamicAccounts(shared);
     const lease = new Lease({
       instances,
       self: () => ({ id: instance.id, baseUrl: instance.baseUrl, version, agents: registry.agentCount }),
@@ -260,6 +266,8 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
     background('lease', (at) => lease.run(at));
     // What a predecessor of the same id left unfinished.
     await adoption.adoptFrom(instance.id, signal);
+    await dynamicAccounts.releaseClaims(instance.id, signal);
+    for (const [name, run] of dynamicAccounts.loops) background(name, run);
     background('adoption', (at) => adoption.run(at));
     const reaper = new Reaper({
       instanceId: instance.id,
@@ -268,7 +276,7 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       ownership,
       lease,
       leaseMs: kubesvc.instances.leaseMs,
-      onDead: (id, at) => adoption.adoptFrom(id, at),
+      onDead: (id, at) => Promise.all([adoption.adoptFrom(id, at), dynamicAccounts.releaseClaims(id, at)]),
       logger,
     });
     background('reaper', (at) => reaper.run(at));
@@ -276,15 +284,8 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
     const { enabled: rebalances, periodSeconds, tolerance } = kubesvc.rebalance;
     if (rebalances) {
       const periodMs = periodSeconds * 1_000;
-      const rebalancer = new Rebalancer({
-        instances,
-        registry,
-        frames,
-        leaseMs: kubesvc.instances.leaseMs,
-        periodMs,
-        tolerance,
-        logger,
-      });
+      const { leaseMs } = kubesvc.instances;
+      const rebalancer = new Rebalancer({ instances, registry, frames, leaseMs, periodMs, tolerance, logger });
       background('rebalancer', (at) => rebalancer.run(at));
     }
     const jobs = maintenanceJobs({ config, database, locks, operations, ownership, metrics, logger, now });
@@ -316,6 +317,7 @@ export function createGateway({ config, version, logger: pino, overrides = {} }:
       results,
       operations,
       assignments,
+      dynamicAccounts: dynamicAccounts.routes,
       database,
       discovery,
       readiness,

@@ -34,6 +34,7 @@ export const gatewayId = 'gateway-under-test';
 export async function startGateway(
   t: { teardown(release: () => Promise<void>): unknown },
   settings: Readonly<Record<string, string | number | boolean>> = {},
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<RunningGateway> {
   const all = {
     'instance.id': gatewayId,
@@ -50,7 +51,7 @@ export async function startGateway(
   const log: LogLine[] = [];
   const write = (line: string): void => void log.push(JSON.parse(line) as LogLine);
   const logger = pino({ level: 'info', formatters: { level: (level) => ({ level }) } }, { write });
-  const gateway = createGateway({ config, version: 'test', logger });
+  const gateway = createGateway({ config, version: 'test', logger, environment });
   t.teardown(() => gateway.stop());
   const { agentsPort, restPort } = await gateway.start(AbortSignal.timeout(60_000));
   const restUrl = `${config.server.ssl.enabled ? 'https' : 'http'}://127.0.0.1:${restPort}`;

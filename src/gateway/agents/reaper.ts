@@ -17,7 +17,7 @@ export interface ReaperOptions {
   readonly lease: Lease;
   readonly leaseMs: number;
   /** For what else an instance leaves behind; called by one survivor. */
-  readonly onDead: (instanceId: string, signal: AbortSignal) => Promise<void>;
+  readonly onDead: (instanceId: string, signal: AbortSignal) => Promise<unknown>;
   readonly logger: Logger;
 }
 

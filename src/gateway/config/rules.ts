@@ -58,6 +58,20 @@ export function checkRules(config: Config): Findings {
     `expected a cron expression of six fields, seconds first (0 0 3 * * 0 is Sunday at 3), found "${cron ?? ''}": ${wrong ?? ''}`,
   );
 
+  const { enabled, namePatterns, clouddriverUrl } = kubesvc.dynamicAccounts;
+  for (const pattern of namePatterns) {
+    mustHold(
+      isRegularExpression(pattern),
+      'kubesvc.dynamicAccounts.namePatterns',
+      `expected regular expressions, found "${pattern}"`,
+    );
+  }
+  mustHold(
+    !enabled || namePatterns.length === 0 || clouddriverUrl !== undefined,
+    'kubesvc.dynamicAccounts.clouddriverUrl',
+    'expected a URL, found nothing, with kubesvc.dynamicAccounts.namePatterns',
+  );
+
   mustHold(
     server.port === 0 || server.port !== grpc.port || !overlap(server.address, grpc.address),
     'kubesvc.grpc.server.port',
@@ -136,6 +150,14 @@ function checkTls(section: string, tls: TlsConfig, problems: Problem[], warnings
       key: `${section}.trustCertCollection`,
       message: `expected a PEM file, found nothing, with ${section}.clientAuth: ${tls.clientAuth}`,
     });
+  }
+}
+
+function isRegularExpression(text: string): boolean {
+  try {
+    return new RegExp(text, 'u') instanceof RegExp;
+  } catch {
+    return false;
   }
 }
 

@@ -207,11 +207,34 @@ export const configSchema = Type.Object({
       ),
       dynamicAccounts: Type.Object(
         {
-          enabled: flag('Serve `/armory/accounts`; off: 501.', false),
-          maxRetries: count('Attempts to activate an account before it is FAILED for good.', 3, 0, 1_000),
+          enabled: flag('Serve `/armory/accounts`; off: 501. Accounts that agents serve already are served on.', false),
+          maxRetries: count('How often a failed attempt is repeated before the account stays FAILED.', 3, 0, 1_000),
           retryFrequencySeconds: count('Time between attempts.', 5, 1, 86_400),
+          agentTimeoutMs: count('How long an agent may take to begin with an account or to end it.', 30_000, 100, hour),
+          encryptionKey: Type.Optional(
+            Type.String({
+              description:
+                'Key that kubeconfigs are stored with (AES-256-GCM), the same on every instance: `openssl rand -base64 32`. Without it only references are taken.',
+              secret: true,
+              pattern: '^([0-9A-Fa-f]{64}|[A-Za-z0-9+/]{43}=)$',
+              expected: '32 bytes as base64 or hex',
+            }),
+          ),
+          kubeconfigDirectory: optionalText(
+            'Directory that `file:PATH` may name files in. Without it none may be named.',
+          ),
+          clouddriverUrl: optionalText('Base URL of a Clouddriver whose accounts are migrated.', {
+            secret: 'url',
+            pattern: '^https?://.+$',
+            expected: 'a URL such as http://spin-clouddriver:7002',
+          }),
+          namePatterns: list(
+            'Regular expressions for names of Clouddriver accounts that are migrated by themselves; empty: none.',
+          ),
+          scanBatchSize: count('Accounts read from Clouddriver at a time.', 572, 1, 100_000),
+          scanFrequencySeconds: count('Time between two scans of Clouddriver.', 120, 1, 604_800),
         },
-        { description: 'Accounts that are added and removed by REST.' },
+        { description: 'Accounts that are added and removed by REST: see [dynamic accounts](dynamic-accounts.md).' },
       ),
       jobs: Type.Object({
         'operation-history': Type.Object({

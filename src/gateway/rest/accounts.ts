@@ -25,12 +25,12 @@ import {
 import { problems } from './problem.js';
 
 export interface AccountRoutesOptions {
-  readonly accounts: Pick<AccountStore, 'find'>;
-  readonly assignments: Pick<AssignmentStore, 'find'>;
+  readonly assignments: AssignmentStore;
   readonly dynamicAccounts: DynamicAccountRoutesOptions;
 }
 
 export interface DynamicAccountRoutesOptions {
+  readonly accounts: Pick<AccountStore, 'find'>;
   readonly store: Pick<DynamicAccountStore, 'list'>;
   readonly definitions: Pick<Definitions, 'masked'>;
   /** Undefined: kubesvc.dynamicAccounts.enabled is false. */
@@ -55,7 +55,7 @@ const oneIsAList: preValidationHookHandler = (request, _reply, done) => {
 
 export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> = (
   app,
-  { accounts, assignments, dynamicAccounts: { store, definitions, requests } },
+  { assignments, dynamicAccounts: { accounts, store, definitions, requests } },
   done,
 ) => {
   const signal = (): AbortSignal => AbortSignal.timeout(queryTimeoutMs);

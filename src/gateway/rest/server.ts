@@ -10,6 +10,7 @@ import { createServer as createHttp2, type Http2Server, type ServerHttp2Session 
 import type { Socket } from 'node:net';
 import { GatewayError } from '../../core/errors.js';
 import { protobufMediaType } from '../operations/forwarding.js';
+import { accountRoutes, type AccountRoutesOptions } from './accounts.js';
 import { agentRoutes, type AgentRoutesOptions } from './agents.js';
 import { clusterRoutes, type ClusterRoutesOptions } from './cluster.js';
 import { healthRoutes, type HealthRoutesOptions } from './health.js';
@@ -21,7 +22,13 @@ import { clientErrorHandler, errorHandler, sendProblem } from './problem.js';
 import { validatorCompiler } from './validator.js';
 
 export interface RestOptions
-  extends OperationRoutesOptions, ClusterRoutesOptions, AgentRoutesOptions, InstanceRoutesOptions, HealthRoutesOptions {
+  extends
+    OperationRoutesOptions,
+    ClusterRoutesOptions,
+    AccountRoutesOptions,
+    AgentRoutesOptions,
+    InstanceRoutesOptions,
+    HealthRoutesOptions {
   readonly instanceId: string;
   readonly version: string;
   readonly logger: FastifyBaseLogger;
@@ -105,6 +112,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
   await app.register(operationListRoutes, options);
   await app.register(clusterRoutes, options);
   await app.register(agentRoutes, options);
+  await app.register(accountRoutes, options);
   await app.register(instanceRoutes, options);
   await app.register(healthRoutes, options);
   await app.ready();
