@@ -70,6 +70,8 @@ async function scan(options: MigrationOptions, signal: AbortSignal): Promise<voi
 export function knownOptions({ definition }: ClouddriverAccount): Definition {
   const known = [...Object.keys(accountOptions), 'kubeconfigFile', 'kubeconfigContents', 'kubeconfigAgent'];
   return Object.fromEntries(
-    known.flatMap((option) => (definition[option] == null ? [] : [[option, definition[option]]])),
+    known.flatMap((option) =>
+      [[option, definition[option]] as const].filter(([, value]) => value !== undefined && value !== null),
+    ),
   );
 }

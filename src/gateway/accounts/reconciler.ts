@@ -185,7 +185,7 @@ export class Reconciler {
     const frame = frames.addAccount({ name, version, kubeconfig, kubeconfigFile, options });
     const full = targets.filter(({ accounts }) => accounts.size >= maxAccountsPerAgent && !accounts.has(name));
     const refusals = await Promise.all(
-      targets.map((session) =>
+      targets.map(async (session) =>
         full.includes(session)
           ? `agent ${session.identity.agentId}: it serves ${String(maxAccountsPerAgent)} accounts already (kubesvc.grpc.server.maxAccountsPerAgent)`
           : this.#ask(session, name, version, frame, signal),
@@ -199,7 +199,7 @@ export class Reconciler {
   async #clear({ name }: Turn, targets: readonly Session[], signal: AbortSignal): Promise<string | undefined> {
     const { frames } = this.#options;
     const refusals = await Promise.all(
-      targets.map((session) =>
+      targets.map(async (session) =>
         session.accounts.get(name)?.dynamicVersion === undefined
           ? `agent ${session.identity.agentId}: account "${name}" is in the configuration of the agent`
           : this.#ask(session, name, 0, frames.deleteAccounts([name]), signal),

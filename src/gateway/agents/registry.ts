@@ -170,8 +170,9 @@ export class Registry {
 
   /** Adds accounts to an active stream. @throws as register() */
   async addAccounts(session: Session, accounts: readonly AccountRegistration[], signal: AbortSignal): Promise<void> {
-    const others = session.accounts.size - accounts.filter(({ name }) => session.accounts.has(name)).length;
-    validateAccounts(accounts, others, this.#options.maxAccountsPerAgent);
+    const others = new Set(session.accounts.keys());
+    for (const { name } of accounts) others.delete(name);
+    validateAccounts(accounts, others.size, this.#options.maxAccountsPerAgent);
     const connection = this.#connection(session);
     const claimed = await this.#options.ownership.claim(connection, accounts, signal);
     if (session.state === 'closed') {
@@ -290,10 +291,8 @@ export class Registry {
 
   /** Dynamic accounts that the agent still has, and that were deleted, deactivated or moved to another zone meanwhile. */
   #dismiss(accounts: readonly AccountRegistration[], held: ReadonlySet<string>, session: Session): void {
-    const names = accounts
-      .filter(({ name, dynamicVersion }) => dynamicVersion !== undefined && !held.has(name))
-      .map(({ name }) => name);
-    if (names.length > 0) session.send(this.#options.frames.deleteAccounts(names));
+    const gone = accounts.filter(({ name, dynamicVersion }) => dynamicVersion !== undefined && !held.has(name));
+    if (gone.length > 0) session.send(this.#options.frames.deleteAccounts(gone.map(({ name }) => name)));
   }
 
   #index(account: AccountRegistration, session: Session): void {
