@@ -41,6 +41,7 @@ module.exports = {
       ['core', 'protocol'],
       ['@grpc/grpc-js', '@bufbuild/protobuf', '@kubernetes/client-node', 'undici', 'yaml'],
     ),
+    only('client', ['core'], ['undici', 'yaml']),
     only('simulate', ['core', 'protocol', 'agent'], ['@bufbuild/protobuf', 'undici']),
 
     forbid(

@@ -11,6 +11,9 @@ Commands:
   migrate    bring the database's tables up to date, and exit
   doctor     check configuration, SQL, Redis, Kubernetes, ports and TLS files, and say what to do
   simulate   run simulated agents, and a load of operations, against a gateway (see simulate --help)
+  ops send|get|list|watch   send operations to a running gateway and look at them (see ops send --help)
+  agents, accounts, instances   list what a running gateway knows
+  completion bash|zsh|fish   print the completion script of a shell
   version    print the version
 
 Every key of the configuration (docs/configuration.md) is a flag: --kubesvc.grpc.server.port=9091
@@ -47,6 +50,14 @@ async function main(args: readonly string[]): Promise<number> {
     case 'simulate': {
       const { runSimulate } = await import('./commands/simulate.js');
       return runSimulate(flags, { stdout, stderr, signal });
+    }
+    case 'ops':
+    case 'agents':
+    case 'accounts':
+    case 'instances':
+    case 'completion': {
+      const { runClient } = await import('./commands/client.js');
+      return runClient(args, { stdin: process.stdin, stdout, stderr, environment: process.env, signal });
     }
     case 'version':
     case '--version':

@@ -1,0 +1,89 @@
+/** `agents`, `accounts` and `instances`: who is there, and who serves what. */
+
+import { ClientError, exitCodes } from './exit-code.js';
+import { format, type Column, type OutputForm } from './output.js';
+import type { RestClient } from './rest-client.js';
+
+interface Agent {
+  readonly accounts: readonly string[];
+  readonly agentId: string;
+  readonly caching: boolean;
+  readonly clouddriverId: string;
+  readonly lastConnection: string;
+}
+
+interface Instance {
+  readonly baseUrl: string;
+  readonly id: string;
+  readonly lastUpdated: string;
+  readonly ready: boolean;
+}
+
+interface Account {
+  readonly name: string;
+  readonly agents: readonly { readonly agentId: string; readonly clouddriverId: string }[];
+}
+
+/** Names of accounts in one cell of a table. */
+const shownAccounts = 3;
+
+const agentColumns: readonly Column<Agent>[] = [
+  ['AGENT', ({ agentId }) => agentId],
+  ['INSTANCE', ({ clouddriverId }) => clouddriverId],
+  ['CACHING', ({ caching }) => yesOrNo(caching)],
+  ['CONNECTED SINCE', ({ lastConnection }) => lastConnection],
+  ['ACCOUNTS', ({ accounts }) => few(accounts)],
+];
+
+const instanceColumns: readonly Column<Instance>[] = [
+  ['INSTANCE', ({ id }) => id],
+  ['READY', ({ ready }) => yesOrNo(ready)],
+  ['LAST UPDATED', ({ lastUpdated }) => lastUpdated],
+  ['BASE URL', ({ baseUrl }) => baseUrl],
+];
+
+const accountColumns: readonly Column<Account>[] = [
+  ['ACCOUNT', ({ name }) => name],
+  ['AGENTS', ({ agents }) => String(agents.length)],
+  ['SERVED BY', ({ agents }) => few(agents.map(({ agentId, clouddriverId }) => `${agentId} (${clouddriverId})`))],
+];
+
+export async function agents(client: RestClient, form: OutputForm, id: string | undefined): Promise<string> {
+  const path = '/armory/agents';
+  if (id === undefined) return format(form, (await client.get(path)) as readonly Agent[], agentColumns);
+  return format(form, (await client.get(`${path}/${encodeURIComponent(id)}`)) as Agent, agentColumns);
+}
+
+export async function instances(client: RestClient, form: OutputForm, id: string | undefined): Promise<string> {
+  const path = '/armory/clouddrivers';
+  if (id === undefined) return format(form, (await client.get(path)) as readonly Instance[], instanceColumns);
+  return format(form, (await client.get(`${path}/${encodeURIComponent(id)}`)) as Instance, instanceColumns);
+}
+
+/** Accounts with a connected agent, by name. */
+export async function accounts(client: RestClient, form: OutputForm, name: string | undefined): Promise<string> {
+  const byName = new Map<string, { agentId: string; clouddriverId: string }[]>();
+  for (const { accounts: names, agentId, clouddriverId } of (await client.get('/armory/agents')) as readonly Agent[]) {
+    for (const account of names) {
+      const serving = byName.get(account) ?? [];
+      serving.push({ agentId, clouddriverId });
+      byName.set(account, serving);
+    }
+  }
+  const all = [...byName].map(([account, serving]) => ({ name: account, agents: serving }));
+  all.sort((one, other) => (one.name < other.name ? -1 : 1));
+  if (name === undefined) return format(form, all, accountColumns);
+  const account = all.find((one) => one.name === name);
+  if (account === undefined)
+    throw new ClientError(exitCodes.notFound, `account "${name}": no agent that serves it is connected`);
+  return format(form, account, accountColumns);
+}
+
+function yesOrNo(value: boolean): string {
+  return value ? 'yes' : 'no';
+}
+
+function few(names: readonly string[]): string {
+  const rest = names.length - shownAccounts;
+  return rest > 0 ? `${names.slice(0, shownAccounts).join(', ')} and ${rest} more` : names.join(', ');
+}

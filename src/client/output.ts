@@ -1,0 +1,37 @@
+/** Answers as a table for people, as JSON or YAML for programs. */
+
+import { stringify } from 'yaml';
+
+export const outputForms = ['table', 'json', 'yaml'] as const;
+export type OutputForm = (typeof outputForms)[number];
+
+/** A column of a table: its heading, and what stands in it. */
+export type Column<Row> = readonly [heading: string, cell: (row: Row) => string];
+
+/**
+ * One record or a list of them.
+ * @param shown what a table is made of; the other forms have everything
+ */
+export function format<Row>(form: OutputForm, records: Row | readonly Row[], columns: readonly Column<Row>[]): string {
+  if (form === 'json') return `${JSON.stringify(records, null, 2)}\n`;
+  if (form === 'yaml') return stringify(records);
+  return table(Array.isArray(records) ? (records as readonly Row[]) : [records as Row], columns);
+}
+
+/** Columns as wide as their cells; the last one is not padded. */
+export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
+  const lines = [
+    columns.map(([heading]) => heading),
+    ...rows.map((row) => columns.map(([, cell]) => printable(cell(row)))),
+  ];
+  const widths = columns.map((_, index) => Math.max(...lines.map((line) => line[index]?.length ?? 0)));
+  return lines
+    .map((line) => line.map((cell, index) => (index === line.length - 1 ? cell : cell.padEnd(widths[index] ?? 0))))
+    .map((line) => `${line.join('   ').trimEnd()}\n`)
+    .join('');
+}
+
+/** Names come from agents: nothing of them may steer a terminal. */
+function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, '\u{fffd}');
+}

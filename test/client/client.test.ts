@@ -1,0 +1,202 @@
+/** `agent-gateway ops|agents|accounts|instances` as a person and a script run it, against a running gateway. */
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { test, type Test } from 'tap';
+import { parse as parseYaml } from 'yaml';
+import { runClient } from '../../src/commands/client.js';
+import { startSimulatedAgents } from '../../src/simulate/agents.js';
+import { freePort } from '../free-port.js';
+import { gatewayId, startGateway } from '../gateway/running-gateway.js';
+import { waitFor } from '../wait.js';
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+function start(argv: readonly string[], restUrl: string, stdin = '') {
+  const controller = new AbortController();
+  const texts = { out: '', err: '' };
+  const code = runClient(argv, {
+    stdin: Readable.from([stdin]),
+    stdout: { write: (text) => (texts.out += text) },
+    stderr: { write: (text) => (texts.err += text) },
+    environment: { AGENT_GATEWAY_REST: restUrl },
+    signal: controller.signal,
+  });
+  return { texts, code, stop: () => controller.abort(new Error('stopped')) };
+}
+
+async function setUp(t: Test) {
+  const { agentsAddress, restUrl } = await startGateway(t);
+  const simulated = await startSimulatedAgents({
+    ...{ addresses: [agentsAddress], agents: 2, accounts: 2, latencyMs: 1, failureRate: 0 },
+  });
+  t.teardown(() => simulated.stop());
+  await simulated.ready(AbortSignal.timeout(20_000));
+  const run = async (line: string, stdin?: string): Promise<Ran> => {
+    const { texts, code } = start(
+      line.match(/"[^"]*"|\S+/gu)?.map((word) => word.replaceAll('"', '')) ?? [],
+      restUrl,
+      stdin,
+    );
+    return { code: await code, ...texts };
+  };
+  return { restUrl, run, simulated };
+}
+
+test('operations from a terminal', async (t) => {
+  const { restUrl, run } = await setUp(t);
+  const account = 'sim-0-0';
+
+  await t.test('send by name, and look at the record', async (t) => {
+    const sent = await run(`ops send get Pod web-0 -n default -a ${account}`);
+    t.equal(sent.code, 0, sent.err);
+    const id = /^operation (\w{26}): 200/u.exec(sent.out)?.[1] ?? '';
+    t.match(sent.out, /"kind": "Pod"/, 'the object, readable');
+    const record = await waitFor(async () => {
+      const got = await run(`ops get ${id} -o json`);
+      return got.code === 0 ? (JSON.parse(got.out) as object) : undefined;
+    });
+    t.match(record, { operationId: id, account, finalOutcome: 'completed', operationType: 'get' });
+    const table = await run(`ops list --account ${account} --since 1h --outcome completed`);
+    t.match(table.out, new RegExp(`^OPERATION .*\n${id} +get +${account} `, 'u'));
+    t.match(await run(`ops watch ${id}`), { code: 0, out: /completed/ });
+    const yaml = parseYaml((await run('ops list -o yaml --items 1')).out) as object[];
+    t.match(yaml, [{ operationId: id }]);
+  });
+
+  await t.test('a manifest as YAML, a whole operation as JSON, YAML or text format', async (t) => {
+    const directory = await mkdtemp(join(tmpdir(), 'agent-gateway-client-'));
+    t.teardown(() => rm(directory, { recursive: true }));
+    const file = join(directory, 'deployment.yaml');
+    await writeFile(file, 'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: default}\n');
+    const deployed = await run(`ops send deploy -a ${account} -f ${file} -o json`);
+    t.equal(deployed.code, 0, deployed.err);
+    const { operation } = JSON.parse(deployed.out) as { operation: { deploy: { manifest: string } } };
+    t.match(JSON.parse(Buffer.from(operation.deploy.manifest, 'base64').toString()), { kind: 'Deployment' });
+
+    const json = `{"operation":{"account":"${account}","get":{"object":{"kind":"Pod","name":"a"}}}}`;
+    const yaml = `account: ${account}\nget: {object: {kind: Pod, name: a}}\n`;
+    const text = `account: "${account}" get { object { kind: "Pod" name: "a" } }`;
+    for (const whole of [json, yaml, text]) {
+      const sent = await run('ops send -f -', whole);
+      t.equal(sent.code, 0, sent.err);
+    }
+  });
+
+  await t.test('nobody waits: the operation goes on, and can be waited for', async (t) => {
+    const sent = await run(`ops send restart apps/v1/Deployment web -n default -a ${account} --wait 0`);
+    t.equal(sent.code, 0);
+    const id = /ops watch (\w{26})\n/u.exec(sent.out)?.[1] ?? '';
+    t.match(await run(`ops watch ${id} --wait 20`), { code: 0, out: /restart +sim-0-0 .*completed/ });
+  });
+
+  await t.test('what is wrong is said, with an exit code for it', async (t) => {
+    const port = await freePort();
+    const cases: [number, RegExp, string, string?][] = [
+      [
+        2,
+        /^agent-gateway: REQUEST must be one of deploy, .*, not "steal"\nTry: agent-gateway ops send --help\n$/u,
+        'ops send steal -a x',
+      ],
+      [2, /--account is missing/, 'ops send get Pod a'],
+      [2, /KIND is missing/, 'ops send get -a x'],
+      [2, /NAME is missing: which Pod is meant/, 'ops send get Pod -a x'],
+      [2, /--replicas is missing/, 'ops send scale Deployment web -a x'],
+      [2, /--file is missing/, 'ops send deploy -a x'],
+      [2, /one YAML document, it has 2/, 'ops send deploy -a x -f -', 'a: 1\n---\nb: 1\n'],
+      [2, /--file is not YAML/, 'ops send deploy -a x -f -', 'a: [1\n'],
+      [2, /--file: ENOENT/, 'ops send deploy -a x -f /no/such/file'],
+      [2, /--account cannot be added to text format/, 'ops send -a x -f -', 'account: "x" get { }'],
+      [2, /say what to send/, 'ops send'],
+      [2, /--items must be a whole number from 1 to 500, not "many"/, 'ops list --items many'],
+      [2, /--outcome must be one of pending, .*, not "good"/, 'ops list --outcome good'],
+      [2, /--since must be a time .* not "yesterday"/, 'ops list --since yesterday'],
+      [2, /--output must be one of table, json, yaml, not "xml"/, 'agents -o xml'],
+      [2, /--rest must be a URL/, 'agents --rest localhost:7002'],
+      [2, /^agent-gateway: Unknown option '--nonsense'/, 'agents --nonsense'],
+      [2, /One argument too many/, 'agents one two'],
+      [2, /expected one of: ops send, ops get, ops list, ops watch/, 'ops'],
+      [2, /SHELL must be one of bash, zsh, fish/, 'completion tcsh'],
+      [3, /account "nobody" is not known/, 'ops send get Pod a -a nobody'],
+      [3, /operation 01ARZ3NDEKTSV4RRFFQ69G5FAV is not known/, 'ops get 01ARZ3NDEKTSV4RRFFQ69G5FAV'],
+      [3, /agent "nobody" is not connected/, 'agents nobody'],
+      [3, /account "nobody"/, 'accounts nobody'],
+      [4, /operation.id: expected a ULID/, `ops send get Pod a -a ${account} --id 1`],
+      [
+        5,
+        new RegExp(`http://127.0.0.1:${port} does not answer: .*ECONNREFUSED`, 'u'),
+        `agents --rest http://127.0.0.1:${port}`,
+      ],
+    ];
+    for (const [code, message, line, stdin] of cases) {
+      const ran = await run(line, stdin);
+      t.equal(ran.code, code, `${line}: ${ran.err}`);
+      t.match(ran.err, message);
+      t.equal(ran.out, '');
+    }
+  });
+
+  await t.test('watch prints operations as they come, until it is stopped', async (t) => {
+    const watching = start(['ops', 'watch', '-a', 'sim-1-0'], restUrl);
+    await waitFor(() => watching.texts.out.startsWith('OPERATION'));
+    const sent = await run('ops send delete Pod web-0 -n default -a sim-1-0');
+    const id = /^operation (\w{26})/u.exec(sent.out)?.[1] ?? '';
+    await waitFor(() => new RegExp(`${id} .*completed`, 'u').test(watching.texts.out));
+    watching.stop();
+    t.equal(await watching.code, 0);
+  });
+});
+
+test('a failed operation ends with 1, one without a result with 6', async (t) => {
+  const { agentsAddress, restUrl } = await startGateway(t);
+  const failing = await startSimulatedAgents({
+    ...{ addresses: [agentsAddress], agents: 1, accounts: 1, latencyMs: 1, failureRate: 1 },
+  });
+  t.teardown(() => failing.stop());
+  const slow = await startSimulatedAgents({
+    ...{ addresses: [agentsAddress], agents: 1, firstAgent: 7, accounts: 1, latencyMs: 60_000 },
+  });
+  t.teardown(() => slow.stop({ drainMs: 0 }));
+  for (const agents of [failing, slow]) await agents.ready(AbortSignal.timeout(20_000));
+  const failed = start(['ops', 'send', 'get', 'Pod', 'a', '-a', failing.accounts[0] ?? ''], restUrl);
+  t.equal(await failed.code, 1);
+  t.match(failed.texts.out, /^operation \w{26}: [45]\d\d /u);
+  const none = start(['ops', 'send', 'get', 'Pod', 'a', '-a', slow.accounts[0] ?? '', '--wait', '1'], restUrl);
+  t.equal(await none.code, 6);
+  t.match(none.texts.out, /is under way/);
+  const ended = start(['ops', 'send', 'get', 'Pod', 'a', '-a', slow.accounts[0] ?? '', '--timeout', '1'], restUrl);
+  t.equal(await ended.code, 6, ended.texts.err);
+  t.match(ended.texts.err, /had no result after 1000 ms/);
+});
+
+test('agents, accounts and instances', async (t) => {
+  const { run } = await setUp(t);
+  const agents = await run('agents');
+  t.match(agents.out, /^AGENT +INSTANCE +CACHING +CONNECTED SINCE +ACCOUNTS\nsim-agent-0 +gateway-under-test +yes /u);
+  t.match(JSON.parse((await run('agents sim-agent-1 -o json')).out), { agentId: 'sim-agent-1' });
+  t.match(
+    (await run('accounts')).out,
+    /^ACCOUNT +AGENTS +SERVED BY\nsim-0-0 +1 +sim-agent-0 \(gateway-under-test\)\n/u,
+  );
+  t.match(JSON.parse((await run('accounts sim-1-1 -o json')).out), {
+    name: 'sim-1-1',
+    agents: [{ agentId: 'sim-agent-1' }],
+  });
+  t.match(parseYaml((await run('instances -o yaml')).out), [{ id: gatewayId, ready: true }]);
+  t.match((await run(`instances ${gatewayId}`)).out, new RegExp(`^INSTANCE +READY .*\n${gatewayId} +yes `, 'u'));
+});
+
+test('help names every flag', async (t) => {
+  for (const command of ['ops send', 'ops list', 'agents', 'completion']) {
+    const { texts, code } = start([...command.split(' '), '--help'], 'http://127.0.0.1:1');
+    t.equal(await code, 0);
+    t.match(texts.out, new RegExp(`^Usage: agent-gateway ${command} `, 'u'));
+    t.match(texts.out, /Exit code: 0 done;/);
+  }
+});
