@@ -5,15 +5,10 @@ import { credentials as grpcCredentials, type ChannelCredentials } from '@grpc/g
 import type { Logger } from '../core/logger.js';
 import type { Backoff } from '../core/retry.js';
 import { RegistrationSchema, type Registration } from '../protocol/generated/ops/operations_pb.js';
+import type { CachingChange, StreamAccount } from './caching-sink.js';
 import type { ConnectionState } from './connection-state.js';
 import type { DynamicAccountHandler } from './dynamic-accounts.js';
 import type { Execute } from './operation-runner.js';
-
-/** A change of what the agent caches, by account name. */
-export interface CachingChange {
-  readonly start: readonly string[];
-  readonly stop: readonly string[];
-}
 
 export interface AgentConnectionOptions {
   /** `host:port` of gateways or of a load balancer before them; several are dialled in turn. */
@@ -25,6 +20,8 @@ export interface AgentConnectionOptions {
   readonly credentials?: ChannelCredentials;
   /** Which accounts to cache from now on; everything stops when no stream is left, and when a new one takes over. */
   readonly onCaching?: (change: CachingChange) => void;
+  /** Streams the objects of an account while this agent caches it. Absent: none are sent. */
+  readonly streamAccount?: StreamAccount;
   readonly onState?: (state: ConnectionState) => void;
   /** Serves accounts that the gateway asks for; absent: the agent takes none. */
   readonly dynamicAccounts?: DynamicAccountHandler;
@@ -56,6 +53,8 @@ export interface ConnectionLimits {
   readonly rememberedOperations: number;
   readonly rememberMs: number;
   readonly maximumUnacknowledgedBytes: number;
+  /** Bytes of cached objects that are under way without acknowledgement, of all accounts together. */
+  readonly cachingWindowBytes: number;
 }
 
 export const defaultLimits: ConnectionLimits = {
@@ -85,6 +84,7 @@ export const defaultLimits: ConnectionLimits = {
   rememberedOperations: 10_000,
   rememberMs: 3_600_000,
   maximumUnacknowledgedBytes: 64 * 1024 * 1024,
+  cachingWindowBytes: 1024 * 1024,
 };
 
 /** The options with every default filled in. */
@@ -95,6 +95,7 @@ export interface ResolvedOptions {
   readonly logger: Logger;
   readonly credentials: ChannelCredentials;
   readonly onCaching: (change: CachingChange) => void;
+  readonly streamAccount: StreamAccount | undefined;
   readonly onState: (state: ConnectionState) => void;
   readonly dynamicAccounts: DynamicAccountHandler | undefined;
   readonly limits: ConnectionLimits;
@@ -116,6 +117,7 @@ export function resolveOptions(options: AgentConnectionOptions): ResolvedOptions
     logger: options.logger,
     credentials: options.credentials ?? grpcCredentials.createInsecure(),
     onCaching: options.onCaching ?? (() => undefined),
+    streamAccount: options.streamAccount,
     onState: options.onState ?? (() => undefined),
     dynamicAccounts: options.dynamicAccounts,
     limits: { ...defaultLimits, ...options.limits },

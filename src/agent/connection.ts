@@ -6,12 +6,9 @@
 import { status as grpcStatus } from '@grpc/grpc-js';
 import { backoffMs } from '../core/retry.js';
 import type { GatewayMessage, Reconnect, Registered } from '../protocol/generated/ops/operations_pb.js';
-import {
-  resolveOptions,
-  type AgentConnectionOptions,
-  type CachingChange,
-  type ResolvedOptions,
-} from './connection-options.js';
+import type { CachingChange } from './caching-sink.js';
+import { CachingStream } from './caching-stream.js';
+import { resolveOptions, type AgentConnectionOptions, type ResolvedOptions } from './connection-options.js';
 import { isRefusal, type ConnectionState } from './connection-state.js';
 import { DynamicAccounts } from './dynamic-accounts.js';
 import { encodeAgentMessage, GatewayStream, type GatewayStreamEvents, type StreamEnd } from './gateway-stream.js';
@@ -34,6 +31,7 @@ export class AgentConnection {
   #dialTimer: NodeJS.Timeout | undefined;
   readonly #caching = new Set<string>();
   readonly #dynamic: DynamicAccounts;
+  #cachingStream: CachingStream | undefined;
   #nextAddress = 0;
   /** Dials in a row that led to no stable stream. */
   #failures = 0;
@@ -112,7 +110,7 @@ export class AgentConnection {
     this.#dialTimer = undefined;
     this.#dialled?.cancel();
     this.#runner.close();
-    this.#changeCaching({ start: [], stop: this.caching });
+    this.#endCaching();
     if (drainMs > 0) await this.#drained(drainMs);
     this.#runner.abort();
     this.#current?.end(this.#options.limits.endMs);
@@ -159,7 +157,8 @@ export class AgentConnection {
     this.#currentSince = now();
     this.#dialled = undefined;
     // An assignment to cache holds for the stream it came over: meanwhile another agent may have got it.
-    this.#changeCaching({ start: [], stop: this.caching });
+    this.#endCaching();
+    this.#cachingStream = this.#newCachingStream(stream, epoch);
     this.#enter({ name: 'active', address: stream.address, clouddriverId, epoch });
     logger.info({ clouddriverId, address: stream.address, epoch: String(epoch) }, 'registered at the gateway');
     if (replaced !== undefined) this.#retire(replaced);
@@ -226,7 +225,7 @@ export class AgentConnection {
       this.#runner.resend();
     } else if (stream === this.#current) {
       this.#current = undefined;
-      this.#changeCaching({ start: [], stop: this.caching });
+      this.#endCaching();
       this.#forgiveIfStable();
       if (this.#dialled === undefined) this.#backOff(stream, end);
       else if (!this.#stops) this.#enterDialling(this.#dialled);
@@ -256,7 +255,29 @@ export class AgentConnection {
     if (start.length === 0 && stop.length === 0) return;
     for (const account of stop) this.#caching.delete(account);
     for (const account of start) this.#caching.add(account);
+    this.#cachingStream?.change({ start, stop });
     this.#options.onCaching({ start, stop });
+  }
+
+  #endCaching(): void {
+    this.#changeCaching({ start: [], stop: this.caching });
+    this.#cachingStream?.close();
+    this.#cachingStream = undefined;
+  }
+
+  #newCachingStream(stream: GatewayStream, epoch: bigint): CachingStream | undefined {
+    const { streamAccount, limits, logger, random } = this.#options;
+    if (streamAccount === undefined) return undefined;
+    return new CachingStream({
+      open: () => stream.openCaching(),
+      agentId: this.agentId,
+      epoch,
+      streamAccount,
+      backoff: limits.backoff,
+      windowBytes: limits.cachingWindowBytes,
+      logger,
+      random,
+    });
   }
 
   /** While a stream still serves, the state stays what that stream makes it. */

@@ -15,6 +15,8 @@ import {
   type StatusObject,
 } from '@grpc/grpc-js';
 import { messageOf } from '../core/errors.js';
+import { CachingReplySchema } from '../protocol/generated/events/caching_pb.js';
+import type { CachingCall } from './caching-sink.js';
 import {
   AgentMessageSchema,
   GatewayMessageSchema,
@@ -26,6 +28,7 @@ import {
 
 /** Full method name of the agent protocol; the service definition is this and two codecs. */
 const connectPath = '/ops.Operations/Connect';
+const cachingPath = '/events.Caching/Stream';
 
 /** An agent that hears nothing for this many ping periods gives the link up (proto: Ping). */
 const silentPeriods = 3;
@@ -120,7 +123,7 @@ export class GatewayStream {
     this.#client = client;
     const call = client.makeBidiStreamRequest<Uint8Array, GatewayMessage>(
       connectPath,
-      (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+      bufferOf,
       (bytes) => fromBinary(GatewayMessageSchema, bytes),
       new Metadata(),
     );
@@ -140,6 +143,15 @@ export class GatewayStream {
     if (!this.open || this.#call === undefined) return false;
     this.#call.write(bytes);
     return true;
+  }
+
+  /**
+   * Opens a stream of cached objects on this connection, so that it leads to the same replica; the end of this stream
+   * ends it.
+   */
+  openCaching(): CachingCall | undefined {
+    if (!this.open) return undefined;
+    return this.#client?.makeBidiStreamRequest(cachingPath, bufferOf, (bytes) => fromBinary(CachingReplySchema, bytes));
   }
 
   /** Half-closes, so that what was sent still arrives; cancels when the gateway has not ended it after `graceMs`. */
@@ -246,6 +258,10 @@ export class GatewayStream {
     setImmediate(() => client?.close());
     this.#events.onEnd(this, end);
   }
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** grpc-js wraps why a dial failed into phrases that tell a reader nothing. */

@@ -31,7 +31,7 @@ import { createClusterCalls } from './cluster-calls.js';
 import type { Config } from './config.js';
 import { databaseOptions } from './config/database-options.js';
 import { drainGateway } from './drain.js';
-import { createDiscovery, createRedis, migrateAsOther } from './dependencies.js';
+import { createCachingIngest, createDiscovery, createRedis, migrateAsOther } from './dependencies.js';
 import { createDynamicAccounts } from './dynamic-accounts.js';
 import { createCachingService } from './grpc/caching-service.js';
 import { createFrames, receipt, recordedResult, tooLargeResult } from './grpc/frames.js';
@@ -155,7 +155,6 @@ export function createGateway(options: GatewayOptions): Gateway {
       scope.push('mirror', () => mirror.stop());
       await mirror.start();
     }
-
     const discovery = overrides.discovery ?? (await createDiscovery(config, redis, logger));
     scope.push('discovery', () => discovery.stop());
     await discovery.start(signal);
@@ -290,11 +289,12 @@ export function createGateway(options: GatewayOptions): Gateway {
     }
     const jobs = maintenanceJobs({ config, database, locks, operations, ownership, metrics, logger, now });
     for (const [name, run] of Object.entries(jobs)) background(name, run);
+    const caching = createCachingIngest(shared);
+    scope.push('caching', () => caching.stop(stopping()));
     const maxConnectionAgeMs = grpc.maxConnectionAgeSeconds * 1_000;
     background('liveness', (at) =>
       new Liveness({ registry, frames, pingPeriodMs, cachesOnMs, maxConnectionAgeMs, now }).run(at),
     );
-
     const readiness = new Readiness(
       dependencyChecks({
         leaseHeld: () => lease.held,
@@ -323,8 +323,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       readiness,
       metrics,
       collect: () => {
-        const counts = { accounts: () => registry.accountCount, pending: () => router.pendingCount };
-        collectGauges(metrics, { ...counts, map, mirror, discovery, database });
+        collectGauges(metrics, { registry, router, map, mirror, discovery, database, caching });
       },
     });
     scope.push('rest', () => rest.close());
@@ -340,7 +339,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         metrics,
         now,
       }),
-      caching: createCachingService(),
+      caching: createCachingService(caching, grpc.handshakeTimeoutMs),
       health: grpc.healthServiceEnabled,
       reflection: grpc.reflectionServiceEnabled,
       maxMessageBytes: grpc.maxInboundMessageSize,

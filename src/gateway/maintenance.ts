@@ -2,11 +2,13 @@
 
 import type { Logger } from '../core/logger.js';
 import { AccountStore } from '../store/accounts.js';
+import { CacheStore } from '../store/cache.js';
 import type { Database } from '../store/database.js';
 import type { LockStore } from '../store/locks.js';
 import type { OperationStore } from '../store/operations.js';
 import { cleanUpAccounts } from './accounts/cleanup.js';
 import type { OwnershipService } from './agents/ownership.js';
+import { cleanUpCache } from './caching/cleanup.js';
 import type { Config } from './config.js';
 import { parseCron } from './config/cron.js';
 import { purgeHistory } from './operations/retention.js';
@@ -38,6 +40,11 @@ export function maintenanceJobs(
       };
       const ageMs = kubesvc.cache.accountCleanupFrequencySeconds * 1_000;
       return cleanUpAccounts({ ...shared, accounts: new AccountStore(database), removed, ageMs }, signal);
+    },
+    'cache clean-up': (signal) => {
+      const { eventsCleanupFrequencySeconds, cleanDataWithUnusedAccounts: cleanUnusedAccounts } = kubesvc.cache;
+      const eventsMs = eventsCleanupFrequencySeconds * 1_000;
+      return cleanUpCache({ ...shared, cache: new CacheStore(database), eventsMs, cleanUnusedAccounts }, signal);
     },
     'history purge': (signal) => {
       const { weeks, cron } = kubesvc.jobs['operation-history'].purge;

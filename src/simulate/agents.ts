@@ -9,10 +9,13 @@ import type { Execute } from '../agent/operation-runner.js';
 import { silentLogger, type Logger } from '../core/logger.js';
 import { wait } from '../core/retry.js';
 import type { DynamicAccount } from '../protocol/generated/ops/operations_pb.js';
+import { streamCluster } from './caching.js';
 import { cannedFailure, cannedSuccess } from './canned-results.js';
+import type { SimulatedCluster } from './cluster.js';
+import { changeClusters, simulatedCluster, type SimulatedClustersOptions } from './clusters.js';
 import { derivedSeed, seededRandom } from './random.js';
 
-export interface SimulatedAgentsOptions {
+export interface SimulatedAgentsOptions extends SimulatedClustersOptions {
   /** `host:port` of gateways. */
   readonly addresses: readonly string[];
   readonly agents: number;
@@ -58,12 +61,16 @@ export interface SimulatedAgentsStats {
   readonly caching: number;
   /** Dynamic accounts that the agents serve, each agent's counted. */
   readonly dynamicAccounts: number;
+  /** Objects and changes of objects that were sent. */
+  readonly sentObjects: number;
 }
 
 export interface SimulatedAgents {
   readonly connections: readonly AgentConnection[];
   /** Every account, by agent. */
   readonly accounts: readonly string[];
+  /** By account. */
+  readonly clusters: ReadonlyMap<string, SimulatedCluster>;
   /** Waits until all are registered at one time. @throws the signal's reason */
   ready(signal?: AbortSignal): Promise<void>;
   stats(): SimulatedAgentsStats;
@@ -80,7 +87,8 @@ export function simulatedAccount(agent: number, account: number): string {
 
 /** Starts the agents, which begin to dial; it does not wait for the gateway (`ready` does). */
 export async function startSimulatedAgents(options: SimulatedAgentsOptions): Promise<SimulatedAgents> {
-  const counts = { executed: 0, failed: 0 };
+  const counts = { executed: 0, failed: 0, sentObjects: 0 };
+  const clusters = new Map<string, SimulatedCluster>();
   const waiting = new Set<() => void>();
   const connections: AgentConnection[] = [];
   const accounts: string[] = [];
@@ -90,6 +98,7 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
   for (let agent = firstAgent; agent < firstAgent + options.agents; agent += 1) {
     const names = Array.from({ length: options.accounts }, (_, account) => simulatedAccount(agent, account));
     accounts.push(...names);
+    for (const name of names) clusters.set(name, simulatedCluster(options, name));
     const { credentials, limits } = options;
     const connection = new AgentConnection({
       addresses: options.addresses,
@@ -101,6 +110,11 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
         accounts: names.map((name) => ({ name, kubeHost: `https://${name}.example`, kubeVersion: 'v1.33.0' })),
       },
       execute: simulatedExecute(options, agent, counts),
+      streamAccount: async (account, sink, signal) => {
+        const cluster = clusters.get(account) ?? simulatedCluster(options, account);
+        clusters.set(account, cluster);
+        await streamCluster(cluster, sink, signal, (objects) => (counts.sentObjects += objects));
+      },
       logger: options.logger ?? silentLogger,
       ...(credentials === undefined ? {} : { credentials }),
       ...(options.dynamic === undefined ? {} : { dynamicAccounts: simulatedDynamicAccounts(options.dynamic, agent) }),
@@ -114,10 +128,12 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
     connections.push(connection);
   }
   for (const connection of connections) connection.start();
+  const stopChanges = changeClusters(clusters, options);
 
   return {
     connections,
     accounts,
+    clusters,
     ready: (signal) =>
       new Promise((resolve, reject) => {
         const settle = (finish: () => void): void => {
@@ -142,6 +158,7 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
       dynamicAccounts: connections.reduce((sum, connection) => sum + connection.dynamicAccounts.length, 0),
     }),
     stop: async (stopOptions) => {
+      stopChanges();
       await Promise.all(connections.map((connection) => connection.stop(stopOptions)));
     },
   };

@@ -20,7 +20,13 @@ Agents
   --jitter MS           the time varies by up to this much (default 0)
   --failure-rate F      part of the operations that fail, 0 to 1 (default 0)
   --result-size BYTES   least size of objects and logs in results (default 0)
-  --seed N              the same seed gives the same latencies, answers and requests (default 1)
+  --seed N              the same seed gives the same latencies, answers, objects and requests (default 1)
+
+Cached objects (sent by agents that are told to cache an account)
+  --objects N           objects in the cluster of each account (default 0)
+  --object-bytes BYTES  least size of each (default 0)
+  --change-rate N       changes of each cluster per second (default 0)
+  --changes N           a cluster rests after so many changes (default: it does not)
 
 Load (any of the first four starts one)
   --operations N        end after N operations
@@ -52,6 +58,11 @@ export interface SimulateFlags {
   /** Undefined: they take no dynamic accounts. */
   readonly dynamic?: { readonly failing?: RegExp };
   readonly zoneId?: string;
+  readonly objects: number;
+  readonly objectBytes: number;
+  readonly changeRate: number;
+  /** Infinity: without end. */
+  readonly changes: number;
   readonly restUrls: readonly string[];
   readonly output: 'text' | 'json';
   /** Undefined: no load, only agents. */
@@ -91,6 +102,10 @@ export function parseSimulateFlags(argv: readonly string[]): SimulateFlags | und
     seed: number('seed', 1, { ...whole, minimum: -(2 ** 31) }),
     ...readDynamic(values),
     ...(values.zone === undefined ? {} : { zoneId: values.zone }),
+    objects: number('objects', 0, { ...whole, maximum: 10_000_000 }),
+    objectBytes: number('object-bytes', 0, { ...whole, maximum: 1_500_000 }),
+    changeRate: number('change-rate', 0, { maximum: 1_000_000 }),
+    changes: number('changes', Number.POSITIVE_INFINITY, whole),
     restUrls: values.rest?.map(readUrl) ?? ['http://127.0.0.1:7002'],
     output: readOutput(values.output),
     load: readLoad(values),
@@ -112,6 +127,10 @@ const numberFlags = {
   'failure-rate': text,
   'result-size': text,
   seed: text,
+  objects: text,
+  'object-bytes': text,
+  'change-rate': text,
+  changes: text,
   operations: text,
   duration: text,
   concurrency: text,

@@ -7,8 +7,13 @@ export interface ObjectName {
   readonly name: string;
 }
 
-/** An object as UTF-8 JSON, padded with an annotation to at least `minimumBytes`. */
-export function manifest(object: ObjectName, minimumBytes: number, random: () => number = () => 0.5): Uint8Array {
+/** An object as UTF-8 JSON, padded with an annotation to at least `minimumBytes`; `metadata` goes over what is made up. */
+export function manifest(
+  object: ObjectName,
+  minimumBytes: number,
+  random: () => number = () => 0.5,
+  metadata: object = {},
+): Uint8Array {
   const { apiVersion, kind, namespace, name } = object;
   const revision = Math.floor(random() * 1_000_000);
   const document = {
@@ -23,6 +28,7 @@ export function manifest(object: ObjectName, minimumBytes: number, random: () =>
       creationTimestamp: '2024-01-01T00:00:00Z',
       labels: { 'app.kubernetes.io/name': name, 'app.kubernetes.io/managed-by': 'spinnaker' },
       annotations: {} as Record<string, string>,
+      ...metadata,
     },
     ...body(kind, name, random),
   };

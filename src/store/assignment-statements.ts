@@ -273,7 +273,11 @@ export async function deleteAssignments(db: Db, ids: readonly number[]): Promise
 
 export async function startCaching(db: Db, ids: readonly number[]): Promise<void> {
   if (ids.length === 0) return;
-  await db.updateTable('kubesvc_assignments').set({ caching: true }).where('id', 'in', ids).execute();
+  await db
+    .updateTable('kubesvc_assignments')
+    .set({ caching: true, caching_stream: 0 })
+    .where('id', 'in', ids)
+    .execute();
 }
 
 export async function selectLiveInstances(db: Db, dialect: SqlDialect, leaseMs: number): Promise<Set<string>> {

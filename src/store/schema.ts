@@ -74,6 +74,8 @@ export interface AssignmentsTable {
   agent_id: string;
   /** Ours: the connection's number; 0 in rows that Armory's plugin wrote. */
   epoch: number;
+  /** Ours: number of the events.Caching stream that may write the account's objects; 0: none yet. */
+  caching_stream: Generated<number>;
 }
 
 export interface OperationsTable {
@@ -155,6 +157,9 @@ export interface CacheTable {
   application: string | null;
   namespace: string | null;
   last_updated: number;
+  /** Ours: grows with every snapshot of the account; what a snapshot did not touch has a lower one than it. */
+  generation: number;
+  /** The object as JSON. */
   body: string;
 }
 
@@ -173,7 +178,9 @@ export interface ResourceVersionTable {
   /** `<account>:<ns_group_kind>`. */
   id: string;
   account: string;
+  /** `<namespace>_<group>_<kind>`; namespace and group may be empty. */
   ns_group_kind: string;
+  /** Where a watch may resume; '' until a snapshot of the scope that has begun is complete. */
   resourceversion: string;
   last_updated: number;
 }

@@ -96,7 +96,15 @@ test('agents register with predictable names, execute, count, and stop', async (
   await waitFor(() => gateway.streams.every((stream) => stream.results('op').length === 1));
   gateway.streams[0]?.send({ case: 'caching', value: { start: ['sim-0-0', 'sim-0-1'] } });
   await waitFor(() => agents.stats().caching === 2);
-  t.same(agents.stats(), { agents: 3, connected: 3, executed: 3, failed: 0, caching: 2, dynamicAccounts: 0 });
+  t.same(agents.stats(), {
+    agents: 3,
+    connected: 3,
+    executed: 3,
+    failed: 0,
+    caching: 2,
+    dynamicAccounts: 0,
+    sentObjects: 0,
+  });
   await agents.stop({ drainMs: 1_000 });
   t.equal(agents.stats().connected, 0);
   t.ok(gateway.streams.every(({ ended }) => ended));

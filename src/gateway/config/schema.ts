@@ -182,14 +182,16 @@ export const configSchema = Type.Object({
         {
           cacheDefaults: list('Kinds that agents cache unless `cacheKinds` says otherwise.', defaultKinds),
           cacheKinds: Type.Array(Type.String({ minLength: 1 }), {
-            description: 'Kinds that agents cache.',
+            description:
+              'Kinds that agents cache: `Deployment`, or `Certificate.cert-manager.io` for one group only. Others are dropped.',
             derived: '`kubesvc.cache.cacheDefaults`',
           }),
+          cacheOmitKinds: list('Kinds that are not cached, even if `cacheKinds` or `cacheAll` name them.'),
           cacheAll: flag('Cache every kind of the target cluster.', false),
           accountCleanupFrequencySeconds: count('How often accounts without an agent are removed.', 600, 1, 604_800),
           cleanDataWithUnusedAccounts: flag('Remove cached objects together with their account.', true),
           eventsCleanupFrequencySeconds: count(
-            'How often positions of watches that nobody resumes are removed.',
+            'Cached events of Kubernetes (kind Event) that are older are removed.',
             7_200,
             1,
             604_800,

@@ -1,20 +1,162 @@
-/** `events.Caching` on grpc-js. Cached objects are not stored by this version: agents are told so at once. */
+/** `events.Caching` on grpc-js: turns calls into sessions, and messages into those of the domain. */
 
-import { status, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { GatewayError, toGatewayError } from '../../core/errors.js';
+import {
+  CachingMessageSchema,
+  CachingReplySchema,
+  ObjectEvent_Type,
+  type CachingReply,
+  type Scope,
+} from '../../protocol/generated/events/caching_pb.js';
+import type { ResumePoint } from '../../store/cached-object.js';
+import type { CachingIngest } from '../caching/ingest.js';
+import { CachingSession, type CachingMessage, type CachingTransport, type EventType } from '../caching/session.js';
 import { byteStreamMethod, type ByteStream } from './byte-stream.js';
+import { toStatus } from './status.js';
 
 export const cachingDefinition: ServiceDefinition = { stream: byteStreamMethod('/events.Caching/Stream') };
 
-export function createCachingService(): UntypedServiceImplementation {
+/** @param handshakeTimeoutMs from the start of a stream to its CachingHello */
+export function createCachingService(ingest: CachingIngest, handshakeTimeoutMs: number): UntypedServiceImplementation {
   return {
     stream: (call: ByteStream) => {
-      call.emit(
-        'error',
-        Object.assign(new Error('refused'), {
-          code: status.UNIMPLEMENTED,
-          details: 'cached objects are not stored by this version of the gateway',
-        }),
-      );
+      serve(call, ingest, handshakeTimeoutMs);
     },
   };
+}
+
+function serve(call: ByteStream, ingest: CachingIngest, handshakeTimeoutMs: number): void {
+  const session = new CachingSession(ingest, transportOf(call, ingest));
+  const handshake = setTimeout(() => {
+    if (session.introduced) return;
+    session.close(new GatewayError('timed-out', `expected a CachingHello within ${String(handshakeTimeoutMs)} ms`));
+  }, handshakeTimeoutMs);
+  const ended = () => {
+    clearTimeout(handshake);
+    session.close();
+  };
+  call.on('data', (bytes: Uint8Array) => {
+    try {
+      const message = readMessage(bytes);
+      if (message !== undefined) session.receive(message);
+    } catch (error) {
+      session.close(toGatewayError(error));
+    }
+  });
+  call.on('drain', () => {
+    session.drained();
+  });
+  call.on('end', () => {
+    clearTimeout(handshake);
+    session.finish();
+  });
+  call.on('cancelled', ended);
+  call.on('error', ended);
+}
+
+const types: Readonly<Partial<Record<ObjectEvent_Type, EventType>>> = {
+  [ObjectEvent_Type.ADDED]: 'added',
+  [ObjectEvent_Type.MODIFIED]: 'modified',
+  [ObjectEvent_Type.DELETED]: 'deleted',
+};
+
+/** undefined: a kind of message that a newer agent knows. @throws GatewayError `invalid-argument` */
+function readMessage(encoded: Uint8Array): CachingMessage | undefined {
+  const { message } = decode(encoded);
+  const bytes = encoded.length;
+  switch (message.case) {
+    case 'hello': {
+      const { agentId, epoch, accounts } = message.value;
+      return { case: 'hello', bytes, agentId, epoch: Number(epoch), accounts };
+    }
+    case 'events': {
+      const { sequence, scope, events, resourceVersion } = message.value;
+      return {
+        case: 'events',
+        bytes,
+        sequence: Number(sequence),
+        scope: readScope(scope),
+        events: events.map(({ type, object }) => ({ type: types[type], object })),
+        resourceVersion,
+      };
+    }
+    case 'snapshotStart':
+    case 'snapshotEnd': {
+      const { sequence, scope, resourceVersion } = message.value;
+      return { case: message.case, bytes, sequence: Number(sequence), scope: readScope(scope), resourceVersion };
+    }
+    case undefined:
+      return undefined;
+  }
+}
+
+function decode(bytes: Uint8Array) {
+  try {
+    return fromBinary(CachingMessageSchema, bytes);
+  } catch (error) {
+    throw new GatewayError('invalid-argument', 'not a valid events.CachingMessage', { cause: error });
+  }
+}
+
+const nameLength = 253;
+const scopeName = /^[A-Za-z0-9._/-]*$/u;
+
+function readScope(scope: Scope | undefined) {
+  const { account = '', apiVersion = '', kind = '', namespace = '' } = scope ?? {};
+  const names = [apiVersion, kind, namespace];
+  if (account === '' || kind === '' || names.some((name) => name.length > nameLength || !scopeName.test(name))) {
+    throw new GatewayError('invalid-argument', 'scope: account and kind must be set, and all be names', {
+      field: 'scope',
+    });
+  }
+  return { account, apiVersion, kind, namespace };
+}
+
+function transportOf(call: ByteStream, { kinds: { settings } }: CachingIngest): CachingTransport {
+  const reply = (message: CachingReply['message']): boolean =>
+    call.write(toBinary(CachingReplySchema, create(CachingReplySchema, { message })));
+  return {
+    peer: call.getPeer(),
+    resumeAt: ({ streams, points }) =>
+      reply({
+        case: 'resume',
+        value: {
+          $typeName: 'events.Resume',
+          accounts: [...streams.keys()],
+          points: points.map((point) => ({
+            $typeName: 'events.ResumePoint',
+            scope: scopeOf(point),
+            resourceVersion: point.resourceVersion,
+          })),
+          kinds: {
+            $typeName: 'events.KindSelection',
+            all: settings.cacheAll,
+            kinds: settings.cacheAll ? [] : [...settings.cacheKinds],
+            omitted: [...settings.cacheOmitKinds],
+          },
+        },
+      }),
+    acknowledge: (sequence) =>
+      reply({ case: 'acknowledgement', value: { $typeName: 'events.Acknowledgement', sequence: BigInt(sequence) } }),
+    stop: (accounts) => reply({ case: 'stop', value: { $typeName: 'events.Stop', accounts: [...accounts] } }),
+    pause: () => {
+      call.pause();
+    },
+    resume: () => {
+      call.resume();
+    },
+    end: (error) => {
+      // emit('error') is how grpc-js ends a call with a status of ours.
+      if (error === undefined || error.code === 'cancelled') call.end();
+      else call.emit('error', Object.assign(new Error(error.message), toStatus(error)));
+    },
+  };
+}
+
+/** The version is not kept: it does not matter for resuming. */
+function scopeOf({ account, key }: ResumePoint): Scope {
+  const [namespace = '', group = '', kind = ''] = key.split('_');
+  return { $typeName: 'events.Scope', account, apiVersion: group === '' ? '' : `${group}/`, kind, namespace };
 }

@@ -157,6 +157,44 @@ export function createMetrics(instanceId: string, version: string) {
       labelNames: ['aim', 'end'],
       registers,
     }),
+    cachingEvents: new Counter({
+      name: 'agent_gateway_caching_events_total',
+      help: 'Events of cached objects, by type and outcome (stored, not_wanted, not_held, invalid).',
+      labelNames: ['type', 'outcome'],
+      registers,
+    }),
+    cachingBytes: new Counter({
+      name: 'agent_gateway_caching_bytes_total',
+      help: 'Bytes of messages of cached objects that were committed.',
+      registers,
+    }),
+    cachingLag: new Histogram({
+      name: 'agent_gateway_caching_lag_seconds',
+      help: 'From received to committed, of the oldest message of each commit.',
+      buckets: seconds,
+      registers,
+    }),
+    cachingSnapshots: new Counter({
+      name: 'agent_gateway_caching_snapshots_total',
+      help: 'Snapshots of cached objects, by state (begun, complete).',
+      labelNames: ['state'],
+      registers,
+    }),
+    cachingRemoved: new Counter({
+      name: 'agent_gateway_caching_removed_objects_total',
+      help: 'Cached objects removed because a snapshot did not contain them.',
+      registers,
+    }),
+    cachingStreams: new Gauge({
+      name: 'agent_gateway_caching_streams',
+      help: 'Open streams of cached objects.',
+      registers,
+    }),
+    cachingQueue: new Gauge({
+      name: 'agent_gateway_caching_queue_bytes',
+      help: 'Bytes of cached objects that came and are not committed.',
+      registers,
+    }),
     draining: new Gauge({ name: 'agent_gateway_draining', help: '1 while this instance drains.', registers }),
   };
 }

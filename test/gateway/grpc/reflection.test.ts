@@ -51,7 +51,10 @@ test('grpcurl', { skip }, async (t) => {
     t.match(answer, /"clouddriverId": "gateway-under-test"/u);
   });
 
-  await t.test('events.Caching says what it can do', async (t) => {
-    await t.rejects(ask('-d', '{}', agentsAddress, 'events.Caching/Stream'), /Unimplemented/u);
+  await t.test('a stream of cached objects by an agent that does not have the account', async (t) => {
+    const hello = { hello: { agent_id: 'nobody', epoch: 1, accounts: ['by-hand'] } };
+    const answer = await ask('-d', JSON.stringify(hello), agentsAddress, 'events.Caching/Stream');
+    t.match(answer, /"resume": \{\s+"kinds": \{\s+"kinds": \[\s+"ReplicaSet"/u);
+    t.match(answer, /"stop": \{\s+"accounts": \[\s+"by-hand"/u);
   });
 });

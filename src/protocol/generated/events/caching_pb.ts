@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file events/caching.proto.
  */
 export const file_events_caching: GenFile = /*@__PURE__*/
-  fileDesc("ChRldmVudHMvY2FjaGluZy5wcm90bxIGZXZlbnRzIsABCg5DYWNoaW5nTWVzc2FnZRIlCgVoZWxsbxgBIAEoCzIULmV2ZW50cy5DYWNoaW5nSGVsbG9IABImCgZldmVudHMYAiABKAsyFC5ldmVudHMuT2JqZWN0RXZlbnRzSAASKgoOc25hcHNob3Rfc3RhcnQYAyABKAsyEC5ldmVudHMuU25hcHNob3RIABIoCgxzbmFwc2hvdF9lbmQYBCABKAsyEC5ldmVudHMuU25hcHNob3RIAEIJCgdtZXNzYWdlIkEKDENhY2hpbmdIZWxsbxIQCghhZ2VudF9pZBgBIAEoCRINCgVlcG9jaBgCIAEoAxIQCghhY2NvdW50cxgDIAMoCSJOCgVTY29wZRIPCgdhY2NvdW50GAEgASgJEhMKC2FwaV92ZXJzaW9uGAIgASgJEgwKBGtpbmQYAyABKAkSEQoJbmFtZXNwYWNlGAQgASgJIn0KDE9iamVjdEV2ZW50cxIQCghzZXF1ZW5jZRgBIAEoBBIcCgVzY29wZRgCIAEoCzINLmV2ZW50cy5TY29wZRIjCgZldmVudHMYAyADKAsyEy5ldmVudHMuT2JqZWN0RXZlbnQSGAoQcmVzb3VyY2VfdmVyc2lvbhgEIAEoCSKYAQoLT2JqZWN0RXZlbnQSJgoEdHlwZRgBIAEoDjIYLmV2ZW50cy5PYmplY3RFdmVudC5UeXBlEg4KBm9iamVjdBgCIAEoDCJRCgRUeXBlEhQKEFRZUEVfVU5TUEVDSUZJRUQQABIOCgpUWVBFX0FEREVEEAESEQoNVFlQRV9NT0RJRklFRBACEhAKDFRZUEVfREVMRVRFRBADIlQKCFNuYXBzaG90EhAKCHNlcXVlbmNlGAEgASgEEhwKBXNjb3BlGAIgASgLMg0uZXZlbnRzLlNjb3BlEhgKEHJlc291cmNlX3ZlcnNpb24YAyABKAkibwoMQ2FjaGluZ1JlcGx5EiAKBnJlc3VtZRgBIAEoCzIOLmV2ZW50cy5SZXN1bWVIABIyCg9hY2tub3dsZWRnZW1lbnQYAiABKAsyFy5ldmVudHMuQWNrbm93bGVkZ2VtZW50SABCCQoHbWVzc2FnZSItCgZSZXN1bWUSIwoGcG9pbnRzGAEgAygLMhMuZXZlbnRzLlJlc3VtZVBvaW50IkUKC1Jlc3VtZVBvaW50EhwKBXNjb3BlGAEgASgLMg0uZXZlbnRzLlNjb3BlEhgKEHJlc291cmNlX3ZlcnNpb24YAiABKAkiIwoPQWNrbm93bGVkZ2VtZW50EhAKCHNlcXVlbmNlGAEgASgEMkUKB0NhY2hpbmcSOgoGU3RyZWFtEhYuZXZlbnRzLkNhY2hpbmdNZXNzYWdlGhQuZXZlbnRzLkNhY2hpbmdSZXBseSgBMAFiBnByb3RvMw");
+  fileDesc("ChRldmVudHMvY2FjaGluZy5wcm90bxIGZXZlbnRzIsABCg5DYWNoaW5nTWVzc2FnZRIlCgVoZWxsbxgBIAEoCzIULmV2ZW50cy5DYWNoaW5nSGVsbG9IABImCgZldmVudHMYAiABKAsyFC5ldmVudHMuT2JqZWN0RXZlbnRzSAASKgoOc25hcHNob3Rfc3RhcnQYAyABKAsyEC5ldmVudHMuU25hcHNob3RIABIoCgxzbmFwc2hvdF9lbmQYBCABKAsyEC5ldmVudHMuU25hcHNob3RIAEIJCgdtZXNzYWdlIkEKDENhY2hpbmdIZWxsbxIQCghhZ2VudF9pZBgBIAEoCRINCgVlcG9jaBgCIAEoAxIQCghhY2NvdW50cxgDIAMoCSJOCgVTY29wZRIPCgdhY2NvdW50GAEgASgJEhMKC2FwaV92ZXJzaW9uGAIgASgJEgwKBGtpbmQYAyABKAkSEQoJbmFtZXNwYWNlGAQgASgJIn0KDE9iamVjdEV2ZW50cxIQCghzZXF1ZW5jZRgBIAEoBBIcCgVzY29wZRgCIAEoCzINLmV2ZW50cy5TY29wZRIjCgZldmVudHMYAyADKAsyEy5ldmVudHMuT2JqZWN0RXZlbnQSGAoQcmVzb3VyY2VfdmVyc2lvbhgEIAEoCSKYAQoLT2JqZWN0RXZlbnQSJgoEdHlwZRgBIAEoDjIYLmV2ZW50cy5PYmplY3RFdmVudC5UeXBlEg4KBm9iamVjdBgCIAEoDCJRCgRUeXBlEhQKEFRZUEVfVU5TUEVDSUZJRUQQABIOCgpUWVBFX0FEREVEEAESEQoNVFlQRV9NT0RJRklFRBACEhAKDFRZUEVfREVMRVRFRBADIlQKCFNuYXBzaG90EhAKCHNlcXVlbmNlGAEgASgEEhwKBXNjb3BlGAIgASgLMg0uZXZlbnRzLlNjb3BlEhgKEHJlc291cmNlX3ZlcnNpb24YAyABKAkijQEKDENhY2hpbmdSZXBseRIgCgZyZXN1bWUYASABKAsyDi5ldmVudHMuUmVzdW1lSAASMgoPYWNrbm93bGVkZ2VtZW50GAIgASgLMhcuZXZlbnRzLkFja25vd2xlZGdlbWVudEgAEhwKBHN0b3AYAyABKAsyDC5ldmVudHMuU3RvcEgAQgkKB21lc3NhZ2UiZQoGUmVzdW1lEiMKBnBvaW50cxgBIAMoCzITLmV2ZW50cy5SZXN1bWVQb2ludBIQCghhY2NvdW50cxgCIAMoCRIkCgVraW5kcxgDIAEoCzIVLmV2ZW50cy5LaW5kU2VsZWN0aW9uIjwKDUtpbmRTZWxlY3Rpb24SCwoDYWxsGAEgASgIEg0KBWtpbmRzGAIgAygJEg8KB29taXR0ZWQYAyADKAkiGAoEU3RvcBIQCghhY2NvdW50cxgBIAMoCSJFCgtSZXN1bWVQb2ludBIcCgVzY29wZRgBIAEoCzINLmV2ZW50cy5TY29wZRIYChByZXNvdXJjZV92ZXJzaW9uGAIgASgJIiMKD0Fja25vd2xlZGdlbWVudBIQCghzZXF1ZW5jZRgBIAEoBDJFCgdDYWNoaW5nEjoKBlN0cmVhbRIWLmV2ZW50cy5DYWNoaW5nTWVzc2FnZRoULmV2ZW50cy5DYWNoaW5nUmVwbHkoATABYgZwcm90bzM");
 
 /**
  * @generated from message events.CachingMessage
@@ -58,7 +58,8 @@ export const CachingMessageSchema: GenMessage<CachingMessage> = /*@__PURE__*/
 
 /**
  * First message of a stream: who is caching what. `epoch` is the one that Registered named, so that a stream
- * of an older connection changes nothing.
+ * of an older connection changes nothing; of two streams with one epoch the one that said hello last counts.
+ * Sent again on the same stream, it adds accounts. Nothing of an account may be sent before its Resume came.
  *
  * @generated from message events.CachingHello
  */
@@ -98,6 +99,8 @@ export type Scope = Message<"events.Scope"> & {
   account: string;
 
   /**
+   * "apps/v1", "v1"; in a ResumePoint without the version ("apps/", ""), which does not matter for resuming.
+   *
    * @generated from field: string api_version = 2;
    */
   apiVersion: string;
@@ -144,7 +147,7 @@ export type ObjectEvents = Message<"events.ObjectEvents"> & {
   events: ObjectEvent[];
 
   /**
-   * Where a watch may resume once this message is acknowledged.
+   * Where a watch may resume once this message is acknowledged; empty inside a snapshot's brackets.
    *
    * @generated from field: string resource_version = 4;
    */
@@ -214,7 +217,9 @@ export const ObjectEvent_TypeSchema: GenEnum<ObjectEvent_Type> = /*@__PURE__*/
   enumDesc(file_events_caching, 4, 0);
 
 /**
- * Brackets a full listing of a scope: what was cached of it and is not among the events in between is gone.
+ * Brackets a full listing of a scope: what was cached of it and is not among the events in between is gone. It is
+ * removed at snapshot_end; a snapshot that does not come to its end removes nothing, and is begun again. Snapshots of
+ * several scopes may overlap, those of one scope may not.
  *
  * @generated from message events.Snapshot
  */
@@ -261,6 +266,12 @@ export type CachingReply = Message<"events.CachingReply"> & {
      */
     value: Acknowledgement;
     case: "acknowledgement";
+  } | {
+    /**
+     * @generated from field: events.Stop stop = 3;
+     */
+    value: Stop;
+    case: "stop";
   } | { case: undefined; value?: undefined };
 };
 
@@ -272,7 +283,7 @@ export const CachingReplySchema: GenMessage<CachingReply> = /*@__PURE__*/
   messageDesc(file_events_caching, 6);
 
 /**
- * Answer to CachingHello: where each scope may resume.
+ * Answer to CachingHello: where each scope may resume. A scope without a point begins with a snapshot.
  *
  * @generated from message events.Resume
  */
@@ -281,6 +292,18 @@ export type Resume = Message<"events.Resume"> & {
    * @generated from field: repeated events.ResumePoint points = 1;
    */
   points: ResumePoint[];
+
+  /**
+   * Those of the CachingHello that this stream may send; the others come in a Stop.
+   *
+   * @generated from field: repeated string accounts = 2;
+   */
+  accounts: string[];
+
+  /**
+   * @generated from field: events.KindSelection kinds = 3;
+   */
+  kinds?: KindSelection | undefined;
 };
 
 /**
@@ -289,6 +312,60 @@ export type Resume = Message<"events.Resume"> & {
  */
 export const ResumeSchema: GenMessage<Resume> = /*@__PURE__*/
   messageDesc(file_events_caching, 7);
+
+/**
+ * What the gateway keeps; objects of other kinds are dropped on arrival, so sending them is in vain. Names are kinds,
+ * "Deployment", or kinds of one group, "Certificate.cert-manager.io"; upper and lower case count as the same.
+ *
+ * @generated from message events.KindSelection
+ */
+export type KindSelection = Message<"events.KindSelection"> & {
+  /**
+   * @generated from field: bool all = 1;
+   */
+  all: boolean;
+
+  /**
+   * Unless `all`.
+   *
+   * @generated from field: repeated string kinds = 2;
+   */
+  kinds: string[];
+
+  /**
+   * Not even if `all` or named in `kinds`.
+   *
+   * @generated from field: repeated string omitted = 3;
+   */
+  omitted: string[];
+};
+
+/**
+ * Describes the message events.KindSelection.
+ * Use `create(KindSelectionSchema)` to create a new message.
+ */
+export const KindSelectionSchema: GenMessage<KindSelection> = /*@__PURE__*/
+  messageDesc(file_events_caching, 8);
+
+/**
+ * The agent does not cache these accounts: another one does, or a newer stream of its own. Objects of them that were
+ * sent after the last acknowledgement are not stored. A CachingHello may ask again once CachingAssignment says so.
+ *
+ * @generated from message events.Stop
+ */
+export type Stop = Message<"events.Stop"> & {
+  /**
+   * @generated from field: repeated string accounts = 1;
+   */
+  accounts: string[];
+};
+
+/**
+ * Describes the message events.Stop.
+ * Use `create(StopSchema)` to create a new message.
+ */
+export const StopSchema: GenMessage<Stop> = /*@__PURE__*/
+  messageDesc(file_events_caching, 9);
 
 /**
  * @generated from message events.ResumePoint
@@ -310,10 +387,10 @@ export type ResumePoint = Message<"events.ResumePoint"> & {
  * Use `create(ResumePointSchema)` to create a new message.
  */
 export const ResumePointSchema: GenMessage<ResumePoint> = /*@__PURE__*/
-  messageDesc(file_events_caching, 8);
+  messageDesc(file_events_caching, 10);
 
 /**
- * Everything up to and including `sequence` is committed.
+ * Everything up to and including `sequence` is committed, but for accounts that a Stop named before.
  *
  * @generated from message events.Acknowledgement
  */
@@ -329,7 +406,7 @@ export type Acknowledgement = Message<"events.Acknowledgement"> & {
  * Use `create(AcknowledgementSchema)` to create a new message.
  */
 export const AcknowledgementSchema: GenMessage<Acknowledgement> = /*@__PURE__*/
-  messageDesc(file_events_caching, 9);
+  messageDesc(file_events_caching, 11);
 
 /**
  * @generated from service events.Caching

@@ -1,0 +1,141 @@
+/**
+ * Writes what the streams of this instance send, several streams in one transaction: the busier the database, the more
+ * of them share one. What waits is bounded over all streams; past that none is read.
+ */
+
+import { GatewayError, toGatewayError } from '../../core/errors.js';
+import { GroupCommit } from '../../core/group-commit.js';
+import type { Logger } from '../../core/logger.js';
+import type { CacheStore } from '../../store/cache.js';
+import type { CacheWrite, CacheWriteOutcome, CachingAgent, CachingStart } from '../../store/cached-object.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { Batch } from './batch.js';
+import type { KindSelection } from './kinds.js';
+
+export interface CachingIngestOptions {
+  readonly cache: Pick<CacheStore, 'start' | 'write'>;
+  readonly kinds: KindSelection;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/** A stream whose messages are written here (session.ts). */
+export interface IngestedStream {
+  /** Reads on, if there is room now. */
+  pauseOrResume(): void;
+  close(error: GatewayError): void;
+}
+
+/** Bytes of all streams that wait or are being written, beyond which none is read. */
+const totalBytes = 64 * 1_024 * 1_024;
+/** One transaction: long enough to be worth its round trips, short enough that nobody waits for its locks. */
+const transactionBytes = 4 * 1_024 * 1_024;
+/** What a small object costs, counted in bytes. */
+const bytesPerObject = 512;
+const transactions = 2;
+
+interface Item {
+  readonly write: CacheWrite;
+  readonly bytes: number;
+}
+
+type Outcome = CacheWriteOutcome | GatewayError;
+
+export class CachingIngest {
+  readonly kinds: KindSelection;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly #cache: CachingIngestOptions['cache'];
+  readonly #writes: GroupCommit<Item, Outcome>;
+  readonly #streams = new Set<IngestedStream>();
+  #bytes = 0;
+  #full = false;
+
+  constructor({ cache, kinds, logger, metrics }: CachingIngestOptions) {
+    this.kinds = kinds;
+    this.logger = logger;
+    this.metrics = metrics;
+    this.#cache = cache;
+    this.#writes = new GroupCommit<Item, Outcome>({
+      name: 'cached objects',
+      write: (items) => this.#commit(items),
+      batchSize: 1_000,
+      batchBytes: transactionBytes,
+      bytesOf: ({ bytes }) => bytes,
+      concurrency: transactions,
+      // One item of a stream at a time.
+      queueLimit: Number.POSITIVE_INFINITY,
+    });
+  }
+
+  /** Bytes that came and are not committed. */
+  get waitingBytes(): number {
+    return this.#bytes;
+  }
+
+  get streams(): number {
+    return this.#streams.size;
+  }
+
+  opened(stream: IngestedStream): void {
+    this.#streams.add(stream);
+  }
+
+  /** Resolves once nothing is being written. */
+  async stop(error: GatewayError): Promise<void> {
+    for (const stream of [...this.#streams]) stream.close(error);
+    await this.#writes.idle();
+  }
+
+  closed(stream: IngestedStream): void {
+    this.#streams.delete(stream);
+  }
+
+  start(agent: CachingAgent, accounts: readonly string[], signal: AbortSignal): Promise<CachingStart> {
+    return this.#cache.start(agent, accounts, signal);
+  }
+
+  /** @throws GatewayError what the write failed with */
+  async write(batch: Batch, write: CacheWrite): Promise<CacheWriteOutcome> {
+    const outcome = await this.#writes.add({ write, bytes: batch.bytes + batch.size * bytesPerObject });
+    if (outcome instanceof GatewayError) throw outcome;
+    const { metrics } = this;
+    const stored = outcome.lost.length === 0 ? 'stored' : 'not_held';
+    for (const type of ['added', 'modified', 'deleted'] as const) {
+      if (batch.events[type] > 0) metrics.cachingEvents.inc({ type, outcome: stored }, batch.events[type]);
+    }
+    metrics.cachingRemoved.inc(outcome.removed);
+    metrics.cachingBytes.inc(batch.bytes);
+    metrics.cachingLag.observe((performance.now() - batch.since) / 1_000);
+    return outcome;
+  }
+
+  get hasRoom(): boolean {
+    return this.#bytes < totalBytes;
+  }
+
+  hold(bytes: number): void {
+    this.#bytes += bytes;
+    this.#full ||= !this.hasRoom;
+  }
+
+  release(bytes: number): void {
+    this.#bytes -= bytes;
+    if (!this.#full || !this.hasRoom) return;
+    this.#full = false;
+    for (const stream of this.#streams) stream.pauseOrResume();
+  }
+
+  async #commit(items: readonly Item[]): Promise<readonly Outcome[]> {
+    try {
+      return await this.#cache.write(items.map(({ write }) => write));
+    } catch (thrown) {
+      const error = toGatewayError(thrown);
+      if (error.code !== 'internal' || items.length === 1) return items.map(() => error);
+      // The database refuses something of one of them: the others are not to suffer.
+      const outcomes: Outcome[] = [];
+      for (const item of items) outcomes.push(...(await this.#commit([item])));
+      return outcomes;
+    }
+  }
+}

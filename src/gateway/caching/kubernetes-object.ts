@@ -1,0 +1,159 @@
+/**
+ * Reads of a Kubernetes object what its row needs: id, application, relations. The object itself stays the bytes that
+ * were sent, but for Secrets, whose data is dropped here whatever the agent did.
+ */
+
+import { isUtf8 } from 'node:buffer';
+import { GatewayError } from '../../core/errors.js';
+import type { CachedRelation } from '../../store/cached-object.js';
+import { kindName } from './kinds.js';
+
+/** What an object is sent as part of. */
+export interface ObjectScope {
+  readonly account: string;
+  readonly apiVersion: string;
+  readonly kind: string;
+  /** '': all namespaces. */
+  readonly namespace: string;
+}
+
+export interface KubernetesObject {
+  readonly id: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly application: string | undefined;
+  readonly relations: readonly CachedRelation[];
+  readonly body: Uint8Array;
+}
+
+/** Columns of the tables take no more characters than these. */
+const longest = { id: 700, name: 255 };
+/** One statement takes so many bytes; etcd does not take larger objects than 1.5 MB. */
+const maximumBytes = 4 * 1_024 * 1_024;
+/** Owners of these kinds are in no namespace; a reference does not tell. */
+const clusterScoped = new Set(['node', 'namespace', 'persistentVolume', 'clusterRole', 'customResourceDefinition']);
+/** Printable, and storable by every database. */
+const printable = /^[^\p{Cc}\p{Cs}]+$/u;
+/** Holds a whole copy of what was applied. */
+const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
+
+/** @throws GatewayError `invalid-argument` (what is wrong), `too-large` */
+export function readKubernetesObject(scope: ObjectScope, bytes: Uint8Array): KubernetesObject {
+  if (bytes.length > maximumBytes) {
+    throw new GatewayError(
+      'too-large',
+      `an object has ${String(bytes.length)} bytes; ${String(maximumBytes)} are allowed`,
+    );
+  }
+  const { account } = scope;
+  const object = parse(bytes);
+  const metadata = record(object['metadata']);
+  const name = text(metadata['name']);
+  const namespace = text(metadata['namespace']);
+  if (name === '' || !printable.test(name) || (namespace !== '' && !printable.test(namespace))) {
+    throw invalid('metadata.name and metadata.namespace must be names');
+  }
+  if (object['kind'] !== undefined && object['kind'] !== scope.kind) {
+    throw invalid(`an object of kind ${text(object['kind'])} came as ${scope.kind}`);
+  }
+  if (scope.namespace !== '' && namespace !== scope.namespace) {
+    throw invalid(`an object of namespace ${namespace} came as of ${scope.namespace}`);
+  }
+  const kind = kindName(scope.apiVersion, scope.kind);
+  const id = objectId(kind, account, namespace, name);
+  if (id.length > longest.id || namespace.length > longest.name) throw invalid('the name of an object is too long');
+  const application = applicationOf(metadata);
+  return {
+    id,
+    kind,
+    namespace,
+    application,
+    relations: relationsOf(metadata, account, namespace, application),
+    body: scope.kind.toLowerCase() === 'secret' ? withoutSecrets(object, metadata) : bytes,
+  };
+}
+
+function objectId(kind: string, account: string, namespace: string, name: string): string {
+  return `kubernetes.v2:infrastructure:${kind}:${account}:${namespace}:${name}`;
+}
+
+/** As Spinnaker says it, or else as Helm and most others do. */
+function applicationOf(metadata: JsonObject): string | undefined {
+  const name =
+    text(record(metadata['annotations'])['moniker.spinnaker.io/application']) ||
+    text(record(metadata['labels'])['app.kubernetes.io/name']);
+  return name.length <= longest.name && printable.test(name) ? name : undefined;
+}
+
+function relationsOf(
+  metadata: JsonObject,
+  account: string,
+  namespace: string,
+  application: string | undefined,
+): readonly CachedRelation[] {
+  const relations = new Map<string, CachedRelation>();
+  const owners: unknown = metadata['ownerReferences'];
+  for (const owner of Array.isArray(owners) ? (owners as unknown[]).map(record) : []) {
+    const name = text(owner['name']);
+    const type = kindName(text(owner['apiVersion']), text(owner['kind']));
+    const id = objectId(type, account, clusterScoped.has(type) ? '' : namespace, name);
+    const storable = name !== '' && printable.test(id) && id.length <= longest.id && type.length <= longest.name;
+    if (storable) relations.set(id, { id, type });
+  }
+  if (application !== undefined) {
+    const id = `kubernetes.v2:logical:applications:${application}`;
+    relations.set(id, { id, type: 'applications' });
+  }
+  return [...relations.values()];
+}
+
+function withoutSecrets(object: JsonObject, metadata: JsonObject): Uint8Array {
+  const annotations = record(metadata['annotations']);
+  const applied = annotations[lastApplied];
+  const { data, stringData, ...rest } = object;
+  const dropped = data !== undefined || stringData !== undefined || applied !== undefined;
+  if (applied !== undefined) {
+    const { [lastApplied]: _, ...others } = annotations;
+    const cleaned = appliedWithoutSecrets(text(applied));
+    const kept = cleaned === undefined ? others : { ...others, [lastApplied]: cleaned };
+    rest['metadata'] = { ...metadata, annotations: kept };
+  }
+  return Buffer.from(JSON.stringify(dropped ? rest : object));
+}
+
+function appliedWithoutSecrets(applied: string): string | undefined {
+  try {
+    const { data: _data, stringData: _stringData, metadata, ...rest } = record(JSON.parse(applied));
+    const { annotations: _annotations, ...others } = record(metadata);
+    return JSON.stringify({ ...rest, metadata: others });
+  } catch {
+    return undefined;
+  }
+}
+
+type JsonObject = Record<string, unknown>;
+
+function parse(bytes: Uint8Array): JsonObject {
+  if (!isUtf8(bytes)) throw invalid('an object is not UTF-8');
+  let object: unknown;
+  try {
+    object = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+  } catch {
+    // The parser's message would quote the object.
+    throw invalid('an object is not JSON');
+  }
+  if (typeof object !== 'object' || object === null || Array.isArray(object)) throw invalid('an object is no object');
+  return object as JsonObject;
+}
+
+function record(value: unknown): JsonObject {
+  return typeof value === 'object' && value !== null ? (value as JsonObject) : {};
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function invalid(message: string): GatewayError {
+  return new GatewayError('invalid-argument', message, { field: 'object' });
+}
