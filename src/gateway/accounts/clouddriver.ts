@@ -32,16 +32,17 @@ export class Clouddriver {
   /** All Kubernetes accounts, `batchSize` at a time. @throws as find() */
   async *pages(batchSize: number, signal: AbortSignal): AsyncGenerator<readonly ClouddriverAccount[]> {
     for (let after = ''; ;) {
-      const query = new URLSearchParams({ limit: String(batchSize) });
+      // A page begins with the account that it is asked to start with.
+      const limit = after === '' ? batchSize : batchSize + 1;
+      const query = new URLSearchParams({ limit: String(limit) });
       if (after !== '') query.set('startingAccountName', after);
       const page = await this.#get(`/credentials/type/kubernetes?${query.toString()}`, signal);
       if (page === undefined && after === '') break;
-      // A page begins with the account that it is asked to start with.
       const accounts = listOf(page).filter(({ name }) => after === '' || name > after);
-      if (accounts.length === 0) return;
-      yield accounts;
-      if (listOf(page).length < batchSize) return;
-      after = accounts.at(-1)?.name ?? '';
+      if (accounts.length > 0) yield accounts;
+      const last = accounts.at(-1);
+      if (last === undefined || listOf(page).length < limit) return;
+      after = last.name;
     }
     const all = listOf(await this.#get('/credentials', signal)).filter(isKubernetes);
     for (let start = 0; start < all.length; start += batchSize) yield all.slice(start, start + batchSize);
