@@ -6,6 +6,8 @@
  * → serving. Each step pushes its release on one scope; a failing step unwinds what was started.
  */
 
+/* eslint-disable max-lines -- one place for the whole object graph, see above */
+
 import { setMaxListeners } from 'node:events';
 import type { Logger as PinoLogger } from 'pino';
 import { GatewayError, messageOf, toGatewayError } from '../core/errors.js';
@@ -49,6 +51,7 @@ import { createAgentsPort, createRestPort } from './ports.js';
 import { createRestServer } from './rest/server.js';
 import { collectGauges } from './telemetry/collect.js';
 import { createMetrics } from './telemetry/metrics.js';
+import { createTracing } from './telemetry/tracing.js';
 import { dependencyChecks, Readiness } from './telemetry/readiness.js';
 import { readTls } from './tls.js';
 
@@ -121,6 +124,8 @@ export function createGateway(options: GatewayOptions): Gateway {
   async function start(signal: AbortSignal): Promise<Addresses> {
     const metrics = createMetrics(instance.id, version);
     metrics.collectProcess();
+    const tracing = await createTracing(config, version);
+    scope.push('tracing', () => tracing.stop());
     scope.push('metrics', () => {
       metrics.registry.clear();
     });
@@ -196,6 +201,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       bind: (operationId, { agentId, epoch }) => operations.bind(operationId, agentId, epoch),
       logger,
       metrics,
+      tracing,
       attempts: kubesvc.operations.routingAttempts,
       now,
     });
@@ -226,6 +232,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       operations,
       logger,
       metrics,
+      tracing,
       maxMessageBytes: grpc.maxInboundMessageSize,
       receipt,
       tooLarge: tooLargeResult,
@@ -322,6 +329,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       discovery,
       readiness,
       metrics,
+      tracing,
       collect: () => {
         collectGauges(metrics, { registry, router, map, mirror, discovery, database, caching });
       },

@@ -27,6 +27,8 @@ export interface DeliverableOperation {
   readonly account: string;
   readonly originatingInstanceId: string;
   readonly timeoutMs: number;
+  /** '' for none. */
+  readonly traceparent: string;
   /** Only this agent may have it: it was sent to it before, and another one would do it twice. */
   readonly onlyAgentId: string | undefined;
 }
@@ -262,7 +264,7 @@ export class Registry {
    * @throws GatewayError `not-owner` when no stream here serves the account; `overloaded`
    */
   deliver(operation: DeliverableOperation, frame: Uint8Array): Delivery {
-    const { id, account, originatingInstanceId, timeoutMs, onlyAgentId } = operation;
+    const { id, account, originatingInstanceId, timeoutMs, traceparent, onlyAgentId } = operation;
     const processedTime = this.#options.now();
     const session = choose(this.#byAccount.get(account), onlyAgentId);
     if (session === undefined) {
@@ -280,6 +282,7 @@ export class Registry {
     const inFlight: InFlight = {
       account,
       originatingInstanceId,
+      traceparent,
       processedTime,
       sentTime,
       expiresAt: sentTime + timeoutMs + this.#options.lateResultMs,

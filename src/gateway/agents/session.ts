@@ -34,6 +34,8 @@ export type SessionState = 'waiting' | 'registering' | 'active' | 'closed';
 export interface InFlight {
   readonly account: string;
   readonly originatingInstanceId: string;
+  /** '' for none. */
+  readonly traceparent: string;
   readonly processedTime: number;
   readonly sentTime: number;
   /** When this instance forgets it (its own clock, Unix ms). */

@@ -379,6 +379,23 @@ export const configSchema = Type.Object({
     },
     { description: 'The log, on standard output.' },
   ),
+
+  tracing: Type.Object(
+    {
+      enabled: flag('Trace operations with OpenTelemetry.', false),
+      endpoint: text('Where spans are sent, OTLP over HTTP.', 'http://127.0.0.1:4318/v1/traces', {
+        pattern: '^https?://[^/]+/.*$',
+        expected: 'a URL such as http://collector:4318/v1/traces',
+      }),
+      samplePercent: count(
+        'Of the traces that begin here, how many are kept; others as their callers want it.',
+        100,
+        0,
+        100,
+      ),
+    },
+    { description: 'Traces of operations, from the call to the result.' },
+  ),
 });
 
 type DeepReadonly<T> = T extends readonly (infer Item)[]

@@ -16,6 +16,7 @@ import type { FinishedOperation, OperationRecord } from '../../store/operation-r
 import type { OperationStore } from '../../store/operations.js';
 import type { InFlight, Session } from '../agents/session.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import type { Tracing } from '../telemetry/tracing.js';
 import type { Forwarder } from './forwarder.js';
 import { outcomeOf, recordOf, type Originated } from './operation.js';
 import type { Recorder } from './recorder.js';
@@ -32,6 +33,7 @@ export interface ResultsOptions {
   readonly operations: OperationStore;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
   readonly maxMessageBytes: number;
   /** Encodes receipts and the refusal that stands in for an oversized result (grpc/frames.ts). */
   readonly receipt: (operationId: string, outcome: ReceiptOutcome) => Uint8Array;
@@ -111,6 +113,17 @@ export class Results {
 
   /** The usual case: the result of what was sent on this very stream. */
   #answered(session: Session, header: ResultHeader, bytes: Uint8Array, inFlight: InFlight): boolean | Promise<boolean> {
+    const { tracing } = this.#options;
+    if (tracing.enabled) {
+      const parent = { traceparent: inFlight.traceparent, tracestate: '' };
+      const span = tracing.start('agent', { kind: 'client', parent, startTime: inFlight.sentTime });
+      const { operationId, status, message } = header;
+      const agent = { 'agent_gateway.agent.id': session.identity.agentId, 'agent_gateway.account': inFlight.account };
+      span?.end(
+        { ...agent, 'agent_gateway.operation.id': operationId, 'agent_gateway.status': status },
+        status < 300 ? undefined : message,
+      );
+    }
     const route = this.#route(session, inFlight.processedTime, inFlight.sentTime);
     if (inFlight.originatingInstanceId !== this.#options.instanceId)
       return this.#forward(header, bytes, inFlight, route);

@@ -5,15 +5,16 @@
 
 import { setMaxListeners } from 'node:events';
 import { withDeadline } from '../../core/deadline.js';
-import { GatewayError, toGatewayError } from '../../core/errors.js';
+import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { backoffMs, defaultBackoff, wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
-import { operationFrame, withRouting, type Binding } from '../../protocol/wire.js';
+import { operationFrame, readOperationHeader, withRouting, type Binding } from '../../protocol/wire.js';
 import type { Ownership } from '../../store/ownership.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Registry } from '../agents/registry.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import type { TraceContext, Tracing } from '../telemetry/tracing.js';
 import type { Forwarder } from './forwarder.js';
 import { isReading, type Originated, type Taken, type Target } from './operation.js';
 import { UnknownDelivery } from './peer.js';
@@ -28,6 +29,7 @@ export interface RoutingOptions {
   readonly bind: (operationId: string, binding: Binding) => Promise<void>;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
   /** How often an owner is looked for, the first time included. */
   readonly attempts: number;
   readonly now: () => number;
@@ -151,7 +153,7 @@ export class Routing {
   }
 
   async #give(operation: Originated, target: Target): Promise<Taken> {
-    const { instanceId, discovery, forwarder, bind, metrics, now } = this.#options;
+    const { instanceId, discovery, forwarder, bind, metrics, tracing, now } = this.#options;
     const { id, account } = operation;
     // One that nobody took may go to another agent, or to this one's next life; one that was taken stays where it is.
     if (operation.binding !== undefined && operation.taken === undefined && operation.binding.epoch !== target.epoch) {
@@ -167,15 +169,19 @@ export class Routing {
         { instanceId: target.instanceId, account, retryAfterMs: 1_000 },
       );
     }
+    const span = tracing.start('forward', { kind: 'client', parent: this.#traceOf(operation) });
+    const attributes = { 'agent_gateway.operation.id': id, 'agent_gateway.peer': target.instanceId };
     try {
       const answer = await forwarder.operation(
         peer,
         withRouting(operation.bytes, this.#timeLeft(operation), operation.binding),
       );
+      span?.end(attributes);
       metrics.forwards.inc({ outcome: 'taken' });
       const { agentId, epoch } = target;
       return { instanceId: target.instanceId, agentId, epoch, processedTime: now(), sentTime: now(), ...answer };
     } catch (error) {
+      span?.end(attributes, messageOf(error));
       metrics.forwards.inc({ outcome: forwardOutcome(error) });
       throw error;
     }
@@ -186,12 +192,16 @@ export class Routing {
     const { instanceId, registry } = this.#options;
     const { id, account, binding } = operation;
     const timeoutMs = this.#timeLeft(operation);
-    const local = { id, account, originatingInstanceId: instanceId, timeoutMs, onlyAgentId: binding?.agentId };
+    const { traceparent } = this.#traceOf(operation);
     const { agentId, epoch, processedTime, sentTime } = registry.deliver(
-      local,
+      { id, account, originatingInstanceId: instanceId, timeoutMs, traceparent, onlyAgentId: binding?.agentId },
       operationFrame(withRouting(operation.bytes, timeoutMs, binding)),
     );
     return { instanceId, agentId, epoch, processedTime, sentTime };
+  }
+
+  #traceOf({ bytes }: Originated): TraceContext {
+    return { traceparent: this.#options.tracing.enabled ? readOperationHeader(bytes).traceparent : '', tracestate: '' };
   }
 
   #timeLeft({ deadline }: Originated): number {

@@ -83,14 +83,13 @@ export function formOf(accept: string | undefined, sent: Encoded): Form {
   return typeof sent === 'string' ? 'text' : 'json';
 }
 
-/** @param trace of the HTTP request; counts when the operation names none */
+/** @param trace what the operation carries on */
 export function toSubmission(
   operation: Operation,
   instanceId: string,
-  trace: { readonly traceparent?: string | undefined; readonly tracestate?: string | undefined },
+  { traceparent, tracestate }: { readonly traceparent: string; readonly tracestate: string },
 ): Submission {
   const { id, account, timeoutMs } = operation;
-  const { traceparent = '', tracestate = '' } = operation.trace ?? trace;
   const type =
     operation.request.case === undefined
       ? operation.$unknown?.length

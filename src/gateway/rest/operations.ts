@@ -3,8 +3,8 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import { GatewayError, toGatewayError } from '../../core/errors.js';
-import { operationFrame, readDelimited, readOperationHeader } from '../../protocol/wire.js';
+import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
+import { operationFrame, readDelimited, readOperationHeader, readResultHeader } from '../../protocol/wire.js';
 import type { OperationStore } from '../../store/operations.js';
 import type { Registry } from '../agents/registry.js';
 import {
@@ -16,7 +16,9 @@ import {
   type Outcome,
 } from '../operations/forwarding.js';
 import type { Results } from '../operations/results.js';
-import type { Router } from '../operations/router.js';
+import type { Accepted, Router } from '../operations/router.js';
+import type { Submission } from '../operations/submission.js';
+import type { Span, Tracing } from '../telemetry/tracing.js';
 import { formOf, readOperation, readResult, toSubmission, writeOperation, writeResult } from './encoding.js';
 import { historySchema, toHistory } from './history.js';
 import { problems } from './problem.js';
@@ -27,6 +29,7 @@ export interface OperationRoutesOptions {
   readonly registry: Registry;
   readonly results: Results;
   readonly operations: OperationStore;
+  readonly tracing: Tracing;
 }
 
 const encoded = (message: string) =>
@@ -43,7 +46,7 @@ const operationAnswer = Type.Object({
 const resultRequest = Type.Object({ result: encoded('ops.OperationResult') }, { additionalProperties: false });
 
 export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOptions> = (app, options, done) => {
-  const { instanceId, router, registry, results, operations } = options;
+  const { instanceId, router, registry, results, operations, tracing } = options;
 
   app.post(
     operationPath,
@@ -69,14 +72,16 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
       const sent = request.body.operation;
       const operation = readOperation(sent);
       const { traceparent, tracestate, prefer, accept } = request.headers;
-      const submission = toSubmission(operation, instanceId, {
-        traceparent: header(traceparent),
-        tracestate: header(tracestate),
-      });
+      const caller = operation.trace ?? {
+        traceparent: header(traceparent) ?? '',
+        tracestate: header(tracestate) ?? '',
+      };
+      const span = tracing.start('operation', { kind: 'server', parent: caller });
+      const submission = toSubmission(operation, instanceId, span?.context ?? caller);
       const form = formOf(accept, sent);
       // Everything that can be refused is refused before the operation is on its way.
       const waitMs = waitOf(prefer);
-      const accepted = await router.submit(submission);
+      const accepted = await traced(span, submission, () => router.submit(submission));
       operation.id = accepted.id;
       const answer = { operation: writeOperation(operation, form, sent) };
       if (waitMs === undefined) return answer;
@@ -134,9 +139,9 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     }
     const outcomes = readDelimited(request.body, 'ops.Operation').map((bytes): Outcome<ForwardAnswer> => {
       try {
-        const { id, account, originatingInstanceId, timeoutMs, boundAgentId } = readOperationHeader(bytes);
+        const { boundAgentId, ...operation } = readOperationHeader(bytes);
         const onlyAgentId = boundAgentId === '' ? undefined : boundAgentId;
-        return registry.deliver({ id, account, originatingInstanceId, timeoutMs, onlyAgentId }, operationFrame(bytes));
+        return registry.deliver({ ...operation, onlyAgentId }, operationFrame(bytes));
       } catch (error) {
         return refusalOf(toGatewayError(error));
       }
@@ -159,6 +164,31 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
 
   done();
 };
+
+/** Ends the span when the operation has its result, or is refused. */
+async function traced(
+  span: Span | undefined,
+  { type, account }: Submission,
+  submit: () => Promise<Accepted>,
+): Promise<Accepted> {
+  if (span === undefined) return submit();
+  const attributes = { 'agent_gateway.operation.type': type, 'agent_gateway.account': account };
+  const failed = (error: unknown): void => {
+    span.end(attributes, messageOf(error));
+  };
+  try {
+    const accepted = await submit();
+    accepted.result.then((result) => {
+      const { status, message } = readResultHeader(result);
+      const ended = { ...attributes, 'agent_gateway.operation.id': accepted.id, 'agent_gateway.status': status };
+      span.end(ended, status < 300 ? undefined : message);
+    }, failed);
+    return accepted;
+  } catch (error) {
+    failed(error);
+    throw error;
+  }
+}
 
 function header(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;

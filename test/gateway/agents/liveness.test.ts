@@ -119,7 +119,7 @@ test('an agent of an old connection is asked once to dial again', async (t) => {
 
 test('operations whose time is over are forgotten', async (t) => {
   const { clock, session, looked } = await setUp(t);
-  const inFlight = { account: 'a', originatingInstanceId: 'i', processedTime: 0, sentTime: 0 };
+  const inFlight = { account: 'a', originatingInstanceId: 'i', traceparent: '', processedTime: 0, sentTime: 0 };
   session.deliver('early', new Uint8Array(), { ...inFlight, expiresAt: clock.ms + 1 });
   session.deliver('late', new Uint8Array(), { ...inFlight, expiresAt: clock.ms + 2 });
   clock.ms += 1;

@@ -85,7 +85,10 @@ function setUp(t: Test) {
     return opened;
   };
   const deliver = (id: string, account: string, onlyAgentId?: string) =>
-    registry.deliver({ id, account, originatingInstanceId: 'other', timeoutMs: 100, onlyAgentId }, Buffer.from(id));
+    registry.deliver(
+      { id, account, traceparent: '', originatingInstanceId: 'other', timeoutMs: 100, onlyAgentId },
+      Buffer.from(id),
+    );
   return { truth, map, registry, open, register, registered, deliver };
 }
 

@@ -12,7 +12,14 @@ import { waitFor } from '../../wait.js';
 import { TransportDouble } from './session-double.js';
 
 const identity = { agentId: 'agent', zoneId: 'zone', version: '1', epoch: 1, dynamicAccounts: false };
-const inFlight = { account: 'a', originatingInstanceId: 'i', processedTime: 1, sentTime: 2, expiresAt: 10 };
+const inFlight = {
+  account: 'a',
+  originatingInstanceId: 'i',
+  traceparent: '',
+  processedTime: 1,
+  sentTime: 2,
+  expiresAt: 10,
+};
 
 function active(limits = { maxInFlight: 3, queueLimit: 2 }): { session: Session; transport: TransportDouble } {
   const transport = new TransportDouble();

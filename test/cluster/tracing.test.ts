@@ -1,0 +1,124 @@
+/** One trace from a caller over the forward to the agent and its result, as a collector gets it (OTLP over HTTP, JSON). */
+
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test, type Test } from 'tap';
+import { RawAgent } from '../gateway/raw-agent.js';
+import { waitFor } from '../wait.js';
+import { startCluster } from './cluster.js';
+
+interface CollectedSpan {
+  readonly name: string;
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId: string;
+  readonly kind: number;
+  readonly instance: string;
+  readonly failed: boolean;
+  readonly attributes: Readonly<Record<string, string | number>>;
+}
+
+interface Value {
+  readonly stringValue?: string;
+  readonly intValue?: number;
+}
+
+interface Attribute {
+  readonly key: string;
+  readonly value: Value;
+}
+
+interface Export {
+  readonly resourceSpans: readonly {
+    readonly resource: { readonly attributes: readonly Attribute[] };
+    readonly scopeSpans: readonly {
+      readonly spans: readonly {
+        readonly name: string;
+        readonly traceId: string;
+        readonly spanId: string;
+        readonly parentSpanId?: string;
+        readonly kind: number;
+        readonly status?: { readonly code?: number };
+        readonly attributes: readonly Attribute[];
+      }[];
+    }[];
+  }[];
+}
+
+const record = (attributes: readonly Attribute[]) =>
+  Object.fromEntries(attributes.map(({ key, value }) => [key, value.stringValue ?? value.intValue ?? '']));
+
+async function startCollector(t: Test) {
+  const spans: CollectedSpan[] = [];
+  const server = createServer((request, response) => {
+    let text = '';
+    request.setEncoding('utf8').on('data', (part: string) => (text += part));
+    request.on('end', () => {
+      for (const { resource, scopeSpans } of (JSON.parse(text) as Export).resourceSpans) {
+        const instance = String(record(resource.attributes)['service.instance.id']);
+        for (const { parentSpanId = '', status, attributes, ...span } of scopeSpans.flatMap((scope) => scope.spans))
+          spans.push({ ...span, parentSpanId, instance, failed: status?.code === 2, attributes: record(attributes) });
+      }
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { spans, endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/traces` };
+}
+
+test('one trace from the call over the forward to the agent and back', async (t) => {
+  const { spans, endpoint } = await startCollector(t);
+  const { replicas } = await startCluster(t, {
+    size: 2,
+    settings: { 'tracing.enabled': 'true', 'tracing.endpoint': endpoint, 'kubesvc.rebalance.enabled': 'false' },
+  });
+  const [entry, owner] = replicas;
+  if (entry === undefined || owner === undefined) throw new Error('no replicas');
+  const agent = await RawAgent.register(t, owner.agentsAddress, { agentId: 'agent', accounts: [{ name: 'traced' }] });
+  const traceId = '0af7651916cd43dd8448eb211c80319c';
+  const callerSpan = 'b7ad6b7169203331';
+  const post = async (account: string): Promise<Response> =>
+    fetch(`${entry.restUrl}/armory/agent/operations`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        prefer: 'wait=10',
+        traceparent: `00-${traceId}-${callerSpan}-01`,
+        tracestate: 'vendor=1',
+      },
+      body: JSON.stringify({ operation: { account, restart: { object: { kind: 'Deployment', name: 'web' } } } }),
+    });
+
+  const answered = post('traced');
+  const sent = await agent.next('operation');
+  agent.send({ case: 'result', value: { operationId: sent.id, account: 'traced', status: 200 } });
+  t.equal((await answered).status, 200);
+  const of = (name: string) => spans.find((span) => span.name === name);
+  await waitFor(() => ['operation', 'forward', 'agent'].every((name) => of(name) !== undefined), {
+    timeoutMs: 20_000,
+    description: 'three spans',
+  });
+  const [operation, forward, toAgent] = [of('operation'), of('forward'), of('agent')];
+  t.match(operation, { traceId, parentSpanId: callerSpan, instance: entry.id, failed: false });
+  t.match(operation?.attributes, { 'agent_gateway.operation.id': sent.id, 'agent_gateway.operation.type': 'restart' });
+  t.match(forward, { traceId, parentSpanId: operation?.spanId, instance: entry.id, failed: false });
+  t.match(forward?.attributes, { 'agent_gateway.peer': owner.id });
+  t.match(toAgent, { traceId, parentSpanId: operation?.spanId, instance: owner.id, failed: false });
+  t.match(toAgent?.attributes, { 'agent_gateway.agent.id': 'agent', 'agent_gateway.operation.id': sent.id });
+  t.match(sent.trace, { traceparent: `00-${traceId}-${operation?.spanId ?? ''}-01`, tracestate: 'vendor=1' });
+
+  await t.test('a refusal is a failed span', async (t) => {
+    t.equal((await post('nobody')).status, 404);
+    await waitFor(() => spans.some(({ failed }) => failed), { timeoutMs: 20_000, description: 'a failed span' });
+    t.match(
+      spans.find(({ failed }) => failed),
+      { name: 'operation', traceId, instance: entry.id, attributes: { 'agent_gateway.account': 'nobody' } },
+    );
+  });
+});
