@@ -67,6 +67,8 @@ test('an agent that answers pings and falls silent is lost; one that never answe
   await looked();
   t.same(closed, [], 'it never answered a ping');
   session.answersPings = true;
+  // The last ping goes out at the time when it was sent.
+  await turn();
   session.lastHeard = clock.ms;
   clock.ms += 5 * pingPeriodMs;
   await looked();
