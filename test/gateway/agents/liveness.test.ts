@@ -66,9 +66,9 @@ test('an agent that answers pings and falls silent is lost; one that never answe
   clock.ms += 5 * pingPeriodMs + 1;
   await looked();
   t.same(closed, [], 'it never answered a ping');
-  session.answersPings = true;
   // The last ping goes out at the time when it was sent.
   await turn();
+  session.answersPings = true;
   session.lastHeard = clock.ms;
   clock.ms += 5 * pingPeriodMs;
   await looked();
