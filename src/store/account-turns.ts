@@ -51,8 +51,12 @@ export interface AccountTurnsOptions {
   readonly retryMs: number;
 }
 
-/** `superseded`: the claim was lost, or something else is asked of the account by now. */
-export type TurnEnd = NextStatus | 'superseded';
+export interface TurnEnd {
+  /** `superseded`: the claim was lost, or something else is asked of the account by now. */
+  readonly status: NextStatus | 'superseded';
+  /** What went wrong in this round so far. */
+  readonly errorMessage?: string | undefined;
+}
 
 /** What agents are to serve; of failed ones only a retry or a request makes them try again. */
 const unfailed = accountStatuses.filter((status) => isServable(status) && status !== 'FAILED');
@@ -246,14 +250,14 @@ export class AccountTurns {
       .forUpdate()
       .executeTakeFirst();
     const [account] = row === undefined ? [] : this.#dueAccount(row);
-    if (row === undefined) return 'DELETED';
-    if (row.write_token !== turn.token) return 'superseded';
+    if (row === undefined) return { status: 'DELETED' };
+    if (row.write_token !== turn.token) return { status: 'superseded' };
     const update = db.updateTable('kubesvc_accounts').where('name', '=', name);
     const free = { claimed_by_cd_id: null, write_token: null, last_updated: dialect.nowMs };
     const moved = turn.zoneId !== '' && account?.zoneId !== turn.zoneId;
     if (account?.aim !== turn.aim || account.definitionVersion !== turn.definitionVersion || moved) {
       await update.set({ ...free, due_time: account === undefined ? null : dialect.nowMs }).execute();
-      return 'superseded';
+      return { status: 'superseded' };
     }
     const live = await selectLiveInstances(db, dialect, leaseMs);
     const waiting = waitingIds(row.waiting_cd_ids).filter((id) => id !== instanceId && live.has(id));
@@ -271,7 +275,7 @@ export class AccountTurns {
     });
     if (after.status === 'DELETED') {
       await db.deleteFrom('kubesvc_accounts').where('name', '=', name).execute();
-      return 'DELETED';
+      return after;
     }
     await update
       .set({
@@ -287,7 +291,7 @@ export class AccountTurns {
         }[after.next],
       })
       .execute();
-    return after.status;
+    return after;
   }
 
   /** None for an account of which nothing is asked. */

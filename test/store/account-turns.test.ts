@@ -34,6 +34,9 @@ function setUp(database: Database, claimMs = 30_000, retryMs = 0) {
 const fresh = (name: string, zoneId = '') => ({ name, zoneId, definition: `{"name":"${name}"}`, activate: false });
 const dynamicAccount = (name: string, dynamicVersion = 1) => ({ ...account(name), dynamicVersion });
 
+const end = async (turns: AccountTurns, turn: Turn, outcome: TurnOutcome) =>
+  (await turns.finish(turn, outcome, signal)).status;
+
 /** The turn of an instance, if it can have one now. */
 async function turnOf(turns: AccountTurns, name: string): Promise<Turn | undefined> {
   const due = (await turns.due(100, signal)).filter((each) => each.name === name);
@@ -97,7 +100,7 @@ onEveryMigratedEngine(async (t: Test, database) => {
     const holder = [a, b, c][begun.indexOf(first)] as AccountTurns;
     const others = [a, b, c].filter((turns) => turns !== holder);
     const refusal = { served: false, message: 'agent x: no way' };
-    t.equal(await holder.finish(first as Turn, refusal, signal), 'ACTIVATING', 'the others have their turns');
+    t.equal(await end(holder, first as Turn, refusal), 'ACTIVATING', 'the others have their turns');
     t.equal(await turnOf(holder, 'acc'), undefined, 'it had its turn');
     const second = await turnOf(others[0] as AccountTurns, 'acc');
     const claimed = await assignments.claim(
@@ -117,9 +120,9 @@ onEveryMigratedEngine(async (t: Test, database) => {
       [],
       'an agent of another zone is too late',
     );
-    t.equal(await others[0]?.finish(second as Turn, { served: true }, signal), 'ACTIVE');
+    t.equal(await end(others[0] as AccountTurns, second as Turn, { served: true }), 'ACTIVE');
     const third = await turnOf(others[1] as AccountTurns, 'acc');
-    t.equal(await others[1]?.finish(third as Turn, { served: false }, signal), 'ACTIVE');
+    t.equal(await end(others[1] as AccountTurns, third as Turn, { served: false }), 'ACTIVE');
     for (const turns of [a, b, c]) t.equal(await turnOf(turns, 'acc'), undefined, 'nothing is left to do');
   });
 
@@ -133,14 +136,14 @@ onEveryMigratedEngine(async (t: Test, database) => {
     for (let turn = await turnOf(turns, 'bad'); turn !== undefined; turn = await turnOf(turns, 'bad')) {
       attempts += 1;
       t.equal(turn.status, 'ACTIVATING');
-      t.equal(await turns.finish(turn, { served: false, message: 'agent x: no' }, signal), 'FAILED');
+      t.equal(await end(turns, turn, { served: false, message: 'agent x: no' }), 'FAILED');
       t.match(await accounts.find('bad'), { status: 'FAILED', failedCount: attempts, errorMessage: 'agent x: no' });
     }
     t.equal(attempts, 4, 'once, and three times again');
     await dynamic.change([{ name: 'bad', request: 'activate' }], signal);
     t.match(await accounts.find('bad'), { status: 'TO_MIGRATE', failedCount: 0 }, 'a request starts anew');
     const again = await turnOf(turns, 'bad');
-    t.equal(await turns.finish(again as Turn, { served: false }, signal), 'FAILED');
+    t.equal(await end(turns, again as Turn, { served: false }), 'FAILED');
     t.match((await accounts.find('bad'))?.errorMessage, /no agent that takes dynamic accounts is connected/u);
   });
 
@@ -161,7 +164,7 @@ onEveryMigratedEngine(async (t: Test, database) => {
     t.match(turn, { status: 'ORPHANED', aim: 'serve' }, 'an agent came: it is asked');
     await assignments.claim(connection('agent-3', 'a', 3), [dynamicAccount('acc')], signal);
     t.match(await accounts.find('acc'), { status: 'ACTIVE', connections: 1, dynamic: true });
-    t.equal(await turnsOf('a').finish(turn as Turn, { served: true }, signal), 'ACTIVE');
+    t.equal(await end(turnsOf('a'), turn as Turn, { served: true }), 'ACTIVE');
   });
 
   await t.test(
@@ -176,15 +179,15 @@ onEveryMigratedEngine(async (t: Test, database) => {
       const atA = await turnOf(turnsOf('a'), 'acc');
       t.match(atA, { status: 'DEACTIVATING', aim: 'clear' });
       await assignments.release(agents[0], ['acc'], signal);
-      t.equal(await turnsOf('a').finish(atA as Turn, { served: false }, signal), 'DEACTIVATING', 'b still serves it');
+      t.equal(await end(turnsOf('a'), atA as Turn, { served: false }), 'DEACTIVATING', 'b still serves it');
       t.same(await assignments.claim(connection('agent-3', 'a', 3), [dynamicAccount('acc')], signal), []);
       const atB = await turnOf(turnsOf('b'), 'acc');
       await assignments.release(agents[1], ['acc'], signal);
-      t.equal(await turnsOf('b').finish(atB as Turn, { served: false }, signal), 'INACTIVE');
+      t.equal(await end(turnsOf('b'), atB as Turn, { served: false }), 'INACTIVE');
 
       await dynamic.change([{ name: 'acc', request: 'delete' }], signal);
       const last = await turnOf(turnsOf('a'), 'acc');
-      t.equal(await turnsOf('a').finish(last as Turn, { served: false }, signal), 'DELETED');
+      t.equal(await end(turnsOf('a'), last as Turn, { served: false }), 'DELETED');
       t.equal(await accounts.find('acc'), undefined);
       t.same(await assignments.claim(connection('agent-1', 'a', 9), [dynamicAccount('acc')], signal), []);
       t.equal(await accounts.find('acc'), undefined, 'an agent that still has it does not bring it back');
@@ -202,7 +205,7 @@ onEveryMigratedEngine(async (t: Test, database) => {
       const turn = await turnOf(turnsOf('a'), 'acc');
       if (turn === undefined) break;
       ends += 1;
-      await turnsOf('a').finish(turn, { served: false, message: 'agent agent-1: busy' }, signal);
+      await end(turnsOf('a'), turn, { served: false, message: 'agent agent-1: busy' });
     }
     t.equal(ends, 4);
     t.match(await accounts.find('acc'), { status: 'DELETE_FAILED', errorMessage: 'agent agent-1: busy' });
@@ -215,7 +218,7 @@ onEveryMigratedEngine(async (t: Test, database) => {
     const late = await turnOf(turnsOf('a'), 'acc');
     const taken = await turnOf(turnsOf('b'), 'acc');
     t.match(taken, { status: 'ACTIVATING' }, 'the claim was over at once: b goes on');
-    t.equal(await turnsOf('a').finish(late as Turn, { served: true }, signal), 'superseded');
+    t.equal(await end(turnsOf('a'), late as Turn, { served: true }), 'superseded');
     t.match(await accounts.find('acc'), { status: 'ACTIVATING' });
 
     const { turnsOf: slow } = setUp(database, 1_000_000);
@@ -233,10 +236,10 @@ onEveryMigratedEngine(async (t: Test, database) => {
     const turn = await turnOf(turnsOf('a'), 'acc');
     await dynamic.change([{ name: 'acc', request: 'deactivate' }], signal);
     t.equal(await turnOf(turnsOf('b'), 'acc'), undefined, 'still its turn');
-    t.equal(await turnsOf('a').finish(turn as Turn, { served: true }, signal), 'superseded');
+    t.equal(await end(turnsOf('a'), turn as Turn, { served: true }), 'superseded');
     t.match(await accounts.find('acc'), { status: 'TO_DEACTIVATE' });
     const next = await turnOf(turnsOf('a'), 'acc');
-    t.equal(await turnsOf('a').finish(next as Turn, { served: false }, signal), 'INACTIVE');
+    t.equal(await end(turnsOf('a'), next as Turn, { served: false }), 'INACTIVE');
   });
 
   await t.test('an instance that dies while the account waits for it is not waited for', async (t) => {
@@ -244,11 +247,11 @@ onEveryMigratedEngine(async (t: Test, database) => {
     await alive('a', 'dead');
     await dynamic.create([{ ...fresh('acc'), activate: true }], signal);
     const turn = await turnOf(turnsOf('a'), 'acc');
-    t.equal(await turnsOf('a').finish(turn as Turn, { served: false }, signal), 'ACTIVATING');
+    t.equal(await end(turnsOf('a'), turn as Turn, { served: false }), 'ACTIVATING');
     t.equal(await turnOf(turnsOf('a'), 'acc'), undefined, 'the other may still come');
     await database.run((db) => db.deleteFrom('kubesvc_instances').where('id', '=', 'dead').execute());
     const last = await turnOf(turnsOf('a'), 'acc');
-    t.equal(await turnsOf('a').finish(last as Turn, { served: false }, signal), 'FAILED');
+    t.equal(await end(turnsOf('a'), last as Turn, { served: false }), 'FAILED');
   });
 
   await t.test('whatever replicas do in whatever order, no account is in two hands', async (t) => {
@@ -274,7 +277,7 @@ onEveryMigratedEngine(async (t: Test, database) => {
           for (const turn of begun) {
             held.delete(turn.name);
             const { served, message } = outcome[(seat * 100 + round) % outcome.length] as TurnOutcome;
-            await turns.finish(turn, { served, message }, signal);
+            await end(turns, turn, { served, message });
           }
         }
       }),

@@ -6,7 +6,7 @@
 import { GatewayError, messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { TurnOutcome } from '../../store/account-lifecycle.js';
-import type { AccountTurns, DueAccount, Turn, TurnEnd } from '../../store/account-turns.js';
+import type { AccountTurns, DueAccount, Turn } from '../../store/account-turns.js';
 import type { AccountAnswer } from '../agents/account-questions.js';
 import type { SessionFrames } from '../agents/session-frames.js';
 import type { Session } from '../agents/session.js';
@@ -142,11 +142,11 @@ export class Reconciler {
     try {
       const outcome = await this.#act(turn, signal);
       if (signal.aborted) return;
-      const status: TurnEnd = await turns.finish(turn, outcome, signal);
+      const { status, errorMessage } = await turns.finish(turn, outcome, signal);
       const tookMs = Math.round(performance.now() - startedAt);
       metrics.accountTurns.inc({ aim, end: status });
       if (status === 'DELETED') removed(name);
-      const { message: reason } = outcome;
+      const reason = outcome.message ?? errorMessage;
       const fields = { account: name, aim, status, tookMs, ...(reason === undefined ? {} : { reason }) };
       if (reason === undefined) logger.info(fields, 'turn for a dynamic account');
       else logger.warn(fields, 'turn for a dynamic account failed');

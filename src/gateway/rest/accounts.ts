@@ -40,8 +40,10 @@ export interface DynamicAccountRoutesOptions {
 const queryTimeoutMs = 30_000;
 const tags = ['accounts'];
 const params = Type.Object({ name: accountName });
-const accepted = Type.Array(Type.Object({}), { maxItems: 0, description: 'Accepted.' });
-const nothing = Type.Null({ description: 'Accepted; see the status of the account for what comes of it.' });
+const accepted = Type.Array(Type.Object({}), {
+  maxItems: 0,
+  description: 'Accepted; what comes of it is the status of the account.',
+});
 const present = Type.Array(presentAccount, {
   description: 'The accounts that are there already. The others of the request were accepted.',
 });
@@ -141,12 +143,12 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
         tags,
         summary: 'Activate or deactivate accounts, give them a zone or another kubeconfig.',
         body: batch(accountRequest),
-        response: { 202: nothing, ...problems(400, 404, 409, 500, 501, 503) },
+        response: { 202: accepted, ...problems(400, 404, 409, 500, 501, 503) },
       },
     },
     async ({ body }, reply) => {
       await enabled().change(body, signal());
-      return reply.code(202).send(null);
+      return reply.code(202).send([]);
     },
   );
 
@@ -157,12 +159,12 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
         tags,
         summary: 'Take accounts from their agents and delete them.',
         body: batch(accountName),
-        response: { 202: nothing, ...problems(400, 404, 409, 500, 501, 503) },
+        response: { 202: accepted, ...problems(400, 404, 409, 500, 501, 503) },
       },
     },
     async ({ body }, reply) => {
       await enabled().remove(body, signal());
-      return reply.code(202).send(null);
+      return reply.code(202).send([]);
     },
   );
 
@@ -173,12 +175,12 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
         tags,
         summary: 'Take one account from its agents and delete it.',
         params,
-        response: { 202: nothing, ...problems(400, 404, 409, 500, 501, 503) },
+        response: { 202: accepted, ...problems(400, 404, 409, 500, 501, 503) },
       },
     },
     async ({ params: { name } }, reply) => {
       await enabled().remove([name], signal());
-      return reply.code(202).send(null);
+      return reply.code(202).send([]);
     },
   );
 
