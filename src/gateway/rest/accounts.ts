@@ -40,6 +40,8 @@ export interface DynamicAccountRoutesOptions {
 const queryTimeoutMs = 30_000;
 const tags = ['accounts'];
 const params = Type.Object({ name: accountName });
+/** What is in no name, a database may refuse to compare with one. */
+const nameLike = { maxLength: 253, pattern: '^[A-Za-z0-9_.:@/+=-]*$' };
 const accepted = Type.Array(Type.Object({}), {
   maxItems: 0,
   description: 'Accepted; what comes of it is the status of the account.',
@@ -80,10 +82,10 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
         querystring: Type.Object({
           items: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, default: 500 })),
           after: Type.Optional(
-            Type.String({ maxLength: 253, description: 'Only names after this one: the last of the page before.' }),
+            Type.String({ ...nameLike, description: 'Only names after this one: the last of the page before.' }),
           ),
           status: Type.Optional(Type.Enum([...accountStatuses])),
-          zoneId: Type.Optional(Type.String({ maxLength: 253 })),
+          zoneId: Type.Optional(Type.String(nameLike)),
         }),
         response: { 200: Type.Array(accountAnswer), ...problems(400, 500, 501, 503) },
       },

@@ -151,6 +151,10 @@ test('requests and their answers', async (t) => {
     ['DELETE', accounts, ['nobody', 'two'], 404, /"nobody": not known; the other 1 were accepted/u],
     ['DELETE', `${accounts}/own`, undefined, 409, /"own": not dynamic, but an agent's own/u],
     ['PUT', `${accounts}/dynamic`, { name: 'nobody', serviceAccount: true }, 404, /"nobody"/u],
+    ['GET', `${accounts}?after=%00`, undefined, 400, /query\.after/u],
+    ['GET', `${accounts}?zoneId=%00`, undefined, 400, /query\.zoneId/u],
+    ['GET', `${accounts}/%00`, undefined, 400, /params\.name/u],
+    ['GET', '/agents/kubernetes/accounts/%00/namespaces', undefined, 400, /params\.name/u],
     ['GET', `${accounts}/nobody`, undefined, 404, /"nobody" is not known/u],
   ];
   for (const [method, path, body, status, detail] of refused) {
