@@ -18,6 +18,7 @@ export class AgentGroup {
   readonly #options: AgentGroupOptions;
   #process: NodeProcess | undefined;
   #lives = 0;
+  #ended = false;
   #registered = 0;
 
   constructor(options: AgentGroupOptions) {
@@ -39,8 +40,9 @@ export class AgentGroup {
     return this.#process;
   }
 
-  /** Starts a life; ready() waits for its agents. */
+  /** Starts a life; ready() waits for its agents. @throws Error after end() */
   start(): void {
+    if (this.#ended) throw new Error(`${this.name} has ended`);
     const { name: group, build, history, directory, seed, ...options } = this.#options;
     this.#lives += 1;
     this.#registered = 0;
@@ -56,6 +58,11 @@ export class AgentGroup {
         if (line.startsWith('{')) this.#registered = (JSON.parse(line) as { registered: number }).registered;
       },
     });
+  }
+
+  async end(): Promise<void> {
+    this.#ended = true;
+    await this.#process?.kill();
   }
 
   async ready(timeoutMs: number): Promise<void> {

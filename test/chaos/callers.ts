@@ -54,6 +54,7 @@ export class Callers {
   readonly #stopping = new AbortController();
   #running: Promise<unknown> = Promise.resolve();
   #lag: NodeJS.Timeout | undefined;
+  #ended: Promise<void> | undefined;
 
   constructor(options: CallersOptions) {
     this.#options = options;
@@ -65,8 +66,10 @@ export class Callers {
     return this.outcomes.length;
   }
 
+  /** They end with the cluster, should nobody stop them before. */
   start(): void {
     this.#watchLag();
+    this.#options.cluster.beforeStop('callers', () => this.#abandon());
     const { concurrency } = this.#options;
     this.#running = Promise.all(Array.from({ length: concurrency }, () => this.#call()));
   }
@@ -75,8 +78,19 @@ export class Callers {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
+    await this.#end();
+  }
+
+  async #abandon(): Promise<void> {
+    this.#stopping.abort();
+    await this.#end();
+    await this.#running;
+  }
+
+  #end(): Promise<void> {
     clearInterval(this.#lag);
-    await this.#http.destroy();
+    this.#ended ??= this.#http.destroy();
+    return this.#ended;
   }
 
   async #call(): Promise<void> {
@@ -95,7 +109,7 @@ export class Callers {
     const started = monotonicMs();
     let answer: AttemptAnswer = { status: 0, problem: 'nobody to ask' };
     let attempt = 0;
-    while (attempt < attempts) {
+    while (attempt < attempts && this.#ended === undefined) {
       attempt += 1;
       const choices = targets();
       if (choices.length > 0) {

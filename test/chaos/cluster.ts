@@ -117,6 +117,11 @@ export class ChaosCluster {
     return this.replicas.filter(({ running }) => running);
   }
 
+  /** Calls it first of all at stop(). */
+  beforeStop(name: string, release: () => Promise<void>): void {
+    this.#scope.push(name, release);
+  }
+
   stop(): Promise<void> {
     return this.#scope.close();
   }
@@ -195,7 +200,7 @@ export class ChaosCluster {
         duplicates: this.options.duplicates ?? 0,
         seed: this.options.seed + index * 1_000,
       });
-      this.#scope.push(group.name, () => group.process.kill());
+      this.#scope.push(group.name, () => group.end());
       this.groups.push(group);
       group.start();
     }

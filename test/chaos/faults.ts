@@ -139,6 +139,11 @@ const catalogue = {
     (replica) => replica.proxies.agents.cut(),
     (replica) => replica.proxies.agents.heal(),
   ),
+  'agents cut off unnoticed': onReplica(
+    longMs,
+    (replica) => replica.proxies.agents.cutUnnoticed(),
+    (replica) => replica.proxies.agents.heal(),
+  ),
   'peers cut off': onReplica(
     longMs,
     (replica) => replica.proxies.peers.cut(),

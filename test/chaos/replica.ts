@@ -51,6 +51,7 @@ export class ChaosReplica {
   readonly #options: ReplicaOptions;
   readonly #ports: { readonly rest: number; readonly agents: number };
   #process: NodeProcess | undefined;
+  #ended = false;
   #probed: ((line: string) => void) | undefined;
 
   private constructor(options: ReplicaOptions, ports: { rest: number; agents: number }, proxies: ReplicaProxies) {
@@ -64,10 +65,16 @@ export class ChaosReplica {
   /** Makes its proxies; start() starts the process. */
   static async create(options: ReplicaOptions): Promise<ChaosReplica> {
     const ports = { rest: await freePort(), agents: await freePort() };
-    const [database, redis, peers, agents] = await Promise.all(
+    const started = await Promise.allSettled(
       [options.databasePort, options.redisPort, ports.rest, ports.agents].map((port) => startTcpProxy({ port })),
     );
-    return new ChaosReplica(options, ports, { database: database!, redis: redis!, peers: peers!, agents: agents! });
+    const proxies = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    const [database, redis, peers, agents] = proxies;
+    if (database === undefined || redis === undefined || peers === undefined || agents === undefined) {
+      await Promise.all(proxies.map((proxy) => proxy.close()));
+      throw new Error(`proxies of ${options.id} not started`, { cause: started });
+    }
+    return new ChaosReplica(options, ports, { database, redis, peers, agents });
   }
 
   get process(): NodeProcess {
@@ -89,7 +96,9 @@ export class ChaosReplica {
     return `127.0.0.1:${this.#options.direct === true ? this.#ports.agents : this.proxies.agents.port}`;
   }
 
+  /** @throws Error after end(): a fault that is still under way must not start it again */
   start(): void {
+    if (this.#ended) throw new Error(`${this.id} has ended`);
     const { id, build, directory, history, databaseName, settings, skewMs = 0, direct = false } = this.#options;
     const { database, redis, peers } = direct
       ? {
@@ -166,6 +175,7 @@ export class ChaosReplica {
   }
 
   async end(): Promise<void> {
+    this.#ended = true;
     this.#process?.thaw();
     await this.#process?.kill();
     for (const proxy of Object.values(this.proxies) as TcpProxy[]) await proxy.close();

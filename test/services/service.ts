@@ -121,6 +121,8 @@ export class Service {
 
   async #initialize(command: readonly string[]): Promise<void> {
     const child = await this.#spawn(command);
+    // So that stop() ends it, should it take too long.
+    this.#child = child;
     const [code] = (await once(child, 'exit', { signal: AbortSignal.timeout(this.#timeoutMs) })) as [number | null];
     if (code !== 0) throw new Error(`${command.join(' ')} ended with code ${String(code)}\n${await this.#logEnd()}`);
   }

@@ -58,8 +58,9 @@ export async function runFaults(context: ScenarioContext, options: FaultRunOptio
     callers.start();
     const waiting = [...plans];
     const busy = new Set<string>();
+    let failed = false;
     const work = async (): Promise<void> => {
-      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      for (let next = waiting.shift(); next !== undefined && !failed; next = waiting.shift()) {
         const { fault, pauseMs } = next;
         const { target } = fault;
         await waitFor(() => !busy.has(target), { timeoutMs: 120_000 });
@@ -67,7 +68,10 @@ export async function runFaults(context: ScenarioContext, options: FaultRunOptio
         log(
           `${String(options.count - waiting.length).padStart(3)}/${options.count} ${fault.name}: ${target} ${fault.detail} (after ${callers.count} operations)`,
         );
-        await runFault(fault, cluster);
+        await runFault(fault, cluster).catch((error: unknown) => {
+          failed = true;
+          throw error;
+        });
         busy.delete(target);
         await delay(pauseMs);
       }

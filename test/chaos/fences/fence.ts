@@ -1,0 +1,51 @@
+/**
+ * The checker end to end: a short run that forces the situation a fence is for passes with the sources as they are, and
+ * fails with the fence removed.
+ */
+
+import { t as root, type Test } from 'tap';
+import { copySources, type Patch } from '../build.js';
+import type { Rule } from '../checker.js';
+import { ChaosCluster, type ClusterOptions } from '../cluster.js';
+import { describeViolations } from '../describe.js';
+import { settle } from '../settle.js';
+
+export interface FencedRun {
+  readonly cluster: Omit<ClusterOptions, 'seed' | 'build'>;
+  /** Forces the situation; callers that it starts must have stopped when it resolves. */
+  readonly force: (cluster: ChaosCluster) => Promise<void>;
+  /** Of the longest operation, in ms. */
+  readonly timeoutMs: number;
+}
+
+// tap's own limit for a file is 30 s.
+root.setTimeout(115_000);
+
+/** @returns the rules that were broken, and what is to be said of them */
+async function run({ cluster: options, force, timeoutMs }: FencedRun, patches: readonly Patch[]) {
+  const build = await copySources(patches);
+  try {
+    const cluster = await ChaosCluster.start({ ...options, seed: 1, build });
+    try {
+      await force(cluster);
+      const { violations, events } = await settle(cluster, { timeoutMs, graceMs: 1_000, restMs: 2_000 });
+      const rules = [...new Set(violations.map(({ rule }) => rule))];
+      return { rules, text: violations.length === 0 ? '' : describeViolations(events, violations) };
+    } finally {
+      await cluster.stop();
+    }
+  } finally {
+    await build.remove();
+  }
+}
+
+export async function passes(t: Test, fenced: FencedRun): Promise<void> {
+  const { rules, text } = await run(fenced, []);
+  t.same(rules, [], text);
+}
+
+/** @param patches remove the fence */
+export async function breaks(t: Test, fenced: FencedRun, rule: Rule, patches: readonly Patch[]): Promise<void> {
+  const { rules } = await run(fenced, patches);
+  t.ok(rules.includes(rule), `broken: ${rules.join(', ')}`);
+}
