@@ -15,15 +15,24 @@ export interface Taken<Value, Context> {
 interface Entry<Value, Context> extends Taken<Value, Context> {
   readonly promise: Promise<Value>;
   readonly timer: NodeJS.Timeout;
+  readonly bytes: number;
+}
+
+export interface PendingLimits {
+  /** Entries at most. */
+  readonly entries: number;
+  /** Bytes of all entries at most, but for a single one; default: no limit. */
+  readonly bytes?: number;
 }
 
 export class Pending<Value, Context> {
   readonly #entries = new Map<string, Entry<Value, Context>>();
-  readonly #limit: number;
+  readonly #limits: PendingLimits;
+  #bytes = 0;
 
-  /** @param limit entries at most; beyond it add() throws `overloaded` */
-  constructor(limit: number) {
-    this.#limit = limit;
+  /** @param limits beyond them add() throws `overloaded` */
+  constructor(limits: PendingLimits) {
+    this.#limits = limits;
   }
 
   get size(): number {
@@ -46,27 +55,23 @@ export class Pending<Value, Context> {
   /**
    * Starts to wait for `id`. At the deadline the entry is taken and handed to `onTimeout`, which settles it.
    * @param timeoutMs from now
-   * @throws GatewayError `overloaded` at the limit; `operation-conflict` when the id is waited for already
+   * @param bytes what the entry keeps in memory
+   * @throws GatewayError `overloaded` at the limits; `operation-conflict` when the id is waited for already
    */
   add(
     id: string,
     context: Context,
     timeoutMs: number,
     onTimeout: (taken: Taken<Value, Context>) => void,
+    bytes = 0,
   ): Promise<Value> {
     if (this.#entries.has(id)) {
       throw new GatewayError('operation-conflict', `operation ${id} is under way already`, { operationId: id });
     }
-    if (this.#entries.size >= this.#limit) {
-      throw new GatewayError(
-        'overloaded',
-        `${String(this.#limit)} operations are under way on this instance; try again later`,
-        {
-          operationId: id,
-          retryAfterMs: 1_000,
-        },
-      );
-    }
+    const { entries: most, bytes: mostBytes = Number.POSITIVE_INFINITY } = this.#limits;
+    const { size } = this.#entries;
+    if (size >= most) throw overloaded(id, `${String(most)} operations`);
+    if (size > 0 && this.#bytes + bytes > mostBytes) throw overloaded(id, `operations of ${String(this.#bytes)} bytes`);
     let resolve!: (value: Value) => void;
     let reject!: (error: GatewayError) => void;
     const promise = new Promise<Value>((onValue, onError) => {
@@ -79,7 +84,8 @@ export class Pending<Value, Context> {
       const taken = this.take(id);
       if (taken !== undefined) onTimeout(taken);
     }, timeoutMs);
-    this.#entries.set(id, { context, promise, resolve, reject, timer });
+    this.#entries.set(id, { context, promise, resolve, reject, timer, bytes });
+    this.#bytes += bytes;
     return promise;
   }
 
@@ -88,7 +94,13 @@ export class Pending<Value, Context> {
     const entry = this.#entries.get(id);
     if (entry === undefined) return undefined;
     this.#entries.delete(id);
+    this.#bytes -= entry.bytes;
     clearTimeout(entry.timer);
     return entry;
   }
+}
+
+function overloaded(operationId: string, what: string): GatewayError {
+  const message = `${what} are under way on this instance; try again later`;
+  return new GatewayError('overloaded', message, { operationId, retryAfterMs: 1_000 });
 }

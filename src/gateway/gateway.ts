@@ -217,7 +217,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       recordedResult,
       logger,
       metrics,
-      maxPending: kubesvc.operations.maxPending,
+      pending: { entries: kubesvc.operations.maxPending, bytes: kubesvc.operations.maxPendingBytes },
       defaultTimeoutMs: kubesvc.cache.operationWaitMs,
       maxTimeoutMs: kubesvc.operations.maxTimeoutMs,
       maxMessageBytes: grpc.maxInboundMessageSize,

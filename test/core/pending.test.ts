@@ -9,7 +9,7 @@ const never = (): void => undefined;
 const hour = 3_600_000;
 
 test('a result settles what was added, once', async (t) => {
-  const pending = new Pending<string, number>(10);
+  const pending = new Pending<string, number>({ entries: 10 });
   const promise = pending.add('a', 7, hour, never);
   t.equal(pending.promise('a'), promise);
   t.equal(pending.context('a'), 7);
@@ -25,7 +25,7 @@ test('a result settles what was added, once', async (t) => {
 });
 
 test('at the deadline the entry is taken and handed over', async (t) => {
-  const pending = new Pending<string, string>(10);
+  const pending = new Pending<string, string>({ entries: 10 });
   const outcome = pending.add('a', 'context', 5, (taken) => {
     t.equal(pending.size, 0);
     t.equal(taken.context, 'context');
@@ -36,7 +36,7 @@ test('at the deadline the entry is taken and handed over', async (t) => {
 });
 
 test('what was taken in time has no deadline any more', async (t) => {
-  const pending = new Pending<string, string>(10);
+  const pending = new Pending<string, string>({ entries: 10 });
   const timedOut: Taken<string, string>[] = [];
   void pending.add('a', '', 5, (taken) => timedOut.push(taken));
   pending.take('a')?.resolve('');
@@ -45,7 +45,7 @@ test('what was taken in time has no deadline any more', async (t) => {
 });
 
 test('a rejection that nobody looks at is no unhandled one', async (t) => {
-  const pending = new Pending<string, string>(10);
+  const pending = new Pending<string, string>({ entries: 10 });
   void pending.add('a', '', hour, never);
   pending.take('a')?.reject(new GatewayError('cancelled', 'nobody cares'));
   await new Promise(setImmediate);
@@ -53,7 +53,7 @@ test('a rejection that nobody looks at is no unhandled one', async (t) => {
 });
 
 test('it is bounded, and an id is waited for once', (t) => {
-  const pending = new Pending<string, string>(2);
+  const pending = new Pending<string, string>({ entries: 2 });
   void pending.add('a', '', hour, never);
   t.throws(() => pending.add('a', '', hour, never), { code: 'operation-conflict', details: { operationId: 'a' } });
   void pending.add('b', '', hour, never);
@@ -70,7 +70,7 @@ test('in any order of adding and taking it holds what was added and not taken', 
   const id = fc.constantFrom('a', 'b', 'c', 'd');
   const steps = fc.array(fc.tuple(fc.boolean(), id), { maxLength: 50 });
   const property = fc.property(steps, (sequence) => {
-    const pending = new Pending<string, string>(3);
+    const pending = new Pending<string, string>({ entries: 3 });
     const model = new Set<string>();
     let right = true;
     for (const [add, name] of sequence) {
@@ -91,5 +91,23 @@ test('in any order of adding and taking it holds what was added and not taken', 
     return right;
   });
   t.doesNotThrow(() => fc.assert(property));
+  t.end();
+});
+
+test('bytes are bounded, but for a single entry of any size', (t) => {
+  const pending = new Pending<string, string>({ entries: 10, bytes: 100 });
+  void pending.add('large', '', hour, never, 1_000);
+  t.throws(() => pending.add('b', '', hour, never, 1), {
+    ...{ code: 'overloaded', message: 'operations of 1000 bytes are under way on this instance; try again later' },
+    details: { operationId: 'b', retryAfterMs: 1_000 },
+  });
+  pending.take('large');
+  void pending.add('b', '', hour, never, 60);
+  void pending.add('c', '', hour, never, 40);
+  t.throws(() => pending.add('d', '', hour, never, 1), { code: 'overloaded' });
+  pending.take('b');
+  void pending.add('d', '', hour, never, 60);
+  pending.take('c');
+  pending.take('d');
   t.end();
 });

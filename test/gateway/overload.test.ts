@@ -8,6 +8,7 @@ import { startGateway, type Answer } from './running-gateway.js';
 const queueLimit = 20;
 const maxPendingPerAgent = 60;
 const maxPending = 100;
+const maxPendingBytes = 5 << 20;
 /** HTTP/2's default flow-control window takes the first one or two; grpc-js buffers some, the session queues the rest. */
 const manifest = Buffer.alloc(40_000, 'x').toString('base64');
 const deploy = (account: string) => ({ account, deploy: { manifest } });
@@ -24,6 +25,7 @@ test('overload', async (t) => {
     'kubesvc.operations.agentQueueLimit': queueLimit,
     'kubesvc.operations.maxPendingPerAgent': maxPendingPerAgent,
     'kubesvc.operations.maxPending': maxPending,
+    'kubesvc.operations.maxPendingBytes': maxPendingBytes,
   });
   const register = (agentId: string): Promise<RawAgent> =>
     RawAgent.register(t, gateway.agentsAddress, { agentId, accounts: [{ name: agentId }] });
@@ -68,6 +70,26 @@ test('overload', async (t) => {
     t.equal((await again).status, 200, 'it is served again');
     stuck.close();
     well.close();
+  });
+
+  await t.test('large operations under way are bounded by their bytes', async (t) => {
+    const large = await register('large');
+    const operation = { account: 'large', deploy: { manifest: Buffer.alloc(1_500_000, 'x').toString('base64') } };
+    for (let n = 0; n < 3; n += 1) t.equal((await gateway.operate(operation, 'wait=0')).status, 202);
+    isOverloaded(
+      t,
+      await gateway.operate(operation),
+      /^operations of 45\d{5} bytes are under way on this instance; try again later$/u,
+    );
+    await waitFor(() => large.all('operation').length === 3, { timeoutMs: 20_000 });
+    for (const { id } of large.all('operation'))
+      large.send({ case: 'result', value: { operationId: id, status: 200 } });
+    await waitFor(() => large.all('receipt').length === 3);
+    t.equal((await gateway.operate(operation, 'wait=0')).status, 202, 'answers make room');
+    const { id } = await waitFor(() => large.all('operation')[3], { timeoutMs: 20_000 });
+    large.send({ case: 'result', value: { operationId: id, status: 200 } });
+    await waitFor(() => large.all('receipt').length === 4);
+    large.close();
   });
 
   await t.test('an agent has a bounded number of operations under way', async (t) => {

@@ -264,6 +264,12 @@ export const configSchema = Type.Object({
       operations: Type.Object(
         {
           maxPending: count('Operations in flight on one instance; more are refused with 429.', 20_000, 1, 10_000_000),
+          maxPendingBytes: bytes(
+            'Bytes of the operations in flight on one instance; more are refused with 429.',
+            256 << 20,
+            1 << 20,
+            2 ** 40,
+          ),
           maxPendingPerAgent: count('Operations in flight to one agent.', 1_000, 1, 1_000_000),
           agentQueueLimit: count('Operations that wait for one agent to read.', 1_000, 1, 1_000_000),
           routingAttempts: count(

@@ -5,7 +5,7 @@
 
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import { Pending, type Taken as TakenOut } from '../../core/pending.js';
+import { Pending, type PendingLimits, type Taken as TakenOut } from '../../core/pending.js';
 import { wait } from '../../core/retry.js';
 import { withOriginator } from '../../protocol/wire.js';
 import type { AgentResult, OperationRecord, UnfinishedOperation } from '../../store/operation-record.js';
@@ -28,7 +28,8 @@ export interface RouterOptions {
   readonly recordedResult: (record: OperationRecord, answer: AgentResult) => Uint8Array;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly maxPending: number;
+  /** Of operations under way. */
+  readonly pending: PendingLimits;
   /** Time for an operation that names none, in ms. */
   readonly defaultTimeoutMs: number;
   readonly maxTimeoutMs: number;
@@ -55,7 +56,7 @@ export class Router {
 
   constructor(options: RouterOptions) {
     this.#options = options;
-    this.#pending = new Pending(options.maxPending);
+    this.#pending = new Pending(options.pending);
   }
 
   get pendingCount(): number {
@@ -234,9 +235,8 @@ export class Router {
 
   #wait(operation: Originated): Promise<Uint8Array> {
     const timeoutMs = operation.deadline - this.#options.now();
-    const result = this.#pending.add(operation.id, operation, timeoutMs, (taken) => {
-      this.#timedOut(taken);
-    });
+    const timedOut = this.#timedOut.bind(this);
+    const result = this.#pending.add(operation.id, operation, timeoutMs, timedOut, operation.bytes.length);
     const operations = this.#byAccount.get(operation.account);
     if (operations === undefined) this.#byAccount.set(operation.account, new Set([operation]));
     else operations.add(operation);
