@@ -19,7 +19,10 @@ export async function connected({ replicas: [first] }: ChaosCluster): Promise<re
 /** Agents are called agent-ACCOUNT-COPY. */
 export const accountOf = (agentId: string): string => agentId.slice(0, agentId.lastIndexOf('-') + 1);
 
-/** Cuts the replica's agents off, which do not notice. @returns once accounts of theirs are cached anew, by whomever */
+/**
+ * Cuts the replica's agents off, which do not notice at once.
+ * @returns once they have, and an account of theirs is cached anew, by whomever
+ */
 export async function cutOff(
   cluster: ChaosCluster,
   replica: ChaosReplica,
@@ -32,11 +35,14 @@ export async function cutOff(
   replica.proxies.agents.cutUnnoticed();
   then();
   await waitFor(
-    () =>
-      readHistory(cluster.directory)
+    () => {
+      const events = readHistory(cluster.directory)
         .slice(before)
-        .some((event) => event.type === 'caching' && event.on && accounts.has(accountOf(event.agent))),
-    { timeoutMs: 10_000, description: 'an agent to cache' },
+        .flatMap((event) => (event.type === 'caching' && accounts.has(accountOf(event.agent)) ? [event] : []));
+      const noticed = losing.every(({ agentId }) => events.some(({ agent, on }) => agent === agentId && !on));
+      return noticed && events.some(({ on }) => on);
+    },
+    { timeoutMs: 15_000, description: 'the agents that are cut off to notice, and one to cache' },
   );
   await replica.proxies.agents.heal();
 }
