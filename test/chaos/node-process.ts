@@ -3,7 +3,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { HistoryWriter } from './history.js';
@@ -101,6 +101,10 @@ export class NodeProcess {
     this.#options.history.append({ type: 'thawed', process: this.#options.name });
   }
 
+  get frozen(): boolean {
+    return this.#frozen;
+  }
+
   signal(name: NodeJS.Signals): void {
     this.#child.kill(name);
   }
@@ -108,6 +112,12 @@ export class NodeProcess {
   /** Open file descriptors, from /proc: sockets, pipes, files and so on. */
   async descriptors(): Promise<number> {
     return (await readdir(`/proc/${this.#child.pid ?? 0}/fd`)).length;
+  }
+
+  /** Resident memory, from /proc: statm counts pages of 4 KiB. */
+  async residentBytes(): Promise<number> {
+    const [, pages] = (await readFile(`/proc/${this.#child.pid ?? 0}/statm`, 'utf8')).split(' ');
+    return Number(pages) * 4_096;
   }
 
   #end(): void {

@@ -15,6 +15,7 @@ const timeoutMs = 5_000;
 const idleMs = 35_000;
 const roundFaults: readonly FaultName[] = [
   ...(['agents killed', 'agents cut off', 'agents half-open', 'replica frozen beyond its lease'] as const),
+  ...(['agents cut off unnoticed', 'agents frozen', 'Redis cut off', 'database half-open'] as const),
   ...(['Redis killed', 'Redis half-open', 'peers cut off', 'peers half-open', 'database fails over'] as const),
 ];
 const allowed = { descriptors: 6, timers: 6, heapBytes: 6 * 1024 * 1024 };
