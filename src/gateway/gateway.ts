@@ -93,8 +93,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const logger: Logger = pino;
   // An agent that hears no ping for three periods stops caching: it must have before the lease of its replica is over.
   const pingPeriodMs = Math.floor((kubesvc.instances.leaseMs - kubesvc.instances.heartbeatMs) / 4);
-  // The half is for the way of the last ping.
-  const cachesOnMs = pingPeriodMs * 3.5;
+  const cachesOnMs = pingPeriodMs * 3.5; // The half is for the way of the last ping.
   const scope = new Scope();
   const loops = new AbortController();
   setMaxListeners(0, loops.signal);
@@ -172,6 +171,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       frames,
       pingPeriodMs,
       cachesOnMs,
+      leaseSure: (): boolean => lease.sure,
       logger,
       metrics,
       maxAccountsPerAgent: grpc.maxAccountsPerAgent,

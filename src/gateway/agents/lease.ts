@@ -40,6 +40,11 @@ export class Lease {
     return performance.now() - this.#renewedAt < this.#options.leaseMs;
   }
 
+  /** Whether nobody can take this instance for dead, now or in the next moment. */
+  get sure(): boolean {
+    return performance.now() - this.#renewedAt < this.#options.unsafeMs;
+  }
+
   /**
    * Whether it has been held without a gap for a whole lease. If not, the database may have been away for everybody:
    * then nobody's missing heartbeat says that he is dead.
@@ -70,6 +75,7 @@ export class Lease {
         failing = false;
         // A heartbeat that got stuck on its way may have renewed the lease late, after others had released everything.
         if (outcome === 'renewed' && !this.#unsafe) continue;
+        this.#lose();
         logger.warn({}, 'the lease of this instance was not sure; its accounts are claimed again');
         await onRenewedLate(signal);
         this.#unsafe = false;
@@ -82,14 +88,19 @@ export class Lease {
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
-    const { unsafeMs, onUnsafe } = this.#options;
+    const { unsafeMs } = this.#options;
     for (;;) {
       await wait(unsafeMs / 20, signal).catch(() => undefined);
       if (signal.aborted) return;
-      if (this.#unsafe || performance.now() - this.#renewedAt < unsafeMs) continue;
-      this.#unsafe = true;
-      onUnsafe();
+      if (!this.sure) this.#lose();
     }
+  }
+
+  /** Until everything was claimed again. */
+  #lose(): void {
+    if (this.#unsafe) return;
+    this.#unsafe = true;
+    this.#options.onUnsafe();
   }
 
   /** Ends the lease at once, so that others need not wait for it. */
@@ -102,6 +113,8 @@ export class Lease {
     // The database counts from when it was asked, or later: so does this side from before it asks.
     const askedAt = performance.now();
     const outcome = await this.#options.instances.heartbeat(this.#options.self(), this.#options.leaseMs, signal);
+    // A process that was frozen may come here before the watch does.
+    if (this.#heldSince < askedAt && !this.sure) this.#lose();
     if (!this.held) this.#heldSince = askedAt;
     this.#renewedAt = askedAt;
     return outcome;

@@ -43,6 +43,8 @@ export interface RegistryOptions {
   readonly pingPeriodMs: number;
   /** An agent whose stream broke may go on caching for so long, in ms: more than three ping periods. */
   readonly cachesOnMs: number;
+  /** Whether nobody can take this instance for dead and give its accounts to others; else no agent begins to cache. */
+  readonly leaseSure: () => boolean;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly maxAccountsPerAgent: number;
@@ -60,6 +62,8 @@ export class Registry {
   readonly #sessions = new Set<Session>();
   readonly #releases = new Set<Promise<void>>();
   #refusing: GatewayError | undefined;
+  /** From stopCaching() to the end of reclaim(). */
+  #cachingStopped = false;
   #unsubscribe: (() => void) | undefined;
 
   constructor(options: RegistryOptions) {
@@ -195,19 +199,27 @@ export class Registry {
 
   /** Claims all accounts of all streams again: others may have released them while this instance was out of reach. */
   async reclaim(signal: AbortSignal): Promise<void> {
-    for (const session of [...this.#sessions]) {
-      if (session.state !== 'active') continue;
+    const { ownership } = this.#options;
+    const done = new Set<Session>();
+    const next = (): Session | undefined =>
+      [...this.#sessions].find((session) => session.state === 'active' && !done.has(session));
+    // Also those that register meanwhile: their claims may be older than the lease.
+    for (let session = next(); session !== undefined; session = next()) {
+      done.add(session);
       const connection = this.#connection(session);
-      const accounts = [...session.accounts.values()];
-      const claimed = await this.#options.ownership.claim(connection, accounts, signal);
-      const lost = claimed.find((ownership) => !holds(ownership, connection));
+      const claimed = await ownership.claim(connection, [...session.accounts.values()], signal);
+      const lost = claimed.find((account) => !holds(account, connection));
       if (lost !== undefined) this.closed(session, replaced(connection.agentId));
-      else this.#applyCaching(claimed);
+      else this.#applyCaching(claimed, true);
     }
+    this.#cachingStopped = false;
+    // What was heard meanwhile of accounts that were claimed before.
+    this.#applyCaching([...this.#byAccount.keys()].flatMap((account) => ownership.peek(account) ?? []));
   }
 
   /** Others may soon let other agents cache these accounts: no agent of this instance may go on. reclaim() ends it. */
   stopCaching(): void {
+    this.#cachingStopped = true;
     for (const session of [...this.#sessions]) {
       if (session.caching.size === 0) continue;
       const accounts = [...session.caching];
@@ -356,13 +368,13 @@ export class Registry {
   }
 
   /** Tells local agents what they cache, on and off, in one frame per agent. */
-  #applyCaching(ownerships: readonly Ownership[]): void {
+  #applyCaching(ownerships: readonly Ownership[], may = !this.#cachingStopped && this.#options.leaseSure()): void {
     const switches = new Map<Session, { start: string[]; stop: string[] }>();
     for (const { account, assignments } of ownerships) {
       for (const session of this.#byAccount.get(account) ?? []) {
         const { epoch } = session.identity;
         const should = assignments.some((assignment) => assignment.epoch === epoch && assignment.caching);
-        if (should === session.caching.has(account)) continue;
+        if (should === session.caching.has(account) || (should && !may)) continue;
         if (should) session.caching.add(account);
         else session.caching.delete(account);
         const change = switches.get(session) ?? { start: [], stop: [] };

@@ -57,13 +57,21 @@ const registration = (name: string): AccountRegistration => ({
 });
 
 function setUp(t: Test) {
+  const lease = { sure: true };
   const truth = new FencedTruth();
   const map = new OwnershipMap();
   const ownership = new OwnershipService({ assignments: truth, map, logger: silentLogger });
   let epoch = 0;
   const registry = new Registry({
     ...{ instanceId, ownership, frames, logger: silentLogger, metrics: createMetrics(instanceId, 'test') },
-    ...{ pingPeriodMs: 1_000, cachesOnMs: 3_500, maxAccountsPerAgent: 10, lateResultMs: 1_000, now: () => 1_000 },
+    ...{
+      pingPeriodMs: 1_000,
+      cachesOnMs: 3_500,
+      leaseSure: () => lease.sure,
+      maxAccountsPerAgent: 10,
+      lateResultMs: 1_000,
+      now: () => 1_000,
+    },
     nextEpoch: () => Promise.resolve((epoch += 1)),
   });
   registry.start();
@@ -89,7 +97,7 @@ function setUp(t: Test) {
       { id, account, traceparent: '', originatingInstanceId: 'other', timeoutMs: 100, onlyAgentId },
       Buffer.from(id),
     );
-  return { truth, map, registry, open, register, registered, deliver };
+  return { lease, truth, map, ownership, registry, open, register, registered, deliver };
 }
 
 test('an agent is told that it is registered, then what it caches', async (t) => {
@@ -127,6 +135,34 @@ test('while the lease is not sure nobody caches here; once it is, the truth is f
     true,
     'the agent is told',
   );
+});
+
+test('while the lease is not sure no agent begins to cache, whatever is heard and whoever comes', async (t) => {
+  const { lease, registered, registry, ownership } = setUp(t);
+  const { transport, session } = await registered('agent-1', 'a');
+  registry.stopCaching();
+  await registered('agent-2', 'a');
+  const second = await registered('agent-2', 'b');
+  t.same([...session.caching], [], 'a change of its account is heard');
+  t.same([...second.session.caching], [], 'a new one');
+  await registry.reclaim(new AbortController().signal);
+  t.same([...session.caching, ...second.session.caching], ['a', 'b']);
+  await waitFor(() => transport.sent.filter((frame) => frame === 'caching +a -').length === 2);
+
+  lease.sure = false;
+  const third = await registered('agent-3', 'c');
+  t.same([...third.session.caching], [], 'before anybody says so');
+  lease.sure = true;
+  registry.stopCaching();
+  const claim = ownership.claim.bind(ownership);
+  ownership.claim = async (connection, accounts, signal) => {
+    const claimed = await claim(connection, accounts, signal);
+    // The other agent of an account that was claimed just now leaves.
+    if (connection.agentId === 'agent-3') registry.closed(session);
+    return claimed;
+  };
+  await registry.reclaim(new AbortController().signal);
+  t.same([...second.session.caching, ...third.session.caching], ['b', 'c']);
 });
 
 test('operations go to the agent with the fewest under way, and last to one that leaves', async (t) => {
