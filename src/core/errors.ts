@@ -46,6 +46,8 @@ export type ErrorCode =
 export interface ErrorDetails {
   /** What lies behind it; for logs only, never sent to a caller. */
   readonly cause?: unknown;
+  /** The dependency was not reached at all, so that nothing of what was asked can have been done. */
+  readonly unsent?: boolean;
   /** The field, header, option or setting that is meant, in the spelling its user knows. */
   readonly field?: string;
   /** How long to wait before trying again, in ms; set for overloaded, draining, no-agent. */

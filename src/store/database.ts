@@ -14,7 +14,7 @@ import { postgresEngine } from './engine-postgres.js';
 import type { Engine } from './engine.js';
 import { Permits } from './permits.js';
 import type { Schema } from './schema.js';
-import { sqlErrorKind, toStoreError } from './sql-error.js';
+import { neverSent, sqlErrorKind, toStoreError } from './sql-error.js';
 
 /** Connections of the pool, for metrics. */
 export interface PoolNumbers {
@@ -103,16 +103,21 @@ export class Database {
    * @throws GatewayError dependency-unavailable, overloaded or internal; the signal's reason
    */
   async run<T>(task: (db: Kysely<Schema>, attempt: number) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    let sent = false;
+    const attempted = async (attempt: number): Promise<T> => {
+      try {
+        return await this.#once(() => task(this.db, attempt), signal);
+      } catch (error) {
+        sent ||= !neverSent(error);
+        throw error;
+      }
+    };
+    const retried = { signal: signal ?? neverAborts, attempts, backoff, retryable: retryable() };
     try {
-      return await retry((attempt) => this.#once(() => task(this.db, attempt), signal), {
-        signal: signal ?? neverAborts,
-        attempts,
-        backoff,
-        retryable: retryable(),
-      });
+      return await retry(attempted, retried);
     } catch (error) {
       signal?.throwIfAborted();
-      throw toStoreError(error, this.#address);
+      throw toStoreError(error, this.#address, !sent);
     }
   }
 

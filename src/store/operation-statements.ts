@@ -135,6 +135,15 @@ export async function deletePending(db: Db, ids: readonly string[]): Promise<voi
   if (ids.length > 0) await db.deleteFrom('kubesvc_ops').where('id', 'in', ids).execute();
 }
 
+/** The same id may have been given to another instance, which has it under way. */
+export async function withdrawPending(db: Db, id: string, receivedByInstanceId: string): Promise<void> {
+  await db
+    .deleteFrom('kubesvc_ops')
+    .where('id', '=', id)
+    .where('received_by_cd_id', '=', receivedByInstanceId)
+    .execute();
+}
+
 export async function deleteHistory(db: Db, ids: readonly string[]): Promise<number> {
   if (ids.length === 0) return 0;
   const deleted = await db.deleteFrom('kubesvc_ops_history').where('operation_id', 'in', ids).executeTakeFirst();

@@ -18,6 +18,7 @@ import {
   bindPending,
   deleteHistory,
   deletePending,
+  withdrawPending,
   insertHistory,
   insertPending,
   selectHistoryBefore,
@@ -104,9 +105,9 @@ export class OperationStore {
     await this.#database.run((db) => bindPending(db, id, agentId, agentEpoch), signal);
   }
 
-  /** Takes back a pending operation that was given to nobody: its id may be used again. */
-  async withdraw(id: string, signal?: AbortSignal): Promise<void> {
-    await this.#database.run((db) => deletePending(db, [id]), signal);
+  /** Takes back a pending operation of this instance that was given to nobody: its id may be used again. */
+  async withdraw(id: string, receivedByInstanceId: string, signal?: AbortSignal): Promise<void> {
+    await this.#database.run((db) => withdrawPending(db, id, receivedByInstanceId), signal);
   }
 
   /** Pending or ended; undefined: never seen, or purged. */

@@ -76,12 +76,27 @@ export function isDuplicateKey(error: unknown): boolean {
   return code === 'ER_DUP_ENTRY' || code === '23505';
 }
 
+/** Nobody listens, or there is no way there. */
+const unreached: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+]);
+
+/** Whether no statement can have reached the server. */
+export function neverSent(error: unknown): boolean {
+  return unreached.has(describe(error).code) || (error instanceof GatewayError && error.code === 'overloaded');
+}
+
 /**
  * What the rest of the gateway sees. The driver's own error is never passed on: mysql2's holds the whole statement
  * with its values, pg's the failing row, and both could be secrets.
  * @param address host:port, or what the engine is called
+ * @param unsent no attempt reached the server
  */
-export function toStoreError(error: unknown, address: string): unknown {
+export function toStoreError(error: unknown, address: string, unsent = false): unknown {
   if (error instanceof GatewayError || (error instanceof Error && error.name === 'AbortError')) return error;
   const { code, message } = describe(error);
   const cause = new Error(`${code} ${message}`.trim());
@@ -97,6 +112,7 @@ export function toStoreError(error: unknown, address: string): unknown {
   return new GatewayError('dependency-unavailable', `the database at ${address} is not available: ${reason || code}`, {
     cause,
     field: 'sql.url',
+    ...(unsent ? { unsent } : {}),
   });
 }
 

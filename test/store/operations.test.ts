@@ -87,7 +87,9 @@ onEveryMigratedEngine(async (t, database, engine) => {
   await t.test('a pending operation is bound to one agent, or withdrawn', async (t) => {
     await store.insert([operation('01A'), operation('01B')]);
     await store.bind('01A', 'agent', 3);
-    await store.withdraw('01B');
+    await store.withdraw('01B', 'another instance');
+    t.ok(await store.find('01B'), 'it is not of that one');
+    await store.withdraw('01B', 'replica-1');
     t.match(await store.unfinished({ limit: 10 }), [{ id: '01A', agentId: 'agent', agentEpoch: 3 }]);
     t.strictSame(await store.insert([operation('01B')]), [{ id: '01B', status: 'inserted' }]);
   });

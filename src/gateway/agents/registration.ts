@@ -1,7 +1,7 @@
 /** What an agent says of itself when it registers, and what is refused of it. */
 
 import { GatewayError } from '../../core/errors.js';
-import type { AccountRegistration } from '../../store/ownership.js';
+import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
 
 /** What a Registration says, free of wire types. */
 export interface RegistrationRequest {
@@ -62,4 +62,12 @@ export function validateAccounts(accounts: readonly AccountRegistration[], held:
       throw new GatewayError('invalid-argument', `${field}: account "${name}" is named twice`, { field });
     names.add(name);
   });
+}
+
+/** Whether the connection is an owner of the account: of two of one agent, the newer one is. */
+export function holds(ownership: Ownership, connection: Connection): boolean {
+  return ownership.assignments.some(
+    ({ agentId, epoch, instanceId }) =>
+      agentId === connection.agentId && epoch === connection.epoch && instanceId === connection.instanceId,
+  );
 }

@@ -10,8 +10,9 @@ import { retry } from '../../core/retry.js';
 import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { OwnershipService } from './ownership.js';
-import { validateAccounts, validateRegistration, type RegistrationRequest } from './registration.js';
+import { holds, validateAccounts, validateRegistration, type RegistrationRequest } from './registration.js';
 import type { SessionFrames } from './session-frames.js';
+import { choose } from './session-choice.js';
 import type { InFlight, Session } from './session.js';
 
 /** Which stream an operation was given to. */
@@ -391,23 +392,6 @@ export class Registry {
       }
     }
   }
-}
-
-function holds(ownership: Ownership, connection: Connection): boolean {
-  return ownership.assignments.some(
-    ({ agentId, epoch, instanceId }) =>
-      agentId === connection.agentId && epoch === connection.epoch && instanceId === connection.instanceId,
-  );
-}
-
-function choose(sessions: readonly Session[] | undefined, onlyAgentId: string | undefined): Session | undefined {
-  let best: Session | undefined;
-  for (const session of sessions ?? []) {
-    if (onlyAgentId !== undefined && session.identity.agentId !== onlyAgentId) continue;
-    if (best === undefined || Number(session.leaving) < Number(best.leaving)) best = session;
-    else if (session.leaving === best.leaving && session.inFlightCount < best.inFlightCount) best = session;
-  }
-  return best;
 }
 
 function replaced(agentId: string): GatewayError {

@@ -70,8 +70,8 @@ export class Recorder {
   }
 
   /** Takes back an operation that nobody took, so that its id can be used again. */
-  async withdraw(operationId: string): Promise<void> {
-    await this.#options.operations.withdraw(operationId);
+  async withdraw(operationId: string, receivedByInstanceId: string): Promise<void> {
+    await this.#options.operations.withdraw(operationId, receivedByInstanceId);
   }
 
   /**

@@ -3,6 +3,7 @@
  * result and records the outcome.
  */
 
+import { withDeadline } from '../../core/deadline.js';
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { Pending, type PendingLimits, type Taken as TakenOut } from '../../core/pending.js';
@@ -116,9 +117,16 @@ export class Router {
     const operation = this.#originate(submission, target);
     const result = this.#wait(operation);
     try {
-      if (operation.durable && !(await this.#begin(operation, submission.id === ''))) {
-        this.take(operation.id);
-        return this.#elsewhere(operation);
+      if (operation.durable) {
+        const begin = this.#begin(operation, submission.id === '');
+        begin.catch(() => undefined);
+        // A database that does not answer must not keep the caller past the deadline; what it takes later is not sent.
+        const begun = await Promise.race([begin, result.then(() => undefined)]);
+        if (begun === undefined) return { id: operation.id, result };
+        if (!begun) {
+          this.take(operation.id);
+          return this.#elsewhere(operation);
+        }
       }
       if (!this.#options.routing.deliverHere(operation, target)) {
         const routed = this.#options.routing.route(operation, target);
@@ -127,8 +135,7 @@ export class Router {
         await Promise.race([routed, result]);
       }
     } catch (error) {
-      await this.#refused(operation, toGatewayError(error));
-      throw error;
+      throw await this.#refused(operation, toGatewayError(error));
     }
     return { id: operation.id, result };
   }
@@ -292,7 +299,8 @@ export class Router {
     const { operations, recordedResult, routing, now } = this.#options;
     const signal = routing.stopping;
     while (now() < deadline) {
-      const record = await operations.find(id, signal);
+      const left = Math.max(1, deadline - now());
+      const record = await withDeadline(left, signal, `reading operation ${id}`, (at) => operations.find(id, at));
       const answer = record?.resultReceivedFromAgent;
       if (record !== undefined && answer !== undefined) return recordedResult(record, answer);
       const outcome = record?.finalOutcome;
@@ -306,21 +314,27 @@ export class Router {
     throw new GatewayError('timed-out', message, { operationId: id, account });
   }
 
-  /** Nobody took it: what was written of it is taken back, so that the caller may try again with the same id. */
-  async #refused(operation: Originated, error: GatewayError): Promise<void> {
+  /**
+   * Nobody took it: what was written of it is taken back, so that the caller may try again with the same id.
+   * @returns what the caller is told: where it cannot be taken back, others may go on with it, and it is not refused
+   */
+  async #refused(operation: Originated, error: GatewayError): Promise<GatewayError> {
     const { metrics, recorder, logger } = this.#options;
     const taken = this.take(operation.id);
     // It has ended meanwhile, at its deadline.
-    if (taken === undefined) return;
-    taken.reject(error);
-    metrics.ended('none', error.code);
-    if (!operation.durable || error.code === 'operation-conflict') return;
-    await recorder.withdraw(operation.id).catch((failure: unknown) => {
-      logger.warn(
-        { operationId: operation.id, error: toGatewayError(failure).message },
-        'refused operation not withdrawn',
-      );
-    });
+    if (taken === undefined) return error;
+    const { id, account, durable } = operation;
+    let told = error;
+    if (durable && error.code !== 'operation-conflict' && error.details.unsent !== true) {
+      await recorder.withdraw(id, operation.receivedByInstanceId).catch((failure: unknown) => {
+        logger.warn({ operationId: id, error: toGatewayError(failure).message }, 'refused operation not withdrawn');
+        const message = `the database went away while operation ${id} was stored; whether it will be done is not known: ask for it, or give it again with the same id`;
+        told = new GatewayError('timed-out', message, { operationId: id, account, cause: error });
+      });
+    }
+    taken.reject(told);
+    metrics.ended('none', told.code);
+    return told;
   }
 
   #timedOut(taken: TakenOut<Uint8Array, Originated>): void {
