@@ -19,22 +19,24 @@ export interface ChildOptions {
   /** Options of node, before the script. */
   readonly execArgv?: readonly string[];
   readonly args?: readonly string[];
+  /** A call that is not answered within this time fails, in ms; default 60000. */
+  readonly callTimeoutMs?: number;
 }
 
-/** A call that is not answered within this time fails, in ms. */
-const callTimeoutMs = 60_000;
 const stopTimeoutMs = 10_000;
 
 export class Child {
   readonly #process;
   readonly #name: string;
+  readonly #callTimeoutMs: number;
   readonly #waiting = new Map<number, Waiting>();
   #calls = 0;
   #stopping = false;
 
   /** Starts `node SCRIPT` (a path in the project); its output is this process's error output. */
-  constructor(script: string, { execArgv = [], args = [] }: ChildOptions = {}) {
+  constructor(script: string, { execArgv = [], args = [], callTimeoutMs = 60_000 }: ChildOptions = {}) {
     this.#name = script;
+    this.#callTimeoutMs = callTimeoutMs;
     this.#process = fork(resolve(script), args, { execArgv: [...execArgv], stdio: ['ignore', 2, 2, 'ipc'] });
     this.#process.on('message', (reply: Reply) => {
       const waiting = this.#waiting.get(reply.id);
@@ -61,8 +63,8 @@ export class Child {
       this.#waiting.set(id, { resolve, reject });
     });
     const timer = setTimeout(() => {
-      this.#waiting.get(id)?.reject(new Error(`${this.#name}: no answer to ${method} in ${callTimeoutMs} ms`));
-    }, callTimeoutMs);
+      this.#waiting.get(id)?.reject(new Error(`${this.#name}: no answer to ${method} in ${this.#callTimeoutMs} ms`));
+    }, this.#callTimeoutMs);
     this.#process.send({ id, method, argument });
     try {
       return (await answer) as Value;

@@ -20,12 +20,12 @@ const methods = {
     const { user, system } = process.cpuUsage();
     return user + system;
   },
-  /** Bytes, after a full garbage collection; needs --expose-gc. */
+  /** Bytes, after a full garbage collection (the peak is of all the time before it too); needs --expose-gc. */
   memory: () => {
     globalThis.gc();
     globalThis.gc();
     const { rss, heapUsed, external } = process.memoryUsage();
-    return { rss, heapUsed, external };
+    return { rss, heapUsed, external, peakRss: process.resourceUsage().maxRSS * 1_024 };
   },
   startProfile: async () => {
     inspector.connect();

@@ -1,5 +1,6 @@
 /** The report as Markdown that reads well in a terminal too, and the targets. */
 
+import type { CachingReport } from './caching.js';
 import type { MemoryReport } from './memory.js';
 import type { OwnershipReport } from './ownership.js';
 import type { CaseReport } from './throughput.js';
@@ -58,6 +59,36 @@ export function targetsOf({ throughput, memory, ownership }: Report): readonly T
     { name: 'forwarded, of bare', value: ratio('forwarded'), limit: 30, least: true, unit: '%' },
     { name: 'idle agent', value: memory.residentBytesPerAgent / 1_024, limit: 60, least: false, unit: 'KiB' },
     { name: 'account', value: ownership.bytesPerAccount, limit: 300, least: false, unit: 'bytes' },
+  ];
+}
+
+export function cachingTable(report: CachingReport): string {
+  const { agents, objects, objectBytes, objectsPerSecond, rawPerSecond, peakResidentBytes, gatewayCpuSeconds } = report;
+  const perObject = (gatewayCpuSeconds * 1e6) / (agents * objects);
+  return table(
+    [
+      [
+        `cached objects: ${whole(agents * objects)} of ${kibibytes(objectBytes)} KiB from ${whole(agents)} agents`,
+        'value',
+      ],
+      ['committed through the gateway', `${whole(objectsPerSecond)} objects/s`],
+      ['the same rows by multi-row upserts alone', `${whole(rawPerSecond)} objects/s`],
+      ['CPU time of the gateway, its start included', `${whole(perObject)} µs per object`],
+      ['resident set of the gateway, peak', `${whole(peakResidentBytes / 2 ** 20)} MiB`],
+    ],
+    1,
+  );
+}
+
+export function cachingTargets({
+  objectsPerSecond,
+  rawPerSecond,
+  peakResidentBytes,
+}: CachingReport): readonly Target[] {
+  const ratio = (100 * objectsPerSecond) / rawPerSecond;
+  return [
+    { name: 'cached objects, of raw upserts', value: ratio, limit: 60, least: true, unit: '%' },
+    { name: 'peak memory while caching', value: peakResidentBytes / 2 ** 20, limit: 512, least: false, unit: 'MiB' },
   ];
 }
 

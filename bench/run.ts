@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --quick] [-- --no-targets] [-- --profile DIRECTORY]`: see docs/benchmarks.md.
+ * `npm run bench [-- --quick] [-- --no-targets] [-- --profile DIRECTORY] [-- --only caching]`: see docs/benchmarks.md.
  * Exit code 1 when a target is missed, or when anything that is measured fails.
  */
 
@@ -8,12 +8,13 @@ import { parseArgs } from 'node:util';
 import { Scope } from '../src/core/scope.js';
 import { startMariaDb } from '../test/services/mariadb.js';
 import { startRedis } from '../test/services/redis.js';
+import { measureCaching } from './caching.js';
 import { Child } from './child.js';
 import { describeMachine } from './machine.js';
 import { measureMemory } from './memory.js';
 import type { OwnershipReport } from './ownership.js';
 import { profileCases } from './profile.js';
-import { isMet, memoryTable, targetLine, targetsOf, throughputTable } from './report.js';
+import { cachingTable, cachingTargets, isMet, memoryTable, targetLine, targetsOf, throughputTable } from './report.js';
 import { createDatabase, startBare, startReplicas, type ServerUnderTest } from './servers.js';
 import { measureThroughput, startWorkers, type Servers } from './throughput.js';
 
@@ -22,12 +23,14 @@ const { values: flags } = parseArgs({
     quick: { type: 'boolean', default: false },
     'no-targets': { type: 'boolean', default: false },
     profile: { type: 'string' },
+    only: { type: 'string' },
   },
 });
 
 const amounts = flags.quick
   ? { rounds: 3, warmUpMs: 1_000, measureMs: 400 }
   : { rounds: 7, warmUpMs: 2_500, measureMs: 1_200 };
+const cachedObjects = { agents: 50, objects: flags.quick ? 400 : 4_000, objectBytes: 4_096 };
 const idleAgents = 1_000;
 const ownershipAccounts = 1_000_000;
 
@@ -43,6 +46,15 @@ function required(server: ServerUnderTest | undefined): ServerUnderTest {
 async function main(scope: Scope): Promise<boolean> {
   const startedAt = performance.now();
   say(describeMachine().join('\n'));
+  if (flags.only === 'caching') {
+    const redis = await startRedis();
+    scope.push('redis', () => redis.stop());
+    const caching = await measureCaching(redis.url, cachedObjects);
+    say(`\n${cachingTable(caching)}\n`);
+    const targets = cachingTargets(caching);
+    for (const target of targets) say(targetLine(target));
+    return flags['no-targets'] || targets.every(isMet);
+  }
   const [mariaDb, redis] = await Promise.all([startMariaDb(), startRedis()]);
   scope.push('redis', () => redis.stop());
   scope.push('mariadb', () => mariaDb.stop());
@@ -67,6 +79,7 @@ async function main(scope: Scope): Promise<boolean> {
   scope.push('server', () => alone?.child.stop());
   const memory = await measureMemory(required(alone), idleAgents);
   await alone?.child.stop();
+  const caching = await measureCaching(redis.url, cachedObjects);
 
   const map = new Child('bench/ownership.ts', { execArgv: ['--import=tsx', '--expose-gc'] });
   scope.push('worker', () => map.stop());
@@ -75,7 +88,8 @@ async function main(scope: Scope): Promise<boolean> {
 
   const report = { throughput, memory, ownership, ownershipAccounts };
   say(`${memoryTable(report)}\n`);
-  const targets = targetsOf(report);
+  say(`${cachingTable(caching)}\n`);
+  const targets = [...targetsOf(report), ...cachingTargets(caching)];
   for (const target of targets) say(targetLine(target));
   say(`\n${((performance.now() - startedAt) / 1_000).toFixed(0)} s`);
   return flags['no-targets'] || targets.every(isMet);

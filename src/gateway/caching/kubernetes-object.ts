@@ -121,11 +121,13 @@ function withoutSecrets(object: JsonObject, metadata: JsonObject): Uint8Array {
   return Buffer.from(JSON.stringify(dropped ? rest : object));
 }
 
+/** Only what is known to hold no secret: it is text that anybody may have written. */
 function appliedWithoutSecrets(applied: string): string | undefined {
   try {
-    const { data: _data, stringData: _stringData, metadata, ...rest } = record(JSON.parse(applied));
-    const { annotations: _annotations, ...others } = record(metadata);
-    return JSON.stringify({ ...rest, metadata: others });
+    const { apiVersion, kind, metadata, type } = record(JSON.parse(applied));
+    if (kind !== 'Secret') return undefined;
+    const { name, namespace, labels } = record(metadata);
+    return JSON.stringify({ apiVersion, kind, metadata: { name, namespace, labels }, type });
   } catch {
     return undefined;
   }

@@ -1,0 +1,264 @@
+/**
+ * Whatever order changes, snapshots, lost streams, new connections, repeated messages and hand-overs come in: once an
+ * agent has caught up, the tables equal the cluster.
+ */
+
+import { setImmediate } from 'node:timers/promises';
+import fc from 'fast-check';
+import { test } from 'tap';
+import { silentLogger } from '../../../src/core/logger.js';
+import { CachingIngest } from '../../../src/gateway/caching/ingest.js';
+import { KindSelection } from '../../../src/gateway/caching/kinds.js';
+import { CachingSession, type CachingMessage } from '../../../src/gateway/caching/session.js';
+import { createMetrics } from '../../../src/gateway/telemetry/metrics.js';
+import { AssignmentStore } from '../../../src/store/assignments.js';
+import { CacheStore } from '../../../src/store/cache.js';
+import { openDatabase } from '../../../src/store/database.js';
+import { migrate } from '../../../src/store/migrate.js';
+import { mariaDbDatabase } from '../../services/databases.js';
+import { accounts, connection } from '../../store/fixtures.js';
+import { limits } from '../../store/engines.js';
+import { waitFor } from '../../wait.js';
+
+const account = 'prod';
+const scope = { account, apiVersion: 'v1', kind: 'Pod', namespace: '' };
+const signal = AbortSignal.timeout(100_000);
+
+interface Change {
+  readonly type: 'modified' | 'deleted';
+  readonly name: string;
+  readonly version: number;
+}
+
+/** The cluster: its objects by name, and everything that ever happened. */
+class Cluster {
+  readonly objects = new Map<string, number>();
+  readonly log: Change[] = [];
+
+  change(name: string, deletes: boolean): void {
+    const type = deletes && this.objects.has(name) ? 'deleted' : 'modified';
+    const version = this.log.length + 1;
+    if (type === 'deleted') this.objects.delete(name);
+    else this.objects.set(name, version);
+    this.log.push({ type, name, version });
+  }
+}
+
+const body = (name: string, version: number) =>
+  Buffer.from(
+    JSON.stringify({ metadata: { name, namespace: 'shop', labels: { 'app.kubernetes.io/name': `v${version}` } } }),
+  );
+
+/** An agent's connection, with one stream. Older ones stay, and may go on sending. */
+class Agent {
+  readonly #session: CachingSession;
+  readonly #cluster: Cluster;
+  #granted = false;
+  #position: number | undefined;
+  #listing: { readonly at: number; readonly left: Change[] } | undefined;
+  #sequence = 0;
+  #acknowledged = 0;
+  #last: CachingMessage | undefined;
+
+  constructor(ingest: CachingIngest, cluster: Cluster, agentId: string, epoch: number) {
+    this.#cluster = cluster;
+    this.#session = new CachingSession(ingest, {
+      peer: agentId,
+      resumeAt: ({ streams, points }) => {
+        this.#granted = streams.has(account);
+        this.#position = points[0] === undefined ? undefined : Number(points[0].resourceVersion);
+        return true;
+      },
+      acknowledge: (sequence) => {
+        this.#acknowledged = sequence;
+        return true;
+      },
+      stop: () => {
+        this.#granted = false;
+        return true;
+      },
+      pause: () => undefined,
+      resume: () => undefined,
+      end: () => undefined,
+    });
+    this.#session.receive({ case: 'hello', bytes: 1, agentId, epoch, accounts: [account] });
+  }
+
+  get caughtUp(): boolean {
+    return this.#position === this.#cluster.log.length && this.#acknowledged === this.#sequence && this.#sequence > 0;
+  }
+
+  get stopped(): boolean {
+    return this.#session.closed;
+  }
+
+  /** Sends what is next: a piece of a listing, or of what changed. */
+  step(): void {
+    if (!this.#granted) return;
+    if (this.#listing !== undefined) {
+      const { at, left } = this.#listing;
+      if (left.length > 0) this.#events(left.splice(0, 2), '');
+      else {
+        this.#send({ case: 'snapshotEnd', bytes: 1, sequence: this.#next(), scope, resourceVersion: String(at) });
+        this.#listing = undefined;
+        this.#position = at;
+      }
+    } else if (this.#position === undefined) this.relist();
+    else {
+      const changes = this.#cluster.log.slice(this.#position, this.#position + 2);
+      this.#position += changes.length;
+      this.#events(changes, String(this.#position));
+    }
+  }
+
+  /** As after 410 Gone. */
+  relist(): void {
+    if (!this.#granted || this.#listing !== undefined) return;
+    const left = [...this.#cluster.objects].map(([name, version]) => ({ type: 'modified', name, version }) as const);
+    this.#listing = { at: this.#cluster.log.length, left };
+    this.#send({ case: 'snapshotStart', bytes: 1, sequence: this.#next(), scope });
+  }
+
+  repeat(): void {
+    if (this.#granted && this.#last?.case === 'events') this.#session.receive(this.#last);
+  }
+
+  cut(): void {
+    this.#granted = false;
+    this.#session.close();
+  }
+
+  #events(changes: readonly Change[], resourceVersion: string): void {
+    const events = changes.map(({ type, name, version }) => ({ type, object: body(name, version) }));
+    this.#send({ case: 'events', bytes: 1, sequence: this.#next(), scope, events, resourceVersion });
+  }
+
+  #send(message: CachingMessage): void {
+    this.#last = message;
+    this.#session.receive(message);
+  }
+
+  #next(): number {
+    return (this.#sequence += 1);
+  }
+}
+
+type Step =
+  | { readonly do: 'change'; readonly name: string; readonly deletes: boolean }
+  | { readonly do: 'connect'; readonly agent: string }
+  | { readonly do: 'leave' | 'step' | 'step' | 'relist' | 'repeat' | 'cut'; readonly which: number }
+  | { readonly do: 'turn' };
+
+const which = fc.nat(3);
+const steps = fc.array(
+  fc.oneof(
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        do: fc.constant('change' as const),
+        name: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
+        deletes: fc.boolean(),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({ do: fc.constant('connect' as const), agent: fc.constantFrom('agent-1', 'agent-2') }),
+    },
+    { weight: 6, arbitrary: fc.record({ do: fc.constant('step' as const), which }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        do: fc.constantFrom('leave' as const, 'relist' as const, 'repeat' as const, 'cut' as const),
+        which,
+      }),
+    },
+    { weight: 3, arbitrary: fc.constant({ do: 'turn' as const }) },
+  ),
+  { minLength: 5, maxLength: 60 },
+) as fc.Arbitrary<Step[]>;
+
+test('the tables equal the cluster in the end', async (t) => {
+  const { url } = await mariaDbDatabase(t);
+  const database = openDatabase({ url, ...limits });
+  t.teardown(() => database.close());
+  await migrate(database, { logger: silentLogger, signal });
+  const assignments = new AssignmentStore(database, { leaseMs: 30_000 });
+  const kinds = new KindSelection({ cacheAll: true, cacheKinds: [], cacheOmitKinds: [] });
+  // As two replicas would.
+  const ingests = ['replica-1', 'replica-2'].map((id) => {
+    const metrics = createMetrics(id, 'test');
+    return new CachingIngest({ cache: new CacheStore(database), kinds, logger: silentLogger, metrics });
+  });
+
+  async function run(script: readonly Step[]): Promise<void> {
+    for (const table of [
+      'kubesvc_cache',
+      'kubesvc_cache_rel',
+      'kubesvc_resourceversion',
+      'kubesvc_assignments',
+    ] as const) {
+      await database.run((db) => db.deleteFrom(table).execute());
+    }
+    const cluster = new Cluster();
+    const agents: { readonly agent: Agent; readonly agentId: string; readonly epoch: number }[] = [];
+    const connect = async (agentId: string): Promise<void> => {
+      const epoch = await assignments.nextEpoch(1, signal);
+      const claimed = await assignments.claim(connection(agentId, 'replica-1', epoch), accounts(account), signal);
+      if (!claimed.some((each) => each.assignments.some((row) => row.epoch === epoch))) return;
+      const ingest = ingests[epoch % ingests.length];
+      if (ingest !== undefined) agents.push({ agent: new Agent(ingest, cluster, agentId, epoch), agentId, epoch });
+    };
+    const leave = async ({ agentId, epoch }: { readonly agentId: string; readonly epoch: number }): Promise<void> => {
+      await assignments.release(connection(agentId, 'replica-1', epoch), 'all', signal);
+    };
+    for (const step of script) {
+      if (step.do === 'change') cluster.change(step.name, step.deletes);
+      else if (step.do === 'connect') await connect(step.agent);
+      else if (step.do === 'turn') await setImmediate();
+      else {
+        // Counted from the newest, so that the script means something whatever the number of agents is.
+        const chosen = agents.at(-1 - step.which);
+        if (chosen === undefined) continue;
+        if (step.do === 'leave') await leave(chosen);
+        else chosen.agent[step.do]();
+      }
+    }
+    for (const each of agents) await leave(each);
+    await connect('agent-3');
+    const last = agents.at(-1)?.agent;
+    await waitFor(
+      () => {
+        if (last?.caughtUp === true) return true;
+        // Those of before go on too: nothing that they send may count.
+        for (const { agent } of agents) agent.step();
+        return false;
+      },
+      { timeoutMs: 10_000, intervalMs: 2, description: 'the last agent to catch up' },
+    );
+    for (const { agent } of agents) agent.cut();
+    const rows = await database.run((db) =>
+      db.selectFrom('kubesvc_cache').select(['id', 'application']).orderBy('id').execute(),
+    );
+    const relations = await database.run((db) =>
+      db.selectFrom('kubesvc_cache_rel').select(['id', 'rel_id']).orderBy('id').execute(),
+    );
+    const wanted = [...cluster.objects]
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, version]) => ({
+        id: `kubernetes.v2:infrastructure:pod:prod:shop:${name}`,
+        application: `v${version}`,
+      }));
+    t.same(rows, wanted);
+    t.same(
+      relations,
+      wanted.map(({ id, application }) => ({ id, rel_id: `kubernetes.v2:logical:applications:${application}` })),
+    );
+    if (!t.passing()) throw new Error('the tables differ');
+  }
+
+  await fc.assert(fc.asyncProperty(steps, run), {
+    numRuns: 60,
+    interruptAfterTimeLimit: 30_000,
+    markInterruptAsFailure: false,
+  });
+});
