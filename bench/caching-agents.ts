@@ -6,6 +6,7 @@ import { answerCalls } from './child.js';
 export interface CachingAgentsOptions {
   readonly addresses: readonly string[];
   readonly agents: number;
+  readonly firstAgent?: number;
   /** Of each agent's one account. */
   readonly objects: number;
   readonly objectBytes: number;

@@ -28,7 +28,7 @@ export interface CachingReport extends CachingAmounts {
 }
 
 /** Both get the same server: room for the indexes in memory, and a log that does not end every few seconds. */
-const serverArguments = ['--innodb-buffer-pool-size=1G', '--innodb-log-file-size=512M'];
+export const serverArguments = ['--innodb-buffer-pool-size=1G', '--innodb-log-file-size=512M'];
 const limitMs = 300_000;
 
 export async function measureCaching(redisUrl: string, amounts: CachingAmounts): Promise<CachingReport> {

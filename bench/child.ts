@@ -74,6 +74,15 @@ export class Child {
     }
   }
 
+  /** SIGKILL. */
+  async kill(): Promise<void> {
+    if (!this.running) return;
+    this.#stopping = true;
+    const exited = once(this.#process, 'exit');
+    this.#process.kill('SIGKILL');
+    await exited;
+  }
+
   /** SIGTERM, and SIGKILL for what is still there later. */
   async stop(): Promise<void> {
     if (!this.running || this.#stopping) return;

@@ -146,35 +146,25 @@ class Agent {
 type Step =
   | { readonly do: 'change'; readonly name: string; readonly deletes: boolean }
   | { readonly do: 'connect'; readonly agent: string }
-  | { readonly do: 'leave' | 'step' | 'step' | 'relist' | 'repeat' | 'cut'; readonly which: number }
-  | { readonly do: 'turn' };
+  | { readonly do: 'leave' | 'reopen' | 'relist' | 'repeat' | 'cut'; readonly which: number }
+  | { readonly do: 'step'; readonly which: number; readonly times: number }
+  | { readonly do: 'turn' }
+  | { readonly do: 'settle' };
 
 const which = fc.nat(3);
+const step = <T extends object>(weight: number, fields: { [Key in keyof T]: fc.Arbitrary<T[Key]> }) => ({
+  weight,
+  arbitrary: fc.record(fields),
+});
 const steps = fc.array(
   fc.oneof(
-    {
-      weight: 3,
-      arbitrary: fc.record({
-        do: fc.constant('change' as const),
-        name: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
-        deletes: fc.boolean(),
-      }),
-    },
-    {
-      weight: 2,
-      arbitrary: fc.record({ do: fc.constant('connect' as const), agent: fc.constantFrom('agent-1', 'agent-2') }),
-    },
-    { weight: 6, arbitrary: fc.record({ do: fc.constant('step' as const), which }) },
-    {
-      weight: 1,
-      arbitrary: fc.record({
-        do: fc.constantFrom('leave' as const, 'relist' as const, 'repeat' as const, 'cut' as const),
-        which,
-      }),
-    },
-    { weight: 3, arbitrary: fc.constant({ do: 'turn' as const }) },
+    step(4, { do: fc.constant('change'), name: fc.constantFrom('a', 'b', 'c', 'd', 'e'), deletes: fc.boolean() }),
+    step(2, { do: fc.constant('connect'), agent: fc.constantFrom('agent-1', 'agent-2') }),
+    step(6, { do: fc.constant('step'), which, times: fc.integer({ min: 1, max: 6 }) }),
+    step(2, { do: fc.constantFrom('leave', 'reopen', 'relist', 'repeat', 'cut'), which }),
+    step(5, { do: fc.constantFrom('turn', 'settle', 'settle', 'settle') }),
   ),
-  { minLength: 5, maxLength: 60 },
+  { minLength: 10, maxLength: 60 },
 ) as fc.Arbitrary<Step[]>;
 
 test('the tables equal the cluster in the end', async (t) => {
@@ -201,12 +191,17 @@ test('the tables equal the cluster in the end', async (t) => {
     }
     const cluster = new Cluster();
     const agents: { readonly agent: Agent; readonly agentId: string; readonly epoch: number }[] = [];
+    const open = (agentId: string, epoch: number): void => {
+      const ingest = ingests[agents.length % ingests.length];
+      if (ingest !== undefined) agents.push({ agent: new Agent(ingest, cluster, agentId, epoch), agentId, epoch });
+    };
+    /** Until everything that was sent is committed or refused. */
+    const settle = () => waitFor(() => ingests.every(({ waitingBytes }) => waitingBytes === 0), { intervalMs: 1 });
     const connect = async (agentId: string): Promise<void> => {
       const epoch = await assignments.nextEpoch(1, signal);
       const claimed = await assignments.claim(connection(agentId, 'replica-1', epoch), accounts(account), signal);
       if (!claimed.some((each) => each.assignments.some((row) => row.epoch === epoch))) return;
-      const ingest = ingests[epoch % ingests.length];
-      if (ingest !== undefined) agents.push({ agent: new Agent(ingest, cluster, agentId, epoch), agentId, epoch });
+      open(agentId, epoch);
     };
     const leave = async ({ agentId, epoch }: { readonly agentId: string; readonly epoch: number }): Promise<void> => {
       await assignments.release(connection(agentId, 'replica-1', epoch), 'all', signal);
@@ -215,26 +210,41 @@ test('the tables equal the cluster in the end', async (t) => {
       if (step.do === 'change') cluster.change(step.name, step.deletes);
       else if (step.do === 'connect') await connect(step.agent);
       else if (step.do === 'turn') await setImmediate();
+      else if (step.do === 'settle') await settle();
       else {
         // Counted from the newest, so that the script means something whatever the number of agents is.
         const chosen = agents.at(-1 - step.which);
         if (chosen === undefined) continue;
         if (step.do === 'leave') await leave(chosen);
+        else if (step.do === 'reopen') open(chosen.agentId, chosen.epoch);
+        else if (step.do === 'step') for (let left = step.times; left > 0; left -= 1) chosen.agent.step();
         else chosen.agent[step.do]();
       }
     }
+    // The last agent has two streams, of which the newer counts, and the others go on as well.
     for (const each of agents) await leave(each);
     await connect('agent-3');
+    await settle();
+    const first = agents.at(-1);
+    first?.agent.step();
+    for (const name of ['a', 'b', 'c', 'd', 'e']) cluster.change(name, name < 'c');
+    if (first !== undefined) open(first.agentId, first.epoch);
     const last = agents.at(-1)?.agent;
+    await settle();
     await waitFor(
       () => {
-        if (last?.caughtUp === true) return true;
-        // Those of before go on too: nothing that they send may count.
-        for (const { agent } of agents) agent.step();
-        return false;
+        if (last?.caughtUp !== true) last?.step();
+        return last?.caughtUp;
       },
-      { timeoutMs: 10_000, intervalMs: 2, description: 'the last agent to catch up' },
+      { timeoutMs: 10_000, intervalMs: 1, description: 'the last agent to catch up' },
     );
+    for (const { agent } of agents) {
+      if (agent === last) continue;
+      agent.step();
+      agent.step();
+      agent.repeat();
+    }
+    await settle();
     for (const { agent } of agents) agent.cut();
     const rows = await database.run((db) =>
       db.selectFrom('kubesvc_cache').select(['id', 'application']).orderBy('id').execute(),
@@ -257,8 +267,8 @@ test('the tables equal the cluster in the end', async (t) => {
   }
 
   await fc.assert(fc.asyncProperty(steps, run), {
-    numRuns: 60,
-    interruptAfterTimeLimit: 30_000,
+    numRuns: 150,
+    interruptAfterTimeLimit: 20_000,
     markInterruptAsFailure: false,
   });
 });
