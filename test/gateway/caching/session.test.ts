@@ -124,7 +124,7 @@ test('no stream is read while all together hold too much', async (t) => {
 
 test('kinds that are not wanted, objects that are none, accounts of others', async (t) => {
   const { session, metrics, said, writes, written, hears } = setUp();
-  session.receive({ ...hello, accounts: ['prod', 'other'] } as CachingMessage);
+  session.receive({ ...hello, accounts: ['prod', 'other'] });
   await hears('stop other');
   session.receive(events(1, ['a'], { scope: { ...scope, kind: 'Event' } }));
   session.receive(events(2, ['b'], { scope: { ...scope, account: 'other' } }));
@@ -150,7 +150,7 @@ test('kinds that are not wanted, objects that are none, accounts of others', asy
 test('what ends a stream', async (t) => {
   const cases: readonly (readonly [string, readonly CachingMessage[]])[] = [
     ['no hello', [events(1, ['a'])]],
-    ['a hello of another connection', [hello, { ...hello, epoch: 8 } as CachingMessage]],
+    ['a hello of another connection', [hello, { ...hello, epoch: 8 }]],
     [
       'the end of a snapshot that did not begin',
       [hello, { case: 'snapshotEnd', bytes: 1, sequence: 1, scope, resourceVersion: '1' }],
@@ -184,7 +184,7 @@ test('one stream whose rows the database refuses does not take others with it', 
     peer: 'other',
     end: (error) => void ends.push(error?.code ?? 'ok'),
   });
-  other.receive({ ...hello, agentId: 'agent-2' } as CachingMessage);
+  other.receive({ ...hello, agentId: 'agent-2' });
   await new Promise(setImmediate);
   other.receive(events(1, ['bad']));
   session.receive(events(1, ['good']));
