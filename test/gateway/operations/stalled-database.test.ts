@@ -1,0 +1,33 @@
+/** A database that stops answering keeps no caller past the deadline, and what it takes later is not done. */
+
+import { test } from 'tap';
+import { mariaDbDatabase } from '../../services/databases.js';
+import { startTcpProxy } from '../../tcp-proxy.js';
+import { waitFor } from '../../wait.js';
+import { RawAgent } from '../raw-agent.js';
+import { startGateway } from '../running-gateway.js';
+
+test('an operation whose time is over before the database has it', async (t) => {
+  const { url } = await mariaDbDatabase(t);
+  const target = new URL(url);
+  const proxy = await startTcpProxy({ port: Number(target.port) });
+  t.teardown(() => proxy.close());
+  target.port = String(proxy.port);
+  const gateway = await startGateway(t, { 'sql.url': target.href });
+  const agent = await RawAgent.register(t, gateway.agentsAddress, { agentId: 'agent', accounts: [{ name: 'prod' }] });
+
+  const operation = { account: 'prod', timeoutMs: 1_000, restart: { object: { kind: 'Deployment', name: 'web' } } };
+  proxy.stall();
+  const started = performance.now();
+  const answer = await gateway.operate(operation);
+  const tookMs = performance.now() - started;
+  t.equal(answer.status, 504);
+  t.ok(tookMs < 2_000, `it took ${tookMs.toFixed(0)} ms`);
+  await proxy.heal();
+  await waitFor(async () => (await gateway.request('/readyz')).status === 200, { timeoutMs: 20_000 });
+  const next = gateway.operate({ ...operation, timeoutMs: 10_000 });
+  const { id } = await agent.next('operation');
+  agent.send({ case: 'result', value: { operationId: id, status: 200 } });
+  t.equal((await next).status, 200);
+  t.equal(agent.all('operation').length, 1, 'the first one was not sent');
+});
