@@ -3,7 +3,7 @@
  * result and records the outcome.
  */
 
-import { withDeadline } from '../../core/deadline.js';
+import { unlessAborted, withDeadline } from '../../core/deadline.js';
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { Pending, type PendingLimits, type Taken as TakenOut } from '../../core/pending.js';
@@ -104,8 +104,9 @@ export class Router {
     let target: Target;
     try {
       const found = this.#options.routing.target(submission.account);
-      target = found instanceof Promise ? await found : found;
+      target = found instanceof Promise ? await this.#inTime(submission, found) : found;
     } catch (error) {
+      if (toGatewayError(error).code === 'timed-out') throw error;
       // It may have ended long since, and its agent gone.
       const recorded = await this.#recorded(submission);
       if (recorded !== undefined) return recorded;
@@ -212,8 +213,20 @@ export class Router {
     return { id, result };
   }
 
+  /** A database that does not answer must not keep the caller past the deadline. */
+  #inTime(submission: Submission, found: Promise<Target>): Promise<Target> {
+    const what = `looking for the owner of account "${submission.account}"`;
+    const { stopping } = this.#options.routing;
+    return withDeadline(this.#timeoutMs(submission), stopping, what, (signal) => unlessAborted(found, signal));
+  }
+
+  #timeoutMs({ timeoutMs }: Submission): number {
+    const { defaultTimeoutMs, maxTimeoutMs } = this.#options;
+    return Math.min(timeoutMs === 0 ? defaultTimeoutMs : timeoutMs, maxTimeoutMs);
+  }
+
   #originate(submission: Submission, target: Target): Originated {
-    const { now, instanceId, defaultTimeoutMs, maxTimeoutMs, maxMessageBytes } = this.#options;
+    const { now, instanceId, maxMessageBytes } = this.#options;
     const { account, type, digest } = submission;
     const receivedTime = now();
     const id = submission.id === '' ? this.#newId(receivedTime) : submission.id;
@@ -222,7 +235,7 @@ export class Router {
       const message = `the operation has ${String(bytes.length)} bytes; ${String(maxMessageBytes)} are allowed (kubesvc.grpc.server.maxInboundMessageSize)`;
       throw new GatewayError('too-large', message, { operationId: id, account });
     }
-    const timeoutMs = Math.min(submission.timeoutMs === 0 ? defaultTimeoutMs : submission.timeoutMs, maxTimeoutMs);
+    const timeoutMs = this.#timeoutMs(submission);
     const reading = isReading(type);
     return {
       id,

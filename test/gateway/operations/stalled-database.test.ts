@@ -23,6 +23,8 @@ test('an operation whose time is over before the database has it', async (t) => 
   const tookMs = performance.now() - started;
   t.equal(answer.status, 504);
   t.ok(tookMs < 2_000, `it took ${tookMs.toFixed(0)} ms`);
+  const unknown = await gateway.operate({ ...operation, account: 'never-heard-of' });
+  t.match(unknown, { status: 504, body: { detail: /looking for the owner of account "never-heard-of"/u } });
   await proxy.heal();
   await waitFor(async () => (await gateway.request('/readyz')).status === 200, { timeoutMs: 20_000 });
   const next = gateway.operate({ ...operation, timeoutMs: 10_000 });
