@@ -19,7 +19,19 @@ const agentSchema = Type.Object(
     lastConnection: Type.String({ format: 'date-time' }),
     type: Type.Literal('kubernetes'),
   },
-  { description: 'ArmoryAgentResponse' },
+  {
+    description: 'ArmoryAgentResponse',
+    examples: [
+      {
+        accounts: ['prod-eu', 'prod-us'],
+        agentId: 'agent-5c9f-7h2kq',
+        caching: true,
+        clouddriverId: 'gateway-7d9c5b8f6-x2x9k',
+        lastConnection: '2026-03-01T08:15:30.123Z',
+        type: 'kubernetes',
+      },
+    ],
+  },
 );
 
 const queryTimeoutMs = 30_000;
@@ -29,6 +41,7 @@ export const agentRoutes: FastifyPluginCallbackTypebox<AgentRoutesOptions> = (ap
     '/armory/agents',
     {
       schema: {
+        operationId: 'listAgents',
         tags: ['agents'],
         summary: 'All connected agents of the cluster.',
         response: { 200: Type.Array(agentSchema), ...problems(500, 503) },
@@ -45,10 +58,11 @@ export const agentRoutes: FastifyPluginCallbackTypebox<AgentRoutesOptions> = (ap
     '/armory/agents/:agentId',
     {
       schema: {
+        operationId: 'getAgent',
         tags: ['agents'],
         summary: 'One connected agent.',
-        params: Type.Object({ agentId: Type.String({ maxLength: 253 }) }),
-        response: { 200: agentSchema, ...problems(404, 500, 503) },
+        params: Type.Object({ agentId: Type.String({ minLength: 1, maxLength: 253, examples: ['agent-5c9f-7h2kq'] }) }),
+        response: { 200: agentSchema, ...problems(400, 404, 500, 503) },
       },
     },
     async (request) => {

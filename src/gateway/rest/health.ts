@@ -14,7 +14,7 @@ export interface HealthRoutesOptions {
 }
 
 const readinessSchema = Type.Object({
-  id: Type.String({ description: 'This instance.' }),
+  id: Type.String({ description: 'This instance.', examples: ['gateway-7d9c5b8f6-x2x9k'] }),
   status: Type.Enum(['starting', 'ready', 'draining', 'degraded'], {
     description: 'degraded: a dependency is missing that operations need.',
   }),
@@ -33,9 +33,15 @@ export const healthRoutes: FastifyPluginCallbackTypebox<HealthRoutesOptions> = (
     '/healthz',
     {
       schema: {
+        operationId: 'getHealth',
         tags: ['gateway'],
         summary: 'Whether the process works; a restart is due when not.',
-        response: { 200: Type.Object({ id: Type.String(), status: Type.Literal('ok') }) },
+        response: {
+          200: Type.Object(
+            { id: Type.String(), status: Type.Literal('ok') },
+            { examples: [{ id: 'gateway-7d9c5b8f6-x2x9k', status: 'ok' }] },
+          ),
+        },
       },
     },
     () => ({ id: instanceId, status: 'ok' as const }),
@@ -45,6 +51,7 @@ export const healthRoutes: FastifyPluginCallbackTypebox<HealthRoutesOptions> = (
     '/readyz',
     {
       schema: {
+        operationId: 'getReadiness',
         tags: ['gateway'],
         summary: 'Whether this instance takes new work, and which dependency is missing.',
         response: { 200: readinessSchema, 503: readinessSchema },
@@ -61,9 +68,12 @@ export const healthRoutes: FastifyPluginCallbackTypebox<HealthRoutesOptions> = (
     '/metrics',
     {
       schema: {
+        operationId: 'getMetrics',
         tags: ['gateway'],
         summary: 'Metrics in the Prometheus text format.',
-        response: { 200: { content: { 'text/plain': { schema: Type.String() } } } },
+        response: {
+          200: { description: 'All metrics of this instance.', content: { 'text/plain': { schema: Type.String() } } },
+        },
       },
     },
     async (_request, reply) => {

@@ -34,7 +34,30 @@ export const historySchema = Type.Object(
     ),
     resultReceivedByClouddriver: Type.Optional(instanceStep),
   },
-  { description: 'OperationHistoryRecord' },
+  {
+    description: 'OperationHistoryRecord',
+    examples: [
+      {
+        operationId: '01ARZ3NDEKTSV4RRFFQ69G5FAV',
+        operationType: 'scale',
+        account: 'prod-eu',
+        startTime: '2026-03-01T08:15:30.100Z',
+        endTime: '2026-03-01T08:15:30.350Z',
+        totalDurationMs: 250,
+        finalOutcome: 'completed',
+        opReceivedByClouddriver: { clouddriverId: 'gateway-7d9c5b8f6-x2x9k', time: '2026-03-01T08:15:30.100Z' },
+        opProcessedByClouddriver: { clouddriverId: 'gateway-7d9c5b8f6-q8w4z', time: '2026-03-01T08:15:30.103Z' },
+        opSentToAgent: { agentId: 'agent-5c9f-7h2kq', time: '2026-03-01T08:15:30.103Z' },
+        resultReceivedFromAgent: {
+          agentId: 'agent-5c9f-7h2kq',
+          clouddriverId: 'gateway-7d9c5b8f6-q8w4z',
+          time: '2026-03-01T08:15:30.346Z',
+          result: { status: 200, durationMs: 240 },
+        },
+        resultReceivedByClouddriver: { clouddriverId: 'gateway-7d9c5b8f6-x2x9k', time: '2026-03-01T08:15:30.350Z' },
+      },
+    ],
+  },
 );
 export type History = Static<typeof historySchema>;
 

@@ -17,7 +17,17 @@ const instanceSchema = Type.Object(
     lastUpdated: Type.String({ format: 'date-time' }),
     ready: Type.Boolean(),
   },
-  { description: 'ClouddriverInstance' },
+  {
+    description: 'ClouddriverInstance',
+    examples: [
+      {
+        baseUrl: 'http://10.0.15.246:7002',
+        id: 'spin-clouddriver-766c678c6c-scg68',
+        lastUpdated: '2026-03-01T08:15:30.123Z',
+        ready: true,
+      },
+    ],
+  },
 );
 
 export const instanceRoutes: FastifyPluginCallbackTypebox<InstanceRoutesOptions> = (app, { discovery }, done) => {
@@ -25,6 +35,7 @@ export const instanceRoutes: FastifyPluginCallbackTypebox<InstanceRoutesOptions>
     '/armory/clouddrivers',
     {
       schema: {
+        operationId: 'listInstances',
         tags: ['instances'],
         summary: 'All instances that this one knows.',
         response: { 200: Type.Array(instanceSchema), ...problems(500) },
@@ -37,10 +48,13 @@ export const instanceRoutes: FastifyPluginCallbackTypebox<InstanceRoutesOptions>
     '/armory/clouddrivers/:id',
     {
       schema: {
+        operationId: 'getInstance',
         tags: ['instances'],
         summary: 'One instance.',
-        params: Type.Object({ id: Type.String({ maxLength: 253 }) }),
-        response: { 200: instanceSchema, ...problems(404, 500) },
+        params: Type.Object({
+          id: Type.String({ minLength: 1, maxLength: 253, examples: ['spin-clouddriver-766c678c6c-scg68'] }),
+        }),
+        response: { 200: instanceSchema, ...problems(400, 404, 500) },
       },
     },
     (request) => {

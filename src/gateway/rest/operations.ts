@@ -38,12 +38,36 @@ const encoded = (message: string) =>
     Type.Record(Type.String(), Type.Unknown(), { description: `Protobuf JSON of ${message}.` }),
   ]);
 
-const operationRequest = Type.Object({ operation: encoded('ops.Operation') }, { additionalProperties: false });
-const operationAnswer = Type.Object({
-  operation: encoded('ops.Operation'),
-  result: Type.Optional(encoded('ops.OperationResult')),
-});
-const resultRequest = Type.Object({ result: encoded('ops.OperationResult') }, { additionalProperties: false });
+const scale = { object: { kind: 'Deployment', namespace: 'shop', name: 'web' }, replicas: 3 };
+const operationId = '01ARZ3NDEKTSV4RRFFQ69G5FAV';
+const operationRequest = Type.Object(
+  { operation: encoded('ops.Operation') },
+  {
+    additionalProperties: false,
+    examples: [
+      { operation: { account: 'prod-eu', scale } },
+      { operation: 'account: "prod-eu" restart { object { kind: "Deployment" namespace: "shop" name: "web" } }' },
+    ],
+  },
+);
+const operationAnswer = Type.Object(
+  { operation: encoded('ops.Operation'), result: Type.Optional(encoded('ops.OperationResult')) },
+  {
+    examples: [
+      {
+        operation: { account: 'prod-eu', scale, id: operationId, originatingClouddriverId: 'gateway-7d9c5b8f6-x2x9k' },
+        result: { operationId, account: 'prod-eu', status: 200, message: 'scaled' },
+      },
+    ],
+  },
+);
+const resultRequest = Type.Object(
+  { result: encoded('ops.OperationResult') },
+  {
+    additionalProperties: false,
+    examples: [{ result: { operationId, account: 'prod-eu', status: 200, message: 'done by hand' } }],
+  },
+);
 
 export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOptions> = (app, options, done) => {
   const { instanceId, router, registry, results, operations, tracing } = options;
@@ -55,6 +79,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
       // The bodies are made by the protobuf library; checking a union again takes longer than making them.
       serializerCompiler: () => JSON.stringify,
       schema: {
+        operationId: 'sendOperation',
         tags: ['operations'],
         summary: 'Send an operation to the agent that serves its account.',
         description:
@@ -64,7 +89,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
         response: {
           200: operationAnswer,
           202: operationAnswer,
-          ...problems(400, 404, 409, 413, 429, 500, 502, 503, 504),
+          ...problems(400, 404, 409, 413, 415, 429, 500, 502, 503, 504),
         },
       },
     },
@@ -96,10 +121,11 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     {
       preValidation: takeForwardedResults,
       schema: {
+        operationId: 'finishOperation',
         tags: ['operations'],
         summary: 'Finish an operation with a result, wherever it waits.',
         body: resultRequest,
-        response: { 204: Type.Null(), ...problems(400, 404, 409, 500, 503) },
+        response: { 204: Type.Null(), ...problems(400, 404, 409, 413, 415, 500, 503) },
       },
     },
     async (request, reply) => {
@@ -112,12 +138,13 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     `${operationPath}/:operationId`,
     {
       schema: {
+        operationId: 'getOperation',
         tags: ['operations'],
         summary: 'The history record of an operation.',
         description:
           'The record of a reading operation (get, list, logs, access_review) is written after its answer and may take a moment to appear.',
-        params: Type.Object({ operationId: Type.String({ maxLength: 64 }) }),
-        response: { 200: historySchema, ...problems(404, 500, 503) },
+        params: Type.Object({ operationId: Type.String({ minLength: 1, maxLength: 128, examples: [operationId] }) }),
+        response: { 200: historySchema, ...problems(400, 404, 500, 503) },
       },
     },
     async (request) => {

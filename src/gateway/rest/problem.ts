@@ -6,7 +6,7 @@ import Type, { type Static } from 'typebox';
 import { GatewayError, messageOf, type ErrorCode } from '../../core/errors.js';
 import { invalidRequest } from './validation.js';
 
-export const problemMediaType = 'application/problem+json';
+export const problemMediaType = 'application/problem+json' as const;
 
 export const problemSchema = Type.Object(
   {
@@ -23,14 +23,46 @@ export const problemSchema = Type.Object(
     accounts: Type.Optional(Type.Array(Type.String(), { description: 'Of several accounts, those that are meant.' })),
     field: Type.Optional(Type.String({ description: 'The field, parameter or header that is meant.' })),
   },
-  { description: 'RFC 9457 problem details.' },
+  {
+    description: 'RFC 9457 problem details.',
+    examples: [
+      {
+        type: 'urn:agent-gateway:problem:unknown-account',
+        title: 'Unknown account',
+        status: 404,
+        detail: 'account "prod-eu" is not known: no agent has registered it',
+        instance: 'gateway-7d9c5b8f6-x2x9k',
+        account: 'prod-eu',
+      },
+    ],
+  },
 );
 export type Problem = Static<typeof problemSchema>;
 
-/** For a route's `response`: these statuses answer with a problem. */
-export function problems(...statuses: readonly number[]): Record<number, typeof problemSchema> {
-  return Object.fromEntries(statuses.map((status) => [status, problemSchema]));
+interface ProblemResponse {
+  readonly description: string;
+  readonly content: { readonly [problemMediaType]: { readonly schema: typeof problemSchema } };
 }
+
+/** For a route's `response`: these statuses answer with a problem. */
+export function problems(...statuses: readonly number[]): Readonly<Record<number, ProblemResponse>> {
+  const content = { [problemMediaType]: { schema: problemSchema } };
+  return Object.fromEntries(statuses.map((status) => [status, { description: descriptions[status] ?? '', content }]));
+}
+
+const descriptions: Readonly<Record<number, string>> = {
+  400: 'The request is malformed; `field` names what is meant.',
+  404: 'There is no such thing.',
+  409: 'It contradicts what is recorded.',
+  413: 'The body, or the operation in it, is too large.',
+  415: 'The body is not JSON.',
+  429: 'A bound was reached; `Retry-After` says when to try again.',
+  431: 'The headers are too large.',
+  500: 'A fault of the gateway; its log has the cause.',
+  502: 'The agent went away while it worked.',
+  503: 'The agent, its owner or a dependency is missing; `Retry-After` says when to try again.',
+  504: 'No result in time.',
+};
 
 const table: Readonly<Record<ErrorCode, { readonly status: number; readonly title: string }>> = {
   'invalid-argument': { status: 400, title: 'Invalid request' },

@@ -17,6 +17,7 @@ import { healthRoutes, type HealthRoutesOptions } from './health.js';
 import { instanceRoutes, type InstanceRoutesOptions } from './instances.js';
 import { describeApi } from './openapi.js';
 import { operationListRoutes } from './operation-list.js';
+import { answerOtherMethods } from './other-methods.js';
 import { operationRoutes, type OperationRoutesOptions } from './operations.js';
 import { clientErrorHandler, errorHandler, sendProblem } from './problem.js';
 import { validatorCompiler } from './validator.js';
@@ -108,6 +109,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
     done(null, body);
   });
   await describeApi(app, version);
+  const registerOtherMethods = answerOtherMethods(app, instanceId);
   await app.register(operationRoutes, options);
   await app.register(operationListRoutes, options);
   await app.register(clusterRoutes, options);
@@ -115,6 +117,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
   await app.register(accountRoutes, options);
   await app.register(instanceRoutes, options);
   await app.register(healthRoutes, options);
+  registerOtherMethods();
   await app.ready();
 
   return {

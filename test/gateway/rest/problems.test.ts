@@ -145,8 +145,8 @@ test('refusals', async (t) => {
       detail: /^no route GET \/armory\/nothing; see \/openapi\.json$/u,
     });
     isProblem(t, await gateway.request(operations, { method: 'DELETE' }), {
-      ...{ status: 404, kind: 'invalid-argument' },
-      detail: /^no route DELETE /u,
+      ...{ status: 405, kind: 'invalid-argument' },
+      detail: /^DELETE is not a method of this path; it has GET, HEAD, POST$/u,
     });
     isProblem(t, await gateway.request('/armory/agents/%E0%A4%A'), {
       ...{ status: 400, kind: 'invalid-argument' },
