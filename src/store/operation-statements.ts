@@ -303,8 +303,8 @@ function historyValues(record: FinishedOperation, token: string): JsonRow {
     resultReceivedBy?.instanceId ?? null,
     resultReceivedBy?.time ?? null,
     record.digest,
-    record.errorMessage?.slice(0, messageLength) ?? null,
-    record.resultMessage?.slice(0, messageLength) ?? null,
+    storable(record.errorMessage),
+    storable(record.resultMessage),
     token,
   ];
 }
@@ -346,6 +346,11 @@ function historyRecord(row: Selectable<HistoryTable>): OperationRecord {
 
 function step(instanceId: string | null, time: number | null): { instanceId: string; time: number } | undefined {
   return instanceId === null || time === null ? undefined : { instanceId, time };
+}
+
+/** PostgreSQL takes neither NUL nor half a surrogate pair, which the cut may leave, and refuses the whole statement. */
+function storable(text: string | undefined): string | null {
+  return text === undefined ? null : text.slice(0, messageLength).toWellFormed().replaceAll('\0', '\uFFFD');
 }
 
 /** The same memory as a Buffer, which every driver takes. */

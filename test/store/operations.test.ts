@@ -113,6 +113,11 @@ onEveryMigratedEngine(async (t, database, engine) => {
     await store.finish([record]);
     t.strictSame(await store.find('01A'), { ...record, errorMessage: 'é'.repeat(1_000) });
     t.equal(await store.find('unknown'), undefined);
+    // What no database takes as it is must not take others of the same statement with it.
+    const odd = { resultMessage: `nul \0${'x'.repeat(994)}😀`, errorMessage: '\0' };
+    await store.finish([finished('01B', odd), finished('01C')]);
+    t.match(await store.find('01B'), { resultMessage: /^nul \uFFFDx+\uFFFD$/u, errorMessage: '\uFFFD' });
+    t.ok(await store.find('01C'));
   });
 
   await t.test('pages over pending and ended ones, newest first', async (t) => {

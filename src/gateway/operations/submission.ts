@@ -26,7 +26,8 @@ export function validateSubmission({ id, account, type }: Submission): void {
       { field: 'operation.id' },
     );
   }
-  if (account === '') {
+  // No account has control characters in its name, and databases stumble over NUL.
+  if (account === '' || /\p{Cc}/u.test(account)) {
     throw new GatewayError('invalid-argument', 'operation.account: expected the name of an account', {
       field: 'operation.account',
     });

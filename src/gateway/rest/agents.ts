@@ -4,6 +4,7 @@ import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebo
 import Type from 'typebox';
 import { GatewayError } from '../../core/errors.js';
 import type { AgentConnection, AssignmentStore } from '../../store/assignments.js';
+import { nameSchema } from './names.js';
 import { problems } from './problem.js';
 
 export interface AgentRoutesOptions {
@@ -61,8 +62,8 @@ export const agentRoutes: FastifyPluginCallbackTypebox<AgentRoutesOptions> = (ap
         operationId: 'getAgent',
         tags: ['agents'],
         summary: 'One connected agent.',
-        params: Type.Object({ agentId: Type.String({ minLength: 1, maxLength: 253, examples: ['agent-5c9f-7h2kq'] }) }),
-        response: { 200: agentSchema, ...problems(400, 404, 500, 503) },
+        params: Type.Object({ agentId: nameSchema(253, { examples: ['agent-5c9f-7h2kq'] }) }),
+        response: { 200: agentSchema, ...problems(400, 404, 414, 500, 503) },
       },
     },
     async (request) => {

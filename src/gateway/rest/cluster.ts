@@ -19,6 +19,7 @@ import {
   resendPath,
 } from '../operations/forwarding.js';
 import { resendTimeoutMs, type Resend } from '../operations/resend.js';
+import { nameSchema } from './names.js';
 import { problems } from './problem.js';
 
 export interface ClusterRoutesOptions {
@@ -181,7 +182,7 @@ export const clusterRoutes: FastifyPluginCallbackTypebox<ClusterRoutesOptions> =
         summary: 'Have accounts cached by any connected agent that serves them.',
         description:
           'An account that is cached already stays where it is. Accounts that no connected agent serves are named in `accounts` of a 404, after the others were assigned.',
-        body: Type.Array(Type.String({ minLength: 1, maxLength: 255 }), {
+        body: Type.Array(nameSchema(255), {
           maxItems: maxAccounts,
           examples: [['prod-eu', 'prod-us']],
         }),
@@ -207,9 +208,9 @@ export const clusterRoutes: FastifyPluginCallbackTypebox<ClusterRoutesOptions> =
         summary: 'End the stream of an agent, with its operations and caching, wherever it is connected.',
         description:
           'The agent dials again by itself. Operations that it was working on get their result then, or end at their deadline.',
-        params: Type.Object({ agentId: Type.String({ minLength: 1, maxLength: 253, examples: ['agent-5c9f-7h2kq'] }) }),
+        params: Type.Object({ agentId: nameSchema(253, { examples: ['agent-5c9f-7h2kq'] }) }),
         body: disconnectRequest,
-        response: { 200: disconnectAnswer, ...problems(400, 404, 413, 415, 500, 503) },
+        response: { 200: disconnectAnswer, ...problems(400, 404, 413, 414, 415, 500, 503) },
       },
     },
     async (request) => {

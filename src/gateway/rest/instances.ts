@@ -4,6 +4,7 @@ import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebo
 import Type from 'typebox';
 import { GatewayError } from '../../core/errors.js';
 import type { Discovery, Instance } from '../../discovery/discovery.js';
+import { nameSchema } from './names.js';
 import { problems } from './problem.js';
 
 export interface InstanceRoutesOptions {
@@ -52,9 +53,9 @@ export const instanceRoutes: FastifyPluginCallbackTypebox<InstanceRoutesOptions>
         tags: ['instances'],
         summary: 'One instance.',
         params: Type.Object({
-          id: Type.String({ minLength: 1, maxLength: 253, examples: ['spin-clouddriver-766c678c6c-scg68'] }),
+          id: nameSchema(253, { examples: ['spin-clouddriver-766c678c6c-scg68'] }),
         }),
-        response: { 200: instanceSchema, ...problems(400, 404, 500) },
+        response: { 200: instanceSchema, ...problems(400, 404, 414, 500) },
       },
     },
     (request) => {

@@ -7,6 +7,7 @@ import { finalOutcomes } from '../../store/operation-record.js';
 import type { OperationStore } from '../../store/operations.js';
 import { operationPath } from '../operations/forwarding.js';
 import { historySchema, toHistory } from './history.js';
+import { nameSchema } from './names.js';
 import { problems } from './problem.js';
 
 export interface OperationListOptions {
@@ -30,7 +31,7 @@ const query = Type.Object(
     page: Type.Optional(
       Type.Integer({ minimum: 0, maximum: maxRecords, default: 0, description: '0 is the first page, the newest.' }),
     ),
-    account: Type.Optional(Type.String({ minLength: 1, maxLength: 255, examples: ['prod-eu'] })),
+    account: Type.Optional(nameSchema(255, { examples: ['prod-eu'] })),
     outcome: Type.Optional(
       Type.Enum(['pending', ...finalOutcomes], { description: 'pending: under way, without an outcome yet.' }),
     ),

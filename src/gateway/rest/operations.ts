@@ -21,6 +21,7 @@ import type { Submission } from '../operations/submission.js';
 import type { Span, Tracing } from '../telemetry/tracing.js';
 import { formOf, readOperation, readResult, toSubmission, writeOperation, writeResult } from './encoding.js';
 import { historySchema, toHistory } from './history.js';
+import { nameSchema } from './names.js';
 import { problems } from './problem.js';
 
 export interface OperationRoutesOptions {
@@ -143,8 +144,8 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
         summary: 'The history record of an operation.',
         description:
           'The record of a reading operation (get, list, logs, access_review) is written after its answer and may take a moment to appear.',
-        params: Type.Object({ operationId: Type.String({ minLength: 1, maxLength: 128, examples: [operationId] }) }),
-        response: { 200: historySchema, ...problems(400, 404, 500, 503) },
+        params: Type.Object({ operationId: nameSchema(128, { examples: [operationId] }) }),
+        response: { 200: historySchema, ...problems(400, 404, 414, 500, 503) },
       },
     },
     async (request) => {

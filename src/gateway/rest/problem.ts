@@ -55,6 +55,7 @@ const descriptions: Readonly<Record<number, string>> = {
   404: 'There is no such thing.',
   409: 'It contradicts what is recorded.',
   413: 'The body, or the operation in it, is too large.',
+  414: 'The path is too long.',
   415: 'The body is not JSON.',
   429: 'A bound was reached; `Retry-After` says when to try again.',
   431: 'The headers are too large.',

@@ -51,8 +51,8 @@ const headersTimeoutMs = 10_000;
 /** Longer than the 30 s that instances keep idle connections, so that they close them first and never meet a reset. */
 const keepAliveTimeoutMs = 75_000;
 
-/** Of an agent, an account or an instance in a path: a DNS name at most (RFC 1035), or an operation id. */
-const maxNameLength = 253;
+/** Routes say how long a name may be (253: a DNS name, RFC 1035); this is for what is no name at all. */
+const maxParameterLength = 4_096;
 
 export async function createRestServer(options: RestOptions): Promise<RestServer> {
   const { instanceId, version, logger, maxBodyBytes, maxHeaderBytes } = options;
@@ -64,7 +64,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: maxBodyBytes,
     forceCloseConnections: true,
-    routerOptions: { maxParamLength: maxNameLength },
+    routerOptions: { maxParamLength: maxParameterLength },
     frameworkErrors: errorHandler(instanceId),
     clientErrorHandler: clientErrorHandler(instanceId),
     serverFactory: (handler) => {

@@ -1,12 +1,30 @@
-/** Validates requests against their TypeBox schemas; what fits as it is, is not copied to be converted first. */
+/**
+ * Validates requests against their TypeBox schemas; what fits as it is, is not copied to be converted first. Of what
+ * comes as text, whole numbers alone are converted: TypeBox's own conversion takes "true" and "" for numbers as well.
+ */
 
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import type { FastifySchemaCompiler } from 'fastify';
-import type { TSchema } from 'typebox';
+import Type, { type TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = (route) => {
-  const converting = TypeBoxValidatorCompiler(route);
+  // As for a body: without its conversion.
+  const validate = TypeBoxValidatorCompiler({ ...route, httpPart: 'body' });
   const compiled = Compile(route.schema);
-  return (value: unknown) => (compiled.Check(value) ? { value } : converting(value));
+  const asText = route.httpPart !== 'body';
+  return (value: unknown) => {
+    if (compiled.Check(value)) return { value };
+    return validate(asText ? withNumbers(route.schema, value) : value);
+  };
 };
+
+function withNumbers(schema: TSchema, value: unknown): unknown {
+  if (!Type.IsObject(schema) || typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).map(([name, text]: [string, unknown]) => {
+    const property = schema.properties[name];
+    const isNumber = property !== undefined && Type.IsInteger(property) && typeof text === 'string';
+    return [name, isNumber && /^-?\d{1,15}$/u.test(text) ? Number(text) : text];
+  });
+  return Object.fromEntries(entries) as unknown;
+}
