@@ -77,7 +77,10 @@ export const accountDefinition = Type.Object(
 /** What a 409 lists. */
 export const presentAccount = Type.Object(
   { name: Type.String(), state: status, zoneId: Type.String(), dynamic: Type.Boolean() },
-  { description: 'An account that is there already, and was left as it is.' },
+  {
+    description: 'An account that is there already, and was left as it is.',
+    examples: [{ name: 'account-01', state: 'ACTIVE', zoneId: 'spin-agent_spinnaker', dynamic: true }],
+  },
 );
 
 const masked = Type.Record(Type.String(), Type.Unknown(), {
@@ -102,7 +105,22 @@ export const accountAnswer = Type.Object(
     lastUpdated: Type.String({ format: 'date-time' }),
     config: masked,
   },
-  { description: 'An account, without secrets.' },
+  {
+    description: 'An account, without secrets.',
+    examples: [
+      {
+        ...{
+          name: 'account-01',
+          type: 'kubernetes',
+          source: 'dynamic',
+          status: 'ACTIVE',
+          zoneId: 'spin-agent_spinnaker',
+        },
+        ...{ connections: 1, failedCount: 0, lastUpdated: '2026-03-01T08:15:30.123Z' },
+        config: { kubeconfigContents: 'encryptedFile:k8s!n:kubeconfig!k:config!ns:spinnaker', namespaces: ['default'] },
+      },
+    ],
+  },
 );
 
 /** Armory's model; `def`, `props` and what ends in AsString are the same as JSON text. */
@@ -128,5 +146,16 @@ export const kubesvcAccount = Type.Object(
     propertiesAsString: Type.String(),
     props: Type.String(),
   },
-  { description: 'KubesvcAccount' },
+  {
+    description: 'KubesvcAccount',
+    examples: [
+      {
+        ...{ name: 'account-01', status: 'ACTIVE', zoneId: 'spin-agent_spinnaker', dynamic: false, connections: 1 },
+        ...{ kubeHost: 'https://10.0.0.1:6443', kubeVersion: 'v1.35.1', certFingerprint: 'ab:cd' },
+        ...{ maxWatchAgeSeconds: 300, retryCount: 0, lastUpdated: 1_772_323_200_000 },
+        ...{ definition: {}, definitionAsString: '{}', def: '{}', permissions: {} },
+        ...{ properties: { team: 'shop' }, propertiesAsString: '{"team":"shop"}', props: '{"team":"shop"}' },
+      },
+    ],
+  },
 );

@@ -44,6 +44,7 @@ const params = Type.Object({ name: accountName });
 const nameLike = { maxLength: 253, pattern: '^[A-Za-z0-9_.:@/+=-]*$' };
 const accepted = Type.Array(Type.Object({}), {
   maxItems: 0,
+  examples: [[]],
   description: 'Accepted; what comes of it is the status of the account.',
 });
 const present = Type.Array(presentAccount, {
@@ -77,6 +78,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
     '/armory/accounts',
     {
       schema: {
+        operationId: 'listAccounts',
         tags,
         summary: 'Dynamic accounts, in the order of their names.',
         querystring: Type.Object({
@@ -101,10 +103,11 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
     '/armory/accounts/:name',
     {
       schema: {
+        operationId: 'getAccount',
         tags,
         summary: 'One account, with the agents that serve it.',
         params,
-        response: { 200: accountAnswer, ...problems(400, 404, 500, 501, 503) },
+        response: { 200: accountAnswer, ...problems(400, 404, 414, 500, 501, 503) },
       },
     },
     async ({ params: { name } }) => {
@@ -123,11 +126,12 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
     {
       preValidation: oneIsAList,
       schema: {
+        operationId: 'addAccounts',
         tags,
         summary: 'Add accounts of Clouddriver, or with a kubeconfig of their own.',
         description: 'They are INACTIVE unless `state` asks for ACTIVE.',
         body: batch(accountRequest),
-        response: { 202: accepted, 409: present, ...problems(400, 500, 501, 503) },
+        response: { 202: accepted, 409: present, ...problems(400, 413, 415, 500, 501, 503) },
       },
     },
     async ({ body }, reply) => {
@@ -142,10 +146,11 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
     {
       preValidation: oneIsAList,
       schema: {
+        operationId: 'changeAccounts',
         tags,
         summary: 'Activate or deactivate accounts, give them a zone or another kubeconfig.',
         body: batch(accountRequest),
-        response: { 202: accepted, ...problems(400, 404, 409, 500, 501, 503) },
+        response: { 202: accepted, ...problems(400, 404, 409, 413, 415, 500, 501, 503) },
       },
     },
     async ({ body }, reply) => {
@@ -158,10 +163,11 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
     '/armory/accounts',
     {
       schema: {
+        operationId: 'deleteAccounts',
         tags,
         summary: 'Take accounts from their agents and delete them.',
         body: batch(accountName),
-        response: { 202: accepted, ...problems(400, 404, 409, 500, 501, 503) },
+        response: { 202: accepted, ...problems(400, 404, 409, 413, 415, 500, 501, 503) },
       },
     },
     async ({ body }, reply) => {
@@ -174,10 +180,11 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
     '/armory/accounts/:name',
     {
       schema: {
+        operationId: 'deleteAccount',
         tags,
         summary: 'Take one account from its agents and delete it.',
         params,
-        response: { 202: accepted, ...problems(400, 404, 409, 500, 501, 503) },
+        response: { 202: accepted, ...problems(400, 404, 409, 414, 500, 501, 503) },
       },
     },
     async ({ params: { name } }, reply) => {
@@ -191,10 +198,11 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
     {
       preValidation: oneIsAList,
       schema: {
+        operationId: 'addAccountDefinitions',
         tags,
         summary: 'Add accounts by their definitions, INACTIVE.',
         body: batch(accountDefinition),
-        response: { 202: accepted, 409: present, ...problems(400, 500, 501, 503) },
+        response: { 202: accepted, 409: present, ...problems(400, 413, 415, 500, 501, 503) },
       },
     },
     async ({ body }, reply) => {
@@ -208,10 +216,11 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
     '/armory/accounts/dynamic',
     {
       schema: {
+        operationId: 'replaceAccountDefinition',
         tags,
         summary: "Replace an account's definition; agents that serve it get the new one at once.",
         body: accountDefinition,
-        response: { 202: accepted, ...problems(400, 404, 409, 500, 501, 503) },
+        response: { 202: accepted, ...problems(400, 404, 409, 413, 415, 500, 501, 503) },
       },
     },
     async ({ body }, reply) => {
@@ -224,10 +233,11 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
     '/agents/kubernetes/accounts/:name',
     {
       schema: {
+        operationId: 'getKubesvcAccount',
         tags,
         summary: 'An account that agents serve, or that was added dynamically.',
         params,
-        response: { 200: kubesvcAccount, ...problems(400, 404, 500, 503) },
+        response: { 200: kubesvcAccount, ...problems(400, 404, 414, 500, 503) },
       },
     },
     async ({ params: { name } }) => toKubesvcAccount(await find(name), definitions),
@@ -237,10 +247,14 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
     '/agents/kubernetes/accounts/:name/namespaces',
     {
       schema: {
+        operationId: 'listAccountNamespaces',
         tags,
         summary: 'The namespaces of an account, as its agents registered it.',
         params,
-        response: { 200: Type.Array(Type.String()), ...problems(400, 404, 500, 503) },
+        response: {
+          200: Type.Array(Type.String(), { examples: [['default', 'shop']] }),
+          ...problems(400, 404, 414, 500, 503),
+        },
       },
     },
     async ({ params: { name } }) => [...(await find(name)).namespaces],

@@ -31,6 +31,7 @@ export async function describeApi(app: FastifyInstance, version: string): Promis
         { name: 'operations', description: 'What is to be done on accounts, and what became of it.' },
         { name: 'agents', description: 'Agents that are connected to the cluster.' },
         { name: 'accounts', description: 'Target clusters: those of agents, and dynamic ones that are added here.' },
+        { name: 'accounts', description: 'Accounts, and the dynamic ones among them.' },
         { name: 'instances', description: 'Members of the routing cluster ("clouddrivers").' },
         { name: 'gateway', description: 'Probes and metrics of the instance that is asked.' },
       ],

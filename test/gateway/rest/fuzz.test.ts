@@ -13,7 +13,7 @@ const skip = typeof run === 'string' ? run : false;
 
 test('schemathesis', { skip }, async (t) => {
   if (typeof run === 'string') return;
-  const gateway = await startGateway(t);
+  const gateway = await startGateway(t, { 'kubesvc.dynamicAccounts.enabled': true });
   const agents = await startSimulatedAgents({
     ...{ addresses: [gateway.agentsAddress], agents: 1, accounts: 2, latencyMs: 1 },
   });
