@@ -14,7 +14,7 @@ export function answerOtherMethods(app: FastifyInstance, instanceId: string): ()
   const known = new Map<string, Set<HTTPMethods>>();
   app.addHook('onRoute', ({ url, method }) => {
     const of = known.get(url) ?? new Set();
-    for (const name of [method].flat()) of.add(name as HTTPMethods);
+    for (const name of [method].flat()) of.add(name);
     known.set(url, of);
   });
   return () => {
