@@ -331,7 +331,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       metrics,
       tracing,
       collect: () => {
-        collectGauges(metrics, { registry, router, map, mirror, discovery, database, caching });
+        const observed = { registry, router, map, mirror, discovery, database, caching, recorder, forwarder, lease };
+        collectGauges(metrics, { ...observed, readiness, redis });
       },
     });
     scope.push('rest', () => rest.close());

@@ -5,7 +5,7 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 
 const packages = [
   ...['mariadb-server', 'postgresql', 'redis-server', 'curl', 'openssl'],
-  ...['protobuf-compiler', 'libprotobuf-dev', 'libprotobuf-java', 'python3-grpcio', 'nghttp2-client'],
+  ...['prometheus', 'protobuf-compiler', 'libprotobuf-dev', 'libprotobuf-java', 'python3-grpcio', 'nghttp2-client'],
 ];
 
 /**

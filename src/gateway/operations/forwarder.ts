@@ -39,6 +39,13 @@ export class Forwarder {
     return this.#peer(to).call(request);
   }
 
+  /** What waits to be sent to all peers, for metrics. */
+  get queueLength(): number {
+    let length = 0;
+    for (const peer of this.#peers.values()) length += peer.queueLength;
+    return length;
+  }
+
   /** Closes the connections to an instance that is gone. */
   async forget(instanceId: string): Promise<void> {
     const peer = this.#peers.get(instanceId);

@@ -113,6 +113,10 @@ export class Peer {
     return { status: answer.status, body: jsonOf(answer.body) };
   }
 
+  get queueLength(): number {
+    return this.#operations.queueLength + this.#results.queueLength;
+  }
+
   close(): Promise<void> {
     return this.#pool.destroy();
   }
@@ -214,6 +218,12 @@ export class UnknownDelivery extends Error {
 
   constructor(cause: unknown) {
     super('the connection broke after the request was sent', { cause });
+  }
+
+  /** The peer was silent, and the connection there. */
+  get timedOut(): boolean {
+    const { code } = (this.cause ?? {}) as { readonly code?: unknown };
+    return code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT';
   }
 }
 

@@ -107,6 +107,15 @@ export class Recorder {
     }
   }
 
+  /** What waits to be written, for metrics. */
+  get queueLengths(): { readonly operations: number; readonly outcomes: number; readonly notes: number } {
+    return {
+      operations: this.#chosen.queueLength + this.#made.queueLength,
+      outcomes: this.#ends.queueLength,
+      notes: this.#notes.queueLength,
+    };
+  }
+
   /** Resolves once all that was handed in is written or has failed. */
   async idle(): Promise<void> {
     await Promise.all([this.#chosen.idle(), this.#made.idle(), this.#ends.idle(), this.#notes.idle()]);

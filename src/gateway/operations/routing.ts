@@ -260,7 +260,8 @@ function forCaller(error: GatewayError, { account, id }: Originated): GatewayErr
 }
 
 function forwardOutcome(error: unknown): string {
-  const { code } = toGatewayError(error);
+  const { code, details } = toGatewayError(error);
   if (code === 'not-owner') return 'not_owner';
+  if (details.cause instanceof UnknownDelivery && details.cause.timedOut) return 'timed_out';
   return code === 'owner-unreachable' ? 'unreachable' : 'refused';
 }

@@ -4,10 +4,14 @@ import type { Discovery } from '../../discovery/discovery.js';
 import type { Database } from '../../store/database.js';
 import type { OwnershipMap } from '../../store/mirror/ownership-map.js';
 import type { RedisMirror } from '../../store/mirror/redis-mirror.js';
+import type { Lease } from '../agents/lease.js';
 import type { Registry } from '../agents/registry.js';
 import type { CachingIngest } from '../caching/ingest.js';
+import type { Forwarder } from '../operations/forwarder.js';
+import type { Recorder } from '../operations/recorder.js';
 import type { Router } from '../operations/router.js';
 import type { Metrics } from './metrics.js';
+import type { Readiness } from './readiness.js';
 
 export interface Observed {
   readonly registry: Registry;
@@ -17,6 +21,11 @@ export interface Observed {
   readonly discovery: Discovery;
   readonly database: Database;
   readonly caching: CachingIngest;
+  readonly recorder: Recorder;
+  readonly forwarder: Forwarder;
+  readonly lease: Pick<Lease, 'held'>;
+  readonly readiness: Readiness;
+  readonly redis: { readonly status: string } | undefined;
 }
 
 export function collectGauges(metrics: Metrics, observed: Observed): void {
@@ -26,10 +35,14 @@ export function collectGauges(metrics: Metrics, observed: Observed): void {
   metrics.cachingStreams.set(caching.streams);
   metrics.cachingQueue.set(caching.waitingBytes);
   metrics.mirrorSize.set(map.size);
-  metrics.mirrorLive.set(mirror === undefined || mirror.state.name === 'live' ? 1 : 0);
+  const live = mirror === undefined || mirror.state.name === 'live';
+  metrics.mirrorLive.set(live ? 1 : 0);
+  metrics.mirrorAge.set(live ? 0 : (Date.now() - mirror.state.since) / 1_000);
   const { gaps, reloads } = mirror?.statistics() ?? { gaps: 0, reloads: 0 };
-  metrics.mirrorGaps.set(gaps);
-  metrics.mirrorReloads.set(reloads);
+  metrics.mirrorGaps.reset();
+  metrics.mirrorGaps.inc(gaps);
+  metrics.mirrorReloads.reset();
+  metrics.mirrorReloads.inc(reloads);
   const members = discovery.instances();
   const ready = members.filter((member) => member.ready).length;
   metrics.instances.set({ ready: 'true' }, ready);
@@ -38,4 +51,12 @@ export function collectGauges(metrics: Metrics, observed: Observed): void {
   metrics.sqlConnections.set({ state: 'idle' }, idle);
   metrics.sqlConnections.set({ state: 'busy' }, size - idle);
   metrics.sqlConnections.set({ state: 'waiting' }, waiting);
+  const { recorder, forwarder, lease, readiness, redis } = observed;
+  metrics.redisConnected.set(redis === undefined || redis.status === 'ready' ? 1 : 0);
+  metrics.ready.set(readiness.report().ready ? 1 : 0);
+  metrics.leaseHeld.set(lease.held ? 1 : 0);
+  let frames = 0;
+  for (const session of registry.sessions) frames += session.queueLength;
+  const queues = { agents: frames, peers: forwarder.queueLength, ...recorder.queueLengths };
+  for (const [queue, length] of Object.entries(queues)) metrics.queueLength.set({ queue }, length);
 }

@@ -83,7 +83,7 @@ export function createMetrics(instanceId: string, version: string) {
     }),
     forwards: new Counter({
       name: 'agent_gateway_forwards_total',
-      help: 'Operations sent to another instance, by outcome (taken, not_owner, unreachable, refused).',
+      help: 'Operations sent to another instance, by outcome (taken, not_owner, unreachable, timed_out, refused).',
       labelNames: ['outcome'],
       registers,
     }),
@@ -129,13 +129,18 @@ export function createMetrics(instanceId: string, version: string) {
       help: '1 while the mirror follows Redis without a gap.',
       registers,
     }),
-    mirrorGaps: new Gauge({
-      name: 'agent_gateway_mirror_gaps',
+    mirrorAge: new Gauge({
+      name: 'agent_gateway_mirror_age_seconds',
+      help: 'How long the mirror has not followed Redis; 0 while it does.',
+      registers,
+    }),
+    mirrorGaps: new Counter({
+      name: 'agent_gateway_mirror_gaps_total',
       help: 'Gaps seen in the stream of invalidations since the start.',
       registers,
     }),
-    mirrorReloads: new Gauge({
-      name: 'agent_gateway_mirror_reloads',
+    mirrorReloads: new Counter({
+      name: 'agent_gateway_mirror_reloads_total',
       help: 'Page-wise reloads of the mirror since the start.',
       registers,
     }),
@@ -193,6 +198,23 @@ export function createMetrics(instanceId: string, version: string) {
     cachingQueue: new Gauge({
       name: 'agent_gateway_caching_queue_bytes',
       help: 'Bytes of cached objects that came and are not committed.',
+      registers,
+    }),
+    redisConnected: new Gauge({
+      name: 'agent_gateway_redis_connected',
+      help: '1 while the connection to Redis is open, and where Redis is not configured.',
+      registers,
+    }),
+    ready: new Gauge({ name: 'agent_gateway_ready', help: '1 while this instance takes operations.', registers }),
+    leaseHeld: new Gauge({
+      name: 'agent_gateway_lease_held',
+      help: '1 while this instance holds its lease in SQL, without which others take over its accounts.',
+      registers,
+    }),
+    queueLength: new Gauge({
+      name: 'agent_gateway_queue_length',
+      help: 'What waits: agents (frames that agents do not read), peers (operations and results for other instances), operations, outcomes and notes (records for SQL).',
+      labelNames: ['queue'],
       registers,
     }),
     draining: new Gauge({ name: 'agent_gateway_draining', help: '1 while this instance drains.', registers }),
