@@ -4,6 +4,7 @@
  * received → routed → sent → answered → recorded (contract, section 7).
  */
 
+import { GatewayError } from '../../core/errors.js';
 import type { Binding, ResultHeader } from '../../protocol/wire.js';
 import type { AgentResult, FinalOutcome, FinishedOperation } from '../../store/operation-record.js';
 
@@ -90,6 +91,12 @@ export function recordOf(operation: Originated, instanceId: string, ending: Endi
       ? { errorMessage: message }
       : { resultReceivedFromAgent: answer, resultReceivedBy: { instanceId, time: endTime }, resultMessage: message }),
   };
+}
+
+/** What a caller is told of an operation that has ended, and not with the result that he waited for. */
+export function endedWithout(outcome: FinalOutcome, { id, account }: Pick<Originated, 'id' | 'account'>): GatewayError {
+  const code = outcome === 'agent lost' ? 'agent-lost' : outcome === 'cancelled' ? 'cancelled' : 'timed-out';
+  return new GatewayError(code, `operation ${id} has ended: ${outcome}`, { operationId: id, account });
 }
 
 /** An agent that was restarted does not know whether its predecessor did it (proto/ops/operations.proto). */

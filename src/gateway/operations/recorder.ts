@@ -86,12 +86,13 @@ export class Recorder {
   /**
    * Records an outcome whenever the database takes it: for those that are known to a caller already, and may not be
    * lost because the database is away for a while.
+   * @returns whether this was the first outcome; not told from one whose commit was not heard of
    */
-  async endEventually(record: FinishedOperation): Promise<void> {
+  async endEventually(record: FinishedOperation): Promise<boolean> {
     if (this.#unrecorded >= queueLimit) throw new GatewayError('overloaded', 'too many outcomes wait for the database');
     this.#unrecorded += 1;
     try {
-      await retry(() => this.#ends.add(record), { signal: this.#options.stopping, attempts: 10_000 });
+      return await retry(() => this.#ends.add(record), { signal: this.#options.stopping, attempts: 10_000 });
     } finally {
       this.#unrecorded -= 1;
     }

@@ -12,13 +12,13 @@ import type { Taken } from '../../core/pending.js';
 import { retry } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
 import { readResultHeader, readRoute, withRoute, type OperationRoute, type ResultHeader } from '../../protocol/wire.js';
-import type { FinishedOperation, OperationRecord } from '../../store/operation-record.js';
+import type { FinalOutcome, FinishedOperation, OperationRecord } from '../../store/operation-record.js';
 import type { OperationStore } from '../../store/operations.js';
 import type { InFlight, Session } from '../agents/session.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Tracing } from '../telemetry/tracing.js';
 import type { Forwarder } from './forwarder.js';
-import { outcomeOf, recordOf, type Originated } from './operation.js';
+import { endedWithout, outcomeOf, recordOf, type Originated } from './operation.js';
 import type { Recorder } from './recorder.js';
 import type { Router } from './router.js';
 
@@ -217,29 +217,39 @@ export class Results {
     return true;
   }
 
+  /** A caller is told what the record says, so the answer waits for it. */
   async #record(taken: Taken<Uint8Array, Originated>, record: FinishedOperation, answer: Uint8Array): Promise<true> {
-    const { recorder, logger } = this.#options;
-    try {
-      await recorder.end(record);
-      taken.resolve(answer);
-    } catch (error) {
-      logger.warn({ operationId: taken.context.id, error: messageOf(error) }, 'outcome waits for the database');
-      // What a caller is told must be what the record says, so he waits for it, but not past his deadline.
-      const recorded = recorder.endEventually(record);
-      await this.#answerOnce(taken, recorded, answer);
-      await recorded;
-    }
+    const { recorder, operations, logger } = this.#options;
+    const { operationId, finalOutcome } = record;
+    const written = recorder.end(record).catch((error: unknown) => {
+      logger.warn({ operationId, error: messageOf(error) }, 'outcome waits for the database');
+      return recorder.endEventually(record);
+    });
+    // Where another instance took the operation over meanwhile, its outcome stands.
+    const recorded = written.then(async (first) =>
+      first ? finalOutcome : ((await operations.find(operationId))?.finalOutcome ?? finalOutcome),
+    );
+    await this.#answerInTime(taken, recorded, finalOutcome, answer);
+    await recorded;
     return true;
   }
 
-  async #answerOnce(taken: Taken<Uint8Array, Originated>, recorded: Promise<void>, answer: Uint8Array): Promise<void> {
+  /** Answers once the outcome is recorded, but not past the caller's deadline. */
+  async #answerInTime(
+    taken: Taken<Uint8Array, Originated>,
+    recorded: Promise<FinalOutcome>,
+    expected: FinalOutcome,
+    answer: Uint8Array,
+  ): Promise<void> {
     const { id, account, deadline } = taken.context;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<'late'>((resolve) => {
       timer = setTimeout(resolve, Math.max(0, deadline - this.#options.now()), 'late');
     });
     try {
-      if ((await Promise.race([recorded, late])) !== 'late') taken.resolve(answer);
+      const outcome = await Promise.race([recorded, late]);
+      if (outcome === expected) taken.resolve(answer);
+      else if (outcome !== 'late') taken.reject(endedWithout(outcome, taken.context));
       else {
         const message = `operation ${id} has ended, but the database does not take its outcome; ask for it later`;
         taken.reject(new GatewayError('timed-out', message, { operationId: id, account }));

@@ -13,7 +13,7 @@ import type { AgentResult, OperationRecord, UnfinishedOperation } from '../../st
 import type { OperationStore } from '../../store/operations.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { isReading, recordOf, type Originated, type Taken, type Target } from './operation.js';
+import { endedWithout, isReading, recordOf, type Originated, type Taken, type Target } from './operation.js';
 import type { Recorder } from './recorder.js';
 import type { Routing } from './routing.js';
 import { createOperationIds } from './operation-id.js';
@@ -317,10 +317,7 @@ export class Router {
       const answer = record?.resultReceivedFromAgent;
       if (record !== undefined && answer !== undefined) return recordedResult(record, answer);
       const outcome = record?.finalOutcome;
-      if (outcome !== undefined) {
-        const code = outcome === 'agent lost' ? 'agent-lost' : outcome === 'cancelled' ? 'cancelled' : 'timed-out';
-        throw new GatewayError(code, `operation ${id} has ended: ${outcome}`, { operationId: id, account });
-      }
+      if (outcome !== undefined) throw endedWithout(outcome, { id, account });
       await wait(recordedPollMs, signal);
     }
     const message = `operation ${id} is under way on another instance and had no result in time`;

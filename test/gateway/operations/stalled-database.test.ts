@@ -33,3 +33,34 @@ test('an operation whose time is over before the database has it', async (t) => 
   t.equal((await next).status, 200);
   t.equal(agent.all('operation').length, 1, 'the first one was not sent');
 });
+
+test('a result whose outcome the database does not take', async (t) => {
+  const { url } = await mariaDbDatabase(t);
+  const target = new URL(url);
+  const proxy = await startTcpProxy({ port: Number(target.port) });
+  t.teardown(() => proxy.close());
+  target.port = String(proxy.port);
+  const gateway = await startGateway(t, { 'sql.url': target.href });
+  const agent = await RawAgent.register(t, gateway.agentsAddress, { agentId: 'agent', accounts: [{ name: 'prod' }] });
+
+  const started = performance.now();
+  const answered = gateway.operate({
+    ...{ account: 'prod', timeoutMs: 2_000, restart: { object: { kind: 'Deployment', name: 'web' } } },
+  });
+  const { id } = await agent.next('operation');
+  proxy.stall();
+  agent.send({ case: 'result', value: { operationId: id, status: 200 } });
+  const answer = await answered;
+  const tookMs = performance.now() - started;
+  t.match(answer, { status: 504, body: { detail: /the database does not take its outcome/u } });
+  t.ok(tookMs < 3_000, `it took ${tookMs.toFixed(0)} ms`);
+  await proxy.heal();
+  const record = await waitFor(
+    async () => {
+      const { body } = await gateway.request(`/armory/agent/operations/${id}`);
+      return body['finalOutcome'] === undefined ? undefined : body;
+    },
+    { timeoutMs: 30_000, description: 'the outcome' },
+  );
+  t.match(record, { finalOutcome: 'completed' });
+});
