@@ -77,8 +77,8 @@ module.exports = {
     ),
     forbid(
       'fastify-in-rest',
-      'Fastify stops at REST and the listeners.',
-      { path: '^src/', pathNot: '^src/gateway/(rest/|listeners)' },
+      'Fastify stops at REST, the console and the listeners.',
+      { path: '^src/', pathNot: '^src/gateway/(rest/|console/|listeners)' },
       { path: packages('fastify', '@fastify/[^/]+') },
     ),
     forbid(

@@ -11,8 +11,8 @@ export interface AgentConnection {
   readonly agentId: string;
   readonly instanceId: string;
   readonly accounts: readonly string[];
-  /** Whether it caches one of them at least. */
-  readonly caching: boolean;
+  /** Those that it caches. */
+  readonly cachedAccounts: readonly string[];
   /** When it connected, in ms UTC. */
   readonly lastConnectionTime: number;
 }
@@ -93,7 +93,7 @@ function* byInstance(rows: readonly Row[]): Generator<AgentConnection> {
       agentId: own[0]?.agent_id ?? '',
       instanceId,
       accounts: own.map((row) => row.account_name),
-      caching: own.some((row) => Boolean(row.caching)),
+      cachedAccounts: own.filter((row) => Boolean(row.caching)).map((row) => row.account_name),
       lastConnectionTime: Math.min(...current.map((row) => row.last_updated)),
     };
   }

@@ -43,6 +43,11 @@ export interface DynamicAccountFilter {
   readonly zoneId?: string | undefined;
 }
 
+export type DynamicAccountSummary = Pick<
+  AccountRecord,
+  'name' | 'status' | 'zoneId' | 'connections' | 'failedCount' | 'errorMessage' | 'lastUpdated'
+>;
+
 export interface DynamicAccountStoreOptions {
   /** An instance is alive while its last heartbeat is younger, in ms. */
   readonly leaseMs: number;
@@ -94,6 +99,31 @@ export class DynamicAccountStore {
       return query.orderBy('name').limit(limit).execute();
     }, signal);
     return rows.map(accountRecord);
+  }
+
+  /** As list(), without the definitions and all else that is large. */
+  async summaries(after: string, limit: number, signal?: AbortSignal): Promise<readonly DynamicAccountSummary[]> {
+    const rows = await this.#database.run(
+      (db) =>
+        db
+          .selectFrom('kubesvc_accounts')
+          .select(['name', 'status', 'zone_id', 'connections', 'failed_count', 'error_message', 'last_updated'])
+          .where('dynamic', '=', true)
+          .where('name', '>', after)
+          .orderBy('name')
+          .limit(limit)
+          .execute(),
+      signal,
+    );
+    return rows.map((row) => ({
+      name: row.name,
+      status: (row.status ?? 'ACTIVE') as AccountStatus,
+      zoneId: row.zone_id ?? '',
+      connections: row.connections ?? 0,
+      failedCount: row.failed_count ?? 0,
+      ...(row.error_message === null ? {} : { errorMessage: row.error_message }),
+      lastUpdated: row.last_updated ?? 0,
+    }));
   }
 
   async #create(db: Kysely<Schema>, accounts: readonly NewDynamicAccount[], token: string): Promise<AccountRecord[]> {

@@ -8,6 +8,9 @@ const packages = [
   ...['prometheus', 'protobuf-compiler', 'libprotobuf-dev', 'libprotobuf-java', 'python3-grpcio', 'nghttp2-client'],
 ];
 
+/** A browser, for the console's tests alone: 500 MB unpacked. Where it cannot be installed they are skipped, and say so. */
+const browserPackages = ['chromium', 'fonts-dejavu-core'];
+
 /**
  * Installs what is missing, as root.
  * @throws Error that names the packages to install, when not root or when apt-get fails

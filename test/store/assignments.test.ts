@@ -234,9 +234,9 @@ onEveryMigratedEngine(async (t, database, engine) => {
     await store.claim(connection('b', 'replica-2', 4), accounts('two'), signal);
     const all = await collect(store.list({}, signal));
     t.match(all, [
-      { agentId: 'a', instanceId: 'replica-2', accounts: ['one'], caching: false },
-      { agentId: 'b', instanceId: 'replica-1', accounts: ['one'], caching: true },
-      { agentId: 'b', instanceId: 'replica-2', accounts: ['two'], caching: true },
+      { agentId: 'a', instanceId: 'replica-2', accounts: ['one'], cachedAccounts: [] },
+      { agentId: 'b', instanceId: 'replica-1', accounts: ['one'], cachedAccounts: ['one'] },
+      { agentId: 'b', instanceId: 'replica-2', accounts: ['two'], cachedAccounts: ['two'] },
     ]);
     t.equal(all.length, 3);
     t.ok(all.every((agent) => Math.abs(agent.lastConnectionTime - Date.now()) < 60_000));

@@ -31,7 +31,7 @@ export interface AccountRoutesOptions {
 
 export interface DynamicAccountRoutesOptions {
   readonly accounts: Pick<AccountStore, 'find'>;
-  readonly store: Pick<DynamicAccountStore, 'list'>;
+  readonly store: Pick<DynamicAccountStore, 'list' | 'summaries'>;
   readonly definitions: Pick<Definitions, 'masked'>;
   /** Undefined: kubesvc.dynamicAccounts.enabled is false. */
   readonly requests: AccountRequests | undefined;

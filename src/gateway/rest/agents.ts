@@ -77,11 +77,11 @@ export const agentRoutes: FastifyPluginCallbackTypebox<AgentRoutesOptions> = (ap
   done();
 };
 
-function toAnswer({ accounts, agentId, caching, instanceId, lastConnectionTime }: AgentConnection) {
+function toAnswer({ accounts, cachedAccounts, agentId, instanceId, lastConnectionTime }: AgentConnection) {
   return {
     accounts: [...accounts],
     agentId,
-    caching,
+    caching: cachedAccounts.length > 0,
     clouddriverId: instanceId,
     lastConnection: new Date(lastConnectionTime).toISOString(),
     type: 'kubernetes' as const,

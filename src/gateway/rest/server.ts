@@ -8,6 +8,7 @@ import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } 
 import { createServer as createHttp1, type Server as Http1Server } from 'node:http';
 import { createServer as createHttp2, type Http2Server, type ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
+import { consoleRoutes, type ConsoleRoutesOptions } from '../console/routes.js';
 import { GatewayError } from '../../core/errors.js';
 import { protobufMediaType } from '../operations/forwarding.js';
 import { accountRoutes, type AccountRoutesOptions } from './accounts.js';
@@ -29,6 +30,7 @@ export interface RestOptions
     AccountRoutesOptions,
     AgentRoutesOptions,
     InstanceRoutesOptions,
+    ConsoleRoutesOptions,
     HealthRoutesOptions {
   readonly instanceId: string;
   readonly version: string;
@@ -117,6 +119,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
   await app.register(accountRoutes, options);
   await app.register(instanceRoutes, options);
   await app.register(healthRoutes, options);
+  await app.register(consoleRoutes, options);
   registerOtherMethods();
   await app.ready();
 

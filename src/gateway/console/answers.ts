@@ -1,0 +1,124 @@
+/** What the console's page is told by its server; client/ reads these types too, so that this file imports nothing. */
+
+/** `GET /console/events` and `/console/data/overview`. */
+export interface Overview {
+  /** The replica that answers. */
+  readonly instanceId: string;
+  readonly version: string;
+  readonly replicas: readonly Replica[];
+  readonly discovery: { readonly known: boolean; readonly error?: string };
+  readonly agents: { readonly count: number; readonly accounts: number; readonly uncachedAccounts: number };
+  /** Operations that are under way; `more`: there are more than were counted. */
+  readonly pending: { readonly count: number; readonly more: boolean };
+  readonly dynamic: DynamicSummary;
+  /** Grow with each change: what the page shows of a section with another number is out of date. */
+  readonly versions: Readonly<Record<SectionName, number>>;
+  /** Sections that could not be read lately; what is shown of them is what was read before. */
+  readonly problems: readonly SectionProblem[];
+  /** More agents or accounts are there than the console reads; it shows the first ones. */
+  readonly truncated: boolean;
+}
+
+export type SectionName = 'replicas' | 'agents' | 'operations' | 'dynamic';
+
+export interface SectionProblem {
+  readonly section: SectionName;
+  readonly error: string;
+  /** Unix ms; absent: never. */
+  readonly lastRead?: number;
+}
+
+export interface Replica {
+  readonly id: string;
+  readonly baseUrl: string;
+  readonly ready: boolean;
+  /** Agents at it, and accounts that they serve. */
+  readonly agents: number;
+  readonly accounts: number;
+  /** Operations under way that it was given and answers for. */
+  readonly pending: number;
+  /** Absent: it sent no heartbeat within its lease. */
+  readonly version?: string;
+}
+
+export type DynamicSummary =
+  { readonly enabled: false } | { readonly enabled: true; readonly byStatus: Readonly<Record<string, number>> };
+
+/** A page of a list; `total` is of all pages. */
+export interface Page<Item> {
+  readonly items: readonly Item[];
+  readonly total: number;
+  readonly page: number;
+  readonly pages: number;
+}
+
+export interface AgentRow {
+  readonly agentId: string;
+  readonly clouddriverId: string;
+  readonly accounts: number;
+  /** The first few of them; those that were searched for come first. */
+  readonly someAccounts: readonly string[];
+  /** How many of its accounts it caches. */
+  readonly caches: number;
+  /** ISO 8601. */
+  readonly lastConnection: string;
+}
+
+export interface AccountRow {
+  readonly name: string;
+  /** Absent: nobody. */
+  readonly cachedBy?: AgentAt;
+  /** The first few. */
+  readonly servedBy: readonly AgentAt[];
+  readonly agents: number;
+}
+
+export interface AgentAt {
+  readonly agentId: string;
+  readonly clouddriverId: string;
+}
+
+export interface DynamicAccountRow {
+  readonly name: string;
+  readonly status: string;
+  readonly zoneId: string;
+  readonly connections: number;
+  readonly failedCount: number;
+  readonly errorMessage?: string;
+  /** ISO 8601. */
+  readonly lastUpdated: string;
+}
+
+export interface Step {
+  readonly clouddriverId: string;
+  readonly time: string;
+}
+
+/** As `GET /armory/agent/operations` has it. */
+export interface OperationRow {
+  readonly operationId: string;
+  readonly operationType: string;
+  readonly account: string;
+  readonly startTime: string;
+  readonly endTime?: string;
+  readonly totalDurationMs?: number;
+  readonly finalOutcome?: string;
+  readonly message?: string;
+  readonly opReceivedByClouddriver?: Step;
+  readonly opProcessedByClouddriver?: Step;
+  readonly opSentToAgent?: { readonly agentId: string; readonly time: string };
+  readonly resultReceivedFromAgent?: {
+    readonly agentId: string;
+    readonly clouddriverId: string;
+    readonly time: string;
+    readonly result: { readonly status: number; readonly durationMs: number };
+  };
+  readonly resultReceivedByClouddriver?: Step;
+}
+
+export interface OperationPage {
+  readonly items: readonly OperationRow[];
+  readonly page: number;
+  /** Whether there is a page after this one. */
+  readonly more: boolean;
+}

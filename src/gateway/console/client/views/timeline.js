@@ -1,0 +1,104 @@
+/** The way of one operation: received → processed → sent to the agent → answered → result received. */
+
+import { html, nothing, svg } from '../vendor/lit-html.js';
+import { duration, exactTime } from '../format.js';
+import { outcomeBadge } from '../parts.js';
+
+/** @import { OperationRow } from '../../answers.js' */
+/** @typedef {{ title: string, who: string, detail?: string, time: number, iso: string }} Step */
+
+/** @param {OperationRow} row @param {number} now */
+export function timeline(row, now) {
+  const start = Date.parse(row.startTime);
+  const steps = stepsOf(row);
+  const ended = row.endTime === undefined ? undefined : Date.parse(row.endTime);
+  const end = Math.max(ended ?? now, ...steps.map((step) => step?.time ?? 0));
+  const span = Math.max(1, end - start);
+  let before = start;
+  return html`<div class="timeline">
+    <dl class="facts">
+      <div>
+        <dt>Operation</dt>
+        <dd class="id">${row.operationId}</dd>
+      </div>
+      <div>
+        <dt>Account</dt>
+        <dd class="id">${row.account}</dd>
+      </div>
+      <div>
+        <dt>Outcome</dt>
+        <dd>${outcomeBadge(row.finalOutcome)}</dd>
+      </div>
+      <div>
+        <dt>Duration</dt>
+        <dd>${duration(row.totalDurationMs ?? end - start)}</dd>
+      </div>
+    </dl>
+    ${row.message === undefined ? nothing : html`<p class="message">${row.message}</p>`}
+    <ol>
+      ${titles.map((title, index) => {
+        const step = steps[index];
+        if (step === undefined) {
+          return html`<li class="missing">
+            <span class="step">${title}</span
+            ><span class="who">${ended === undefined ? 'not known yet' : 'not recorded'}</span>
+          </li>`;
+        }
+        const from = before;
+        before = Math.max(before, step.time);
+        return html`<li>
+          <span class="step">${title}</span>
+          <span class="who"
+            ><span class="id">${step.who}</span
+            >${step.detail === undefined ? nothing : html` <span class="quiet">${step.detail}</span>`}</span
+          >
+          <span class="lane" aria-hidden="true">${laneBar((from - start) / span, (step.time - start) / span)}</span>
+          <span class="offset">+${duration(step.time - start)}</span>
+          <time datetime=${step.iso} title=${step.iso}>${exactTime(step.iso)}</time>
+        </li>`;
+      })}
+    </ol>
+  </div>`;
+}
+
+const titles = ['Received', 'Processed', 'Sent to agent', 'Answered', 'Result received'];
+
+/** @param {OperationRow} row @returns {(Step | undefined)[]} in the order of `titles` */
+function stepsOf({
+  opReceivedByClouddriver: received,
+  opProcessedByClouddriver: processed,
+  opSentToAgent: sent,
+  resultReceivedFromAgent: answered,
+  resultReceivedByClouddriver: ended,
+}) {
+  /** @param {string} title @param {string} who @param {string} iso @param {string} [detail] @returns {Step} */
+  const step = (title, who, iso, detail) => ({
+    title,
+    who,
+    iso,
+    time: Date.parse(iso),
+    ...(detail === undefined ? {} : { detail }),
+  });
+  return [
+    received && step('Received', received.clouddriverId, received.time),
+    processed && step('Processed', processed.clouddriverId, processed.time),
+    sent && step('Sent to agent', sent.agentId, sent.time),
+    answered &&
+      step(
+        'Answered',
+        answered.agentId,
+        answered.time,
+        `status ${answered.result.status}, took ${duration(answered.result.durationMs)}, received by ${answered.clouddriverId}`,
+      ),
+    ended && step('Result received', ended.clouddriverId, ended.time),
+  ];
+}
+
+/** From the step before to this one. @param {number} from 0 to 1 @param {number} to */
+function laneBar(from, to) {
+  const width = Math.max(0.004, to - from);
+  return html`<svg>
+    <line class="track" x1="0" x2="100%" y1="50%" y2="50%" />
+    ${svg`<rect class="fill" x=${`${Math.min(from, 1 - width) * 100}%`} width=${`${width * 100}%`} y="25%" height="50%" rx="2" />`}
+  </svg>`;
+}

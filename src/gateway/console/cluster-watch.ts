@@ -1,0 +1,171 @@
+/**
+ * The whole cluster as the console shows it: read from the same places as the REST API, once for all who watch, and not at
+ * all while nobody does.
+ */
+
+import { wait } from '../../core/retry.js';
+import type { Discovery } from '../../discovery/discovery.js';
+import type { AgentConnection, AssignmentStore } from '../../store/assignments.js';
+import type { DynamicAccountStore, DynamicAccountSummary } from '../../store/dynamic-accounts.js';
+import type { InstanceRecord, InstanceStore } from '../../store/instances.js';
+import type { OperationFilter, OperationRecord } from '../../store/operation-record.js';
+import type { OperationStore } from '../../store/operations.js';
+import type { SectionName } from './answers.js';
+import { Section } from './section.js';
+
+export interface ClusterWatchOptions {
+  readonly assignments: Pick<AssignmentStore, 'list'>;
+  readonly operations: Pick<OperationStore, 'list'>;
+  readonly instances: Pick<InstanceStore, 'live'>;
+  /** Undefined: kubesvc.dynamicAccounts.enabled is false. */
+  readonly dynamicAccounts: Pick<DynamicAccountStore, 'summaries'> | undefined;
+  readonly discovery: Pick<Discovery, 'instances' | 'state'>;
+  readonly leaseMs: number;
+  /** Ends readings that are under way. */
+  readonly stopping: AbortSignal;
+  readonly now: () => number;
+}
+
+export interface AgentsRead {
+  readonly agents: readonly AgentConnection[];
+  readonly truncated: boolean;
+}
+
+export interface OperationsRead {
+  /** The newest, to notice changes. */
+  readonly newest: readonly OperationRecord[];
+  readonly pending: readonly OperationRecord[];
+}
+
+export interface DynamicRead {
+  readonly accounts: readonly DynamicAccountSummary[];
+  readonly truncated: boolean;
+}
+
+/** How old what is shown may be, in ms, as long as the database reads it in a tenth of that. */
+const periodMs = 2_000;
+/** Bounds the memory while somebody watches to a few tens of MB. */
+const maxAssignments = 250_000;
+const maxDynamicAccounts = 50_000;
+const dynamicPage = 1_000;
+/** As many as a page of `GET /armory/agent/operations` can have. */
+export const maxPending = 500;
+const newestItems = 50;
+/** Different questions about operations that are kept; each costs a statement per period at most. */
+const maxQuestions = 64;
+
+export class ClusterWatch {
+  readonly replicas: Section<readonly Pick<InstanceRecord, 'id' | 'version'>[]>;
+  readonly agents: Section<AgentsRead>;
+  readonly operations: Section<OperationsRead>;
+  readonly dynamic: Section<DynamicRead> | undefined;
+  readonly discovery: ClusterWatchOptions['discovery'];
+  readonly #options: ClusterWatchOptions;
+  readonly #listeners = new Set<() => void>();
+  readonly #questions = new Map<string, Section<readonly OperationRecord[]>>();
+  #watching: AbortController | undefined;
+
+  constructor(options: ClusterWatchOptions) {
+    const { assignments, operations, instances, dynamicAccounts, leaseMs } = options;
+    this.#options = options;
+    this.discovery = options.discovery;
+    this.replicas = this.#section('replicas', async (signal) =>
+      // Without the heartbeats' times, which change all the time.
+      (await instances.live(leaseMs, signal)).map(({ id, version }) => ({ id, version })),
+    );
+    this.agents = this.#section('agents', (signal) => readAgents(assignments, signal));
+    this.operations = this.#section('operations', async (signal) => ({
+      newest: await operations.list({ items: newestItems, page: 0 }, signal),
+      pending: await operations.list({ items: maxPending, page: 0, outcome: 'pending' }, signal),
+    }));
+    this.dynamic =
+      dynamicAccounts === undefined
+        ? undefined
+        : this.#section('dynamic accounts', (signal) => readDynamic(dynamicAccounts, signal));
+  }
+
+  /** Calls `listener` after each change until it is unsubscribed; the first one starts the reading, the last one ends it. */
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    if (this.#watching === undefined) {
+      const watching = new AbortController();
+      this.#watching = watching;
+      void this.#watch(watching.signal);
+    }
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size > 0) return;
+      this.#watching?.abort();
+      this.#watching = undefined;
+    };
+  }
+
+  /** Reads what is due. */
+  async refresh(): Promise<void> {
+    await Promise.all(this.sections().map(([, section]) => section.refresh()));
+  }
+
+  sections(): [SectionName, Section<unknown>][] {
+    return [
+      ['replicas', this.replicas],
+      ['agents', this.agents],
+      ['operations', this.operations],
+      ...(this.dynamic === undefined ? [] : ([['dynamic', this.dynamic]] as [SectionName, Section<unknown>][])),
+    ];
+  }
+
+  /** A page of operations, read once per period for all who ask the same. @throws GatewayError of the database */
+  async operationPage(filter: OperationFilter): Promise<readonly OperationRecord[]> {
+    const key = JSON.stringify(filter);
+    const found = this.#questions.get(key);
+    const section = found ?? this.#section('operations', (signal) => this.#options.operations.list(filter, signal), 2);
+    // The one asked for last is the last to be dropped.
+    this.#questions.delete(key);
+    this.#questions.set(key, section);
+    const [oldest] = this.#questions.keys();
+    if (this.#questions.size > maxQuestions && oldest !== undefined) this.#questions.delete(oldest);
+    await section.refresh();
+    return section.required();
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    let last = '';
+    while (!signal.aborted && !this.#options.stopping.aborted) {
+      await this.refresh();
+      const state = JSON.stringify([
+        this.sections().map(([, { version, error }]) => [version, error]),
+        this.discovery.instances().map(({ id, baseUrl, ready }) => [id, baseUrl, ready]),
+        this.discovery.state().status,
+      ]);
+      if (state !== last) for (const listener of this.#listeners) listener();
+      last = state;
+      await wait(periodMs, signal).catch(() => undefined);
+    }
+  }
+
+  #section<Value>(name: string, read: (signal: AbortSignal) => Promise<Value>, rate = 1): Section<Value> {
+    const { stopping, now } = this.#options;
+    return new Section({ name, read, periodMs: (periodMs * 0.9) / rate, stopping, now });
+  }
+}
+
+async function readAgents(assignments: Pick<AssignmentStore, 'list'>, signal: AbortSignal): Promise<AgentsRead> {
+  const agents: AgentConnection[] = [];
+  let count = 0;
+  for await (const agent of assignments.list({}, signal)) {
+    count += agent.accounts.length;
+    if (count > maxAssignments) return { agents, truncated: true };
+    agents.push(agent);
+  }
+  return { agents, truncated: false };
+}
+
+async function readDynamic(store: Pick<DynamicAccountStore, 'summaries'>, signal: AbortSignal): Promise<DynamicRead> {
+  const accounts: DynamicAccountSummary[] = [];
+  for (;;) {
+    const page = await store.summaries(accounts.at(-1)?.name ?? '', dynamicPage, signal);
+    accounts.push(...page);
+    if (page.length < dynamicPage) return { accounts, truncated: false };
+    if (accounts.length >= maxDynamicAccounts) return { accounts, truncated: true };
+  }
+}

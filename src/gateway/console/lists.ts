@@ -1,0 +1,124 @@
+/** Searches, filters and pages of what cluster-watch.ts has read. */
+
+import type { AgentConnection } from '../../store/assignments.js';
+import type { DynamicAccountSummary } from '../../store/dynamic-accounts.js';
+import { compareText } from '../../discovery/discovery.js';
+import type { AccountRow, AgentAt, AgentRow, DynamicAccountRow, Page } from './answers.js';
+
+export interface AgentQuestion {
+  /** Part of an agent's id or of an account's name, in any case. */
+  readonly search?: string | undefined;
+  /** Whether they cache something. */
+  readonly caching?: boolean | undefined;
+  readonly replica?: string | undefined;
+}
+
+export interface AccountQuestion {
+  readonly search?: string | undefined;
+  /** Whether somebody caches them. */
+  readonly cached?: boolean | undefined;
+  readonly agent?: string | undefined;
+}
+
+export interface DynamicQuestion {
+  readonly search?: string | undefined;
+  readonly status?: string | undefined;
+}
+
+const pageSize = 50;
+const someAccounts = 6;
+const someAgents = 6;
+
+export function agentPage(agents: readonly AgentConnection[], question: AgentQuestion, page: number): Page<AgentRow> {
+  const { caching, replica } = question;
+  const search = question.search?.toLowerCase() ?? '';
+  const named = (name: string): boolean => name.toLowerCase().includes(search);
+  const found = agents.filter(
+    ({ agentId, instanceId, accounts, cachedAccounts }) =>
+      (replica === undefined || instanceId === replica) &&
+      (caching === undefined || caching === cachedAccounts.length > 0) &&
+      (search === '' || named(agentId) || accounts.some(named)),
+  );
+  return paged(found, page, ({ agentId, instanceId, accounts, cachedAccounts, lastConnectionTime }) => ({
+    ...{ agentId, clouddriverId: instanceId, accounts: accounts.length, caches: cachedAccounts.length },
+    someAccounts: (search === '' ? accounts : accounts.toSorted((a, b) => Number(named(b)) - Number(named(a)))).slice(
+      0,
+      someAccounts,
+    ),
+    lastConnection: new Date(lastConnectionTime).toISOString(),
+  }));
+}
+
+interface ServedAccount {
+  readonly name: string;
+  cachedBy: AgentAt | undefined;
+  readonly servedBy: AgentAt[];
+}
+
+const served = new WeakMap<readonly AgentConnection[], readonly ServedAccount[]>();
+
+/** By account, in the order of their names; made once for each reading of the agents. */
+function byAccount(agents: readonly AgentConnection[]): readonly ServedAccount[] {
+  const known = served.get(agents);
+  if (known !== undefined) return known;
+  const accounts = new Map<string, ServedAccount>();
+  for (const { agentId, instanceId, accounts: names, cachedAccounts } of agents) {
+    const agent = { agentId, clouddriverId: instanceId };
+    const cached = new Set(cachedAccounts);
+    for (const name of names) {
+      const account = accounts.get(name) ?? { name, cachedBy: undefined, servedBy: [] };
+      accounts.set(name, account);
+      account.servedBy.push(agent);
+      if (cached.has(name)) account.cachedBy = agent;
+    }
+  }
+  const sorted = [...accounts.values()].sort((a, b) => compareText(a.name, b.name));
+  served.set(agents, sorted);
+  return sorted;
+}
+
+export function accountPage(
+  agents: readonly AgentConnection[],
+  question: AccountQuestion,
+  page: number,
+): Page<AccountRow> {
+  const { cached, agent } = question;
+  const search = question.search?.toLowerCase() ?? '';
+  const found = byAccount(agents).filter(
+    ({ name, cachedBy, servedBy }) =>
+      (cached === undefined || cached === (cachedBy !== undefined)) &&
+      (agent === undefined || servedBy.some(({ agentId }) => agentId === agent)) &&
+      (search === '' || name.toLowerCase().includes(search)),
+  );
+  return paged(found, page, ({ name, cachedBy, servedBy }) => ({
+    name,
+    ...(cachedBy === undefined ? {} : { cachedBy }),
+    servedBy: servedBy.slice(0, someAgents),
+    agents: servedBy.length,
+  }));
+}
+
+export function dynamicPage(
+  accounts: readonly DynamicAccountSummary[],
+  question: DynamicQuestion,
+  page: number,
+): Page<DynamicAccountRow> {
+  const { status } = question;
+  const search = question.search?.toLowerCase() ?? '';
+  const found = accounts.filter(
+    (account) =>
+      (status === undefined || account.status === status) &&
+      (search === '' ||
+        account.name.toLowerCase().includes(search) ||
+        account.errorMessage?.toLowerCase().includes(search) === true),
+  );
+  return paged(found, page, (account) => ({ ...account, lastUpdated: new Date(account.lastUpdated).toISOString() }));
+}
+
+/** A page after the last one is the last one: the list may have become shorter while it was looked at. */
+function paged<Item, Row>(items: readonly Item[], wanted: number, toRow: (item: Item) => Row): Page<Row> {
+  const pages = Math.max(1, Math.ceil(items.length / pageSize));
+  const page = Math.min(wanted, pages - 1);
+  const shown = items.slice(page * pageSize, (page + 1) * pageSize);
+  return { items: shown.map(toRow), total: items.length, page, pages };
+}

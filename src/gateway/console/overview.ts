@@ -1,0 +1,69 @@
+/** The numbers of the whole cluster on one page, made of what cluster-watch.ts has read. */
+
+import type { OperationRecord } from '../../store/operation-record.js';
+import type { DynamicSummary, Overview, Replica, SectionName } from './answers.js';
+import { maxPending, type ClusterWatch } from './cluster-watch.js';
+
+export interface Self {
+  readonly instanceId: string;
+  readonly version: string;
+}
+
+export function overview(watch: ClusterWatch, { instanceId, version }: Self): Overview {
+  const { agents = [], truncated = false } = watch.agents.value ?? {};
+  const pending = watch.operations.value?.pending ?? [];
+  const accounts = new Set<string>();
+  const cached = new Set<string>();
+  for (const agent of agents) {
+    for (const account of agent.accounts) accounts.add(account);
+    for (const account of agent.cachedAccounts) cached.add(account);
+  }
+  const { status, error } = watch.discovery.state();
+  const versions: Record<SectionName, number> = { replicas: 0, agents: 0, operations: 0, dynamic: 0 };
+  for (const [name, section] of watch.sections()) versions[name] = section.version;
+  return {
+    instanceId,
+    version,
+    replicas: replicas(watch, pending),
+    discovery: { known: status === 'known', ...(error === undefined ? {} : { error }) },
+    agents: {
+      count: new Set(agents.map(({ agentId }) => agentId)).size,
+      accounts: accounts.size,
+      uncachedAccounts: accounts.size - cached.size,
+    },
+    pending: { count: pending.length, more: pending.length === maxPending },
+    dynamic: dynamicSummary(watch),
+    versions,
+    problems: watch
+      .sections()
+      .flatMap(([section, { error: problem, readTime }]) =>
+        problem === undefined
+          ? []
+          : [{ section, error: problem, ...(readTime === undefined ? {} : { lastRead: readTime }) }],
+      ),
+    truncated: truncated || watch.dynamic?.value?.truncated === true,
+  };
+}
+
+function replicas({ discovery, replicas: live, agents }: ClusterWatch, pending: readonly OperationRecord[]): Replica[] {
+  const versions = new Map(live.value?.map((record) => [record.id, record.version]));
+  const own = agents.value?.agents ?? [];
+  return discovery.instances().map(({ id, baseUrl, ready }) => {
+    const version = versions.get(id);
+    const its = own.filter(({ instanceId }) => instanceId === id);
+    return {
+      ...{ id, baseUrl, ready },
+      agents: its.length,
+      accounts: new Set(its.flatMap(({ accounts }) => accounts)).size,
+      pending: pending.filter(({ receivedBy }) => receivedBy?.instanceId === id).length,
+      ...(version === undefined ? {} : { version }),
+    };
+  });
+}
+
+function dynamicSummary({ dynamic }: ClusterWatch): DynamicSummary {
+  if (dynamic === undefined) return { enabled: false };
+  const byStatus: Record<string, number> = {};
+  for (const { status } of dynamic.value?.accounts ?? []) byStatus[status] = (byStatus[status] ?? 0) + 1;
+  return { enabled: true, byStatus };
+}

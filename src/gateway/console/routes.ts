@@ -1,0 +1,178 @@
+/** `/console`: the page, what it asks for, and the stream of what changes. */
+
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyReply } from 'fastify';
+import Type from 'typebox';
+import { GatewayError } from '../../core/errors.js';
+import { accountStatuses } from '../../store/account-lifecycle.js';
+import { finalOutcomes, type OperationFilter } from '../../store/operation-record.js';
+import { toHistory } from '../rest/history.js';
+import type { OperationPage, Overview } from './answers.js';
+import { readAssets } from './assets.js';
+import type { ClusterWatch } from './cluster-watch.js';
+import { EventStream } from './event-stream.js';
+import { accountPage, agentPage, dynamicPage } from './lists.js';
+import { overview } from './overview.js';
+
+export interface ConsoleRoutesOptions {
+  readonly instanceId: string;
+  readonly version: string;
+  readonly console: ClusterWatch;
+}
+
+/** Nothing but this server's own files; texts become markup only in lit-html's templates (W3C Trusted Types). */
+const securityHeaders = {
+  'content-security-policy': [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self'",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    'trusted-types lit-html',
+  ].join('; '),
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+};
+
+/** People who look at one replica at the same time. */
+const maxStreams = 64;
+const stalledMs = 30_000;
+const pingMs = 15_000;
+const operationItems = 50;
+/** As `GET /armory/agent/operations` has it. */
+const maxOperations = 10_000;
+
+const search = Type.Optional(Type.String({ maxLength: 255 }));
+const page = Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, default: 0 }));
+const yesNo = Type.Optional(Type.Boolean());
+const name = Type.Optional(Type.String({ minLength: 1, maxLength: 255 }));
+
+export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = async (
+  app,
+  { instanceId, version, console: watch },
+) => {
+  const hidden = { hide: true };
+  const streams = new Set<EventStream>();
+  let told: string | undefined;
+  let unsubscribe: (() => void) | undefined;
+  const tell = (): void => {
+    told = JSON.stringify(overview(watch, { instanceId, version }));
+    for (const stream of streams) stream.notify();
+  };
+
+  for (const { path, contentType, bytes, etag } of await readAssets()) {
+    const url = path === 'index.html' ? '/console' : `/console/${path}`;
+    app.get(url, { schema: hidden }, (request, reply) => {
+      void reply.headers(securityHeaders).header('cache-control', 'no-cache').header('etag', etag);
+      if (request.headers['if-none-match'] === etag) return reply.code(304).send();
+      return reply.type(contentType).send(bytes);
+    });
+  }
+  app.get('/console/', { schema: hidden }, (_request, reply) => reply.redirect('../console', 308));
+
+  app.get('/console/data/overview', { schema: hidden }, async (_request, reply): Promise<Overview> => {
+    await watch.refresh();
+    fresh(reply);
+    return overview(watch, { instanceId, version });
+  });
+
+  app.get(
+    '/console/data/agents',
+    { schema: { ...hidden, querystring: Type.Object({ search, page, caching: yesNo, replica: name }) } },
+    async ({ query }, reply) => {
+      await watch.agents.refresh();
+      fresh(reply);
+      return agentPage(watch.agents.required().agents, query, query.page ?? 0);
+    },
+  );
+
+  app.get(
+    '/console/data/accounts',
+    { schema: { ...hidden, querystring: Type.Object({ search, page, cached: yesNo, agent: name }) } },
+    async ({ query }, reply) => {
+      await watch.agents.refresh();
+      fresh(reply);
+      return accountPage(watch.agents.required().agents, query, query.page ?? 0);
+    },
+  );
+
+  app.get(
+    '/console/data/dynamic-accounts',
+    {
+      schema: {
+        ...hidden,
+        querystring: Type.Object({ search, page, status: Type.Optional(Type.Enum([...accountStatuses])) }),
+      },
+    },
+    async ({ query }, reply) => {
+      if (watch.dynamic === undefined)
+        throw new GatewayError('not-implemented', 'dynamic accounts are off: set kubesvc.dynamicAccounts.enabled');
+      await watch.dynamic.refresh();
+      fresh(reply);
+      return dynamicPage(watch.dynamic.required().accounts, query, query.page ?? 0);
+    },
+  );
+
+  app.get(
+    '/console/data/operations',
+    {
+      schema: {
+        ...hidden,
+        querystring: Type.Object({
+          page: Type.Optional(Type.Integer({ minimum: 0, maximum: maxOperations / operationItems - 1, default: 0 })),
+          account: name,
+          outcome: Type.Optional(Type.Enum(['pending', ...finalOutcomes])),
+        }),
+      },
+    },
+    async ({ query: { page: number = 0, account, outcome } }, reply): Promise<OperationPage> => {
+      const filter: OperationFilter = {
+        ...{ items: operationItems, page: number },
+        ...(account === undefined ? {} : { account }),
+        ...(outcome === undefined ? {} : { outcome }),
+      };
+      const items = await watch.operationPage(filter);
+      fresh(reply);
+      const last = (number + 1) * operationItems >= maxOperations;
+      return { items: items.map(toHistory), page: number, more: items.length === operationItems && !last };
+    },
+  );
+
+  app.get('/console/events', { schema: hidden }, (_request, reply) => {
+    if (streams.size >= maxStreams) {
+      throw new GatewayError('overloaded', `${String(maxStreams)} consoles watch this replica already`, {
+        retryAfterMs: 10_000,
+      });
+    }
+    const stream = new EventStream({ newest: () => told, stalledMs, pingMs });
+    streams.add(stream);
+    unsubscribe ??= watch.subscribe(tell);
+    stream.once('close', () => {
+      streams.delete(stream);
+      if (streams.size > 0) return;
+      unsubscribe?.();
+      unsubscribe = undefined;
+      told = undefined;
+    });
+    return reply
+      .headers({ 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' })
+      .send(stream);
+  });
+
+  // A server does not close over a response that never ends.
+  app.addHook('preClose', (done) => {
+    for (const stream of streams) stream.end();
+    done();
+  });
+};
+
+function fresh(reply: FastifyReply): void {
+  void reply.header('cache-control', 'no-store');
+}

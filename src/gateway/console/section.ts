@@ -1,0 +1,72 @@
+/** One part of what the console shows, read again and again for all who watch, and only once for those who ask at the same time. */
+
+import { createHash } from 'node:crypto';
+import { withDeadline } from '../../core/deadline.js';
+import { GatewayError, toGatewayError } from '../../core/errors.js';
+
+export interface SectionOptions<Value> {
+  /** As problems name it: "agents". */
+  readonly name: string;
+  readonly read: (signal: AbortSignal) => Promise<Value>;
+  /** Least time between two readings, in ms; one that takes long is followed by a rest of nine times as long. */
+  readonly periodMs: number;
+  readonly stopping: AbortSignal;
+  readonly now: () => number;
+}
+
+/** A section costs the database a tenth of one connection's time at most. */
+const restFactor = 9;
+const readTimeoutMs = 30_000;
+
+export class Section<Value> {
+  value: Value | undefined;
+  /** Grows with each change of the value. */
+  version = 0;
+  /** Why the last reading failed, safe to show; undefined: it did not. */
+  error: string | undefined;
+  /** When the value was read last, Unix ms. */
+  readTime: number | undefined;
+  readonly #options: SectionOptions<Value>;
+  #digest = '';
+  #nextTime = 0;
+  #reading: Promise<void> | undefined;
+
+  constructor(options: SectionOptions<Value>) {
+    this.#options = options;
+  }
+
+  /** Reads when it is due, or waits for the reading that is under way. Never rejects: see `error`. */
+  async refresh(): Promise<void> {
+    if (this.#reading === undefined && this.#options.now() < this.#nextTime) return;
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    await this.#reading;
+  }
+
+  /** @throws GatewayError `dependency-unavailable` when it was never read */
+  required(): Value {
+    if (this.value !== undefined) return this.value;
+    const { name } = this.#options;
+    throw new GatewayError('dependency-unavailable', `${name} cannot be read: ${this.error ?? 'not yet'}`);
+  }
+
+  async #read(): Promise<void> {
+    const { name, read, periodMs, stopping, now } = this.#options;
+    const start = now();
+    try {
+      const value = await withDeadline(readTimeoutMs, stopping, `reading ${name}`, read);
+      const digest = createHash('sha1').update(JSON.stringify(value)).digest('base64');
+      if (digest !== this.#digest) this.version += 1;
+      this.#digest = digest;
+      this.value = value;
+      this.readTime = now();
+      this.error = undefined;
+    } catch (error) {
+      this.error = toGatewayError(error).message;
+    } finally {
+      const end = now();
+      this.#nextTime = end + Math.max(periodMs, (end - start) * restFactor);
+    }
+  }
+}
