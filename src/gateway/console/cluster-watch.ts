@@ -63,6 +63,7 @@ export class ClusterWatch {
   readonly #options: ClusterWatchOptions;
   readonly #listeners = new Set<() => void>();
   readonly #questions = new Map<string, Section<readonly OperationRecord[]>>();
+  #questionsVersion = 0;
   #watching: AbortController | undefined;
 
   constructor(options: ClusterWatchOptions) {
@@ -116,6 +117,9 @@ export class ClusterWatch {
 
   /** A page of operations, read once per period for all who ask the same. @throws GatewayError of the database */
   async operationPage(filter: OperationFilter): Promise<readonly OperationRecord[]> {
+    // Whoever asks because something has changed must not be told what was before.
+    if (this.#questionsVersion !== this.operations.version) this.#questions.clear();
+    this.#questionsVersion = this.operations.version;
     const key = JSON.stringify(filter);
     const found = this.#questions.get(key);
     const section = found ?? this.#section('operations', (signal) => this.#options.operations.list(filter, signal), 2);

@@ -111,25 +111,25 @@ function summary({ replicas, agents, pending, dynamic }) {
   const troubled = (byStatus['FAILED'] ?? 0) + (byStatus['DELETE_FAILED'] ?? 0) + (byStatus['ORPHANED'] ?? 0);
   const accounts = Object.values(byStatus).reduce((sum, number) => sum + number, 0);
   return html`<ul class="summary" aria-label="Summary">
-    ${figure('overview', {}, 'Replicas ready', `${count(ready)} of ${count(replicas.length)}`, ready < replicas.length)}
+    ${figure('overview', {}, 'Replicas ready', `${count(ready)} of ${count(replicas.length)}`, ready < replicas.length && 'bad')}
     ${figure('agents', {}, 'Agents', count(agents.count))} ${figure('accounts', {}, 'Accounts', count(agents.accounts))}
-    ${figure('accounts', { cached: 'false' }, 'Not cached', count(agents.uncachedAccounts), agents.uncachedAccounts > 0)}
+    ${figure('accounts', { cached: 'false' }, 'Not cached', count(agents.uncachedAccounts), agents.uncachedAccounts > 0 && 'warn')}
     ${figure('operations', { outcome: 'pending' }, 'In flight', `${count(pending.count)}${pending.more ? '+' : ''}`)}
     ${
       dynamic.enabled
-        ? figure('dynamic', {}, 'Dynamic in trouble', `${count(troubled)} of ${count(accounts)}`, troubled > 0)
+        ? figure('dynamic', {}, 'Dynamic in trouble', `${count(troubled)} of ${count(accounts)}`, troubled > 0 && 'bad')
         : figure('dynamic', {}, 'Dynamic accounts', 'off')
     }
   </ul>`;
 }
 
-/** @param {string} view @param {Record<string, string>} params @param {string} label @param {string} value @param {boolean} [alarming] */
-function figure(view, params, label, value, alarming = false) {
+/** @param {string} view @param {Record<string, string>} params @param {string} label @param {string} value @param {false | 'warn' | 'bad'} [alarm] */
+function figure(view, params, label, value, alarm = false) {
   return html`<li>
-    <a href=${href(view, params)} class=${alarming ? 'alarming' : ''}
+    <a href=${href(view, params)} class=${alarm || nothing}
       ><span class="label">${label}</span
       ><span class="value"
-        >${value}${alarming ? html`<svg class="icon" viewBox="0 0 16 16" role="img" aria-label="needs attention"><path d="M8 3.500V9M8 12v.5" /></svg>` : nothing}</span
+        >${value}${alarm ? html`<svg class="icon" viewBox="0 0 16 16" role="img" aria-label="needs attention"><path d="M8 3.500V9M8 12v.5" /></svg>` : nothing}</span
       ></a
     >
   </li>`;

@@ -61,13 +61,12 @@ export function accountsView({ data, overview, params }) {
 function accountRow({ name, cachedBy, servedBy, agents }) {
   const others = agents - servedBy.length;
   return html`<tr>
-    <th scope="row" class="id">${name}</th>
+    <th scope="row"><span class="id">${name}</span></th>
     <td>
       ${
         cachedBy === undefined
           ? badge('warn', 'nobody')
-          : html`${badge('ok', html`<span class="id">${cachedBy.agentId}</span>`)}
-              <span class="quiet">at ${cachedBy.clouddriverId}</span>`
+          : html`<span class="id">${cachedBy.agentId}</span> <span class="quiet">at ${cachedBy.clouddriverId}</span>`
       }
     </td>
     <td class="number">${count(agents)}</td>

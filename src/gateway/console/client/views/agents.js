@@ -58,8 +58,8 @@ export function agentsView({ data, overview, params, now }) {
 function agentRow({ agentId, clouddriverId, accounts, someAccounts, caches, lastConnection }, now) {
   const others = accounts - someAccounts.length;
   return html`<tr>
-    <th scope="row" class="id">${agentId}</th>
-    <td class="id">${clouddriverId}</td>
+    <th scope="row"><span class="id">${agentId}</span></th>
+    <td><span class="id">${clouddriverId}</span></td>
     <td class="number">
       <a href=${href('accounts', { agent: agentId })} aria-label=${`${count(accounts)} accounts of ${agentId}`}
         >${count(accounts)}</a

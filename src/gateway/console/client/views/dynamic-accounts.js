@@ -81,9 +81,9 @@ export function dynamicRows(rows, now) {
     ({ name }) => name,
     ({ name, status, zoneId, connections, failedCount, errorMessage, lastUpdated }) =>
       html`<tr>
-        <th scope="row" class="id">${name}</th>
+        <th scope="row"><span class="id">${name}</span></th>
         <td>${badge(tones[status] ?? 'off', status)}</td>
-        <td class="id quiet">${zoneId === '' ? 'any' : zoneId}</td>
+        <td><span class="id quiet">${zoneId === '' ? 'any' : zoneId}</span></td>
         <td class="number">
           <a href=${href('agents', { search: name })} aria-label=${`${count(connections)} agents of ${name}`}
             >${count(connections)}</a

@@ -1,4 +1,4 @@
-/** Operations, in flight and recent, with the way that each took. */
+/** Operations, in flight and recent, with the path that each took. */
 
 import { html, nothing } from '../vendor/lit-html.js';
 import { repeat } from '../vendor/directives/repeat.js';
@@ -68,7 +68,7 @@ export function operationTable(caption, rows, params, now, loading = false) {
       'Account',
       'Outcome',
       { title: 'Duration', kind: 'number' },
-      'Way',
+      'Path',
     ],
     repeat(
       rows,
@@ -98,10 +98,10 @@ function operationRow(row, open, now) {
       </td>
       <td>${time(startTime)}</td>
       <th scope="row">${operationType}</th>
-      <td class="id">${account}</td>
+      <td><span class="id">${account}</span></td>
       <td>${outcomeBadge(finalOutcome)}</td>
       <td class="number">${duration(lasts)}</td>
-      <td class="id quiet">${way(row)}</td>
+      <td><span class="id quiet">${path(row)}</span></td>
     </tr>
     ${
       open
@@ -113,7 +113,7 @@ function operationRow(row, open, now) {
 }
 
 /** Where the operation went, without repeating a replica that did two steps. @param {OperationRow} row */
-function way({ opReceivedByClouddriver, opProcessedByClouddriver, opSentToAgent, resultReceivedFromAgent }) {
+function path({ opReceivedByClouddriver, opProcessedByClouddriver, opSentToAgent, resultReceivedFromAgent }) {
   const entry = opReceivedByClouddriver?.clouddriverId;
   const owner = resultReceivedFromAgent?.clouddriverId ?? opProcessedByClouddriver?.clouddriverId;
   const agent = opSentToAgent?.agentId ?? resultReceivedFromAgent?.agentId;

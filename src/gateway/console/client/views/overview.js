@@ -22,13 +22,13 @@ export function overviewView({ data, overview, params, now }) {
     data.want('failed', 'console/data/operations?outcome=failed', versions.operations)
   );
   return html`
-    <section aria-labelledby="replicas">
-      <h2 id="replicas">Replicas</h2>
+    <section>
+      <h2>Replicas</h2>
       ${replicaTable(overview)}
     </section>
-    <section aria-labelledby="in-flight">
+    <section>
       <div class="heading">
-        <h2 id="in-flight">In flight</h2>
+        <h2>In flight</h2>
         <a href=${href('operations', { outcome: 'pending' })}>All in flight</a>
       </div>
       ${
@@ -37,9 +37,9 @@ export function overviewView({ data, overview, params, now }) {
           : operationTable('Operations in flight', pending.value.items.slice(0, shown), params, now)
       }
     </section>
-    <section aria-labelledby="failures">
+    <section>
       <div class="heading">
-        <h2 id="failures">Latest failures</h2>
+        <h2>Latest failures</h2>
         <a href=${href('operations', { outcome: 'failed' })}>All failures</a>
       </div>
       ${failure(failed.error)}
@@ -71,14 +71,16 @@ function replicaTable({ replicas, instanceId, pending }) {
     replicas.map(
       ({ id, ready, agents, accounts, pending: own, version, baseUrl }) =>
         html`<tr>
-          <th scope="row" class="id">${id}${id === instanceId ? html` <span class="tag">this one</span>` : nothing}</th>
+          <th scope="row">
+            <span class="id">${id}${id === instanceId ? html` <span class="tag">this one</span>` : nothing}</span>
+          </th>
           <td>${replicaState(ready, version)}</td>
           <td class="number"><a href=${href('agents', { replica: id })}>${count(agents)}</a></td>
           <td>${bar(agents / most)}</td>
           <td class="number">${count(accounts)}</td>
           <td class="number">${count(own)}${pending.more ? '+' : nothing}</td>
           <td>${version ?? 'unknown'}</td>
-          <td class="id quiet">${baseUrl}</td>
+          <td><span class="id quiet">${baseUrl}</span></td>
         </tr>`,
     ),
   );
@@ -100,9 +102,9 @@ function troubled(data, version, byStatus, now) {
   const list = /** @type {{ value?: Page<DynamicAccountRow> }} */ (
     data.want('troubled', `console/data/dynamic-accounts?status=${worst}`, version)
   );
-  return html`<section aria-labelledby="troubled">
+  return html`<section>
     <div class="heading">
-      <h2 id="troubled">Dynamic accounts: ${counted(byStatus[worst] ?? 0, worst, worst)}</h2>
+      <h2>Dynamic accounts: ${counted(byStatus[worst] ?? 0, worst, worst)}</h2>
       <a href=${href('dynamic', { status: worst })}>All of them</a>
     </div>
     ${

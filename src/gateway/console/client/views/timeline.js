@@ -1,4 +1,4 @@
-/** The way of one operation: received → processed → sent to the agent → answered → result received. */
+/** The path of one operation: received → processed → sent to the agent → answered → result received. */
 
 import { html, nothing, svg } from '../vendor/lit-html.js';
 import { duration, exactTime } from '../format.js';
