@@ -29,7 +29,13 @@ function steps(temporary: string): Step[] {
   return [
     // The two that take longest come first.
     { name: 'lint', commands: [['eslint', '--max-warnings=0', '.']] },
-    { name: 'types', commands: [['tsc', '--noEmit'], ['tsc', '--noEmit', '--project', 'src/gateway/console/client']] },
+    {
+      name: 'types',
+      commands: [
+        ['tsc', '--noEmit'],
+        ['tsc', '--noEmit', '--project', 'src/gateway/console/client'],
+      ],
+    },
     { name: 'format', commands: [['prettier', '--check', '--log-level=warn', '.']] },
     {
       name: 'imports',

@@ -31,7 +31,6 @@ import { Rebalancer } from './agents/rebalancer.js';
 import { Registry } from './agents/registry.js';
 import { createClusterCalls } from './cluster-calls.js';
 import type { Config } from './config.js';
-import { ClusterWatch } from './console/cluster-watch.js';
 import { databaseOptions } from './config/database-options.js';
 import { drainGateway } from './drain.js';
 import { createCachingIngest, createDiscovery, createRedis, migrateAsOther } from './dependencies.js';
@@ -311,15 +310,10 @@ export function createGateway(options: GatewayOptions): Gateway {
         discovery: () => discovery.state(),
       }),
     );
-    const { store, requests } = dynamicAccounts.routes;
-    const clusterWatch = new ClusterWatch({
-      ...{ assignments, operations, instances, dynamicAccounts: requests && store, discovery },
-      ...{ leaseMs: kubesvc.instances.leaseMs, stopping: loops.signal, now },
-    });
-    const stores = { assignments, operations };
+    const stores = { assignments, operations, instances, dynamicAccounts: dynamicAccounts.routes };
     const domain = { discovery, forwarder, ownership, registry, router, routing };
     const rest = await createRestServer({
-      ...createClusterCalls({ config, ...stores, ...domain, metrics, logger }),
+      ...createClusterCalls({ config, ...stores, ...domain, metrics, logger, now }),
       instanceId: instance.id,
       version,
       logger: pino,
@@ -334,7 +328,6 @@ export function createGateway(options: GatewayOptions): Gateway {
       database,
       discovery,
       readiness,
-      console: clusterWatch,
       metrics,
       tracing,
       collect: () => {

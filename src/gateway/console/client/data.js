@@ -39,8 +39,10 @@ export class Data {
       this.connection = 'live';
       this.#changed();
     });
-    source.addEventListener('overview', (event) => {
-      this.overview = JSON.parse(event.data);
+    source.addEventListener('overview', (/** @type {MessageEvent<string>} */ event) => {
+      /** @type {unknown} */
+      const overview = JSON.parse(event.data);
+      this.overview = /** @type {Overview} */ (overview);
       this.#changed();
     });
     source.addEventListener('error', () => {
@@ -104,8 +106,12 @@ export class Data {
     const date = Date.parse(response.headers.get('date') ?? '');
     // It has whole seconds; half of one is the middle.
     if (!Number.isNaN(date)) this.clockOffset = date + 500 - Date.now();
-    const body = await response.json();
-    if (!response.ok) throw new Error(body.detail ?? `answered with ${response.status}`);
+    const body = /** @type {unknown} */ (await response.json());
+    if (!response.ok) {
+      // RFC 9457
+      const { detail } = /** @type {{ detail?: string }} */ (body);
+      throw new Error(detail ?? `answered with ${response.status}`);
+    }
     return body;
   }
 }
