@@ -51,7 +51,7 @@ const maxOperations = 10_000;
 
 const search = Type.Optional(Type.String({ maxLength: 255 }));
 const page = Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, default: 0 }));
-const yesNo = Type.Optional(Type.Boolean());
+const yesNo = Type.Optional(Type.Enum(['true', 'false']));
 const name = Type.Optional(Type.String({ minLength: 1, maxLength: 255 }));
 
 export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = async (
@@ -89,7 +89,7 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = as
     async ({ query }, reply) => {
       await watch.agents.refresh();
       fresh(reply);
-      return agentPage(watch.agents.required().agents, query, query.page ?? 0);
+      return agentPage(watch.agents.required().agents, { ...query, caching: flag(query.caching) }, query.page ?? 0);
     },
   );
 
@@ -99,7 +99,7 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = as
     async ({ query }, reply) => {
       await watch.agents.refresh();
       fresh(reply);
-      return accountPage(watch.agents.required().agents, query, query.page ?? 0);
+      return accountPage(watch.agents.required().agents, { ...query, cached: flag(query.cached) }, query.page ?? 0);
     },
   );
 
@@ -172,6 +172,10 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = as
     done();
   });
 };
+
+function flag(text: 'true' | 'false' | undefined): boolean | undefined {
+  return text === undefined ? undefined : text === 'true';
+}
 
 function fresh(reply: FastifyReply): void {
   void reply.header('cache-control', 'no-store');
