@@ -6,6 +6,8 @@ import { answerCalls } from './child.js';
 export interface IdleAgentsOptions {
   readonly address: string;
   readonly agents: number;
+  /** Of each; with any, agents have a stream of cached objects, too. */
+  readonly objects: number;
 }
 
 const readyTimeoutMs = 40_000;
@@ -13,8 +15,8 @@ let connected: SimulatedAgents | undefined;
 
 answerCalls({
   /** Resolves once all are registered, each with one account. */
-  connect: async ({ address, agents }: IdleAgentsOptions) => {
-    connected = await startSimulatedAgents({ addresses: [address], agents, accounts: 1 });
+  connect: async ({ address, agents, objects }: IdleAgentsOptions) => {
+    connected = await startSimulatedAgents({ addresses: [address], agents, accounts: 1, objects });
     await connected.ready(AbortSignal.timeout(readyTimeoutMs));
   },
   disconnect: async () => {

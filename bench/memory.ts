@@ -1,4 +1,4 @@
-/** Memory that an idle agent takes on the gateway: 1,000 of the product's agents against none, on a replica of their own. */
+/** Memory that an agent takes on the gateway: 1,000 of the product's agents against none, on a replica of their own. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { Child } from './child.js';
@@ -21,14 +21,15 @@ interface Memory {
 /** The registrations' garbage and the first pings are gone by then, in ms. */
 const settleMs = 4_000;
 
-export async function measureMemory(replica: ServerUnderTest, agents: number): Promise<MemoryReport> {
+/** @param objects that each agent caches; 0: it is idle */
+export async function measureMemory(replica: ServerUnderTest, agents: number, objects: number): Promise<MemoryReport> {
   const worker = new Child('bench/idle-agents.ts', { execArgv: ['--import=tsx'] });
   try {
     // What the first agents make it load and compile is not theirs.
-    await worker.call('connect', { address: replica.agentsAddress, agents: 10 });
+    await worker.call('connect', { address: replica.agentsAddress, agents: 10, objects });
     await worker.call('disconnect');
     const before = await settled(replica);
-    await worker.call('connect', { address: replica.agentsAddress, agents });
+    await worker.call('connect', { address: replica.agentsAddress, agents, objects });
     const after = await settled(replica);
     const heap = (memory: Memory) => memory.heapUsed + memory.external;
     return {

@@ -87,10 +87,15 @@ async function main(scope: Scope): Promise<boolean> {
   say(`\n${throughputTable(throughput)}\n`);
   for (const child of processes) await child.stop();
 
-  const [alone] = await startReplicas(1, await createDatabase(mariaDb.url, 'bench_memory'), redis.url);
-  scope.push('server', () => alone?.child.stop());
-  const memory = await measureMemory(required(alone), idleAgents);
-  await alone?.child.stop();
+  const measured = async (name: string, objects: number) => {
+    const [alone] = await startReplicas(1, await createDatabase(mariaDb.url, name), redis.url);
+    scope.push('server', () => alone?.child.stop());
+    const memory = await measureMemory(required(alone), idleAgents, objects);
+    await alone?.child.stop();
+    return memory;
+  };
+  const memory = await measured('bench_memory', 0);
+  const cachingMemory = await measured('bench_caching_memory', 1);
   const caching = await measureCaching(redis.url, cachedObjects);
 
   const map = new Child('bench/ownership.ts', { execArgv: ['--import=tsx', '--expose-gc'] });
@@ -98,7 +103,7 @@ async function main(scope: Scope): Promise<boolean> {
   const argument = { accounts: ownershipAccounts, agents: 50_000, instances: 50 };
   const ownership = await map.call<OwnershipReport>('measure', argument);
 
-  const report = { throughput, memory, ownership, ownershipAccounts };
+  const report = { throughput, memory, cachingMemory, ownership, ownershipAccounts };
   say(`${memoryTable(report)}\n`);
   say(`${cachingTable(caching)}\n`);
   const targets = [...targetsOf(report), ...cachingTargets(caching)];

@@ -3,6 +3,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type { AgentConnectionOptions, ConnectionLimits } from '../agent/connection-options.js';
 import type { ConnectionState } from '../agent/connection-state.js';
+import type { StreamAccount } from '../agent/caching-sink.js';
 import { AgentConnection } from '../agent/connection.js';
 import type { DynamicAccountHandler } from '../agent/dynamic-accounts.js';
 import type { Execute } from '../agent/operation-runner.js';
@@ -94,6 +95,12 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
   const accounts: string[] = [];
   const isServing = ({ state }: AgentConnection): boolean => state.name === 'active' || state.name === 'reconnecting';
 
+  const streamAccount: StreamAccount = async (account, sink, signal) => {
+    const cluster = clusters.get(account) ?? simulatedCluster(options, account);
+    clusters.set(account, cluster);
+    await streamCluster(cluster, sink, signal, (objects) => (counts.sentObjects += objects));
+  };
+
   const { firstAgent = 0 } = options;
   for (let agent = firstAgent; agent < firstAgent + options.agents; agent += 1) {
     const names = Array.from({ length: options.accounts }, (_, account) => simulatedAccount(agent, account));
@@ -110,11 +117,8 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
         accounts: names.map((name) => ({ name, kubeHost: `https://${name}.example`, kubeVersion: 'v1.33.0' })),
       },
       execute: simulatedExecute(options, agent, counts),
-      streamAccount: async (account, sink, signal) => {
-        const cluster = clusters.get(account) ?? simulatedCluster(options, account);
-        clusters.set(account, cluster);
-        await streamCluster(cluster, sink, signal, (objects) => (counts.sentObjects += objects));
-      },
+      // Without objects there is nothing to stream.
+      ...((options.objects ?? 0) === 0 ? {} : { streamAccount }),
       logger: options.logger ?? silentLogger,
       ...(credentials === undefined ? {} : { credentials }),
       ...(options.dynamic === undefined ? {} : { dynamicAccounts: simulatedDynamicAccounts(options.dynamic, agent) }),
