@@ -9,19 +9,22 @@ const perField = 16;
 export class FieldWriter {
   readonly #buffer: Buffer;
   #position: number;
+  readonly #head: number;
 
   /**
    * @param message the message that fields are appended to
    * @param strings all that will be written with string(); room is made for them
    * @param fields how many fields will be written at most
+   * @param headBytes room in front of the message, for what finishIn() puts there
    */
-  constructor(message: Uint8Array, strings: readonly string[], fields: number) {
+  constructor(message: Uint8Array, strings: readonly string[], fields: number, headBytes = 0) {
     let characters = 0;
     for (const string of strings) characters += string.length;
     // A character takes three bytes at most in UTF-8 (two of them, a surrogate pair, take four).
-    this.#buffer = Buffer.allocUnsafe(message.length + characters * 3 + fields * perField);
-    this.#buffer.set(message);
-    this.#position = message.length;
+    this.#buffer = Buffer.allocUnsafe(headBytes + message.length + characters * 3 + fields * perField);
+    this.#buffer.set(message, headBytes);
+    this.#head = headBytes;
+    this.#position = headBytes + message.length;
   }
 
   /** A string field; nothing for ''. */
@@ -52,6 +55,19 @@ export class FieldWriter {
 
   finish(): Uint8Array {
     return this.#buffer.subarray(0, this.#position);
+  }
+
+  /** The message as this field of another one that has nothing else. */
+  finishIn(field: number): Uint8Array {
+    const length = this.#position - this.#head;
+    let lengthBytes = 1;
+    for (let rest = length; rest > 127; rest >>>= 7) lengthBytes += 1;
+    const end = this.#position;
+    const start = this.#head - lengthBytes - 1;
+    this.#position = start;
+    this.#varint((field << 3) | 2);
+    this.#varint(length);
+    return this.#buffer.subarray(start, end);
   }
 
   #varint(value: number): void {

@@ -190,14 +190,27 @@ export interface Binding {
   readonly epoch: number;
 }
 
-/** The operation as it is sent: with the time that is left to it, and its binding if it has one. */
+/** The operation as it is sent to another instance: with the time that is left to it, and its binding if it has one. */
 export function withRouting(operation: Uint8Array, timeoutMs: number, binding: Binding | undefined): Uint8Array {
+  return routed(operation, timeoutMs, binding, 0).finish();
+}
+
+/** The same as a GatewayMessage for an agent. */
+export function routedFrame(operation: Uint8Array, timeoutMs: number, binding: Binding | undefined): Uint8Array {
+  return routed(operation, timeoutMs, binding, frameHead).finishIn(operationInGatewayMessage);
+}
+
+function routed(
+  operation: Uint8Array,
+  timeoutMs: number,
+  binding: Binding | undefined,
+  headBytes: number,
+): FieldWriter {
   const { agentId = '', epoch = 0 } = binding ?? {};
-  return new FieldWriter(operation, [agentId], 3)
+  return new FieldWriter(operation, [agentId], 3, headBytes)
     .number(operationFields.timeoutMs, timeoutMs)
     .string(operationFields.boundAgentId, agentId)
-    .number(operationFields.boundEpoch, epoch)
-    .finish();
+    .number(operationFields.boundEpoch, epoch);
 }
 
 /** Where an operation comes from: what the originating instance adds to it. */
@@ -248,14 +261,7 @@ export function withRoute(result: Uint8Array, route: OperationRoute): Uint8Array
 
 /** A GatewayMessage that carries this operation. */
 export function operationFrame(operation: Uint8Array): Uint8Array {
-  const frame = Buffer.allocUnsafe(operation.length + frameHead);
-  let position = 0;
-  frame[position++] = (operationInGatewayMessage << 3) | WireType.LengthDelimited;
-  let length = operation.length;
-  for (; length > 127; length >>>= 7) frame[position++] = (length & 127) | 128;
-  frame[position++] = length;
-  frame.set(operation, position);
-  return frame.subarray(0, position + operation.length);
+  return new FieldWriter(operation, [], 0, frameHead).finishIn(operationInGatewayMessage);
 }
 
 /** A ResultReceipt. */

@@ -236,7 +236,8 @@ export class Session {
       this.#queueBytes -= frame.length;
       sent += 1;
     }
-    this.#queue.splice(0, sent);
+    if (sent === this.#queue.length) this.#queue.length = 0;
+    else this.#queue.splice(0, sent);
   };
 
   #sendReceipts(): void {

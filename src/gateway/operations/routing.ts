@@ -9,7 +9,7 @@ import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { backoffMs, defaultBackoff, wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
-import { operationFrame, readOperationHeader, withRouting, type Binding } from '../../protocol/wire.js';
+import { readOperationHeader, routedFrame, withRouting, type Binding } from '../../protocol/wire.js';
 import type { Ownership } from '../../store/ownership.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Registry } from '../agents/registry.js';
@@ -195,7 +195,7 @@ export class Routing {
     const { traceparent } = this.#traceOf(operation);
     const { agentId, epoch, processedTime, sentTime } = registry.deliver(
       { id, account, originatingInstanceId: instanceId, timeoutMs, traceparent, onlyAgentId: binding?.agentId },
-      operationFrame(withRouting(operation.bytes, timeoutMs, binding)),
+      routedFrame(operation.bytes, timeoutMs, binding),
     );
     return { instanceId, agentId, epoch, processedTime, sentTime };
   }

@@ -48,7 +48,8 @@ export function writeOperation(operation: Operation, form: Form, sent: Encoded):
   if (form === 'text') return formatText(OperationSchema, operation);
   if (typeof sent === 'string') return toJson(OperationSchema, operation) as Encoded;
   const { id, originatingClouddriverId, receivedTimeMs } = operation;
-  return { ...sent, id, originatingClouddriverId, receivedTimeMs: String(receivedTimeMs) };
+  // Its body is not needed any more; a copy of it takes longer than all the rest here.
+  return Object.assign(sent, { id, originatingClouddriverId, receivedTimeMs: String(receivedTimeMs) });
 }
 
 export function writeResult(result: Uint8Array, form: Form): Encoded {
