@@ -63,8 +63,8 @@ export async function runFaults(context: ScenarioContext, options: FaultRunOptio
       for (let next = waiting.shift(); next !== undefined && !failed; next = waiting.shift()) {
         const { fault, pauseMs } = next;
         const { target } = fault;
-        await waitFor(() => !busy.has(target), { timeoutMs: 120_000 });
-        busy.add(target);
+        // Looked for and taken in one go: two faults of one target at a time would undo each other.
+        await waitFor(() => !busy.has(target) && busy.add(target), { timeoutMs: 120_000 });
         log(
           `${String(options.count - waiting.length).padStart(3)}/${options.count} ${fault.name}: ${target} ${fault.detail} (after ${callers.count} operations)`,
         );
