@@ -59,15 +59,15 @@ export interface OperationRecord {
   readonly totalDurationMs?: number;
   readonly finalOutcome?: FinalOutcome;
   readonly receivedBy?: InstanceStep;
-  readonly processedBy?: InstanceStep;
-  readonly sentToAgent?: AgentStep;
-  readonly resultReceivedFromAgent?: AgentResult;
-  readonly resultReceivedBy?: InstanceStep;
+  readonly processedBy?: InstanceStep | undefined;
+  readonly sentToAgent?: AgentStep | undefined;
+  readonly resultReceivedFromAgent?: AgentResult | undefined;
+  readonly resultReceivedBy?: InstanceStep | undefined;
   readonly digest: string;
   /** Why it did not complete; 1,000 characters are kept. */
-  readonly errorMessage?: string;
+  readonly errorMessage?: string | undefined;
   /** What the agent said, shortened; 1,000 characters are kept. */
-  readonly resultMessage?: string;
+  readonly resultMessage?: string | undefined;
 }
 
 /** An operation that has ended. */

@@ -81,15 +81,12 @@ export function recordOf(operation: Originated, instanceId: string, ending: Endi
     totalDurationMs: endTime - operation.receivedTime,
     finalOutcome: outcome,
     receivedBy: { instanceId: operation.receivedByInstanceId, time: operation.receivedTime },
-    ...(taken === undefined
-      ? {}
-      : {
-          processedBy: { instanceId: taken.instanceId, time: taken.processedTime },
-          sentToAgent: { agentId: taken.agentId, time: taken.sentTime },
-        }),
-    ...(answer === undefined
-      ? { errorMessage: message }
-      : { resultReceivedFromAgent: answer, resultReceivedBy: { instanceId, time: endTime }, resultMessage: message }),
+    processedBy: taken && { instanceId: taken.instanceId, time: taken.processedTime },
+    sentToAgent: taken && { agentId: taken.agentId, time: taken.sentTime },
+    resultReceivedFromAgent: answer,
+    resultReceivedBy: answer && { instanceId, time: endTime },
+    errorMessage: answer === undefined ? message : undefined,
+    resultMessage: answer === undefined ? undefined : message,
   };
 }
 

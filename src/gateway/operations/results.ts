@@ -45,10 +45,18 @@ export interface ResultsOptions {
 
 export class Results {
   readonly #options: ResultsOptions;
+  /** Answers of this turn of the event loop. */
+  #answers: { readonly taken: Taken<Uint8Array, Originated>; readonly answer: Uint8Array }[] = [];
 
   constructor(options: ResultsOptions) {
     this.#options = options;
   }
+
+  readonly #answerAll = (): void => {
+    const answers = this.#answers;
+    this.#answers = [];
+    for (const { taken, answer } of answers) taken.resolve(answer);
+  };
 
   /** Takes a result off an agent's stream. Never throws: what cannot be delivered now comes again. */
   async fromAgent(session: Session, bytes: Uint8Array): Promise<void> {
@@ -211,9 +219,7 @@ export class Results {
     recorder.endLater(record, false);
     // Answers of one turn of the event loop are written one right after the other: that wakes their readers once, where
     // each for itself would wake them again, and costs a fifth of all (Redis answers before it sleeps for the same reason).
-    setImmediate(() => {
-      taken.resolve(answer);
-    });
+    if (this.#answers.push({ taken, answer }) === 1) setImmediate(this.#answerAll);
     return true;
   }
 
