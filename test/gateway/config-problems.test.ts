@@ -215,9 +215,9 @@ const cases: [what: string, wrong: Wrong, message: string][] = [
     'server.ssl.trustCertCollection: expected a PEM file, found nothing, with server.ssl.clientAuth: REQUIRE',
   ],
   [
-    'identity by certificate without certificates',
+    'subject filters, which nobody checks',
     { flags: ['--kubesvc.grpc.auth.x509.enabled'] },
-    'kubesvc.grpc.auth.x509.enabled: needs kubesvc.grpc.server.security.enabled, and kubesvc.grpc.server.security.clientAuth OPTIONAL or REQUIRE (--kubesvc.grpc.auth.x509.enabled)',
+    'kubesvc.grpc.auth.x509.enabled: subject filters are not checked by this version, and nobody must believe that they are; trust only the authority of your agents (kubesvc.grpc.server.security.trustCertCollection) (--kubesvc.grpc.auth.x509.enabled)',
   ],
   [
     'a static cluster of nobody',

@@ -80,9 +80,9 @@ export function checkRules(config: Config): Findings {
   checkTls('server.ssl', server.ssl, problems, warnings);
   checkTls('kubesvc.grpc.server.security', grpc.security, problems, warnings);
   mustHold(
-    !kubesvc.grpc.auth.x509.enabled || (grpc.security.enabled && grpc.security.clientAuth !== 'NONE'),
+    !kubesvc.grpc.auth.x509.enabled,
     'kubesvc.grpc.auth.x509.enabled',
-    'needs kubesvc.grpc.server.security.enabled, and kubesvc.grpc.server.security.clientAuth OPTIONAL or REQUIRE',
+    'subject filters are not checked by this version, and nobody must believe that they are; trust only the authority of your agents (kubesvc.grpc.server.security.trustCertCollection)',
   );
   advise(
     server.maxBodySize >= grpc.maxInboundMessageSize,
