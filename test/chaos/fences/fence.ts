@@ -44,8 +44,14 @@ export async function passes(t: Test, fenced: FencedRun): Promise<void> {
   t.same(rules, [], text);
 }
 
+/** On a machine that is busy a replica may find its lease unsure and claim everything again, which mends what broke. */
+const attempts = 3;
+
 /** @param patches remove the fence */
 export async function breaks(t: Test, fenced: FencedRun, rule: Rule, patches: readonly Patch[]): Promise<void> {
-  const { rules } = await run(fenced, patches);
-  t.ok(rules.includes(rule), `broken: ${rules.join(', ')}`);
+  const broken = new Set<Rule>();
+  for (let attempt = 0; attempt < attempts && !broken.has(rule); attempt += 1) {
+    for (const one of (await run(fenced, patches)).rules) broken.add(one);
+  }
+  t.ok(broken.has(rule), `broken: ${[...broken].join(', ')}`);
 }
