@@ -5,7 +5,7 @@
  */
 
 import { CompiledQuery, type Kysely } from 'kysely';
-import type { SqlDialect } from './dialect.js';
+import { nowMsText, type SqlDialect } from './dialect.js';
 import { preparedMark } from './engine-mysql.js';
 import type { Schema } from './schema.js';
 
@@ -32,17 +32,12 @@ export function bulkInsert(
   };
 }
 
-const nowMs = {
-  mysql: 'cast(unix_timestamp(now(3)) * 1000 as signed)',
-  postgresql: 'cast(extract(epoch from statement_timestamp()) * 1000 as bigint)',
-};
-
 function mysqlText(table: string, columns: Readonly<Record<string, ColumnKind>>, key: string): string {
   const types = { text: 'longtext', number: 'bigint', base64: 'longtext', fromNow: 'bigint' };
   const fields = Object.entries(columns).map(([name, kind], index) => `${name} ${types[kind]} path '$[${index}]'`);
   const values = Object.entries(columns).map(([name, kind]) => {
     if (kind === 'base64') return `from_base64(r.${name})`;
-    return kind === 'fromNow' ? `${nowMs.mysql} + r.${name}` : `r.${name}`;
+    return kind === 'fromNow' ? `${nowMsText.mysql} + r.${name}` : `r.${name}`;
   });
   return (
     `${preparedMark}insert into ${table} (${Object.keys(columns).join(', ')}) select ${values.join(', ')} ` +
@@ -56,7 +51,7 @@ function postgresText(table: string, columns: Readonly<Record<string, ColumnKind
     const text = `(r->>${index})`;
     if (kind === 'text') return text;
     if (kind === 'base64') return `decode(${text}, 'base64')`;
-    return kind === 'fromNow' ? `${nowMs.postgresql} + ${text}::bigint` : `${text}::bigint`;
+    return kind === 'fromNow' ? `${nowMsText.postgresql} + ${text}::bigint` : `${text}::bigint`;
   });
   return (
     `insert into ${table} (${Object.keys(columns).join(', ')}) select ${values.join(', ')} ` +

@@ -5,7 +5,7 @@
  */
 
 import { CompiledQuery, type Kysely } from 'kysely';
-import type { SqlDialect } from './dialect.js';
+import { nowMsText, type SqlDialect } from './dialect.js';
 import type { Schema } from './schema.js';
 
 /** `now`: the database's clock in ms, for which no value is given. */
@@ -40,17 +40,12 @@ export function bulkUpsert(
     if (rows.length === 0) return;
     let position = 0;
     const place = dialect.engine === 'mysql' ? () => '?' : () => `$${(position += 1)}`;
-    const row = () => `(${kinds.map((kind) => (kind === 'now' ? nowMs[dialect.engine] : place())).join(', ')})`;
+    const row = () => `(${kinds.map((kind) => (kind === 'now' ? nowMsText[dialect.engine] : place())).join(', ')})`;
     const text = head + Array.from(rows, row).join(', ') + tails[dialect.engine];
     const parameters = rows.flatMap((values) => values.map((value) => parameter(dialect, value)));
     await db.executeQuery(CompiledQuery.raw(text, parameters));
   };
 }
-
-const nowMs = {
-  mysql: 'cast(unix_timestamp(now(3)) * 1000 as signed)',
-  postgresql: 'cast(extract(epoch from statement_timestamp()) * 1000 as bigint)',
-};
 
 function parameter({ engine }: SqlDialect, value: UpsertValue): unknown {
   if (!(value instanceof Uint8Array)) return value;

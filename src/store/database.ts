@@ -4,6 +4,7 @@ import { setMaxListeners } from 'node:events';
 
 import { Kysely, sql, type Transaction } from 'kysely';
 
+import { unlessLate } from '../core/deadline.js';
 import { retry, type Backoff } from '../core/retry.js';
 import type { DatabaseOptions } from './database-options.js';
 import { parseDatabaseUrl, type DatabaseTarget } from './database-url.js';
@@ -145,20 +146,8 @@ export class Database {
 
   /** Ends every connection, waiting `connectionTimeoutMs` at most; calling it again gives the same promise. */
   close(): Promise<void> {
-    this.#closed ??= this.#close();
+    this.#closed ??= unlessLate(this.db.destroy(), this.#options.connectionTimeoutMs);
     return this.#closed;
-  }
-
-  async #close(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const deadline = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, this.#options.connectionTimeoutMs);
-    });
-    try {
-      await Promise.race([this.db.destroy(), deadline]);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   async #once<T>(task: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -15,6 +15,12 @@ type Table = keyof Schema;
 type Column<T extends Table> = keyof Schema[T] & string;
 type Insert<T extends Table> = InsertQueryBuilder<Schema, T, InsertResult>;
 
+/** `SqlDialect.nowMs` as text, for statements that are written by hand. */
+export const nowMsText = {
+  mysql: 'cast(unix_timestamp(now(3)) * 1000 as signed)',
+  postgresql: 'cast(extract(epoch from statement_timestamp()) * 1000 as bigint)',
+};
+
 export interface SqlDialect {
   readonly engine: 'mysql' | 'postgresql';
 
@@ -43,7 +49,7 @@ const mysqlLockName = (name: string): RawBuilder<string> => sql<string>`concat($
 
 export const mysqlDialect: SqlDialect = {
   engine: 'mysql',
-  nowMs: sql<number>`cast(unix_timestamp(now(3)) * 1000 as signed)`,
+  nowMs: sql.raw<number>(nowMsText.mysql),
   // Takes the exclusive lock of the row at once; INSERT IGNORE takes a shared one, and two of those deadlock when
   // both go on to update.
   insertMissing: (query, key) => query.onDuplicateKeyUpdate({ [key[0] as string]: sql.ref(key[0] as string) } as never),
@@ -71,7 +77,7 @@ export const mysqlDialect: SqlDialect = {
 
 export const postgresDialect: SqlDialect = {
   engine: 'postgresql',
-  nowMs: sql<number>`cast(extract(epoch from statement_timestamp()) * 1000 as bigint)`,
+  nowMs: sql.raw<number>(nowMsText.postgresql),
   insertMissing: (query, key) => query.onConflict((conflict) => conflict.columns(key).doNothing()),
   upsert: (query, key, columns) =>
     query.onConflict((conflict) =>

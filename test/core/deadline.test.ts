@@ -2,7 +2,7 @@
 
 import { getEventListeners } from 'node:events';
 import { test } from 'tap';
-import { unlessAborted, withDeadline } from '../../src/core/deadline.js';
+import { unlessLate, unlessAborted, withDeadline } from '../../src/core/deadline.js';
 
 const aborted = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => {
@@ -41,4 +41,13 @@ test('unlessAborted', async (t) => {
   parent.abort(reason);
   await t.rejects(running, reason);
   await t.rejects(unlessAborted(Promise.resolve(1), parent.signal), reason);
+});
+
+test('unlessLate gives what the promise gives, or undefined when the time is over first', async (t) => {
+  t.equal(await unlessLate(Promise.resolve('in time'), 60_000), 'in time');
+  t.equal(await unlessLate(new Promise(() => undefined), 1), undefined);
+  await t.rejects(unlessLate(Promise.reject(new Error('failed')), 60_000), { message: 'failed' });
+  const late = new Promise((_, reject) => setTimeout(() => reject(new Error('nobody hears it')), 5));
+  t.equal(await unlessLate(late, 1), undefined);
+  await late.catch(() => undefined);
 });

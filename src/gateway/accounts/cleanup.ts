@@ -2,7 +2,7 @@
 
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import { wait } from '../../core/retry.js';
+import { repeat } from '../../core/repeat.js';
 import type { AccountStore } from '../../store/accounts.js';
 import type { LockStore } from '../../store/locks.js';
 
@@ -21,22 +21,20 @@ const batchSize = 500;
 const lockMs = 60_000;
 
 /** Runs until the signal aborts. */
-export async function cleanUpAccounts(options: AccountCleanupOptions, signal: AbortSignal): Promise<void> {
+export function cleanUpAccounts(options: AccountCleanupOptions, signal: AbortSignal): Promise<void> {
   const { instanceId, accounts, locks, removed, ageMs, logger } = options;
   const periodMs = Math.min(60_000, ageMs / 4);
-  for (;;) {
-    await wait(periodMs * (0.8 + 0.4 * Math.random()), signal).catch(() => undefined);
-    if (signal.aborted) return;
-    try {
-      if (!(await locks.acquire('account-cleanup', instanceId, lockMs, signal))) continue;
-      for (let names = await accounts.removeWithoutAgents(ageMs, batchSize, signal); names.length > 0;) {
-        removed(names);
-        logger.info({ accounts: names.length, first: names[0] }, 'accounts without agents removed');
-        names = await accounts.removeWithoutAgents(ageMs, batchSize, signal);
-      }
-      await locks.release('account-cleanup', instanceId, signal);
-    } catch (error) {
-      if (!signal.aborted) logger.debug({ error: messageOf(error) }, 'accounts without agents not removed');
+  const failed = (error: unknown): void => {
+    logger.debug({ error: messageOf(error) }, 'accounts without agents not removed');
+  };
+  const pauseMs = (): number => periodMs * (0.8 + 0.4 * Math.random());
+  return repeat({ pauseMs, failed }, signal, async () => {
+    if (!(await locks.acquire('account-cleanup', instanceId, lockMs, signal))) return;
+    for (let names = await accounts.removeWithoutAgents(ageMs, batchSize, signal); names.length > 0;) {
+      removed(names);
+      logger.info({ accounts: names.length, first: names[0] }, 'accounts without agents removed');
+      names = await accounts.removeWithoutAgents(ageMs, batchSize, signal);
     }
-  }
+    await locks.release('account-cleanup', instanceId, signal);
+  });
 }

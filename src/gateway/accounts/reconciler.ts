@@ -3,11 +3,11 @@
  * agents whose streams it holds to serve an account or to let it go. Agents that come later are asked by a turn, too.
  */
 
+import { unlessLate } from '../../core/deadline.js';
 import { GatewayError, messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { TurnOutcome } from '../../store/account-lifecycle.js';
 import type { AccountTurns, DueAccount, Turn } from '../../store/account-turns.js';
-import type { AccountAnswer } from '../agents/account-questions.js';
 import type { SessionFrames } from '../agents/session-frames.js';
 import type { Session } from '../agents/session.js';
 import type { Metrics } from '../telemetry/metrics.js';
@@ -220,22 +220,17 @@ export class Reconciler {
     const { agentTimeoutMs } = this.#options;
     const who = `agent ${session.identity.agentId}`;
     const answered = session.questions.ask(name, version);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<AccountAnswer>((resolve) => {
-      const message = `no answer within ${String(agentTimeoutMs)} ms`;
-      timer = setTimeout(() => resolve({ kind: 'refused', message }), agentTimeoutMs);
-    });
     const stop = (): void => session.questions.forget(name);
     signal.addEventListener('abort', stop, { once: true });
     try {
       session.send(frame);
-      const answer = await Promise.race([answered, late]);
+      const answer = await unlessLate(answered, agentTimeoutMs);
+      if (answer === undefined) return `${who}: no answer within ${String(agentTimeoutMs)} ms`;
       return answer.kind === 'refused' ? `${who}: ${answer.message}` : undefined;
     } catch (error) {
       if (error instanceof GatewayError) return `${who}: ${error.message}`;
       throw error;
     } finally {
-      clearTimeout(timer);
       signal.removeEventListener('abort', stop);
       session.questions.forget(name);
     }

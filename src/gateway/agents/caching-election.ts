@@ -6,7 +6,7 @@
 
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import { wait } from '../../core/retry.js';
+import { repeat } from '../../core/repeat.js';
 import type { OwnershipService } from './ownership.js';
 
 export interface CachingElectionOptions {
@@ -22,16 +22,13 @@ const batchAccounts = 500;
 export async function electCachers(options: CachingElectionOptions, signal: AbortSignal): Promise<void> {
   const { ownership, periodMs, logger } = options;
   let elected = 0;
-  for (;;) {
-    // Many accounts at once: the next batch follows immediately.
-    const pauseMs = elected < batchAccounts ? periodMs * (0.5 + Math.random()) : 0;
-    await wait(pauseMs, signal).catch(() => undefined);
-    if (signal.aborted) return;
-    try {
-      elected = await ownership.electCachers(batchAccounts, signal);
-    } catch (error) {
-      elected = 0;
-      if (!signal.aborted) logger.debug({ error: messageOf(error) }, 'caching agents not elected');
-    }
-  }
+  const failed = (error: unknown): void => {
+    elected = 0;
+    logger.debug({ error: messageOf(error) }, 'caching agents not elected');
+  };
+  // Many accounts at once: the next batch follows immediately.
+  const pauseMs = (): number => (elected < batchAccounts ? periodMs * (0.5 + Math.random()) : 0);
+  await repeat({ pauseMs, failed }, signal, async () => {
+    elected = await ownership.electCachers(batchAccounts, signal);
+  });
 }

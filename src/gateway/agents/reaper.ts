@@ -3,7 +3,7 @@
 import { withDeadline } from '../../core/deadline.js';
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import { wait } from '../../core/retry.js';
+import { repeat } from '../../core/repeat.js';
 import type { InstanceStore } from '../../store/instances.js';
 import type { LockStore } from '../../store/locks.js';
 import type { Lease } from './lease.js';
@@ -32,19 +32,17 @@ export class Reaper {
   }
 
   /** Looks for dead instances until the signal aborts. */
-  async run(signal: AbortSignal): Promise<void> {
-    const { leaseMs, logger } = this.#options;
-    for (;;) {
-      // Replicas look at different times, so that mostly one finds the lock free and the others nothing to do.
-      await wait((leaseMs / 4) * (0.5 + Math.random()), signal).catch(() => undefined);
-      if (signal.aborted) return;
-      if (!this.#options.lease.steady) continue;
-      try {
-        await withDeadline(lockMs, signal, 'looking for dead instances', (within) => this.#look(within));
-      } catch (error) {
-        if (!signal.aborted) logger.debug({ error: messageOf(error) }, 'dead instances not looked for');
-      }
-    }
+  run(signal: AbortSignal): Promise<void> {
+    const { lease, leaseMs, logger } = this.#options;
+    const failed = (error: unknown): void => {
+      logger.debug({ error: messageOf(error) }, 'dead instances not looked for');
+    };
+    // Replicas look at different times, so that mostly one finds the lock free and the others nothing to do.
+    const pauseMs = (): number => (leaseMs / 4) * (0.5 + Math.random());
+    return repeat({ pauseMs, failed }, signal, async () => {
+      if (!lease.steady) return;
+      await withDeadline(lockMs, signal, 'looking for dead instances', (within) => this.#look(within));
+    });
   }
 
   async #look(signal: AbortSignal): Promise<void> {

@@ -6,7 +6,7 @@
 
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import { wait } from '../../core/retry.js';
+import { repeat } from '../../core/repeat.js';
 import type { InstanceStore } from '../../store/instances.js';
 import type { Registry } from './registry.js';
 import type { SessionFrames } from './session-frames.js';
@@ -46,17 +46,13 @@ export class Rebalancer {
   }
 
   /** Runs until the signal aborts. */
-  async run(signal: AbortSignal): Promise<void> {
+  run(signal: AbortSignal): Promise<void> {
     const { periodMs, logger } = this.#options;
-    for (;;) {
-      await wait(periodMs * (0.8 + 0.4 * Math.random()), signal).catch(() => undefined);
-      if (signal.aborted) return;
-      try {
-        await this.#round(signal);
-      } catch (error) {
-        logger.debug({ error: messageOf(error) }, 'agents not rebalanced');
-      }
-    }
+    const failed = (error: unknown): void => {
+      logger.debug({ error: messageOf(error) }, 'agents not rebalanced');
+    };
+    const pauseMs = (): number => periodMs * (0.8 + 0.4 * Math.random());
+    return repeat({ pauseMs, failed }, signal, () => this.#round(signal));
   }
 
   async #round(signal: AbortSignal): Promise<void> {

@@ -2,7 +2,7 @@
 
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import { wait } from '../../core/retry.js';
+import { repeat } from '../../core/repeat.js';
 import type { CacheStore } from '../../store/cache.js';
 import type { LockStore } from '../../store/locks.js';
 import { eventKinds } from './kinds.js';
@@ -23,20 +23,18 @@ const lockMs = 60_000;
 const lockName = 'cache-cleanup';
 
 /** Runs until the signal aborts. */
-export async function cleanUpCache(options: CacheCleanupOptions, signal: AbortSignal): Promise<void> {
+export function cleanUpCache(options: CacheCleanupOptions, signal: AbortSignal): Promise<void> {
   const { instanceId, locks, eventsMs, logger } = options;
   const periodMs = Math.min(60_000, eventsMs / 4);
-  for (;;) {
-    await wait(periodMs * (0.8 + 0.4 * Math.random()), signal).catch(() => undefined);
-    if (signal.aborted) return;
-    try {
-      if (!(await locks.acquire(lockName, instanceId, lockMs, signal))) continue;
-      await cleanUpOnce(options, signal);
-      await locks.release(lockName, instanceId, signal);
-    } catch (error) {
-      if (!signal.aborted) logger.debug({ error: messageOf(error) }, 'cached objects not cleaned up');
-    }
-  }
+  const failed = (error: unknown): void => {
+    logger.debug({ error: messageOf(error) }, 'cached objects not cleaned up');
+  };
+  const pauseMs = (): number => periodMs * (0.8 + 0.4 * Math.random());
+  return repeat({ pauseMs, failed }, signal, async () => {
+    if (!(await locks.acquire(lockName, instanceId, lockMs, signal))) return;
+    await cleanUpOnce(options, signal);
+    await locks.release(lockName, instanceId, signal);
+  });
 }
 
 /** One round, until there is nothing left or the lock is another's. */

@@ -1,6 +1,8 @@
 /** A bidirectional gRPC method whose messages stay bytes: protocol/wire.ts reads what is needed of them. */
 
 import type { ServerDuplexStream, ServiceDefinition } from '@grpc/grpc-js';
+import type { GatewayError } from '../../core/errors.js';
+import { toStatus } from './status.js';
 
 export type ByteStream = ServerDuplexStream<Uint8Array, Uint8Array>;
 
@@ -18,4 +20,11 @@ export function byteStreamMethod(path: string): ServiceDefinition[string] {
     responseSerialize: bytes,
     responseDeserialize: asIs,
   };
+}
+
+/** Ends the call with the error's status, or with OK; a peer that has cancelled is told nothing. */
+export function endCall(call: ByteStream, error: GatewayError | undefined): void {
+  // emit('error') is how grpc-js ends a call with a status of ours.
+  if (error === undefined || error.code === 'cancelled') call.end();
+  else call.emit('error', Object.assign(new Error(error.message), toStatus(error)));
 }

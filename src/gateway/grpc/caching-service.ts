@@ -13,8 +13,7 @@ import {
 import type { ResumePoint } from '../../store/cached-object.js';
 import type { CachingIngest } from '../caching/ingest.js';
 import { CachingSession, type CachingMessage, type CachingTransport, type EventType } from '../caching/session.js';
-import { byteStreamMethod, type ByteStream } from './byte-stream.js';
-import { toStatus } from './status.js';
+import { byteStreamMethod, endCall, type ByteStream } from './byte-stream.js';
 
 export const cachingDefinition: ServiceDefinition = { stream: byteStreamMethod('/events.Caching/Stream') };
 
@@ -148,9 +147,7 @@ function transportOf(call: ByteStream, { kinds: { settings } }: CachingIngest): 
       call.resume();
     },
     end: (error) => {
-      // emit('error') is how grpc-js ends a call with a status of ours.
-      if (error === undefined || error.code === 'cancelled') call.end();
-      else call.emit('error', Object.assign(new Error(error.message), toStatus(error)));
+      endCall(call, error);
     },
   };
 }

@@ -1,6 +1,6 @@
 /** `ops.Operations` on grpc-js: turns calls into sessions and frames into calls of the domain. */
 
-import type { Metadata, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { Account, AccountsAdded, AccountsRemoved } from '../../protocol/generated/ops/operations_pb.js';
@@ -10,8 +10,7 @@ import type { Registry } from '../agents/registry.js';
 import { Session, type AgentTransport, type SessionLimits } from '../agents/session.js';
 import type { Results } from '../operations/results.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { byteStreamMethod, type ByteStream } from './byte-stream.js';
-import { toStatus } from './status.js';
+import { byteStreamMethod, endCall, type ByteStream } from './byte-stream.js';
 
 export interface OperationsServiceOptions {
   readonly registry: Registry;
@@ -193,15 +192,9 @@ function transportOf(call: ByteStream): AgentTransport {
       call.resume();
     },
     end: (error) => {
-      // emit('error') is how grpc-js ends a call with a status of ours.
-      if (error === undefined || error.code === 'cancelled') call.end();
-      else call.emit('error', toStatusError(error));
+      endCall(call, error);
     },
   };
-}
-
-function toStatusError(error: GatewayError): Partial<{ code: number; details: string; metadata: Metadata }> & Error {
-  return Object.assign(new Error(error.message), toStatus(error));
 }
 
 function tooLarge(what: string, size: number, limit: number): GatewayError {

@@ -5,7 +5,7 @@
 
 import { GatewayError, messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import { wait } from '../../core/retry.js';
+import { repeat } from '../../core/repeat.js';
 import type { FinishedOperation, UnfinishedOperation } from '../../store/operation-record.js';
 import type { OperationStore } from '../../store/operations.js';
 import type { Recorder } from './recorder.js';
@@ -52,17 +52,13 @@ export class Adoption {
   }
 
   /** Ends what is long overdue, until the signal aborts. */
-  async run(signal: AbortSignal): Promise<void> {
+  run(signal: AbortSignal): Promise<void> {
     const { logger } = this.#options;
-    for (;;) {
-      await wait(sweepMs * (0.5 + Math.random()), signal).catch(() => undefined);
-      if (signal.aborted) return;
-      try {
-        await this.#sweep(signal);
-      } catch (error) {
-        logger.debug({ error: messageOf(error) }, 'overdue operations not swept');
-      }
-    }
+    const failed = (error: unknown): void => {
+      logger.debug({ error: messageOf(error) }, 'overdue operations not swept');
+    };
+    const pauseMs = (): number => sweepMs * (0.5 + Math.random());
+    return repeat({ pauseMs, failed }, signal, () => this.#sweep(signal));
   }
 
   #adopt(router: Router, operation: UnfinishedOperation): boolean {

@@ -9,7 +9,7 @@
 
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import { wait } from '../../core/retry.js';
+import { repeat } from '../../core/repeat.js';
 import type { Ownership } from '../../store/ownership.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';
@@ -50,26 +50,23 @@ export class Recovery {
   }
 
   /** Re-reads the truth for operations that take long; runs until the signal aborts. */
-  async run(signal: AbortSignal): Promise<void> {
+  run(signal: AbortSignal): Promise<void> {
     const { router, ownership, checkMs, now, logger } = this.#options;
-    for (;;) {
-      await wait(checkMs, signal).catch(() => undefined);
-      if (signal.aborted) return;
+    const failed = (error: unknown): void => {
+      logger.debug({ error: messageOf(error) }, 'ownership of waiting operations not re-read');
+    };
+    return repeat({ pauseMs: () => checkMs, failed }, signal, async () => {
       const old = now() - checkMs;
       const accounts: string[] = [];
       for (const account of router.accountsUnderWay()) {
         if (accounts.length >= accountsPerCheck) break;
         if (router.ofAccount(account).some((operation) => operation.receivedTime < old)) accounts.push(account);
       }
-      try {
-        for (const account of accounts) {
-          const truth = await ownership.refresh(account, signal);
-          if (truth !== undefined) this.#changed(truth);
-        }
-      } catch (error) {
-        if (!signal.aborted) logger.debug({ error: messageOf(error) }, 'ownership of waiting operations not re-read');
+      for (const account of accounts) {
+        const truth = await ownership.refresh(account, signal);
+        if (truth !== undefined) this.#changed(truth);
       }
-    }
+    });
   }
 
   #changed(ownership: Ownership): void {

@@ -6,6 +6,7 @@
  * changed instances meanwhile) find their originator through kubesvc_ops.
  */
 
+import { unlessLate } from '../../core/deadline.js';
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { Taken } from '../../core/pending.js';
@@ -248,14 +249,10 @@ export class Results {
     answer: Uint8Array,
   ): Promise<void> {
     const { id, account, deadline } = taken.context;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(resolve, Math.max(0, deadline - this.#options.now()), 'late');
-    });
     try {
-      const outcome = await Promise.race([recorded, late]);
+      const outcome = await unlessLate(recorded, Math.max(0, deadline - this.#options.now()));
       if (outcome === expected) taken.resolve(answer);
-      else if (outcome !== 'late') taken.reject(endedWithout(outcome, taken.context));
+      else if (outcome !== undefined) taken.reject(endedWithout(outcome, taken.context));
       else {
         const message = `operation ${id} has ended, but the database does not take its outcome; ask for it later`;
         taken.reject(new GatewayError('timed-out', message, { operationId: id, account }));
@@ -263,8 +260,6 @@ export class Results {
     } catch (error) {
       taken.reject(toGatewayError(error));
       throw error;
-    } finally {
-      clearTimeout(timer);
     }
   }
 

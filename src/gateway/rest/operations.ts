@@ -3,6 +3,7 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
+import { unlessLate } from '../../core/deadline.js';
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import { operationFrame, readDelimited, readOperationHeader, readResultHeader } from '../../protocol/wire.js';
 import type { OperationStore } from '../../store/operations.js';
@@ -111,7 +112,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
       operation.id = accepted.id;
       const answer = { operation: writeOperation(operation, form, sent) };
       if (waitMs === undefined) return answer;
-      const result = await within(accepted.result, waitMs);
+      const result = await unlessLate(accepted.result, waitMs);
       if (result !== undefined) return { ...answer, result: writeResult(result, form) };
       return reply.code(202).header('location', `${operationPath}/${accepted.id}`).send(answer);
     },
@@ -235,21 +236,4 @@ function waitOf(prefer: string | undefined): number | undefined {
       { field: 'prefer' },
     );
   return Number(seconds) * 1_000;
-}
-
-/** @returns undefined when the time is over first */
-function within(result: Promise<Uint8Array>, ms: number): Promise<Uint8Array | undefined> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms, undefined);
-    result.then(
-      (value) => {
-        clearTimeout(timer);
-        resolve(value);
-      },
-      (error: unknown) => {
-        clearTimeout(timer);
-        reject(error);
-      },
-    );
-  });
 }

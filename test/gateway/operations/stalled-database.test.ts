@@ -1,13 +1,14 @@
 /** A database that stops answering keeps no caller past the deadline, and what it takes later is not done. */
 
-import { test } from 'tap';
+import { test, type Test } from 'tap';
 import { mariaDbDatabase } from '../../services/databases.js';
 import { startTcpProxy } from '../../tcp-proxy.js';
 import { waitFor } from '../../wait.js';
 import { RawAgent } from '../raw-agent.js';
 import { startGateway } from '../running-gateway.js';
 
-test('an operation whose time is over before the database has it', async (t) => {
+/** A gateway, whose database is behind a proxy, with one agent. */
+async function setUp(t: Test) {
   const { url } = await mariaDbDatabase(t);
   const target = new URL(url);
   const proxy = await startTcpProxy({ port: Number(target.port) });
@@ -15,6 +16,11 @@ test('an operation whose time is over before the database has it', async (t) => 
   target.port = String(proxy.port);
   const gateway = await startGateway(t, { 'sql.url': target.href });
   const agent = await RawAgent.register(t, gateway.agentsAddress, { agentId: 'agent', accounts: [{ name: 'prod' }] });
+  return { proxy, gateway, agent };
+}
+
+test('an operation whose time is over before the database has it', async (t) => {
+  const { proxy, gateway, agent } = await setUp(t);
 
   const operation = { account: 'prod', timeoutMs: 1_000, restart: { object: { kind: 'Deployment', name: 'web' } } };
   proxy.stall();
@@ -35,13 +41,7 @@ test('an operation whose time is over before the database has it', async (t) => 
 });
 
 test('a result whose outcome the database does not take', async (t) => {
-  const { url } = await mariaDbDatabase(t);
-  const target = new URL(url);
-  const proxy = await startTcpProxy({ port: Number(target.port) });
-  t.teardown(() => proxy.close());
-  target.port = String(proxy.port);
-  const gateway = await startGateway(t, { 'sql.url': target.href });
-  const agent = await RawAgent.register(t, gateway.agentsAddress, { agentId: 'agent', accounts: [{ name: 'prod' }] });
+  const { proxy, gateway, agent } = await setUp(t);
 
   const started = performance.now();
   const answered = gateway.operate({
