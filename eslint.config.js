@@ -18,7 +18,7 @@ export default defineConfig(
   { ignores: ['dist/', 'coverage/', '.tap/', 'src/protocol/generated/', '**/*_pb.ts'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
-    files: ['src/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts', 'demo/**/*.ts', 'docs/**/*.ts'],
+    files: ['src/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts', 'demo/**/*.ts', 'docs/**/*.ts', 'helm/**/*.ts'],
     extends: [eslint.configs.recommended, tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
@@ -79,7 +79,7 @@ export default defineConfig(
     rules: { 'no-restricted-syntax': ['error', defaultExport] },
   },
   {
-    files: ['test/**/*.ts', 'bench/**/*.ts', 'demo/**/*.ts', 'docs/**/*.ts'],
+    files: ['test/**/*.ts', 'bench/**/*.ts', 'demo/**/*.ts', 'docs/**/*.ts', 'helm/**/*.ts'],
     rules: {
       'no-restricted-syntax': ['error', defaultExport],
       // tap runs a test() or t.test() that nobody awaits in its turn, and reports its failure itself.

@@ -23,7 +23,7 @@ export function documentation(): DocumentationRow[] {
     key: leaf.key,
     section: sectionOf(leaf.key),
     environmentVariable: variableOf(leaf.key),
-    type: leaf.expected.replace(/^(a|an) (?=list|whole|data|URL)/, ''),
+    type: leaf.expected.replace(/^(a|an) (?=list|whole|number|data|URL)/, ''),
     default: defaultText(leaf),
     description: leaf.description,
     secret: leaf.secret !== false,

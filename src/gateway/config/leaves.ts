@@ -7,7 +7,7 @@ import { configSchema } from './schema.js';
 export interface Leaf {
   /** Dotted, as in the documentation: `kubesvc.grpc.server.port`. */
   readonly key: string;
-  readonly kind: 'boolean' | 'integer' | 'bytes' | 'text' | 'choice' | 'list';
+  readonly kind: 'boolean' | 'integer' | 'number' | 'bytes' | 'text' | 'choice' | 'list';
   readonly schema: TSchema;
   readonly description: string;
   readonly optional: boolean;
@@ -70,6 +70,7 @@ function leafOf(schema: TSchema, key: string): Leaf {
 function kindOf(schema: TSchema): Leaf['kind'] {
   if (Type.IsBoolean(schema)) return 'boolean';
   if (Type.IsInteger(schema)) return optionOf<string>(schema, 'unit', '') === 'bytes' ? 'bytes' : 'integer';
+  if (Type.IsNumber(schema)) return 'number';
   if (Type.IsEnum(schema)) return 'choice';
   if (Type.IsArray(schema)) return 'list';
   return 'text';
@@ -82,6 +83,8 @@ function expectation(schema: TSchema, kind: Leaf['kind'], choices: readonly stri
       return 'true or false';
     case 'integer':
       return `a whole number from ${String(limit('minimum'))} to ${String(limit('maximum'))}`;
+    case 'number':
+      return `a number from ${String(limit('minimum'))} to ${String(limit('maximum'))}`;
     case 'bytes':
       return `a data size such as 4MB, from ${formatBytes(limit('minimum'))} to ${formatBytes(limit('maximum'))}`;
     case 'choice':

@@ -145,6 +145,8 @@ function parse(leaf: Leaf, value: unknown): unknown {
       return { true: true, false: false }[trimmed.toLowerCase()] ?? value;
     case 'integer':
       return /^-?\d{1,15}$/.test(trimmed) ? Number(trimmed) : value;
+    case 'number':
+      return /^-?\d{1,15}(\.\d{1,15})?$/.test(trimmed) ? Number(trimmed) : value;
     case 'bytes': {
       const match = /^(\d{1,15})\s*([KMG]?B|)$/i.exec(trimmed);
       const unit = unitBytes[(match?.[2] ?? '').toUpperCase()];

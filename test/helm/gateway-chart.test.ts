@@ -1,0 +1,204 @@
+/** helm/agent-gateway: lint, every option, and that a replica would start with what is rendered. */
+
+import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
+import { join } from 'node:path';
+import { test } from 'tap';
+import Type, { type TObject, type TSchema } from 'typebox';
+import { parse } from 'yaml';
+import { gatewayValues } from '../../helm/generator/gateway-values.js';
+import { loadConfig } from '../../src/gateway/config.js';
+import { permissionMessage } from '../../src/discovery/kubernetes/permission.js';
+import { gatewayRows } from './gateway-values.js';
+import {
+  containerSurroundings,
+  helmDirectory,
+  objectOf,
+  parseObjects,
+  render,
+  toolsOrSkip,
+  podOf,
+  type Values,
+} from './rendering.js';
+
+const chart = 'agent-gateway';
+const secrets = {
+  sql: {
+    url: 'jdbc:mysql://mysql.example.com:3306/gateway',
+    user: 'gateway',
+    password: 'hunter1',
+    'secret.password': 'hunter2\n',
+    owner: 'owner',
+    'owner-password': 'hunter3',
+  },
+  redis: { url: 'redis://redis.example.com:6379', 'redis-password': 'hunter4' },
+  sealing: { aes: Buffer.alloc(32, 1).toString('base64') },
+  'grpc-tls': { password: 'hunter5' },
+  'rest-tls': { password: 'hunter6' },
+};
+
+test('helm lint --strict has nothing to say, whatever the values', async (t) => {
+  const tools = await toolsOrSkip(t);
+  if (tools === undefined) return;
+  for (const values of [{}, ...Object.values(gatewayRows)] as Values[]) {
+    const command = ['lint', '--strict', '--quiet', join(helmDirectory, chart), '--values', '-'];
+    t.equal((await tools.helm(command, { stdin: JSON.stringify(values) })).trim(), '');
+  }
+});
+
+test('a replica starts with what is rendered', async (t) => {
+  const tools = await toolsOrSkip(t);
+  if (tools === undefined) return;
+  for (const [name, values] of Object.entries<Values>(gatewayRows)) {
+    const objects = await render(tools, chart, values);
+    const { args, environment, pathOf } = await containerSurroundings(t, objects, secrets);
+    t.equal(args[0], 'serve', name);
+    const { config } = loadConfig({ environment, flags: args.slice(1), terminal: false });
+    const { kubesvc, server, instance } = config;
+    t.equal(instance.id, 'gw-7d9c5b8f6-x2x9k', name);
+    t.equal(server.address, '*', `${name}: probes reach it`);
+
+    const pod = podOf(objects);
+    const container = pod.containers[0]!;
+    const rest = objectOf(objects, 'Service', /^(?!.*grpc$)/);
+    const ports = new Map(container.ports!.map((port) => [port.name, port.containerPort]));
+    const discovery = kubesvc['cluster-kubernetes'];
+    t.equal(ports.get('grpc'), kubesvc.grpc.server.port, name);
+    t.equal(ports.get(discovery.httpPortName.toLowerCase()), server.port, name);
+    t.ok(rest.metadata.name.startsWith(discovery.clouddriverServiceNamePrefix), rest.metadata.name);
+    t.equal(rest.spec!.ports![0]!.name, discovery.httpPortName.toLowerCase());
+    t.ok(pod.terminationGracePeriodSeconds! * 1000 >= kubesvc.drain.timeoutMs + 5_000, `${name}: the drain fits`);
+    for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe'] as const) {
+      t.equal(container[probe]!.httpGet!.scheme, server.ssl.enabled ? 'HTTPS' : 'HTTP');
+    }
+    const grpcService = objectOf(objects, 'Service', /grpc$/).spec!;
+    t.equal(grpcService.ports![0]!.appProtocol, kubesvc.grpc.server.security.enabled ? 'https' : 'kubernetes.io/h2c');
+
+    const files = JSON.stringify(objects);
+    t.notMatch(files, /hunter/, `${name}: no secret is rendered`);
+    if (name !== 'everything from Secrets') continue;
+    t.match(config.sql, { url: 'mysql://mysql.example.com:3306/gateway', user: 'gateway', password: 'hunter2' });
+    t.match(config.sql.migration, { user: 'owner', password: 'hunter3' });
+    t.equal(config.sql.ssl.trustCertCollection, pathOf('/etc/agent-gateway/tls/sql/roots.pem'));
+    t.match(config.redis, { connection: 'redis://redis.example.com:6379', password: 'hunter4' });
+    t.match(kubesvc.grpc.server.security, { enabled: true, clientAuth: 'REQUIRE', privateKeyPassword: 'hunter5' });
+    t.match(server.ssl, { enabled: true, clientAuth: 'OPTIONAL', privateKeyPassword: 'hunter6' });
+    t.equal(kubesvc.dynamicAccounts.encryptionKey, secrets.sealing.aes);
+  }
+});
+
+/** The options of a chart by dotted name, with their defaults. */
+function* options(schema: TObject, prefix = ''): Generator<[string, unknown]> {
+  for (const [name, child] of Object.entries<TSchema>(schema.properties)) {
+    if (Type.IsObject(child)) yield* options(child, `${prefix}${name}.`);
+    else yield [`${prefix}${name}`, (child as { readonly default?: unknown }).default];
+  }
+}
+
+const at = (values: unknown, path: string): unknown =>
+  path.split('.').reduce((node, name) => (node as Values | undefined)?.[name], values);
+
+test('every option is set once at least, and changes what is rendered', async (t) => {
+  const tools = await toolsOrSkip(t);
+  if (tools === undefined) return;
+  const unset = new Set([...options(gatewayValues)].map(([path]) => path));
+  const without = new Set(unset);
+  for (const [name, values] of Object.entries<Values>(gatewayRows)) {
+    const whole = await render(tools, chart, values);
+    for (const [path, standard] of options(gatewayValues)) {
+      const value = at(values, path);
+      if (value === undefined || isDeepStrictEqual(value, standard)) continue;
+      unset.delete(path);
+      if (!without.has(path)) continue;
+      const reset = structuredClone(values);
+      const parent = path.split('.').slice(0, -1).join('.');
+      const section = (parent === '' ? reset : at(reset, parent)) as Values;
+      // Taken out, so that the chart's default counts.
+      Reflect.deleteProperty(section, path.split('.').at(-1)!);
+      const other = await render(tools, chart, reset).catch((error: unknown) => String(error));
+      if (!isDeepStrictEqual(other, whole)) without.delete(path);
+      else t.comment(`${path} changes nothing in "${name}"`);
+    }
+  }
+  t.same([...unset], [], 'options that no row of the table sets');
+  t.same([...without], [], 'options that change nothing');
+});
+
+test('the Role is the one that discovery asks for', async (t) => {
+  const tools = await toolsOrSkip(t);
+  if (tools === undefined) return;
+  const [, yaml = ''] = permissionMessage('spinnaker', undefined).split(/^---$/m, 2);
+  const asked = parse(yaml) as { readonly rules: unknown };
+  const role = objectOf(await render(tools, chart, gatewayRows['a shared database']), 'Role');
+  t.same(role.rules, asked.rules);
+  t.equal(role.metadata.namespace, 'spinnaker');
+});
+
+test('alerts and dashboard arrive as they are', async (t) => {
+  const tools = await toolsOrSkip(t);
+  if (tools === undefined) return;
+  const file = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+  const objects = await render(tools, chart, gatewayRows['monitored']);
+  const alerts: unknown = parse(
+    file('k8s/monitoring/alerts.yaml').replaceAll('runbook: docs/', 'runbook: https://example.com/docs/'),
+  );
+  t.same(objectOf(objects, 'PrometheusRule').spec, alerts);
+  const dashboard = objectOf(objects, 'ConfigMap', /dashboard$/).data!['agent-gateway.json']!;
+  t.same(JSON.parse(dashboard), JSON.parse(file('k8s/monitoring/dashboard.json')));
+});
+
+test('a changed configuration replaces the pods', async (t) => {
+  const tools = await toolsOrSkip(t);
+  if (tools === undefined) return;
+  const annotation = async (size: string) => {
+    const values = { config: { sql: { url: 'mysql://h/d', user: 'u' }, server: { maxBodySize: size } } };
+    return objectOf(await render(tools, chart, values), 'Deployment').spec!.template.metadata!.annotations;
+  };
+  t.notSame(await annotation('4MB'), await annotation('5MB'));
+  t.same(await annotation('4MB'), await annotation('4MB'));
+});
+
+const refusals: readonly (readonly [values: Values, sentence: RegExp])[] = [
+  [{}, /config\.sql\.url is missing/],
+  [{ config: { kubesvc: { cluster: 'local' } } }, /one replica alone/],
+  [{ config: { kubesvc: { cluster: 'none' } }, replicaCount: 1, autoscaling: { enabled: true } }, /one replica alone/],
+  [{ terminationGracePeriodSeconds: 39 }, /expected at least 40/],
+  [
+    { config: { kubesvc: { drain: { timeoutMs: 60_001 } } }, terminationGracePeriodSeconds: 70 },
+    /expected at least 71/,
+  ],
+  [{ autoscaling: { keda: { enabled: true } } }, /needs autoscaling\.enabled/],
+  [{ autoscaling: { enabled: true, cpuUtilization: null } }, /at least one of/],
+  [{ autoscaling: { enabled: true, minReplicas: 20 } }, /minReplicas is more/],
+  [{ autoscaling: { enabled: true, agentsPerReplica: 9, keda: { enabled: true } } }, /prometheusAddress is missing/],
+  [{ serviceAccount: { create: false } }, /serviceAccount\.name/],
+  [{ grpc: { tls: { certManager: { enabled: true } } } }, /grpc\.tls\.existingSecret is missing/],
+  [{ rest: { tls: { existingSecret: 'x', certManager: { enabled: true } } } }, /issuerRef is missing/],
+  [{ rest: { tls: { existingSecret: 'x', trustKey: '', clientAuth: 'REQUIRE' } } }, /rest\.tls\.trustKey is missing/],
+  [{ replicas: 3 }, /additional properties 'replicas' not allowed/],
+  [{ config: { kubesvc: { clutser: 'kubernetes' } } }, /additional properties 'clutser' not allowed/],
+  [{ config: { sql: { password: 'hunter2' } } }, /at '\/config\/sql\/password'/],
+  [{ config: { sql: { connectionPools: { default: { password: 'hunter2' } } } } }, /default\/password'/],
+  [{ config: { redis: { connection: 'redis://:hunter2@redis:6379' } } }, /at '\/config\/redis\/connection'/],
+  [{ config: { server: { port: 70_000 } } }, /at '\/config\/server\/port'/],
+];
+
+test('what cannot work is refused with a sentence', async (t) => {
+  const tools = await toolsOrSkip(t);
+  if (tools === undefined) return;
+  for (const [values, sentence] of refusals) {
+    const args = Object.keys(values).length === 0 ? [] : ['--set', 'config.sql.url=mysql://mysql:3306/gateway'];
+    await t.rejects(render(tools, chart, values, { args }), { message: sentence }, JSON.stringify(values));
+  }
+});
+
+test('notes are printed for every row', async (t) => {
+  const tools = await toolsOrSkip(t);
+  if (tools === undefined) return;
+  for (const values of Object.values(gatewayRows) as Values[]) {
+    const command = ['install', 'gw', join(helmDirectory, chart), '--dry-run=client', '--values', '-'];
+    const printed = await tools.helm(command, { stdin: JSON.stringify(values) });
+    t.match(printed, /NOTES:[\s\S]*Agents dial/);
+    t.ok(parseObjects(printed.split('MANIFEST:')[1]!.split('NOTES:')[0]!).length > 3);
+  }
+});
