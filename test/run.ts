@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Scope } from '../src/core/scope.js';
 import { mariaDbVariable, startMariaDb } from './services/mariadb.js';
+import { kubernetesPrograms } from './services/kubernetes-program.js';
 import { ensurePackages } from './services/packages.js';
 import { postgresVariable, startPostgres } from './services/postgres.js';
 import { runTestFile, type FileOptions, type FileResult } from './test-file.js';
@@ -51,6 +52,10 @@ async function runTests(scope: Scope, signal: AbortSignal): Promise<FileResult[]
   const paths = process.argv.slice(2);
   const files = await testFiles(paths.length > 0 ? paths : ['test']);
   ensurePackages();
+  const kubernetes = await kubernetesPrograms(() => {
+    print('building the Kubernetes control plane with Go, once: some minutes\n');
+  });
+  if (typeof kubernetes === 'string') print(`tests on Kubernetes are skipped: ${kubernetes}\n`);
 
   // Everything temporary goes below one directory, so that a test file that is killed leaves nothing behind either.
   const directory = await mkdtemp(join(tmpdir(), 'agent-gateway-'));
