@@ -97,6 +97,7 @@ export const gatewayValues: TObject = section('', {
     service: section(
       'A ClusterIP whose name starts with `clouddriverServiceNamePrefix`: replicas find each other by it.',
       {
+        name: text('Its name; empty: the prefix and the name of the objects.'),
         port: count('Its port.', 7002, 1, 65_535),
         annotations: labels('Its annotations.'),
       },

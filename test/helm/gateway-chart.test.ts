@@ -175,6 +175,7 @@ const refusals: readonly (readonly [values: Values, sentence: RegExp])[] = [
   [{ grpc: { tls: { certManager: { enabled: true } } } }, /grpc\.tls\.existingSecret is missing/],
   [{ rest: { tls: { existingSecret: 'x', certManager: { enabled: true } } } }, /issuerRef is missing/],
   [{ rest: { tls: { existingSecret: 'x', trustKey: '', clientAuth: 'REQUIRE' } } }, /rest\.tls\.trustKey is missing/],
+  [{ rest: { service: { name: 'gateway' } } }, /a name that begins with spin-clouddriver/],
   [{ replicas: 3 }, /additional properties 'replicas' not allowed/],
   [{ config: { kubesvc: { clutser: 'kubernetes' } } }, /additional properties 'clutser' not allowed/],
   [{ config: { sql: { password: 'hunter2' } } }, /at '\/config\/sql\/password'/],

@@ -143,7 +143,7 @@ export const gatewayRows = {
         externalTrafficPolicy: 'Local',
       },
     },
-    rest: { service: { port: 80, annotations: { 'example.com/rest': 'yes' } } },
+    rest: { service: { name: 'spin-clouddriver-agents-rest', port: 80, annotations: { 'example.com/rest': 'yes' } } },
     podDisruptionBudget: { minAvailable: '50%' },
     networkPolicy: {
       agentsFrom: [{ ipBlock: { cidr: '10.0.0.0/8' } }],

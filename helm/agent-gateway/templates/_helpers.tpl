@@ -22,7 +22,12 @@
 {{- define "agent-gateway.restServiceName" -}}
 {{- $prefix := default "spin-clouddriver" (index (.Values.config.kubesvc | default dict) "cluster-kubernetes").clouddriverServiceNamePrefix }}
 {{- $fullname := include "agent-gateway.fullname" . }}
-{{- if hasPrefix $prefix $fullname }}{{ $fullname }}{{ else }}{{ printf "%s-%s" $prefix $fullname | trunc 63 | trimSuffix "-" }}{{ end }}
+{{- $composed := printf "%s-%s" $prefix $fullname | trunc 63 | trimSuffix "-" }}
+{{- $name := default (ternary $fullname $composed (hasPrefix $prefix $fullname)) .Values.rest.service.name }}
+{{- if not (hasPrefix $prefix $name) }}
+{{- fail (printf "rest.service.name: expected a name that begins with %s (config.kubesvc.cluster-kubernetes.clouddriverServiceNamePrefix), by which replicas find each other, found %s" $prefix $name) }}
+{{- end }}
+{{- $name }}
 {{- end }}
 
 {{- define "agent-gateway.restPortName" -}}

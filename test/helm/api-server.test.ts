@@ -1,0 +1,84 @@
+/** A real API server accepts everything that the charts render and that Kustomize builds, and pods may start. */
+
+import { join } from 'node:path';
+import { test } from 'tap';
+import { kubernetesPrograms } from '../services/kubernetes-program.js';
+import { startKubernetes } from '../services/kubernetes.js';
+import { clusterTools } from '../services/helm.js';
+import { waitFor } from '../wait.js';
+import { customResourceDefinitions } from './custom-resources.js';
+import { gatewayRows } from './gateway-values.js';
+import { kustomizations, manifests } from './kustomizations.js';
+import { parseObjects, podOf, render, type KubernetesObject, type Values } from './rendering.js';
+
+const [programs, tools] = await Promise.all([kubernetesPrograms(), clusterTools()]);
+const missing = [programs, tools].find((one) => typeof one === 'string');
+
+const charts: Readonly<Record<string, Readonly<Record<string, Values>>>> = { 'agent-gateway': gatewayRows };
+
+/** With the Pod Security Standard "restricted", which pods with a privilege too many are refused by. */
+const namespaces = ['spinnaker', 'other', 'monitoring', 'gateway'].map((name) => ({
+  apiVersion: 'v1',
+  kind: 'Namespace',
+  metadata: { name, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
+}));
+
+test('on a real API server', { skip: missing ?? false }, async (t) => {
+  if (typeof tools === 'string') return;
+  const kubernetes = await startKubernetes(programs);
+  t.teardown(() => kubernetes.stop());
+  const kubectl = (args: readonly string[], objects?: readonly object[]) =>
+    tools.kubectl(['--kubeconfig', kubernetes.adminKubeconfig, ...args], {
+      ...(objects === undefined ? {} : { stdin: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }) }),
+    });
+  await kubectl(['apply', '--filename=-'], [...customResourceDefinitions, ...namespaces]);
+  await kubectl(['wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all']);
+
+  const dryRun = async (objects: readonly KubernetesObject[], ...args: string[]): Promise<string> =>
+    kubectl(['apply', '--dry-run=server', '--validate=strict', ...args, '--filename=-'], objects);
+
+  for (const [chart, rows] of Object.entries(charts)) {
+    for (const [name, values] of Object.entries(rows)) {
+      await t.test(`${chart}: ${name}`, async (t) => {
+        const objects = await render(tools, chart, values);
+        const answer = await dryRun(objects);
+        t.equal(answer.match(/(created|configured|unchanged) \(server dry run\)/g)?.length, objects.length, answer);
+      });
+    }
+    await t.test(`${chart}: examples`, async (t) => {
+      for (const example of ['aws-nlb', 'gcp', 'azure']) {
+        const args = ['--values', join(manifests, `../helm/${chart}/examples/${example}.yaml`)];
+        t.match(await dryRun(await render(tools, chart, rows['a shared database'] ?? {}, { args })), /grpc created/);
+      }
+    });
+  }
+
+  for (const [directory, { options }] of Object.entries(kustomizations)) {
+    await t.test(`k8s/${directory}`, async (t) => {
+      const objects = parseObjects(await tools.kubectl(['kustomize', join(manifests, directory)]));
+      const answer = await dryRun(objects, '--namespace', options.namespace ?? 'gateway');
+      t.equal(answer.match(/created \(server dry run\)/g)?.length, objects.length, answer);
+    });
+  }
+
+  await t.test('the pods of k8s/gateway are made under the Pod Security Standard "restricted"', async (t) => {
+    const objects = parseObjects(await tools.kubectl(['kustomize', join(manifests, 'gateway')]));
+    await kubectl(['apply', '--namespace=gateway', '--filename=-'], objects);
+    t.equal(podOf(objects).serviceAccountName, 'agent-gateway');
+    const pods = async () => {
+      const { items } = await kubernetes.api.get<{ items: unknown[] }>('/api/v1/namespaces/gateway/pods');
+      return items.length === 3;
+    };
+    await waitFor(pods, { timeoutMs: 30_000, description: 'three pods' });
+    const may = async (verb: string, resource: string, namespace = 'gateway') => {
+      const as = '--as=system:serviceaccount:gateway:agent-gateway';
+      return (await kubectl(['auth', 'can-i', verb, resource, as, '--namespace', namespace]).catch(() => 'no')).trim();
+    };
+    for (const resource of ['endpoints', 'endpointslices.discovery.k8s.io']) {
+      t.equal(await may('list', resource), 'yes');
+      t.equal(await may('watch', resource), 'yes');
+      t.equal(await may('list', resource, 'default'), 'no');
+    }
+    t.equal(await may('get', 'secrets'), 'no');
+  });
+});

@@ -1,0 +1,45 @@
+/** The directories below k8s/, and with which values a chart renders the same. */
+
+import { fileURLToPath } from 'node:url';
+import type { RenderOptions, Values } from './rendering.js';
+
+export const manifests = fileURLToPath(new URL('../../k8s/', import.meta.url));
+
+const gateway = {
+  fullnameOverride: 'agent-gateway',
+  config: {
+    sql: { url: 'mysql://mysql:3306/gateway', user: 'gateway' },
+    redis: { connection: 'redis://redis:6379' },
+  },
+  sql: { existingSecret: 'gateway-sql' },
+};
+
+interface Kustomization {
+  readonly chart: string;
+  readonly values: Values;
+  readonly options: RenderOptions;
+}
+
+/** By directory below k8s/. */
+export const kustomizations: Readonly<Record<string, Kustomization>> = {
+  gateway: { chart: 'agent-gateway', values: gateway, options: { release: 'agent-gateway' } },
+  'overlays/mtls': {
+    chart: 'agent-gateway',
+    values: { ...gateway, grpc: { tls: { existingSecret: 'gateway-grpc-tls', clientAuth: 'REQUIRE' } } },
+    options: { release: 'agent-gateway' },
+  },
+  'overlays/beside-clouddriver': {
+    chart: 'agent-gateway',
+    values: {
+      ...gateway,
+      config: {
+        kubesvc: { 'cluster-kubernetes': { clouddriverServiceNamePrefix: 'spin-clouddriver-agent-gateway' } },
+        sql: { connectionPools: { default: { jdbcUrl: 'jdbc:mysql://mysql:3306/clouddriver', user: 'clouddriver' } } },
+        redis: gateway.config.redis,
+      },
+      grpc: { service: { name: 'spin-clouddriver-grpc' } },
+      rest: { service: { name: 'spin-clouddriver-agent-gateway' } },
+    },
+    options: { release: 'agent-gateway', namespace: 'spinnaker' },
+  },
+};
