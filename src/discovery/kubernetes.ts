@@ -9,11 +9,12 @@ import type { Logger } from '../core/logger.js';
 import { backoffMs, defaultBackoff, wait, type Backoff } from '../core/retry.js';
 import { unlessAborted, withDeadline } from '../core/deadline.js';
 import type { Discovery } from './discovery.js';
-import { ApiClient, ApiError } from './kubernetes/client.js';
-import { openAccess, type ApiAccess, type CredentialOptions } from './kubernetes/credentials.js';
+import type { ApiAccess } from '../kubernetes/access.js';
+import { ApiClient, ApiError, type KubernetesObject, type ObjectList } from '../kubernetes/client.js';
+import { openAccess, type CredentialOptions } from '../kubernetes/credentials.js';
 import { isMeant, mergeMembers, type MergeOptions } from './kubernetes/merge.js';
 import { permissionMessage, serviceAccountOf } from './kubernetes/permission.js';
-import { endpoints, endpointSlices, type KubernetesObject, type Source } from './kubernetes/sources.js';
+import { endpoints, endpointSlices, type Source } from './kubernetes/sources.js';
 import { Membership } from './membership.js';
 
 export interface KubernetesDiscoveryOptions extends CredentialOptions {
@@ -218,11 +219,6 @@ async function mayFollow(
   return true;
 }
 
-interface ListPage {
-  readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
-  readonly items: readonly KubernetesObject[] | null;
-}
-
 /** All pages, which the API keeps to one version. Undefined when the resource is forbidden, or not there at all. */
 async function listAll(
   client: ApiClient,
@@ -233,7 +229,8 @@ async function listAll(
   const objects: KubernetesObject[] = [];
   const query: Record<string, string> = { limit: '500' };
   for (;;) {
-    const page = (await unlessRefused(client.get(source.path(merge.namespace), query, signal))) as ListPage | undefined;
+    const page = (await unlessRefused(client.get(source.path(merge.namespace), query, signal))) as
+      ObjectList | undefined;
     if (page === undefined) return undefined;
     objects.push(...(page.items ?? []).filter((object) => isMeant(source, object, merge)));
     if (!page.metadata.continue) return { objects, version: page.metadata.resourceVersion };

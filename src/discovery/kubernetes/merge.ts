@@ -2,7 +2,8 @@
 
 import { compareText } from '../discovery.js';
 import type { Member } from '../membership.js';
-import type { AddressType, KubernetesObject, PodAddress, Source } from './sources.js';
+import type { KubernetesObject } from '../../kubernetes/client.js';
+import type { AddressType, PodAddress, Source } from './sources.js';
 
 export interface MergeOptions {
   readonly namespace: string;

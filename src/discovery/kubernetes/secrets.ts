@@ -1,8 +1,8 @@
 /** Reads secrets of Kubernetes, with the credentials that discovery has. */
 
 import { GatewayError } from '../../core/errors.js';
-import { ApiClient, ApiError } from './client.js';
-import { openAccess, type CredentialOptions } from './credentials.js';
+import { ApiClient, ApiError } from '../../kubernetes/client.js';
+import { openAccess, type CredentialOptions } from '../../kubernetes/credentials.js';
 
 export interface SecretReference {
   readonly name: string;

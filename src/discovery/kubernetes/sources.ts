@@ -3,14 +3,7 @@
  * Endpoints (v1, deprecated since Kubernetes 1.33). Only the fields that count here, as the API's reference has them.
  */
 
-export interface KubernetesObject {
-  readonly metadata: {
-    readonly name: string;
-    readonly namespace?: string;
-    readonly resourceVersion: string;
-    readonly labels?: Readonly<Record<string, string>>;
-  };
-}
+import type { KubernetesObject } from '../../kubernetes/client.js';
 
 export type AddressType = 'IPv4' | 'IPv6' | 'FQDN';
 

@@ -4,11 +4,8 @@ import { deepEqual, equal } from 'node:assert/strict';
 import fc from 'fast-check';
 import { test } from 'tap';
 import { mergeMembers, type MergeOptions } from '../../../src/discovery/kubernetes/merge.js';
-import {
-  endpoints as endpointsSource,
-  endpointSlices,
-  type KubernetesObject,
-} from '../../../src/discovery/kubernetes/sources.js';
+import { endpoints as endpointsSource, endpointSlices } from '../../../src/discovery/kubernetes/sources.js';
+import type { KubernetesObject } from '../../../src/kubernetes/client.js';
 import { endpoints, endpointSlice, type Pod } from '../../kubernetes-server/objects.js';
 
 const options: MergeOptions = {

@@ -1,0 +1,230 @@
+/**
+ * The Kubernetes API as this project speaks it: JSON calls of any kind, text, and watches.
+ * Our own and not the library's Watch and informer: those drop the status of an error, swallow lines that are not JSON,
+ * and stop for good on most failures.
+ */
+
+import { StringDecoder } from 'node:string_decoder';
+import type { Dispatcher } from 'undici';
+import { withDeadline } from '../core/deadline.js';
+import type { ApiAccess } from './access.js';
+
+/** An answer other than success: an HTTP status, or the Status object inside a watch. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+
+  /**
+   * @param status HTTP status code, or the `code` of the Status
+   * @param detail Kubernetes' own message; '' where there is none
+   * @param reason Kubernetes' own reason ("NotFound"); '' where there is none
+   * @param retryAfterMs how long the server asks to wait before the next attempt
+   */
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly detail = '',
+    readonly reason = '',
+    readonly retryAfterMs?: number,
+  ) {
+    super(message);
+  }
+}
+
+/** What every object has. */
+export interface KubernetesObject {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly uid?: string;
+    readonly resourceVersion: string;
+    readonly generation?: number;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+    readonly ownerReferences?: readonly { readonly uid: string; readonly controller?: boolean }[];
+  };
+}
+
+/** One page of a list. */
+export interface ObjectList<T extends KubernetesObject = KubernetesObject> {
+  readonly apiVersion: string;
+  /** "PodList". */
+  readonly kind: string;
+  readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
+  readonly items: readonly T[] | null;
+}
+
+export interface WatchEvent {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
+  readonly object: KubernetesObject;
+}
+
+export type Query = Readonly<Record<string, string>>;
+
+export interface ApiRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly path: string;
+  readonly query?: Query;
+  /** Sent as JSON; text and bytes as they are. */
+  readonly body?: object | string | Uint8Array;
+  /** Default `application/json`. */
+  readonly contentType?: string;
+  /** Default `application/json`. */
+  readonly accept?: string;
+}
+
+/** Where the server is and who we are there; asked before each request, so that tokens may change. */
+export interface AccessSource {
+  current(): Promise<ApiAccess>;
+  /** The server did not accept these credentials (401). */
+  refused(): void;
+}
+
+/** etcd takes objects of 1.5 MB; a page of a list holds 500. */
+const maximumObjectBytes = 8 * 1024 * 1024;
+const maximumPageBytes = 64 * 1024 * 1024;
+const maximumErrorBytes = 64 * 1024;
+
+export class ApiClient {
+  readonly #source: AccessSource;
+  readonly #timeoutMs: number;
+
+  /** @param timeoutMs how long one answer may take, and the beginning of a watch */
+  constructor(access: ApiAccess | AccessSource, timeoutMs: number) {
+    this.#source = 'current' in access ? access : { current: () => Promise.resolve(access), refused: () => undefined };
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** @throws ApiError; whatever the connection failed with; `timed-out`; the signal's reason */
+  get(path: string, query: Query, signal: AbortSignal): Promise<unknown> {
+    return this.call({ method: 'GET', path, query }, signal);
+  }
+
+  post(path: string, body: object, signal: AbortSignal): Promise<unknown> {
+    return this.call({ method: 'POST', path, body }, signal);
+  }
+
+  /** Any request whose answer is JSON. @throws as get() */
+  async call(request: ApiRequest, signal: AbortSignal): Promise<unknown> {
+    return JSON.parse(await this.text(request, signal)) as unknown;
+  }
+
+  /** Any request, its answer as text. @throws as get() */
+  text(request: ApiRequest, signal: AbortSignal): Promise<string> {
+    const { method, path } = request;
+    return withDeadline(this.#timeoutMs, signal, `${method} ${path}`, async (limit) => {
+      const response = await this.#send(request, limit, {});
+      return textOf(response.body, maximumPageBytes);
+    });
+  }
+
+  /**
+   * Begins a watch; resolves when the server has accepted it. Gives the events that came together, together; they end
+   * when the server ends the watch in order.
+   * @throws ApiError also while the events are read: an ERROR event; 410 when the version is too old to watch from
+   */
+  async watchBatches(path: string, query: Query, signal: AbortSignal): Promise<AsyncIterable<readonly WatchEvent[]>> {
+    const all = { ...query, watch: 'true', allowWatchBookmarks: 'true' };
+    const limits = { headersTimeout: this.#timeoutMs, bodyTimeout: 0 };
+    const response = await this.#send({ method: 'GET', path, query: all }, signal, limits);
+    return batches(response.body);
+  }
+
+  /** As watchBatches(), one event at a time. */
+  async watch(path: string, query: Query, signal: AbortSignal): Promise<AsyncIterable<WatchEvent>> {
+    return flatten(await this.watchBatches(path, query, signal));
+  }
+
+  async #send(
+    request: ApiRequest,
+    signal: AbortSignal,
+    limits: { readonly headersTimeout?: number; readonly bodyTimeout?: number },
+  ): Promise<Dispatcher.ResponseData> {
+    const { server, headers, dispatcher } = await this.#source.current();
+    const { method, path, query = {}, body, accept = 'application/json', contentType = 'application/json' } = request;
+    const url = new URL(`${server.replace(/\/+$/, '')}${path}`);
+    url.search = new URLSearchParams(query).toString();
+    const response = await dispatcher.request({
+      method,
+      signal,
+      ...limits,
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
+      headers: { accept, 'content-type': contentType, ...headers },
+      body: bodyOf(body),
+    });
+    if (response.statusCode >= 200 && response.statusCode < 300) return response;
+    if (response.statusCode === 401) this.#source.refused();
+    const retryAfter = Number(response.headers['retry-after']);
+    const text = await textOf(response.body, maximumErrorBytes);
+    throw statusError(response.statusCode, text, retryAfter > 0 ? retryAfter * 1_000 : undefined);
+  }
+}
+
+function bodyOf(body: ApiRequest['body']): string | Uint8Array | null {
+  if (body === undefined) return null;
+  return typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body);
+}
+
+async function* flatten(all: AsyncIterable<readonly WatchEvent[]>): AsyncGenerator<WatchEvent> {
+  for await (const events of all) yield* events;
+}
+
+async function* batches(body: AsyncIterable<Uint8Array>): AsyncGenerator<readonly WatchEvent[]> {
+  for await (const lines of lineBatches(body)) {
+    const events: WatchEvent[] = [];
+    let failure: ApiError | undefined;
+    for (const line of lines) {
+      const event = JSON.parse(line) as WatchEvent | { readonly type: 'ERROR'; readonly object: { code?: number } };
+      if (event.type === 'ERROR') {
+        failure = statusError(event.object.code ?? 500, JSON.stringify(event.object));
+        break;
+      }
+      events.push(event);
+    }
+    if (events.length > 0) yield events;
+    if (failure !== undefined) throw failure;
+  }
+}
+
+/** Splits at line feeds. @throws Error when the last line has no end: the connection was cut */
+async function* lineBatches(body: AsyncIterable<Uint8Array>): AsyncGenerator<readonly string[]> {
+  const decoder = new StringDecoder('utf8');
+  let rest = '';
+  for await (const chunk of body) {
+    const parts = (rest + decoder.write(Buffer.from(chunk))).split('\n');
+    rest = parts.pop() ?? '';
+    if (rest.length > maximumObjectBytes) throw new Error('an event of the watch is too large');
+    yield parts.filter((part) => part !== '');
+  }
+  if (rest !== '') throw new Error('the watch was cut off in the middle of an event');
+}
+
+async function textOf(body: AsyncIterable<Uint8Array>, maximumBytes: number): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.length;
+    if (size > maximumBytes) throw new Error('the answer of the Kubernetes API is too large');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Says what the API's Status object says, or else only the code: a proxy in between may have answered anything. */
+function statusError(status: number, text: string, retryAfterMs?: number): ApiError {
+  let detail = '';
+  let reason = '';
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed === 'object' && parsed !== null) {
+      if ('message' in parsed) detail = String(parsed.message);
+      if ('reason' in parsed) reason = String(parsed.reason);
+    }
+  } catch {
+    // Not a Status.
+  }
+  const message = `the Kubernetes API answered ${String(status)}${detail === '' ? '' : `: ${detail}`}`;
+  return new ApiError(status, message, detail, reason, retryAfterMs);
+}
