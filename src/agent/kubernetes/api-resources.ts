@@ -1,0 +1,163 @@
+/**
+ * Which kinds a cluster has, and under which paths: the API's discovery documents, aggregated (Kubernetes 1.27 and later,
+ * two requests) or one per group and version. Kept, and read anew when a kind is asked for that is not among them.
+ */
+
+import type { ApiClient } from '../../kubernetes/client.js';
+import { ApiError } from '../../kubernetes/client.js';
+
+export interface ApiResource {
+  /** '' is the core group. */
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  /** Plural, as in paths: "deployments". */
+  readonly name: string;
+  readonly namespaced: boolean;
+  readonly verbs: readonly string[];
+}
+
+export function apiVersionOf({ group, version }: Pick<ApiResource, 'group' | 'version'>): string {
+  return group === '' ? version : `${group}/${version}`;
+}
+
+/** The path of a collection, or of one object in it, or of a subresource of that. */
+export function pathOf(resource: ApiResource, namespace: string, name?: string, subresource?: string): string {
+  const { group, version } = resource;
+  const parts = [group === '' ? `/api/${version}` : `/apis/${group}/${version}`];
+  if (resource.namespaced && namespace !== '') parts.push('namespaces', encodeURIComponent(namespace));
+  parts.push(resource.name);
+  if (name !== undefined) parts.push(encodeURIComponent(name));
+  if (subresource !== undefined) parts.push(subresource);
+  return parts.join('/');
+}
+
+interface GroupDiscovery {
+  readonly metadata?: { readonly name?: string };
+  readonly versions: readonly {
+    readonly version: string;
+    readonly resources?: readonly {
+      readonly resource: string;
+      readonly responseKind?: { readonly kind?: string; readonly group?: string; readonly version?: string };
+      readonly scope: 'Namespaced' | 'Cluster';
+      readonly verbs: readonly string[];
+    }[];
+  }[];
+}
+
+interface ResourceList {
+  readonly resources: readonly {
+    readonly name: string;
+    readonly kind: string;
+    readonly namespaced: boolean;
+    readonly verbs: readonly string[];
+  }[];
+}
+
+const aggregated = ['v2', 'v2beta1'].map(
+  (v) => `application/json;g=apidiscovery.k8s.io;v=${v};as=APIGroupDiscoveryList`,
+);
+const accept = [...aggregated, 'application/json'].join(',');
+/** However often somebody asks for a kind that the cluster does not have. */
+const shortestRefreshMs = 5_000;
+
+export class ApiResources {
+  readonly #client: ApiClient;
+  readonly #now: () => number;
+  #known: readonly ApiResource[] = [];
+  #reading: Promise<readonly ApiResource[]> | undefined;
+  #readAt = Number.NEGATIVE_INFINITY;
+
+  /** @param now Unix ms */
+  constructor(client: ApiClient, now: () => number = Date.now) {
+    this.#client = client;
+    this.#now = now;
+  }
+
+  /**
+   * @param apiVersion "apps/v1"; '' takes the version that the cluster prefers
+   * @param kind "Deployment", or of a group "Certificate.cert-manager.io"; the case of the first letter does not matter
+   * @throws ApiError 404 with kubectl's words when the cluster does not have it; as ApiClient.get()
+   */
+  async find(apiVersion: string, kind: string, signal: AbortSignal): Promise<ApiResource> {
+    const found = matching(this.#known, apiVersion, kind);
+    if (found !== undefined) return found;
+    const renewed = this.#now() - this.#readAt < shortestRefreshMs ? undefined : await this.read(signal);
+    const resource = matching(renewed ?? this.#known, apiVersion, kind);
+    if (resource !== undefined) return resource;
+    const text = `no matches for kind "${kind}"${apiVersion === '' ? '' : ` in version "${apiVersion}"`}`;
+    throw new ApiError(404, text, text, 'NotFound');
+  }
+
+  /** Every kind in every version, the preferred one of each group first. @throws as ApiClient.get() */
+  async read(signal: AbortSignal): Promise<readonly ApiResource[]> {
+    this.#reading ??= readAll(this.#client, signal)
+      .then((resources) => {
+        this.#known = resources;
+        this.#readAt = this.#now();
+        return resources;
+      })
+      .finally(() => {
+        this.#reading = undefined;
+      });
+    return this.#reading;
+  }
+}
+
+function matching(resources: readonly ApiResource[], apiVersion: string, kind: string): ApiResource | undefined {
+  const [name = '', ...group] = kind.split('.');
+  const wanted = name.toLowerCase();
+  return resources.find(
+    (resource) =>
+      resource.kind.toLowerCase() === wanted &&
+      (apiVersion === '' || apiVersionOf(resource) === apiVersion) &&
+      (group.length === 0 || resource.group === group.join('.')),
+  );
+}
+
+async function readAll(client: ApiClient, signal: AbortSignal): Promise<readonly ApiResource[]> {
+  const [core, groups] = await Promise.all(
+    ['/api', '/apis'].map((path) => client.call({ method: 'GET', path, accept }, signal)),
+  );
+  if ((core as { kind?: string }).kind === 'APIGroupDiscoveryList') {
+    return [core, groups].flatMap((list) => (list as { items: readonly GroupDiscovery[] }).items.flatMap(ofGroup));
+  }
+  const listed = (groups as { groups: readonly { name: string; versions: { version: string }[] }[] }).groups;
+  const versions = [
+    ...(core as { versions: readonly string[] }).versions.map((version) => ({ group: '', version })),
+    ...listed.flatMap(({ name, versions: all }) => all.map(({ version }) => ({ group: name, version }))),
+  ];
+  const lists: ApiResource[][] = [];
+  // One after the other: there may be a hundred.
+  for (const each of versions) lists.push(await ofVersion(client, each, signal));
+  return lists.flat();
+}
+
+function ofGroup({ metadata, versions }: GroupDiscovery): ApiResource[] {
+  const group = metadata?.name ?? '';
+  return versions.flatMap(({ version, resources = [] }) =>
+    resources.flatMap(({ resource, responseKind, scope, verbs }) => {
+      const kind = responseKind?.kind;
+      if (kind === undefined) return [];
+      return [{ group, version, kind, name: resource, namespaced: scope === 'Namespaced', verbs }];
+    }),
+  );
+}
+
+async function ofVersion(
+  client: ApiClient,
+  { group, version }: { readonly group: string; readonly version: string },
+  signal: AbortSignal,
+): Promise<ApiResource[]> {
+  const path = group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
+  try {
+    const { resources } = (await client.get(path, {}, signal)) as ResourceList;
+    return resources
+      .filter(({ name }) => !name.includes('/'))
+      .map(({ name, kind, namespaced, verbs }) => ({ group, version, kind, name, namespaced, verbs }));
+  } catch (error) {
+    // A group whose own server is down (a metrics adapter, say) must not hide all others.
+    if (error instanceof ApiError) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,88 @@
+/** Executes operations on the clusters of this agent: a request by its case to the function that does it. */
+
+import { messageOf, GatewayError } from '../../core/errors.js';
+import { ApiError } from '../../kubernetes/client.js';
+import type { Operation } from '../../protocol/generated/ops/operations_pb.js';
+import type { Execution } from '../operation-results.js';
+import type { Execute } from '../operation-runner.js';
+import type { Cluster } from './cluster.js';
+import { deploy, runJob } from './operations/deploy.js';
+import { get, list, patch, remove } from './operations/objects.js';
+import { accessReview, logs } from './operations/questions.js';
+import { pause, restart, resume, scale, undo } from './operations/rollout.js';
+import type { Retries } from './retries.js';
+import { Work } from './work.js';
+
+export interface ExecuteOptions {
+  /** The cluster of an account that this agent serves. */
+  readonly clusterOf: (account: string) => Cluster | undefined;
+  /** The name of this agent in `metadata.managedFields`. */
+  readonly fieldManager: string;
+  readonly retries: Retries;
+}
+
+export function createExecute({ clusterOf, fieldManager, retries }: ExecuteOptions): Execute {
+  return async (operation, { signal }) => {
+    const cluster = clusterOf(operation.account);
+    if (cluster === undefined) {
+      return { status: 404, reason: 'NotFound', message: `this agent does not serve account "${operation.account}"` };
+    }
+    const work = new Work(cluster, fieldManager, retries, signal);
+    try {
+      return await execute(work, operation.request);
+    } catch (error) {
+      // The deadline is answered by whoever set it.
+      signal.throwIfAborted();
+      return failure(error);
+    }
+  };
+}
+
+function execute(work: Work, request: Operation['request']): Promise<Execution> {
+  switch (request.case) {
+    case 'deploy':
+      return deploy(work, request.value);
+    case 'runJob':
+      return runJob(work, request.value);
+    case 'get':
+      return get(work, request.value);
+    case 'list':
+      return list(work, request.value);
+    case 'patch':
+      return patch(work, request.value);
+    case 'delete':
+      return remove(work, request.value);
+    case 'scale':
+      return scale(work, request.value);
+    case 'restart':
+      return restart(work, request.value);
+    case 'pause':
+      return pause(work, request.value);
+    case 'resume':
+      return resume(work, request.value);
+    case 'undo':
+      return undo(work, request.value);
+    case 'logs':
+      return logs(work, request.value);
+    case 'accessReview':
+      return accessReview(work, request.value);
+    case undefined:
+      return Promise.resolve({
+        status: 400,
+        reason: 'BadRequest',
+        message: 'the operation carries no request that this agent knows',
+      });
+  }
+}
+
+/** Kubernetes' own status, reason and message, where it answered. */
+function failure(error: unknown): Execution {
+  if (error instanceof ApiError) {
+    return { status: error.status, reason: error.reason, message: error.detail || error.message };
+  }
+  const [status, reason] =
+    error instanceof GatewayError && error.code === 'configuration'
+      ? [500, 'InvalidCredentials']
+      : [503, 'ServiceUnavailable'];
+  return { status, reason, message: `the cluster's API server cannot be asked: ${messageOf(error)}` };
+}

@@ -1,0 +1,148 @@
+/** Get, list, patch and delete: what the API does by itself. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { ApiError, type KubernetesObject, type ObjectList } from '../../../kubernetes/client.js';
+import {
+  Delete_Propagation,
+  Patch_Type,
+  type Delete,
+  type Get,
+  type List,
+  type Patch,
+} from '../../../protocol/generated/ops/operations_pb.js';
+import type { Execution } from '../../operation-results.js';
+import { apiVersionOf, pathOf, type ApiResource } from '../api-resources.js';
+import { objects, refuse, type Target, type Work } from '../work.js';
+
+export async function get(work: Work, { object }: Get): Promise<Execution> {
+  const { path } = await work.target(object);
+  return objects([await work.send({ method: 'GET', path })]);
+}
+
+/** One page, if the request sets a limit. Of an account of some namespaces, all of them, one after the other. */
+export async function list(work: Work, request: List): Promise<Execution> {
+  const { apiVersion = '', kind = '', namespace = '' } = request.object ?? {};
+  const resource = await work.resource(apiVersion, kind);
+  const { namespaces } = work.cluster.options;
+  if (!resource.namespaced || namespace !== '' || namespaces.length === 0) {
+    const path = pathOf(resource, namespace === '' && resource.namespaced ? '' : work.namespaceOf(resource, namespace));
+    const { items, continuation } = await listPage(work, resource, path, request);
+    return objects(
+      items.filter(({ metadata }) => work.cluster.covers(metadata.namespace ?? '')),
+      continuation,
+    );
+  }
+  if (request.continue !== '') {
+    throw refuse(400, 'BadRequest', 'object.namespace: expected a namespace of the account, with continue');
+  }
+  const all: object[] = [];
+  for (const each of namespaces) all.push(...(await listPage(work, resource, pathOf(resource, each), request)).items);
+  return objects(all);
+}
+
+async function listPage(
+  work: Work,
+  resource: ApiResource,
+  path: string,
+  { labelSelector, fieldSelector, limit, continue: continuation }: Partial<List>,
+): Promise<{ items: KubernetesObject[]; continuation: string }> {
+  const query = {
+    ...(labelSelector ? { labelSelector } : {}),
+    ...(fieldSelector ? { fieldSelector } : {}),
+    ...(limit ? { limit: String(limit) } : {}),
+    ...(continuation ? { continue: continuation } : {}),
+  };
+  const page = await work.send<ObjectList>({ method: 'GET', path, query });
+  // The items of a list do not say what they are.
+  const type = { apiVersion: apiVersionOf(resource), kind: resource.kind };
+  return {
+    items: (page.items ?? []).map((item) => ({ ...type, ...item })),
+    continuation: page.metadata.continue ?? '',
+  };
+}
+
+const patchTypes = {
+  [Patch_Type.UNSPECIFIED]: 'application/strategic-merge-patch+json',
+  [Patch_Type.STRATEGIC]: 'application/strategic-merge-patch+json',
+  [Patch_Type.MERGE]: 'application/merge-patch+json',
+  [Patch_Type.JSON]: 'application/json-patch+json',
+} as const;
+
+export async function patch(work: Work, request: Patch): Promise<Execution> {
+  const { path } = await work.target(request.object);
+  const query = {
+    fieldManager: request.fieldManager || work.fieldManager,
+    ...(request.dryRun ? { dryRun: 'All' } : {}),
+  };
+  const contentType = patchTypes[request.type] as string | undefined;
+  if (contentType === undefined) throw refuse(400, 'BadRequest', 'type: expected strategic, merge or JSON');
+  // A JSON patch may add to a list, which twice is too much.
+  const repeatable = request.type !== Patch_Type.JSON;
+  return objects([await work.send({ method: 'PATCH', path, query, body: request.patch, contentType }, repeatable)]);
+}
+
+const propagations = {
+  [Delete_Propagation.UNSPECIFIED]: undefined,
+  [Delete_Propagation.BACKGROUND]: 'Background',
+  [Delete_Propagation.FOREGROUND]: 'Foreground',
+  [Delete_Propagation.ORPHAN]: 'Orphan',
+} as const;
+
+/** Gives the objects as they were last seen. By selector, none that matches is success, as in kubectl. */
+export async function remove(work: Work, request: Delete): Promise<Execution> {
+  const { object, labelSelector } = request;
+  if (object?.name) {
+    if (labelSelector !== '')
+      throw refuse(400, 'BadRequest', 'label_selector: expected a name or a selector, not both');
+    const target = await work.target(object);
+    return objects([await removeOne(work, target, request)]);
+  }
+  if (labelSelector === '') throw refuse(400, 'BadRequest', 'object.name: expected a name, or a label_selector');
+  const resource = await work.resource(object?.apiVersion ?? '', object?.kind ?? '');
+  const namespace = work.namespaceOf(resource, object?.namespace ?? '');
+  const { items } = await listPage(work, resource, pathOf(resource, namespace), { labelSelector });
+  const removed: object[] = [];
+  for (const { metadata } of items) {
+    removed.push(await removeOne(work, work.targetOf(resource, namespace, metadata.name), request));
+  }
+  return objects(removed);
+}
+
+async function removeOne(work: Work, { path }: Target, request: Delete): Promise<object> {
+  const { propagation, gracePeriodSeconds, dryRun, wait } = request;
+  const live = await work.send({ method: 'GET', path });
+  const policy = propagations[propagation] as string | undefined;
+  const body = {
+    apiVersion: 'v1',
+    kind: 'DeleteOptions',
+    // Another object of this name, made meanwhile, is not meant.
+    preconditions: { uid: live.metadata.uid },
+    ...(policy === undefined ? {} : { propagationPolicy: policy }),
+    ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
+    ...(dryRun ? { dryRun: ['All'] } : {}),
+  };
+  await work.call(true, async (attempt) => {
+    try {
+      await work.cluster.client.call({ method: 'DELETE', path, body }, work.signal);
+    } catch (error) {
+      // An attempt before may have done it.
+      if (!(attempt > 0 && error instanceof ApiError && (error.status === 404 || error.status === 409))) throw error;
+    }
+  });
+  if (wait && !dryRun) await gone(work, path, live.metadata.uid);
+  return live;
+}
+
+/** Finalizers and grace periods take their time. @throws the operation's deadline */
+async function gone(work: Work, path: string, uid: string | undefined): Promise<void> {
+  for (let pauseMs = 100; ; pauseMs = Math.min(2_000, pauseMs * 1.5)) {
+    try {
+      const { metadata } = await work.send({ method: 'GET', path });
+      if (metadata.uid !== uid) return;
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return;
+      throw error;
+    }
+    await delay(pauseMs, undefined, { signal: work.signal });
+  }
+}

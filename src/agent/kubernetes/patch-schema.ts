@@ -1,0 +1,87 @@
+/**
+ * How the lists of a kind are merged: what its OpenAPI v3 document says by `x-kubernetes-patch-strategy` and
+ * `x-kubernetes-patch-merge-key`. kubectl reads the same.
+ */
+
+import { ApiError } from '../../kubernetes/client.js';
+import type { ApiResource } from './api-resources.js';
+import type { Work } from './work.js';
+
+interface OpenApiSchema {
+  readonly $ref?: string;
+  readonly allOf?: readonly OpenApiSchema[];
+  readonly properties?: Readonly<Record<string, OpenApiSchema>>;
+  readonly additionalProperties?: OpenApiSchema | boolean;
+  readonly items?: OpenApiSchema;
+  readonly 'x-kubernetes-patch-strategy'?: string;
+  readonly 'x-kubernetes-patch-merge-key'?: string;
+  readonly 'x-kubernetes-group-version-kind'?: readonly { group: string; version: string; kind: string }[];
+}
+
+type Schemas = Readonly<Record<string, OpenApiSchema>>;
+
+export class PatchSchema {
+  readonly #schemas: Schemas;
+  /** As the field has it, which may say more than what it refers to. */
+  readonly #field: OpenApiSchema;
+
+  constructor(schemas: Schemas, field: OpenApiSchema) {
+    this.#schemas = schemas;
+    this.#field = field;
+  }
+
+  /** Of an object: one of its fields. */
+  field(name: string): PatchSchema | undefined {
+    const { properties, additionalProperties } = this.#resolved();
+    const found = properties?.[name] ?? (typeof additionalProperties === 'object' ? additionalProperties : undefined);
+    return found === undefined ? undefined : new PatchSchema(this.#schemas, found);
+  }
+
+  /** Of a list: its items. */
+  item(): PatchSchema | undefined {
+    const { items } = this.#resolved();
+    return items === undefined ? undefined : new PatchSchema(this.#schemas, items);
+  }
+
+  get mergesList(): boolean {
+    return this.#strategies.includes('merge');
+  }
+
+  get retainKeys(): boolean {
+    return this.#strategies.includes('retainKeys');
+  }
+
+  get mergeKey(): string | undefined {
+    return this.#field['x-kubernetes-patch-merge-key'];
+  }
+
+  get #strategies(): readonly string[] {
+    return (this.#field['x-kubernetes-patch-strategy'] ?? '').split(',');
+  }
+
+  #resolved(): OpenApiSchema {
+    const reference = this.#field.$ref ?? this.#field.allOf?.[0]?.$ref;
+    return reference === undefined ? this.#field : (this.#schemas[reference.split('/').at(-1) ?? ''] ?? {});
+  }
+}
+
+/** Undefined where the server has no such document: then lists are replaced as a whole. */
+export async function patchSchemaOf(
+  work: Work,
+  { group, version, kind }: ApiResource,
+): Promise<PatchSchema | undefined> {
+  const path = group === '' ? `/openapi/v3/api/${version}` : `/openapi/v3/apis/${group}/${version}`;
+  try {
+    const document = await work.send<{ components?: { schemas?: Schemas } }>({ method: 'GET', path });
+    const schemas = document.components?.schemas ?? {};
+    const root = Object.values(schemas).find((schema) =>
+      schema['x-kubernetes-group-version-kind']?.some(
+        (one) => one.group === group && one.version === version && one.kind === kind,
+      ),
+    );
+    return root === undefined ? undefined : new PatchSchema(schemas, root);
+  } catch (error) {
+    if (error instanceof ApiError && [403, 404, 406].includes(error.status)) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * The patch of a client-side apply: what is to be applied wins over what is live, what was applied last and is not any
+ * more is removed, and all else stays. With a schema it is a strategic merge patch, whose lists are merged by key
+ * (kubernetes/community, sig-api-machinery/strategic-merge-patch.md); without one a JSON merge patch (RFC 7386). Pure.
+ */
+
+import { isDeepStrictEqual } from 'node:util';
+import type { PatchSchema } from './patch-schema.js';
+
+export type JsonObject = { readonly [key: string]: unknown };
+
+export interface Versions {
+  /** As it was applied last. */
+  readonly original: JsonObject;
+  /** As it is to be. */
+  readonly modified: JsonObject;
+  /** As it is. */
+  readonly current: JsonObject;
+}
+
+/** @returns an empty patch when nothing is to be done */
+export function threeWayPatch(
+  { original, modified, current }: Versions,
+  schema: PatchSchema | undefined,
+): Record<string, unknown> {
+  const patch: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(modified)) {
+    const [before, live] = [original[key], current[key]];
+    if (value === null) {
+      if (live !== undefined) patch[key] = null;
+    } else if (live === undefined) patch[key] = value;
+    else if (isObject(value) && isObject(live)) {
+      const field = schema?.field(key);
+      const below = threeWayPatch({ original: isObject(before) ? before : {}, modified: value, current: live }, field);
+      if (Object.keys(below).length > 0) patch[key] = field?.retainKeys ? { ...below, ...retained(value) } : below;
+    } else if (Array.isArray(value) && Array.isArray(live) && schema?.field(key)?.mergesList === true) {
+      const lists = { original: Array.isArray(before) ? before : [], modified: value, current: live };
+      Object.assign(patch, listPatch(key, lists, schema.field(key) as PatchSchema));
+    } else if (!isDeepStrictEqual(value, live)) patch[key] = value;
+  }
+  for (const key of Object.keys(original)) {
+    if (!(key in modified) && current[key] !== undefined) patch[key] = null;
+  }
+  return patch;
+}
+
+interface Lists {
+  readonly original: readonly unknown[];
+  readonly modified: readonly unknown[];
+  readonly current: readonly unknown[];
+}
+
+function listPatch(name: string, lists: Lists, schema: PatchSchema): Record<string, unknown> {
+  const { original, modified, current } = lists;
+  const { mergeKey } = schema;
+  if (mergeKey === undefined) {
+    const missing = modified.filter((item) => !current.includes(item));
+    const surplus = original.filter((item) => !modified.includes(item) && current.includes(item));
+    return {
+      ...(missing.length > 0 ? { [name]: missing } : {}),
+      ...(surplus.length > 0 ? { [`$deleteFromPrimitiveList/${name}`]: surplus } : {}),
+    };
+  }
+  const [before, wanted, live] = [original, modified, current].map((list) => byKey(list, mergeKey));
+  if (before === undefined || wanted === undefined || live === undefined) {
+    // Two items of one key (a port of two protocols, say) cannot be told apart: all of them are written.
+    return isDeepStrictEqual(modified, current) ? {} : { [name]: [{ $patch: 'replace' }, ...modified] };
+  }
+  const changes: unknown[] = [];
+  for (const [key, item] of wanted) {
+    const now = live.get(key);
+    if (now === undefined) changes.push(item);
+    else {
+      const below = threeWayPatch({ original: before.get(key) ?? {}, modified: item, current: now }, schema.item());
+      if (Object.keys(below).length === 0) continue;
+      changes.push({ ...below, ...(schema.retainKeys ? retained(item) : {}), [mergeKey]: key });
+    }
+  }
+  for (const key of before.keys()) {
+    if (!wanted.has(key) && live.has(key)) changes.push({ $patch: 'delete', [mergeKey]: key });
+  }
+  if (changes.length === 0) return {};
+  const order = [...wanted.keys()].map((key) => ({ [mergeKey]: key }));
+  return { [`$setElementOrder/${name}`]: order, [name]: changes };
+}
+
+/** Undefined when items cannot be told apart by the key. */
+function byKey(list: readonly unknown[], mergeKey: string): Map<unknown, JsonObject> | undefined {
+  const items = new Map<unknown, JsonObject>();
+  for (const item of list) {
+    if (!isObject(item) || item[mergeKey] === undefined || items.has(item[mergeKey])) return undefined;
+    items.set(item[mergeKey], item);
+  }
+  return items;
+}
+
+/** Of a union such as a Deployment's `strategy`: what is not named goes. */
+function retained(value: JsonObject): JsonObject {
+  return { $retainKeys: Object.keys(value) };
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,98 @@
+/** What every operation works with: the account's cluster, the limits of what it covers, and how requests are sent. */
+
+import { create } from '@bufbuild/protobuf';
+import { ApiError, type ApiRequest, type KubernetesObject } from '../../kubernetes/client.js';
+import { ObjectsSchema, type ObjectReference } from '../../protocol/generated/ops/operations_pb.js';
+import type { Execution } from '../operation-results.js';
+import { pathOf, type ApiResource } from './api-resources.js';
+import type { Cluster } from './cluster.js';
+import { withRetries, type Retries } from './retries.js';
+
+/** A failure that Kubernetes' own clients, or its API, would answer alike. */
+export function refuse(status: number, reason: string, message: string): ApiError {
+  return new ApiError(status, message, message, reason);
+}
+
+/** One object of a cluster. */
+export interface Target {
+  readonly resource: ApiResource;
+  /** '' for kinds that are in none. */
+  readonly namespace: string;
+  readonly name: string;
+  readonly path: string;
+}
+
+export class Work {
+  readonly cluster: Cluster;
+  /** Written into `metadata.managedFields` where the caller names none. */
+  readonly fieldManager: string;
+  readonly signal: AbortSignal;
+  readonly #retries: Retries;
+
+  constructor(cluster: Cluster, fieldManager: string, retries: Retries, signal: AbortSignal) {
+    this.cluster = cluster;
+    this.fieldManager = fieldManager;
+    this.signal = signal;
+    this.#retries = retries;
+  }
+
+  /** The kind of a reference or manifest. @throws ApiError 400, 404 */
+  async resource(apiVersion: string, kind: string): Promise<ApiResource> {
+    if (kind === '') throw refuse(400, 'BadRequest', 'object.kind: expected a kind such as "Deployment"');
+    return this.call(true, () => this.cluster.resources.find(apiVersion, kind, this.signal));
+  }
+
+  /** @throws ApiError 400, 403 (not covered by the account), 404 (no such kind) */
+  async target(object: ObjectReference | undefined, subresource?: string): Promise<Target> {
+    const { apiVersion = '', kind = '', namespace = '', name = '' } = object ?? {};
+    if (name === '') throw refuse(400, 'BadRequest', 'object.name: expected a name');
+    const resource = await this.resource(apiVersion, kind);
+    return this.targetOf(resource, namespace, name, subresource);
+  }
+
+  targetOf(resource: ApiResource, given: string, name: string, subresource?: string): Target {
+    const namespace = this.namespaceOf(resource, given);
+    return { resource, namespace, name, path: pathOf(resource, namespace, name, subresource) };
+  }
+
+  /** Where an object of the kind is; no namespace means "default", as everywhere in Kubernetes. @throws ApiError 403 */
+  namespaceOf(resource: ApiResource, given: string): string {
+    const namespace = resource.namespaced ? given || 'default' : '';
+    if (this.cluster.covers(namespace)) return namespace;
+    const what = namespace === '' ? `${resource.name}, which are in no namespace` : `namespace "${namespace}"`;
+    throw refuse(403, 'Forbidden', `account "${this.cluster.name}" does not cover ${what}`);
+  }
+
+  /** Sends a request. @param repeatable whether it may be sent twice. @throws ApiError; what the connection failed with */
+  send<T = KubernetesObject>(request: ApiRequest, repeatable = request.method === 'GET'): Promise<T> {
+    return this.call(repeatable, () => this.cluster.client.call(request, this.signal)) as Promise<T>;
+  }
+
+  call<T>(repeatable: boolean, task: (attempt: number) => Promise<T>): Promise<T> {
+    return withRetries(this.#retries, repeatable, this.signal, task);
+  }
+}
+
+export function objects(manifests: readonly object[], continuation = ''): Execution {
+  const bytes = manifests.map((manifest) => Buffer.from(JSON.stringify(manifest)));
+  return {
+    status: 200,
+    body: { case: 'objects', value: create(ObjectsSchema, { manifests: bytes, continue: continuation }) },
+  };
+}
+
+/** The manifest of a request. @throws ApiError 400 */
+export function manifestOf(bytes: Uint8Array): KubernetesObject & Record<string, unknown> {
+  let manifest: unknown;
+  try {
+    manifest = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch {
+    // The parser's message would quote it.
+    throw refuse(400, 'BadRequest', 'manifest: expected a Kubernetes object as JSON');
+  }
+  const { apiVersion, kind, metadata } = (manifest ?? {}) as Partial<KubernetesObject>;
+  if (typeof apiVersion !== 'string' || typeof kind !== 'string' || typeof metadata !== 'object') {
+    throw refuse(400, 'BadRequest', 'manifest: expected apiVersion, kind and metadata');
+  }
+  return manifest as KubernetesObject & Record<string, unknown>;
+}
