@@ -109,6 +109,7 @@ export async function containerSurroundings(
   t: Test,
   objects: readonly KubernetesObject[],
   secrets: Readonly<Record<string, Readonly<Record<string, string>>>> = {},
+  podName = 'gw-7d9c5b8f6-x2x9k',
 ): Promise<ContainerSurroundings> {
   const root = await mkdtemp(join(tmpdir(), 'agent-gateway-chart-'));
   t.teardown(() => rm(root, { recursive: true, force: true }));
@@ -130,7 +131,7 @@ export async function containerSurroundings(
     }
   }
   const fields: Readonly<Record<string, string>> = {
-    'metadata.name': 'gw-7d9c5b8f6-x2x9k',
+    'metadata.name': podName,
     'metadata.namespace': 'spinnaker',
     'status.podIP': '10.0.0.7',
   };
