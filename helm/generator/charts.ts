@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import type { TObject } from 'typebox';
+import { agentValues } from './agent-values.js';
 import { gatewayValues } from './gateway-values.js';
 import { valuesSchema, valuesTable, valuesYaml } from './render.js';
 
@@ -9,7 +10,10 @@ const project = new URL('../../', import.meta.url);
 const tableBegin = '<!-- values: made by npm run generate -->';
 const tableEnd = '<!-- end of values -->';
 
-const charts: ReadonlyMap<string, TObject> = new Map([['agent-gateway', gatewayValues]]);
+const charts: ReadonlyMap<string, TObject> = new Map([
+  ['agent-gateway', gatewayValues],
+  ['agent', agentValues],
+]);
 
 /** What a chart takes from elsewhere in the project: Helm reads only files of the chart itself. */
 const copies: ReadonlyMap<string, string> = new Map([

@@ -7,6 +7,7 @@ import { startKubernetes } from '../services/kubernetes.js';
 import { clusterTools } from '../services/helm.js';
 import { waitFor } from '../wait.js';
 import { customResourceDefinitions } from './custom-resources.js';
+import { agentRows } from './agent-values.js';
 import { gatewayRows } from './gateway-values.js';
 import { kustomizations, manifests } from './kustomizations.js';
 import { parseObjects, podOf, render, type KubernetesObject, type Values } from './rendering.js';
@@ -14,10 +15,13 @@ import { parseObjects, podOf, render, type KubernetesObject, type Values } from 
 const [programs, tools] = await Promise.all([kubernetesPrograms(), clusterTools()]);
 const missing = [programs, tools].find((one) => typeof one === 'string');
 
-const charts: Readonly<Record<string, Readonly<Record<string, Values>>>> = { 'agent-gateway': gatewayRows };
+const charts: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
+  'agent-gateway': gatewayRows,
+  agent: agentRows,
+};
 
 /** With the Pod Security Standard "restricted", which pods with a privilege too many are refused by. */
-const namespaces = ['spinnaker', 'other', 'monitoring', 'gateway'].map((name) => ({
+const namespaces = ['spinnaker', 'other', 'monitoring', 'gateway', 'shop', 'agent-gateway-agent'].map((name) => ({
   apiVersion: 'v1',
   kind: 'Namespace',
   metadata: { name, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
@@ -37,6 +41,14 @@ test('on a real API server', { skip: missing ?? false }, async (t) => {
   const dryRun = async (objects: readonly KubernetesObject[], ...args: string[]): Promise<string> =>
     kubectl(['apply', '--dry-run=server', '--validate=strict', ...args, '--filename=-'], objects);
 
+  /** What the API server says that a service account, as NAMESPACE:NAME, may do. */
+  const may = async (account: string, verb: string, resource: string, namespace = 'gateway'): Promise<string> => {
+    const args = ['auth', 'can-i', verb, resource, `--as=system:serviceaccount:${account}`, '--namespace', namespace];
+    // It exits with 1 after it has said no.
+    const answer = await kubectl(args).catch((error: unknown) => (error as Error).message);
+    return answer.trim().split('\n').at(-1) ?? '';
+  };
+
   for (const [chart, rows] of Object.entries(charts)) {
     for (const [name, values] of Object.entries(rows)) {
       await t.test(`${chart}: ${name}`, async (t) => {
@@ -45,13 +57,14 @@ test('on a real API server', { skip: missing ?? false }, async (t) => {
         t.equal(answer.match(/(created|configured|unchanged) \(server dry run\)/g)?.length, objects.length, answer);
       });
     }
-    await t.test(`${chart}: examples`, async (t) => {
-      for (const example of ['aws-nlb', 'gcp', 'azure']) {
-        const args = ['--values', join(manifests, `../helm/${chart}/examples/${example}.yaml`)];
-        t.match(await dryRun(await render(tools, chart, rows['a shared database'] ?? {}, { args })), /grpc created/);
-      }
-    });
   }
+  await t.test('agent-gateway: examples', async (t) => {
+    for (const example of ['aws-nlb', 'gcp', 'azure']) {
+      const args = ['--values', join(manifests, `../helm/agent-gateway/examples/${example}.yaml`)];
+      const objects = await render(tools, 'agent-gateway', gatewayRows['a shared database'], { args });
+      t.match(await dryRun(objects), /grpc created/);
+    }
+  });
 
   for (const [directory, { options }] of Object.entries(kustomizations)) {
     await t.test(`k8s/${directory}`, async (t) => {
@@ -70,15 +83,30 @@ test('on a real API server', { skip: missing ?? false }, async (t) => {
       return items.length === 3;
     };
     await waitFor(pods, { timeoutMs: 30_000, description: 'three pods' });
-    const may = async (verb: string, resource: string, namespace = 'gateway') => {
-      const as = '--as=system:serviceaccount:gateway:agent-gateway';
-      return (await kubectl(['auth', 'can-i', verb, resource, as, '--namespace', namespace]).catch(() => 'no')).trim();
-    };
     for (const resource of ['endpoints', 'endpointslices.discovery.k8s.io']) {
-      t.equal(await may('list', resource), 'yes');
-      t.equal(await may('watch', resource), 'yes');
-      t.equal(await may('list', resource, 'default'), 'no');
+      t.equal(await may('gateway:agent-gateway', 'list', resource), 'yes');
+      t.equal(await may('gateway:agent-gateway', 'watch', resource), 'yes');
+      t.equal(await may('gateway:agent-gateway', 'list', resource, 'default'), 'no');
     }
-    t.equal(await may('get', 'secrets'), 'no');
+    t.equal(await may('gateway:agent-gateway', 'get', 'secrets'), 'no');
+  });
+
+  await t.test('an agent may do what its rbac.access says', async (t) => {
+    const account = 'agent-gateway-agent:agent';
+    const verdicts = async () =>
+      Promise.all([
+        may(account, 'list', 'deployments.apps'),
+        may(account, 'watch', 'customresourcedefinitions.apiextensions.k8s.io'),
+        may(account, 'create', 'deployments.apps'),
+        may(account, 'get', 'secrets'),
+        may(account, 'escalate', 'clusterroles.rbac.authorization.k8s.io'),
+        may(account, 'impersonate', 'users'),
+      ]);
+    const apply = async (directory: string) =>
+      kubectl(['apply', '--filename=-'], parseObjects(await tools.kubectl(['kustomize', join(manifests, directory)])));
+    await apply('agent');
+    t.same(await verdicts(), ['yes', 'yes', 'no', 'no', 'no', 'no']);
+    await apply('overlays/agent-mtls');
+    t.same(await verdicts(), ['yes', 'yes', 'yes', 'yes', 'no', 'no']);
   });
 });

@@ -1,25 +1,12 @@
-/** helm/agent-gateway: lint, every option, and that a replica would start with what is rendered. */
+/** helm/agent-gateway: a replica would start with what is rendered, and what cannot work is refused. */
 
 import { readFileSync } from 'node:fs';
-import { isDeepStrictEqual } from 'node:util';
-import { join } from 'node:path';
 import { test } from 'tap';
-import Type, { type TObject, type TSchema } from 'typebox';
 import { parse } from 'yaml';
-import { gatewayValues } from '../../helm/generator/gateway-values.js';
 import { loadConfig } from '../../src/gateway/config.js';
 import { permissionMessage } from '../../src/discovery/kubernetes/permission.js';
 import { gatewayRows } from './gateway-values.js';
-import {
-  containerSurroundings,
-  helmDirectory,
-  objectOf,
-  parseObjects,
-  render,
-  toolsOrSkip,
-  podOf,
-  type Values,
-} from './rendering.js';
+import { containerSurroundings, objectOf, render, toolsOrSkip, podOf, type Values } from './rendering.js';
 
 const chart = 'agent-gateway';
 const secrets = {
@@ -36,15 +23,6 @@ const secrets = {
   'grpc-tls': { password: 'hunter5' },
   'rest-tls': { password: 'hunter6' },
 };
-
-test('helm lint --strict has nothing to say, whatever the values', async (t) => {
-  const tools = await toolsOrSkip(t);
-  if (tools === undefined) return;
-  for (const values of [{}, ...Object.values(gatewayRows)] as Values[]) {
-    const command = ['lint', '--strict', '--quiet', join(helmDirectory, chart), '--values', '-'];
-    t.equal((await tools.helm(command, { stdin: JSON.stringify(values) })).trim(), '');
-  }
-});
 
 test('a replica starts with what is rendered', async (t) => {
   const tools = await toolsOrSkip(t);
@@ -85,43 +63,6 @@ test('a replica starts with what is rendered', async (t) => {
     t.match(server.ssl, { enabled: true, clientAuth: 'OPTIONAL', privateKeyPassword: 'hunter6' });
     t.equal(kubesvc.dynamicAccounts.encryptionKey, secrets.sealing.aes);
   }
-});
-
-/** The options of a chart by dotted name, with their defaults. */
-function* options(schema: TObject, prefix = ''): Generator<[string, unknown]> {
-  for (const [name, child] of Object.entries<TSchema>(schema.properties)) {
-    if (Type.IsObject(child)) yield* options(child, `${prefix}${name}.`);
-    else yield [`${prefix}${name}`, (child as { readonly default?: unknown }).default];
-  }
-}
-
-const at = (values: unknown, path: string): unknown =>
-  path.split('.').reduce((node, name) => (node as Values | undefined)?.[name], values);
-
-test('every option is set once at least, and changes what is rendered', async (t) => {
-  const tools = await toolsOrSkip(t);
-  if (tools === undefined) return;
-  const unset = new Set([...options(gatewayValues)].map(([path]) => path));
-  const without = new Set(unset);
-  for (const [name, values] of Object.entries<Values>(gatewayRows)) {
-    const whole = await render(tools, chart, values);
-    for (const [path, standard] of options(gatewayValues)) {
-      const value = at(values, path);
-      if (value === undefined || isDeepStrictEqual(value, standard)) continue;
-      unset.delete(path);
-      if (!without.has(path)) continue;
-      const reset = structuredClone(values);
-      const parent = path.split('.').slice(0, -1).join('.');
-      const section = (parent === '' ? reset : at(reset, parent)) as Values;
-      // Taken out, so that the chart's default counts.
-      Reflect.deleteProperty(section, path.split('.').at(-1)!);
-      const other = await render(tools, chart, reset).catch((error: unknown) => String(error));
-      if (!isDeepStrictEqual(other, whole)) without.delete(path);
-      else t.comment(`${path} changes nothing in "${name}"`);
-    }
-  }
-  t.same([...unset], [], 'options that no row of the table sets');
-  t.same([...without], [], 'options that change nothing');
 });
 
 test('the Role is the one that discovery asks for', async (t) => {
@@ -190,16 +131,5 @@ test('what cannot work is refused with a sentence', async (t) => {
   for (const [values, sentence] of refusals) {
     const args = Object.keys(values).length === 0 ? [] : ['--set', 'config.sql.url=mysql://mysql:3306/gateway'];
     await t.rejects(render(tools, chart, values, { args }), { message: sentence }, JSON.stringify(values));
-  }
-});
-
-test('notes are printed for every row', async (t) => {
-  const tools = await toolsOrSkip(t);
-  if (tools === undefined) return;
-  for (const values of Object.values(gatewayRows) as Values[]) {
-    const command = ['install', 'gw', join(helmDirectory, chart), '--dry-run=client', '--values', '-'];
-    const printed = await tools.helm(command, { stdin: JSON.stringify(values) });
-    t.match(printed, /NOTES:[\s\S]*Agents dial/);
-    t.ok(parseObjects(printed.split('MANIFEST:')[1]!.split('NOTES:')[0]!).length > 3);
   }
 });

@@ -14,6 +14,15 @@ const gateway = {
   sql: { existingSecret: 'gateway-sql' },
 };
 
+const agent = {
+  fullnameOverride: 'agent',
+  config: {
+    clouddriver: { grpc: 'gateway.example.com:9091' },
+    kubernetes: { accounts: [{ name: 'my-cluster', serviceAccount: true }] },
+  },
+};
+const agentOptions = { release: 'agent', namespace: 'agent-gateway-agent' };
+
 interface Kustomization {
   readonly chart: string;
   readonly values: Values;
@@ -23,7 +32,7 @@ interface Kustomization {
 /** By directory below k8s/. */
 export const kustomizations: Readonly<Record<string, Kustomization>> = {
   gateway: { chart: 'agent-gateway', values: gateway, options: { release: 'agent-gateway' } },
-  'overlays/mtls': {
+  'overlays/gateway-mtls': {
     chart: 'agent-gateway',
     values: { ...gateway, grpc: { tls: { existingSecret: 'gateway-grpc-tls', clientAuth: 'REQUIRE' } } },
     options: { release: 'agent-gateway' },
@@ -41,5 +50,11 @@ export const kustomizations: Readonly<Record<string, Kustomization>> = {
       rest: { service: { name: 'spin-clouddriver-agent-gateway' } },
     },
     options: { release: 'agent-gateway', namespace: 'spinnaker' },
+  },
+  agent: { chart: 'agent', values: agent, options: agentOptions },
+  'overlays/agent-mtls': {
+    chart: 'agent',
+    values: { ...agent, tls: { existingSecret: 'agent-tls' }, rbac: { access: 'deploy' } },
+    options: agentOptions,
   },
 };

@@ -51,7 +51,7 @@ function commandLine(program: string): CommandLine {
       const options = { timeout: commandTimeoutMs, maxBuffer: 64 * 1024 * 1024 };
       const child = execFile(program, [...args], options, (error, stdout, stderr) => {
         if (error === null) resolve(stdout);
-        else reject(new Error(stderr.trim() || stdout.trim() || error.message));
+        else reject(new Error(`${stderr}${stdout}`.trim() || error.message));
       });
       // A program that ends without reading it is no failure of its own.
       child.stdin?.on('error', () => undefined);

@@ -1,0 +1,114 @@
+{{/* Names. */}}
+{{- define "agent.name" -}}
+{{- default "agent-gateway-agent" .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "agent.fullname" -}}
+{{- $name := include "agent.name" . }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "agent.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "agent.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{/* Roles of a whole cluster have no namespace that would tell two releases apart. */}}
+{{- define "agent.clusterName" -}}
+{{- printf "%s-%s" .Release.Namespace (include "agent.fullname" .) | trunc 56 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Labels. */}}
+{{- define "agent.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "agent.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "agent.labels" -}}
+{{- $own := dict "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") "app.kubernetes.io/version" (.Chart.AppVersion | trunc 63) "app.kubernetes.io/managed-by" .Release.Service "app.kubernetes.io/part-of" "agent-gateway" }}
+{{- merge dict (include "agent.selectorLabels" . | fromYaml) $own .Values.commonLabels | toYaml }}
+{{- end }}
+
+{{- define "agent.image" -}}
+{{- with .Values.image }}
+{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ default $.Chart.AppVersion .tag }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* Settings that the objects depend on, with the program's own defaults. */}}
+{{- define "agent.serverPort" -}}
+{{- default 8082 (.Values.config.server).port | int }}
+{{- end }}
+
+{{- define "agent.serverScheme" -}}
+{{- $written := toString (default false ((.Values.config.server).ssl).enabled) | lower }}
+{{- ternary "HTTPS" "HTTP" (eq $written "true") }}
+{{- end }}
+
+{{- define "agent.metricsEnabled" -}}
+{{- if eq (toString (default false (.Values.config.prometheus).enabled) | lower) "true" }}true{{ end }}
+{{- end }}
+
+{{- define "agent.metricsPort" -}}
+{{- default 8008 (.Values.config.prometheus).port | int }}
+{{- end }}
+
+{{/* The file: what was given, and what Secrets and probes need over it. */}}
+{{- define "agent.config" -}}
+{{- $config := deepCopy .Values.config }}
+{{- $clouddriver := dict }}
+{{- with .Values.tls }}
+{{- if .existingSecret }}
+{{- $tls := dict "insecureSkipVerify" false }}
+{{- range $setting, $key := dict "clientCertFile" .certificateKey "clientKeyFile" (ternary .privateKeyKey "" (not (empty .certificateKey))) "cacertFile" .trustKey }}
+{{- if $key }}{{ $_ := set $tls $setting (printf "/etc/agent-gateway/tls/%s" $key) }}{{ end }}
+{{- end }}
+{{- with .serverName }}{{ $_ := set $tls "serverName" . }}{{ end }}
+{{- $_ := set $clouddriver "insecure" false }}
+{{- $_ := set $clouddriver "tls" $tls }}
+{{- end }}
+{{- end }}
+{{- with .Values.token }}
+{{- if .existingSecret }}{{ $_ := set $clouddriver "auth" (dict "token" (printf "file:/etc/agent-gateway/token/%s" .key)) }}{{ end }}
+{{- end }}
+{{- if $clouddriver }}{{ $_ := mergeOverwrite $config (dict "clouddriver" $clouddriver) }}{{ end }}
+{{- /* Probes come from outside the pod. */}}
+{{- if not ($config.server).host }}{{ $_ := mergeOverwrite $config (dict "server" (dict "host" "0.0.0.0")) }}{{ end }}
+{{- toYaml $config }}
+{{- end }}
+
+{{/* A sentence for everything that the schema cannot see. */}}
+{{- define "agent.validate" -}}
+{{- if not (.Values.config.clouddriver).grpc }}
+{{- fail "config.clouddriver.grpc is missing: the host and port of the gateway that the agent dials, such as gateway.example.com:9091" }}
+{{- end }}
+{{- $dynamic := eq (toString (default false (.Values.config.dynamicAccounts).enabled) | lower) "true" }}
+{{- if and (not (.Values.config.kubernetes).accounts) (not $dynamic) }}
+{{- fail "config.kubernetes.accounts is missing: the accounts that the agent serves, such as [{name: shop, serviceAccount: true}]" }}
+{{- end }}
+{{- range (.Values.config.kubernetes).accounts }}
+{{- if and .serviceAccount (not $.Values.serviceAccount.create) (not $.Values.serviceAccount.name) (ne $.Values.rbac.access "none") }}
+{{- fail "serviceAccount.name: name the service account that rbac.access is given to, or let serviceAccount.create make one" }}
+{{- end }}
+{{- end }}
+{{- if .Values.tls.certManager.enabled }}
+{{- if not .Values.tls.existingSecret }}
+{{- fail "tls.existingSecret is missing: the name of the Secret that cert-manager writes" }}
+{{- end }}
+{{- if not .Values.tls.certManager.issuerRef }}
+{{- fail "tls.certManager.issuerRef is missing" }}
+{{- end }}
+{{- end }}
+{{- if and .Values.metrics.podMonitor.enabled (not (include "agent.metricsEnabled" .)) }}
+{{- fail "metrics.podMonitor.enabled needs config.prometheus.enabled" }}
+{{- end }}
+{{- end }}
