@@ -35,11 +35,12 @@ module.exports = {
     only('core', [], []),
     only('protocol', ['core'], ['@bufbuild/protobuf']),
     only('store', ['core'], ['kysely', 'mysql2', 'pg', '@electric-sql/pglite', 'ioredis', 'pg-protocol', 'pg-types']),
+    only('configuration', ['core'], []),
     only('kubernetes', ['core'], ['@kubernetes/client-node', 'undici', 'yaml']),
     only('discovery', ['core', 'kubernetes'], ['ioredis', 'undici']),
     only(
       'agent',
-      ['core', 'protocol', 'kubernetes'],
+      ['configuration', 'core', 'protocol', 'kubernetes'],
       ['@grpc/grpc-js', '@bufbuild/protobuf', 'prom-client', 'typebox', 'undici', 'yaml'],
     ),
     only('client', ['core'], ['undici', 'yaml']),

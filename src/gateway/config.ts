@@ -7,7 +7,7 @@ import { derivedDefaults } from './config/derived.js';
 import { fileVariable, readEnvironment } from './config/environment.js';
 import { readFlags } from './config/flags.js';
 import { leaves, type Leaf } from './config/leaves.js';
-import { configurationError, type Origin } from './config/problems.js';
+import { configurationError, type Origin } from '../configuration/problems.js';
 import { checkRules } from './config/rules.js';
 import type { Config } from './config/schema.js';
 import { withoutCredentials } from './config/url.js';

@@ -2,7 +2,7 @@
 
 import { aliases, unused } from './foreign.js';
 import { leaves } from './leaves.js';
-import { nearest, type Entry, type Problem } from './problems.js';
+import { nearest, type Entry, type Problem } from '../../configuration/problems.js';
 
 export const prefix = 'AGENT_GATEWAY_';
 /** The variable that names the file. */

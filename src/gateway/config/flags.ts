@@ -1,7 +1,7 @@
 /** Settings from the command line: `--kubesvc.grpc.server.port 9091`, `--kubesvc.grpc.server.port=9091`, `--config F`. */
 
 import { leaves } from './leaves.js';
-import type { Entry, Problem } from './problems.js';
+import type { Entry, Problem } from '../../configuration/problems.js';
 
 /**
  * Splits arguments into settings. A setting that is true or false may stand alone, which means true. Whether a key

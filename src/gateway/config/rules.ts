@@ -2,7 +2,7 @@
 
 import { messageOf } from '../../core/errors.js';
 import { parseCron } from './cron.js';
-import type { Problem } from './problems.js';
+import type { Problem } from '../../configuration/problems.js';
 import type { Config, TlsConfig } from './schema.js';
 
 export interface Findings {

@@ -5,7 +5,7 @@ import { Value } from 'typebox/value';
 import { aliases, unused } from './foreign.js';
 import { withoutJdbc } from './url.js';
 import { leaves, sections, type Leaf } from './leaves.js';
-import { found, nearest, type Entry, type Origin, type Problem } from './problems.js';
+import { found, nearest, type Entry, type Origin, type Problem } from '../../configuration/problems.js';
 
 export interface SetValue {
   readonly value: unknown;

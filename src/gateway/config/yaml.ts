@@ -5,7 +5,7 @@ import { basename } from 'node:path';
 import { LineCounter, isMap, isScalar, parseDocument, type Document, type ErrorCode as YamlCode } from 'yaml';
 import { messageOf } from '../../core/errors.js';
 import { join } from './leaves.js';
-import { configurationError, type Entry } from './problems.js';
+import { configurationError, type Entry } from '../../configuration/problems.js';
 
 const explanations: Partial<Record<YamlCode, string>> = {
   BAD_INDENT: 'the indentation is wrong, or a bracket or quote before it is not closed',

@@ -1,7 +1,7 @@
 /** What a request that breaks its route's schema is told: one sentence that names the field and what was expected. */
 
 import type { FastifyError, FastifyRequest } from 'fastify';
-import { nearest } from '../config/problems.js';
+import { nearest } from '../../configuration/problems.js';
 
 export interface InvalidRequest {
   /** `body.operation`, `query.items`, `body`. */

@@ -1,6 +1,6 @@
 /** What can be wrong with a setting, in words; never with the value of a secret. */
 
-import { GatewayError } from '../../core/errors.js';
+import { GatewayError } from '../core/errors.js';
 
 /** Where a value was written. */
 export interface Origin {

@@ -1,0 +1,78 @@
+/** Reading the agent's configuration file. */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'tap';
+import { parseAgentConfiguration, readAgentConfiguration } from '../../src/agent/configuration/read.js';
+
+const least = 'kubernetes: {accounts: [{name: prod, serviceAccount: true}]}\n';
+const parse = (text: string, environment: Record<string, string> = {}) =>
+  parseAgentConfiguration(text, 'agent.yml', environment);
+
+test('defaults are Armory’s', (t) => {
+  const { configuration, warnings } = parse(least);
+  t.match(configuration, {
+    clouddriver: { grpc: 'spin-clouddriver-grpc:9091', insecure: true, backoff: { baseDelay: 1e9, multiplier: 1.6 } },
+    kubernetes: { accounts: [{ name: 'prod', serviceAccount: true, namespaces: [] }], retries: { maxRetries: 3 } },
+    server: { host: 'localhost', port: 8082 },
+    logging: { level: 'info' },
+  });
+  t.strictSame(warnings, []);
+  t.end();
+});
+
+test('every problem is named at once, with the nearest key', (t) => {
+  const text = `
+kubernetes:
+  retires: {}
+  accounts:
+  - {name: a, serviceAccount: true, kubeConfigFile: /x}
+  - {serviceAccount: true, namespace: [a]}
+clouddriver: {keepAliveHeartbeatSeconds: soon, tls: {clientCertFile: /c}}
+logging: {level: loud}
+`;
+  const expected = [
+    'kubernetes.retires: no such setting; is kubernetes.retries meant?',
+    'kubernetes.accounts[0]: expected either serviceAccount: true or a kubeConfigFile',
+    'kubernetes.accounts[1].name: expected text, found nothing',
+    'kubernetes.accounts[1].namespace: no such setting; is kubernetes.accounts[1].namespaces meant?',
+    'clouddriver.keepAliveHeartbeatSeconds: expected a number from 1 to 3600, found "soon"',
+    'clouddriver.tls.clientKeyFile: expected both',
+    'logging.level: expected one of trace, debug, info, warn, error, fatal, found "loud"',
+  ];
+  try {
+    parse(text);
+    t.fail('it was taken');
+  } catch (error) {
+    for (const problem of expected) t.match((error as Error).message, problem);
+  }
+  t.throws(() => parse('{}'), /kubernetes.accounts: expected at least one account/);
+  t.throws(() => parse('a: ['), { code: 'configuration' });
+  t.throws(() => readAgentConfiguration('/no/such/file', {}), /cannot be read/);
+  t.end();
+});
+
+test('secrets come from files and variables, and are never quoted', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'agent-configuration-'));
+  t.teardown(() => {
+    rmSync(directory, { recursive: true });
+  });
+  writeFileSync(join(directory, 'token'), 'hunter2\n');
+  const token = (value: string): string => `${least}clouddriver: {auth: {token: ${value}}}`;
+  t.equal(parse(token(`file:${directory}/token`)).configuration.clouddriver.auth.token, 'hunter2');
+  t.equal(parse(token('env:TOKEN'), { TOKEN: 'hunter3' }).configuration.clouddriver.auth.token, 'hunter3');
+  t.throws(() => parse(token('env:TOKEN')), /clouddriver.auth.token: the variable TOKEN is not set/);
+  t.throws(
+    () => parse(token('[hunter2]')),
+    (error: Error) => !error.message.includes('hunter2'),
+  );
+  t.end();
+});
+
+test('what Armory’s agent has and this one does not is a warning', (t) => {
+  const { warnings } = parse(`${least}pprof: {enabled: true}\nsecrets: {vault: {enabled: true}}\n`);
+  t.match(warnings, [/^pprof: has no effect/, /^secrets: has no effect/]);
+  t.equal(parse('dynamicAccounts: {enabled: "true"}').configuration.dynamicAccounts.enabled, true);
+  t.end();
+});
