@@ -23,7 +23,8 @@ const {
   texts,
 } = values;
 
-const tls = (port: string) =>
+/** @param clientAuth what it may be: probes of the kubelet show no certificate */
+const tls = (port: string, clientAuth: string[]) =>
   existingSecret(
     `TLS of port ${port} from a Secret, mounted as files (\`kubernetes.io/tls\`, as cert-manager writes it).`,
     {
@@ -31,7 +32,7 @@ const tls = (port: string) =>
       privateKeyKey: key('Key of the private key.', 'tls.key'),
       privateKeyPasswordKey: key('Key of the password of the private key.'),
       trustKey: key('Key of the authorities that client certificates are checked against.', 'ca.crt'),
-      clientAuth: choice('Whether clients have to show a certificate.', 'NONE', ['NONE', 'OPTIONAL', 'REQUIRE']),
+      clientAuth: choice('Whether clients have to show a certificate.', 'NONE', clientAuth),
       certManager: section('Have cert-manager write that Secret.', {
         enabled: flag('Make a Certificate.', false),
         issuerRef: object('Who issues it: `{name: ..., kind: Issuer}`.'),
@@ -91,7 +92,7 @@ export const gatewayValues: TObject = section('', {
       loadBalancerSourceRanges: texts('Networks that may connect, where the load balancer can tell.'),
       externalTrafficPolicy: choice('`Local` keeps the addresses of agents.', 'Cluster', ['Cluster', 'Local']),
     }),
-    tls: tls('9091'),
+    tls: tls('9091', ['NONE', 'OPTIONAL', 'REQUIRE']),
   }),
   rest: section('The port of callers and of the other replicas.', {
     service: section(
@@ -102,7 +103,7 @@ export const gatewayValues: TObject = section('', {
         annotations: labels('Its annotations.'),
       },
     ),
-    tls: tls('7002'),
+    tls: tls('7002', ['NONE', 'OPTIONAL']),
   }),
   ...serviceAccount,
   rbac: section('Permissions.', { create: flag('Make the Role that discovery needs, and its binding.', true) }),

@@ -1,7 +1,7 @@
 /** What the pages about installing say exists: settings, values, files, and values files that render. */
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'tap';
 import Type, { type TObject, type TSchema } from 'typebox';
@@ -18,7 +18,9 @@ const read = (path: string): string => readFileSync(join(project, path), 'utf8')
 const pages = [
   ...['docs/install.md', 'docs/migrate-from-armory.md', 'docs/decisions/0060-charts.md', 'k8s/gateway/gateway.yml'],
   ...['agent-gateway', 'agent'].flatMap((chart) => {
-    const templates = readdirSync(join(project, `helm/${chart}/templates`)).map((name) => `templates/${name}`);
+    const templates = readdirSync(join(project, `helm/${chart}/templates`), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => relative(join(project, `helm/${chart}`), join(parentPath, name)));
     return ['README.md', 'values.yaml', ...templates].map((name) => `helm/${chart}/${name}`);
   }),
   ...['aws-nlb', 'gcp', 'azure'].map((name) => `helm/agent-gateway/examples/${name}.yaml`),
@@ -63,6 +65,17 @@ test('values that are named exist', (t) => {
     }
   }
   t.ok(found > 15, `${found} were named`);
+  t.end();
+});
+
+test('metrics that the charts name exist', (t) => {
+  const known = new Set([...read('docs/metrics.md').matchAll(/`(agent_gateway_\w+)`/g)].map(([, name]) => name));
+  const named = pages.flatMap((page) => [...read(page).matchAll(/\b(agent_gateway_\w+)/g)].map(([, name]) => name));
+  t.ok(named.length > 4);
+  t.same(
+    named.filter((name) => !known.has(name)),
+    [],
+  );
   t.end();
 });
 

@@ -54,6 +54,12 @@ test('a replica starts with what is rendered', async (t) => {
 
     const files = JSON.stringify(objects);
     t.notMatch(files, /hunter/, `${name}: no secret is rendered`);
+    if (name === 'a fragment of clouddriver.yml') {
+      t.equal(config.sql.url, 'mysql://mysql:3306/clouddriver');
+      t.equal(kubesvc.grpc.server.keepAliveTimeMs, 10_000);
+      t.equal(kubesvc.grpc.server.maxInboundMessageSize, 8 << 20);
+      t.equal(kubesvc.operations.maxPending, 10_000_000, 'large numbers stay numbers');
+    }
     if (name !== 'everything from Secrets') continue;
     t.match(config.sql, { url: 'mysql://mysql.example.com:3306/gateway', user: 'gateway', password: 'hunter2' });
     t.match(config.sql.migration, { user: 'owner', password: 'hunter3' });
@@ -115,7 +121,9 @@ const refusals: readonly (readonly [values: Values, sentence: RegExp])[] = [
   [{ serviceAccount: { create: false } }, /serviceAccount\.name/],
   [{ grpc: { tls: { certManager: { enabled: true } } } }, /grpc\.tls\.existingSecret is missing/],
   [{ rest: { tls: { existingSecret: 'x', certManager: { enabled: true } } } }, /issuerRef is missing/],
-  [{ rest: { tls: { existingSecret: 'x', trustKey: '', clientAuth: 'REQUIRE' } } }, /rest\.tls\.trustKey is missing/],
+  [{ grpc: { tls: { existingSecret: 'x', trustKey: '', clientAuth: 'REQUIRE' } } }, /grpc\.tls\.trustKey is missing/],
+  [{ rest: { tls: { existingSecret: 'x', clientAuth: 'REQUIRE' } } }, /at '\/rest\/tls\/clientAuth'/],
+  [{ config: { server: { ssl: { clientAuth: 'require' } } } }, /would refuse the probes/],
   [{ rest: { service: { name: 'gateway' } } }, /a name that begins with spin-clouddriver/],
   [{ replicas: 3 }, /additional properties 'replicas' not allowed/],
   [{ config: { kubesvc: { clutser: 'kubernetes' } } }, /additional properties 'clutser' not allowed/],

@@ -118,6 +118,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- fail (printf "%s.tls.trustKey is missing: client certificates are checked against it" $port) }}
 {{- end }}
 {{- end }}
+{{- if or (eq .Values.rest.tls.clientAuth "REQUIRE") (eq (((.Values.config.server).ssl).clientAuth | default "" | upper) "REQUIRE") }}
+{{- fail "rest.tls.clientAuth: REQUIRE would refuse the probes of the kubelet, which show no certificate: use OPTIONAL" }}
+{{- end }}
 {{- if and .Values.autoscaling.keda.enabled (not .Values.autoscaling.enabled) }}
 {{- fail "autoscaling.keda.enabled needs autoscaling.enabled" }}
 {{- end }}
