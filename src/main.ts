@@ -8,6 +8,7 @@ const usage = `Usage: agent-gateway COMMAND [--config FILE] [--KEY=VALUE ...]
 
 Commands:
   serve      run one replica of the gateway
+  agent      serve the accounts of a cluster to the gateway (see agent --help)
   migrate    bring the database's tables up to date, and exit
   doctor     check configuration, SQL, Redis, Kubernetes, ports and TLS files, and say what to do
   simulate   run simulated agents, and a load of operations, against a gateway (see simulate --help)
@@ -35,6 +36,10 @@ async function main(args: readonly string[]): Promise<number> {
       ]);
       const { environment } = sources;
       return serve({ loaded: loadConfig(sources), version: version(), environment, signal, stdout, stderr });
+    }
+    case 'agent': {
+      const { runAgent } = await import('./commands/agent.js');
+      return runAgent(flags, { version: version(), environment: process.env, signal, stdout });
     }
     case 'migrate': {
       const [{ runMigrate }, { loadConfig }] = await Promise.all([

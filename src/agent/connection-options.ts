@@ -8,6 +8,7 @@ import { RegistrationSchema, type Registration } from '../protocol/generated/ops
 import type { CachingChange, StreamAccount } from './caching-sink.js';
 import type { ConnectionState } from './connection-state.js';
 import type { DynamicAccountHandler } from './dynamic-accounts.js';
+import type { DialSecurity } from './gateway-stream.js';
 import type { Execute } from './operation-runner.js';
 
 export interface AgentConnectionOptions {
@@ -18,6 +19,8 @@ export interface AgentConnectionOptions {
   readonly logger: Logger;
   /** Default: cleartext. */
   readonly credentials?: ChannelCredentials;
+  /** Instead of `credentials`: asked at each dial, so that certificates and tokens may change. */
+  readonly security?: () => DialSecurity;
   /** Which accounts to cache from now on; everything stops when no stream is left, and when a new one takes over. */
   readonly onCaching?: (change: CachingChange) => void;
   /** Streams the objects of an account while this agent caches it. Absent: none are sent. */
@@ -93,7 +96,7 @@ export interface ResolvedOptions {
   readonly registration: Registration;
   readonly execute: Execute;
   readonly logger: Logger;
-  readonly credentials: ChannelCredentials;
+  readonly security: () => DialSecurity;
   readonly onCaching: (change: CachingChange) => void;
   readonly streamAccount: StreamAccount | undefined;
   readonly onState: (state: ConnectionState) => void;
@@ -115,7 +118,7 @@ export function resolveOptions(options: AgentConnectionOptions): ResolvedOptions
     }),
     execute: options.execute,
     logger: options.logger,
-    credentials: options.credentials ?? grpcCredentials.createInsecure(),
+    security: options.security ?? (() => ({ credentials: options.credentials ?? grpcCredentials.createInsecure() })),
     onCaching: options.onCaching ?? (() => undefined),
     streamAccount: options.streamAccount,
     onState: options.onState ?? (() => undefined),

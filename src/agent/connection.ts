@@ -3,9 +3,17 @@
  * connection-state.ts describes its states, operation-runner.ts what happens to an operation.
  */
 
+import { create } from '@bufbuild/protobuf';
 import { status as grpcStatus } from '@grpc/grpc-js';
 import { backoffMs } from '../core/retry.js';
-import type { GatewayMessage, Reconnect, Registered } from '../protocol/generated/ops/operations_pb.js';
+import {
+  AccountsAddedSchema,
+  AccountsRemovedSchema,
+  type Account,
+  type GatewayMessage,
+  type Reconnect,
+  type Registered,
+} from '../protocol/generated/ops/operations_pb.js';
 import type { CachingChange } from './caching-sink.js';
 import { CachingStream } from './caching-stream.js';
 import { resolveOptions, type AgentConnectionOptions, type ResolvedOptions } from './connection-options.js';
@@ -50,8 +58,8 @@ export class AgentConnection {
       firstEpoch: () => this.#firstEpoch,
     });
     const { registration, dynamicAccounts } = this.#options;
-    const own = registration.accounts.map(({ name }) => name);
-    this.#dynamic = new DynamicAccounts(dynamicAccounts, own, (message) => {
+    const isOwn = (name: string): boolean => registration.accounts.some((account) => account.name === name);
+    this.#dynamic = new DynamicAccounts(dynamicAccounts, isOwn, (message) => {
       this.#current?.send(encodeAgentMessage(message));
     });
     this.#events = {
@@ -96,6 +104,37 @@ export class AgentConnection {
   }
 
   /**
+   * Serves other accounts of its own from now on, and tells the gateway over the stream that is there. One that is named
+   * in both is one that changed.
+   */
+  updateAccounts(removed: readonly string[], added: readonly Account[]): void {
+    const { registration } = this.#options;
+    const changed = new Set([...removed, ...added.map(({ name }) => name)]);
+    registration.accounts = [...registration.accounts.filter(({ name }) => !changed.has(name)), ...added];
+    if (this.#current !== undefined) this.#tellAccounts(this.#current, removed, added);
+  }
+
+  #tellAccounts(stream: GatewayStream, removed: readonly string[], added: readonly Account[]): void {
+    if (removed.length > 0) {
+      const value = create(AccountsRemovedSchema, { names: [...removed] });
+      stream.send(encodeAgentMessage({ case: 'accountsRemoved', value }));
+    }
+    if (added.length > 0) {
+      const value = create(AccountsAddedSchema, { accounts: [...added] });
+      stream.send(encodeAgentMessage({ case: 'accountsAdded', value }));
+    }
+  }
+
+  /** What changed since the stream was dialled. */
+  #catchUp(stream: GatewayStream): void {
+    const { accounts } = this.#options.registration;
+    const told = stream.registration.accounts.filter(({ dynamicVersion }) => dynamicVersion === 0n);
+    const removed = told.filter((account) => !accounts.includes(account)).map(({ name }) => name);
+    const added = accounts.filter((account) => !told.includes(account));
+    this.#tellAccounts(stream, removed, added);
+  }
+
+  /**
    * Ends the connection: refuses new operations, waits up to `drainMs` for those that execute and for the receipts
    * of their results, then ends the streams. Calling it again gives the same promise. Never rejects.
    */
@@ -129,13 +168,13 @@ export class AgentConnection {
   }
 
   #dial(): void {
-    const { addresses, credentials, limits } = this.#options;
+    const { addresses, security, limits } = this.#options;
     const { accounts } = this.#options.registration;
     const registration = { ...this.#options.registration, accounts: [...accounts, ...this.#dynamic.accounts] };
     this.#dialTimer = undefined;
     const address = addresses[this.#nextAddress % addresses.length] ?? addresses[0];
     this.#nextAddress += 1;
-    this.#dialled = new GatewayStream({ ...limits, address, credentials, registration }, this.#events);
+    this.#dialled = new GatewayStream({ ...limits, address, security, registration }, this.#events);
     this.#enterDialling(this.#dialled);
     this.#dialled.dial();
   }
@@ -162,6 +201,7 @@ export class AgentConnection {
     this.#enter({ name: 'active', address: stream.address, clouddriverId, epoch });
     logger.info({ clouddriverId, address: stream.address, epoch: String(epoch) }, 'registered at the gateway');
     if (replaced !== undefined) this.#retire(replaced);
+    this.#catchUp(stream);
     this.#dynamic.catchUp(stream.registration);
     this.#runner.resend();
   }

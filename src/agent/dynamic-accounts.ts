@@ -34,16 +34,16 @@ type Send = (message: AgentMessage['message']) => void;
 
 export class DynamicAccounts {
   readonly #handler: DynamicAccountHandler | undefined;
-  /** Names of accounts that the agent has by itself. */
-  readonly #own: ReadonlySet<string>;
+  /** Whether the agent has such an account by itself. */
+  readonly #isOwn: (name: string) => boolean;
   readonly #send: Send;
   readonly #served = new Map<string, Account>();
   /** What is done with each account, one thing after the other. */
   readonly #queues = new Map<string, Promise<void>>();
 
-  constructor(handler: DynamicAccountHandler | undefined, own: readonly string[], send: Send) {
+  constructor(handler: DynamicAccountHandler | undefined, isOwn: (name: string) => boolean, send: Send) {
     this.#handler = handler;
-    this.#own = new Set(own);
+    this.#isOwn = isOwn;
     this.#send = send;
   }
 
@@ -75,7 +75,7 @@ export class DynamicAccounts {
     const { name, version } = request;
     try {
       if (this.#handler === undefined) throw new Error('this agent does not take dynamic accounts');
-      if (this.#own.has(name)) throw new Error(`the agent has an account "${name}" of its own`);
+      if (this.#isOwn(name)) throw new Error(`the agent has an account "${name}" of its own`);
       const description = await this.#handler.add(request);
       const account = create(AccountSchema, { ...description, name, dynamicVersion: version });
       this.#served.set(name, account);
@@ -88,7 +88,7 @@ export class DynamicAccounts {
 
   async #remove(name: string): Promise<void> {
     try {
-      if (this.#own.has(name)) throw new Error(`account "${name}" is in the configuration of the agent`);
+      if (this.#isOwn(name)) throw new Error(`account "${name}" is in the configuration of the agent`);
       if (this.#served.has(name)) await this.#handler?.remove(name);
       this.#served.delete(name);
       this.#sendRemoved([name]);

@@ -36,7 +36,8 @@ const silentPeriods = 3;
 export interface GatewayStreamOptions {
   /** `host:port`. */
   readonly address: string;
-  readonly credentials: ChannelCredentials;
+  /** Asked at the dial. Throws in words when a file of it cannot be used. */
+  readonly security: () => DialSecurity;
   readonly registration: Registration;
   /** Time for the dial and the answer to the registration together, in ms. */
   readonly registerTimeoutMs: number;
@@ -46,6 +47,15 @@ export interface GatewayStreamOptions {
   readonly keepaliveTimeoutMs: number;
   /** The largest operation that is taken, in bytes. */
   readonly maximumReceiveBytes: number;
+}
+
+/** How a connection is secured, and who the agent says it is. */
+export interface DialSecurity {
+  readonly credentials: ChannelCredentials;
+  /** Expected in the gateway's certificate; default: the host that is dialled. */
+  readonly serverName?: string | undefined;
+  /** The `authorization` of every call: "Bearer ...". */
+  readonly authorization?: string | undefined;
 }
 
 /** Called in this order: transport, registered, any number of messages, and exactly one end. */
@@ -74,6 +84,7 @@ export class GatewayStream {
   readonly #events: GatewayStreamEvents;
   #client: Client | undefined;
   #call: ClientDuplexStream<Uint8Array, GatewayMessage> | undefined;
+  #authorization: string | undefined;
   /** Registration, then silence, then the grace of end(): never two at a time. */
   #timer: NodeJS.Timeout | undefined;
   #connected = false;
@@ -109,13 +120,16 @@ export class GatewayStream {
 
   /** Dials and sends the registration. Call it once. */
   dial(): void {
-    const { registerTimeoutMs, credentials, registration } = this.#options;
+    const { registerTimeoutMs, security, registration } = this.#options;
     this.#arm(registerTimeoutMs, () =>
       this.#abandon(grpcStatus.DEADLINE_EXCEEDED, `not registered within ${registerTimeoutMs} ms`),
     );
     let client: Client;
     try {
-      client = new Client(this.address, credentials, this.#channelOptions());
+      const { credentials, serverName, authorization } = security();
+      const names = serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName };
+      this.#authorization = authorization;
+      client = new Client(this.address, credentials, { ...this.#channelOptions(), ...names });
     } catch (error) {
       this.#abandon(grpcStatus.INVALID_ARGUMENT, messageOf(error));
       return;
@@ -125,7 +139,7 @@ export class GatewayStream {
       connectPath,
       bufferOf,
       (bytes) => fromBinary(GatewayMessageSchema, bytes),
-      new Metadata(),
+      this.#metadata(),
     );
     this.#call = call;
     call.on('data', (message: GatewayMessage) => this.#receive(message));
@@ -151,7 +165,12 @@ export class GatewayStream {
    */
   openCaching(): CachingCall | undefined {
     if (!this.open) return undefined;
-    return this.#client?.makeBidiStreamRequest(cachingPath, bufferOf, (bytes) => fromBinary(CachingReplySchema, bytes));
+    return this.#client?.makeBidiStreamRequest(
+      cachingPath,
+      bufferOf,
+      (bytes) => fromBinary(CachingReplySchema, bytes),
+      this.#metadata(),
+    );
   }
 
   /** Half-closes, so that what was sent still arrives; cancels when the gateway has not ended it after `graceMs`. */
@@ -167,6 +186,12 @@ export class GatewayStream {
   /** Ends at once; onEnd is called before this returns, unless it was called before. */
   cancel(): void {
     this.#abandon(grpcStatus.CANCELLED, 'cancelled by the agent');
+  }
+
+  #metadata(): Metadata {
+    const metadata = new Metadata();
+    if (this.#authorization !== undefined) metadata.set('authorization', this.#authorization);
+    return metadata;
   }
 
   #channelOptions(): ChannelOptions {

@@ -3,7 +3,7 @@
 import { commands, type Command, type shells } from './command-table.js';
 
 /** Commands that are completed by name alone. */
-const others = ['serve', 'migrate', 'doctor', 'simulate', 'version', 'help'];
+const others = ['serve', 'agent', 'migrate', 'doctor', 'simulate', 'version', 'help'];
 
 export function completion(shell: (typeof shells)[number]): string {
   switch (shell) {

@@ -4,6 +4,7 @@ import { pino, type Logger } from 'pino';
 import { messageOf, toGatewayError, type GatewayError } from '../core/errors.js';
 import type { Config, LoadedConfig } from '../gateway/config.js';
 import { createGateway, type Addresses } from '../gateway/gateway.js';
+import { textLine } from './log-text.js';
 
 export interface ServeOptions {
   readonly loaded: LoadedConfig;
@@ -70,7 +71,7 @@ function describe(error: GatewayError): string {
 }
 
 function createLogger({ logging, instance }: Config, stdout: NodeJS.WritableStream): Logger {
-  const destination = logging.format === 'text' ? { write: (line: string) => stdout.write(toText(line)) } : stdout;
+  const destination = logging.format === 'text' ? { write: (line: string) => stdout.write(textLine(line)) } : stdout;
   return pino(
     {
       level: logging.level,
@@ -80,15 +81,6 @@ function createLogger({ logging, instance }: Config, stdout: NodeJS.WritableStre
     },
     destination,
   );
-}
-
-/** One line for people: time, level, message, then what else there is. */
-function toText(line: string): string {
-  const { level, time, msg, ...rest } = JSON.parse(line) as Record<string, unknown>;
-  const fields = Object.entries(rest)
-    .filter(([name]) => name !== 'instance')
-    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
-  return `${String(time).slice(11, 23)} ${String(level).padEnd(5)} ${String(msg)}${fields.length === 0 ? '' : `  ${fields.join(' ')}`}\n`;
 }
 
 function welcome({ kubesvc, server }: Config, { agentsPort, restPort }: Addresses): string {

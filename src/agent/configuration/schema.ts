@@ -173,3 +173,4 @@ export const agentSchema = section({
 });
 
 export type AgentConfiguration = Static<typeof agentSchema>;
+export type AccountConfiguration = AgentConfiguration['kubernetes']['accounts'][number];

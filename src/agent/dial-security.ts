@@ -1,0 +1,118 @@
+/** TLS and token of each dial, by the configuration: files are read anew, so that certificates and tokens may change. */
+
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
+import { promisify } from 'node:util';
+import { credentials as grpcCredentials, type ChannelCredentials } from '@grpc/grpc-js';
+import { GatewayError, messageOf } from '../core/errors.js';
+import type { Logger } from '../core/logger.js';
+import { repeat } from '../core/repeat.js';
+import type { AgentConfiguration } from './configuration/schema.js';
+import type { DialSecurity } from './gateway-stream.js';
+
+const run = promisify(execFile);
+const commandTimeoutMs = 30_000;
+const shortestRefreshMs = 30_000;
+
+type Clouddriver = AgentConfiguration['clouddriver'];
+
+export class GatewaySecurity {
+  readonly #clouddriver: Clouddriver;
+  readonly #logger: Logger;
+  /** What the token command printed last. */
+  #printed: string | undefined;
+
+  constructor(clouddriver: Clouddriver, logger: Logger) {
+    this.#clouddriver = clouddriver;
+    this.#logger = logger;
+  }
+
+  /** Reads everything once. @throws GatewayError `configuration` naming the setting that cannot be used */
+  async start(): Promise<void> {
+    if (this.#clouddriver.auth.tokenCommand.command !== undefined) await this.#runCommand();
+    this.security();
+  }
+
+  /** Runs the token command again and again, if there is one; until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { command, refreshIntervalSeconds } = this.#clouddriver.auth.tokenCommand;
+    if (command === undefined) return;
+    const pauseMs = Math.max(shortestRefreshMs, refreshIntervalSeconds * 1_000);
+    const failed = (error: unknown): void => this.#logger.error({ error: messageOf(error) }, 'the old token stays');
+    await repeat({ pauseMs: () => pauseMs, failed }, signal, () => this.#runCommand());
+  }
+
+  /** @throws GatewayError `configuration` naming the setting */
+  security(): DialSecurity {
+    const { insecure, tls } = this.#clouddriver;
+    const token = this.#token();
+    return {
+      credentials: insecure ? grpcCredentials.createInsecure() : tlsCredentials(tls),
+      serverName: insecure ? undefined : tls.serverName,
+      authorization: token === undefined ? undefined : `Bearer ${token}`,
+    };
+  }
+
+  #token(): string | undefined {
+    const { token, tokenFile, tokenCommand } = this.#clouddriver.auth;
+    if (tokenFile !== undefined) return file(tokenFile, 'clouddriver.auth.tokenFile').toString('utf8').trim();
+    return tokenCommand.command === undefined ? token : this.#printed;
+  }
+
+  async #runCommand(): Promise<void> {
+    const { command = '', args } = this.#clouddriver.auth.tokenCommand;
+    try {
+      const { stdout } = await run(command, args, { timeout: commandTimeoutMs, maxBuffer: 1 << 20 });
+      this.#printed = tokenOf(stdout.trim());
+    } catch (error) {
+      // What it printed may be half a token.
+      const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
+      throw wrong('clouddriver.auth.tokenCommand', `"${command}" gave no token${code}`, error);
+    }
+  }
+}
+
+function tlsCredentials(tls: Clouddriver['tls']): ChannelCredentials {
+  const { cacertFile, clientCertFile, clientKeyFile, clientKeyFilePassword, insecureSkipVerify } = tls;
+  const read = (path: string | undefined, key: string) =>
+    path === undefined ? undefined : file(path, `clouddriver.tls.${key}`);
+  const [ca, cert, key] = [
+    read(cacertFile, 'cacertFile'),
+    read(clientCertFile, 'clientCertFile'),
+    read(clientKeyFile, 'clientKeyFile'),
+  ];
+  try {
+    const context = createSecureContext({
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined ? {} : { cert }),
+      ...(key === undefined ? {} : { key }),
+      ...(clientKeyFilePassword === undefined ? {} : { passphrase: clientKeyFilePassword }),
+      minVersion: 'TLSv1.2',
+    });
+    return grpcCredentials.createFromSecureContext(context, { rejectUnauthorized: !insecureSkipVerify });
+  } catch (error) {
+    throw wrong('clouddriver.tls', `certificate and key cannot be used: ${messageOf(error)}`, error);
+  }
+}
+
+function file(path: string, key: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw wrong(key, `${path} cannot be read: ${messageOf(error)}`, error);
+  }
+}
+
+/** The text itself, or the token of an ExecCredential (client.authentication.k8s.io). */
+function tokenOf(text: string): string {
+  if (!text.startsWith('{')) return text;
+  const { status, token } = JSON.parse(text) as { status?: { token?: string }; token?: string };
+  const found = status?.token ?? token;
+  if (found === undefined) throw new Error('no token in its JSON');
+  return found;
+}
+
+function wrong(key: string, message: string, cause: unknown): GatewayError {
+  return new GatewayError('configuration', `${key}: ${message}`, { field: key, cause });
+}

@@ -1,0 +1,221 @@
+/**
+ * The agent as a service: its accounts, its connection to the gateway, its ports, put together from the configuration.
+ * Start and stop go through one scope, as in the gateway.
+ */
+
+import { messageOf } from '../core/errors.js';
+import type { Logger } from '../core/logger.js';
+import { repeat } from '../core/repeat.js';
+import { Scope } from '../core/scope.js';
+import { parseAgentConfiguration } from './configuration/read.js';
+import type { AgentConfiguration } from './configuration/schema.js';
+import { AgentConnection } from './connection.js';
+import { defaultLimits } from './connection-options.js';
+import { GatewaySecurity } from './dial-security.js';
+import { healthListener, metricsListener, openPort } from './health-server.js';
+import { createExecute } from './kubernetes/execute.js';
+import { createAgentMetrics } from './metrics.js';
+import type { Execute } from './operation-runner.js';
+import { ServedAccounts } from './served-accounts.js';
+import { createStreamAccount } from './watching/account-watcher.js';
+import { ListBudget } from './watching/list-budget.js';
+
+export interface AgentServiceOptions {
+  readonly configuration: AgentConfiguration;
+  readonly version: string;
+  readonly logger: Logger;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Where agentId comes from when neither the configuration nor POD_NAME says it. */
+  readonly hostname: string;
+  /** The text of the configuration file as it is now; a change of it is followed. Absent: it never changes. */
+  readonly readText?: () => Promise<string>;
+  /** Told of a configuration that was taken. */
+  readonly onConfiguration?: (configuration: AgentConfiguration) => void;
+}
+
+export interface AgentService {
+  readonly connection: AgentConnection;
+  /** @throws GatewayError naming the setting; what was started is released */
+  start(signal: AbortSignal): Promise<void>;
+  /** Lets operations end within `tasks.drainSeconds`, then ends everything. */
+  stop(): Promise<void>;
+}
+
+/** How often the configuration file is looked at, in ms: Kubernetes itself takes a minute to change a mounted one. */
+const configurationPeriodMs = 5_000;
+/** How often a cluster's kinds are looked at, in ms. */
+const kindsPeriodMs = 60_000;
+/** client-go lets watches run for five to ten minutes. */
+const watchSeconds = 400;
+const nanosecondMs = 1e-6;
+
+export function createAgentService(options: AgentServiceOptions): AgentService {
+  const { configuration, version, logger, environment, hostname } = options;
+  const { clouddriver, kubernetes, tasks, server, prometheus, dynamicAccounts } = configuration;
+  const scope = new Scope();
+  const loops = new AbortController();
+  const metrics = createAgentMetrics(version);
+  const accounts = new ServedAccounts(kubernetes, logger);
+  const security = new GatewaySecurity(clouddriver, logger);
+  const agentId = configuration.agentId ?? environment['POD_NAME'] ?? hostname;
+  const [deployment, namespace] = [environment['DEPLOYMENT_NAME'], environment['POD_NAMESPACE']];
+  const zoneId = configuration.zoneId ?? (deployment && namespace ? `${deployment}_${namespace}` : agentId);
+  const { backoff } = clouddriver;
+  const registration = { agentId, zoneId, version, accounts: [] };
+
+  const connection = new AgentConnection({
+    addresses: clouddriver.grpc.split(',').map((address) => address.trim()),
+    registration,
+    security: () => security.security(),
+    execute: measured(
+      createExecute({
+        clusterOf: (name) => accounts.get(name)?.cluster,
+        fieldManager: 'agent-gateway-agent',
+        retries: kubernetes.retries,
+      }),
+    ),
+    streamAccount: createStreamAccount({
+      accountOf: (name) => accounts.get(name),
+      budget: new ListBudget({ total: tasks.totalBudget, perAccount: tasks.budgetPerAccount }),
+      backoff: { initialMs: kubernetes.reconnectTimeoutMs, maximumMs: 120_000, multiplier: 1.6, jitter: 0.2 },
+      watchSeconds,
+      kindsPeriodMs,
+      observer: metrics.observer,
+      logger,
+      random: Math.random,
+    }),
+    onState: ({ name }) => {
+      if (name === 'active') metrics.connections.inc();
+    },
+    ...(dynamicAccounts.enabled ? { dynamicAccounts: accounts } : {}),
+    logger,
+    limits: {
+      backoff: {
+        initialMs: Math.round(backoff.baseDelay * nanosecondMs),
+        maximumMs: Math.round(backoff.maxDelay * nanosecondMs),
+        multiplier: backoff.multiplier,
+        jitter: backoff.jitter,
+      },
+      keepaliveMs: clouddriver.keepAliveHeartbeatSeconds * 1_000,
+      keepaliveTimeoutMs: clouddriver.keepAliveTimeOutSeconds * 1_000,
+      maximumExecuting: tasks.maxOperations,
+      defaultTimeoutMs:
+        configuration.timeoutSeconds > 0 ? configuration.timeoutSeconds * 1_000 : defaultLimits.defaultTimeoutMs,
+    },
+  });
+
+  function measured(execute: Execute): Execute {
+    return async (operation, context) => {
+      const end = metrics.operations.startTimer({ type: operation.request.case ?? 'unknown' });
+      try {
+        const execution = await execute(operation, context);
+        end({ outcome: execution.status < 300 ? 'completed' : 'failed' });
+        return execution;
+      } catch (error) {
+        end({ outcome: 'failed' });
+        throw error;
+      }
+    };
+  }
+
+  const isConnected = (): boolean => ['active', 'reconnecting'].includes(connection.state.name);
+
+  function collect(): void {
+    const { executing, queued, unacknowledged } = connection.operations;
+    metrics.connected.set(isConnected() ? 1 : 0);
+    metrics.accounts.set(accounts.size);
+    metrics.cachedAccounts.set(connection.caching.length);
+    metrics.executing.set(executing);
+    metrics.queued.set(queued);
+    metrics.unacknowledged.set(unacknowledged);
+  }
+
+  async function configure(wanted: AgentConfiguration): Promise<void> {
+    const { removed, added } = await accounts.configure(wanted.kubernetes, loops.signal);
+    connection.updateAccounts(removed, added);
+  }
+
+  function followConfiguration(readText: () => Promise<string>): void {
+    let known = '';
+    let current = configuration;
+    const look = async (): Promise<void> => {
+      const text = await readText();
+      if (text === known) return;
+      const first = known === '';
+      known = text;
+      if (first) return;
+      const { configuration: wanted } = parseAgentConfiguration(text, 'configuration', environment);
+      await configure(wanted);
+      metrics.configurationReloads.inc({ outcome: 'taken' });
+      const restart = restartKeys(current, wanted);
+      if (restart.length > 0) logger.warn({ keys: restart }, 'these settings take effect at the next start');
+      logger.info({ accounts: wanted.kubernetes.accounts.length }, 'the configuration has changed');
+      current = wanted;
+      options.onConfiguration?.(wanted);
+    };
+    const failed = (error: unknown): void => {
+      metrics.configurationReloads.inc({ outcome: 'refused' });
+      logger.error({ error: messageOf(error) }, 'the changed configuration cannot be used, the old one stays');
+    };
+    background('configuration', async (signal) => {
+      await look().catch(failed);
+      await repeat({ pauseMs: () => configurationPeriodMs, failed }, signal, look);
+    });
+  }
+
+  function background(name: string, run: (signal: AbortSignal) => Promise<void>): void {
+    const running = run(loops.signal);
+    scope.push(name, () => running);
+  }
+
+  async function start(signal: AbortSignal): Promise<void> {
+    metrics.collectProcess();
+    scope.push('metrics', () => {
+      metrics.registry.clear();
+    });
+    await security.start();
+    scope.push('accounts', () => accounts.close());
+    const { added } = await accounts.configure(kubernetes, signal);
+    connection.updateAccounts([], added);
+    if (server.port > 0) {
+      const health = healthListener(() => ({ ready: isConnected(), state: connection.state.name }));
+      const port = await openPort(server.host, server.port, 'server.port', health);
+      scope.push('health', () => port.close());
+    }
+    if (prometheus.enabled) {
+      const listener = metricsListener(metrics.registry, collect);
+      const port = await openPort(server.host, prometheus.port, 'prometheus.port', listener);
+      scope.push('metrics port', () => port.close());
+    }
+    background('token', (at) => security.run(at));
+    if (options.readText !== undefined) followConfiguration(options.readText);
+    connection.start();
+    logger.info({ agentId, zoneId, accounts: accounts.size, gateway: clouddriver.grpc }, 'agent started');
+  }
+
+  return {
+    connection,
+    start: async (signal) => {
+      try {
+        await start(signal);
+      } catch (error) {
+        loops.abort();
+        await scope.close().catch(() => undefined);
+        throw error;
+      }
+    },
+    stop: async () => {
+      // Before the loops and the accounts, which what is under way needs.
+      await connection.stop({ drainMs: tasks.drainSeconds * 1_000 });
+      loops.abort();
+      await scope.close();
+    },
+  };
+}
+
+/** Settings that changed and are read at the start only. */
+function restartKeys(before: AgentConfiguration, after: AgentConfiguration): string[] {
+  const rest = ({ kubernetes: _, logging: __, ...others }: AgentConfiguration): Record<string, unknown> => others;
+  const [old, wanted] = [rest(before), rest(after)];
+  return Object.keys({ ...old, ...wanted }).filter((key) => JSON.stringify(old[key]) !== JSON.stringify(wanted[key]));
+}

@@ -1,0 +1,108 @@
+/**
+ * Streams one account: finds which of the cluster's kinds are wanted, by the account and by the gateway, and watches each.
+ * Kinds that come and go while it runs (custom resources) are followed.
+ */
+
+import { messageOf } from '../../core/errors.js';
+import { wait } from '../../core/retry.js';
+import type { CachingSink, StreamAccount } from '../caching-sink.js';
+import { apiVersionOf, type ApiResource } from '../kubernetes/api-resources.js';
+import type { Cluster } from '../kubernetes/cluster.js';
+import { watchScope, type WatchedScope, type WatchingOptions } from './scope-watcher.js';
+
+/** What an account caches of its cluster. */
+export interface CachedKinds {
+  /** "Deployment", or of one group "Certificate.cert-manager.io"; empty: all that the gateway wants. */
+  readonly kinds: readonly string[];
+  readonly omitKinds: readonly string[];
+  /** '': all objects. */
+  readonly labelSelector: string;
+}
+
+export interface WatchedAccount {
+  readonly cluster: Cluster;
+  readonly cached: CachedKinds;
+}
+
+export interface AccountWatcherOptions extends WatchingOptions {
+  readonly accountOf: (name: string) => WatchedAccount | undefined;
+  /** How often the cluster's kinds are looked at, in ms. */
+  readonly kindsPeriodMs: number;
+}
+
+export function createStreamAccount(options: AccountWatcherOptions): StreamAccount {
+  return async (name, sink, signal) => {
+    const account = options.accountOf(name);
+    if (account === undefined) throw new Error(`this agent does not serve account "${name}"`);
+    const { cluster, cached } = account;
+    const running = new Map<string, AbortController>();
+    const ended: Promise<void>[] = [];
+    try {
+      for (
+        let resources = await cluster.resources.read(signal);
+        ;
+        resources = await kindsLater(cluster, options, signal)
+      ) {
+        const wanted = new Map(scopesOf(resources, account, sink).map((scope) => [keyOf(scope), scope]));
+        for (const [key, controller] of running) if (!wanted.has(key)) controller.abort(new Error('the kind is gone'));
+        for (const [key, scope] of wanted) {
+          if (running.has(key)) continue;
+          const controller = new AbortController();
+          running.set(key, controller);
+          const work = watchScope({ ...scope, labelSelector: cached.labelSelector }, sink, options, controller.signal)
+            .catch(() => undefined)
+            .finally(() => running.delete(key));
+          ended.push(work);
+        }
+      }
+    } finally {
+      for (const controller of running.values()) controller.abort(signal.reason);
+      await Promise.all(ended);
+    }
+  };
+}
+
+/** The kinds as they are some time later: an API server that does not answer then changes nothing. */
+async function kindsLater(
+  cluster: Cluster,
+  { kindsPeriodMs, random, logger }: AccountWatcherOptions,
+  signal: AbortSignal,
+): Promise<readonly ApiResource[]> {
+  for (;;) {
+    await wait(kindsPeriodMs * (0.75 + random() / 2), signal);
+    try {
+      return await cluster.resources.read(signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      logger.warn({ account: cluster.name, error: messageOf(error) }, 'cannot read which kinds the cluster has');
+    }
+  }
+}
+
+type Scope = Omit<WatchedScope, 'labelSelector'>;
+
+function scopesOf(resources: readonly ApiResource[], { cluster, cached }: WatchedAccount, sink: CachingSink): Scope[] {
+  const seen = new Set<string>();
+  const { namespaces, onlyNamespacedResources } = cluster.options;
+  return resources.flatMap((resource) => {
+    const { group, kind, verbs, namespaced } = resource;
+    // The preferred version of each group comes first.
+    const key = `${kind}.${group}`;
+    if (seen.has(key) || !verbs.includes('list') || !verbs.includes('watch')) return [];
+    if (!isCached(resource, cached) || !sink.wants({ apiVersion: apiVersionOf(resource), kind })) return [];
+    seen.add(key);
+    if (!namespaced) return onlyNamespacedResources ? [] : [{ cluster, resource, namespace: '' }];
+    const where = namespaces.length === 0 ? [''] : namespaces.filter((namespace) => cluster.covers(namespace));
+    return where.map((namespace) => ({ cluster, resource, namespace }));
+  });
+}
+
+function isCached({ kind, group }: ApiResource, { kinds, omitKinds }: CachedKinds): boolean {
+  const names = [kind, `${kind}.${group}`].map((name) => name.toLowerCase());
+  const named = (list: readonly string[]): boolean => list.some((name) => names.includes(name.toLowerCase()));
+  return (kinds.length === 0 || named(kinds)) && !named(omitKinds);
+}
+
+function keyOf({ resource: { group, kind }, namespace }: Scope): string {
+  return `${namespace}_${group}_${kind}`;
+}

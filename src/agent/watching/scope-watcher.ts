@@ -1,0 +1,203 @@
+/**
+ * Keeps the gateway's copy of one kind, in one namespace or all, as the API server has it: from where the gateway has got
+ * to, or from a list (in pages, inside a snapshot's brackets), and then by watches, each beginning where the last one
+ * ended. Only a version that the server has forgotten (410) makes it list again. Nothing of an object is kept.
+ */
+
+import { messageOf } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import { backoffMs, wait, type Backoff } from '../../core/retry.js';
+import { ApiError, type KubernetesObject, type ObjectList, type WatchEvent } from '../../kubernetes/client.js';
+import { ObjectEvent_Type } from '../../protocol/generated/events/caching_pb.js';
+import type { CachingEvent, CachingScope, CachingSink } from '../caching-sink.js';
+import { apiVersionOf, pathOf, type ApiResource } from '../kubernetes/api-resources.js';
+import type { Cluster } from '../kubernetes/cluster.js';
+import type { ListBudget } from './list-budget.js';
+import { objectBytes } from './object-bytes.js';
+
+export interface WatchingOptions {
+  readonly budget: ListBudget;
+  readonly backoff: Backoff;
+  /** A watch ends after this time at the latest, in s; it begins anew where it was. */
+  readonly watchSeconds: number;
+  readonly observer: WatchingObserver;
+  readonly logger: Logger;
+  readonly random: () => number;
+}
+
+/** Told of what is done, for metrics. */
+export interface WatchingObserver {
+  listed(reason: 'first' | 'expired'): void;
+  watching(change: 1 | -1): void;
+  sent(objects: number): void;
+  failed(what: 'list' | 'watch'): void;
+}
+
+export interface WatchedScope {
+  readonly cluster: Cluster;
+  readonly resource: ApiResource;
+  /** '': all namespaces. */
+  readonly namespace: string;
+  /** '': all objects. */
+  readonly labelSelector: string;
+}
+
+/** Small, because several pages of several kinds are in memory at the same time, parsed. */
+const pageObjects = 100;
+/** Objects of one message; it ends sooner when it has so many bytes. */
+const messageBytes = 128 * 1_024;
+/** Added to a watch's time: beyond it, the connection is dead. */
+const watchMarginMs = 10_000;
+
+/** Until the signal aborts, or the cluster has the kind no more. @throws the signal's reason */
+export async function watchScope(
+  watched: WatchedScope,
+  sink: CachingSink,
+  options: WatchingOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { cluster, resource, namespace } = watched;
+  const scope: CachingScope = { apiVersion: apiVersionOf(resource), kind: resource.kind, namespace };
+  const feed = new ScopeFeed(watched, scope, sink, options, signal);
+  let failures = 0;
+  feed.position = sink.resumePoint(scope);
+  let reason: 'first' | 'expired' = 'first';
+  while (!signal.aborted) {
+    const doing = feed.position === undefined ? 'list' : 'watch';
+    try {
+      if (feed.position === undefined) await feed.list(reason);
+      if (await feed.watch()) failures = 0;
+      else failures += 1;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof ApiError && (error.status === 404 || error.status === 405)) return;
+      if (error instanceof ApiError && error.status === 410) {
+        feed.position = undefined;
+        reason = 'expired';
+      }
+      options.observer.failed(doing);
+      failures += 1;
+      // One line for each streak: what is refused (403) is refused every time.
+      if (failures === 1) {
+        const fields = { account: cluster.name, kind: resource.kind, namespace, error: messageOf(error) };
+        options.logger.warn(fields, `cannot ${doing}; trying again`);
+      }
+    }
+    if (failures > 0) await wait(backoffMs(options.backoff, failures - 1, options.random), signal);
+  }
+  signal.throwIfAborted();
+}
+
+class ScopeFeed {
+  readonly #watched: WatchedScope;
+  readonly #scope: CachingScope;
+  readonly #sink: CachingSink;
+  readonly #options: WatchingOptions;
+  readonly #signal: AbortSignal;
+  readonly #path: string;
+  readonly #selector: Readonly<Record<string, string>>;
+  /** The version that the next watch begins from. */
+  position: string | undefined;
+
+  constructor(
+    watched: WatchedScope,
+    scope: CachingScope,
+    sink: CachingSink,
+    options: WatchingOptions,
+    signal: AbortSignal,
+  ) {
+    this.#watched = watched;
+    this.#scope = scope;
+    this.#sink = sink;
+    this.#options = options;
+    this.#signal = signal;
+    this.#path = pathOf(watched.resource, watched.namespace);
+    this.#selector = watched.labelSelector === '' ? {} : { labelSelector: watched.labelSelector };
+  }
+
+  async list(reason: 'first' | 'expired'): Promise<void> {
+    const { cluster } = this.#watched;
+    this.position = await this.#options.budget.run(cluster.name, this.#signal, async () => {
+      this.#options.observer.listed(reason);
+      await this.#sink.snapshotStart(this.#scope);
+      let continuation: string | undefined;
+      let version: string;
+      do {
+        const query = {
+          ...this.#selector,
+          limit: String(pageObjects),
+          ...(continuation ? { continue: continuation } : {}),
+        };
+        const page = (await cluster.client.get(this.#path, query, this.#signal)) as ObjectList;
+        version = page.metadata.resourceVersion;
+        continuation = page.metadata.continue;
+        await this.#send(
+          (page.items ?? []).map((object) => ({ type: 'ADDED', object })),
+          '',
+        );
+      } while (continuation);
+      await this.#sink.snapshotEnd(this.#scope, version);
+      return version;
+    });
+  }
+
+  /** @returns whether anything came; false: the server ended it at once */
+  async watch(): Promise<boolean> {
+    const { watchSeconds, random, observer } = this.#options;
+    const seconds = Math.ceil(watchSeconds * (0.75 + random() / 2));
+    const query = { ...this.#selector, resourceVersion: this.position ?? '', timeoutSeconds: String(seconds) };
+    const began = Date.now();
+    const limit = new AbortController();
+    const follow = (): void => limit.abort(this.#signal.reason);
+    this.#signal.addEventListener('abort', follow, { once: true });
+    const timer = setTimeout(
+      () => {
+        limit.abort(new Error('the API server did not end a watch in time'));
+      },
+      seconds * 1_000 + watchMarginMs,
+    );
+    observer.watching(1);
+    let received = false;
+    try {
+      for await (const events of await this.#watched.cluster.client.watchBatches(this.#path, query, limit.signal)) {
+        received = true;
+        await this.#send(events, events.at(-1)?.object.metadata.resourceVersion ?? '');
+        this.position = events.at(-1)?.object.metadata.resourceVersion ?? this.position;
+      }
+    } finally {
+      observer.watching(-1);
+      clearTimeout(timer);
+      this.#signal.removeEventListener('abort', follow);
+    }
+    return received || Date.now() - began >= 1_000;
+  }
+
+  /** In messages of bounded size; the version goes with the last one, which may be empty, as a bookmark is. */
+  async #send(
+    changes: readonly { readonly type: WatchEvent['type']; readonly object: KubernetesObject }[],
+    version: string,
+  ): Promise<void> {
+    let events: CachingEvent[] = [];
+    let bytes = 0;
+    const flush = async (resourceVersion: string): Promise<void> => {
+      await this.#sink.events(this.#scope, events, resourceVersion);
+      this.#options.observer.sent(events.length);
+      events = [];
+      bytes = 0;
+    };
+    for (const { type, object } of changes) {
+      if (type === 'BOOKMARK' || !this.#watched.cluster.covers(object.metadata.namespace ?? '')) continue;
+      const body = objectBytes(object, this.#scope);
+      if (bytes > 0 && bytes + body.length > messageBytes) await flush('');
+      events.push({ type: eventTypes[type], object: body });
+      bytes += body.length;
+    }
+    if (events.length > 0 || version !== '') await flush(version);
+  }
+}
+
+const eventTypes = {
+  ADDED: ObjectEvent_Type.ADDED,
+  MODIFIED: ObjectEvent_Type.MODIFIED,
+  DELETED: ObjectEvent_Type.DELETED,
+} as const;
