@@ -1,7 +1,10 @@
 /** The values of helm/agent. */
 
-import type { TObject } from 'typebox';
-import { image, naming, pod, probe, serviceAccount } from './shared-values.js';
+import Type, { type TObject } from 'typebox';
+import { unused } from '../../src/agent/configuration/read.js';
+import { agentSchema } from '../../src/agent/configuration/schema.js';
+import { agentConfigurationSchema } from './agent-configuration-schema.js';
+import { disruption, image, naming, pod, probe, serviceAccount } from './shared-values.js';
 import * as values from './values.js';
 
 const { choice, count, existingSecret, flag, key, labels, object, objects, section, share, text, texts } = values;
@@ -15,11 +18,13 @@ export const agentValues: TObject = section('', {
   ),
   ...naming('agent'),
   ...image,
-  config: object(
-    "The agent's configuration file, in the shape of Armory's agent: `clouddriver`, `kubernetes.accounts` and so on. It ends in a " +
-      'ConfigMap, whose changes the agent follows without a restart. No secrets: name Secrets below.',
-    { clouddriver: {}, kubernetes: { accounts: [] } },
-  ),
+  config: Type.Unsafe({
+    ...agentConfigurationSchema(agentSchema, unused),
+    description:
+      "The agent's configuration file (docs/agent-configuration.md), in the shape of Armory's agent. It ends in a ConfigMap, whose " +
+      'changes the agent follows without a restart. Secrets are refused here: name Secrets below.',
+    default: { clouddriver: {}, kubernetes: { accounts: [] }, logging: { format: 'json' } },
+  }),
   tls: existingSecret(
     'TLS to the gateway, with files from a Secret. What it gives wins over `config.clouddriver.tls`.',
     {
@@ -36,7 +41,17 @@ export const agentValues: TObject = section('', {
       }),
     },
   ),
-  token: existingSecret('A token that says who the agent is, from a Secret.', { key: key('Key of it.', 'token') }),
+  token: existingSecret(
+    'A token that says who the agent is: from a Secret, or one that Kubernetes makes for the service account.',
+    {
+      key: key('Key of it.', 'token'),
+      projected: section('In place of a Secret, a token of the service account, renewed by Kubernetes.', {
+        enabled: flag('Mount one.', false),
+        audience: text('For whom it is; what the gateway expects.', 'agent-gateway'),
+        expirationSeconds: count('How long one is valid.', 3_600, 600, 86_400),
+      }),
+    },
+  ),
   kubeconfigSecrets: texts(
     'Secrets with kubeconfigs, mounted below /etc/agent-gateway/kubeconfigs/: `kubeConfigFile: .../SECRET/KEY` names one.',
   ),
@@ -58,7 +73,7 @@ export const agentValues: TObject = section('', {
     type: 'RollingUpdate',
     rollingUpdate: { maxUnavailable: 0, maxSurge: 1 },
   }),
-  terminationGracePeriodSeconds: count('Time from SIGTERM to SIGKILL, for operations under way.', 60, 1, 7_200),
+  ...disruption,
   probes: section('Probes of `config.server.port`.', {
     startup: probe('`/health`.', { periodSeconds: 2, failureThreshold: 60, timeoutSeconds: 2 }),
     liveness: probe('`/health`.', { periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5 }),

@@ -5,6 +5,7 @@
  */
 
 import type { Leaf } from '../../src/gateway/config/leaves.js';
+import { anyCase } from './patterns.js';
 
 /** JSON Schema, draft 7. Patterns have to be regular expressions of Go (RE2): Helm checks with them. */
 export interface JsonSchema {
@@ -146,9 +147,4 @@ function textRules(leaf: Leaf): JsonSchema {
 
 function blankAround(pattern: string): string {
   return `^\\s*(${pattern})\\s*$`;
-}
-
-/** `on` as `[Oo][Nn]`. */
-function anyCase(words: readonly string[]): string {
-  return words.map((word) => word.replace(/[a-z]/gi, (c) => `[${c.toUpperCase()}${c.toLowerCase()}]`)).join('|');
 }

@@ -108,6 +108,7 @@ export const gatewayValues: TObject = section('', {
   ...serviceAccount,
   rbac: section('Permissions.', { create: flag('Make the Role that discovery needs, and its binding.', true) }),
   ...pod({ requests: { cpu: '500m', memory: '512Mi' }, limits: { memory: '1536Mi' } }),
+  extraArgs: texts('More flags of the program, such as `--logging.level=debug`; they win over everything else.'),
   topologySpreadConstraints: objects(
     'How replicas spread; without a labelSelector they get that of the pods.',
     ['kubernetes.io/hostname', 'topology.kubernetes.io/zone'].map((topologyKey) => {

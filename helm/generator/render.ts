@@ -44,16 +44,20 @@ function comment(text: string, indent: string): string {
 }
 
 export function valuesSchema(schema: TObject): string {
-  const plain = JSON.parse(JSON.stringify(schema, dropRequired)) as JsonSchema;
+  const plain = withoutRequired(schema);
   const global = { description: 'Of a chart that has this one as a part.', type: 'object' };
   const properties = { ...(plain['properties'] as JsonSchema), global };
   const whole = { $schema: 'http://json-schema.org/draft-07/schema#', ...plain, properties };
   return `${JSON.stringify(whole, undefined, 2)}\n`;
 }
 
-/** Everything has a default, and null takes a value away. */
-function dropRequired(name: string, value: unknown): unknown {
-  return name === 'required' ? undefined : value;
+/** Of the chart's own values: everything has a default, and null takes a value away. */
+function withoutRequired(schema: TSchema): JsonSchema {
+  const plain = schema as JsonSchema;
+  if (!Type.IsObject(schema)) return plain;
+  const properties = Object.entries(schema.properties).map(([name, child]) => [name, withoutRequired(child)]);
+  const { required: _, ...rest } = plain;
+  return { ...rest, properties: Object.fromEntries(properties) as JsonSchema };
 }
 
 /** A row for each value; a configuration file is one value here. */

@@ -1,7 +1,7 @@
 /** Values that both charts have. */
 
 import type { TProperties } from 'typebox';
-import { choice, count, flag, labels, object, objects, optionalCount, section, text, texts } from './values.js';
+import { choice, count, flag, labels, object, objects, optionalCount, section, text } from './values.js';
 
 /** The user of the image (Dockerfile). */
 const user = 65_532;
@@ -45,7 +45,6 @@ export const pod = (resources: Readonly<Record<string, unknown>>): TProperties =
   affinity: object('Affinity to nodes and pods.'),
   priorityClassName: text('Priority class of the pods.'),
   revisionHistoryLimit: count('Old ReplicaSets that are kept, for `kubectl rollout undo`.', 5, 0),
-  extraArgs: texts('More flags of the program, such as `--logging.level=debug`; they win over everything else.'),
   extraEnv: objects('More environment variables.'),
   extraVolumes: objects('More volumes.'),
   extraVolumeMounts: objects('More mounts of the container.'),
@@ -79,7 +78,7 @@ export const monitoring = (program: string): TProperties => ({
 
 export const disruption: TProperties = {
   terminationGracePeriodSeconds: optionalCount(
-    'Time from SIGTERM to SIGKILL. Without it, what the drain needs and a margin; less than the drain is refused.',
+    'Time from SIGTERM to SIGKILL. Without it, what the drain needs and a margin; less is refused.',
     1,
     7_200,
   ),

@@ -2,6 +2,7 @@
 
 import { test } from 'tap';
 import { parse } from 'yaml';
+import { readAgentConfiguration } from '../../src/agent/configuration/read.js';
 import { agentRows } from './agent-values.js';
 import { containerSurroundings, objectOf, podOf, render, toolsOrSkip, type Values } from './rendering.js';
 
@@ -16,7 +17,7 @@ test('the file has what Secrets and probes need', async (t) => {
     clouddriver: {
       grpc: 'gateway.example.com:9091',
       insecure: false,
-      auth: { token: 'file:/etc/agent-gateway/token/token' },
+      auth: { tokenFile: '/etc/agent-gateway/token/token' },
       tls: {
         serverName: 'gateway.internal',
         insecureSkipVerify: false,
@@ -33,6 +34,25 @@ test('the file has what Secrets and probes need', async (t) => {
     cacertFile: '/etc/agent-gateway/tls/ca.crt',
   });
   t.match(await file(agentRows['names and places']), { server: { host: '::', port: 9082 } });
+});
+
+test('the agent accepts every file that is rendered', async (t) => {
+  const tools = await toolsOrSkip(t);
+  if (tools === undefined) return;
+  for (const [name, values] of Object.entries<Values>(agentRows)) {
+    const objects = await render(tools, chart, values);
+    const { args, environment, pathOf } = await containerSurroundings(t, objects);
+    const { configuration, warnings } = readAgentConfiguration(pathOf(args[2]!), environment);
+    t.same(warnings, [], name);
+    const pod = podOf(objects);
+    const ports = new Map(pod.containers[0]!.ports!.map((port) => [port.name, port.containerPort]));
+    t.equal(ports.get('health'), configuration.server.port, name);
+    t.equal(ports.get('metrics'), configuration.prometheus.enabled ? configuration.prometheus.port : undefined, name);
+    t.not(configuration.server.host, 'localhost', `${name}: probes reach it`);
+    t.ok(pod.terminationGracePeriodSeconds! >= configuration.tasks.drainSeconds + 10, `${name}: the drain fits`);
+    t.equal(environment['DEPLOYMENT_NAME'], objectOf(objects, 'Deployment').metadata.name);
+    t.equal(configuration.clouddriver.insecure, values['tls'] === undefined, name);
+  }
 });
 
 test('a changed configuration reaches the pods without a restart', async (t) => {
@@ -73,6 +93,12 @@ const refusals: readonly (readonly [values: Values, sentence: RegExp])[] = [
   [{ config, tls: { certManager: { enabled: true } } }, /tls\.existingSecret is missing/],
   [{ config, tls: { existingSecret: 'x', certManager: { enabled: true } } }, /issuerRef is missing/],
   [{ config, metrics: { podMonitor: { enabled: true } } }, /needs config\.prometheus\.enabled/],
+  [{ config, token: { existingSecret: 'x', projected: { enabled: true } } }, /either existingSecret or projected/],
+  [{ config, terminationGracePeriodSeconds: 29 }, /expected at least 30/],
+  [{ config: { ...config, tasks: { drainSeconds: 0 } }, terminationGracePeriodSeconds: 9 }, /expected at least 10/],
+  [{ config: { ...config, kubernets: {} } }, /additional properties 'kubernets' not allowed/],
+  [{ config: { ...config, kubernetes: { accounts: [{ serviceAccount: true }] } } }, /missing property 'name'/],
+  [{ config: { clouddriver: { grpc: 'x:1', auth: { token: 'hunter2' } } } }, /at '\/config\/clouddriver\/auth\/token'/],
   [{ config, rbac: { access: 'admin' } }, /at '\/rbac\/access'/],
   [{ config, replicas: 2 }, /additional properties 'replicas' not allowed/],
 ];

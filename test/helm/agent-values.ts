@@ -83,7 +83,6 @@ export const agentRows = {
     revisionHistoryLimit: 2,
     terminationGracePeriodSeconds: 90,
     probes: { startup: { failureThreshold: 10 }, liveness: { periodSeconds: 30 }, readiness: { timeoutSeconds: 5 } },
-    extraArgs: ['--logging.level=debug'],
     extraEnv: [{ name: 'HTTPS_PROXY', value: 'http://proxy:3128' }],
     extraVolumes: [{ name: 'more', emptyDir: {} }],
     extraVolumeMounts: [{ name: 'more', mountPath: '/more' }],
@@ -105,6 +104,10 @@ export const agentRows = {
         metricRelabelings: [{ regex: 'nodejs_.*', sourceLabels: ['__name__'], action: 'drop' }],
       },
     },
+  },
+  'a token of its service account': {
+    config,
+    token: { key: 'jwt', projected: { enabled: true, audience: 'gateway', expirationSeconds: 7_200 } },
   },
   'dynamic accounts only': {
     config: { clouddriver: { grpc: 'gateway.example.com:9091' }, dynamicAccounts: { enabled: true } },

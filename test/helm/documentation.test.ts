@@ -8,6 +8,7 @@ import Type, { type TObject, type TSchema } from 'typebox';
 import { parse } from 'yaml';
 import { agentValues } from '../../helm/generator/agent-values.js';
 import { gatewayValues } from '../../helm/generator/gateway-values.js';
+import { agentSchema } from '../../src/agent/configuration/schema.js';
 import { aliases, unused } from '../../src/gateway/config/foreign.js';
 import { leaves, sections } from '../../src/gateway/config/leaves.js';
 import { objectOf, render, toolsOrSkip, type Values } from './rendering.js';
@@ -39,6 +40,22 @@ test('settings that are named exist', (t) => {
     }
   }
   t.ok(found > 15, `${found} were named`);
+  t.end();
+});
+
+test('settings of the agent that its chart names exist', (t) => {
+  const known = new Set(valueNames(agentSchema));
+  const named = pages
+    .filter((page) => page.startsWith('helm/agent/'))
+    .flatMap((page) =>
+      [...read(page).matchAll(/(?<!\$)\bconfig\.([a-z]\w*(?:\.[a-z]\w*)*)/g)].map(([, name = '']) => name),
+    )
+    .filter((name) => name !== 'yaml');
+  t.ok(named.length > 5, `${named.length} were named`);
+  t.same(
+    named.filter((name) => !known.has(name)),
+    [],
+  );
   t.end();
 });
 

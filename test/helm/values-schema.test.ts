@@ -1,9 +1,13 @@
 /** What the schema of a chart's `config:` accepts is what the program accepts. */
 
 import { test } from 'tap';
+import Type, { type TSchema } from 'typebox';
 import { Compile } from 'typebox/schema';
 import { stringify } from 'yaml';
+import { agentConfigurationSchema } from '../../helm/generator/agent-configuration-schema.js';
 import { configurationSchema } from '../../helm/generator/configuration-schema.js';
+import { parseAgentConfiguration, unused as unusedOfAgent } from '../../src/agent/configuration/read.js';
+import { agentSchema } from '../../src/agent/configuration/schema.js';
 import { aliases, unused } from '../../src/gateway/config/foreign.js';
 import { leaves, sections, type Leaf } from '../../src/gateway/config/leaves.js';
 import { resolveValues } from '../../src/gateway/config/values.js';
@@ -107,5 +111,68 @@ test('every default is accepted', (t) => {
   for (const { key, default: value } of leaves.values()) {
     if (value !== undefined) t.ok(schema.Check(nested(key, value)), key);
   }
+  t.end();
+});
+
+const agent = Compile(agentConfigurationSchema(agentSchema, unusedOfAgent));
+
+/** Every setting of the agent by dotted key, those of accounts below `kubernetes.accounts.0`. */
+function* agentLeaves(one: TSchema, prefix = ''): Generator<[key: string, schema: TSchema]> {
+  if (Type.IsObject(one) && Object.keys(one.properties).length > 0) {
+    for (const [name, child] of Object.entries<TSchema>(one.properties)) {
+      yield* agentLeaves(child, prefix === '' ? name : `${prefix}.${name}`);
+    }
+  } else if (Type.IsArray(one) && Type.IsObject(one.items)) yield* agentLeaves(one.items, `${prefix}.0`);
+  else yield [prefix, one];
+}
+
+/** The smallest file that is accepted, with one key more; `0` is the first of a list. */
+function agentFile(key: string, value: unknown): unknown {
+  const file = { kubernetes: { accounts: [{ name: 'a', serviceAccount: true }] } };
+  let node = file as Record<string, unknown>;
+  const path = key.split('.');
+  const last = path.pop()!;
+  for (const name of path)
+    node = (node[name] ??= name === 'customResourceDefinitions' ? [{ kind: 'x' }] : {}) as typeof node;
+  node[last] = value;
+  return file;
+}
+
+test("the agent's file: one value at a time, both say the same", (t) => {
+  const differences: string[] = [];
+  let accepted = 0;
+  let refused = 0;
+  for (const [key, { secret }] of agentLeaves(agentSchema) as Iterable<
+    [string, TSchema & { readonly secret?: boolean }]
+  >) {
+    for (const value of secret === true ? [null, {}, []] : [...texts, ...others, {}]) {
+      const file = agentFile(key, value);
+      let problem: string | undefined;
+      try {
+        parseAgentConfiguration(stringify(file, { version: '1.1' }), 'agent.yml', {});
+      } catch (error) {
+        // What only the rules between settings refuse, no schema can see.
+        problem = String(error)
+          .split('\n')
+          .find(
+            (line) =>
+              !/either serviceAccount|expected both|expected one of token,/.test(line) && /expected|no such/.test(line),
+          );
+      }
+      const ok = agent.Check(file);
+      if (ok) accepted += 1;
+      else refused += 1;
+      // A schema cannot tell how large a number is that stands in a text.
+      if (ok !== (problem === undefined) && !(ok && typeof value === 'string')) {
+        differences.push(
+          `${key}: ${JSON.stringify(value)}: the schema ${ok ? 'accepts' : 'refuses'} it, ${problem ?? 'the agent accepts it'}`,
+        );
+      }
+    }
+  }
+  t.same(differences, []);
+  t.ok(accepted > 300 && refused > 300, `${accepted} accepted, ${refused} refused`);
+  for (const key of unusedOfAgent.keys()) t.ok(agent.Check(agentFile(key, { anything: 1 })), key);
+  t.notOk(agent.Check(agentFile('clouddriver.grcp', 'x')));
   t.end();
 });

@@ -49,9 +49,15 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- default 8082 (.Values.config.server).port | int }}
 {{- end }}
 
-{{- define "agent.serverScheme" -}}
-{{- $written := toString (default false ((.Values.config.server).ssl).enabled) | lower }}
-{{- ternary "HTTPS" "HTTP" (eq $written "true") }}
+{{/* SIGKILL comes this much later than the drain's own end, in seconds: time to close what is open. */}}
+{{- define "agent.terminationGracePeriodSeconds" -}}
+{{- $drain := (.Values.config.tasks).drainSeconds }}
+{{- $needed := add (int64 (ternary 20 $drain (kindIs "invalid" $drain))) 10 }}
+{{- $given := .Values.terminationGracePeriodSeconds }}
+{{- if and $given (lt (int64 $given) $needed) }}
+{{- fail (printf "terminationGracePeriodSeconds: expected at least %d, which is config.tasks.drainSeconds and 10 seconds, found %d; leave it out to have it computed" $needed (int64 $given)) }}
+{{- end }}
+{{- default $needed $given | int64 }}
 {{- end }}
 
 {{- define "agent.metricsEnabled" -}}
@@ -78,7 +84,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 {{- end }}
 {{- with .Values.token }}
-{{- if .existingSecret }}{{ $_ := set $clouddriver "auth" (dict "token" (printf "file:/etc/agent-gateway/token/%s" .key)) }}{{ end }}
+{{- if or .existingSecret .projected.enabled }}{{ $_ := set $clouddriver "auth" (dict "tokenFile" (printf "/etc/agent-gateway/token/%s" .key)) }}{{ end }}
 {{- end }}
 {{- if $clouddriver }}{{ $_ := mergeOverwrite $config (dict "clouddriver" $clouddriver) }}{{ end }}
 {{- /* Probes come from outside the pod. */}}
@@ -107,6 +113,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if not .Values.tls.certManager.issuerRef }}
 {{- fail "tls.certManager.issuerRef is missing" }}
 {{- end }}
+{{- end }}
+{{- if and .Values.token.existingSecret .Values.token.projected.enabled }}
+{{- fail "token: either existingSecret or projected.enabled" }}
 {{- end }}
 {{- if and .Values.metrics.podMonitor.enabled (not (include "agent.metricsEnabled" .)) }}
 {{- fail "metrics.podMonitor.enabled needs config.prometheus.enabled" }}

@@ -9,7 +9,7 @@ import { GatewayError, messageOf } from '../../core/errors.js';
 import { agentSchema, type AgentConfiguration } from './schema.js';
 
 /** Sections of Armory's agent that have no meaning here. */
-const unused: ReadonlyMap<string, string> = new Map([
+export const unused: ReadonlyMap<string, string> = new Map([
   ['pprof', 'Node.js has its own inspector'],
   ['secrets', 'secrets come as files or variables: file:/PATH, env:NAME'],
   ['server.ssl', 'the health port tells nothing that needs it'],
