@@ -115,6 +115,8 @@ export async function containerSurroundings(
   t.teardown(() => rm(root, { recursive: true, force: true }));
   const { containers, volumes = [] } = podOf(objects);
   const { args = [], env = [], volumeMounts = [] } = containers[0]!;
+  /** Absolute paths of the container, wherever they are written. */
+  const local = (text: string): string => text.replaceAll('/etc/agent-gateway/', join(root, '/etc/agent-gateway/'));
   const contentOf = ({ secret, configMap }: V1Volume): Readonly<Record<string, string>> => {
     if (secret !== undefined) return secrets[secret.secretName!] ?? {};
     if (configMap === undefined) return {};
@@ -127,7 +129,7 @@ export async function containerSurroundings(
       if (subPath !== undefined && subPath !== key) continue;
       const path = join(root, subPath === undefined ? join(mountPath, key) : mountPath);
       await mkdir(dirname(path), { recursive: true });
-      await writeFile(path, text);
+      await writeFile(path, local(text));
     }
   }
   const fields: Readonly<Record<string, string>> = {
@@ -139,11 +141,10 @@ export async function containerSurroundings(
     if (valueFrom?.fieldRef !== undefined) return fields[valueFrom.fieldRef.fieldPath]!;
     if (valueFrom?.secretKeyRef !== undefined)
       return secrets[valueFrom.secretKeyRef.name!]![valueFrom.secretKeyRef.key]!;
-    const [, file = '', path] = /^(file:)?(\/etc\/.*)$/.exec(value) ?? [];
-    return path === undefined ? value : `${file}${join(root, path)}`;
+    return local(value);
   };
   return {
-    args,
+    args: args.map(local),
     environment: Object.fromEntries(env.map((variable) => [variable.name, valueOf(variable)])),
     pathOf: (path) => join(root, path),
   };
