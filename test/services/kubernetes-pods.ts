@@ -1,7 +1,7 @@
 /** Pods without a kubelet: their status is what the test says. */
 
 import { waitFor } from '../wait.js';
-import type { KubernetesApi, KubernetesObject } from './kubernetes-api.js';
+import { KubernetesApiError, type KubernetesApi, type KubernetesObject } from './kubernetes-api.js';
 
 export interface PodOptions {
   readonly namespace?: string;
@@ -15,7 +15,7 @@ export interface PodOptions {
 
 const pods = (namespace: string): string => `/api/v1/namespaces/${namespace}/pods`;
 
-/** A running pod on a node that does not exist. */
+/** A running pod on a node that is an object only, which the controller of EndpointSlices asks for. */
 export async function makePod(api: KubernetesApi, options: PodOptions): Promise<void> {
   const { namespace = 'default', name, labels = {}, ports = [] } = options;
   const pod = {
@@ -24,6 +24,11 @@ export async function makePod(api: KubernetesApi, options: PodOptions): Promise<
     metadata: { name, labels },
     spec: { nodeName: 'node', containers: [{ name: 'main', image: 'none', ports }] },
   };
+  await api
+    .post('/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name: 'node' } })
+    .catch((error: unknown) => {
+      if (!(error instanceof KubernetesApiError && error.status === 409)) throw error;
+    });
   // A new namespace gets its service account from a controller.
   await waitFor(() => api.post(pods(namespace), pod), { timeoutMs: 20_000, description: `pod ${name}` });
   await setPod(api, options);
