@@ -47,6 +47,15 @@ export function contextNames(dockerignore: string): string[] {
   return others.map((line) => line.slice(1));
 }
 
+/**
+ * In place of `npm ci`, which this project's own installation has just done from the same lockfile, and which takes half a
+ * minute: links to its files, and a copy of the one that npm changes in place.
+ */
+function installed(project: string): string {
+  const modules = join(project, 'node_modules');
+  return `{ cp -al '${modules}' . || cp -a '${modules}' .; } && cp --remove-destination '${modules}/.package-lock.json' node_modules/`;
+}
+
 export async function buildImage(t: Test, project: string): Promise<Image> {
   const instructions = parseDockerfile(await readFile(join(project, 'Dockerfile'), 'utf8'));
   const context = new Set(contextNames(await readFile(join(project, '.dockerignore'), 'utf8')));
@@ -83,7 +92,10 @@ export async function buildImage(t: Test, project: string): Promise<Image> {
         break;
       }
       case 'RUN':
-        await run('sh', ['-c', rest], { cwd: join(root, workingDirectory), timeout: 100_000 });
+        await run('sh', ['-c', rest === 'npm ci --ignore-scripts' ? installed(project) : rest], {
+          cwd: join(root, workingDirectory),
+          timeout: 100_000,
+        });
         break;
       case 'USER':
         user = rest;

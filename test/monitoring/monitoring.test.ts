@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'tap';
 import { parse } from 'yaml';
-import { metricsPage } from '../../src/gateway/telemetry/metrics-page.js';
 import { createMetrics } from '../../src/gateway/telemetry/metrics.js';
 
 interface Alert {
@@ -89,8 +88,4 @@ test('every alert has its section in the runbook, and every section its alert', 
   for (const { alert, annotations } of alerts)
     t.equal(annotations.runbook, `docs/runbook.md#${alert.toLowerCase()}`, alert);
   t.end();
-});
-
-test('docs/metrics.md is up to date', async (t) => {
-  t.equal(read('docs/metrics.md'), await metricsPage(), 'else run: node --import tsx docs/metrics.generate.ts');
 });

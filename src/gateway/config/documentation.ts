@@ -68,7 +68,7 @@ export function documentationPage(): string {
 function introduction(): string {
   return `# Configuration
 
-<!-- Made from src/gateway/config/schema.ts by docs/configuration.generate.ts: change the schema, then run that. -->
+<!-- Made from src/gateway/config/schema.ts by \`npm run generate\`. -->
 
 Settings come from three places, later ones winning:
 

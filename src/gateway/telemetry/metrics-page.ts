@@ -9,7 +9,7 @@ bytes, names as the Prometheus conventions have them. No label has values withou
 ever one. What to look at first is in [k8s/monitoring](../k8s/monitoring/): a Grafana dashboard and alert rules, each of which
 has a section in the [runbook](runbook.md).
 
-This page is made from the code: \`node --import tsx docs/metrics.generate.ts\`.
+This page is made from the code: \`npm run generate\`.
 `;
 
 const processHead = `
