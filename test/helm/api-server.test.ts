@@ -10,7 +10,7 @@ import { customResourceDefinitions } from './custom-resources.js';
 import { agentRows } from './agent-values.js';
 import { gatewayRows } from './gateway-values.js';
 import { kustomizations, manifests } from './kustomizations.js';
-import { parseObjects, podOf, render, type KubernetesObject, type Values } from './rendering.js';
+import { helmDirectory, parseObjects, podOf, render, type KubernetesObject, type Values } from './rendering.js';
 
 const [programs, tools] = await Promise.all([kubernetesPrograms(), clusterTools()]);
 const missing = [programs, tools].find((one) => typeof one === 'string');
@@ -58,6 +58,21 @@ test('on a real API server', { skip: missing ?? false }, async (t) => {
       });
     }
   }
+  for (const [chart, rows] of Object.entries(charts)) {
+    await t.test(`${chart}: a release takes the values of every row, one after the other`, async (t) => {
+      const helm = async (command: string, args: readonly string[], values?: Values): Promise<string> => {
+        const access = ['--kubeconfig', kubernetes.adminKubeconfig, '--namespace=other'];
+        const given = values === undefined ? [] : ['--values=-'];
+        return tools.helm([command, 'release', ...args, ...access, ...given], { stdin: JSON.stringify(values ?? {}) });
+      };
+      for (const [name, values] of Object.entries(rows)) {
+        const answer = await helm('upgrade', [join(helmDirectory, chart), '--install'], values);
+        t.match(answer, /STATUS: deployed/, name);
+      }
+      t.match(await helm('uninstall', []), /uninstalled/);
+    });
+  }
+
   await t.test('agent-gateway: examples', async (t) => {
     for (const example of ['aws-nlb', 'gcp', 'azure']) {
       const args = ['--values', join(manifests, `../helm/agent-gateway/examples/${example}.yaml`)];
@@ -106,6 +121,11 @@ test('on a real API server', { skip: missing ?? false }, async (t) => {
       kubectl(['apply', '--filename=-'], parseObjects(await tools.kubectl(['kustomize', join(manifests, directory)])));
     await apply('agent');
     t.same(await verdicts(), ['yes', 'yes', 'no', 'no', 'no', 'no']);
+    const pods = async () => {
+      const { items } = await kubernetes.api.get<{ items: unknown[] }>('/api/v1/namespaces/agent-gateway-agent/pods');
+      return items.length === 1;
+    };
+    await waitFor(pods, { timeoutMs: 30_000, description: 'a pod under the Pod Security Standard "restricted"' });
     await apply('overlays/agent-mtls');
     t.same(await verdicts(), ['yes', 'yes', 'yes', 'yes', 'no', 'no']);
   });

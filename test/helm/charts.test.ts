@@ -1,9 +1,11 @@
 /** What holds for both charts: lint, every option, notes. */
 
+import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { join } from 'node:path';
 import { test } from 'tap';
 import Type, { type TObject, type TSchema } from 'typebox';
+import { parse } from 'yaml';
 import { agentValues } from '../../helm/generator/agent-values.js';
 import { gatewayValues } from '../../helm/generator/gateway-values.js';
 import { agentRows } from './agent-values.js';
@@ -78,3 +80,16 @@ for (const [chart, { schema, rows }] of Object.entries(charts)) {
     }
   });
 }
+
+test('versions are those of the program', (t) => {
+  const read = (path: string): string => readFileSync(join(helmDirectory, '..', path), 'utf8');
+  const { version } = JSON.parse(read('package.json')) as { readonly version: string };
+  for (const chart of Object.keys(charts)) {
+    const { appVersion } = parse(read(`helm/${chart}/Chart.yaml`)) as { readonly appVersion: string };
+    t.equal(appVersion, version, chart);
+  }
+  for (const base of ['gateway', 'agent'])
+    t.match(read(`k8s/${base}/kustomization.yaml`), `newTag: ${version}\n`, base);
+  t.match(read('Dockerfile'), `ARG VERSION=${version}\n`);
+  t.end();
+});
