@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The gateway and the agent service in one image: docker build -t registry.example.com/agent-gateway:0.1.0 .
 # For a build that can be repeated, pin both images by digest: --build-arg NODE_IMAGE=...@sha256:... --build-arg RUNTIME_IMAGE=...
 ARG NODE_IMAGE=docker.io/library/node:22-bookworm-slim

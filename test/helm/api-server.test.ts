@@ -1,5 +1,6 @@
 /** A real API server accepts everything that the charts render and that Kustomize builds, and pods may start. */
 
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { kubernetesPrograms } from '../services/kubernetes-program.js';
@@ -10,7 +11,15 @@ import { customResourceDefinitions } from './custom-resources.js';
 import { agentRows } from './agent-values.js';
 import { gatewayRows } from './gateway-values.js';
 import { kustomizations, manifests } from './kustomizations.js';
-import { helmDirectory, parseObjects, podOf, render, type KubernetesObject, type Values } from './rendering.js';
+import {
+  helmDirectory,
+  objectOf,
+  parseObjects,
+  podOf,
+  render,
+  type KubernetesObject,
+  type Values,
+} from './rendering.js';
 
 const [programs, tools] = await Promise.all([kubernetesPrograms(), clusterTools()]);
 const missing = [programs, tools].find((one) => typeof one === 'string');
@@ -104,6 +113,30 @@ test('on a real API server', { skip: missing ?? false }, async (t) => {
       t.equal(await may('gateway:agent-gateway', 'list', resource, 'default'), 'no');
     }
     t.equal(await may('gateway:agent-gateway', 'get', 'secrets'), 'no');
+  });
+
+  await t.test('agents of Armory are led to the gateway as docs/migrate-from-armory.md says', async (t) => {
+    const objects = parseObjects(await tools.kubectl(['kustomize', join(manifests, 'overlays/beside-clouddriver')]));
+    const { metadata, spec } = objectOf(objects, 'Service', /^spin-clouddriver-grpc$/) as KubernetesObject & {
+      readonly spec: { readonly selector: object };
+    };
+    const before = { app: 'spin', cluster: 'spin-clouddriver' };
+    const service = { apiVersion: 'v1', kind: 'Service', metadata, spec: { ...spec, selector: before } };
+    const selector = async () => {
+      const path = `/api/v1/namespaces/spinnaker/services/${metadata.name}`;
+      return (await kubernetes.api.get<{ spec: { selector: unknown } }>(path)).spec.selector;
+    };
+    await kubectl(['create', '--filename=-'], [service]);
+    const page = readFileSync(join(manifests, '../docs/migrate-from-armory.md'), 'utf8');
+    const [, patch = ''] = /--type=json --patch \\\n {2}'(.*)'/.exec(page) ?? [];
+    await kubectl(['--namespace=spinnaker', 'patch', 'service', metadata.name, '--type=json', '--patch', patch]);
+    t.same(await selector(), spec.selector);
+    t.same(objectOf(objects, 'Deployment').spec!.selector.matchLabels, spec.selector);
+
+    await kubectl(['--namespace=spinnaker', 'delete', 'service', metadata.name]);
+    await kubectl(['create', '--filename=-'], [service]);
+    await kubectl(['apply', '--filename=-'], [{ ...service, spec }]);
+    t.same(await selector(), { ...before, ...spec.selector }, 'which is why the page says not to apply');
   });
 
   await t.test('an agent may do what its rbac.access says', async (t) => {
