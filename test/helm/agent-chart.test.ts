@@ -52,6 +52,8 @@ test('the agent accepts every file that is rendered', async (t) => {
     t.ok(pod.terminationGracePeriodSeconds! >= configuration.tasks.drainSeconds + 10, `${name}: the drain fits`);
     t.equal(environment['DEPLOYMENT_NAME'], objectOf(objects, 'Deployment').metadata.name);
     t.equal(configuration.clouddriver.insecure, values['tls'] === undefined, name);
+    const usesAccount = configuration.kubernetes.accounts.some(({ serviceAccount }) => serviceAccount);
+    t.equal(pod.automountServiceAccountToken, usesAccount || configuration.dynamicAccounts.enabled, name);
   }
 });
 

@@ -17,7 +17,13 @@ const project = fileURLToPath(new URL('../../', import.meta.url));
 const read = (path: string): string => readFileSync(join(project, path), 'utf8');
 
 const pages = [
-  ...['docs/install.md', 'docs/migrate-from-armory.md', 'docs/decisions/0060-charts.md', 'k8s/gateway/gateway.yml'],
+  ...[
+    'docs/install.md',
+    'docs/migrate-from-armory.md',
+    'docs/decisions/0060-charts.md',
+    'k8s/README.md',
+    'k8s/gateway/gateway.yml',
+  ],
   ...['agent-gateway', 'agent'].flatMap((chart) => {
     const templates = readdirSync(join(project, `helm/${chart}/templates`), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())

@@ -60,6 +60,15 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- default $needed $given | int64 }}
 {{- end }}
 
+{{/* Whether an account of the agent, or one that the gateway may ask for, is reached by the service account. */}}
+{{- define "agent.usesServiceAccount" -}}
+{{- $uses := eq (toString (default false (.Values.config.dynamicAccounts).enabled) | lower) "true" }}
+{{- range (.Values.config.kubernetes).accounts }}
+{{- if eq (toString (default false .serviceAccount) | lower) "true" }}{{ $uses = true }}{{ end }}
+{{- end }}
+{{- $uses }}
+{{- end }}
+
 {{- define "agent.metricsEnabled" -}}
 {{- if eq (toString (default false (.Values.config.prometheus).enabled) | lower) "true" }}true{{ end }}
 {{- end }}
