@@ -24,14 +24,14 @@ const {
 } = values;
 
 /** @param clientAuth what it may be: probes of the kubelet show no certificate */
-const tls = (port: string, clientAuth: string[]) =>
+const tls = (port: string, clientAuth: string[], more = '') =>
   existingSecret(
-    `TLS of port ${port} from a Secret, mounted as files (\`kubernetes.io/tls\`, as cert-manager writes it).`,
+    `TLS of port ${port} from a Secret, mounted as files (\`kubernetes.io/tls\`, as cert-manager writes it).${more}`,
     {
       certificateKey: key('Key of the certificate and its chain.', 'tls.crt'),
       privateKeyKey: key('Key of the private key.', 'tls.key'),
       privateKeyPasswordKey: key('Key of the password of the private key.'),
-      trustKey: key('Key of the authorities that client certificates are checked against.', 'ca.crt'),
+      trustKey: key('Key of the authorities that the other side is checked against.', 'ca.crt'),
       clientAuth: choice('Whether clients have to show a certificate.', 'NONE', clientAuth),
       certManager: section('Have cert-manager write that Secret.', {
         enabled: flag('Make a Certificate.', false),
@@ -103,7 +103,11 @@ export const gatewayValues: TObject = section('', {
         annotations: labels('Its annotations.'),
       },
     ),
-    tls: tls('7002', ['NONE', 'OPTIONAL']),
+    tls: tls(
+      '7002',
+      ['NONE', 'OPTIONAL'],
+      ' Replicas call each other by it, so the certificate has to be for `*.NAMESPACE.pod.cluster.local` too, by an authority in `trustKey`.',
+    ),
   }),
   ...serviceAccount,
   rbac: section('Permissions.', { create: flag('Make the Role that discovery needs, and its binding.', true) }),

@@ -1,6 +1,7 @@
 /** helm/agent-gateway: a replica would start with what is rendered, and what cannot work is refused. */
 
 import { readFileSync } from 'node:fs';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { test } from 'tap';
 import { parse } from 'yaml';
 import { loadConfig } from '../../src/gateway/config.js';
@@ -92,6 +93,22 @@ test('alerts and dashboard arrive as they are', async (t) => {
   t.same(objectOf(objects, 'PrometheusRule').spec, alerts);
   const dashboard = objectOf(objects, 'ConfigMap', /dashboard$/).data!['agent-gateway.json']!;
   t.same(JSON.parse(dashboard), JSON.parse(file('k8s/monitoring/dashboard.json')));
+});
+
+test('with TLS on port 7002 replicas trust each other by the names that they call', async (t) => {
+  const tools = await toolsOrSkip(t);
+  if (tools === undefined) return;
+  const objects = await render(tools, chart, gatewayRows['certificates of cert-manager'], { namespace: 'gateway' });
+  const { args, environment } = await containerSurroundings(t, objects, secrets);
+  const { config } = loadConfig({ environment, flags: args.slice(1), terminal: false });
+  const { useDNS, domainName } = config.kubesvc['cluster-kubernetes'];
+  t.equal(useDNS, true);
+  const { dnsNames } = objectOf(objects, 'Certificate', /rest/).spec;
+  const certificate = { subjectaltname: dnsNames.map((name) => `DNS:${name}`).join(', ') };
+  // As discovery makes it of an address (src/discovery/kubernetes/merge.ts).
+  const host = `10-0-0-7.gateway.pod.${domainName}`;
+  t.equal(checkServerIdentity(host, certificate as unknown as PeerCertificate), undefined);
+  t.match(environment['NODE_EXTRA_CA_CERTS'], /tls\/rest\/ca\.crt$/);
 });
 
 test('a changed configuration replaces the pods', async (t) => {

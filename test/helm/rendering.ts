@@ -31,6 +31,7 @@ interface Kinds {
   readonly ClusterRole: V1ClusterRole;
   readonly Service: V1Service;
   readonly PrometheusRule: { readonly spec: unknown };
+  readonly Certificate: { readonly spec: { readonly dnsNames: readonly string[] } };
 }
 
 export interface KubernetesObject {

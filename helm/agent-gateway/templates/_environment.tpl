@@ -64,6 +64,17 @@ Settings that come from Secrets: each is a mounted file, and a variable that nam
 {{- end }}
 {{- include "agent-gateway.portTls" (dict "tls" .Values.grpc.tls "name" "grpc" "prefix" "AGENT_GATEWAY_KUBESVC_GRPC_SERVER_SECURITY_") }}
 {{- include "agent-gateway.portTls" (dict "tls" .Values.rest.tls "name" "rest" "prefix" "AGENT_GATEWAY_SERVER_SSL_") }}
+{{- if and .Values.rest.tls.existingSecret (eq (include "agent-gateway.cluster" .) "kubernetes") }}
+{{- /* Replicas call each other: by names that a certificate can have, and trusting its authority. */}}
+{{- if kindIs "invalid" (index (.Values.config.kubesvc | default dict) "cluster-kubernetes").useDNS }}
+- name: AGENT_GATEWAY_KUBESVC_CLUSTERKUBERNETES_USEDNS
+  value: "true"
+{{- end }}
+{{- with .Values.rest.tls.trustKey }}
+- name: NODE_EXTRA_CA_CERTS
+  value: /etc/agent-gateway/tls/rest/{{ . }}
+{{- end }}
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
