@@ -3,49 +3,22 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
-import { kubernetesPrograms } from '../services/kubernetes-program.js';
-import { startKubernetes } from '../services/kubernetes.js';
-import { clusterTools } from '../services/helm.js';
 import { waitFor } from '../wait.js';
-import { customResourceDefinitions } from './custom-resources.js';
 import { agentRows } from './agent-values.js';
 import { gatewayRows } from './gateway-values.js';
 import { kustomizations, manifests } from './kustomizations.js';
-import {
-  helmDirectory,
-  objectOf,
-  parseObjects,
-  podOf,
-  render,
-  type KubernetesObject,
-  type Values,
-} from './rendering.js';
+import { objectOf, parseObjects, podOf, render, type KubernetesObject, type Values } from './rendering.js';
+import { targetCluster } from './target-cluster.js';
 
-const [programs, tools] = await Promise.all([kubernetesPrograms(), clusterTools()]);
-const missing = [programs, tools].find((one) => typeof one === 'string');
+const { missing, start } = await targetCluster();
 
 const charts: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
   'agent-gateway': gatewayRows,
   agent: agentRows,
 };
 
-/** With the Pod Security Standard "restricted", which pods with a privilege too many are refused by. */
-const namespaces = ['spinnaker', 'other', 'monitoring', 'gateway', 'shop', 'agent-gateway-agent'].map((name) => ({
-  apiVersion: 'v1',
-  kind: 'Namespace',
-  metadata: { name, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
-}));
-
-test('on a real API server', { skip: missing ?? false }, async (t) => {
-  if (typeof tools === 'string') return;
-  const kubernetes = await startKubernetes(programs);
-  t.teardown(() => kubernetes.stop());
-  const kubectl = (args: readonly string[], objects?: readonly object[]) =>
-    tools.kubectl(['--kubeconfig', kubernetes.adminKubeconfig, ...args], {
-      ...(objects === undefined ? {} : { stdin: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }) }),
-    });
-  await kubectl(['apply', '--filename=-'], [...customResourceDefinitions, ...namespaces]);
-  await kubectl(['wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all']);
+test('on a real API server', { skip: missing }, async (t) => {
+  const { kubernetes, kubectl, ...tools } = await start(t);
 
   const dryRun = async (objects: readonly KubernetesObject[], ...args: string[]): Promise<string> =>
     kubectl(['apply', '--dry-run=server', '--validate=strict', ...args, '--filename=-'], objects);
@@ -67,20 +40,6 @@ test('on a real API server', { skip: missing ?? false }, async (t) => {
       });
     }
   }
-  for (const [chart, rows] of Object.entries(charts)) {
-    await t.test(`${chart}: a release takes the values of every row, one after the other`, async (t) => {
-      const helm = async (command: string, args: readonly string[], values?: Values): Promise<string> => {
-        const access = ['--kubeconfig', kubernetes.adminKubeconfig, '--namespace=other'];
-        const given = values === undefined ? [] : ['--values=-'];
-        return tools.helm([command, 'release', ...args, ...access, ...given], { stdin: JSON.stringify(values ?? {}) });
-      };
-      for (const [name, values] of Object.entries(rows)) {
-        const answer = await helm('upgrade', [join(helmDirectory, chart), '--install'], values);
-        t.match(answer, /STATUS: deployed/, name);
-      }
-      t.match(await helm('uninstall', []), /uninstalled/);
-    });
-  }
 
   await t.test('agent-gateway: examples', async (t) => {
     for (const example of ['aws-nlb', 'gcp', 'azure']) {
@@ -92,14 +51,14 @@ test('on a real API server', { skip: missing ?? false }, async (t) => {
 
   for (const [directory, { options }] of Object.entries(kustomizations)) {
     await t.test(`k8s/${directory}`, async (t) => {
-      const objects = parseObjects(await tools.kubectl(['kustomize', join(manifests, directory)]));
+      const objects = parseObjects(await kubectl(['kustomize', join(manifests, directory)]));
       const answer = await dryRun(objects, '--namespace', options.namespace ?? 'gateway');
       t.equal(answer.match(/created \(server dry run\)/g)?.length, objects.length, answer);
     });
   }
 
   await t.test('the pods of k8s/gateway are made under the Pod Security Standard "restricted"', async (t) => {
-    const objects = parseObjects(await tools.kubectl(['kustomize', join(manifests, 'gateway')]));
+    const objects = parseObjects(await kubectl(['kustomize', join(manifests, 'gateway')]));
     await kubectl(['apply', '--namespace=gateway', '--filename=-'], objects);
     t.equal(podOf(objects).serviceAccountName, 'agent-gateway');
     const pods = async () => {
@@ -116,7 +75,7 @@ test('on a real API server', { skip: missing ?? false }, async (t) => {
   });
 
   await t.test('agents of Armory are led to the gateway as docs/migrate-from-armory.md says', async (t) => {
-    const objects = parseObjects(await tools.kubectl(['kustomize', join(manifests, 'overlays/beside-clouddriver')]));
+    const objects = parseObjects(await kubectl(['kustomize', join(manifests, 'overlays/beside-clouddriver')]));
     const { metadata, spec } = objectOf(objects, 'Service', /^spin-clouddriver-grpc$/) as KubernetesObject & {
       readonly spec: { readonly selector: object };
     };
@@ -151,7 +110,7 @@ test('on a real API server', { skip: missing ?? false }, async (t) => {
         may(account, 'impersonate', 'users'),
       ]);
     const apply = async (directory: string) =>
-      kubectl(['apply', '--filename=-'], parseObjects(await tools.kubectl(['kustomize', join(manifests, directory)])));
+      kubectl(['apply', '--filename=-'], parseObjects(await kubectl(['kustomize', join(manifests, directory)])));
     await apply('agent');
     t.same(await verdicts(), ['yes', 'yes', 'no', 'no', 'no', 'no']);
     const pods = async () => {
