@@ -4,6 +4,7 @@ import type { CachingReport } from './caching.js';
 import type { MemoryReport } from './memory.js';
 import type { OwnershipReport } from './ownership.js';
 import type { CaseReport } from './throughput.js';
+import type { WatchingReport } from './watching-agent.js';
 
 export interface Report {
   readonly throughput: readonly CaseReport[];
@@ -92,6 +93,30 @@ export function cachingTargets({
   return [
     { name: 'cached objects, of raw upserts', value: ratio, limit: 60, least: true, unit: '%' },
     { name: 'peak memory while caching', value: peakResidentBytes / 2 ** 20, limit: 512, least: false, unit: 'MiB' },
+  ];
+}
+
+export function watchingTable(report: WatchingReport): string {
+  const { objects, kinds, objectBytes, seconds, residentBytes, peakResidentBytes } = report;
+  const { cutSeconds, listsBefore, listsAfterCut, caughtUpSeconds } = report;
+  return table(
+    [
+      [`an agent: ${whole(objects)} objects of ${kibibytes(objectBytes)} KiB in ${whole(kinds)} kinds`, 'value'],
+      ['everything listed and stored', `${seconds.toFixed(1)} s`],
+      ['resident set, peak', `${whole(peakResidentBytes / 2 ** 20)} MiB`],
+      ['resident set, watching', `${whole(residentBytes / 2 ** 20)} MiB`],
+      ['lists at the start', whole(listsBefore)],
+      [`lists after a cut of ${whole(cutSeconds)} s`, whole(listsAfterCut)],
+      ['what changed meanwhile stored, after the cut', `${caughtUpSeconds.toFixed(1)} s`],
+    ],
+    1,
+  );
+}
+
+export function watchingTargets({ peakResidentBytes, listsAfterCut }: WatchingReport): readonly Target[] {
+  return [
+    { name: 'memory of an agent, peak', value: peakResidentBytes / 2 ** 20, limit: 150, least: false, unit: 'MiB' },
+    { name: 'lists after a cut', value: listsAfterCut, limit: 0, least: false, unit: 'lists' },
   ];
 }
 

@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --quick] [-- --no-targets] [-- --profile DIRECTORY] [-- --only caching|caching-kill]`: see docs/benchmarks.md.
+ * `npm run bench [-- --quick] [-- --no-targets] [-- --profile DIRECTORY] [-- --only caching|caching-kill|agent]`: see docs/benchmarks.md.
  * Exit code 1 when a target is missed, or when anything that is measured fails.
  */
 
@@ -15,9 +15,20 @@ import { describeMachine } from './machine.js';
 import { measureMemory } from './memory.js';
 import type { OwnershipReport } from './ownership.js';
 import { profileCases } from './profile.js';
-import { cachingTable, cachingTargets, isMet, memoryTable, targetLine, targetsOf, throughputTable } from './report.js';
+import {
+  cachingTable,
+  cachingTargets,
+  isMet,
+  memoryTable,
+  targetLine,
+  targetsOf,
+  throughputTable,
+  watchingTable,
+  watchingTargets,
+} from './report.js';
 import { createDatabase, startBare, startReplicas, type ServerUnderTest } from './servers.js';
 import { measureThroughput, startWorkers, type Servers } from './throughput.js';
+import { measureWatchingAgent } from './watching-agent.js';
 
 const { values: flags } = parseArgs({
   options: {
@@ -44,6 +55,19 @@ function required(server: ServerUnderTest | undefined): ServerUnderTest {
   return server;
 }
 
+/** The agent that runs in clusters, on a real API server. */
+async function watchingAgent(redisUrl: string): Promise<boolean> {
+  const report = await measureWatchingAgent(redisUrl);
+  if (typeof report === 'string') {
+    say(`\nthe agent is not measured: ${report}`);
+    return true;
+  }
+  say(`\n${watchingTable(report)}\n`);
+  const targets = watchingTargets(report);
+  for (const target of targets) say(targetLine(target));
+  return flags['no-targets'] || targets.every(isMet);
+}
+
 /** One part by itself. */
 async function only(part: string, scope: Scope): Promise<boolean> {
   const redis = await startRedis();
@@ -55,7 +79,8 @@ async function only(part: string, scope: Scope): Promise<boolean> {
     );
     return different === 0;
   }
-  if (part !== 'caching') throw new Error(`--only takes caching or caching-kill, not ${part}`);
+  if (part === 'agent') return watchingAgent(redis.url);
+  if (part !== 'caching') throw new Error(`--only takes caching, caching-kill or agent, not ${part}`);
   const caching = await measureCaching(redis.url, cachedObjects);
   say(`\n${cachingTable(caching)}\n`);
   const targets = cachingTargets(caching);
@@ -108,8 +133,9 @@ async function main(scope: Scope): Promise<boolean> {
   say(`${cachingTable(caching)}\n`);
   const targets = [...targetsOf(report), ...cachingTargets(caching)];
   for (const target of targets) say(targetLine(target));
+  const agentMeets = await watchingAgent(redis.url);
   say(`\n${((performance.now() - startedAt) / 1_000).toFixed(0)} s`);
-  return flags['no-targets'] || targets.every(isMet);
+  return flags['no-targets'] || (targets.every(isMet) && agentMeets);
 }
 
 const scope = new Scope();

@@ -65,6 +65,10 @@ export const agentValues: TObject = section('', {
     namespaces: texts('In these namespaces only; empty: in the whole cluster.'),
     extraRules: objects('More rules, such as custom resources to look at.'),
   }),
+  nodeOptions: text(
+    'Options of Node.js. They bound the heap, so that an agent of 20,000 objects stays below 150 MiB; raise them together with the limit of memory in `resources` when an agent serves hundreds of accounts.',
+    '--max-old-space-size=128 --max-semi-space-size=8',
+  ),
   ...pod({ requests: { cpu: '100m', memory: '192Mi' }, limits: { memory: '512Mi' } }),
   topologySpreadConstraints: objects('How several agents spread; without a labelSelector they get that of the pods.', [
     { maxSkew: 1, topologyKey: 'kubernetes.io/hostname', whenUnsatisfiable: 'ScheduleAnyway' },

@@ -8,6 +8,7 @@ import { StringDecoder } from 'node:string_decoder';
 import type { Dispatcher } from 'undici';
 import { withDeadline } from '../core/deadline.js';
 import type { ApiAccess } from './access.js';
+import { ListSplitter } from './list-splitter.js';
 
 /** An answer other than success: an HTTP status, or the Status object inside a watch. */
 export class ApiError extends Error {
@@ -108,6 +109,26 @@ export class ApiClient {
   /** Any request whose answer is JSON. @throws as get() */
   async call(request: ApiRequest, signal: AbortSignal): Promise<unknown> {
     return JSON.parse(await this.text(request, signal)) as unknown;
+  }
+
+  /**
+   * One page of a list, whose objects are handed on while it arrives; they do not say what kind they are.
+   * @throws as get(); what onItem throws
+   */
+  list(
+    path: string,
+    query: Query,
+    signal: AbortSignal,
+    onItem: (object: KubernetesObject) => void,
+  ): Promise<ObjectList['metadata']> {
+    return withDeadline(this.#timeoutMs, signal, `GET ${path}`, async (limit) => {
+      const { body } = await this.#send({ method: 'GET', path, query }, limit, {});
+      const splitter = new ListSplitter(maximumObjectBytes, (json) => {
+        onItem(JSON.parse(json.toString('utf8')) as KubernetesObject);
+      });
+      for await (const chunk of body) splitter.push(chunk as Buffer);
+      return (splitter.end() as ObjectList).metadata;
+    });
   }
 
   /** Any request, its answer as text. @throws as get() */

@@ -83,6 +83,7 @@ export const agentRows = {
     revisionHistoryLimit: 2,
     terminationGracePeriodSeconds: 90,
     probes: { startup: { failureThreshold: 10 }, liveness: { periodSeconds: 30 }, readiness: { timeoutSeconds: 5 } },
+    nodeOptions: '--max-old-space-size=512',
     extraEnv: [{ name: 'HTTPS_PROXY', value: 'http://proxy:3128' }],
     extraVolumes: [{ name: 'more', emptyDir: {} }],
     extraVolumeMounts: [{ name: 'more', mountPath: '/more' }],

@@ -7,7 +7,7 @@
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { backoffMs, wait, type Backoff } from '../../core/retry.js';
-import { ApiError, type KubernetesObject, type ObjectList, type WatchEvent } from '../../kubernetes/client.js';
+import { ApiError, type KubernetesObject, type WatchEvent } from '../../kubernetes/client.js';
 import { ObjectEvent_Type } from '../../protocol/generated/events/caching_pb.js';
 import type { CachingEvent, CachingScope, CachingSink } from '../caching-sink.js';
 import { apiVersionOf, pathOf, type ApiResource } from '../kubernetes/api-resources.js';
@@ -42,7 +42,7 @@ export interface WatchedScope {
   readonly labelSelector: string;
 }
 
-/** Small, because several pages of several kinds are in memory at the same time, parsed. */
+/** Of a page only the bytes that are sent are in memory; several pages of several kinds are, at the same time. */
 const pageObjects = 100;
 /** Objects of one message; it ends sooner when it has so many bytes. */
 const messageBytes = 128 * 1_024;
@@ -123,22 +123,27 @@ class ScopeFeed {
       let continuation: string | undefined;
       let version: string;
       do {
-        const query = {
-          ...this.#selector,
-          limit: String(pageObjects),
-          ...(continuation ? { continue: continuation } : {}),
-        };
-        const page = (await cluster.client.get(this.#path, query, this.#signal)) as ObjectList;
-        version = page.metadata.resourceVersion;
-        continuation = page.metadata.continue;
-        await this.#send(
-          (page.items ?? []).map((object) => ({ type: 'ADDED', object })),
-          '',
-        );
+        const page = await this.#page(continuation);
+        ({ version, continuation } = page);
+        await this.#send(page.events, '');
       } while (continuation);
       await this.#sink.snapshotEnd(this.#scope, version);
       return version;
     });
+  }
+
+  async #page(continuation: string | undefined) {
+    const query = {
+      ...this.#selector,
+      limit: String(pageObjects),
+      ...(continuation ? { continue: continuation } : {}),
+    };
+    const events: CachingEvent[] = [];
+    const { client } = this.#watched.cluster;
+    const metadata = await client.list(this.#path, query, this.#signal, (object) => {
+      events.push(...this.#encode([{ type: 'ADDED', object }]));
+    });
+    return { events, version: metadata.resourceVersion, continuation: metadata.continue };
   }
 
   /** @returns whether anything came; false: the server ended it at once */
@@ -161,8 +166,9 @@ class ScopeFeed {
     try {
       for await (const events of await this.#watched.cluster.client.watchBatches(this.#path, query, limit.signal)) {
         received = true;
-        await this.#send(events, events.at(-1)?.object.metadata.resourceVersion ?? '');
-        this.position = events.at(-1)?.object.metadata.resourceVersion ?? this.position;
+        const version = events.at(-1)?.object.metadata.resourceVersion ?? '';
+        await this.#send(this.#encode(events), version);
+        this.position = version || this.position;
       }
     } finally {
       observer.watching(-1);
@@ -172,27 +178,31 @@ class ScopeFeed {
     return received || Date.now() - began >= 1_000;
   }
 
-  /** In messages of bounded size; the version goes with the last one, which may be empty, as a bookmark is. */
-  async #send(
+  #encode(
     changes: readonly { readonly type: WatchEvent['type']; readonly object: KubernetesObject }[],
-    version: string,
-  ): Promise<void> {
-    let events: CachingEvent[] = [];
+  ): readonly CachingEvent[] {
+    return changes.flatMap(({ type, object }) => {
+      if (type === 'BOOKMARK' || !this.#watched.cluster.covers(object.metadata.namespace ?? '')) return [];
+      return [{ type: eventTypes[type], object: objectBytes(object, this.#scope) }];
+    });
+  }
+
+  /** In messages of bounded size; the version goes with the last one, which may be empty, as a bookmark is. */
+  async #send(events: readonly CachingEvent[], version: string): Promise<void> {
+    let message: CachingEvent[] = [];
     let bytes = 0;
     const flush = async (resourceVersion: string): Promise<void> => {
-      await this.#sink.events(this.#scope, events, resourceVersion);
-      this.#options.observer.sent(events.length);
-      events = [];
+      await this.#sink.events(this.#scope, message, resourceVersion);
+      this.#options.observer.sent(message.length);
+      message = [];
       bytes = 0;
     };
-    for (const { type, object } of changes) {
-      if (type === 'BOOKMARK' || !this.#watched.cluster.covers(object.metadata.namespace ?? '')) continue;
-      const body = objectBytes(object, this.#scope);
-      if (bytes > 0 && bytes + body.length > messageBytes) await flush('');
-      events.push({ type: eventTypes[type], object: body });
-      bytes += body.length;
+    for (const event of events) {
+      if (bytes > 0 && bytes + event.object.length > messageBytes) await flush('');
+      message.push(event);
+      bytes += event.object.length;
     }
-    if (events.length > 0 || version !== '') await flush(version);
+    if (message.length > 0 || version !== '') await flush(version);
   }
 }
 
