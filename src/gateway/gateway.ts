@@ -53,6 +53,7 @@ import { collectGauges } from './telemetry/collect.js';
 import { createMetrics } from './telemetry/metrics.js';
 import { createTracing } from './telemetry/tracing.js';
 import { dependencyChecks, Readiness } from './telemetry/readiness.js';
+import { renewTls } from './tls-renewal.js';
 import { readTls } from './tls.js';
 
 export interface GatewayOptions {
@@ -370,6 +371,17 @@ export function createGateway(options: GatewayOptions): Gateway {
       restPort.close();
     });
     const restAddress = await restPort.listen();
+    for (const { name, port, config, section, material } of [
+      {
+        ...{ name: 'agents', port: agentsPort, material: agentsTls },
+        ...{ config: grpc.security, section: 'kubesvc.grpc.server.security' },
+      },
+      { name: 'rest', port: restPort, material: restTls, config: server.ssl, section: 'server.ssl' },
+    ]) {
+      if (material === undefined) continue;
+      const renewal = { name, port, config, section, material, logger, metrics };
+      background(`TLS of ${name}`, (signal) => renewTls(renewal, signal));
+    }
 
     drain = (deadline) => {
       const parts = { registry, router, frames, readiness, discovery, agents, agentsPort, restPort, metrics, logger };

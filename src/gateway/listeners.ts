@@ -89,6 +89,14 @@ export class Port {
     return server.address() as AddressInfo;
   }
 
+  /**
+   * New handshakes use this; open connections go on. Whether clients need certificates does not change. Sessions of
+   * before are not resumed, because their tickets are under the old context's key: a client shows its certificate anew.
+   */
+  renew(material: TlsMaterial): void {
+    this.#tls?.setSecureContext(material);
+  }
+
   /** Takes no new connections; open ones go on. */
   refuse(): void {
     this.#server?.close();

@@ -1,5 +1,6 @@
 /** Reads the files that a TLS section names. */
 
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureVersion } from 'node:tls';
 import { GatewayError, messageOf } from '../core/errors.js';
@@ -46,6 +47,13 @@ export async function readTls(config: TlsConfig, section: string): Promise<TlsMa
       `${section}: certificate chain and private key cannot be used together: ${messageOf(error)}`,
       { field: section, cause: error },
     );
+  }
+  try {
+    if (material.ca !== undefined) new X509Certificate(material.ca);
+  } catch (error) {
+    // OpenSSL takes a file without certificates for an empty trust store.
+    const field = `${section}.trustCertCollection`;
+    throw new GatewayError('configuration', `${field}: no certificate in it`, { field, cause: error });
   }
   return material;
 }

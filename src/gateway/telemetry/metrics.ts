@@ -119,6 +119,18 @@ export function createMetrics(instanceId: string, version: string) {
       labelNames: ['port', 'protocol'],
       registers,
     }),
+    certificateExpiry: new Gauge({
+      name: 'agent_gateway_tls_certificate_expiry_timestamp_seconds',
+      help: 'When the certificate that a port shows expires, in seconds since 1970.',
+      labelNames: ['port'],
+      registers,
+    }),
+    tlsRenewals: new Counter({
+      name: 'agent_gateway_tls_renewals_total',
+      help: 'Looks at the TLS files of a port that found new ones (taken) or some that cannot be used (refused).',
+      labelNames: ['port', 'outcome'],
+      registers,
+    }),
     mirrorSize: new Gauge({
       name: 'agent_gateway_mirror_accounts',
       help: 'Accounts in the in-process mirror of ownership.',

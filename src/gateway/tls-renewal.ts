@@ -1,0 +1,70 @@
+/** Certificates, keys and trust stores change while the gateway runs: their files are read again, streams stay open. */
+
+import { X509Certificate } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { messageOf } from '../core/errors.js';
+import type { Logger } from '../core/logger.js';
+import { repeat } from '../core/repeat.js';
+import type { TlsConfig } from './config.js';
+import type { Port } from './listeners.js';
+import type { Metrics } from './telemetry/metrics.js';
+import { readTls, type TlsMaterial } from './tls.js';
+
+export interface TlsRenewal {
+  /** For logs and metrics: "agents", "rest". */
+  readonly name: string;
+  readonly port: Pick<Port, 'renew'>;
+  readonly config: TlsConfig;
+  /** The section's key, for errors. */
+  readonly section: string;
+  /** What the port was opened with. */
+  readonly material: TlsMaterial;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/**
+ * Reading a few small files is cheap, and sees what watching misses: Kubernetes changes a mounted Secret by replacing a
+ * symbolic link of a directory above the file.
+ */
+const checkMs = 2_000;
+const dayMs = 86_400_000;
+const warnDays = 21;
+
+/**
+ * Looks at the files until the signal aborts. Files that cannot be used, or not together (as between the writes of a
+ * certificate and its key), change nothing: the port goes on with what it has.
+ */
+export async function renewTls(renewal: TlsRenewal, signal: AbortSignal): Promise<void> {
+  const { name, port, config, section, material, logger, metrics } = renewal;
+  let current = material;
+  let warnedAt = 0;
+  let refused: string | undefined;
+  const look = (): void => {
+    const expiresAt = Date.parse(new X509Certificate(current.cert).validTo);
+    metrics.certificateExpiry.set({ port: name }, expiresAt / 1_000);
+    const days = Math.floor((expiresAt - Date.now()) / dayMs);
+    if (days >= warnDays || Date.now() - warnedAt < dayMs) return;
+    warnedAt = Date.now();
+    logger.warn({ port: name, days }, `certificate of ${section} expires soon or has expired`);
+  };
+  const failed = (error: unknown): void => {
+    metrics.tlsRenewals.inc({ port: name, outcome: 'refused' });
+    const reason = messageOf(error);
+    if (reason !== refused) logger.error({ port: name, error: reason }, 'TLS files changed and cannot be used');
+    refused = reason;
+  };
+  look();
+  await repeat({ pauseMs: () => checkMs, failed }, signal, async () => {
+    const next = await readTls(config, section);
+    refused = undefined;
+    if (next !== undefined && !isDeepStrictEqual(next, current)) {
+      port.renew(next);
+      current = next;
+      warnedAt = 0;
+      metrics.tlsRenewals.inc({ port: name, outcome: 'taken' });
+      logger.info({ port: name }, 'TLS files changed: new connections use them');
+    }
+    look();
+  });
+}
