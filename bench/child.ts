@@ -33,6 +33,10 @@ export class Child {
   #calls = 0;
   #stopping = false;
 
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
   /** Starts `node SCRIPT` (a path in the project); its output is this process's error output. */
   constructor(script: string, { execArgv = [], args = [], callTimeoutMs = 60_000 }: ChildOptions = {}) {
     this.#name = script;

@@ -67,8 +67,8 @@ export function targetsOf({ throughput, memory, ownership }: Report): readonly T
 }
 
 export function cachingTable(report: CachingReport): string {
-  const { agents, objects, objectBytes, objectsPerSecond, rawPerSecond, peakResidentBytes, gatewayCpuSeconds } = report;
-  const perObject = (gatewayCpuSeconds * 1e6) / (agents * objects);
+  const { agents, objects, objectBytes, objectsPerSecond, rawPerSecond, peakResidentBytes, cpu } = report;
+  const each = (seconds: number) => whole((seconds * 1e6) / (agents * objects));
   return table(
     [
       [
@@ -77,7 +77,10 @@ export function cachingTable(report: CachingReport): string {
       ],
       ['committed through the gateway', `${whole(objectsPerSecond)} objects/s`],
       ['the same rows by multi-row upserts alone', `${whole(rawPerSecond)} objects/s`],
-      ['CPU time of the gateway, its start included', `${whole(perObject)} µs per object`],
+      [
+        'CPU time of gateway, database, agents',
+        `${each(cpu.gateway)}, ${each(cpu.database)}, ${each(cpu.agents)} µs per object`,
+      ],
       ['resident set of the gateway, peak', `${whole(peakResidentBytes / 2 ** 20)} MiB`],
     ],
     1,

@@ -34,6 +34,8 @@ export interface SimulatedAgentsOptions extends SimulatedClustersOptions {
   /** Least size of objects and logs in a result, in bytes; default 0: as they come. */
   readonly resultBytes?: number;
   readonly zoneId?: string;
+  /** By account, instead of those that the options describe. */
+  readonly clusters?: ReadonlyMap<string, SimulatedCluster>;
   /** Take dynamic accounts; `failing`: but those whose names match. Default: take none. */
   readonly dynamic?: SimulatedDynamicAccounts;
   readonly credentials?: NonNullable<AgentConnectionOptions['credentials']>;
@@ -105,7 +107,7 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
   for (let agent = firstAgent; agent < firstAgent + options.agents; agent += 1) {
     const names = Array.from({ length: options.accounts }, (_, account) => simulatedAccount(agent, account));
     accounts.push(...names);
-    for (const name of names) clusters.set(name, simulatedCluster(options, name));
+    for (const name of names) clusters.set(name, options.clusters?.get(name) ?? simulatedCluster(options, name));
     const { credentials, limits } = options;
     const connection = new AgentConnection({
       addresses: options.addresses,

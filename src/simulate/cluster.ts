@@ -44,6 +44,8 @@ export class SimulatedCluster {
   readonly #history: Change[] = [];
   readonly #watchers = new Set<() => void>();
   #step = 0;
+  /** What prepare() has made, while it has not changed. */
+  #prepared: (Uint8Array | undefined)[] = [];
 
   constructor(options: SimulatedClusterOptions) {
     this.#options = options;
@@ -54,6 +56,12 @@ export class SimulatedCluster {
   /** Steps done so far. */
   get step(): number {
     return this.#step;
+  }
+
+  /** Makes every object now and keeps it in memory, so that making it costs nothing while it is streamed. */
+  prepare(): void {
+    const { objects } = this.#options;
+    this.#prepared = Array.from({ length: objects }, (_, index) => this.#object(index, this.#at(index)));
   }
 
   /** Does `steps` changes. */
@@ -68,6 +76,7 @@ export class SimulatedCluster {
       const deletes = !absent && random() < deletedPart;
       this.#absent[index] = deletes ? 1 : 0;
       this.#changed[index] = step;
+      this.#prepared[index] = undefined;
       const type = deletes ? ObjectEvent_Type.DELETED : absent ? ObjectEvent_Type.ADDED : ObjectEvent_Type.MODIFIED;
       this.#history.push({ type, index, step });
     }
@@ -78,7 +87,8 @@ export class SimulatedCluster {
   /** Every object of a scope as it is at the moment it is asked for. */
   *list({ kind }: CachingScope): Generator<Uint8Array> {
     for (let index = 0; index < this.#options.objects; index += 1) {
-      if (kinds[index % groupSize] === kind && this.#absent[index] === 0) yield this.#object(index, this.#at(index));
+      if (kinds[index % groupSize] !== kind || this.#absent[index] === 1) continue;
+      yield this.#prepared[index] ?? this.#object(index, this.#at(index));
     }
   }
 

@@ -6,15 +6,25 @@
 
 import { CompiledQuery, type Kysely } from 'kysely';
 import { nowMsText, type SqlDialect } from './dialect.js';
+import { preparedMark } from './engine-mysql.js';
 import type { Schema } from './schema.js';
+
+/**
+ * Rows of a prepared statement, which is the same text each time: MySQL parses it once, and bodies go as they are instead of
+ * in hexadecimal. What is left of a list goes as text.
+ */
+const preparedRows = 100;
 
 /** `now`: the database's clock in ms, for which no value is given. */
 export type UpsertColumn = 'value' | 'now';
 export type UpsertValue = string | number | null | Uint8Array;
 
 export interface BulkUpsert {
-  /** @param rows the values of each row in the order of the columns; no two rows may have the same key */
-  (db: Kysely<Schema>, dialect: SqlDialect, rows: readonly (readonly UpsertValue[])[]): Promise<void>;
+  /**
+   * @param rows the values of each row in the order of the columns; no two rows may have the same key
+   * @returns whether none of them was there before, as far as the engine tells: PostgreSQL does not
+   */
+  (db: Kysely<Schema>, dialect: SqlDialect, rows: readonly (readonly UpsertValue[])[]): Promise<boolean>;
 }
 
 /** @param key column of the primary key; `overwrite`: what becomes of rows that are there already */
@@ -36,14 +46,27 @@ export function bulkUpsert(
     }`,
   };
   const kinds = Object.values(columns);
-  return async (db, dialect, rows) => {
-    if (rows.length === 0) return;
+  const textOf = (engine: SqlDialect['engine'], count: number): string => {
     let position = 0;
-    const place = dialect.engine === 'mysql' ? () => '?' : () => `$${(position += 1)}`;
-    const row = () => `(${kinds.map((kind) => (kind === 'now' ? nowMsText[dialect.engine] : place())).join(', ')})`;
-    const text = head + Array.from(rows, row).join(', ') + tails[dialect.engine];
-    const parameters = rows.flatMap((values) => values.map((value) => parameter(dialect, value)));
-    await db.executeQuery(CompiledQuery.raw(text, parameters));
+    const place = engine === 'mysql' ? () => '?' : () => `$${(position += 1)}`;
+    const row = () => `(${kinds.map((kind) => (kind === 'now' ? nowMsText[engine] : place())).join(', ')})`;
+    return head + Array.from({ length: count }, row).join(', ') + tails[engine];
+  };
+  const prepared = preparedMark + textOf('mysql', preparedRows);
+  return async (db, dialect, rows) => {
+    const { engine } = dialect;
+    let affected = 0n;
+    for (let start = 0; start < rows.length;) {
+      const isPrepared = engine === 'mysql' && rows.length - start >= preparedRows;
+      const some = rows.slice(start, isPrepared ? start + preparedRows : rows.length);
+      const parameters = some.flatMap((values) => values.map((value) => parameter(dialect, value)));
+      const text = isPrepared ? prepared : textOf(engine, some.length);
+      const { numAffectedRows = 0n } = await db.executeQuery(CompiledQuery.raw(text, parameters));
+      affected += numAffectedRows;
+      start += some.length;
+    }
+    // MySQL counts a row that it has changed as two (INSERT ... ON DUPLICATE KEY UPDATE in its manual).
+    return engine === 'mysql' && affected === BigInt(rows.length);
   };
 }
 

@@ -46,9 +46,14 @@ export async function startStream(
 
 /**
  * Who caches the accounts, locked until the transaction ends: no claim or release can come between this and a write.
- * In name order, so that two transactions never wait for each other.
+ * The lock is shared, because MySQL's optimizer reads a small table from end to end: transactions that write other
+ * accounts would wait for each other's rows.
  */
-export async function lockHolders(db: Db, accounts: readonly string[]): Promise<Map<string, CachingHolder>> {
+export async function lockHolders(
+  db: Db,
+  dialect: SqlDialect,
+  accounts: readonly string[],
+): Promise<Map<string, CachingHolder>> {
   const rows = await db
     .selectFrom('kubesvc_assignments')
     .select(['account_name', 'agent_id', 'epoch', 'caching_stream'])
@@ -56,7 +61,7 @@ export async function lockHolders(db: Db, accounts: readonly string[]): Promise<
     .where('caching', '=', true)
     .orderBy('account_name')
     .orderBy('agent_id')
-    .forUpdate()
+    .modifyEnd(dialect.shareLock)
     .execute();
   return new Map(
     rows.map((row) => [row.account_name, { agentId: row.agent_id, epoch: row.epoch, stream: row.caching_stream }]),
@@ -101,7 +106,8 @@ export interface ObjectOfAgent {
   readonly object: CachedObject;
 }
 
-export function upsertObjects(db: Db, dialect: SqlDialect, objects: readonly ObjectOfAgent[]): Promise<void> {
+/** @returns whether all of them are new, as far as the engine tells */
+export function upsertObjects(db: Db, dialect: SqlDialect, objects: readonly ObjectOfAgent[]): Promise<boolean> {
   return objectRows(
     db,
     dialect,
@@ -133,25 +139,36 @@ const relationRows = bulkUpsert(
   { overwrite: false },
 );
 
-/** Makes the relations of these objects what they are now; those that stay are not written. */
-export async function replaceRelations(db: Db, dialect: SqlDialect, objects: readonly ObjectOfAgent[]): Promise<void> {
-  if (objects.length === 0) return;
-  const rows = objects.flatMap(({ agentId, object: { id, account, relations } }) =>
-    relations.map((relation) => [
-      digest(id, relation.type, relation.id),
-      id,
-      relation.id,
-      relation.type,
-      agentId,
-      account,
-    ]),
+/** Ids of one look-up: for more, MariaDB estimates instead of looking, and reads the whole index. */
+const lookUpSize = 100;
+
+/**
+ * Makes the relations of these objects what they are now; those that stay are not written. They are read first: a DELETE of
+ * all others (`uuid not in`) made MariaDB read the whole table for each statement.
+ * @param allNew whether none of the objects was there before, so that there is nothing to read
+ */
+export async function replaceRelations(
+  db: Db,
+  dialect: SqlDialect,
+  objects: readonly ObjectOfAgent[],
+  allNew: boolean,
+): Promise<void> {
+  const surplus = new Set<string>();
+  const ids = allNew ? [] : objects.map(({ object }) => object.id);
+  for (const some of batches(ids, lookUpSize)) {
+    const found = await db.selectFrom('kubesvc_cache_rel').select('uuid').where('id', 'in', some).execute();
+    for (const { uuid } of found) surplus.add(uuid);
+  }
+  const missing = objects.flatMap(({ agentId, object: { id, account, relations } }) =>
+    relations.flatMap((relation) => {
+      const uuid = digest(id, relation.type, relation.id);
+      return surplus.delete(uuid) ? [] : [[uuid, id, relation.id, relation.type, agentId, account]];
+    }),
   );
-  const ids = objects.map(({ object }) => object.id);
-  const kept = rows.map(([uuid = '']) => uuid);
-  let others = db.deleteFrom('kubesvc_cache_rel').where('id', 'in', ids);
-  if (kept.length > 0) others = others.where('uuid', 'not in', kept);
-  await others.execute();
-  for (const batch of batches(rows)) await relationRows(db, dialect, batch);
+  for (const batch of batches([...surplus].toSorted())) {
+    await db.deleteFrom('kubesvc_cache_rel').where('uuid', 'in', batch).execute();
+  }
+  for (const batch of batches(missing)) await relationRows(db, dialect, batch);
 }
 
 function digest(...parts: readonly string[]): string {
@@ -259,6 +276,8 @@ export async function selectOlderOfAccount(
     .where('account', '=', account)
     .where('generation', '<', generation)
     .limit(limit)
+    // Whoever comes back with one of them waits, and writes it anew.
+    .forUpdate()
     .execute();
   return rows.map((row) => row.id);
 }

@@ -92,7 +92,7 @@ export class CacheStore {
     if (accounts.length === 0) return writes.map(() => ({ lost: [], removed: 0 }));
     for (let round = 0; ; round += 1) {
       const { lost, more, counts } = await this.#database.transaction(async (trx) => {
-        const holders = await lockHolders(trx, accounts);
+        const holders = await lockHolders(trx, dialect, accounts);
         const held = (write: CacheWrite, account: string) => isHeldBy(holders.get(account), write, account);
         if (round === 0) {
           const objects = writes.flatMap((write) =>
@@ -107,8 +107,8 @@ export class CacheStore {
           // In the order of ids, so that two transactions never wait for each other.
           objects.sort((a, b) => (a.object.id < b.object.id ? -1 : 1));
           for (const batch of byteBatches(objects)) {
-            await upsertObjects(trx, dialect, batch);
-            await replaceRelations(trx, dialect, batch);
+            const allNew = await upsertObjects(trx, dialect, batch);
+            await replaceRelations(trx, dialect, batch, allNew);
           }
           const deleted = writes.flatMap((write) =>
             write.deleted.filter(({ account }) => held(write, account)).map(({ id }) => id),

@@ -27,6 +27,9 @@ export interface SqlDialect {
   /** The database's clock when the statement began, in ms UTC. Indexes can be searched with it. */
   readonly nowMs: RawBuilder<number>;
 
+  /** At the end of a SELECT: others may read the rows under such a lock, and nobody may change them. */
+  readonly shareLock: RawBuilder<unknown>;
+
   /** Makes an INSERT leave rows alone whose key is there already. Other failures still fail, unlike INSERT IGNORE. */
   insertMissing<T extends Table>(query: Insert<T>, key: readonly Column<T>[]): Insert<T>;
 
@@ -50,6 +53,8 @@ const mysqlLockName = (name: string): RawBuilder<string> => sql<string>`concat($
 export const mysqlDialect: SqlDialect = {
   engine: 'mysql',
   nowMs: sql.raw<number>(nowMsText.mysql),
+  // MariaDB does not know FOR SHARE.
+  shareLock: sql`lock in share mode`,
   // Takes the exclusive lock of the row at once; INSERT IGNORE takes a shared one, and two of those deadlock when
   // both go on to update.
   insertMissing: (query, key) => query.onDuplicateKeyUpdate({ [key[0] as string]: sql.ref(key[0] as string) } as never),
@@ -78,6 +83,7 @@ export const mysqlDialect: SqlDialect = {
 export const postgresDialect: SqlDialect = {
   engine: 'postgresql',
   nowMs: sql.raw<number>(nowMsText.postgresql),
+  shareLock: sql`for share`,
   insertMissing: (query, key) => query.onConflict((conflict) => conflict.columns(key).doNothing()),
   upsert: (query, key, columns) =>
     query.onConflict((conflict) =>

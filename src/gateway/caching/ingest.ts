@@ -32,7 +32,8 @@ const totalBytes = 64 * 1_024 * 1_024;
 const transactionBytes = 4 * 1_024 * 1_024;
 /** What a small object costs, counted in bytes. */
 const bytesPerObject = 512;
-const transactions = 2;
+/** More than the database has cores here: while one waits for its commit another one is built. */
+const transactions = 4;
 
 interface Item {
   readonly write: CacheWrite;
