@@ -156,8 +156,8 @@ async function ofVersion(
       .filter(({ name }) => !name.includes('/'))
       .map(({ name, kind, namespaced, verbs }) => ({ group, version, kind, name, namespaced, verbs }));
   } catch (error) {
-    // A group whose own server is down (a metrics adapter, say) must not hide all others.
-    if (error instanceof ApiError) return [];
+    // A group whose own server is down or answers nonsense (a metrics adapter, say) must not hide all others.
+    if (error instanceof ApiError || error instanceof SyntaxError) return [];
     throw error;
   }
 }
