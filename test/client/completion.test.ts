@@ -13,7 +13,7 @@ function offered(...words: readonly string[]): string[] {
 }
 
 test('bash completes commands, requests, flags and their values', (t) => {
-  t.same(offered('agent-gateway', 'a').sort(), ['accounts', 'agents']);
+  t.same(offered('agent-gateway', 'a').sort(), ['accounts', 'agent', 'agents']);
   t.same(offered('agent-gateway', 'ops', '').sort(), ['get', 'list', 'send', 'watch']);
   t.same(offered('agent-gateway', 'ops', 'send', 're').sort(), ['restart', 'resume']);
   t.ok(offered('agent-gateway', 'ops', 'list', '--').includes('--since'));
