@@ -79,9 +79,8 @@ export class AccountStream implements CachingSink {
   wants({ apiVersion, kind }: Pick<CachingScope, 'apiVersion' | 'kind'>): boolean {
     if (this.#kinds === undefined) return true;
     const { all, kinds, omitted } = this.#kinds;
-    const names = [kind, `${kind}.${groupOf(apiVersion)}`].map((name) => name.toLowerCase());
-    const named = (list: readonly string[]) => list.some((name) => names.includes(name.toLowerCase()));
-    return (all || named(kinds)) && !named(omitted);
+    const group = groupOf(apiVersion);
+    return (all || isNamed({ kind, group }, kinds)) && !isNamed({ kind, group }, omitted);
   }
 
   resumePoint(scope: CachingScope): string | undefined {
@@ -125,6 +124,15 @@ export class AccountStream implements CachingSink {
   #scope({ apiVersion, kind, namespace }: CachingScope) {
     return { $typeName: 'events.Scope', account: this.#account, apiVersion, kind, namespace } as const;
   }
+}
+
+/** Whether a kind is in a list of names: "Deployment", or of one group "Certificate.cert-manager.io", in any case. */
+export function isNamed(
+  { kind, group }: { readonly kind: string; readonly group: string },
+  list: readonly string[],
+): boolean {
+  const names = [kind, `${kind}.${group}`].map((name) => name.toLowerCase());
+  return list.some((name) => names.includes(name.toLowerCase()));
 }
 
 function groupOf(apiVersion: string): string {

@@ -125,12 +125,20 @@ export class AgentConnection {
     }
   }
 
-  /** What changed since the stream was dialled. */
+  /** Its own ones and those that the gateway asked for. */
+  get #accounts(): Account[] {
+    return [...this.#options.registration.accounts, ...this.#dynamic.accounts];
+  }
+
+  /** Tells what changed since the stream was dialled. */
   #catchUp(stream: GatewayStream): void {
-    const { accounts } = this.#options.registration;
-    const told = stream.registration.accounts.filter(({ dynamicVersion }) => dynamicVersion === 0n);
-    const removed = told.filter((account) => !accounts.includes(account)).map(({ name }) => name);
-    const added = accounts.filter((account) => !told.includes(account));
+    const [told, now] = [new Set(stream.registration.accounts), new Set(this.#accounts)];
+    const names = new Set([...now].map(({ name }) => name));
+    // A newer definition of a dynamic account takes the place of the older one by itself.
+    const isGone = (account: Account): boolean =>
+      !now.has(account) && (account.dynamicVersion === 0n || !names.has(account.name));
+    const removed = [...told].filter(isGone).map(({ name }) => name);
+    const added = [...now].filter((account) => !told.has(account));
     this.#tellAccounts(stream, removed, added);
   }
 
@@ -169,8 +177,7 @@ export class AgentConnection {
 
   #dial(): void {
     const { addresses, security, limits } = this.#options;
-    const { accounts } = this.#options.registration;
-    const registration = { ...this.#options.registration, accounts: [...accounts, ...this.#dynamic.accounts] };
+    const registration = { ...this.#options.registration, accounts: this.#accounts };
     this.#dialTimer = undefined;
     const address = addresses[this.#nextAddress % addresses.length] ?? addresses[0];
     this.#nextAddress += 1;
@@ -202,7 +209,6 @@ export class AgentConnection {
     logger.info({ clouddriverId, address: stream.address, epoch: String(epoch) }, 'registered at the gateway');
     if (replaced !== undefined) this.#retire(replaced);
     this.#catchUp(stream);
-    this.#dynamic.catchUp(stream.registration);
     this.#runner.resend();
   }
 

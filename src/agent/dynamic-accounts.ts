@@ -12,7 +12,6 @@ import {
   type Account,
   type AgentMessage,
   type DynamicAccount,
-  type Registration,
 } from '../protocol/generated/ops/operations_pb.js';
 
 /** What is known of the cluster behind an account. */
@@ -59,16 +58,6 @@ export class DynamicAccounts {
   /** Serves the accounts no more, and tells the gateway of each. */
   remove(names: readonly string[]): void {
     for (const name of names) this.#enqueue(name, () => this.#remove(name));
-  }
-
-  /** Tells the gateway what changed since a registration was sent. */
-  catchUp({ accounts }: Registration): void {
-    const registered = new Map(accounts.map((account) => [account.name, account.dynamicVersion]));
-    const added = this.accounts.filter(({ name, dynamicVersion }) => registered.get(name) !== dynamicVersion);
-    const removed = [...registered].filter(([name, version]) => version > 0n && !this.#served.has(name));
-    if (added.length > 0)
-      this.#send({ case: 'accountsAdded', value: create(AccountsAddedSchema, { accounts: added }) });
-    if (removed.length > 0) this.#sendRemoved(removed.map(([name]) => name));
   }
 
   async #add(request: DynamicAccount): Promise<void> {

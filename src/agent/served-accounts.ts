@@ -9,7 +9,7 @@ import { messageOf } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { withDeadline } from '../core/deadline.js';
 import { AccountSchema, type Account, type DynamicAccount } from '../protocol/generated/ops/operations_pb.js';
-import type { AccountConfiguration, AgentConfiguration } from './configuration/schema.js';
+import { accountSchema, type AccountConfiguration, type AgentConfiguration } from './configuration/schema.js';
 import type { AccountDescription, DynamicAccountHandler } from './dynamic-accounts.js';
 import { Cluster } from './kubernetes/cluster.js';
 import type { WatchedAccount } from './watching/account-watcher.js';
@@ -79,7 +79,11 @@ export class ServedAccounts implements DynamicAccountHandler {
   async add({ name, kubeconfig, kubeconfigFile, definition }: DynamicAccount): Promise<AccountDescription> {
     const options = optionsOf(definition);
     const account = this.#serve(
-      { ...accountDefaults, ...options, name, ...(kubeconfigFile === '' ? {} : { kubeConfigFile: kubeconfigFile }) },
+      Value.Default(accountSchema, {
+        ...options,
+        name,
+        ...(kubeconfigFile === '' ? {} : { kubeConfigFile: kubeconfigFile }),
+      }) as AccountConfiguration,
       kubeconfig.length === 0 ? undefined : Buffer.from(kubeconfig).toString('utf8'),
     );
     try {
@@ -166,12 +170,6 @@ function fingerprintOf(ca: Buffer | string | undefined): string {
     return '';
   }
 }
-
-const accountDefaults: Omit<AccountConfiguration, 'name'> = {
-  ...{ serviceAccount: false, insecure: false, noProxy: false, namespaces: [], omitNamespaces: [], kinds: [] },
-  ...{ omitKinds: [], customResourceDefinitions: [], onlyNamespacedResources: false, onlySpinnakerManaged: false },
-  ...{ maxResumableResourceAgeMs: 0, permissions: [], oAuthScopes: [], metrics: false },
-};
 
 const dynamicOptions = Type.Object({
   context: Type.Optional(Type.String()),

@@ -31,6 +31,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Where `kubectl apply` keeps a whole copy of what it applied, the data of a Secret too. */
+export const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
+
 /** What every object has. */
 export interface KubernetesObject {
   readonly apiVersion?: string;

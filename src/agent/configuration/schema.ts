@@ -19,7 +19,8 @@ const count = (description: string, value: number, minimum: number, maximum: num
 const section = <T extends Parameters<typeof Type.Object>[0]>(properties: T) =>
   Type.Object(properties, { additionalProperties: false });
 
-const account = section({
+/** One of `kubernetes.accounts`. */
+export const accountSchema = section({
   name: Type.String({ description: 'Name of the account; unique in the cluster of gateways.', minLength: 1 }),
   serviceAccount: flag('Reach the cluster that the agent runs in, as its own service account.', false),
   kubeConfigFile: optionalText(
@@ -114,7 +115,7 @@ export const agentSchema = section({
     credentialScanNamePatterns: list('Accepted for compatibility.'),
   }),
   kubernetes: section({
-    accounts: Type.Array(account, { description: 'The accounts that this agent serves.', default: [] }),
+    accounts: Type.Array(accountSchema, { description: 'The accounts that this agent serves.', default: [] }),
     noProxy: flag('Ignore the proxies that kubeconfigs name.', false),
     requestTimeoutMs: count('How long one answer of an API server may take.', 30_000, 1_000, 600_000),
     reconnectTimeoutMs: count('First pause before a watch that failed is begun again.', 5_000, 10, 600_000),

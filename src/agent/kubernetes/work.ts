@@ -68,6 +68,16 @@ export class Work {
     return this.call(repeatable, () => this.cluster.client.call(request, this.signal)) as Promise<T>;
   }
 
+  /** The object at a path; undefined where there is none. @throws as send() */
+  async find(path: string): Promise<KubernetesObject | undefined> {
+    try {
+      return await this.send({ method: 'GET', path });
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
   call<T>(repeatable: boolean, task: (attempt: number) => Promise<T>): Promise<T> {
     return withRetries(this.#retries, repeatable, this.signal, task);
   }

@@ -5,7 +5,7 @@
 
 import { messageOf } from '../../core/errors.js';
 import { wait } from '../../core/retry.js';
-import type { CachingSink, StreamAccount } from '../caching-sink.js';
+import { isNamed, type CachingSink, type StreamAccount } from '../caching-sink.js';
 import { apiVersionOf, type ApiResource } from '../kubernetes/api-resources.js';
 import type { Cluster } from '../kubernetes/cluster.js';
 import { watchScope, type WatchedScope, type WatchingOptions } from './scope-watcher.js';
@@ -35,8 +35,7 @@ export function createStreamAccount(options: AccountWatcherOptions): StreamAccou
     const account = options.accountOf(name);
     if (account === undefined) throw new Error(`this agent does not serve account "${name}"`);
     const { cluster, cached } = account;
-    const running = new Map<string, AbortController>();
-    const ended: Promise<void>[] = [];
+    const running = new Map<string, { readonly controller: AbortController; readonly ended: Promise<void> }>();
     try {
       for (
         let resources = await cluster.resources.read(signal);
@@ -44,20 +43,21 @@ export function createStreamAccount(options: AccountWatcherOptions): StreamAccou
         resources = await kindsLater(cluster, options, signal)
       ) {
         const wanted = new Map(scopesOf(resources, account, sink).map((scope) => [keyOf(scope), scope]));
-        for (const [key, controller] of running) if (!wanted.has(key)) controller.abort(new Error('the kind is gone'));
+        for (const [key, { controller }] of running)
+          if (!wanted.has(key)) controller.abort(new Error('the kind is gone'));
         for (const [key, scope] of wanted) {
           if (running.has(key)) continue;
           const controller = new AbortController();
-          running.set(key, controller);
-          const work = watchScope({ ...scope, labelSelector: cached.labelSelector }, sink, options, controller.signal)
+          const ended = watchScope({ ...scope, labelSelector: cached.labelSelector }, sink, options, controller.signal)
             .catch(() => undefined)
             .finally(() => running.delete(key));
-          ended.push(work);
+          running.set(key, { controller, ended });
         }
       }
     } finally {
-      for (const controller of running.values()) controller.abort(signal.reason);
-      await Promise.all(ended);
+      const rest = [...running.values()];
+      for (const { controller } of rest) controller.abort(signal.reason);
+      await Promise.all(rest.map(({ ended }) => ended));
     }
   };
 }
@@ -97,10 +97,8 @@ function scopesOf(resources: readonly ApiResource[], { cluster, cached }: Watche
   });
 }
 
-function isCached({ kind, group }: ApiResource, { kinds, omitKinds }: CachedKinds): boolean {
-  const names = [kind, `${kind}.${group}`].map((name) => name.toLowerCase());
-  const named = (list: readonly string[]): boolean => list.some((name) => names.includes(name.toLowerCase()));
-  return (kinds.length === 0 || named(kinds)) && !named(omitKinds);
+function isCached(resource: ApiResource, { kinds, omitKinds }: CachedKinds): boolean {
+  return (kinds.length === 0 || isNamed(resource, kinds)) && !isNamed(resource, omitKinds);
 }
 
 function keyOf({ resource: { group, kind }, namespace }: Scope): string {

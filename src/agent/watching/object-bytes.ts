@@ -1,9 +1,6 @@
 /** A Kubernetes object as it is sent: without what only the API server needs, and without the data of Secrets. */
 
-import type { KubernetesObject } from '../../kubernetes/client.js';
-
-/** Holds a whole copy of what was applied. */
-const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
+import { lastAppliedAnnotation, type KubernetesObject } from '../../kubernetes/client.js';
 
 /** @param type what the items of a list do not say */
 export function objectBytes(
@@ -19,6 +16,6 @@ export function objectBytes(
 
 function withoutData(secret: KubernetesObject): object {
   const { data: _, stringData: __, ...rest } = secret as KubernetesObject & { data?: unknown; stringData?: unknown };
-  const { [lastApplied]: applied, ...annotations } = rest.metadata.annotations ?? {};
+  const { [lastAppliedAnnotation]: applied, ...annotations } = rest.metadata.annotations ?? {};
   return applied === undefined ? rest : { ...rest, metadata: { ...rest.metadata, annotations } };
 }

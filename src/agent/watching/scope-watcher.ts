@@ -4,6 +4,7 @@
  * ended. Only a version that the server has forgotten (410) makes it list again. Nothing of an object is kept.
  */
 
+import { withDeadline } from '../../core/deadline.js';
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { backoffMs, wait, type Backoff } from '../../core/retry.js';
@@ -152,28 +153,21 @@ class ScopeFeed {
     const seconds = Math.ceil(watchSeconds * (0.75 + random() / 2));
     const query = { ...this.#selector, resourceVersion: this.position ?? '', timeoutSeconds: String(seconds) };
     const began = Date.now();
-    const limit = new AbortController();
-    const follow = (): void => limit.abort(this.#signal.reason);
-    this.#signal.addEventListener('abort', follow, { once: true });
-    const timer = setTimeout(
-      () => {
-        limit.abort(new Error('the API server did not end a watch in time'));
-      },
-      seconds * 1_000 + watchMarginMs,
-    );
-    observer.watching(1);
+    const limitMs = seconds * 1_000 + watchMarginMs;
+    const { client } = this.#watched.cluster;
     let received = false;
+    observer.watching(1);
     try {
-      for await (const events of await this.#watched.cluster.client.watchBatches(this.#path, query, limit.signal)) {
-        received = true;
-        const version = events.at(-1)?.object.metadata.resourceVersion ?? '';
-        await this.#send(this.#encode(events), version);
-        this.position = version || this.position;
-      }
+      await withDeadline(limitMs, this.#signal, 'a watch that the API server should have ended', async (limit) => {
+        for await (const events of await client.watchBatches(this.#path, query, limit)) {
+          received = true;
+          const version = events.at(-1)?.object.metadata.resourceVersion ?? '';
+          await this.#send(this.#encode(events), version);
+          this.position = version || this.position;
+        }
+      });
     } finally {
       observer.watching(-1);
-      clearTimeout(timer);
-      this.#signal.removeEventListener('abort', follow);
     }
     return received || Date.now() - began >= 1_000;
   }

@@ -6,6 +6,7 @@
 import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '../../core/errors.js';
 import type { CachedRelation } from '../../store/cached-object.js';
+import { lastAppliedAnnotation as lastApplied } from '../../kubernetes/client.js';
 import { kindName } from './kinds.js';
 
 /** What an object is sent as part of. */
@@ -34,8 +35,6 @@ const maximumBytes = 4 * 1_024 * 1_024;
 const clusterScoped = new Set(['node', 'namespace', 'persistentVolume', 'clusterRole', 'customResourceDefinition']);
 /** Printable, and storable by every database. */
 const printable = /^[^\p{Cc}\p{Cs}]+$/u;
-/** Holds a whole copy of what was applied. */
-const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
 
 /** @throws GatewayError `invalid-argument` (what is wrong), `too-large` */
 export function readKubernetesObject(scope: ObjectScope, bytes: Uint8Array): KubernetesObject {

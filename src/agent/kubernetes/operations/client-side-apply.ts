@@ -3,13 +3,11 @@
  * make one patch. What was applied last is kept in an annotation, which kubectl reads and writes too.
  */
 
-import { ApiError, type KubernetesObject } from '../../../kubernetes/client.js';
+import { ApiError, lastAppliedAnnotation as annotation, type KubernetesObject } from '../../../kubernetes/client.js';
 import { pathOf } from '../api-resources.js';
 import { patchSchemaOf } from '../patch-schema.js';
 import { threeWayPatch, type JsonObject } from '../three-way-patch.js';
 import type { Target, Work } from '../work.js';
-
-const annotation = 'kubectl.kubernetes.io/last-applied-configuration';
 
 export async function clientSideApply(
   work: Work,
@@ -19,13 +17,9 @@ export async function clientSideApply(
 ): Promise<KubernetesObject> {
   const modified = withAnnotation(manifest);
   const { path, resource, namespace } = target;
-  let live: KubernetesObject;
-  try {
-    live = await work.send({ method: 'GET', path });
-  } catch (error) {
-    if (!(error instanceof ApiError && error.status === 404)) throw error;
+  const live = await work.find(path);
+  if (live === undefined)
     return work.send({ method: 'POST', path: pathOf(resource, namespace), query, body: modified });
-  }
   const versions = {
     original: lastApplied(live),
     modified: modified as unknown as JsonObject,

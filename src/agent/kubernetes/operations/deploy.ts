@@ -1,7 +1,6 @@
 /** Deploy and run job: a manifest becomes an object. */
 
 import type { KubernetesObject } from '../../../kubernetes/client.js';
-import { ApiError } from '../../../kubernetes/client.js';
 import { Deploy_Mode, type Deploy, type RunJob } from '../../../protocol/generated/ops/operations_pb.js';
 import type { Execution } from '../../operation-results.js';
 import { pathOf } from '../api-resources.js';
@@ -54,13 +53,9 @@ async function replace(
   manifest: Manifest,
   query: Readonly<Record<string, string>>,
 ): Promise<KubernetesObject> {
-  let live: KubernetesObject;
-  try {
-    live = await work.send({ method: 'GET', path });
-  } catch (error) {
-    if (!(error instanceof ApiError && error.status === 404)) throw error;
+  const live = await work.find(path);
+  if (live === undefined)
     return work.send({ method: 'POST', path: pathOf(resource, namespace), query, body: manifest });
-  }
   // With the version that was read, a second attempt that finds the first one's work is a conflict, not a second change.
   const { resourceVersion = live.metadata.resourceVersion } = manifest.metadata as Partial<
     KubernetesObject['metadata']

@@ -136,13 +136,8 @@ async function removeOne(work: Work, { path }: Target, request: Delete): Promise
 /** Finalizers and grace periods take their time. @throws the operation's deadline */
 async function gone(work: Work, path: string, uid: string | undefined): Promise<void> {
   for (let pauseMs = 100; ; pauseMs = Math.min(2_000, pauseMs * 1.5)) {
-    try {
-      const { metadata } = await work.send({ method: 'GET', path });
-      if (metadata.uid !== uid) return;
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 404) return;
-      throw error;
-    }
+    const found = await work.find(path);
+    if (found?.metadata.uid !== uid) return;
     await delay(pauseMs, undefined, { signal: work.signal });
   }
 }

@@ -1,6 +1,6 @@
 /** Scale, restart, pause, resume and undo: changes of a workload, as `kubectl scale` and `kubectl rollout` make them. */
 
-import { ApiError, type KubernetesObject, type ObjectList } from '../../../kubernetes/client.js';
+import { ApiError, lastAppliedAnnotation, type KubernetesObject, type ObjectList } from '../../../kubernetes/client.js';
 import type { Pause, Restart, Resume, Scale, Undo } from '../../../protocol/generated/ops/operations_pb.js';
 import type { Execution } from '../../operation-results.js';
 import { pathOf } from '../api-resources.js';
@@ -27,11 +27,7 @@ const strategic = 'application/strategic-merge-patch+json';
 const revisionAnnotation = 'deployment.kubernetes.io/revision';
 /** What kubectl leaves as it is on the Deployment when it undoes a rollout. */
 const ownAnnotations = [
-  ...[
-    'kubectl.kubernetes.io/last-applied-configuration',
-    revisionAnnotation,
-    'deployment.kubernetes.io/revision-history',
-  ],
+  ...[lastAppliedAnnotation, revisionAnnotation, 'deployment.kubernetes.io/revision-history'],
   ...['deployment.kubernetes.io/desired-replicas', 'deployment.kubernetes.io/max-replicas'],
   'deprecated.deployment.rollback.to',
 ];
