@@ -27,8 +27,8 @@ export interface AgentServiceOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Where agentId comes from when neither the configuration nor POD_NAME says it. */
   readonly hostname: string;
-  /** The text of the configuration file as it is now; a change of it is followed. Absent: it never changes. */
-  readonly readText?: () => Promise<string>;
+  /** The configuration file: the text that `configuration` was read from, and as it is now. A change of it is followed. */
+  readonly file?: { readonly text: string; readonly read: () => Promise<string> };
   /** Told of a configuration that was taken. */
   readonly onConfiguration?: (configuration: AgentConfiguration) => void;
 }
@@ -135,15 +135,13 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
     connection.updateAccounts(removed, added);
   }
 
-  function followConfiguration(readText: () => Promise<string>): void {
-    let known = '';
+  function followConfiguration(file: NonNullable<AgentServiceOptions['file']>): void {
+    let known = file.text;
     let current = configuration;
     const look = async (): Promise<void> => {
-      const text = await readText();
+      const text = await file.read();
       if (text === known) return;
-      const first = known === '';
       known = text;
-      if (first) return;
       const { configuration: wanted } = parseAgentConfiguration(text, 'configuration', environment);
       await configure(wanted);
       metrics.configurationReloads.inc({ outcome: 'taken' });
@@ -157,10 +155,7 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
       metrics.configurationReloads.inc({ outcome: 'refused' });
       logger.error({ error: messageOf(error) }, 'the changed configuration cannot be used, the old one stays');
     };
-    background('configuration', async (signal) => {
-      await look().catch(failed);
-      await repeat({ pauseMs: () => configurationPeriodMs, failed }, signal, look);
-    });
+    background('configuration', (signal) => repeat({ pauseMs: () => configurationPeriodMs, failed }, signal, look));
   }
 
   function background(name: string, run: (signal: AbortSignal) => Promise<void>): void {
@@ -188,7 +183,7 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
       scope.push('metrics port', () => port.close());
     }
     background('token', (at) => security.run(at));
-    if (options.readText !== undefined) followConfiguration(options.readText);
+    if (options.file !== undefined) followConfiguration(options.file);
     connection.start();
     logger.info({ agentId, zoneId, accounts: accounts.size, gateway: clouddriver.grpc }, 'agent started');
   }

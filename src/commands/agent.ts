@@ -3,12 +3,12 @@
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
-import { destination, pino, type Logger } from 'pino';
-import { readAgentConfiguration } from '../agent/configuration/read.js';
-import type { AgentConfiguration } from '../agent/configuration/schema.js';
+import { destination } from 'pino';
+import { parseAgentConfiguration, readConfigurationText } from '../agent/configuration/read.js';
 import { createAgentService } from '../agent/service.js';
+import { aborted } from '../core/deadline.js';
 import { GatewayError, messageOf } from '../core/errors.js';
-import { textLine } from './log-text.js';
+import { createLogger } from './logger.js';
 
 export interface AgentCommandOptions {
   readonly version: string;
@@ -33,8 +33,11 @@ export async function runAgent(args: readonly string[], options: AgentCommandOpt
   }
   const file = config ?? environment['AGENT_GATEWAY_AGENT_CONFIG'];
   if (file === undefined) throw new GatewayError('configuration', `--config: expected a file\n\n${usage}`);
-  const { configuration, warnings } = readAgentConfiguration(file, environment);
-  const logger = createLogger(configuration, stdout);
+  const text = readConfigurationText(file);
+  const { configuration, warnings } = parseAgentConfiguration(text, file, environment);
+  const { logging } = configuration;
+  const stream = logging.file === undefined ? stdout : destination({ dest: logging.file, mkdir: true, sync: true });
+  const logger = createLogger({ ...logging, base: logging.fields }, stream);
   for (const warning of warnings) logger.warn(warning);
   const service = createAgentService({
     configuration,
@@ -42,16 +45,13 @@ export async function runAgent(args: readonly string[], options: AgentCommandOpt
     environment,
     logger,
     hostname: hostname(),
-    readText: () => readFile(file, 'utf8'),
-    onConfiguration: ({ logging }) => {
-      logger.level = logging.level;
+    file: { text, read: () => readFile(file, 'utf8') },
+    onConfiguration: (changed) => {
+      logger.level = changed.logging.level;
     },
   });
   await service.start(signal);
-  await new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+  await aborted(signal);
   logger.info('stopping: operations that are under way may end');
   try {
     await service.stop();
@@ -69,17 +69,4 @@ function flagsOf(args: readonly string[]): { readonly config?: string; readonly 
   } catch (error) {
     throw new GatewayError('configuration', `${messageOf(error)}\n\n${usage}`, { cause: error });
   }
-}
-
-function createLogger({ logging }: AgentConfiguration, stdout: NodeJS.WritableStream): Logger {
-  const stream = logging.file === undefined ? stdout : destination({ dest: logging.file, mkdir: true, sync: true });
-  return pino(
-    {
-      level: logging.level,
-      base: { ...logging.fields },
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    logging.format === 'text' ? { write: (line: string) => stream.write(textLine(line)) } : stream,
-  );
 }

@@ -1,10 +1,10 @@
 /** `agent-gateway serve`: runs one replica until a signal or until it fails. */
 
-import { pino, type Logger } from 'pino';
+import { aborted } from '../core/deadline.js';
 import { messageOf, toGatewayError, type GatewayError } from '../core/errors.js';
 import type { Config, LoadedConfig } from '../gateway/config.js';
 import { createGateway, type Addresses } from '../gateway/gateway.js';
-import { textLine } from './log-text.js';
+import { createLogger } from './logger.js';
 
 export interface ServeOptions {
   readonly loaded: LoadedConfig;
@@ -24,7 +24,7 @@ const bufferPoolBytes = 64 << 10;
 export async function serve(options: ServeOptions): Promise<number> {
   const { loaded, version, environment, signal, stdout, stderr } = options;
   const { config, warnings } = loaded;
-  const logger = createLogger(config, stdout);
+  const logger = createLogger({ ...config.logging, base: { instance: config.instance.id } }, stdout);
   Buffer.poolSize = bufferPoolBytes;
   for (const warning of warnings) logger.warn(warning);
   const gateway = createGateway({ config, version, environment, logger });
@@ -38,19 +38,9 @@ export async function serve(options: ServeOptions): Promise<number> {
     stderr.write(`agent-gateway: ${describe(error)}\n`);
     return 1;
   }
-  const stopRequested = new Promise<'signal'>((resolve) => {
-    if (signal.aborted) resolve('signal');
-    signal.addEventListener(
-      'abort',
-      () => {
-        resolve('signal');
-      },
-      { once: true },
-    );
-  });
   let code = 0;
   try {
-    await Promise.race([stopRequested, gateway.done]);
+    await Promise.race([aborted(signal), gateway.done]);
   } catch {
     code = 1;
   }
@@ -68,19 +58,6 @@ function describe(error: GatewayError): string {
   const { field, cause } = error.details;
   const named = field === undefined || error.message.includes(field) ? error.message : `${field}: ${error.message}`;
   return error.code === 'internal' && cause !== undefined ? `${named} (${messageOf(cause)})` : named;
-}
-
-function createLogger({ logging, instance }: Config, stdout: NodeJS.WritableStream): Logger {
-  const destination = logging.format === 'text' ? { write: (line: string) => stdout.write(textLine(line)) } : stdout;
-  return pino(
-    {
-      level: logging.level,
-      base: { instance: instance.id },
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    destination,
-  );
 }
 
 function welcome({ kubesvc, server }: Config, { agentsPort, restPort }: Addresses): string {

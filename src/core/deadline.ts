@@ -58,3 +58,11 @@ export function unlessLate<T>(promise: Promise<T>, ms: number): Promise<T | unde
     );
   });
 }
+
+/** Resolves when the signal aborts, at once if it has. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'tap';
-import { parseAgentConfiguration, readAgentConfiguration } from '../../src/agent/configuration/read.js';
+import { parseAgentConfiguration, readConfigurationText } from '../../src/agent/configuration/read.js';
 
 const least = 'kubernetes: {accounts: [{name: prod, serviceAccount: true}]}\n';
 const parse = (text: string, environment: Record<string, string> = {}) =>
@@ -49,7 +49,7 @@ logging: {level: loud}
   }
   t.throws(() => parse('{}'), /kubernetes.accounts: expected at least one account/);
   t.throws(() => parse('a: ['), { code: 'configuration' });
-  t.throws(() => readAgentConfiguration('/no/such/file', {}), /cannot be read/);
+  t.throws(() => readConfigurationText('/no/such/file'), /cannot be read/);
   t.end();
 });
 

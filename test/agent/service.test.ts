@@ -38,7 +38,7 @@ async function startAgent(t: Test, text: string): Promise<Started> {
     logger: pino({ level: 'info' }, { write }),
     environment: { DEPLOYMENT_NAME: 'agent', POD_NAMESPACE: 'spinnaker' },
     hostname: 'agent-1',
-    readText: () => Promise.resolve(now),
+    file: { text, read: () => Promise.resolve(now) },
   });
   await service.start(AbortSignal.timeout(20_000));
   t.teardown(() => service.stop());

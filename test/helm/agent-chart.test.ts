@@ -2,7 +2,7 @@
 
 import { test } from 'tap';
 import { parse } from 'yaml';
-import { readAgentConfiguration } from '../../src/agent/configuration/read.js';
+import { parseAgentConfiguration, readConfigurationText } from '../../src/agent/configuration/read.js';
 import { agentRows } from './agent-values.js';
 import { containerSurroundings, objectOf, podOf, render, toolsOrSkip, type Values } from './rendering.js';
 
@@ -42,7 +42,7 @@ test('the agent accepts every file that is rendered', async (t) => {
   for (const [name, values] of Object.entries<Values>(agentRows)) {
     const objects = await render(tools, chart, values);
     const { args, environment } = await containerSurroundings(t, objects);
-    const { configuration, warnings } = readAgentConfiguration(args[2]!, environment);
+    const { configuration, warnings } = parseAgentConfiguration(readConfigurationText(args[2]!), args[2]!, environment);
     t.same(warnings, [], name);
     const pod = podOf(objects);
     const ports = new Map(pod.containers[0]!.ports!.map((port) => [port.name, port.containerPort]));

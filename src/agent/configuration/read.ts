@@ -23,17 +23,16 @@ export interface LoadedAgentConfiguration {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** @throws GatewayError `configuration` that lists every problem */
-export function readAgentConfiguration(file: string, environment: Environment): LoadedAgentConfiguration {
-  let text: string;
+/** @throws GatewayError `configuration` */
+export function readConfigurationText(file: string): string {
   try {
-    text = readFileSync(file, 'utf8');
+    return readFileSync(file, 'utf8');
   } catch (error) {
     throw new GatewayError('configuration', `${file} cannot be read: ${messageOf(error)}`, { field: '--config' });
   }
-  return parseAgentConfiguration(text, file, environment);
 }
 
+/** @param file how it is named in errors. @throws GatewayError `configuration` that lists every problem */
 export function parseAgentConfiguration(
   text: string,
   file: string,
