@@ -39,6 +39,9 @@ export type ErrorCode =
   | 'dependency-unavailable'
   /** The configuration is wrong; `field` names the key. */
   | 'configuration'
+  /** No proof of identity, or one that does not hold. */
+  | 'unauthenticated'
+  /** The identity is known and may not do this. */
   | 'permission-denied'
   | 'not-implemented'
   | 'internal';

@@ -24,6 +24,7 @@ const table: Readonly<Record<ErrorCode, status>> = {
   replaced: status.ABORTED,
   'dependency-unavailable': status.UNAVAILABLE,
   configuration: status.FAILED_PRECONDITION,
+  unauthenticated: status.UNAUTHENTICATED,
   'permission-denied': status.PERMISSION_DENIED,
   'not-implemented': status.UNIMPLEMENTED,
   internal: status.INTERNAL,

@@ -86,6 +86,7 @@ const table: Readonly<Record<ErrorCode, { readonly status: number; readonly titl
   replaced: { status: 409, title: 'Replaced by a newer connection' },
   'dependency-unavailable': { status: 503, title: 'A dependency does not answer' },
   configuration: { status: 500, title: 'Configuration error' },
+  unauthenticated: { status: 401, title: 'Not authenticated' },
   'permission-denied': { status: 403, title: 'Not allowed' },
   'not-implemented': { status: 501, title: 'Not available' },
   internal: { status: 500, title: 'Internal error' },
