@@ -14,7 +14,7 @@ import { withoutCredentials } from './config/url.js';
 import { resolveValues, type SetValue } from './config/values.js';
 import { readYaml } from './config/yaml.js';
 
-export type { Config, TlsConfig } from './config/schema.js';
+export type { AuthenticationConfig, Config, TlsConfig } from './config/schema.js';
 
 export interface ConfigSources {
   /** The YAML file; before `--config` in flags and AGENT_GATEWAY_CONFIG. Without any of them there is no file. */

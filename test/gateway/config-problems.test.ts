@@ -215,9 +215,34 @@ const cases: [what: string, wrong: Wrong, message: string][] = [
     'server.ssl.trustCertCollection: expected a PEM file, found nothing, with server.ssl.clientAuth: REQUIRE',
   ],
   [
-    'subject filters, which nobody checks',
+    'identities by certificates that are never seen',
     { flags: ['--kubesvc.grpc.auth.x509.enabled'] },
-    'kubesvc.grpc.auth.x509.enabled: subject filters are not checked by this version, and nobody must believe that they are; trust only the authority of your agents (kubesvc.grpc.server.security.trustCertCollection) (--kubesvc.grpc.auth.x509.enabled)',
+    'kubesvc.grpc.auth.x509.enabled: expected TLS with clientAuth: REQUIRE or OPTIONAL on this port, found none: no certificate would ever be seen (--kubesvc.grpc.auth.x509.enabled)',
+  ],
+  [
+    'a filter that is none',
+    { flags: ['--kubesvc.grpc.auth.x509.filters=CN=a,O=b;agent'] },
+    'kubesvc.grpc.auth.x509.filters: expected filters such as CN=agent,O=Acme or DNS:*.example.com, found "agent": expected TYPE=VALUE, found "agent" (--kubesvc.grpc.auth.x509.filters)',
+  ],
+  [
+    'tokens that were made for anybody',
+    { flags: ['--kubesvc.grpc.auth.tokens.jwt.jwksFile=/keys', '--kubesvc.grpc.auth.tokens.jwt.issuer=me'] },
+    'kubesvc.grpc.auth.tokens.jwt.audiences: expected at least one audience, found none: tokens that were made for others would be accepted',
+  ],
+  [
+    'tokens of any issuer',
+    { flags: ['--kubesvc.grpc.auth.tokens.jwt.jwksFile=/keys', '--kubesvc.grpc.auth.tokens.jwt.audiences=me'] },
+    'kubesvc.grpc.auth.tokens.jwt.issuer: expected the issuer of the tokens, found nothing',
+  ],
+  [
+    'a signature that everybody can make',
+    { flags: ['--kubesvc.grpc.auth.tokens.jwt.algorithms=none'] },
+    'kubesvc.grpc.auth.tokens.jwt.algorithms: expected a list of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, Ed25519, found "none" (--kubesvc.grpc.auth.tokens.jwt.algorithms)',
+  ],
+  [
+    'a policy for nobody',
+    { flags: ['--kubesvc.grpc.auth.policyFile=/policy'] },
+    'kubesvc.grpc.auth.policyFile: expected kubesvc.grpc.auth.x509.enabled or one of kubesvc.grpc.auth.tokens beside it, found none: nobody has an identity (--kubesvc.grpc.auth.policyFile)',
   ],
   [
     'a static cluster of nobody',

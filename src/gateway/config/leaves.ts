@@ -22,6 +22,8 @@ export interface Leaf {
   readonly choices: readonly string[];
   /** Other words for values of a choice. */
   readonly synonyms: Readonly<Record<string, string>>;
+  /** Between the items of a list that is written as text. */
+  readonly separator: string;
   /** What is expected, as the end of "expected ...". */
   readonly expected: string;
 }
@@ -62,6 +64,7 @@ function leafOf(schema: TSchema, key: string): Leaf {
     secret: optionOf(schema, 'secret', false),
     jdbc: optionOf(schema, 'jdbc', false),
     default: optionOf<unknown>(schema, 'default', undefined),
+    separator: optionOf(schema, 'separator', ','),
     ...(derived === undefined ? {} : { derived }),
     expected: optionOf<string | undefined>(schema, 'expected', undefined) ?? expectation(schema, kind, choices),
   };

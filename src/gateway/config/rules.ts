@@ -1,6 +1,7 @@
 /** What no single setting can tell: rules between settings. */
 
 import { messageOf } from '../../core/errors.js';
+import { checkAuthentication } from './authentication-rules.js';
 import { parseCron } from './cron.js';
 import type { Problem } from '../../configuration/problems.js';
 import type { Config, TlsConfig } from './schema.js';
@@ -79,11 +80,7 @@ export function checkRules(config: Config): Findings {
   );
   checkTls('server.ssl', server.ssl, problems, warnings);
   checkTls('kubesvc.grpc.server.security', grpc.security, problems, warnings);
-  mustHold(
-    !kubesvc.grpc.auth.x509.enabled,
-    'kubesvc.grpc.auth.x509.enabled',
-    'subject filters are not checked by this version, and nobody must believe that they are; trust only the authority of your agents (kubesvc.grpc.server.security.trustCertCollection)',
-  );
+  checkAuthentication('kubesvc.grpc.auth', kubesvc.grpc.auth, grpc.security, problems, warnings);
   advise(
     server.maxBodySize >= grpc.maxInboundMessageSize,
     'server.maxBodySize',

@@ -1,34 +1,20 @@
 /**
  * The schema of the configuration: types, defaults, limits and documentation in one place. Everything else in this
- * folder (sources, checks, docs/configuration.md) is derived from it. Longer than most files because it is one table.
+ * folder (sources, checks, docs/configuration.md) is derived from it.
  *
  * Keywords of our own on a leaf: `secret` (its value is never shown; 'url': but for its host), `unit: 'bytes'` (a number of bytes that may be
- * written as 4MB), `synonyms` of choices,
+ * written as 4MB), `synonyms` of choices, `separator` of a list as text (default: a comma),
  * `jdbc` (a database URL that may be written as JDBC has it), `derived` (the default depends on other settings: this text documents it, derived.ts computes it).
  * kubesvc.* names are those of Armory's public reference.
  */
 
-/* eslint-disable max-lines -- one table, see above */
-
 import Type, { type Static, type TSchemaOptions } from 'typebox';
+import { bytes, count, flag, list, optionalText, port, secret, text } from './leaf-schemas.js';
+import { tls, tokens, x509 } from './security-schemas.js';
 
 const minute = 60_000;
 const hour = 60 * minute;
 const day = 24 * hour;
-
-const flag = (description: string, value: boolean) => Type.Boolean({ description, default: value });
-const text = (description: string, value: string, options: TSchemaOptions = {}) =>
-  Type.String({ description, default: value, minLength: 1, ...options });
-const optionalText = (description: string, options: TSchemaOptions = {}) =>
-  Type.Optional(Type.String({ description, minLength: 1, ...options }));
-const secret = (description: string) => optionalText(description, { secret: true });
-const list = (description: string, value: string[] = [], options: TSchemaOptions = {}) =>
-  Type.Array(Type.String({ minLength: 1 }), { description, default: value, ...options });
-const count = (description: string, value: number, minimum: number, maximum: number) =>
-  Type.Integer({ description, default: value, minimum, maximum });
-const bytes = (description: string, value: number, minimum: number, maximum: number) =>
-  Type.Integer({ description, default: value, minimum, maximum, unit: 'bytes' });
-const port = (description: string, value: number) => count(description, value, 0, 65_535);
 
 const databaseUrl: TSchemaOptions = {
   secret: 'url',
@@ -42,23 +28,6 @@ const defaultKinds = [
   ...['ReplicaSet', 'Service', 'Ingress', 'DaemonSet', 'Deployment', 'Pod', 'StatefulSet', 'Job', 'CronJob'],
   ...['NetworkPolicy', 'Namespace', 'CustomResourceDefinition'],
 ];
-
-const tlsProperties = {
-  enabled: flag('Serve TLS on this port. Off means cleartext.', false),
-  certificateChain: optionalText('PEM file with the certificate and its chain. Read again when it changes.'),
-  privateKey: optionalText('PEM file with the private key. Read again when it changes.'),
-  privateKeyPassword: secret('Password of the private key.'),
-  trustCertCollection: optionalText('PEM file with the authorities that client certificates are checked against.'),
-  clientAuth: Type.Enum(['NONE', 'OPTIONAL', 'REQUIRE'], {
-    description: 'Whether clients have to show a certificate: not at all, checked if shown, required.',
-    default: 'NONE',
-  }),
-  ciphers: list('Cipher suites by their OpenSSL names; empty: the defaults of Node.js.'),
-  protocols: list('TLS versions to accept; empty: TLSv1.2 and TLSv1.3.', [], {
-    items: Type.Enum(['TLSv1.2', 'TLSv1.3']),
-  }),
-};
-const tls = (description: string) => Type.Object(tlsProperties, { description });
 
 export const configSchema = Type.Object({
   instance: Type.Object(
@@ -170,15 +139,16 @@ export const configSchema = Type.Object({
           },
           { description: 'The port of the agents.' },
         ),
-        auth: Type.Object({
-          x509: Type.Object(
-            {
-              enabled: flag('Take the identity of an agent from its client certificate.', false),
-              filters: list('Conditions on the certificate that let an agent in; empty: every trusted one.'),
-            },
-            { description: 'Identity of agents by certificate.' },
-          ),
-        }),
+        auth: Type.Object(
+          {
+            x509: x509('an agent', 'Identity of agents by certificate.'),
+            tokens: tokens('agents'),
+            policyFile: optionalText(
+              'YAML file that says which zones and accounts an identity may have: `agents: [{name, match, zones, accounts}]`. Read again when it changes.',
+            ),
+          },
+          { description: 'Who agents are, and what they may do: see [security](security.md).' },
+        ),
       }),
       cache: Type.Object(
         {
@@ -417,3 +387,6 @@ export type Config = DeepReadonly<Static<typeof configSchema>>;
 
 /** TLS of one port. */
 export type TlsConfig = Config['server']['ssl'];
+
+/** Who may come in at one port. */
+export type AuthenticationConfig = Config['kubesvc']['grpc']['auth'];

@@ -157,7 +157,7 @@ function parse(leaf: Leaf, value: unknown): unknown {
       return leaf.choices.find((choice) => choice.toLowerCase() === word.toLowerCase()) ?? value;
     }
     case 'list':
-      return trimmed === '' ? [] : trimmed.split(',').map((item) => item.trim());
+      return trimmed === '' ? [] : trimmed.split(leaf.separator).map((item) => item.trim());
     case 'text':
       return value;
   }

@@ -1,0 +1,110 @@
+/** Who may come in at one port, as a section of the configuration says it: proof of identity, then the policy's rule. */
+
+import type { Logger } from '../../core/logger.js';
+import { ApiClient } from '../../kubernetes/client.js';
+import { RenewedAccess } from '../../kubernetes/renewed-access.js';
+import type { AuthenticationConfig } from '../config.js';
+import { Authenticator } from './authenticator.js';
+import { parseFilter } from './filter.js';
+import type { Credentials, Identity } from './identity.js';
+import { keysOfFile, keysOfUrl, parseKeySet, type JsonWebTokenOptions } from './json-web-tokens.js';
+import { ruleFor, type Rule } from './policy.js';
+import { ReloadedFile } from './reloaded-file.js';
+import { parseStaticTokens } from './static-tokens.js';
+import { TokenReviewer } from './token-review.js';
+
+/** A peer with a proven identity. */
+export interface Admitted<Grant> {
+  readonly identity: Identity;
+  /** Whose its accounts are: `policy:` and the name of the rule, without a policy the identity's name. */
+  readonly owner: string;
+  /** Absent without a policy: everything. */
+  readonly grant: Grant | undefined;
+}
+
+const reviewTimeoutMs = 5_000;
+
+export class Authentication<Grant> {
+  readonly #authenticator: Authenticator;
+  readonly #policy: ReloadedFile<readonly Rule<Grant>[]> | undefined;
+  readonly #files: readonly ReloadedFile<unknown>[];
+  readonly #access: RenewedAccess | undefined;
+
+  private constructor(
+    authenticator: Authenticator,
+    policy: ReloadedFile<readonly Rule<Grant>[]> | undefined,
+    files: readonly ReloadedFile<unknown>[],
+    access: RenewedAccess | undefined,
+  ) {
+    this.#authenticator = authenticator;
+    this.#policy = policy;
+    this.#files = files;
+    this.#access = access;
+  }
+
+  /**
+   * Reads the files that the section names.
+   * @param section its key, for errors
+   * @returns undefined where nobody has to prove anything
+   * @throws GatewayError `configuration` naming the setting
+   */
+  static async open<Grant>(
+    section: string,
+    config: AuthenticationConfig,
+    parsePolicy: (text: string) => readonly Rule<Grant>[],
+    now: () => number,
+  ): Promise<Authentication<Grant> | undefined> {
+    const { x509, tokens, policyFile } = config;
+    const open = <Content>(name: string, path: string | undefined, parse: (text: string) => Content) =>
+      path === undefined ? undefined : ReloadedFile.open(`${section}.${name}`, path, parse);
+    const staticTokens = await open('tokens.file', tokens.file, parseStaticTokens);
+    const keySet = await open('tokens.jwt.jwksFile', tokens.jwt.jwksFile, parseKeySet);
+    const policy = await open('policyFile', policyFile, parsePolicy);
+    const { jwksUrl, issuer = '', ...rules } = tokens.jwt;
+    const keys = keySet === undefined ? (jwksUrl === undefined ? undefined : keysOfUrl(jwksUrl)) : keysOfFile(keySet);
+    const jsonWebTokens: JsonWebTokenOptions | undefined = keys === undefined ? undefined : { ...rules, keys, issuer };
+    const { enabled, kubeconfigFile, audiences } = tokens.kubernetes;
+    const setting = `${section}.tokens.kubernetes.kubeconfigFile`;
+    const access = enabled ? new RenewedAccess({ kubeconfigFile, setting }) : undefined;
+    const tokenReviewer =
+      access === undefined
+        ? undefined
+        : new TokenReviewer({ client: new ApiClient(access, reviewTimeoutMs), audiences, now });
+    // The rules of the configuration have refused what is no filter.
+    const filters = x509.filters.map(parseFilter).filter((filter) => typeof filter !== 'string');
+    const certificates = x509.enabled ? { filters } : undefined;
+    const ways = { certificates, staticTokens, jsonWebTokens, tokenReviewer };
+    if (Object.values(ways).every((way) => way === undefined)) return undefined;
+    const files = [staticTokens, keySet, policy].filter((file) => file !== undefined);
+    return new Authentication<Grant>(new Authenticator({ ...ways, now }), policy, files, access);
+  }
+
+  /** @throws GatewayError as Authenticator.authenticate(); `permission-denied` when the policy has no rule for it */
+  async admit(credentials: Credentials, signal: AbortSignal): Promise<Admitted<Grant>> {
+    return this.#judge(await this.#authenticator.authenticate(credentials, signal));
+  }
+
+  /** What the policy says by now. @throws GatewayError `permission-denied` when it has no rule for it any more */
+  judgeAgain({ identity }: Admitted<Grant>): Admitted<Grant> {
+    return this.#judge(identity);
+  }
+
+  onPolicyChange(listener: () => void): void {
+    this.#policy?.onChange(listener);
+  }
+
+  /** Follows the files until the signal aborts; never rejects. */
+  async run(logger: Logger, signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#files.map((file) => file.run(logger, signal)));
+  }
+
+  async close(): Promise<void> {
+    await this.#access?.close();
+  }
+
+  #judge(identity: Identity): Admitted<Grant> {
+    if (this.#policy === undefined) return { identity, owner: identity.name, grant: undefined };
+    const { name, grant } = ruleFor(this.#policy.current, identity);
+    return { identity, owner: `policy:${name}`, grant };
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * Who a peer is. A certificate and a token may both be shown: each that is shown has to hold, and the token names the
+ * peer. One of these is made for agents and one for callers of the REST API; each knows only what its section allows.
+ */
+
+import { GatewayError } from '../../core/errors.js';
+import { nameOfCertificate, readCertificate } from './certificate.js';
+import type { Filter } from './filter.js';
+import type { Credentials, Identity } from './identity.js';
+import { isIssuedBy, verifyJsonWebToken, type JsonWebTokenOptions } from './json-web-tokens.js';
+import type { ReloadedFile } from './reloaded-file.js';
+import { findStaticToken, type StaticTokens } from './static-tokens.js';
+import type { TokenReviewer } from './token-review.js';
+
+export interface AuthenticatorOptions {
+  /** Absent: certificates prove nothing here. Without filters each one that the port trusts does. */
+  readonly certificates?: { readonly filters: readonly Filter[] } | undefined;
+  readonly staticTokens?: ReloadedFile<StaticTokens> | undefined;
+  readonly jsonWebTokens?: JsonWebTokenOptions | undefined;
+  readonly tokenReviewer?: TokenReviewer | undefined;
+  readonly now: () => number;
+}
+
+/** Longer ones are none that this checks. */
+const tokenLimit = 16_384;
+
+export class Authenticator {
+  readonly #options: AuthenticatorOptions;
+
+  constructor(options: AuthenticatorOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @throws GatewayError `unauthenticated` saying what does not hold or is missing; `permission-denied` for a certificate
+   *   that no filter lets in; `dependency-unavailable`
+   */
+  async authenticate(credentials: Credentials, signal: AbortSignal): Promise<Identity> {
+    const { certificate, authorization } = credentials;
+    const shown = certificate === undefined ? undefined : this.#certificate(certificate);
+    if (authorization !== undefined && this.#takesTokens) {
+      const identity = await this.#token(authorization, signal);
+      return shown?.certificate === undefined ? identity : { ...identity, certificate: shown.certificate };
+    }
+    if (shown !== undefined) return shown;
+    throw new GatewayError('unauthenticated', `no identity shown: expected ${this.#expected}`, {
+      field: 'authorization',
+    });
+  }
+
+  get #takesTokens(): boolean {
+    const { staticTokens, jsonWebTokens, tokenReviewer } = this.#options;
+    return staticTokens !== undefined || jsonWebTokens !== undefined || tokenReviewer !== undefined;
+  }
+
+  get #expected(): string {
+    const ways = [
+      ...(this.#options.certificates === undefined ? [] : ['a client certificate']),
+      ...(this.#takesTokens ? ['a token (authorization: Bearer)'] : []),
+    ];
+    return ways.join(' or ');
+  }
+
+  #certificate(der: Buffer): Identity | undefined {
+    const { certificates } = this.#options;
+    if (certificates === undefined) return undefined;
+    const certificate = readCertificate(der);
+    const name = nameOfCertificate(certificate);
+    if (name === '') {
+      const message = 'the certificate has no subject, no DNS name and no SPIFFE id';
+      throw new GatewayError('unauthenticated', message, { field: 'certificate' });
+    }
+    const { filters } = certificates;
+    if (filters.length > 0 && !filters.some((filter) => filter({ certificate }))) {
+      throw new GatewayError('permission-denied', `no filter lets the certificate of ${name} in`, {
+        field: 'certificate',
+      });
+    }
+    return { name, certificate };
+  }
+
+  async #token(authorization: string, signal: AbortSignal): Promise<Identity> {
+    const token = /^Bearer +(\S+)$/iu.exec(authorization)?.[1];
+    if (token === undefined || token.length > tokenLimit) {
+      throw new GatewayError('unauthenticated', 'authorization: expected "Bearer TOKEN" (RFC 6750)', {
+        field: 'authorization',
+      });
+    }
+    const { staticTokens, jsonWebTokens, tokenReviewer, now } = this.#options;
+    const known = staticTokens === undefined ? undefined : findStaticToken(staticTokens.current, token);
+    if (known !== undefined) {
+      if ((known.expiresAt ?? Number.POSITIVE_INFINITY) > now()) return known;
+      throw new GatewayError('unauthenticated', 'token refused: it has expired', { field: 'authorization' });
+    }
+    if (jsonWebTokens !== undefined && (tokenReviewer === undefined || isIssuedBy(token, jsonWebTokens.issuer)))
+      return verifyJsonWebToken(token, jsonWebTokens);
+    if (tokenReviewer !== undefined) return tokenReviewer.verify(token, signal);
+    throw new GatewayError('unauthenticated', 'token refused: it is not known', { field: 'authorization' });
+  }
+}

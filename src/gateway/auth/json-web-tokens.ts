@@ -1,0 +1,96 @@
+/** JSON Web Tokens (RFC 7519), checked against the keys of a JWKS (RFC 7517) in a file or behind a URL. */
+
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  decodeJwt,
+  errors,
+  jwtVerify,
+  type JSONWebKeySet,
+  type JWTVerifyGetKey,
+} from 'jose';
+import { GatewayError, messageOf } from '../../core/errors.js';
+import type { Identity } from './identity.js';
+import type { ReloadedFile } from './reloaded-file.js';
+
+export interface JsonWebTokenOptions {
+  readonly keys: JWTVerifyGetKey;
+  readonly issuer: string;
+  readonly audiences: readonly string[];
+  /** Signatures that count; `none` is never one. */
+  readonly algorithms: readonly string[];
+  readonly clockToleranceSeconds: number;
+}
+
+/** Keys of a file: those that it has now. */
+export function keysOfFile(file: ReloadedFile<JWTVerifyGetKey>): JWTVerifyGetKey {
+  return (header, token) => file.current(header, token);
+}
+
+/** @throws Error in words; for ReloadedFile */
+export function parseKeySet(text: string): JWTVerifyGetKey {
+  try {
+    return createLocalJWKSet(JSON.parse(text) as JSONWebKeySet);
+  } catch {
+    throw new Error('expected a JSON Web Key Set: {"keys": [...]}');
+  }
+}
+
+/** Fetched when a key is missed, at most every 30 s, and anew after ten minutes. */
+export function keysOfUrl(url: string): JWTVerifyGetKey {
+  return createRemoteJWKSet(new URL(url), { timeoutDuration: 5_000, cooldownDuration: 30_000, cacheMaxAge: 600_000 });
+}
+
+/** Whether a token, not checked yet, says that it is of this issuer. */
+export function isIssuedBy(token: string, issuer: string): boolean {
+  try {
+    return decodeJwt(token).iss === issuer;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * @throws GatewayError `unauthenticated` saying what does not hold; `dependency-unavailable` when the keys are out of reach
+ */
+export async function verifyJsonWebToken(token: string, options: JsonWebTokenOptions): Promise<Identity> {
+  const { keys, issuer, audiences, algorithms, clockToleranceSeconds } = options;
+  try {
+    const { payload } = await jwtVerify(token, keys, {
+      issuer,
+      audience: [...audiences],
+      algorithms: [...algorithms],
+      clockTolerance: clockToleranceSeconds,
+      requiredClaims: ['sub', 'exp'],
+    });
+    const { sub = '', exp = 0 } = payload;
+    return { name: `jwt:${sub}`, claims: payload, expiresAt: (exp + clockToleranceSeconds) * 1_000 };
+  } catch (error) {
+    throw refusalOf(error);
+  }
+}
+
+const unavailable = new Set<string>([errors.JWKSTimeout.code, errors.JWKSInvalid.code, errors.JOSEError.code]);
+
+function refusalOf(error: unknown): GatewayError {
+  if (error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTExpired) {
+    const message = error.code === 'ERR_JWT_EXPIRED' ? 'it has expired' : `its claim "${error.claim}" does not hold`;
+    return new GatewayError('unauthenticated', `token refused: ${message}`, { field: 'authorization' });
+  }
+  if (error instanceof errors.JOSEError && !unavailable.has(error.code)) {
+    const reason = reasons[error.code] ?? 'it is not valid';
+    return new GatewayError('unauthenticated', `token refused: ${reason}`, { field: 'authorization', cause: error });
+  }
+  const message = `the keys that tokens are checked with are out of reach: ${messageOf(error)}`;
+  return new GatewayError('dependency-unavailable', message, { cause: error, retryAfterMs: 1_000 });
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ERR_JOSE_ALG_NOT_ALLOWED: 'its algorithm is not allowed',
+  ERR_JOSE_NOT_SUPPORTED: 'its algorithm is not allowed',
+  ERR_JWS_INVALID: 'it is not a signed JSON Web Token',
+  ERR_JWT_INVALID: 'it is not a JSON Web Token',
+  ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'its signature does not hold',
+  ERR_JWKS_NO_MATCHING_KEY: 'no key is known that has signed it',
+  ERR_JWKS_MULTIPLE_MATCHING_KEYS: 'several keys may have signed it; it has to name one (kid)',
+};

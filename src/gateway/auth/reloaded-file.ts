@@ -1,0 +1,78 @@
+/**
+ * A file that counts as it is now: tokens, keys and policies change while the gateway runs. It is read every two seconds
+ * as TLS files are; one that cannot be used changes nothing, and the log says so once.
+ */
+
+import { readFile } from 'node:fs/promises';
+import { GatewayError, messageOf } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import { repeat } from '../../core/repeat.js';
+
+const checkMs = 2_000;
+
+export class ReloadedFile<Content> {
+  readonly setting: string;
+  readonly #path: string;
+  readonly #parse: (text: string) => Content;
+  readonly #listeners = new Set<() => void>();
+  #text: string;
+  #content: Content;
+
+  private constructor(setting: string, path: string, parse: (text: string) => Content, text: string) {
+    this.setting = setting;
+    this.#path = path;
+    this.#parse = parse;
+    this.#text = text;
+    this.#content = parse(text);
+  }
+
+  /**
+   * @param setting the key that names the file, for errors
+   * @param parse throws an Error in words, without anything secret of the file
+   * @throws GatewayError `configuration` naming the setting
+   */
+  static async open<Content>(
+    setting: string,
+    path: string,
+    parse: (text: string) => Content,
+  ): Promise<ReloadedFile<Content>> {
+    try {
+      return new ReloadedFile(setting, path, parse, await readFile(path, 'utf8'));
+    } catch (error) {
+      const message = `${setting}: ${path} cannot be used: ${messageOf(error)}`;
+      throw new GatewayError('configuration', message, { field: setting, cause: error });
+    }
+  }
+
+  get current(): Content {
+    return this.#content;
+  }
+
+  /** Calls the listener after each change. */
+  onChange(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Reads it again and again until the signal aborts; never rejects. */
+  async run(logger: Logger, signal: AbortSignal): Promise<void> {
+    const { setting } = this;
+    let refused: string | undefined;
+    const failed = (error: unknown): void => {
+      const reason = messageOf(error);
+      if (reason !== refused) logger.error({ setting, error: reason }, 'a file has changed and cannot be used');
+      refused = reason;
+    };
+    await repeat({ pauseMs: () => checkMs, failed }, signal, async () => {
+      const text = await readFile(this.#path, 'utf8');
+      if (text === this.#text) {
+        refused = undefined;
+        return;
+      }
+      this.#content = this.#parse(text);
+      this.#text = text;
+      refused = undefined;
+      logger.info({ setting }, 'a file has changed: it counts from now on');
+      for (const listener of this.#listeners) listener();
+    });
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Tokens of Kubernetes service accounts, which the API server itself checks (TokenReview, authentication.k8s.io/v1).
+ * Answers are kept for a moment, so that a thousand agents that come back at once are not a thousand calls.
+ */
+
+import { createHash } from 'node:crypto';
+import { GatewayError, messageOf } from '../../core/errors.js';
+import type { ApiClient } from '../../kubernetes/client.js';
+import type { Identity } from './identity.js';
+
+export interface TokenReviewerOptions {
+  readonly client: Pick<ApiClient, 'post'>;
+  /** The token has to be for one of them; none: for the API server. */
+  readonly audiences: readonly string[];
+  readonly now: () => number;
+}
+
+interface TokenReview {
+  readonly status?: {
+    readonly authenticated?: boolean;
+    readonly audiences?: readonly string[];
+    readonly user?: { readonly username?: string; readonly groups?: readonly string[] };
+  };
+}
+
+/** Known or not, by digest of the token. */
+interface Answer {
+  readonly identity: Identity | undefined;
+  readonly until: number;
+}
+
+const path = '/apis/authentication.k8s.io/v1/tokenreviews';
+const acceptedForMs = 60_000;
+const refusedForMs = 10_000;
+const answerLimit = 10_000;
+
+export class TokenReviewer {
+  readonly #options: TokenReviewerOptions;
+  readonly #answers = new Map<string, Answer>();
+
+  constructor(options: TokenReviewerOptions) {
+    this.#options = options;
+  }
+
+  /** @throws GatewayError `unauthenticated`; `dependency-unavailable` when the API server does not answer */
+  async verify(token: string, signal: AbortSignal): Promise<Identity> {
+    const { now } = this.#options;
+    const digest = createHash('sha256').update(token).digest('base64');
+    let answer = this.#answers.get(digest);
+    if (answer === undefined || answer.until <= now()) {
+      const identity = await this.#ask(token, signal);
+      answer = { identity, until: now() + (identity === undefined ? refusedForMs : acceptedForMs) };
+      this.#keep(digest, answer);
+    }
+    if (answer.identity !== undefined) return answer.identity;
+    const message = 'token refused: the Kubernetes API server does not accept it';
+    throw new GatewayError('unauthenticated', message, { field: 'authorization' });
+  }
+
+  async #ask(token: string, signal: AbortSignal): Promise<Identity | undefined> {
+    const { client, audiences } = this.#options;
+    let review: TokenReview;
+    try {
+      const spec = { token, ...(audiences.length === 0 ? {} : { audiences }) };
+      const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec };
+      review = (await client.post(path, body, signal)) as TokenReview;
+    } catch (error) {
+      signal.throwIfAborted();
+      const message = `the Kubernetes API server does not check tokens: ${messageOf(error)}`;
+      throw new GatewayError('dependency-unavailable', message, { cause: error, retryAfterMs: 1_000 });
+    }
+    const { authenticated = false, user, audiences: valid = [] } = review.status ?? {};
+    if (!authenticated || user?.username === undefined) return undefined;
+    // A server that knows nothing of audiences ignores the question (Kubernetes API reference, TokenReviewStatus).
+    if (audiences.length > 0 && !audiences.some((audience) => valid.includes(audience))) return undefined;
+    const { username, groups = [] } = user;
+    return { name: `kubernetes:${username}`, claims: { sub: username, groups } };
+  }
+
+  #keep(digest: string, answer: Answer): void {
+    this.#answers.delete(digest);
+    this.#answers.set(digest, answer);
+    const oldest = this.#answers.keys().next();
+    if (this.#answers.size > answerLimit && oldest.done !== true) this.#answers.delete(oldest.value);
+  }
+}

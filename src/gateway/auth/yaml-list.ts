@@ -1,0 +1,48 @@
+/** Reads a YAML file of ours that is one list of records under one key. Errors never quote values. */
+
+import type { Static, TObject } from 'typebox';
+import Value from 'typebox/value';
+import { parse } from 'yaml';
+
+/**
+ * @param expected for each field, what an error says of it
+ * @throws Error that names the entry and the field
+ */
+export function readYamlList<Schema extends TObject>(
+  text: string,
+  key: string,
+  schema: Schema,
+  expected: Readonly<Record<string, string>>,
+): Static<Schema>[] {
+  const list = readList(text, key);
+  return list.map((entry, index) => {
+    if (Value.Check(schema, entry)) return entry;
+    const where = `${key}[${String(index)}]`;
+    const fields = Object.keys(schema.properties);
+    if (typeof entry !== 'object' || entry === null || Array.isArray(entry))
+      throw new Error(`${where}: expected a section with ${fields.join(', ')}`);
+    const unknown = Object.keys(entry).find((field) => !fields.includes(field));
+    if (unknown !== undefined) throw new Error(`${where}.${unknown}: no such field; there are ${fields.join(', ')}`);
+    const values = entry as Readonly<Record<string, unknown>>;
+    const wrong = fields.find((field) => {
+      if (values[field] === undefined) return schema.required?.includes(field);
+      const one = schema.properties[field];
+      return one !== undefined && !Value.Check(one, values[field]);
+    });
+    throw new Error(`${where}.${wrong ?? ''}: ${expected[wrong ?? ''] ?? 'it is wrong'}`);
+  });
+}
+
+function readList(text: string, key: string): unknown[] {
+  let content: unknown;
+  try {
+    content = parse(text, { maxAliasCount: 0 }) as unknown;
+  } catch {
+    // The parser's message quotes the file.
+    throw new Error('it is not YAML');
+  }
+  const list = (content as Readonly<Record<string, unknown>> | null | undefined)?.[key];
+  if (!Array.isArray(list) || Object.keys(content as object).length !== 1)
+    throw new Error(`expected a list under "${key}", and nothing else`);
+  return list as unknown[];
+}

@@ -1,0 +1,76 @@
+/** Rules between the settings that say who may come in, alike for agents and for callers of the REST API. */
+
+import type { Problem } from '../../configuration/problems.js';
+import { parseFilter } from '../auth/filter.js';
+import type { AuthenticationConfig, TlsConfig } from './schema.js';
+
+/**
+ * @param section the section's key
+ * @param tls of the port that the peers come to
+ */
+export function checkAuthentication(
+  section: string,
+  auth: AuthenticationConfig,
+  tls: TlsConfig,
+  problems: Problem[],
+  warnings: string[],
+): void {
+  const mustHold = (holds: boolean, name: string, message: string) => {
+    if (!holds) problems.push({ key: `${section}.${name}`, message });
+  };
+  const { x509, tokens, policyFile } = auth;
+  const { jwt } = tokens;
+  mustHold(
+    !x509.enabled || (tls.enabled && tls.clientAuth !== 'NONE'),
+    'x509.enabled',
+    'expected TLS with clientAuth: REQUIRE or OPTIONAL on this port, found none: no certificate would ever be seen',
+  );
+  for (const text of x509.filters) {
+    const filter = parseFilter(text);
+    mustHold(
+      typeof filter !== 'string',
+      'x509.filters',
+      `expected filters such as CN=agent,O=Acme or DNS:*.example.com, found "${text}": ${String(filter)}`,
+    );
+  }
+  if (!x509.enabled && x509.filters.length > 0)
+    warnings.push(`${section}.x509.filters: no effect without ${section}.x509.enabled`);
+
+  const usesJwt = jwt.jwksFile !== undefined || jwt.jwksUrl !== undefined;
+  mustHold(
+    jwt.jwksFile === undefined || jwt.jwksUrl === undefined,
+    'tokens.jwt.jwksUrl',
+    'expected jwksFile or jwksUrl, found both',
+  );
+  mustHold(
+    !usesJwt || jwt.issuer !== undefined,
+    'tokens.jwt.issuer',
+    'expected the issuer of the tokens, found nothing',
+  );
+  mustHold(
+    !usesJwt || jwt.audiences.length > 0,
+    'tokens.jwt.audiences',
+    'expected at least one audience, found none: tokens that were made for others would be accepted',
+  );
+  mustHold(
+    !usesJwt || jwt.algorithms.length > 0,
+    'tokens.jwt.algorithms',
+    'expected at least one algorithm, found none',
+  );
+  if (!usesJwt && (jwt.issuer !== undefined || jwt.audiences.length > 0))
+    warnings.push(`${section}.tokens.jwt: no effect without jwksFile or jwksUrl`);
+
+  const usesTokens = takesTokens(auth);
+  if (usesTokens && !tls.enabled)
+    warnings.push(`${section}.tokens: tokens come in cleartext, unless TLS ends in front of this port`);
+  mustHold(
+    policyFile === undefined || x509.enabled || usesTokens,
+    'policyFile',
+    `expected ${section}.x509.enabled or one of ${section}.tokens beside it, found none: nobody has an identity`,
+  );
+}
+
+/** Whether any kind of token is checked. */
+export function takesTokens({ tokens: { file, jwt, kubernetes } }: AuthenticationConfig): boolean {
+  return file !== undefined || jwt.jwksFile !== undefined || jwt.jwksUrl !== undefined || kubernetes.enabled;
+}

@@ -1,0 +1,74 @@
+/** Sections that the agents' port and the REST API have alike: TLS, and who may come in. */
+
+import Type from 'typebox';
+import { count, flag, list, optionalText, secret } from './leaf-schemas.js';
+
+const tlsProperties = {
+  enabled: flag('Serve TLS on this port. Off means cleartext.', false),
+  certificateChain: optionalText('PEM file with the certificate and its chain. Read again when it changes.'),
+  privateKey: optionalText('PEM file with the private key. Read again when it changes.'),
+  privateKeyPassword: secret('Password of the private key.'),
+  trustCertCollection: optionalText('PEM file with the authorities that client certificates are checked against.'),
+  clientAuth: Type.Enum(['NONE', 'OPTIONAL', 'REQUIRE'], {
+    description: 'Whether clients have to show a certificate: not at all, checked if shown, required.',
+    default: 'NONE',
+  }),
+  ciphers: list('Cipher suites by their OpenSSL names; empty: the defaults of Node.js.'),
+  protocols: list('TLS versions to accept; empty: TLSv1.2 and TLSv1.3.', [], {
+    items: Type.Enum(['TLSv1.2', 'TLSv1.3']),
+  }),
+};
+export const tls = (description: string) => Type.Object(tlsProperties, { description });
+
+/** The same for agents and for callers of the REST API; `who` they are, for the descriptions. */
+export const x509 = (who: string, description: string) =>
+  Type.Object(
+    {
+      enabled: flag(`Take the identity of ${who} from its client certificate.`, false),
+      filters: list(
+        `Conditions on the certificate, one of which has to hold: \`CN=agent,O=Acme\`, \`DNS:*.example.com\`, \`URI:spiffe://...\`; empty: every trusted certificate. As text, separated by \`;\`.`,
+        [],
+        { separator: ';' },
+      ),
+    },
+    { description },
+  );
+
+/** Asymmetric ones: whoever can check a token must not be able to make one. */
+const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'Ed25519'];
+
+export const tokens = (who: string) =>
+  Type.Object(
+    {
+      file: optionalText(
+        'YAML file with the SHA-256 digests of tokens: `tokens: [{name, sha256, expires}]`. Read again when it changes.',
+      ),
+      jwt: Type.Object(
+        {
+          jwksFile: optionalText(
+            'File with the JSON Web Key Set that tokens are checked with. Read again when it changes.',
+          ),
+          jwksUrl: optionalText('URL of the JSON Web Key Set, instead of a file.', {
+            pattern: '^https?://.+$',
+            expected: 'a URL such as https://issuer.example.com/keys',
+          }),
+          issuer: optionalText('The `iss` that tokens must have.'),
+          audiences: list('A token must be for one of these (`aud`).'),
+          algorithms: list('Signature algorithms that are accepted.', ['RS256', 'ES256'], {
+            items: Type.Enum(algorithms),
+          }),
+          clockToleranceSeconds: count('How far clocks may be apart.', 5, 0, 300),
+        },
+        { description: 'JSON Web Tokens.' },
+      ),
+      kubernetes: Type.Object(
+        {
+          enabled: flag('Have the Kubernetes API server check tokens of service accounts (TokenReview).', false),
+          audiences: list('A token must be for one of these; empty: for the API server.'),
+          kubeconfigFile: optionalText('Kubeconfig of that API server; without it, the service account of the pod.'),
+        },
+        { description: 'Tokens of Kubernetes service accounts.' },
+      ),
+    },
+    { description: `Bearer tokens of ${who}.` },
+  );
