@@ -22,6 +22,10 @@ import { migrate } from '../store/migrate.js';
 import { OwnershipMap } from '../store/mirror/ownership-map.js';
 import { RedisMirror } from '../store/mirror/redis-mirror.js';
 import { OperationStore } from '../store/operations.js';
+import { OwnerStore } from '../store/owners.js';
+import { agentPeer } from './auth/agent-peer.js';
+import { Authentication } from './auth/authentication.js';
+import { parseAgentPolicy } from './auth/policy.js';
 import { electCachers } from './agents/caching-election.js';
 import { Lease } from './agents/lease.js';
 import { Liveness } from './agents/liveness.js';
@@ -35,6 +39,7 @@ import { databaseOptions } from './config/database-options.js';
 import { drainGateway } from './drain.js';
 import { createCachingIngest, createDiscovery, createRedis, migrateAsOther } from './dependencies.js';
 import { createDynamicAccounts } from './dynamic-accounts.js';
+import type { AdmissionOptions } from './grpc/admission.js';
 import { createCachingService } from './grpc/caching-service.js';
 import { createFrames, receipt, recordedResult, tooLargeResult } from './grpc/frames.js';
 import { createOperationsService } from './grpc/operations-service.js';
@@ -134,6 +139,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       readTls(server.ssl, 'server.ssl'),
     ]);
 
+    const agentsAuth = await Authentication.open('kubesvc.grpc.auth', kubesvc.grpc.auth, parseAgentPolicy, now);
+    if (agentsAuth !== undefined) scope.push('authentication of agents', () => agentsAuth.close());
+
     const database = openDatabase(await databaseOptions(config, 'service'));
     scope.push('database', () => database.close());
     if (config.sql.migration.url === undefined && config.sql.migration.user === undefined) {
@@ -143,6 +151,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const instances = new InstanceStore(database);
     const locks = new LockStore(database);
     const operations = new OperationStore(database);
+    const owners = new OwnerStore(database);
 
     const redis = createRedis(config);
     if (redis !== undefined) {
@@ -169,6 +178,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       instanceId: instance.id,
       ownership,
       nextEpoch: (at) => assignments.nextEpoch(1, at),
+      bindZone: (zoneId, owner, at) => owners.bindZone(zoneId, owner, at),
       frames,
       pingPeriodMs,
       cachesOnMs,
@@ -337,10 +347,23 @@ export function createGateway(options: GatewayOptions): Gateway {
       },
     });
     scope.push('rest', () => rest.close());
+    const admission = {
+      admit: agentsAuth && (async (shown, at) => agentPeer(await agentsAuth.admit(shown, at), agentsAuth)),
+      timeoutMs: grpc.handshakeTimeoutMs,
+      logger,
+      metrics,
+    } satisfies AdmissionOptions;
+    if (agentsAuth !== undefined) {
+      agentsAuth.onChange(() => {
+        registry.judgeAgain();
+      });
+      background('authentication of agents', (at) => agentsAuth.run(logger, at));
+    }
     const agents = createGrpcServer({
       operations: createOperationsService({
         registry,
         results,
+        admission,
         limits: { maxInFlight: kubesvc.operations.maxPendingPerAgent, queueLimit: kubesvc.operations.agentQueueLimit },
         maxMessageBytes: grpc.maxInboundMessageSize,
         handshakeTimeoutMs: grpc.handshakeTimeoutMs,
@@ -349,7 +372,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         metrics,
         now,
       }),
-      caching: createCachingService(caching, grpc.handshakeTimeoutMs),
+      caching: createCachingService(caching, grpc.handshakeTimeoutMs, admission),
       health: grpc.healthServiceEnabled,
       reflection: grpc.reflectionServiceEnabled,
       maxMessageBytes: grpc.maxInboundMessageSize,

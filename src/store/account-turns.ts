@@ -23,6 +23,7 @@ import { selectLiveInstances } from './assignment-statements.js';
 import { batches, batchSize } from './batches.js';
 import type { Database } from './database.js';
 import { waitingIds, waitingText } from './dynamic-accounts.js';
+import { unbindAccounts } from './owners.js';
 import type { AccountsTable, Schema } from './schema.js';
 
 export interface DueAccount {
@@ -275,6 +276,7 @@ export class AccountTurns {
     });
     if (after.status === 'DELETED') {
       await db.deleteFrom('kubesvc_accounts').where('name', '=', name).execute();
+      await unbindAccounts(db, [name]);
       return after;
     }
     await update

@@ -2,6 +2,7 @@
 
 import type { Kysely } from 'kysely';
 
+import { GatewayError } from '../core/errors.js';
 import { agentConnections, type AgentConnection } from './agent-connections.js';
 import { isServable, nextStatus, type AccountStatus } from './account-lifecycle.js';
 import { afterClaim, planClaim, planElection, planRelease, type AssignmentRow } from './assignment-rules.js';
@@ -30,6 +31,7 @@ import {
 } from './assignment-statements.js';
 import { batches, batchSize } from './batches.js';
 import type { Database } from './database.js';
+import { bind } from './owners.js';
 import type { AccountRegistration, Connection, Ownership } from './ownership.js';
 import type { Schema } from './schema.js';
 import { conflict } from './sql-error.js';
@@ -64,7 +66,11 @@ export class AssignmentStore {
   /**
    * Makes the connection an owner of the accounts, in transactions of 500. An account whose agent has a newer
    * connection already is left untouched: a late claim of an old connection changes nothing.
-   * @returns every account as it is now, in name order, but for dynamic ones that no agent of the zone is to serve
+   * With an owner, accounts that are nobody's become his.
+   * @returns every account as it is now, in name order, but for dynamic ones that no agent of the zone is to serve, or
+   *   that are somebody else's
+   * @throws GatewayError `permission-denied` naming the accounts of its own that are somebody else's; nothing of the
+   *   transaction that they are in is claimed
    */
   async claim(
     connection: Connection,
@@ -187,6 +193,7 @@ export class AssignmentStore {
     await insertMissingAccounts(db, dialect, connection, accounts.filter(isOwn));
     const locked = new Map((await lockAccounts(db, dialect, names)).map((account) => [account.name, account]));
     const assignments = await selectAssignments(db, names);
+    const foreign = await this.#bind(db, connection, accounts, locked);
 
     const inserts: { account: string; caching: boolean }[] = [];
     const replaced = { caching: [] as number[], idle: [] as number[] };
@@ -196,7 +203,7 @@ export class AssignmentStore {
     const result: Ownership[] = [];
     for (const account of accounts) {
       const row = locked.get(account.name);
-      if (!isOwn(account) && !isToServe(row, connection.zoneId)) continue;
+      if (!isOwn(account) && (!isToServe(row, connection.zoneId) || foreign.has(account.name))) continue;
       // Removed between the two statements, for want of agents.
       if (row === undefined) throw conflict(`account ${account.name} was removed`);
       const rows = assignments.get(account.name) ?? [];
@@ -221,6 +228,23 @@ export class AssignmentStore {
     await deleteHolds(db, taken);
     await forgetFailures(db, served);
     return result;
+  }
+
+  /** Gives accounts that are nobody's to the connection's owner. @returns dynamic ones that are somebody else's */
+  async #bind(
+    db: Kysely<Schema>,
+    { owner, zoneId }: Connection,
+    accounts: readonly AccountRegistration[],
+    locked: ReadonlyMap<string, LockedAccount>,
+  ): Promise<ReadonlySet<string>> {
+    if (owner === undefined) return new Set();
+    const wanted = accounts.filter((account) => isOwn(account) || isToServe(locked.get(account.name), zoneId));
+    if (wanted.length === 0) return new Set();
+    const names = wanted.map(({ name }) => name);
+    const foreign = await bind(db, this.#database.dialect, 'account', names, owner);
+    const refused = wanted.filter((account) => isOwn(account) && foreign.has(account.name)).map(({ name }) => name);
+    if (refused.length > 0) throw foreignAccountsError(refused, owner);
+    return foreign;
   }
 
   async #releaseWhere(filter: ReleaseFilter, limit: number, signal: AbortSignal): Promise<readonly Ownership[]> {
@@ -340,6 +364,15 @@ interface ReleaseFilter {
 
 function isOwn(account: AccountRegistration): boolean {
   return account.dynamicVersion === undefined;
+}
+
+function foreignAccountsError(accounts: readonly string[], owner: string): GatewayError {
+  const shown = `${accounts.slice(0, 5).join(', ')}${accounts.length > 5 ? ' ...' : ''}`;
+  return new GatewayError(
+    'permission-denied',
+    `register.accounts: ${shown}: registered by another identity than ${owner}; an operator can release it`,
+    { field: 'register.accounts', accounts },
+  );
 }
 
 /** Armory's plugin may have left rows without a status. */

@@ -6,6 +6,7 @@ import { batches } from './batches.js';
 import { bulkUpsert } from './bulk-upsert.js';
 import type { CachedObject, CacheScope, CachingAgent, CachingHolder, ResumePoint } from './cached-object.js';
 import type { SqlDialect } from './dialect.js';
+import { foreignAccounts } from './owners.js';
 import type { Schema } from './schema.js';
 
 type Db = Kysely<Schema>;
@@ -13,7 +14,7 @@ type Db = Kysely<Schema>;
 /** Those of the accounts whose caching the agent's connection has, locked until the transaction ends. */
 export async function lockCaching(
   db: Db,
-  { agentId, epoch }: CachingAgent,
+  { agentId, epoch, owner }: CachingAgent,
   accounts: readonly string[],
 ): Promise<string[]> {
   const rows = await db
@@ -26,7 +27,10 @@ export async function lockCaching(
     .orderBy('account_name')
     .forUpdate()
     .execute();
-  return rows.map((row) => row.account_name);
+  const held = rows.map((row) => row.account_name);
+  if (owner === undefined || held.length === 0) return held;
+  const foreign = await foreignAccounts(db, held, owner);
+  return held.filter((account) => !foreign.has(account));
 }
 
 /** Notes the number of the stream that may write these locked accounts from now on. */

@@ -40,6 +40,8 @@ export interface CacheScope {
 export interface CachingAgent {
   readonly agentId: string;
   readonly epoch: number;
+  /** Whose the accounts have to be; absent: nobody has to prove anything. */
+  readonly owner?: string | undefined;
 }
 
 /** Who writes an account: it must hold its caching with exactly this number, or nothing is written. */

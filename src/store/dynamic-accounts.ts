@@ -8,6 +8,7 @@ import { accountRecord, type AccountRecord } from './accounts.js';
 import { selectLiveInstances } from './assignment-statements.js';
 import { batches } from './batches.js';
 import type { Database } from './database.js';
+import { unbindAccounts } from './owners.js';
 import type { Schema } from './schema.js';
 
 export interface NewDynamicAccount {
@@ -185,6 +186,8 @@ export class DynamicAccountStore {
         if (next !== status) entering.set(next, [...(entering.get(next) ?? []), name]);
         continue;
       }
+      // Agents of another zone, perhaps another identity's, are to serve it.
+      if (moved) await unbindAccounts(db, [name]);
       await this.#enter(db, [name], next, waiting, {
         definition: edited,
         zone_id: zoneId ?? row.zone_id,

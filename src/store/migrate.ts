@@ -7,6 +7,7 @@ import type { Logger } from '../core/logger.js';
 import { wait } from '../core/retry.js';
 import type { Database } from './database.js';
 import { initial } from './migrations/0001-initial.js';
+import { owners } from './migrations/0002-owners.js';
 import { ensureTable, type MigrationContext } from './migrations/ensure-table.js';
 import { findTable } from './migrations/introspect.js';
 import type { Schema } from './schema.js';
@@ -28,7 +29,10 @@ interface Migration {
 }
 
 /** In the order in which they are applied; never change one that was released. */
-const migrations: readonly Migration[] = [{ name: '0001-initial', breaking: true, apply: initial }];
+const migrations: readonly Migration[] = [
+  { name: '0001-initial', breaking: true, apply: initial },
+  { name: '0002-owners', breaking: false, apply: owners },
+];
 
 /** Filling a new index or column of a large table takes long. */
 const statementTimeoutMs = 600_000;

@@ -29,6 +29,8 @@ export interface Connection {
   readonly agentId: string;
   readonly zoneId: string;
   readonly epoch: number;
+  /** Whose its accounts are from now on, and whose they have to be; absent: nobody has to prove anything. */
+  readonly owner?: string | undefined;
 }
 
 /** What an agent says of an account when it registers it. */

@@ -20,6 +20,7 @@ export interface Schema {
   kubesvc_locks: LocksTable;
   kubesvc_counters: CountersTable;
   kubesvc_zones: ZonesTable;
+  kubesvc_owners: OwnersTable;
   kubesvc_cache: CacheTable;
   kubesvc_cache_rel: CacheRelationsTable;
   kubesvc_resourceversion: ResourceVersionTable;
@@ -146,6 +147,14 @@ export interface CountersTable {
 export interface ZonesTable {
   zone_id: string;
   last_updated: number;
+}
+
+/** Ours: whose accounts and zones are; stays when an account goes for want of agents. */
+export interface OwnersTable {
+  kind: 'account' | 'zone';
+  name: string;
+  owner: string;
+  bound_time: number;
 }
 
 export interface CacheTable {

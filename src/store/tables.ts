@@ -208,6 +208,13 @@ export const initialTables: readonly TableDefinition[] = [
   },
 ];
 
+/** Whose accounts and zones are, by proven identity. */
+export const ownersTable: TableDefinition = {
+  name: 'kubesvc_owners',
+  columns: { kind: name(16), name: name(), owner: name(1_024), bound_time: bigint },
+  primaryKey: ['kind', 'name'],
+};
+
 /** Made before any other, to know which migrations were applied. */
 export const migrationsTable: TableDefinition = {
   name: 'kubesvc_migrations',

@@ -117,8 +117,11 @@ export class Reconciler {
   }
 
   /** Streams that are to serve the account, whether they do or not. */
-  #servers({ zoneId }: DueAccount): Session[] {
-    return this.#takers().filter(({ identity }) => zoneId === '' || identity.zoneId === zoneId);
+  #servers({ name, zoneId }: DueAccount): Session[] {
+    return this.#takers().filter(
+      ({ identity, peer }) =>
+        (zoneId === '' || identity.zoneId === zoneId) && (peer === undefined || peer.mayHaveAccount(name)),
+    );
   }
 
   /** Streams that serve the account and are not to. */

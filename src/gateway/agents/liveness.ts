@@ -28,6 +28,8 @@ export interface LivenessOptions {
  */
 const silentPeriods = 5;
 const unansweredPeriods = 1.5;
+/** So long may an agent take to dial again once its token or certificate has expired, in ms. */
+const expiryGraceMs = 60_000;
 
 export class Liveness {
   readonly #options: LivenessOptions;
@@ -66,6 +68,17 @@ export class Liveness {
     // An agent that is behind has not read the last ones: callers are told (429), and its silence ends it.
     if (session.queueLength > 0) return;
     if (silentMs < unansweredPeriods * pingPeriodMs) session.send(frames.ping(this.#sequence, pingPeriodMs));
+    const expiredMs = time - (session.peer?.expiresAt ?? time);
+    if (expiredMs > expiryGraceMs) {
+      const message = `agent ${agentId} has not dialled again with a new proof of its identity`;
+      registry.closed(session, new GatewayError('unauthenticated', message, { agentId }));
+      return;
+    }
+    if (expiredMs > 0 && !session.leaving) {
+      session.leaving = true;
+      session.send(frames.reconnect('requested', 0));
+      return;
+    }
     // The epoch spreads the ages over ±10 %: agents that came together do not leave together.
     const age = maxConnectionAgeMs * (0.9 + (epoch % 1_000) / 5_000);
     if (maxConnectionAgeMs > 0 && !session.leaving && session.queueLength === 0 && time - session.connectedAt > age) {

@@ -10,35 +10,31 @@ import { retry } from '../../core/retry.js';
 import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { OwnershipService } from './ownership.js';
-import { holds, validateAccounts, validateRegistration, type RegistrationRequest } from './registration.js';
+import {
+  agentKey,
+  authorize,
+  claimZone,
+  dismiss,
+  holds,
+  replaced,
+  validateAccounts,
+  validateRegistration,
+  type BindZone,
+  type RegistrationRequest,
+} from './registration.js';
+import type { DeliverableOperation, Delivery } from './delivery.js';
+import { switchCaching } from './caching-switches.js';
 import type { SessionFrames } from './session-frames.js';
 import { choose } from './session-choice.js';
 import type { InFlight, Session } from './session.js';
-
-/** Which stream an operation was given to. */
-export interface Delivery {
-  readonly agentId: string;
-  readonly epoch: number;
-  readonly processedTime: number;
-  readonly sentTime: number;
-}
-
-export interface DeliverableOperation {
-  readonly id: string;
-  readonly account: string;
-  readonly originatingInstanceId: string;
-  readonly timeoutMs: number;
-  /** '' for none. */
-  readonly traceparent: string;
-  /** Only this agent may have it: it was sent to it before, and another one would do it twice. */
-  readonly onlyAgentId: string | undefined;
-}
 
 export interface RegistryOptions {
   readonly instanceId: string;
   readonly ownership: OwnershipService;
   /** A number that grows with every registration in the whole cluster. */
   readonly nextEpoch: (signal: AbortSignal) => Promise<number>;
+  /** Gives a zone that is nobody's to the owner; false: it is somebody else's. */
+  readonly bindZone: BindZone;
   readonly frames: SessionFrames;
   /** Told to an agent with its registration, so that it knows when silence means that this replica is lost. */
   readonly pingPeriodMs: number;
@@ -58,6 +54,7 @@ const releaseTimeoutMs = 30_000;
 
 export class Registry {
   readonly #options: RegistryOptions;
+  /** By agentKey(): one identity cannot take the place of another one's agent by its id. */
   readonly #agents = new Map<string, Session>();
   readonly #byAccount = new Map<string, Session[]>();
   readonly #sessions = new Set<Session>();
@@ -97,10 +94,6 @@ export class Registry {
     return this.#agents.size;
   }
 
-  agent(agentId: string): Session | undefined {
-    return this.#agents.get(agentId);
-  }
-
   /** The stream here that an operation of this account would go to; with `onlyAgentId`, that agent's. */
   choose(
     account: string,
@@ -123,22 +116,33 @@ export class Registry {
 
   /**
    * Claims the accounts for this stream. On return the session is active and the agent knows it.
-   * @throws GatewayError `invalid-argument` naming the field; `draining`; `overloaded`; `replaced` when a newer
-   *   connection of the agent registered meanwhile; `dependency-unavailable` when SQL does not answer
+   * @throws GatewayError `invalid-argument` naming the field; `permission-denied` for a zone or accounts that its
+   *   identity may not have, or that are another one's; `draining`; `overloaded`; `replaced` when a newer connection of
+   *   the agent registered meanwhile; `dependency-unavailable` when SQL does not answer
    */
   async register(session: Session, request: RegistrationRequest, signal: AbortSignal): Promise<void> {
     if (this.#refusing !== undefined) throw this.#refusing;
     validateRegistration(request, this.#options.maxAccountsPerAgent);
+    const { peer } = session;
+    if (peer !== undefined) authorize(peer, request.zoneId, request.accounts);
     session.registering();
     const { ownership, nextEpoch, instanceId, frames, logger, now } = this.#options;
+    if (peer !== undefined) await claimZone(peer, request, this.#options.bindZone, signal);
     const epoch = await nextEpoch(signal);
-    const connection: Connection = { instanceId, agentId: request.agentId, zoneId: request.zoneId, epoch };
-    const claimed = await ownership.claim(connection, request.accounts, signal).catch((error: unknown) => {
+    const { agentId, zoneId } = request;
+    const connection: Connection = { instanceId, agentId, zoneId, epoch, owner: peer?.owner };
+    let claimed: readonly Ownership[];
+    try {
+      claimed = await ownership.claim(connection, request.accounts, signal);
+      // The policy may have changed meanwhile.
+      if (peer !== undefined) authorize(peer, zoneId, request.accounts);
+    } catch (error) {
       // It may have been written all the same.
       this.#release(connection);
       throw error;
-    });
-    const older = this.#agents.get(request.agentId);
+    }
+    const key = agentKey(peer?.owner, agentId);
+    const older = this.#agents.get(key);
     // Accounts tell who is newer; an agent that has none yet is known by its number alone.
     const lost = claimed.some((account) => !holds(account, connection)) || (older?.identity.epoch ?? 0) > epoch;
     if (session.state === 'closed' || lost) {
@@ -148,9 +152,9 @@ export class Registry {
       if (!lost) return;
       throw replaced(request.agentId);
     }
-    const { agentId, zoneId, version, dynamicAccounts } = request;
+    const { version, dynamicAccounts } = request;
     session.activate({ agentId, zoneId, version, epoch, dynamicAccounts });
-    this.#agents.set(agentId, session);
+    this.#agents.set(key, session);
     const held = new Set(claimed.map(({ account }) => account));
     for (const account of request.accounts) if (held.has(account.name)) this.#index(account, session);
     session.send(frames.registered(epoch));
@@ -160,13 +164,14 @@ export class Registry {
       this.closed(older, replaced(request.agentId));
     }
     this.#applyCaching(claimed);
-    this.#dismiss(request.accounts, held, session);
+    dismiss(session, request.accounts, held, frames);
     this.#options.metrics.agents.set(this.#agents.size);
     logger.info(
       {
-        agentId: request.agentId,
-        zoneId: request.zoneId,
+        agentId,
+        zoneId,
         epoch,
+        ...(peer === undefined ? {} : { owner: peer.owner }),
         accounts: request.accounts.length,
         peer: session.transport.peer,
         tookMs: now() - session.connectedAt,
@@ -180,6 +185,7 @@ export class Registry {
     const others = new Set(session.accounts.keys());
     for (const { name } of accounts) others.delete(name);
     validateAccounts(accounts, others.size, this.#options.maxAccountsPerAgent);
+    if (session.peer !== undefined) authorize(session.peer, session.identity.zoneId, accounts);
     const connection = this.#connection(session);
     const claimed = await this.#options.ownership.claim(connection, accounts, signal);
     if (session.state === 'closed') {
@@ -189,7 +195,7 @@ export class Registry {
     const held = new Set(claimed.filter((ownership) => holds(ownership, connection)).map(({ account }) => account));
     for (const account of accounts) if (held.has(account.name)) this.#index(account, session);
     this.#applyCaching(claimed);
-    this.#dismiss(accounts, held, session);
+    dismiss(session, accounts, held, this.#options.frames);
   }
 
   async removeAccounts(session: Session, names: readonly string[], signal: AbortSignal): Promise<void> {
@@ -244,11 +250,28 @@ export class Registry {
    * @returns false when there is no such stream here
    */
   async disconnect(agentId: string, before: number): Promise<boolean> {
-    const session = this.#agents.get(agentId);
-    if (session === undefined || session.connectedAt > before) return false;
-    this.closed(session, new GatewayError('cancelled', `agent ${agentId} was disconnected on request`, { agentId }));
+    const sessions = [...this.#agents.values()].filter(
+      ({ identity, connectedAt }) => identity.agentId === agentId && connectedAt <= before,
+    );
+    for (const session of sessions)
+      this.closed(session, new GatewayError('cancelled', `agent ${agentId} was disconnected on request`, { agentId }));
     await Promise.all(this.#releases);
-    return true;
+    return sessions.length > 0;
+  }
+
+  /** Ends streams whose identities may no longer have what they have: the policy or the tokens changed. */
+  judgeAgain(): void {
+    for (const session of [...this.#sessions]) {
+      const { peer } = session;
+      if (peer === undefined) continue;
+      try {
+        peer.judgeAgain();
+        // One that is registering is judged at its end.
+        if (session.state === 'active') authorize(peer, session.identity.zoneId, [...session.accounts.values()]);
+      } catch (error) {
+        this.closed(session, toGatewayError(error));
+      }
+    }
   }
 
   /**
@@ -265,7 +288,8 @@ export class Registry {
     this.#options.metrics.streams.set(this.#sessions.size);
     if (!session.registered) return;
     const { agentId, epoch } = session.identity;
-    if (this.#agents.get(agentId) === session) this.#agents.delete(agentId);
+    const key = agentKey(session.peer?.owner, agentId);
+    if (this.#agents.get(key) === session) this.#agents.delete(key);
     for (const name of [...session.accounts.keys()]) this.#unindex(name, session);
     this.#options.metrics.agents.set(this.#agents.size);
     this.#options.logger.info({ agentId, epoch, reason: error?.code ?? 'ended by the agent' }, 'agent disconnected');
@@ -281,15 +305,9 @@ export class Registry {
     const processedTime = this.#options.now();
     const session = choose(this.#byAccount.get(account), onlyAgentId);
     if (session === undefined) {
-      throw new GatewayError(
-        'not-owner',
-        `instance ${this.#options.instanceId} holds no stream for account "${account}"`,
-        {
-          account,
-          operationId: id,
-          instanceId: this.#options.instanceId,
-        },
-      );
+      const { instanceId } = this.#options;
+      const message = `instance ${instanceId} holds no stream for account "${account}"`;
+      throw new GatewayError('not-owner', message, { account, operationId: id, instanceId });
     }
     const sentTime = this.#options.now();
     const inFlight: InFlight = {
@@ -303,12 +321,6 @@ export class Registry {
     session.deliver(id, frame, inFlight);
     const { agentId, epoch } = session.identity;
     return { agentId, epoch, processedTime, sentTime };
-  }
-
-  /** Dynamic accounts that the agent still has, and that were deleted, deactivated or moved to another zone meanwhile. */
-  #dismiss(accounts: readonly AccountRegistration[], held: ReadonlySet<string>, session: Session): void {
-    const gone = accounts.filter(({ name, dynamicVersion }) => dynamicVersion !== undefined && !held.has(name));
-    if (gone.length > 0) session.send(this.#options.frames.deleteAccounts(gone.map(({ name }) => name)));
   }
 
   #index(account: AccountRegistration, session: Session): void {
@@ -330,7 +342,7 @@ export class Registry {
 
   #connection(session: Session): Connection {
     const { agentId, zoneId, epoch } = session.identity;
-    return { instanceId: this.#options.instanceId, agentId, zoneId, epoch };
+    return { instanceId: this.#options.instanceId, agentId, zoneId, epoch, owner: session.peer?.owner };
   }
 
   /** What cannot be released now is released when this instance's lease is over. */
@@ -370,19 +382,7 @@ export class Registry {
 
   /** Tells local agents what they cache, on and off, in one frame per agent. */
   #applyCaching(ownerships: readonly Ownership[], may = !this.#cachingStopped && this.#options.leaseSure()): void {
-    const switches = new Map<Session, { start: string[]; stop: string[] }>();
-    for (const { account, assignments } of ownerships) {
-      for (const session of this.#byAccount.get(account) ?? []) {
-        const { epoch } = session.identity;
-        const should = assignments.some((assignment) => assignment.epoch === epoch && assignment.caching);
-        if (should === session.caching.has(account) || (should && !may)) continue;
-        if (should) session.caching.add(account);
-        else session.caching.delete(account);
-        const change = switches.get(session) ?? { start: [], stop: [] };
-        (should ? change.start : change.stop).push(account);
-        switches.set(session, change);
-      }
-    }
+    const switches = switchCaching(ownerships, (account) => this.#byAccount.get(account) ?? [], may);
     for (const [session, { start, stop }] of switches) {
       try {
         session.send(this.#options.frames.caching(start, stop));
@@ -392,8 +392,4 @@ export class Registry {
       }
     }
   }
-}
-
-function replaced(agentId: string): GatewayError {
-  return new GatewayError('replaced', `a newer connection of agent ${agentId} has registered`, { agentId });
 }

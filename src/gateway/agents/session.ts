@@ -47,6 +47,20 @@ export interface SessionLimits {
   readonly queueLimit: number;
 }
 
+/** An agent with a proven identity, and what that may have. */
+export interface SessionPeer {
+  /** Whose its accounts are. */
+  readonly owner: string;
+  /** When its proof is no longer valid, Unix ms: it is asked to dial again before. */
+  readonly expiresAt: number | undefined;
+  /** Whether a policy says what it may have. */
+  readonly policed: boolean;
+  mayHaveZone(zoneId: string): boolean;
+  mayHaveAccount(name: string): boolean;
+  /** @throws GatewayError when its proof does not hold any more, or the policy means somebody else by now */
+  judgeAgain(): void;
+}
+
 /** What the registration made known of the agent. */
 export interface AgentIdentity {
   readonly agentId: string;
@@ -66,6 +80,8 @@ const receiptLimit = 1_000;
 
 export class Session {
   readonly transport: AgentTransport;
+  /** Who it has proven to be; undefined: nobody has to. */
+  readonly peer: SessionPeer | undefined;
   readonly connectedAt: number;
   /** Accounts that this stream serves, as the agent described them. */
   readonly accounts = new Map<string, AccountRegistration>();
@@ -95,8 +111,9 @@ export class Session {
   #answering = 0;
 
   /** @param now this instance's clock, Unix ms */
-  constructor(transport: AgentTransport, limits: SessionLimits, now: () => number) {
+  constructor(transport: AgentTransport, limits: SessionLimits, now: () => number, peer?: SessionPeer) {
     this.transport = transport;
+    this.peer = peer;
     this.connectedAt = now();
     this.lastHeard = this.connectedAt;
     this.lastSent = this.connectedAt;

@@ -84,13 +84,15 @@ export class Authentication<Grant> {
     return this.#judge(await this.#authenticator.authenticate(credentials, signal));
   }
 
-  /** What the policy says by now. @throws GatewayError `permission-denied` when it has no rule for it any more */
+  /** What tokens and policy say by now. @throws GatewayError `unauthenticated`, `permission-denied` */
   judgeAgain({ identity }: Admitted<Grant>): Admitted<Grant> {
+    this.#authenticator.proveAgain(identity);
     return this.#judge(identity);
   }
 
-  onPolicyChange(listener: () => void): void {
-    this.#policy?.onChange(listener);
+  /** Calls the listener when judgeAgain() may say something else than before. */
+  onChange(listener: () => void): void {
+    for (const file of this.#files) file.onChange(listener);
   }
 
   /** Follows the files until the signal aborts; never rejects. */

@@ -21,6 +21,8 @@ export interface AuthenticatorOptions {
   readonly now: () => number;
 }
 
+/** What is kept of an identity in SQL. */
+const nameLimit = 1_000;
 /** Longer ones are none that this checks. */
 const tokenLimit = 16_384;
 
@@ -40,12 +42,23 @@ export class Authenticator {
     const shown = certificate === undefined ? undefined : this.#certificate(certificate);
     if (authorization !== undefined && this.#takesTokens) {
       const identity = await this.#token(authorization, signal);
-      return shown?.certificate === undefined ? identity : { ...identity, certificate: shown.certificate };
+      if (shown?.certificate === undefined) return identity;
+      const expiresAt = Math.min(identity.expiresAt ?? Number.POSITIVE_INFINITY, shown.certificate.expiresAt);
+      return { ...identity, certificate: shown.certificate, expiresAt };
     }
     if (shown !== undefined) return shown;
     throw new GatewayError('unauthenticated', `no identity shown: expected ${this.#expected}`, {
       field: 'authorization',
     });
+  }
+
+  /** Of what was proven before. @throws GatewayError `unauthenticated` when it is a static token that is gone by now */
+  proveAgain({ token }: Identity): void {
+    const { staticTokens, now } = this.#options;
+    if (token === undefined || staticTokens === undefined) return;
+    const known = [...staticTokens.current.values()].filter((identity) => identity.token === token);
+    if (known.some(({ expiresAt = Number.POSITIVE_INFINITY }) => expiresAt > now())) return;
+    throw new GatewayError('unauthenticated', `token ${token} is no longer accepted`, { field: 'authorization' });
   }
 
   get #takesTokens(): boolean {
@@ -66,8 +79,8 @@ export class Authenticator {
     if (certificates === undefined) return undefined;
     const certificate = readCertificate(der);
     const name = nameOfCertificate(certificate);
-    if (name === '') {
-      const message = 'the certificate has no subject, no DNS name and no SPIFFE id';
+    if (name === '' || name.length > nameLimit) {
+      const message = 'the certificate has no subject, no DNS name and no SPIFFE id, or one that is too long';
       throw new GatewayError('unauthenticated', message, { field: 'certificate' });
     }
     const { filters } = certificates;
@@ -76,7 +89,7 @@ export class Authenticator {
         field: 'certificate',
       });
     }
-    return { name, certificate };
+    return { name, certificate, expiresAt: certificate.expiresAt };
   }
 
   async #token(authorization: string, signal: AbortSignal): Promise<Identity> {

@@ -8,6 +8,8 @@ export interface CertificateNames {
   readonly subject: readonly Attribute[];
   readonly dnsNames: readonly string[];
   readonly uris: readonly string[];
+  /** Until when it is valid, Unix ms. */
+  readonly expiresAt: number;
 }
 
 /**
@@ -22,7 +24,7 @@ export function readCertificate(der: Buffer): CertificateNames {
   if (typeof subject === 'string') throw new Error(`the subject of the certificate cannot be read: ${subject}`);
   const names = alternativeNames(certificate.subjectAltName ?? '');
   const ofKind = (kind: string) => names.filter((name) => name.kind === kind).map(({ value }) => value);
-  return { subject, dnsNames: ofKind('DNS'), uris: ofKind('URI') };
+  return { subject, dnsNames: ofKind('DNS'), uris: ofKind('URI'), expiresAt: Date.parse(certificate.validTo) };
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
+import { decodeJwt } from 'jose';
 import { GatewayError, messageOf } from '../../core/errors.js';
 import type { ApiClient } from '../../kubernetes/client.js';
 import type { Identity } from './identity.js';
@@ -74,7 +75,12 @@ export class TokenReviewer {
     // A server that knows nothing of audiences ignores the question (Kubernetes API reference, TokenReviewStatus).
     if (audiences.length > 0 && !audiences.some((audience) => valid.includes(audience))) return undefined;
     const { username, groups = [] } = user;
-    return { name: `kubernetes:${username}`, claims: { sub: username, groups } };
+    const expiresAt = expiryOf(token);
+    return {
+      name: `kubernetes:${username}`,
+      claims: { sub: username, groups },
+      ...(expiresAt === undefined ? {} : { expiresAt }),
+    };
   }
 
   #keep(digest: string, answer: Answer): void {
@@ -82,5 +88,15 @@ export class TokenReviewer {
     this.#answers.set(digest, answer);
     const oldest = this.#answers.keys().next();
     if (this.#answers.size > answerLimit && oldest.done !== true) this.#answers.delete(oldest.value);
+  }
+}
+
+/** The API server has accepted it, but does not say for how long; those that it makes itself do (Unix ms). */
+function expiryOf(token: string): number | undefined {
+  try {
+    const { exp } = decodeJwt(token);
+    return exp === undefined ? undefined : exp * 1_000;
+  } catch {
+    return undefined;
   }
 }

@@ -60,6 +60,7 @@ type Waiting = CachingMessage & { readonly at: number };
 export class CachingSession implements IngestedStream {
   readonly #ingest: CachingIngest;
   readonly #transport: CachingTransport;
+  readonly #owner: string | undefined;
   readonly #abort = new AbortController();
   /** What the agent may send, with the numbers that the store gave. */
   readonly #streams = new Map<string, number>();
@@ -75,9 +76,11 @@ export class CachingSession implements IngestedStream {
   #toldOfInvalid = false;
   #finishing = false;
 
-  constructor(ingest: CachingIngest, transport: CachingTransport) {
+  /** @param owner whose the accounts have to be; undefined: nobody has to prove anything */
+  constructor(ingest: CachingIngest, transport: CachingTransport, owner?: string) {
     this.#ingest = ingest;
     this.#transport = transport;
+    this.#owner = owner;
     ingest.opened(this);
   }
 
@@ -172,7 +175,7 @@ export class CachingSession implements IngestedStream {
         field: 'hello',
       });
     }
-    const agent = { agentId, epoch };
+    const agent = { agentId, epoch, owner: this.#owner };
     this.#agent = agent;
     const start = await this.#ingest.start(agent, accounts, signal);
     for (const [account, stream] of start.streams) {

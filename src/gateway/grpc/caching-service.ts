@@ -13,21 +13,28 @@ import {
 import type { ResumePoint } from '../../store/cached-object.js';
 import type { CachingIngest } from '../caching/ingest.js';
 import { CachingSession, type CachingMessage, type CachingTransport, type EventType } from '../caching/session.js';
+import { admitStream, type AdmissionOptions } from './admission.js';
 import { byteStreamMethod, endCall, type ByteStream } from './byte-stream.js';
 
 export const cachingDefinition: ServiceDefinition = { stream: byteStreamMethod('/events.Caching/Stream') };
 
 /** @param handshakeTimeoutMs from the start of a stream to its CachingHello */
-export function createCachingService(ingest: CachingIngest, handshakeTimeoutMs: number): UntypedServiceImplementation {
+export function createCachingService(
+  ingest: CachingIngest,
+  handshakeTimeoutMs: number,
+  admission: AdmissionOptions,
+): UntypedServiceImplementation {
   return {
     stream: (call: ByteStream) => {
-      serve(call, ingest, handshakeTimeoutMs);
+      admitStream(call, admission, (peer) => {
+        serve(call, peer?.owner, ingest, handshakeTimeoutMs);
+      });
     },
   };
 }
 
-function serve(call: ByteStream, ingest: CachingIngest, handshakeTimeoutMs: number): void {
-  const session = new CachingSession(ingest, transportOf(call, ingest));
+function serve(call: ByteStream, owner: string | undefined, ingest: CachingIngest, handshakeTimeoutMs: number): void {
+  const session = new CachingSession(ingest, transportOf(call, ingest), owner);
   const handshake = setTimeout(() => {
     if (session.introduced) return;
     session.close(new GatewayError('timed-out', `expected a CachingHello within ${String(handshakeTimeoutMs)} ms`));

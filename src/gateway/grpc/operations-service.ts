@@ -7,14 +7,16 @@ import type { Account, AccountsAdded, AccountsRemoved } from '../../protocol/gen
 import { readAgentFrame, type AgentFrame } from '../../protocol/wire.js';
 import type { AccountRegistration } from '../../store/ownership.js';
 import type { Registry } from '../agents/registry.js';
-import { Session, type AgentTransport, type SessionLimits } from '../agents/session.js';
+import { Session, type AgentTransport, type SessionLimits, type SessionPeer } from '../agents/session.js';
 import type { Results } from '../operations/results.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { admitStream, type AdmissionOptions } from './admission.js';
 import { byteStreamMethod, endCall, type ByteStream } from './byte-stream.js';
 
 export interface OperationsServiceOptions {
   readonly registry: Registry;
   readonly results: Results;
+  readonly admission: AdmissionOptions;
   readonly limits: SessionLimits;
   readonly maxMessageBytes: number;
   /** From the start of a stream to its Registration, in ms. */
@@ -31,14 +33,16 @@ export const operationsDefinition: ServiceDefinition = { connect: byteStreamMeth
 export function createOperationsService(options: OperationsServiceOptions): UntypedServiceImplementation {
   return {
     connect: (call: ByteStream) => {
-      serve(call, options);
+      admitStream(call, options.admission, (peer) => {
+        serve(call, peer, options);
+      });
     },
   };
 }
 
-function serve(call: ByteStream, options: OperationsServiceOptions): void {
+function serve(call: ByteStream, peer: SessionPeer | undefined, options: OperationsServiceOptions): void {
   const { registry, limits, handshakeTimeoutMs, now } = options;
-  const session = new Session(transportOf(call), limits, now);
+  const session = new Session(transportOf(call), limits, now, peer);
   registry.opened(session);
   const handshake = setTimeout(() => {
     registry.closed(

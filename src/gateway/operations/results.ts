@@ -80,9 +80,14 @@ export class Results {
         inFlight === undefined
           ? this.#late(session, header, result)
           : this.#answered(session, header, result, inFlight);
-      const known = typeof taken === 'boolean' ? taken : await taken;
-      if (!known) metrics.results.inc({ way: 'unknown' });
-      said = known ? outcome : 'unknown-operation';
+      const known = typeof taken === 'object' ? await taken : taken;
+      if (known === 'foreign')
+        logger.warn(
+          { operationId, agentId: session.identity.agentId, owner: session.peer?.owner },
+          'result of an agent that was not sent the operation',
+        );
+      if (known !== true) metrics.results.inc({ way: known === 'foreign' ? 'foreign' : 'unknown' });
+      said = known === true ? outcome : 'unknown-operation';
     } catch (error) {
       logger.warn(
         { operationId, agentId: session.identity.agentId, error: messageOf(error) },
@@ -157,13 +162,15 @@ export class Results {
     return true;
   }
 
-  /** The agent was sent the operation on another stream, or long ago. */
-  async #late(session: Session, header: ResultHeader, bytes: Uint8Array): Promise<boolean> {
+  /**
+   * The agent was sent the operation on another stream, or long ago: it may repeat a result after it has dialled again.
+   * @returns `foreign` when the operation is another agent's
+   */
+  async #late(session: Session, header: ResultHeader, bytes: Uint8Array): Promise<boolean | 'foreign'> {
     const { instanceId, operations, recorder, now } = this.#options;
     const originated = this.#options.router.originated(header.operationId);
     if (originated !== undefined) {
-      if (!session.accounts.has(originated.account)) return false;
-      if ((originated.binding?.agentId ?? session.identity.agentId) !== session.identity.agentId) return false;
+      if (!mayAnswer(session, originated.account, originated.binding?.agentId)) return 'foreign';
       const { taken } = originated;
       return this.#complete(
         header,
@@ -172,7 +179,8 @@ export class Results {
       );
     }
     const record = await operations.find(header.operationId);
-    if (record === undefined || !session.accounts.has(record.account)) return false;
+    if (record === undefined) return false;
+    if (!mayAnswer(session, record.account, record.sentToAgent?.agentId)) return 'foreign';
     if (record.finalOutcome !== undefined) return true;
     const route = this.#route(session, record.processedBy?.time ?? now(), record.sentToAgent?.time ?? now());
     const originator = record.receivedBy?.instanceId;
@@ -342,6 +350,12 @@ function answerOf(header: ResultHeader, route: OperationRoute | undefined, agent
     status: header.status,
     durationMs: header.durationMs,
   };
+}
+
+/** An account's agents are all one identity's (assignments.ts), so that a stranger cannot have both. */
+function mayAnswer(session: Session, account: string, sentToAgentId: string | undefined): boolean {
+  const { agentId } = session.identity;
+  return session.accounts.has(account) && (sentToAgentId ?? agentId) === agentId;
 }
 
 /** The originating instance says that it does not wait (any more). */

@@ -87,9 +87,15 @@ export function createMetrics(instanceId: string, version: string) {
       labelNames: ['outcome'],
       registers,
     }),
+    authentications: new Counter({
+      name: 'agent_gateway_authentications_total',
+      help: 'Peers that had to prove who they are, by port (agents, rest) and outcome (admitted, or why not).',
+      labelNames: ['port', 'outcome'],
+      registers,
+    }),
     results: new Counter({
       name: 'agent_gateway_results_total',
-      help: 'Results of agents, by where they went (local, forwarded, recorded, unknown, too_large).',
+      help: 'Results of agents, by where they went (local, forwarded, recorded, unknown, foreign, too_large).',
       labelNames: ['way'],
       registers,
     }),

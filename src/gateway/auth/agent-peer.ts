@@ -1,0 +1,31 @@
+/** An admitted agent as sessions know it: what it may have, by the policy as it is at the moment. */
+
+import { GatewayError } from '../../core/errors.js';
+import type { SessionPeer } from '../agents/session.js';
+import type { Admitted, Authentication } from './authentication.js';
+import type { AgentGrant } from './policy.js';
+
+export function agentPeer(
+  admitted: Admitted<AgentGrant>,
+  authentication: Pick<Authentication<AgentGrant>, 'judgeAgain'>,
+): SessionPeer {
+  const { owner, identity } = admitted;
+  let { grant } = admitted;
+  return {
+    owner,
+    expiresAt: identity.expiresAt,
+    policed: grant !== undefined,
+    mayHaveZone: (zoneId) => grant?.zone(zoneId) ?? true,
+    mayHaveAccount: (name) => grant?.account(name) ?? true,
+    judgeAgain: () => {
+      const now = authentication.judgeAgain(admitted);
+      // Its accounts are bound to who it was.
+      if (now.owner !== owner)
+        throw new GatewayError(
+          'permission-denied',
+          `the policy takes ${identity.name} for ${now.owner} now; dial again`,
+        );
+      ({ grant } = now);
+    },
+  };
+}

@@ -1,0 +1,127 @@
+/**
+ * kubesvc_owners: whose an account or a zone is. The first identity that registers it gets it, and nobody else does until
+ * an operator releases it: the binding outlives the account's row, which goes when its agents are away for long.
+ */
+
+import type { Kysely } from 'kysely';
+
+import { batches } from './batches.js';
+import type { Database } from './database.js';
+import type { SqlDialect } from './dialect.js';
+import type { Schema } from './schema.js';
+
+export type OwnedKind = 'account' | 'zone';
+
+export interface Owner {
+  readonly kind: OwnedKind;
+  readonly name: string;
+  /** The owner's name: `policy:RULE`, or the name of an identity. */
+  readonly owner: string;
+  /** Since when, in ms UTC. */
+  readonly boundTime: number;
+}
+
+export class OwnerStore {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /**
+   * Binds a zone that is nobody's.
+   * @returns whether it is the owner's now
+   */
+  async bindZone(zoneId: string, owner: string, signal: AbortSignal): Promise<boolean> {
+    const { dialect } = this.#database;
+    const others = await this.#database.transaction((trx) => bind(trx, dialect, 'zone', [zoneId], owner), signal);
+    return others.size === 0;
+  }
+
+  /** `limit` bindings after `after` (its kind and name), in that order. */
+  async list(
+    after: { readonly kind: string; readonly name: string },
+    limit: number,
+    signal: AbortSignal,
+  ): Promise<readonly Owner[]> {
+    const rows = await this.#database.run(
+      (db) =>
+        db
+          .selectFrom('kubesvc_owners')
+          .selectAll()
+          .where((eb) =>
+            eb.or([
+              eb('kind', '>', after.kind as OwnedKind),
+              eb.and([eb('kind', '=', after.kind as OwnedKind), eb('name', '>', after.name)]),
+            ]),
+          )
+          .orderBy('kind')
+          .orderBy('name')
+          .limit(limit)
+          .execute(),
+      signal,
+    );
+    return rows.map(({ bound_time, ...row }) => ({ ...row, boundTime: bound_time }));
+  }
+
+  /** Whoever registers it next gets it. @returns false when it was nobody's */
+  async release(kind: OwnedKind, name: string, signal: AbortSignal): Promise<boolean> {
+    const result = await this.#database.run(
+      (db) => db.deleteFrom('kubesvc_owners').where('kind', '=', kind).where('name', '=', name).executeTakeFirst(),
+      signal,
+    );
+    return result.numDeletedRows > 0n;
+  }
+}
+
+/**
+ * Binds what is nobody's, in the transaction of the caller.
+ * @returns those that are somebody else's
+ */
+export async function bind(
+  db: Kysely<Schema>,
+  dialect: SqlDialect,
+  kind: OwnedKind,
+  names: readonly string[],
+  owner: string,
+): Promise<ReadonlySet<string>> {
+  const others = new Set<string>();
+  // In the order of names, so that two transactions never wait for each other.
+  for (const batch of batches(names.toSorted())) {
+    const query = db
+      .insertInto('kubesvc_owners')
+      .values(batch.map((name) => ({ kind, name, owner, bound_time: dialect.nowMs })));
+    await dialect.insertMissing(query, ['kind', 'name']).execute();
+    const found = await db
+      .selectFrom('kubesvc_owners')
+      .select('name')
+      .where('kind', '=', kind)
+      .where('name', 'in', batch)
+      .where('owner', '<>', owner)
+      .execute();
+    for (const { name } of found) others.add(name);
+  }
+  return others;
+}
+
+/** Accounts among `names` that are another one's. */
+export async function foreignAccounts(
+  db: Kysely<Schema>,
+  names: readonly string[],
+  owner: string,
+): Promise<ReadonlySet<string>> {
+  const rows = await db
+    .selectFrom('kubesvc_owners')
+    .select('name')
+    .where('kind', '=', 'account')
+    .where('name', 'in', names)
+    .where('owner', '<>', owner)
+    .execute();
+  return new Set(rows.map(({ name }) => name));
+}
+
+/** They are nobody's from now on. */
+export async function unbindAccounts(db: Kysely<Schema>, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
+  await db.deleteFrom('kubesvc_owners').where('kind', '=', 'account').where('name', 'in', names).execute();
+}
