@@ -29,7 +29,14 @@ export interface TlsRenewal {
  */
 const checkMs = 2_000;
 const dayMs = 86_400_000;
-const warnDays = 21;
+const warnDays = 30;
+
+/** Of the certificate and those of the authorities that are sent with it, Unix ms. */
+function earliestExpiry(chain: Buffer): number {
+  const certificates =
+    chain.toString('latin1').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/gu) ?? [];
+  return Math.min(...certificates.map((pem) => Date.parse(new X509Certificate(pem).validTo)));
+}
 
 /**
  * Looks at the files until the signal aborts. Files that cannot be used, or not together (as between the writes of a
@@ -41,7 +48,7 @@ export async function renewTls(renewal: TlsRenewal, signal: AbortSignal): Promis
   let warnedAt = 0;
   let refused: string | undefined;
   const look = (): void => {
-    const expiresAt = Date.parse(new X509Certificate(current.cert).validTo);
+    const expiresAt = earliestExpiry(current.cert);
     metrics.certificateExpiry.set({ port: name }, expiresAt / 1_000);
     const days = Math.floor((expiresAt - Date.now()) / dayMs);
     if (days >= warnDays || Date.now() - warnedAt < dayMs) return;

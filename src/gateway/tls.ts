@@ -11,6 +11,7 @@ export interface TlsMaterial {
   readonly key: Buffer;
   readonly passphrase?: string;
   readonly ca?: Buffer;
+  readonly crl?: Buffer;
   readonly requestCert: boolean;
   readonly rejectUnauthorized: boolean;
   readonly ciphers?: string;
@@ -25,7 +26,7 @@ export interface TlsMaterial {
  */
 export async function readTls(config: TlsConfig, section: string): Promise<TlsMaterial | undefined> {
   if (!config.enabled) return undefined;
-  const { clientAuth, ciphers, protocols, privateKeyPassword, trustCertCollection } = config;
+  const { clientAuth, ciphers, protocols, privateKeyPassword, trustCertCollection, revocationList } = config;
   const material: TlsMaterial = {
     cert: await read(config.certificateChain, `${section}.certificateChain`),
     key: await read(config.privateKey, `${section}.privateKey`),
@@ -33,20 +34,28 @@ export async function readTls(config: TlsConfig, section: string): Promise<TlsMa
     ...(trustCertCollection === undefined
       ? {}
       : { ca: await read(trustCertCollection, `${section}.trustCertCollection`) }),
+    ...(revocationList === undefined ? {} : { crl: await read(revocationList, `${section}.revocationList`) }),
     requestCert: clientAuth !== 'NONE',
     rejectUnauthorized: clientAuth === 'REQUIRE',
     ...(ciphers.length === 0 ? {} : { ciphers: ciphers.join(':') }),
     minVersion: protocols.length === 0 || protocols.includes('TLSv1.2') ? 'TLSv1.2' : 'TLSv1.3',
     maxVersion: protocols.length === 0 || protocols.includes('TLSv1.3') ? 'TLSv1.3' : 'TLSv1.2',
   };
+  const { crl, ...pair } = material;
   try {
-    createSecureContext(material);
+    createSecureContext(pair);
   } catch (error) {
     throw new GatewayError(
       'configuration',
       `${section}: certificate chain and private key cannot be used together: ${messageOf(error)}`,
       { field: section, cause: error },
     );
+  }
+  try {
+    if (crl !== undefined) createSecureContext({ ca: pair.ca, crl });
+  } catch (error) {
+    const field = `${section}.revocationList`;
+    throw new GatewayError('configuration', `${field}: no certificate revocation list in it`, { field, cause: error });
   }
   try {
     if (material.ca !== undefined) new X509Certificate(material.ca);

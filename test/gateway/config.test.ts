@@ -237,6 +237,7 @@ function sample(option: Option): string {
   if (leaf?.kind === 'integer') return aliases.has(option.key) ? '3' : String(leaf.default);
   if (leaf?.kind === 'bytes') return '4MB';
   if (target.endsWith('cron')) return option.default;
+  if (target.endsWith('x509.filters')) return 'CN=agent';
   return target.endsWith('protocols') ? 'TLSv1.3' : 'some-text';
 }
 

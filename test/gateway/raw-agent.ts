@@ -1,7 +1,7 @@
 /** The agent's side of one ops.Operations stream for tests: it does only what a test tells it, and keeps every byte. */
 
 import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
-import { Client, credentials, type ChannelCredentials, type StatusObject } from '@grpc/grpc-js';
+import { Client, credentials, Metadata, type ChannelCredentials, type StatusObject } from '@grpc/grpc-js';
 import {
   AgentMessageSchema,
   GatewayMessageSchema,
@@ -30,10 +30,17 @@ export class RawAgent {
   readonly #client: Client;
   readonly #call;
 
-  /** Opens a connection of its own and a stream on it; nothing is sent yet. */
-  constructor(address: string, channelCredentials: ChannelCredentials = credentials.createInsecure(), options = {}) {
+  /** Opens a connection of its own and a stream on it; nothing is sent yet. @param authorization the header, if any */
+  constructor(
+    address: string,
+    channelCredentials: ChannelCredentials = credentials.createInsecure(),
+    options = {},
+    authorization?: string,
+  ) {
     this.#client = new Client(address, channelCredentials, { 'grpc.use_local_subchannel_pool': 1, ...options });
-    this.#call = this.#client.makeBidiStreamRequest('/ops.Operations/Connect', sent, received);
+    const metadata = new Metadata();
+    if (authorization !== undefined) metadata.set('authorization', authorization);
+    this.#call = this.#client.makeBidiStreamRequest('/ops.Operations/Connect', sent, received, metadata);
     this.#call.on('data', (frame: Uint8Array) => this.frames.push(frame));
     this.#call.on('error', () => undefined);
     this.#call.on('status', (end) => (this.end = end));

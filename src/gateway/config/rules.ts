@@ -142,6 +142,8 @@ function checkTls(section: string, tls: TlsConfig, problems: Problem[], warnings
       message: `expected a PEM file, found nothing, with ${section}.enabled`,
     });
   }
+  if (tls.revocationList !== undefined && tls.clientAuth === 'NONE')
+    warnings.push(`${section}.revocationList: no effect with ${section}.clientAuth: NONE`);
   if (tls.clientAuth !== 'NONE' && tls.trustCertCollection === undefined) {
     problems.push({
       key: `${section}.trustCertCollection`,

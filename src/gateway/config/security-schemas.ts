@@ -9,6 +9,9 @@ const tlsProperties = {
   privateKey: optionalText('PEM file with the private key. Read again when it changes.'),
   privateKeyPassword: secret('Password of the private key.'),
   trustCertCollection: optionalText('PEM file with the authorities that client certificates are checked against.'),
+  revocationList: optionalText(
+    'PEM file with certificate revocation lists, one of every authority that issues client certificates; once one of them has expired nobody is let in. Read again when it changes.',
+  ),
   clientAuth: Type.Enum(['NONE', 'OPTIONAL', 'REQUIRE'], {
     description: 'Whether clients have to show a certificate: not at all, checked if shown, required.',
     default: 'NONE',

@@ -11,7 +11,11 @@ import { formatDistinguishedName, parseDistinguishedName } from '../../../src/ga
 import { parseFilter, pattern } from '../../../src/gateway/auth/filter.js';
 
 /** A certificate that openssl makes. */
-function makeCertificate(t: { testdir(content: Record<string, never>): string }, subject: string, ...extensions: string[]): Buffer {
+function makeCertificate(
+  t: { testdir(content: Record<string, never>): string },
+  subject: string,
+  ...extensions: string[]
+): Buffer {
   const directory = t.testdir({});
   const extension = extensions.flatMap((text) => ['-addext', text]);
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', 'key'];
