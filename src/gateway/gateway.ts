@@ -24,8 +24,6 @@ import { RedisMirror } from '../store/mirror/redis-mirror.js';
 import { OperationStore } from '../store/operations.js';
 import { OwnerStore } from '../store/owners.js';
 import { agentPeer } from './auth/agent-peer.js';
-import { Authentication } from './auth/authentication.js';
-import { parseAgentPolicy } from './auth/policy.js';
 import { electCachers } from './agents/caching-election.js';
 import { Lease } from './agents/lease.js';
 import { Liveness } from './agents/liveness.js';
@@ -59,7 +57,8 @@ import { createMetrics } from './telemetry/metrics.js';
 import { createTracing } from './telemetry/tracing.js';
 import { dependencyChecks, Readiness } from './telemetry/readiness.js';
 import { renewTls } from './tls-renewal.js';
-import { readTls } from './tls.js';
+import { authorizationOf, openSecurity, peerTls } from './security.js';
+import { readTls, type TlsMaterial } from './tls.js';
 
 export interface GatewayOptions {
   readonly config: Config;
@@ -139,8 +138,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       readTls(server.ssl, 'server.ssl'),
     ]);
 
-    const agentsAuth = await Authentication.open('kubesvc.grpc.auth', kubesvc.grpc.auth, parseAgentPolicy, now);
-    if (agentsAuth !== undefined) scope.push('authentication of agents', () => agentsAuth.close());
+    const security = await openSecurity(config, scope, now);
+    let peerMaterial = restTls;
 
     const database = openDatabase(await databaseOptions(config, 'service'));
     scope.push('database', () => database.close());
@@ -195,6 +194,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       instanceId: instance.id,
       connections: kubesvc.operations.peerConnections,
       timeoutMs: kubesvc.operations.forwardTimeoutMs,
+      tls: () => peerTls(peerMaterial, server.auth.instances.serverName),
+      sign: security.instanceTokens && security.instanceTokens.sign.bind(security.instanceTokens),
     });
     scope.push('forwarder', () => forwarder.stop());
     scope.push(
@@ -330,11 +331,13 @@ export function createGateway(options: GatewayOptions): Gateway {
       logger: pino,
       maxBodyBytes: server.maxBodySize,
       maxHeaderBytes: server.maxHeaderSize,
+      authorization: { ...authorizationOf(config, security), timeoutMs: grpc.handshakeTimeoutMs, logger, metrics },
       router,
       registry,
       results,
       operations,
       assignments,
+      owners,
       dynamicAccounts: dynamicAccounts.routes,
       database,
       discovery,
@@ -347,18 +350,17 @@ export function createGateway(options: GatewayOptions): Gateway {
       },
     });
     scope.push('rest', () => rest.close());
+    const { agents: auth } = security;
     const admission = {
-      admit: agentsAuth && (async (shown, at) => agentPeer(await agentsAuth.admit(shown, at), agentsAuth)),
+      admit: auth && (async (shown, at) => agentPeer(await auth.admit(shown, at), auth)),
       timeoutMs: grpc.handshakeTimeoutMs,
       logger,
       metrics,
     } satisfies AdmissionOptions;
-    if (agentsAuth !== undefined) {
-      agentsAuth.onChange(() => {
-        registry.judgeAgain();
-      });
-      background('authentication of agents', (at) => agentsAuth.run(logger, at));
-    }
+    auth?.onChange(() => {
+      registry.judgeAgain();
+    });
+    background('files of identities', (at) => security.run(logger, at));
     const agents = createGrpcServer({
       operations: createOperationsService({
         registry,
@@ -394,12 +396,20 @@ export function createGateway(options: GatewayOptions): Gateway {
       restPort.close();
     });
     const restAddress = await restPort.listen();
+    const renewRest = (material: TlsMaterial): void => {
+      restPort.renew(material);
+      peerMaterial = material;
+      forwarder.renew();
+    };
     for (const { name, port, config, section, material } of [
       {
         ...{ name: 'agents', port: agentsPort, material: agentsTls },
         ...{ config: grpc.security, section: 'kubesvc.grpc.server.security' },
       },
-      { name: 'rest', port: restPort, material: restTls, config: server.ssl, section: 'server.ssl' },
+      {
+        ...{ name: 'rest', port: { renew: renewRest }, material: restTls },
+        ...{ config: server.ssl, section: 'server.ssl' },
+      },
     ]) {
       if (material === undefined) continue;
       const renewal = { name, port, config, section, material, logger, metrics };

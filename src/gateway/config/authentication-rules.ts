@@ -2,7 +2,8 @@
 
 import type { Problem } from '../../configuration/problems.js';
 import { parseFilter } from '../auth/filter.js';
-import type { AuthenticationConfig, TlsConfig } from './schema.js';
+import { isLoopback } from './derived.js';
+import type { AuthenticationConfig, Config, TlsConfig } from './schema.js';
 
 /**
  * @param section the section's key
@@ -73,4 +74,48 @@ export function checkAuthentication(
 /** Whether any kind of token is checked. */
 export function takesTokens({ tokens: { file, jwt, kubernetes } }: AuthenticationConfig): boolean {
   return file !== undefined || jwt.jwksFile !== undefined || jwt.jwksUrl !== undefined || kubernetes.enabled;
+}
+
+/** What holds for callers of the REST API, and for instances among them. */
+export function checkCallers({ server, kubesvc }: Config, problems: Problem[], warnings: string[]): void {
+  const { auth, ssl, address } = server;
+  const { instances, anonymousRole } = auth;
+  const mustHold = (holds: boolean, key: string, message: string) => {
+    if (!holds) problems.push({ key, message });
+  };
+  const provesIdentity = auth.x509.enabled || takesTokens(auth);
+  const local = isLoopback(address);
+  mustHold(
+    provesIdentity || anonymousRole !== 'none',
+    'server.auth.anonymousRole',
+    `expected read, operate or admin, or a way for callers to prove who they are (server.auth.x509, server.auth.tokens), found neither: the REST API is reachable beyond this machine (server.address: ${address})`,
+  );
+  if (!provesIdentity && !local && anonymousRole !== 'none')
+    warnings.push(
+      `server.auth.anonymousRole: ${anonymousRole}: whoever reaches the REST API has this role; let a NetworkPolicy say who does`,
+    );
+  mustHold(
+    !provesIdentity || auth.policyFile !== undefined,
+    'server.auth.policyFile',
+    'expected a file that gives callers their roles, found nothing: nobody would have one',
+  );
+  for (const text of instances.filters) {
+    const filter = parseFilter(text);
+    mustHold(
+      typeof filter !== 'string',
+      'server.auth.instances.filters',
+      `expected filters such as CN=gateway or DNS:*.example.com, found "${text}": ${String(filter)}`,
+    );
+  }
+  mustHold(
+    instances.filters.length === 0 || (ssl.enabled && ssl.clientAuth !== 'NONE'),
+    'server.auth.instances.filters',
+    'expected TLS with server.ssl.clientAuth: REQUIRE or OPTIONAL, found none: no certificate would ever be seen',
+  );
+  const proves = instances.secretFile !== undefined || instances.filters.length > 0;
+  mustHold(
+    proves || kubesvc.cluster === 'local' || (!provesIdentity && anonymousRole === 'admin'),
+    'server.auth.instances.secretFile',
+    'expected a file, or server.auth.instances.filters, found nothing: calls of other instances would be refused',
+  );
 }

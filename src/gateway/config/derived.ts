@@ -18,14 +18,25 @@ export function derivedDefaults(
   const scheme = setting('server.ssl.enabled') === true ? 'https' : 'http';
   const host = local ? '127.0.0.1' : (environment['POD_IP'] ?? firstAddress() ?? '127.0.0.1');
   const authority = `${host.includes(':') ? `[${host}]` : host}:${String(setting('server.port'))}`;
+  const address = local ? '127.0.0.1' : '*';
+  const provesIdentity = [
+    ...['x509.enabled', 'tokens.file', 'tokens.jwt.jwksFile', 'tokens.jwt.jwksUrl', 'tokens.kubernetes.enabled'],
+  ].some((name) => ![undefined, false].includes(setting(`server.auth.${name}`) as undefined | false));
+  const anonymousRole = !provesIdentity && isLoopback(setting('server.address') ?? address) ? 'admin' : 'none';
   return new Map<string, unknown>([
     ['instance.id', environment['POD_NAME'] ?? hostname()],
     ['instance.baseUrl', `${scheme}://${authority}`],
-    ['server.address', local ? '127.0.0.1' : '*'],
+    ['server.address', address],
+    ['server.auth.anonymousRole', anonymousRole],
     ['kubesvc.cache.cacheKinds', setting('kubesvc.cache.cacheDefaults')],
     ['kubesvc.drain.endpointRemovalMs', local ? 0 : 3_000],
     ['logging.format', terminal ? 'text' : 'json'],
   ]);
+}
+
+/** Whether only this machine reaches the address. */
+export function isLoopback(address: unknown): boolean {
+  return typeof address === 'string' && /^(localhost|127\.\d+\.\d+\.\d+|::1)$/u.test(address);
 }
 
 function firstAddress(): string | undefined {

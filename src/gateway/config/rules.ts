@@ -1,7 +1,7 @@
 /** What no single setting can tell: rules between settings. */
 
 import { messageOf } from '../../core/errors.js';
-import { checkAuthentication } from './authentication-rules.js';
+import { checkAuthentication, checkCallers } from './authentication-rules.js';
 import { parseCron } from './cron.js';
 import type { Problem } from '../../configuration/problems.js';
 import type { Config, TlsConfig } from './schema.js';
@@ -80,6 +80,8 @@ export function checkRules(config: Config): Findings {
   );
   checkTls('server.ssl', server.ssl, problems, warnings);
   checkTls('kubesvc.grpc.server.security', grpc.security, problems, warnings);
+  checkAuthentication('server.auth', server.auth, server.ssl, problems, warnings);
+  checkCallers(config, problems, warnings);
   checkAuthentication('kubesvc.grpc.auth', kubesvc.grpc.auth, grpc.security, problems, warnings);
   advise(
     server.maxBodySize >= grpc.maxInboundMessageSize,

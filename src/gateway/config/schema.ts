@@ -10,7 +10,7 @@
 
 import Type, { type Static, type TSchemaOptions } from 'typebox';
 import { bytes, count, flag, list, optionalText, port, secret, text } from './leaf-schemas.js';
-import { tls, tokens, x509 } from './security-schemas.js';
+import { callers, tls, tokens, x509 } from './security-schemas.js';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -65,6 +65,7 @@ export const configSchema = Type.Object({
       ),
       maxHeaderSize: bytes('Largest sum of request headers.', 16 << 10, 4 << 10, 1 << 20),
       ssl: tls('TLS of the REST API; also what this instance shows when it calls others.'),
+      auth: callers,
     },
     { description: 'The REST API.' },
   ),

@@ -75,3 +75,36 @@ export const tokens = (who: string) =>
     },
     { description: `Bearer tokens of ${who}.` },
   );
+
+/** Who may call the REST API. */
+export const callers = Type.Object(
+  {
+    x509: x509('a caller', 'Identity of callers by certificate.'),
+    tokens: tokens('callers'),
+    policyFile: optionalText(
+      'YAML file that gives identities their roles: `callers: [{name, match, role}]`. Read again when it changes.',
+    ),
+    anonymousRole: Type.Enum(['none', 'read', 'operate', 'admin'], {
+      description: 'What callers may do who show no identity.',
+      derived:
+        '`none` where callers have to prove who they are, `admin` where nobody has to and `server.address` is a loopback address; elsewhere it has to be set',
+    }),
+    instances: Type.Object(
+      {
+        secretFile: optionalText(
+          'File with secrets, one a line, that the calls between instances are signed with: the first signs, all are accepted. Read again when it changes.',
+        ),
+        filters: list(
+          'Conditions on the certificates of instances, as in `server.auth.x509.filters`: who shows one is an instance.',
+          [],
+          { separator: ';' },
+        ),
+        serverName: optionalText(
+          'Name that the certificates of the other instances have, where they are reached by IP address.',
+        ),
+      },
+      { description: 'How instances prove to each other that they are instances.' },
+    ),
+  },
+  { description: 'Who may call the REST API: see [security](security.md).' },
+);

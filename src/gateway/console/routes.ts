@@ -59,6 +59,7 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = as
   { instanceId, version, console: watch },
 ) => {
   const hidden = { hide: true };
+  const read = { role: 'read' } as const;
   const streams = new Set<EventStream>();
   let told: string | undefined;
   let unsubscribe: (() => void) | undefined;
@@ -69,15 +70,17 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = as
 
   for (const { path, contentType, bytes, etag } of await readAssets()) {
     const url = path === 'index.html' ? '/console' : `/console/${path}`;
-    app.get(url, { schema: hidden }, (request, reply) => {
+    app.get(url, { config: { role: 'public' }, schema: hidden }, (request, reply) => {
       void reply.headers(securityHeaders).header('cache-control', 'no-cache').header('etag', etag);
       if (request.headers['if-none-match'] === etag) return reply.code(304).send();
       return reply.type(contentType).send(bytes);
     });
   }
-  app.get('/console/', { schema: hidden }, (_request, reply) => reply.redirect('../console', 308));
+  app.get('/console/', { config: { role: 'public' }, schema: hidden }, (_request, reply) =>
+    reply.redirect('../console', 308),
+  );
 
-  app.get('/console/data/overview', { schema: hidden }, async (_request, reply): Promise<Overview> => {
+  app.get('/console/data/overview', { config: read, schema: hidden }, async (_request, reply): Promise<Overview> => {
     await watch.refresh();
     fresh(reply);
     return overview(watch, { instanceId, version });
@@ -85,7 +88,7 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = as
 
   app.get(
     '/console/data/agents',
-    { schema: { ...hidden, querystring: Type.Object({ search, page, caching: yesNo, replica: name }) } },
+    { config: read, schema: { ...hidden, querystring: Type.Object({ search, page, caching: yesNo, replica: name }) } },
     async ({ query }, reply) => {
       await watch.agents.refresh();
       fresh(reply);
@@ -95,7 +98,7 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = as
 
   app.get(
     '/console/data/accounts',
-    { schema: { ...hidden, querystring: Type.Object({ search, page, cached: yesNo, agent: name }) } },
+    { config: read, schema: { ...hidden, querystring: Type.Object({ search, page, cached: yesNo, agent: name }) } },
     async ({ query }, reply) => {
       await watch.agents.refresh();
       fresh(reply);
@@ -106,6 +109,7 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = as
   app.get(
     '/console/data/dynamic-accounts',
     {
+      config: read,
       schema: {
         ...hidden,
         querystring: Type.Object({ search, page, status: Type.Optional(Type.Enum([...accountStatuses])) }),
@@ -123,6 +127,7 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = as
   app.get(
     '/console/data/operations',
     {
+      config: read,
       schema: {
         ...hidden,
         querystring: Type.Object({
@@ -145,7 +150,7 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = as
     },
   );
 
-  app.get('/console/events', { schema: hidden }, (_request, reply) => {
+  app.get('/console/events', { config: read, schema: hidden }, (_request, reply) => {
     if (streams.size >= maxStreams) {
       throw new GatewayError('overloaded', `${String(maxStreams)} consoles watch this replica already`, {
         retryAfterMs: 10_000,

@@ -53,6 +53,11 @@ export class Forwarder {
     await peer?.close();
   }
 
+  /** Certificates or authorities have changed: new connections use them. */
+  renew(): void {
+    for (const peer of this.#peers.values()) peer.renew();
+  }
+
   async stop(): Promise<void> {
     await Promise.all([...this.#peers.keys()].map((id) => this.forget(id)));
   }

@@ -10,6 +10,7 @@ import { fromBinary, type DescMessage } from '@bufbuild/protobuf';
 import { Pool } from 'undici';
 import { GatewayError, messageOf, type ErrorCode } from '../../core/errors.js';
 import { GroupCommit } from '../../core/group-commit.js';
+import { digestOf, instanceTokenHeader, type InstanceCall } from '../auth/instance-tokens.js';
 import { OperationResultSchema, OperationSchema } from '../../protocol/generated/ops/operations_pb.js';
 import { formatText } from '../../protocol/text-format.js';
 import { writeDelimited } from '../../protocol/wire.js';
@@ -30,6 +31,20 @@ export interface PeerOptions {
   readonly connections: number;
   /** How long the peer may take to answer, in ms. */
   readonly timeoutMs: number;
+  /** Whom to trust, and what to show, where the peer speaks TLS; as it is at the moment. */
+  readonly tls: () => PeerTls;
+  /** Makes what proves to the peer that an instance calls; absent: nothing does but this instance's certificate. */
+  readonly sign: ((receiver: string, call: InstanceCall) => Promise<string>) | undefined;
+}
+
+export interface PeerTls {
+  /** Absent: the authorities that Node.js trusts. */
+  readonly ca?: Buffer | undefined;
+  readonly cert?: Buffer | undefined;
+  readonly key?: Buffer | undefined;
+  readonly passphrase?: string | undefined;
+  /** The name that the peer's certificate must have, in place of its host's. */
+  readonly servername?: string | undefined;
 }
 
 /** A call that is answered by one instance for itself. */
@@ -62,7 +77,7 @@ const queueLimit = 10_000;
 export class Peer {
   readonly address: PeerAddress;
   readonly #options: PeerOptions;
-  readonly #pool: Pool;
+  #pool: Pool;
   readonly #operations: GroupCommit<Uint8Array, Outcome<ForwardAnswer>>;
   readonly #results: GroupCommit<Uint8Array, Outcome<object>>;
   #protobuf = true;
@@ -70,12 +85,7 @@ export class Peer {
   constructor(address: PeerAddress, options: PeerOptions) {
     this.address = address;
     this.#options = options;
-    this.#pool = new Pool(address.baseUrl, {
-      connections: options.connections * 2,
-      pipelining: 1,
-      connectTimeout: Math.min(options.timeoutMs, 2_000),
-      keepAliveTimeout: 30_000,
-    });
+    this.#pool = this.#createPool();
     const shared = {
       batchSize,
       batchBytes,
@@ -117,8 +127,25 @@ export class Peer {
     return this.#operations.queueLength + this.#results.queueLength;
   }
 
+  /** New connections use the TLS options as they are now; calls under way end on the old ones. */
+  renew(): void {
+    const old = this.#pool;
+    this.#pool = this.#createPool();
+    void old.close();
+  }
+
   close(): Promise<void> {
     return this.#pool.destroy();
+  }
+
+  #createPool(): Pool {
+    const { connections, timeoutMs, tls } = this.#options;
+    return new Pool(this.address.baseUrl, {
+      connections: connections * 2,
+      pipelining: 1,
+      connect: { ...tls(), timeout: Math.min(timeoutMs, 2_000) },
+      keepAliveTimeout: 30_000,
+    });
   }
 
   async #send<Answer>(
@@ -163,13 +190,16 @@ export class Peer {
     body: Uint8Array | string | undefined,
     timeoutMs: number,
   ): Promise<RawAnswer> {
+    const { sign, instanceId } = this.#options;
+    const token = await sign?.(this.address.id, { method, path, bodyDigest: digestOf(body) });
     try {
       const response = await this.#pool.request({
         method,
         path,
         headers: {
           ...(body === undefined ? {} : { 'content-type': contentType }),
-          [forwardedByHeader]: this.#options.instanceId,
+          [forwardedByHeader]: instanceId,
+          ...(token === undefined ? {} : { [instanceTokenHeader]: token }),
         },
         ...(body === undefined ? {} : { body }),
         headersTimeout: timeoutMs,

@@ -77,6 +77,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
   app.get(
     '/armory/accounts',
     {
+      config: { role: 'read' },
       schema: {
         operationId: 'listAccounts',
         tags,
@@ -102,6 +103,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
   app.get(
     '/armory/accounts/:name',
     {
+      config: { role: 'read' },
       schema: {
         operationId: 'getAccount',
         tags,
@@ -124,6 +126,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
   app.post(
     '/armory/accounts',
     {
+      config: { role: 'admin' },
       preValidation: oneIsAList,
       schema: {
         operationId: 'addAccounts',
@@ -144,6 +147,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
   app.patch(
     '/armory/accounts',
     {
+      config: { role: 'admin' },
       preValidation: oneIsAList,
       schema: {
         operationId: 'changeAccounts',
@@ -162,6 +166,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
   app.delete(
     '/armory/accounts',
     {
+      config: { role: 'admin' },
       schema: {
         operationId: 'deleteAccounts',
         tags,
@@ -179,6 +184,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
   app.delete(
     '/armory/accounts/:name',
     {
+      config: { role: 'admin' },
       schema: {
         operationId: 'deleteAccount',
         tags,
@@ -196,6 +202,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
   app.post(
     '/armory/accounts/dynamic',
     {
+      config: { role: 'admin' },
       preValidation: oneIsAList,
       schema: {
         operationId: 'addAccountDefinitions',
@@ -215,6 +222,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
   app.put(
     '/armory/accounts/dynamic',
     {
+      config: { role: 'admin' },
       schema: {
         operationId: 'replaceAccountDefinition',
         tags,
@@ -232,6 +240,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
   app.get(
     '/agents/kubernetes/accounts/:name',
     {
+      config: { role: 'read' },
       schema: {
         operationId: 'getKubesvcAccount',
         tags,
@@ -246,6 +255,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
   app.get(
     '/agents/kubernetes/accounts/:name/namespaces',
     {
+      config: { role: 'read' },
       schema: {
         operationId: 'listAccountNamespaces',
         tags,

@@ -41,6 +41,7 @@ export const agentRoutes: FastifyPluginCallbackTypebox<AgentRoutesOptions> = (ap
   app.get(
     '/armory/agents',
     {
+      config: { role: 'read' },
       schema: {
         operationId: 'listAgents',
         tags: ['agents'],
@@ -58,6 +59,7 @@ export const agentRoutes: FastifyPluginCallbackTypebox<AgentRoutesOptions> = (ap
   app.get(
     '/armory/agents/:agentId',
     {
+      config: { role: 'read' },
       schema: {
         operationId: 'getAgent',
         tags: ['agents'],

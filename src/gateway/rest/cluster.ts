@@ -129,6 +129,7 @@ export const clusterRoutes: FastifyPluginCallbackTypebox<ClusterRoutesOptions> =
   app.post(
     resendPath,
     {
+      config: { role: 'admin' },
       schema: {
         operationId: 'resendOperations',
         tags: ['operations'],
@@ -151,6 +152,7 @@ export const clusterRoutes: FastifyPluginCallbackTypebox<ClusterRoutesOptions> =
   app.get(
     poolSettingsPath,
     {
+      config: { role: 'read' },
       schema: {
         operationId: 'getSqlPoolSettings',
         tags: ['instances'],
@@ -176,6 +178,7 @@ export const clusterRoutes: FastifyPluginCallbackTypebox<ClusterRoutesOptions> =
   app.post(
     assignmentsPath,
     {
+      config: { role: 'operate' },
       schema: {
         operationId: 'assignCaching',
         tags: ['agents'],
@@ -202,6 +205,7 @@ export const clusterRoutes: FastifyPluginCallbackTypebox<ClusterRoutesOptions> =
   app.post(
     disconnectPath(':agentId'),
     {
+      config: { role: 'admin' },
       schema: {
         operationId: 'disconnectAgent',
         tags: ['agents'],

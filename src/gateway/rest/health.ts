@@ -32,6 +32,7 @@ export const healthRoutes: FastifyPluginCallbackTypebox<HealthRoutesOptions> = (
   app.get(
     '/healthz',
     {
+      config: { role: 'public' },
       schema: {
         operationId: 'getHealth',
         tags: ['gateway'],
@@ -50,6 +51,7 @@ export const healthRoutes: FastifyPluginCallbackTypebox<HealthRoutesOptions> = (
   app.get(
     '/readyz',
     {
+      config: { role: 'public' },
       schema: {
         operationId: 'getReadiness',
         tags: ['gateway'],
@@ -67,6 +69,7 @@ export const healthRoutes: FastifyPluginCallbackTypebox<HealthRoutesOptions> = (
   app.get(
     '/metrics',
     {
+      config: { role: 'read' },
       schema: {
         operationId: 'getMetrics',
         tags: ['gateway'],

@@ -35,6 +35,7 @@ export const instanceRoutes: FastifyPluginCallbackTypebox<InstanceRoutesOptions>
   app.get(
     '/armory/clouddrivers',
     {
+      config: { role: 'read' },
       schema: {
         operationId: 'listInstances',
         tags: ['instances'],
@@ -48,6 +49,7 @@ export const instanceRoutes: FastifyPluginCallbackTypebox<InstanceRoutesOptions>
   app.get(
     '/armory/clouddrivers/:id',
     {
+      config: { role: 'read' },
       schema: {
         operationId: 'getInstance',
         tags: ['instances'],

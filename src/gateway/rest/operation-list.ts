@@ -45,6 +45,7 @@ export const operationListRoutes: FastifyPluginCallbackTypebox<OperationListOpti
   app.get(
     operationPath,
     {
+      config: { role: 'read' },
       schema: {
         operationId: 'listOperations',
         tags: ['operations'],

@@ -77,6 +77,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
   app.post(
     operationPath,
     {
+      config: { role: 'operate' },
       preValidation: deliverForwarded,
       // The bodies are made by the protobuf library; checking a union again takes longer than making them.
       serializerCompiler: () => JSON.stringify,
@@ -121,6 +122,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
   app.post(
     operationResultPath,
     {
+      config: { role: 'operate' },
       preValidation: takeForwardedResults,
       schema: {
         operationId: 'finishOperation',
@@ -139,6 +141,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
   app.get(
     `${operationPath}/:operationId`,
     {
+      config: { role: 'read' },
       schema: {
         operationId: 'getOperation',
         tags: ['operations'],

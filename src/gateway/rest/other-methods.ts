@@ -25,6 +25,7 @@ export function answerOtherMethods(app: FastifyInstance, instanceId: string): ()
       app.route({
         url,
         method,
+        config: { role: 'public' },
         schema: { hide: true },
         // Before the body is read: whatever it is, it does not matter.
         onRequest: (request, reply, _next) => {

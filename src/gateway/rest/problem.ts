@@ -47,11 +47,15 @@ interface ProblemResponse {
 /** For a route's `response`: these statuses answer with a problem. */
 export function problems(...statuses: readonly number[]): Readonly<Record<number, ProblemResponse>> {
   const content = { [problemMediaType]: { schema: problemSchema } };
-  return Object.fromEntries(statuses.map((status) => [status, { description: descriptions[status] ?? '', content }]));
+  return Object.fromEntries(
+    [...statuses, 401, 403].map((status) => [status, { description: descriptions[status] ?? '', content }]),
+  );
 }
 
 const descriptions: Readonly<Record<number, string>> = {
   400: 'The request is malformed; `field` names what is meant.',
+  401: 'The caller has to prove who it is, or its proof does not hold.',
+  403: 'The caller may not do this.',
   404: 'There is no such thing.',
   409: 'It contradicts what is recorded.',
   413: 'The body, or the operation in it, is too large.',
@@ -126,6 +130,7 @@ export function sendProblem(
   const problem = { ...toProblem(error, instanceId), ...(status === undefined ? {} : { status }) };
   const { retryAfterMs } = error.details;
   if (retryAfterMs !== undefined) void reply.header('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1_000)));
+  if (error.code === 'unauthenticated') void reply.header('www-authenticate', 'Bearer');
   return reply.code(problem.status).type(problemMediaType).send(JSON.stringify(problem));
 }
 

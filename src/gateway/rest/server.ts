@@ -11,6 +11,7 @@ import type { Socket } from 'node:net';
 import { consoleRoutes, type ConsoleRoutesOptions } from '../console/routes.js';
 import { GatewayError } from '../../core/errors.js';
 import { protobufMediaType } from '../operations/forwarding.js';
+import { authorizeCalls, type AuthorizationOptions } from './authorization.js';
 import { accountRoutes, type AccountRoutesOptions } from './accounts.js';
 import { agentRoutes, type AgentRoutesOptions } from './agents.js';
 import { clusterRoutes, type ClusterRoutesOptions } from './cluster.js';
@@ -19,6 +20,7 @@ import { instanceRoutes, type InstanceRoutesOptions } from './instances.js';
 import { describeApi } from './openapi.js';
 import { operationListRoutes } from './operation-list.js';
 import { answerOtherMethods } from './other-methods.js';
+import { ownerRoutes, type OwnerRoutesOptions } from './owners.js';
 import { operationRoutes, type OperationRoutesOptions } from './operations.js';
 import { clientErrorHandler, errorHandler, sendProblem } from './problem.js';
 import { validatorCompiler } from './validator.js';
@@ -30,6 +32,7 @@ export interface RestOptions
     AccountRoutesOptions,
     AgentRoutesOptions,
     InstanceRoutesOptions,
+    OwnerRoutesOptions,
     ConsoleRoutesOptions,
     HealthRoutesOptions {
   readonly instanceId: string;
@@ -37,6 +40,7 @@ export interface RestOptions
   readonly logger: FastifyBaseLogger;
   readonly maxBodyBytes: number;
   readonly maxHeaderBytes: number;
+  readonly authorization: AuthorizationOptions;
 }
 
 export interface RestServer {
@@ -110,6 +114,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
   app.addContentTypeParser(protobufMediaType, { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, body);
   });
+  authorizeCalls(app, options.authorization);
   await describeApi(app, version);
   const registerOtherMethods = answerOtherMethods(app, instanceId);
   await app.register(operationRoutes, options);
@@ -118,6 +123,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
   await app.register(agentRoutes, options);
   await app.register(accountRoutes, options);
   await app.register(instanceRoutes, options);
+  await app.register(ownerRoutes, options);
   await app.register(healthRoutes, options);
   await app.register(consoleRoutes, options);
   registerOtherMethods();

@@ -1,0 +1,184 @@
+/**
+ * Who may call what: each route names the role that it takes, and a route that names none takes the highest. Instances
+ * prove that they are instances, callers who they are; nobody is believed because of a header alone.
+ */
+
+import { createHash } from 'node:crypto';
+import { Transform } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { GatewayError, toGatewayError } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import type { Admitted, Authentication } from '../auth/authentication.js';
+import { readCertificate } from '../auth/certificate.js';
+import type { Filter } from '../auth/filter.js';
+import { instanceTokenHeader, type InstanceTokens } from '../auth/instance-tokens.js';
+import { roles, type Role } from '../auth/policy.js';
+import { forwardedByHeader, protobufMediaType } from '../operations/forwarding.js';
+import type { Metrics } from '../telemetry/metrics.js';
+
+/** `public`: for whoever reaches the port, such as probes. */
+export type RouteRole = Role | 'public';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    readonly role?: RouteRole;
+  }
+  interface FastifyRequest {
+    /** The caller, where one has proven who it is. */
+    caller: Admitted<Role> | undefined;
+    /** The id of the instance that calls, where it has proven that it is one. */
+    callingInstance: string | undefined;
+    /** What the body has to be, by the instance's token, and what came. */
+    bodyDigest: { readonly expected: string; actual: string } | undefined;
+  }
+}
+
+export interface AuthorizationOptions {
+  readonly callers: Authentication<Role> | undefined;
+  /** What callers may do who show nothing. */
+  readonly anonymousRole: Role | 'none';
+  /** Absent: instances show certificates, or nobody has to prove to be one. */
+  readonly instanceTokens: InstanceTokens | undefined;
+  /** Certificates of instances; none: they show tokens, or nobody has to prove to be one. */
+  readonly instanceFilters: readonly Filter[];
+  /** For the proof to be checked, in ms. */
+  readonly timeoutMs: number;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+const emptyDigest = createHash('sha256').digest('base64url');
+
+/** To be called before the routes are registered. */
+export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptions): void {
+  app.decorateRequest('caller', undefined);
+  app.decorateRequest('callingInstance', undefined);
+  app.decorateRequest('bodyDigest', undefined);
+
+  app.addHook('onRequest', async (request) => {
+    // What does not exist is no secret, and what is public takes nobody's word.
+    const role = request.routeOptions.config.role ?? 'admin';
+    if (request.is404 || role === 'public') return;
+    try {
+      await admit(request, role, options);
+    } catch (thrown) {
+      const error = toGatewayError(thrown);
+      const { metrics, logger } = options;
+      metrics.authentications.inc({ port: 'rest', outcome: error.code });
+      const route = request.routeOptions.url;
+      const peer = request.socket.remoteAddress;
+      logger.warn({ peer, method: request.method, route, code: error.code, error: error.message }, 'call not let in');
+      throw error;
+    }
+  });
+
+  app.addHook('preParsing', (request, _reply, payload, done) => {
+    const digest = request.bodyDigest;
+    if (digest === undefined) {
+      done(null, payload);
+      return;
+    }
+    const hash = createHash('sha256');
+    const hashing = new Transform({
+      transform: (chunk: Buffer, _encoding, next) => {
+        hash.update(chunk);
+        next(null, chunk);
+      },
+      flush: (next) => {
+        digest.actual = hash.digest('base64url');
+        next();
+      },
+    });
+    payload.once('error', (error) => hashing.destroy(error));
+    done(null, payload.pipe(hashing));
+  });
+
+  app.addHook('preValidation', async (request) => {
+    const digest = request.bodyDigest;
+    if (digest === undefined || digest.expected === digest.actual) return;
+    options.metrics.authentications.inc({ port: 'rest', outcome: 'permission-denied' });
+    throw new GatewayError('permission-denied', 'not the call of an instance: its token is for another body', {
+      field: instanceTokenHeader,
+    });
+  });
+}
+
+async function admit(request: FastifyRequest, role: Role, options: AuthorizationOptions): Promise<void> {
+  const { callers, anonymousRole, metrics } = options;
+  if (await isInstance(request, options)) return;
+  const certificate = certificateOf(request);
+  const { authorization } = request.headers;
+  const showsNothing = authorization === undefined && certificate === undefined;
+  if (callers === undefined || (showsNothing && anonymousRole !== 'none')) {
+    demand(role, anonymousRole, 'callers who show no identity');
+    return;
+  }
+  const caller = await callers.admit({ certificate, authorization }, AbortSignal.timeout(options.timeoutMs));
+  request.caller = caller;
+  demand(role, caller.grant ?? 'none', caller.owner);
+  metrics.authentications.inc({ port: 'rest', outcome: 'admitted' });
+}
+
+function demand(needed: Role, has: Role | 'none', who: string): void {
+  if (has !== 'none' && roles.indexOf(has) >= roles.indexOf(needed)) return;
+  throw new GatewayError('permission-denied', `this needs the role ${needed}; ${who} have ${has}`);
+}
+
+/**
+ * @returns whether the caller has proven to be an instance, or nobody has to and it says that it is one
+ * @throws GatewayError `permission-denied` when it says that it is one and has to prove it
+ */
+async function isInstance(request: FastifyRequest, options: AuthorizationOptions): Promise<boolean> {
+  const { callers, instanceTokens, instanceFilters } = options;
+  const claimed = header(request, forwardedByHeader);
+  const token = header(request, instanceTokenHeader);
+  const claims =
+    claimed !== undefined ||
+    token !== undefined ||
+    request.headers['content-type']?.startsWith(protobufMediaType) === true;
+  if (!claims) return false;
+  if (instanceTokens !== undefined && token !== undefined) {
+    const { instanceId, bodyDigest } = await instanceTokens.verify(token, {
+      method: request.method,
+      path: request.url,
+    });
+    if (claimed !== undefined && claimed !== instanceId) throw pretends();
+    request.callingInstance = instanceId;
+    request.bodyDigest = { expected: bodyDigest, actual: emptyDigest };
+    return true;
+  }
+  if (instanceFilters.length > 0) {
+    const der = certificateOf(request);
+    const certificate = der === undefined ? undefined : readCertificate(der);
+    if (certificate !== undefined && instanceFilters.some((filter) => filter({ certificate }))) {
+      request.callingInstance = claimed;
+      return true;
+    }
+  }
+  // One domain of trust: as it was before anybody had to prove anything.
+  if (callers === undefined && instanceTokens === undefined && instanceFilters.length === 0) return false;
+  throw pretends();
+}
+
+function pretends(): GatewayError {
+  return new GatewayError(
+    'permission-denied',
+    'this is a call between instances, and the caller has not proven to be one',
+    {
+      field: forwardedByHeader,
+    },
+  );
+}
+
+function header(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value.join(',') : value;
+}
+
+/** DER; absent where TLS is off or none was shown. The port has refused those that are not trusted. */
+function certificateOf(request: FastifyRequest): Buffer | undefined {
+  const socket = request.raw.socket as Partial<TLSSocket>;
+  if (socket.encrypted !== true || typeof socket.getPeerCertificate !== 'function') return undefined;
+  return (socket.getPeerCertificate() as { readonly raw?: Buffer } | null)?.raw;
+}

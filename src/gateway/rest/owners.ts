@@ -1,0 +1,73 @@
+/** `/armory/owners`: which identity has which account or zone, and how an operator releases it. */
+
+import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
+import Type from 'typebox';
+import { GatewayError } from '../../core/errors.js';
+import type { OwnerStore } from '../../store/owners.js';
+import { nameSchema } from './names.js';
+import { problems } from './problem.js';
+
+export interface OwnerRoutesOptions {
+  readonly owners: Pick<OwnerStore, 'list' | 'release'>;
+}
+
+const kindSchema = Type.Enum(['account', 'zone']);
+const ownerSchema = Type.Object(
+  {
+    kind: kindSchema,
+    name: Type.String(),
+    owner: Type.String({ description: 'The identity: `policy:RULE`, or the name of a certificate or token.' }),
+    since: Type.String({ format: 'date-time' }),
+  },
+  { examples: [{ kind: 'account', name: 'prod-eu', owner: 'policy:team-a', since: '2026-03-01T08:15:30.123Z' }] },
+);
+
+const pageSize = 1_000;
+const queryTimeoutMs = 30_000;
+
+export const ownerRoutes: FastifyPluginCallbackTypebox<OwnerRoutesOptions> = (app, { owners }, done) => {
+  app.get(
+    '/armory/owners',
+    {
+      config: { role: 'read' },
+      schema: {
+        operationId: 'listOwners',
+        tags: ['accounts'],
+        summary: 'Whose accounts and zones are, where agents have to prove who they are.',
+        description: `In the order of kind and name, ${String(pageSize)} at most; \`kind\` and \`after\` of the last one give those that follow.`,
+        querystring: Type.Object({
+          kind: Type.Optional(kindSchema),
+          after: Type.Optional(Type.String({ maxLength: 253, examples: ['prod-eu'] })),
+        }),
+        response: { 200: Type.Array(ownerSchema), ...problems(400, 500, 503) },
+      },
+    },
+    async ({ query: { kind = '', after = '' } }) => {
+      const found = await owners.list({ kind, name: after }, pageSize, AbortSignal.timeout(queryTimeoutMs));
+      return found.map(({ boundTime, ...owner }) => ({ ...owner, since: new Date(boundTime).toISOString() }));
+    },
+  );
+
+  app.delete(
+    '/armory/owners/:kind/:name',
+    {
+      config: { role: 'admin' },
+      schema: {
+        operationId: 'releaseOwner',
+        tags: ['accounts'],
+        summary: 'Releases an account or a zone: the next identity that registers it gets it.',
+        params: Type.Object({ kind: kindSchema, name: nameSchema(253, { examples: ['prod-eu'] }) }),
+        response: { 204: Type.Null({ description: 'It is released.' }), ...problems(400, 404, 414, 500, 503) },
+      },
+    },
+    async ({ params: { kind, name } }, reply) => {
+      if (!(await owners.release(kind, name, AbortSignal.timeout(queryTimeoutMs)))) {
+        const message = `${kind} "${name}" belongs to no identity`;
+        throw new GatewayError('unknown-account', message, kind === 'account' ? { account: name } : {});
+      }
+      return reply.code(204).send(null);
+    },
+  );
+
+  done();
+};

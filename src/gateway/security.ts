@@ -1,0 +1,66 @@
+/** Opens what the configuration says about who may come in, on both ports, and who is an instance. */
+
+import type { Logger } from '../core/logger.js';
+import type { Scope } from '../core/scope.js';
+import { Authentication } from './auth/authentication.js';
+import { parseFilter } from './auth/filter.js';
+import { InstanceTokens, parseInstanceSecrets } from './auth/instance-tokens.js';
+import { parseAgentPolicy, parseCallerPolicy, type AgentGrant, type Role } from './auth/policy.js';
+import { ReloadedFile } from './auth/reloaded-file.js';
+import type { Config } from './config.js';
+import type { PeerTls } from './operations/peer.js';
+import type { AuthorizationOptions } from './rest/authorization.js';
+import type { TlsMaterial } from './tls.js';
+
+export interface Security {
+  /** Absent: agents do not have to prove anything. */
+  readonly agents: Authentication<AgentGrant> | undefined;
+  readonly callers: Authentication<Role> | undefined;
+  /** Absent: instances sign nothing. */
+  readonly instanceTokens: InstanceTokens | undefined;
+  /** Follows the files until the signal aborts. */
+  run(logger: Logger, signal: AbortSignal): Promise<void>;
+}
+
+/** @throws GatewayError `configuration` naming the setting of the file that cannot be used */
+export async function openSecurity(
+  { kubesvc, server, instance }: Config,
+  scope: Scope,
+  now: () => number,
+): Promise<Security> {
+  const agents = await Authentication.open('kubesvc.grpc.auth', kubesvc.grpc.auth, parseAgentPolicy, now);
+  if (agents !== undefined) scope.push('authentication of agents', () => agents.close());
+  const callers = await Authentication.open('server.auth', server.auth, parseCallerPolicy, now);
+  if (callers !== undefined) scope.push('authentication of callers', () => callers.close());
+  const { secretFile } = server.auth.instances;
+  const secrets =
+    secretFile === undefined
+      ? undefined
+      : await ReloadedFile.open('server.auth.instances.secretFile', secretFile, parseInstanceSecrets);
+  const instanceTokens =
+    secrets && new InstanceTokens({ instanceId: instance.id, secrets: () => secrets.current, now });
+  return {
+    agents,
+    callers,
+    instanceTokens,
+    run: async (logger, signal) => {
+      await Promise.all([agents, callers, secrets].map((part) => part?.run(logger, signal)));
+    },
+  };
+}
+
+/** What the REST API asks of its callers. */
+export function authorizationOf(
+  { server }: Config,
+  { callers, instanceTokens }: Security,
+): Omit<AuthorizationOptions, 'logger' | 'metrics' | 'timeoutMs'> {
+  const { anonymousRole, instances } = server.auth;
+  const instanceFilters = instances.filters.map(parseFilter).filter((filter) => typeof filter !== 'string');
+  return { callers, anonymousRole, instanceTokens, instanceFilters };
+}
+
+/** How this instance speaks TLS to others: with the certificate of its own REST API, and trust in the same authorities. */
+export function peerTls(material: TlsMaterial | undefined, serverName: string | undefined): PeerTls {
+  const { ca, cert, key, passphrase } = material ?? {};
+  return { ca, cert, key, passphrase, servername: serverName };
+}
