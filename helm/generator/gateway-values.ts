@@ -32,6 +32,7 @@ const tls = (port: string, clientAuth: string[], more = '') =>
       privateKeyKey: key('Key of the private key.', 'tls.key'),
       privateKeyPasswordKey: key('Key of the password of the private key.'),
       trustKey: key('Key of the authorities that the other side is checked against.', 'ca.crt'),
+      revocationListKey: key('Key of the certificate revocation lists of those authorities.'),
       clientAuth: choice('Whether clients have to show a certificate.', 'NONE', clientAuth),
       certManager: section('Have cert-manager write that Secret.', {
         enabled: flag('Make a Certificate.', false),
@@ -72,6 +73,10 @@ export const gatewayValues: TObject = section('', {
     connectionKey: key('Key of the URL (`redis://host:6379`).'),
     passwordKey: key('Key of the password.', 'password'),
   }),
+  auth: existingSecret(
+    'Files that say who may come in, from a Secret that is mounted as `/etc/agent-gateway/auth`: tokens, key sets, policies, secrets of instances (docs/security.md). `config` names them, such as `kubesvc.grpc.auth.policyFile: /etc/agent-gateway/auth/agents.yml`.',
+    {},
+  ),
   dynamicAccounts: section('What dynamic accounts need, where `config.kubesvc.dynamicAccounts.enabled` is set.', {
     encryptionKey: existingSecret('The key that kubeconfigs are stored with.', {
       key: key('Key of it.', 'encryption-key'),

@@ -7,7 +7,12 @@ import { endpointSlice } from '../kubernetes-server/objects.js';
 import { collect, configured } from './configured.js';
 
 const { signal } = new AbortController();
-const flags = ['--kubesvc.cluster=kubernetes', '--sql.url=mysql://u@db/x', '--instance.id=gateway-1'];
+const flags = [
+  '--kubesvc.cluster=kubernetes',
+  '--server.auth.anonymousRole=admin',
+  '--sql.url=mysql://u@db/x',
+  '--instance.id=gateway-1',
+];
 const pods = [
   { name: 'gateway-1', ip: '10.0.0.1' },
   { name: 'gateway-2', ip: '10.0.0.2', ready: false },

@@ -48,6 +48,7 @@ test('everything that is missing is found in one run, without a secret', async (
   const { code, text } = await run([
     ...(await portFlags()),
     '--kubesvc.cluster=kubernetes',
+    '--server.address=127.0.0.1',
     `--sql.url=mysql://u:hunter2@127.0.0.1:${nothing}/x`,
     `--redis.connection=redis://:hunter2@127.0.0.1:${nothing}`,
     '--kubesvc.cluster-kubernetes.kubeconfigFile=/no/such/file',

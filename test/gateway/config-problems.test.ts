@@ -34,6 +34,7 @@ function problemsOf(t: Test, { yaml, environment = {}, flags = [] }: Wrong): { e
 }
 
 const cluster = [
+  '--server.auth.anonymousRole=admin',
   '--kubesvc.cluster=kubernetes',
   '--sql.url=mysql://db/x',
   '--sql.user=u',
@@ -245,6 +246,26 @@ const cases: [what: string, wrong: Wrong, message: string][] = [
     'kubesvc.grpc.auth.policyFile: expected kubesvc.grpc.auth.x509.enabled or one of kubesvc.grpc.auth.tokens beside it, found none: nobody has an identity (--kubesvc.grpc.auth.policyFile)',
   ],
   [
+    'the REST API for everybody',
+    { flags: ['--server.address=0.0.0.0'] },
+    'server.auth.anonymousRole: expected read, operate or admin, or a way for callers to prove who they are (server.auth.x509, server.auth.tokens), found neither: the REST API is reachable beyond this machine (server.address: 0.0.0.0)',
+  ],
+  [
+    'callers without roles',
+    { flags: ['--server.auth.tokens.file=/tokens'] },
+    'server.auth.policyFile: expected a file that gives callers their roles, found nothing: nobody would have one',
+  ],
+  [
+    'instances that prove nothing among callers who do',
+    { flags: [...cluster.slice(1), '--server.auth.tokens.file=/tokens', '--server.auth.policyFile=/policy'] },
+    'server.auth.instances.secretFile: expected a file, or server.auth.instances.filters, found nothing: calls of other instances would be refused',
+  ],
+  [
+    'certificates of instances that are never seen',
+    { flags: ['--server.auth.instances.filters=CN=gateway'] },
+    'server.auth.instances.filters: expected TLS with server.ssl.clientAuth: REQUIRE or OPTIONAL, found none: no certificate would ever be seen (--server.auth.instances.filters)',
+  ],
+  [
     'a static cluster of nobody',
     { flags: [...cluster, '--kubesvc.cluster=static'] },
     'kubesvc.cluster-static.instances: expected at least one base URL, found none, with kubesvc.cluster: static',
@@ -287,7 +308,8 @@ test('TLS without certificate and key', (t) => {
 });
 
 test('a cluster through Redis without Redis', (t) => {
-  const { lines } = problemsOf(t, { flags: ['--kubesvc.cluster=redis', '--sql.url=mysql://u@db/x'] });
+  const flags = ['--kubesvc.cluster=redis', '--sql.url=mysql://u@db/x', '--server.auth.anonymousRole=admin'];
+  const { lines } = problemsOf(t, { flags });
   t.same(lines, [
     'redis.connection: expected a URL that starts with redis:// or rediss://, found nothing, with kubesvc.cluster: redis',
   ]);
@@ -314,7 +336,8 @@ test('all problems of all sources are listed at once, rules between settings inc
 
 test('warnings of settings that work but should not stay', (t) => {
   const load = (...flags: string[]) => loadConfig({ environment: {}, flags }).warnings;
-  t.same(load('--kubesvc.cluster=kubernetes', '--sql.url=mysql://u@db/x'), [
+  t.same(load('--kubesvc.cluster=kubernetes', '--sql.url=mysql://u@db/x', '--server.auth.anonymousRole=admin'), [
+    'server.auth.anonymousRole: admin: whoever reaches the REST API has this role; let a NetworkPolicy say who does',
     'redis.connection: not set: instances learn of changes from SQL alone, which is slower',
   ]);
   t.same(load('--server.ssl.clientAuth=REQUIRE'), [

@@ -49,11 +49,13 @@ test('the result is frozen to its leaves, and shares nothing with the next one',
 test('defaults in a pod of a cluster', (t) => {
   const environment = { POD_NAME: 'gateway-7', POD_IP: 'fd00::7', AGENT_GATEWAY_KUBESVC_CLUSTER: 'kubernetes' };
   const flags = ['--sql.url=mysql://u@db/x', '--redis.connection', 'redis://r', '--server.ssl.enabled'];
+  const auth = ['--server.auth.tokens.file=/t', '--server.auth.policyFile=/p', '--server.auth.instances.secretFile=/s'];
   const tls = ['--server.ssl.certificateChain=/tls.crt', '--server.ssl.privateKey=/tls.key'];
-  const { config, warnings } = loadConfig({ environment, flags: [...flags, ...tls], terminal: true });
+  const { config, warnings } = loadConfig({ environment, flags: [...flags, ...tls, ...auth], terminal: true });
   t.same(warnings, []);
   t.same(config.instance, { id: 'gateway-7', baseUrl: 'https://[fd00::7]:7002' });
   t.equal(config.server.address, '*');
+  t.equal(config.server.auth.anonymousRole, 'none');
   t.equal(config.kubesvc.drain.endpointRemovalMs, 3000);
   t.equal(config.logging.format, 'text');
   t.end();
@@ -159,7 +161,7 @@ test('anchors and merge keys of YAML are resolved', (t) => {
 
 test('a Clouddriver profile with the plugin can be pasted', (t) => {
   const file = new URL('clouddriver.yml', fixtures).pathname;
-  const { config, warnings } = loadConfig({ ...bare, file });
+  const { config, warnings } = loadConfig({ ...bare, file, flags: ['--server.auth.anonymousRole=admin'] });
   t.equal(config.kubesvc.cluster, 'kubernetes');
   t.equal(config.kubesvc['cluster-kubernetes'].namespace, 'spinnaker');
   t.notOk('kubeconfigFile' in config.kubesvc['cluster-kubernetes']);
@@ -197,6 +199,7 @@ test('a Clouddriver profile with the plugin can be pasted', (t) => {
       'sql.connectionPools',
       'redis.enabled',
       'redis.scheduler',
+      'server.auth.anonymousRole',
     ],
   );
   t.end();
@@ -286,7 +289,11 @@ test('what is meant by a dash may be written in camel case', (t) => {
 
 test('no secret is left in a redacted configuration, and hosts are', (t) => {
   const file = new URL('clouddriver.yml', fixtures).pathname;
-  const { config } = loadConfig({ ...bare, file, flags: ['--server.ssl.privateKeyPassword=hunter5'] });
+  const { config } = loadConfig({
+    ...bare,
+    file,
+    flags: ['--server.ssl.privateKeyPassword=hunter5', '--server.auth.anonymousRole=admin'],
+  });
   const shown = redacted(config);
   t.notMatch(JSON.stringify(shown), /hunter/);
   t.equal(shown.sql.password, '***');

@@ -27,6 +27,7 @@ const special: Readonly<Record<string, unknown>> = {
   'sql.url': 'postgresql://db.example.com:5432/gateway',
   'sql.migration.url': 'mysql://db.example.com:3306/gateway',
   'kubesvc.grpc.auth.tokens.jwt.jwksUrl': 'https://issuer.example.com/keys',
+  'server.auth.tokens.jwt.jwksUrl': 'https://issuer.example.com/keys',
   'redis.connection': 'rediss://redis.example.com:6379/1',
   'tracing.endpoint': 'http://collector:4318/v1/traces',
   'kubesvc.dynamicAccounts.clouddriverUrl': 'http://spin-clouddriver:7002',

@@ -49,6 +49,7 @@ export const gatewayRows = {
       migrationPasswordKey: 'owner-password',
       tls: { existingSecret: 'sql-tls', trustKey: 'roots.pem', certificateKey: 'tls.crt', privateKeyKey: 'tls.key' },
     },
+    auth: { existingSecret: 'auth' },
     redis: { existingSecret: 'redis', connectionKey: 'url', passwordKey: 'redis-password' },
     dynamicAccounts: {
       encryptionKey: { existingSecret: 'sealing', key: 'aes' },
@@ -62,6 +63,7 @@ export const gatewayRows = {
         privateKeyKey: 'key.pem',
         privateKeyPasswordKey: 'password',
         trustKey: 'agents.pem',
+        revocationListKey: 'revoked.pem',
         clientAuth: 'REQUIRE',
       },
     },
@@ -72,6 +74,7 @@ export const gatewayRows = {
         privateKeyKey: 'key.pem',
         privateKeyPasswordKey: 'password',
         trustKey: 'callers.pem',
+        revocationListKey: 'revoked.pem',
         clientAuth: 'OPTIONAL',
       },
     },
@@ -152,7 +155,7 @@ export const gatewayRows = {
     },
   },
   'as little as possible': {
-    config,
+    config: { ...config, server: { auth: { anonymousRole: 'admin' } } },
     image: { digest: `sha256:${'0'.repeat(64)}` },
     serviceAccount: { create: false, name: 'of-another-team' },
     rbac: { create: false },

@@ -8,6 +8,7 @@ export const manifests = fileURLToPath(new URL('../../k8s/', import.meta.url));
 const gateway = {
   fullnameOverride: 'agent-gateway',
   config: {
+    server: { auth: { anonymousRole: 'admin' } },
     sql: { url: 'mysql://mysql:3306/gateway', user: 'gateway' },
     redis: { connection: 'redis://redis:6379' },
   },
@@ -42,6 +43,7 @@ export const kustomizations: Readonly<Record<string, Kustomization>> = {
     values: {
       ...gateway,
       config: {
+        server: gateway.config.server,
         kubesvc: { 'cluster-kubernetes': { clouddriverServiceNamePrefix: 'spin-clouddriver-agent-gateway' } },
         sql: { connectionPools: { default: { jdbcUrl: 'jdbc:mysql://mysql:3306/clouddriver', user: 'clouddriver' } } },
         redis: gateway.config.redis,

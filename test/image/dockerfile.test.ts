@@ -47,7 +47,11 @@ test('what it builds runs, as the user that the charts expect, with nothing in i
   const version = await run(process.execPath, [join(root, entrypoint[1] ?? ''), '--version'], { cwd: root });
   t.equal(version.stdout.trim(), manifest.version);
   // Loads everything that a replica needs, and finds nothing wrong but a database that is not there.
-  const flags = ['--kubesvc.cluster=static', '--kubesvc.cluster-static.instances=http://127.0.0.1:7002'];
+  const flags = [
+    '--server.auth.anonymousRole=admin',
+    '--kubesvc.cluster=static',
+    '--kubesvc.cluster-static.instances=http://127.0.0.1:7002',
+  ];
   const doctor = run(process.execPath, [
     join(app, 'dist/main.js'),
     'doctor',

@@ -14,6 +14,10 @@ Settings that come from Secrets: each is a mounted file, and a variable that nam
 - name: AGENT_GATEWAY_SERVER_ADDRESS
   value: "*"
 {{- end }}
+{{- if include "agent-gateway.anonymousCallers" . }}
+- name: AGENT_GATEWAY_SERVER_AUTH_ANONYMOUSROLE
+  value: admin
+{{- end }}
 {{- with .Values.sql }}
 {{- if .existingSecret }}
 {{- range $variable, $key := dict "URL" .urlKey "PASSWORD" .passwordKey "MIGRATION_PASSWORD" .migrationPasswordKey }}
@@ -100,6 +104,10 @@ Settings that come from Secrets: each is a mounted file, and a variable that nam
   value: {{ $directory }}/{{ .trustKey }}
 - name: {{ $prefix }}CLIENTAUTH
   value: {{ .clientAuth }}
+{{- if .revocationListKey }}
+- name: {{ $prefix }}REVOCATIONLIST
+  value: {{ $directory }}/{{ .revocationListKey }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -110,6 +118,7 @@ Settings that come from Secrets: each is a mounted file, and a variable that nam
 {{- $mounts := dict
   "secrets/sql" .Values.sql.existingSecret
   "secrets/redis" .Values.redis.existingSecret
+  "auth" .Values.auth.existingSecret
   "secrets/encryption-key" .Values.dynamicAccounts.encryptionKey.existingSecret
   "tls/sql" .Values.sql.tls.existingSecret
   "tls/grpc" .Values.grpc.tls.existingSecret

@@ -93,6 +93,18 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- default $needed $given | int64 }}
 {{- end }}
 
+{{/*
+Whether callers of the REST API prove nothing, and the NetworkPolicy says who they are: where `config` says nothing of it.
+*/}}
+{{- define "agent-gateway.anonymousCallers" -}}
+{{- if not (or (.Values.config.server).auth (regexMatch "server\\.auth|anonymousRole" (toYaml .Values.config))) }}
+{{- if not .Values.networkPolicy.enabled }}
+{{- fail "config.server.auth is missing: without a NetworkPolicy it has to say who may call the REST API (docs/security.md); anonymousRole: admin lets everybody" }}
+{{- end }}
+{{- true }}
+{{- end }}
+{{- end }}
+
 {{/* A sentence for everything that the schema cannot see. */}}
 {{- define "agent-gateway.validate" -}}
 {{- $cluster := include "agent-gateway.cluster" . }}

@@ -94,6 +94,8 @@ export function checkCallers({ server, kubesvc }: Config, problems: Problem[], w
     warnings.push(
       `server.auth.anonymousRole: ${anonymousRole}: whoever reaches the REST API has this role; let a NetworkPolicy say who does`,
     );
+  if (provesIdentity && (anonymousRole === 'operate' || anonymousRole === 'admin'))
+    warnings.push(`server.auth.anonymousRole: ${anonymousRole}: callers have this role without proving who they are`);
   mustHold(
     !provesIdentity || auth.policyFile !== undefined,
     'server.auth.policyFile',
@@ -114,7 +116,7 @@ export function checkCallers({ server, kubesvc }: Config, problems: Problem[], w
   );
   const proves = instances.secretFile !== undefined || instances.filters.length > 0;
   mustHold(
-    proves || kubesvc.cluster === 'local' || (!provesIdentity && anonymousRole === 'admin'),
+    proves || kubesvc.cluster === 'local' || (!provesIdentity && ['admin', 'none'].includes(anonymousRole)),
     'server.auth.instances.secretFile',
     'expected a file, or server.auth.instances.filters, found nothing: calls of other instances would be refused',
   );

@@ -11,7 +11,7 @@ export interface OwnerRoutesOptions {
   readonly owners: Pick<OwnerStore, 'list' | 'release'>;
 }
 
-const kindSchema = Type.Enum(['account', 'zone']);
+const kindSchema = Type.Enum(['account', 'zone'], { examples: ['account'] });
 const ownerSchema = Type.Object(
   {
     kind: kindSchema,
@@ -37,7 +37,7 @@ export const ownerRoutes: FastifyPluginCallbackTypebox<OwnerRoutesOptions> = (ap
         description: `In the order of kind and name, ${String(pageSize)} at most; \`kind\` and \`after\` of the last one give those that follow.`,
         querystring: Type.Object({
           kind: Type.Optional(kindSchema),
-          after: Type.Optional(Type.String({ maxLength: 253, examples: ['prod-eu'] })),
+          after: Type.Optional(nameSchema(253, { examples: ['prod-eu'] })),
         }),
         response: { 200: Type.Array(ownerSchema), ...problems(400, 500, 503) },
       },
