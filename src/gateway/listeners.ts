@@ -36,7 +36,8 @@ export interface PortOptions {
   readonly metrics: Metrics;
 }
 
-const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+/** As much of the preface as it takes: the rest is looked at by whoever speaks HTTP/2. */
+const preface = Buffer.from('PRI * HTTP/2.0');
 const methods = ['GET ', 'POST ', 'PUT ', 'PATCH ', 'DELETE ', 'HEAD ', 'OPTIONS ', 'CONNECT ', 'TRACE '];
 
 /**
@@ -47,7 +48,7 @@ export function sniff(bytes: Uint8Array): FirstBytes {
   const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.byteLength, preface.length));
   if (head.length === 0) return 'incomplete';
   if (head[0] === 0x16) return head.length < 2 ? 'incomplete' : head[1] === 0x03 ? 'tls' : 'unknown';
-  if (preface.subarray(0, head.length).equals(head)) return head.length >= 14 ? 'http2' : 'incomplete';
+  if (preface.subarray(0, head.length).equals(head)) return head.length === preface.length ? 'http2' : 'incomplete';
   const text = head.toString('latin1');
   if (methods.some((method) => text.startsWith(method))) return 'http1';
   return methods.some((method) => method.startsWith(text)) ? 'incomplete' : 'unknown';

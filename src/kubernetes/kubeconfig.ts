@@ -98,9 +98,9 @@ function named(list: unknown, name: string, kind: 'context' | 'cluster' | 'user'
 
 function parseYaml(text: string): unknown {
   try {
-    return parse(text) as unknown;
+    return parse(text, { logLevel: 'error' }) as unknown;
   } catch {
-    // The parser's message quotes the file.
+    // The parser's message quotes the file, as do the warnings that it prints by default.
     throw new Error('it is not YAML');
   }
 }

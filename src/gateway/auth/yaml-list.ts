@@ -36,9 +36,9 @@ export function readYamlList<Schema extends TObject>(
 function readList(text: string, key: string): unknown[] {
   let content: unknown;
   try {
-    content = parse(text, { maxAliasCount: 0 }) as unknown;
+    content = parse(text, { maxAliasCount: 0, logLevel: 'error' }) as unknown;
   } catch {
-    // The parser's message quotes the file.
+    // The parser's message quotes the file, and so would the warnings that it prints by default.
     throw new Error('it is not YAML');
   }
   const list = (content as Readonly<Record<string, unknown>> | null | undefined)?.[key];

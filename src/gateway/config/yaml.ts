@@ -37,7 +37,7 @@ export function readYaml(file: string, isLeaf: (key: string) => boolean): Entry[
 /** As readYaml, from text; `name` is what problems call the file. */
 export function parseYaml(source: string, name: string, isLeaf: (key: string) => boolean): Entry[] {
   const lines = new LineCounter();
-  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false, merge: true });
+  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false, merge: true, logLevel: 'error' });
   const failures = [...document.errors, ...document.warnings].map(({ code, pos }) => {
     const { line, col } = lines.linePos(pos[0]);
     const message = explanations[code] ?? `not valid YAML (${code})`;
