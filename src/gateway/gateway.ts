@@ -30,6 +30,7 @@ import { Liveness } from './agents/liveness.js';
 import { OwnershipService } from './agents/ownership.js';
 import { Reaper } from './agents/reaper.js';
 import { Rebalancer } from './agents/rebalancer.js';
+import { RegistrationLimits } from './agents/registration-limits.js';
 import { Registry } from './agents/registry.js';
 import { createClusterCalls } from './cluster-calls.js';
 import type { Config } from './config.js';
@@ -331,6 +332,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       logger: pino,
       maxBodyBytes: server.maxBodySize,
       maxHeaderBytes: server.maxHeaderSize,
+      requestRate: { maxRequestsPerSecond: server.maxRequestsPerSecond, redis, redisPrefix: config.redis.keyPrefix },
       authorization: { ...authorizationOf(config, security), timeoutMs: grpc.handshakeTimeoutMs, logger, metrics },
       router,
       registry,
@@ -366,6 +368,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         registry,
         results,
         admission,
+        registrationLimits: new RegistrationLimits(grpc, now),
         limits: { maxInFlight: kubesvc.operations.maxPendingPerAgent, queueLimit: kubesvc.operations.agentQueueLimit },
         maxMessageBytes: grpc.maxInboundMessageSize,
         handshakeTimeoutMs: grpc.handshakeTimeoutMs,

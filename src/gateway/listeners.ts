@@ -7,6 +7,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
 import { GatewayError, messageOf } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
+import { ConnectionLimits, type ConnectionLimitSettings } from './connection-limits.js';
 import type { Metrics } from './telemetry/metrics.js';
 import type { TlsMaterial } from './tls.js';
 
@@ -32,12 +33,15 @@ export interface PortOptions {
   readonly refusal: (protocol: 'http2' | 'http1' | 'tls' | 'unknown') => string;
   /** From the connection to its first bytes, in ms. */
   readonly firstBytesTimeoutMs: number;
+  readonly limits: ConnectionLimitSettings;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
 
 /** As much of the preface as it takes: the rest is looked at by whoever speaks HTTP/2. */
 const preface = Buffer.from('PRI * HTTP/2.0');
+const logLines = 50;
+const logPeriodMs = 10_000;
 const methods = ['GET ', 'POST ', 'PUT ', 'PATCH ', 'DELETE ', 'HEAD ', 'OPTIONS ', 'CONNECT ', 'TRACE '];
 
 /**
@@ -57,6 +61,9 @@ export function sniff(bytes: Uint8Array): FirstBytes {
 export class Port {
   readonly #options: PortOptions;
   readonly #sockets = new Set<Socket>();
+  readonly #limits: ConnectionLimits;
+  /** Lines of refusals in a period, on the monotonic clock in ms: an attack is not to fill the log. */
+  #logged = { lines: 0, until: 0 };
   /** For log lines about sockets that are closed by then. */
   readonly #peers = new WeakMap<Socket, string>();
   #server: Server | undefined;
@@ -64,6 +71,9 @@ export class Port {
 
   constructor(options: PortOptions) {
     this.#options = options;
+    this.#limits = new ConnectionLimits(options.limits, (socket) => {
+      this.#overLimit(socket, 'too many half-open connections (maxHalfOpenConnections)');
+    });
   }
 
   /** @throws GatewayError `configuration` naming the setting, when the port cannot be opened */
@@ -114,6 +124,11 @@ export class Port {
   }
 
   #accept(socket: Socket): void {
+    const refusal = this.#limits.take(socket);
+    if (refusal !== undefined) {
+      this.#overLimit(socket, refusal);
+      return;
+    }
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
     this.#peers.set(socket, `${socket.remoteAddress ?? '?'}:${String(socket.remotePort ?? 0)}`);
@@ -153,6 +168,7 @@ export class Port {
     const take =
       this.#tls !== undefined || protocol === 'unknown' || protocol === 'tls' ? undefined : protocols[protocol];
     if (take !== undefined) {
+      this.#limits.opened(socket);
       take(socket);
       return;
     }
@@ -178,6 +194,7 @@ export class Port {
       handshakeTimeout: firstBytesTimeoutMs,
     });
     server.on('secureConnection', (socket) => {
+      this.#limits.opened(acceptedOf(socket));
       if (showsStrangeCertificate(socket, tls)) {
         this.#log(socket, 'tls', refusedHandshake(socket));
         socket.destroy();
@@ -194,15 +211,30 @@ export class Port {
     return server;
   }
 
+  #overLimit(socket: Socket, reason: string): void {
+    this.#peers.set(socket, `${socket.remoteAddress ?? '?'}:${String(socket.remotePort ?? 0)}`);
+    this.#log(socket, 'limit', reason);
+    socket.on('error', () => undefined);
+    socket.destroy();
+  }
+
   #log(socket: Socket, protocol: string, reason: string): void {
     this.#options.metrics.refusedConnections.inc({ port: this.#options.name, protocol });
-    // A TLS socket is not what was accepted: that lies below it, in a property that Node.js does not document.
-    const accepted = (socket as { readonly _parent?: Socket })._parent ?? socket;
+    const now = performance.now();
+    if (now >= this.#logged.until) this.#logged = { lines: 0, until: now + logPeriodMs };
+    this.#logged.lines += 1;
+    if (this.#logged.lines > logLines) return;
+    const more = this.#logged.lines === logLines ? '; others are only counted for a while' : '';
     this.#options.logger.warn(
-      { port: this.#options.name, peer: this.#peers.get(accepted) ?? '?', protocol },
-      `connection refused: ${reason}`,
+      { port: this.#options.name, peer: this.#peers.get(acceptedOf(socket)) ?? '?', protocol },
+      `connection refused: ${reason}${more}`,
     );
   }
+}
+
+/** A TLS socket is not what was accepted: that lies below it, in a property that Node.js does not document. */
+function acceptedOf(socket: Socket): Socket {
+  return (socket as { readonly _parent?: Socket })._parent ?? socket;
 }
 
 /** Where certificates are optional Node.js lets in whoever shows an untrusted one; a shown one is to be checked. */

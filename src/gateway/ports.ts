@@ -34,6 +34,7 @@ export function createAgentsPort({ config, tls, logger, metrics }: Shared, http2
       }
     },
     firstBytesTimeoutMs: handshakeTimeoutMs,
+    limits: config.kubesvc.grpc.server,
     logger,
     metrics,
   });
@@ -56,6 +57,7 @@ export function createRestPort(
       return `This port speaks HTTP/1.1 and HTTP/2 ${tls === undefined ? 'in cleartext' : 'over TLS'} only (server.ssl.enabled).`;
     },
     firstBytesTimeoutMs: config.kubesvc.grpc.server.handshakeTimeoutMs,
+    limits: config.server,
     logger,
     metrics,
   });

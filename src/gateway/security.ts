@@ -44,7 +44,8 @@ export async function openSecurity(
     callers,
     instanceTokens,
     run: async (logger, signal) => {
-      await Promise.all([agents, callers, secrets].map((part) => part?.run(logger, signal)));
+      const parts = [agents, callers, secrets].filter((part) => part !== undefined);
+      await Promise.all(parts.map((part) => part.run(logger, signal)));
     },
   };
 }

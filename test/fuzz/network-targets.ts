@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { request } from 'undici';
 import { RawAgent } from '../gateway/raw-agent.js';
 import { startGateway, type RunningGateway } from '../gateway/running-gateway.js';
+import { frame, frameTypes, grpcCall, grpcMessage, preface } from '../gateway/security/http2-frames.js';
 import { waitFor } from '../wait.js';
 import { kindOf, type Target } from './fuzz.js';
 
@@ -50,39 +51,6 @@ function noFaults({ log }: RunningGateway, since: number): number {
   return log.length;
 }
 
-const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-
-function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
-
-/** Header fields without indexing and without Huffman codes (RFC 7541, 6.2.2). */
-function fields(...list: readonly (readonly [string, string])[]): Buffer {
-  const text = (value: string): Buffer => Buffer.concat([Buffer.from([value.length]), Buffer.from(value)]);
-  return Buffer.concat(list.flatMap(([name, value]) => [Buffer.from([0]), text(name), text(value)]));
-}
-
-function call(path: string): Buffer {
-  const headers = [
-    ...([
-      [':method', 'POST'],
-      [':scheme', 'http'],
-      [':path', path],
-      [':authority', 'gateway'],
-    ] as const),
-    ...([
-      ['content-type', 'application/grpc'],
-      ['te', 'trailers'],
-    ] as const),
-  ];
-  return frame(1, 4, 1, fields(...headers));
-}
-
 /**
  * The first byte chooses: gRPC messages on a stream of each service, HTTP/2 frames behind a valid beginning, or bytes
  * that are nothing at all. What the gateway answers within a moment is the answer; then an honest agent has to be served.
@@ -94,15 +62,13 @@ function agents(gateway: RunningGateway, honest: RawAgent): Target {
     name: 'agents',
     run: async (input) => {
       const rest = input.subarray(1);
-      const message = Buffer.alloc(5 + rest.length);
-      message.writeUInt32BE(rest.length, 1);
-      rest.copy(message, 5);
-      const begin = Buffer.concat([preface, frame(4, 0, 0, Buffer.alloc(0))]);
+      const message = grpcMessage(rest);
+      const begin = preface();
       const kind = (input[0] ?? 0) % 5;
       const sent = [
-        [begin, call('/ops.Operations/Connect'), frame(0, 0, 1, message)],
-        [begin, call('/events.Caching/Stream'), frame(0, 0, 1, message)],
-        [begin, call('/ops.Operations/Connect'), frame(0, 0, 1, rest)],
+        [begin, grpcCall(1, '/ops.Operations/Connect'), frame(frameTypes.data, 0, 1, message)],
+        [begin, grpcCall(1, '/events.Caching/Stream'), frame(frameTypes.data, 0, 1, message)],
+        [begin, grpcCall(1, '/ops.Operations/Connect'), frame(frameTypes.data, 0, 1, rest)],
         [begin, rest],
         [rest],
       ][kind] ?? [rest];
@@ -148,7 +114,7 @@ async function exchange(port: number, bytes: Buffer): Promise<string> {
 }
 
 export async function networkTargets(t: Teardown): Promise<readonly Target[]> {
-  const gateway = await startGateway(t as never, {
+  const gateway = await startGateway(t, {
     'kubesvc.grpc.server.handshakeTimeoutMs': 1_000,
     'kubesvc.dynamicAccounts.enabled': true,
   });

@@ -90,7 +90,7 @@ const files = pure('files', (input) => {
     return problems.length;
   });
   const own = [parseStaticTokens, parseAgentPolicy, parseCallerPolicy, parseFilter].map((parse) =>
-    wordsOf(() => parse(text) as unknown),
+    wordsOf(() => parse(text)),
   );
   return [configuration, ...own].join(' ');
 });

@@ -133,6 +133,7 @@ test('optional client certificates are checked when one is shown', async (t) => 
     },
     refusal: () => 'refused',
     firstBytesTimeoutMs: 5_000,
+    limits: { maxConnections: 10, maxConnectionsPerAddress: 10, maxHalfOpenConnections: 10 },
     logger: { ...silentLogger, warn: (_fields, message) => refusals.push(message) },
     metrics: createMetrics('gateway', 'test'),
   });

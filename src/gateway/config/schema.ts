@@ -1,6 +1,6 @@
 /**
  * The schema of the configuration: types, defaults, limits and documentation in one place. Everything else in this
- * folder (sources, checks, docs/configuration.md) is derived from it.
+ * folder (sources, checks, docs/configuration.md) is derived from it. Longer than most files because it is one table.
  *
  * Keywords of our own on a leaf: `secret` (its value is never shown; 'url': but for its host), `unit: 'bytes'` (a number of bytes that may be
  * written as 4MB), `synonyms` of choices, `separator` of a list as text (default: a comma),
@@ -8,9 +8,11 @@
  * kubesvc.* names are those of Armory's public reference.
  */
 
+/* eslint-disable max-lines -- one table, see above */
+
 import Type, { type Static, type TSchemaOptions } from 'typebox';
 import { bytes, count, flag, list, optionalText, port, secret, text } from './leaf-schemas.js';
-import { callers, tls, tokens, x509 } from './security-schemas.js';
+import { callers, connectionLimits, tls, tokens, x509 } from './security-schemas.js';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -64,6 +66,13 @@ export const configSchema = Type.Object({
         256 << 20,
       ),
       maxHeaderSize: bytes('Largest sum of request headers.', 16 << 10, 4 << 10, 1 << 20),
+      ...connectionLimits('callers and other instances'),
+      maxRequestsPerSecond: count(
+        'Requests of one caller (its identity, else its address) to the whole cluster, counted in Redis; more are refused with 429. 0: no limit. Without Redis none is refused.',
+        0,
+        0,
+        1_000_000,
+      ),
       ssl: tls('TLS of the REST API; also what this instance shows when it calls others.'),
       auth: callers,
     },
@@ -135,6 +144,14 @@ export const configSchema = Type.Object({
               100,
               5 * minute,
             ),
+            ...connectionLimits('agents'),
+            maxRegistrationsPerMinute: count(
+              'Registrations of one identity, or of one address where agents prove nothing, on one instance; more are refused with RESOURCE_EXHAUSTED.',
+              60_000,
+              1,
+              10_000_000,
+            ),
+            maxAgentsPerIdentity: count('Streams of one identity on one instance.', 10_000, 1, 1_000_000),
             maxAccountsPerAgent: count('More accounts in one registration are refused.', 10_000, 1, 1_000_000),
             security: tls('TLS and client certificates of agents.'),
           },

@@ -23,6 +23,23 @@ const tlsProperties = {
 };
 export const tls = (description: string) => Type.Object(tlsProperties, { description });
 
+/** Of one port, on one instance. */
+export const connectionLimits = (peers: string) => ({
+  maxConnections: count(`Connections of ${peers}; more are closed at once.`, 50_000, 1, 1_000_000),
+  maxConnectionsPerAddress: count(
+    'Connections of one address. A load balancer may show its own address for all of them.',
+    50_000,
+    1,
+    1_000_000,
+  ),
+  maxHalfOpenConnections: count(
+    'Connections that have not finished TLS and their first bytes; beyond it the oldest of them is closed.',
+    1_000,
+    1,
+    1_000_000,
+  ),
+});
+
 /** The same for agents and for callers of the REST API; `who` they are, for the descriptions. */
 export const x509 = (who: string, description: string) =>
   Type.Object(

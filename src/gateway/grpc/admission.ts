@@ -18,15 +18,26 @@ export interface AdmissionOptions {
 
 export function admitStream(
   call: ByteStream,
-  { admit, timeoutMs, logger, metrics }: AdmissionOptions,
+  options: AdmissionOptions,
   serve: (peer: SessionPeer | undefined) => void,
 ): void {
-  if (admit === undefined) {
-    serve(undefined);
-    return;
-  }
+  const { admit } = options;
   // Nobody else listens yet.
   call.on('error', () => undefined);
+  setImmediate(() => {
+    // A stream that is reset as soon as it is opened (CVE-2023-44487) is over by now, and has cost nothing.
+    if (call.cancelled) endCall(call, undefined);
+    else if (admit === undefined) serve(undefined);
+    else check(call, admit, options, serve);
+  });
+}
+
+function check(
+  call: ByteStream,
+  admit: NonNullable<AdmissionOptions['admit']>,
+  { timeoutMs, logger, metrics }: AdmissionOptions,
+  serve: (peer: SessionPeer) => void,
+): void {
   const proof = admit(credentialsOf(call), AbortSignal.timeout(timeoutMs));
   proof.then(
     (peer) => {

@@ -6,6 +6,7 @@ import type { Logger } from '../../core/logger.js';
 import type { Account, AccountsAdded, AccountsRemoved } from '../../protocol/generated/ops/operations_pb.js';
 import { readAgentFrame, type AgentFrame } from '../../protocol/wire.js';
 import type { AccountRegistration } from '../../store/ownership.js';
+import type { RegistrationLimits } from '../agents/registration-limits.js';
 import type { Registry } from '../agents/registry.js';
 import { Session, type AgentTransport, type SessionLimits, type SessionPeer } from '../agents/session.js';
 import type { Results } from '../operations/results.js';
@@ -17,6 +18,7 @@ export interface OperationsServiceOptions {
   readonly registry: Registry;
   readonly results: Results;
   readonly admission: AdmissionOptions;
+  readonly registrationLimits: Pick<RegistrationLimits, 'take'>;
   readonly limits: SessionLimits;
   readonly maxMessageBytes: number;
   /** From the start of a stream to its Registration, in ms. */
@@ -161,6 +163,7 @@ async function register(session: Session, frame: AgentFrame, options: Operations
         { field: 'register' },
       );
     }
+    options.registrationLimits.take(session);
     const { agentId, zoneId, version, accounts, dynamicAccounts } = frame.value;
     const request = { agentId, zoneId, version, dynamicAccounts, accounts: accounts.map(toRegistration) };
     await registry.register(session, request, AbortSignal.timeout(registrationTimeoutMs));

@@ -39,6 +39,9 @@ export interface GrpcServer {
  */
 const hardLimitFactor = 4;
 
+/** Calls on one connection: an agent needs three, a proxy in between may carry many. */
+const maxConcurrentStreams = 1_000;
+
 /** The services that reflection lists (contract, section 3). */
 const services = [
   'events.Caching',
@@ -53,6 +56,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const server = new Server({
     'grpc.max_receive_message_length': options.maxMessageBytes * hardLimitFactor,
     'grpc.max_send_message_length': -1,
+    'grpc.max_concurrent_streams': maxConcurrentStreams,
     'grpc.keepalive_time_ms': options.keepAliveTimeMs,
     'grpc.keepalive_timeout_ms': options.keepAliveTimeoutMs,
     ...(maxConnectionAgeMs === 0

@@ -5,8 +5,14 @@
 
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
-import { createServer as createHttp1, type Server as Http1Server } from 'node:http';
-import { createServer as createHttp2, type Http2Server, type ServerHttp2Session } from 'node:http2';
+import { createServer as createHttp1, type RequestListener, type Server as Http1Server } from 'node:http';
+import {
+  createServer as createHttp2,
+  type Http2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from 'node:http2';
 import type { Socket } from 'node:net';
 import { consoleRoutes, type ConsoleRoutesOptions } from '../console/routes.js';
 import { GatewayError } from '../../core/errors.js';
@@ -23,6 +29,8 @@ import { answerOtherMethods } from './other-methods.js';
 import { ownerRoutes, type OwnerRoutesOptions } from './owners.js';
 import { operationRoutes, type OperationRoutesOptions } from './operations.js';
 import { clientErrorHandler, errorHandler, sendProblem } from './problem.js';
+import { limitRequestRate, type RequestRateOptions } from './request-rate.js';
+import { endStalledConnections } from './stalled-connections.js';
 import { validatorCompiler } from './validator.js';
 
 export interface RestOptions
@@ -41,6 +49,7 @@ export interface RestOptions
   readonly maxBodyBytes: number;
   readonly maxHeaderBytes: number;
   readonly authorization: AuthorizationOptions;
+  readonly requestRate: RequestRateOptions;
 }
 
 export interface RestServer {
@@ -59,6 +68,15 @@ const keepAliveTimeoutMs = 75_000;
 
 /** Routes say how long a name may be (253: a DNS name, RFC 1035); this is for what is no name at all. */
 const maxParameterLength = 4_096;
+
+/** Streams that are reset as soon as they are opened (CVE-2023-44487) are over a turn later, and have cost nothing. */
+function unlessReset(handler: RequestListener) {
+  return (request: Http2ServerRequest, response: Http2ServerResponse): void => {
+    setImmediate(() => {
+      if (!request.stream.destroyed) handler(request as never, response as never);
+    });
+  };
+}
 
 export async function createRestServer(options: RestOptions): Promise<RestServer> {
   const { instanceId, version, logger, maxBodyBytes, maxHeaderBytes } = options;
@@ -86,13 +104,14 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
       );
       http2 = createHttp2(
         { settings: { maxHeaderListSize: maxHeaderBytes, maxConcurrentStreams: 1_000 } },
-        handler as unknown as (request: unknown, response: unknown) => void,
+        unlessReset(handler),
       );
       http2.on('session', (session) => {
         sessions.add(session);
         session.once('close', () => sessions.delete(session));
         session.on('error', () => undefined);
       });
+      endStalledConnections(http1, http2, { requestTimeoutMs, idleTimeoutMs: keepAliveTimeoutMs });
       return http1;
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
@@ -115,6 +134,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
     done(null, body);
   });
   authorizeCalls(app, options.authorization);
+  await limitRequestRate(app, options.requestRate);
   await describeApi(app, version);
   const registerOtherMethods = answerOtherMethods(app, instanceId);
   await app.register(operationRoutes, options);

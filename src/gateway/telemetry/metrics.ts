@@ -121,7 +121,7 @@ export function createMetrics(instanceId: string, version: string) {
     }),
     refusedConnections: new Counter({
       name: 'agent_gateway_refused_connections_total',
-      help: 'Connections whose first bytes the port does not speak.',
+      help: 'Connections whose first bytes the port does not speak, or that are over a limit (protocol="limit").',
       labelNames: ['port', 'protocol'],
       registers,
     }),
