@@ -38,7 +38,16 @@ const rest: Flag = {
   help: 'base URL of any replica (default $AGENT_GATEWAY_REST, or http://127.0.0.1:7002)',
 };
 const help: Flag = { name: 'help', short: 'h', help: 'print this help' };
-const everywhere = [output, rest, help];
+const credentials: readonly Flag[] = [
+  {
+    ...{ name: 'token-file', value: 'FILE' },
+    help: 'file with a bearer token (default $AGENT_GATEWAY_TOKEN_FILE, or the token itself in $AGENT_GATEWAY_TOKEN)',
+  },
+  { name: 'cacert', value: 'FILE', help: 'authorities of the certificate of the gateway, as PEM' },
+  { name: 'cert', value: 'FILE', help: 'certificate to show, as PEM' },
+  { name: 'key', value: 'FILE', help: 'its private key' },
+];
+const everywhere = [output, rest, ...credentials, help];
 
 const account: Flag = { name: 'account', short: 'a', value: 'NAME', help: 'the account' };
 const wait: Flag = {

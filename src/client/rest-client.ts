@@ -1,7 +1,8 @@
 /** Calls of a gateway's REST API for the terminal: every failure becomes one sentence and an exit code. */
 
-import { request, type Dispatcher } from 'undici';
+import { Agent, request, type Dispatcher } from 'undici';
 import { messageOf } from '../core/errors.js';
+import type { ClientCredentials } from './credentials.js';
 import { ClientError, exitCodeOf, exitCodes } from './exit-code.js';
 
 export interface RestClient {
@@ -22,18 +23,26 @@ export interface RestClientOptions {
   readonly signal: AbortSignal;
   /** For the gateway to begin its answer, in ms. */
   readonly timeoutMs: number;
+  readonly credentials: ClientCredentials;
 }
 
-export function createRestClient({ baseUrl, signal, timeoutMs }: RestClientOptions): RestClient {
+export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: RestClientOptions): RestClient {
+  const { token, ...tls } = credentials;
+  const dispatcher = new Agent({ connect: tls });
   async function call(path: string, options: Partial<Dispatcher.RequestOptions>): Promise<PostAnswer> {
     const url = new URL(path, baseUrl);
-    const headers = { accept: 'application/json', ...(options.headers as Record<string, string> | undefined) };
+    const headers = {
+      accept: 'application/json',
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(options.headers as Record<string, string> | undefined),
+    };
     let status: number;
     let text: string;
     try {
       const response = await request(url, {
         method: 'GET',
         ...options,
+        dispatcher,
         headers,
         signal,
         headersTimeout: timeoutMs,

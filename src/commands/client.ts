@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import { messageOf } from '../core/errors.js';
 import { accounts, agents, instances } from '../client/cluster-commands.js';
+import { readCredentials } from '../client/credentials.js';
 import { completion } from '../client/completion.js';
 import { helpText, shells } from '../client/command-table.js';
 import { ClientError, exitCodes, usageError, type ExitCode } from '../client/exit-code.js';
@@ -59,6 +60,7 @@ async function run({ command, words, text, number }: ParsedCommand, io: ClientIo
   const client = createRestClient({
     baseUrl: baseUrlOf(text('rest') ?? io.environment['AGENT_GATEWAY_REST'] ?? defaultRest),
     signal: io.signal,
+    credentials: readCredentials(text, io.environment),
     timeoutMs: (wait ?? 30) * 1_000 + answerMs,
   });
   switch (command.name) {

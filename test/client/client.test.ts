@@ -1,5 +1,6 @@
 /** `agent-gateway ops|agents|accounts|instances` as a person and a script run it, against a running gateway. */
 
+import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -199,4 +200,40 @@ test('help names every flag', async (t) => {
     t.match(texts.out, new RegExp(`^Usage: agent-gateway ${command} `, 'u'));
     t.match(texts.out, /Exit code: 0 done;/);
   }
+});
+
+test('callers who have to prove who they are', async (t) => {
+  const directory = t.testdir({
+    token: 'secret-word\n',
+    'tokens.yml': `tokens: [{name: me, sha256: ${createHash('sha256').update('secret-word').digest('hex')}}]`,
+    'policy.yml': "callers: [{name: me, match: ['token:me'], role: read}]",
+  });
+  const { restUrl } = await startGateway(t, {
+    'server.auth.tokens.file': join(directory, 'tokens.yml'),
+    'server.auth.policyFile': join(directory, 'policy.yml'),
+  });
+  const run = async (argv: string[], environment = {}): Promise<Ran> => {
+    const texts = { out: '', err: '' };
+    const code = await runClient(argv, {
+      stdin: Readable.from(['']),
+      stdout: { write: (text) => (texts.out += text) },
+      stderr: { write: (text) => (texts.err += text) },
+      environment: { AGENT_GATEWAY_REST: restUrl, ...environment },
+      signal: AbortSignal.timeout(20_000),
+    });
+    return { code, ...texts };
+  };
+  t.match(await run(['instances']), { code: 4, err: /no identity shown: expected a token/u });
+  t.match(await run(['instances', '--token-file', join(directory, 'token')]), { code: 0, out: /gateway-under-test/u });
+  t.match(await run(['instances'], { AGENT_GATEWAY_TOKEN_FILE: join(directory, 'token') }), { code: 0 });
+  t.match(await run(['instances'], { AGENT_GATEWAY_TOKEN: 'secret-word' }), { code: 0 });
+  const other = await run(['instances'], { AGENT_GATEWAY_TOKEN: 'other-word' });
+  t.match(other, { code: 4, err: /token refused/u });
+  t.notMatch(other.err, /other-word/u);
+  t.match(await run(['instances', '--token-file', '/none']), { code: 2, err: /--token-file: ENOENT/u });
+  t.match(await run(['instances', '--cert', '/x']), { code: 2, err: /--cert and --key belong together/u });
+  t.match(await run(['ops', 'send', 'get', 'Pod', 'x', '-a', 'b'], { AGENT_GATEWAY_TOKEN: 'secret-word' }), {
+    code: 4,
+    err: /this needs the role operate/u,
+  });
 });

@@ -8,6 +8,9 @@ export const prefix = 'AGENT_GATEWAY_';
 /** The variable that names the file. */
 export const fileVariable = `${prefix}CONFIG`;
 
+/** Variables of the terminal's commands (src/client/), which may be set where a replica is started. */
+const clientVariables = new Set(['REST', 'TOKEN', 'TOKEN_FILE'].map((name) => prefix + name));
+
 /** The variable of a key: upper case, dots to underscores, dashes removed (Spring Boot, "relaxed binding"). */
 export function variableOf(key: string): string {
   return prefix + key.replaceAll('-', '').replaceAll('.', '_').toUpperCase();
@@ -31,7 +34,8 @@ export function readEnvironment(environment: Readonly<Record<string, string | un
   const entries: Entry[] = [];
   const problems: Problem[] = [];
   for (const [name, value] of Object.entries(environment)) {
-    if (!name.startsWith(prefix) || name === fileVariable || value === undefined) continue;
+    if (!name.startsWith(prefix) || name === fileVariable || clientVariables.has(name)) continue;
+    if (value === undefined) continue;
     const key = keys.get(name);
     if (serviceLink.test(name) && (key === undefined || /^(tcp|udp|sctp):\/\//.test(value))) continue;
     if (key === undefined) {
