@@ -70,9 +70,11 @@ function draw() {
       <main id="main" tabindex="-1">
         <h1 class="visually-hidden">${title}</h1>
         ${
-          overview === undefined
-            ? html`<p class="empty">Reading the state of the cluster …</p>`
-            : html`${problems(overview)}${view({ data, overview, params, now: Date.now() + data.clockOffset })}`
+          data.refused !== undefined
+            ? signIn(data.refused)
+            : overview === undefined
+              ? html`<p class="empty">Reading the state of the cluster …</p>`
+              : html`${problems(overview)}${view({ data, overview, params, now: Date.now() + data.clockOffset })}`
         }
       </main>
       ${
@@ -91,6 +93,21 @@ function draw() {
   if (shownView !== '' && shownView !== title) document.getElementById('main')?.focus({ preventScroll: true });
   if (shownView !== title) window.scrollTo(0, 0);
   shownView = title;
+}
+
+/** @param {string} reason */
+function signIn(reason) {
+  const submit = (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    const form = new FormData(/** @type {HTMLFormElement} */ (event.target));
+    data.signIn(String(form.get('token')).trim());
+  };
+  return html`<form class="sign-in" @submit=${submit}>
+    <p role="alert">${badge('bad', 'Not let in')} ${reason}.</p>
+    <label>Token <input name="token" type="password" autocomplete="off" required /></label>
+    <button type="submit">Sign in</button>
+    <p>It is kept in this tab only.</p>
+  </form>`;
 }
 
 /** The address has the view's name where a fragment would be. @param {Event} event */
@@ -202,5 +219,5 @@ document.addEventListener('keydown', (event) => {
   event.preventDefault();
   field.focus();
 });
-data.connect();
+void data.connect();
 changed();

@@ -14,6 +14,16 @@
 
 const retryMs = 3_000;
 const reconnectMs = 10_000;
+const resumeMs = 2_000;
+
+/** '' for none. */
+function storedToken() {
+  try {
+    return sessionStorage.getItem('token') ?? '';
+  } catch {
+    return '';
+  }
+}
 
 export class Data {
   /** @type {Overview | undefined} */
@@ -26,39 +36,87 @@ export class Data {
   #slots = new Map();
   /** @type {() => void} */
   #changed;
+  #token = storedToken();
 
   /** @param {() => void} changed */
   constructor(changed) {
     this.#changed = changed;
   }
 
+  /** Why the replica does not let us in; undefined when it does. @type {string | undefined} */
+  refused;
+  /** Ends the pause before the next attempt. */
+  #wake = () => {};
+
   /** Follows the cluster for as long as the page is open. */
-  connect() {
-    const source = new EventSource('console/events');
-    source.addEventListener('open', () => {
-      this.connection = 'live';
-      this.#changed();
-    });
-    source.addEventListener('overview', (/** @type {MessageEvent<string>} */ event) => {
-      /** @type {unknown} */
-      const overview = JSON.parse(event.data);
-      this.overview = /** @type {Overview} */ (overview);
-      this.#changed();
-    });
-    source.addEventListener('error', () => {
+  async connect() {
+    for (;;) {
+      const refused = await this.#follow().then(
+        () => false,
+        () => true,
+      );
       this.connection = 'lost';
       this.#changed();
-      if (source.readyState !== EventSource.CLOSED) return;
-      // Refused, which the browser takes as the end.
-      setTimeout(() => this.connect(), reconnectMs);
-      this.#fetch('console/data/overview', new AbortController().signal).then(
-        (value) => {
-          this.overview = /** @type {Overview} */ (value);
-          this.#changed();
-        },
-        () => undefined,
-      );
-    });
+      // A replica with too many watchers still answers what is asked once.
+      if (refused && this.refused === undefined) await this.#look();
+      await new Promise((resolve) => {
+        this.#wake = () => resolve(undefined);
+        setTimeout(resolve, refused ? reconnectMs : resumeMs);
+      });
+    }
+  }
+
+  /** Keeps a token for as long as the tab is open, and tries again. @param {string} token */
+  signIn(token) {
+    try {
+      sessionStorage.setItem('token', token);
+    } catch {
+      // Storage is off: until the page is loaded again.
+    }
+    this.#token = token;
+    this.refused = undefined;
+    this.#slots.clear();
+    this.#wake();
+    this.#changed();
+  }
+
+  /** Reads server-sent events until the connection ends. @throws when there is none */
+  async #follow() {
+    const response = await this.#request('console/events', 'text/event-stream', new AbortController().signal);
+    if (!response.ok || response.body === null) throw new Error(`answered with ${response.status}`);
+    this.connection = 'live';
+    this.#changed();
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = '';
+    for (;;) {
+      const { done, value } = await reader.read().catch(() => ({ done: true, value: undefined }));
+      if (done || value === undefined) return;
+      text += value;
+      for (let end = text.indexOf('\n\n'); end !== -1; end = text.indexOf('\n\n')) {
+        this.#take(text.slice(0, end).split('\n'));
+        text = text.slice(end + 2);
+      }
+    }
+  }
+
+  /** @param {string[]} lines of one event (HTML Living Standard, 9.2.6) */
+  #take(lines) {
+    const [line] = lines.filter((one) => one.startsWith('data: '));
+    if (line === undefined) return;
+    /** @type {unknown} */
+    const overview = JSON.parse(line.slice('data: '.length));
+    this.overview = /** @type {Overview} */ (overview);
+    this.#changed();
+  }
+
+  async #look() {
+    try {
+      const value = await this.#fetch('console/data/overview', new AbortController().signal);
+      this.overview = /** @type {Overview} */ (value);
+      this.#changed();
+    } catch {
+      // Said by the badge.
+    }
   }
 
   /**
@@ -100,9 +158,21 @@ export class Data {
     this.#changed();
   }
 
+  /** @param {string} url @param {string} accept @param {AbortSignal} signal */
+  async #request(url, accept, signal) {
+    const authorization = this.#token === '' ? undefined : `Bearer ${this.#token}`;
+    const response = await fetch(url, { signal, headers: { accept, ...(authorization && { authorization }) } });
+    if (response.status === 401 || response.status === 403) {
+      const { detail } = /** @type {{ detail?: string }} */ (await response.clone().json());
+      this.refused = detail ?? `answered with ${response.status}`;
+      this.#changed();
+    }
+    return response;
+  }
+
   /** @param {string} url @param {AbortSignal} signal @returns {Promise<unknown>} */
   async #fetch(url, signal) {
-    const response = await fetch(url, { signal, headers: { accept: 'application/json' } });
+    const response = await this.#request(url, 'application/json', signal);
     const date = Date.parse(response.headers.get('date') ?? '');
     // It has whole seconds; half of one is the middle.
     if (!Number.isNaN(date)) this.clockOffset = date + 500 - Date.now();
