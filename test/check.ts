@@ -43,6 +43,7 @@ function steps(temporary: string): Step[] {
         ['depcruise', '--config=.dependency-cruiser.cjs', ...['src', 'test', 'bench', 'demo'].filter(existsSync)],
       ],
     },
+    { name: 'supply', commands: [['node', '--import=tsx', 'test/supply.ts']] },
     { name: 'unused', commands: [['knip', '--no-config-hints']] },
     {
       name: 'proto',
