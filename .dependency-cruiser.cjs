@@ -78,6 +78,12 @@ module.exports = {
       { path: packages('kysely') },
     ),
     forbid(
+      'jose-in-auth',
+      'Tokens stop where identities are made.',
+      { path: '^src/', pathNot: '^src/gateway/auth/' },
+      { path: packages('jose') },
+    ),
+    forbid(
       'fastify-in-rest',
       'Fastify stops at REST, the console and the listeners.',
       { path: '^src/', pathNot: '^src/gateway/(rest/|console/|listeners)' },

@@ -3,6 +3,7 @@
 import { GatewayError, messageOf } from '../core/errors.js';
 import { loadConfig, type Config, type ConfigSources } from '../gateway/config.js';
 import type { Finding } from './doctor/finding.js';
+import { examineIdentities } from './doctor/identities.js';
 import { examineKubernetes } from './doctor/kubernetes.js';
 import { examinePorts } from './doctor/ports.js';
 import { examineRedis } from './doctor/redis.js';
@@ -51,6 +52,7 @@ async function* findings(config: Config, warnings: readonly string[], signal: Ab
   yield { check, status: 'ok', found: `instance ${config.instance.id}, cluster ${config.kubesvc.cluster}` };
   for (const found of warnings) yield { check, status: 'warning', found };
   yield* examineTls(config, signal);
+  yield* examineIdentities(config, signal);
   yield* examineSql(config, signal);
   yield* examineRedis(config, signal);
   yield* examineKubernetes(config, signal);

@@ -75,16 +75,16 @@ test('each mistake with the files is told apart', async (t) => {
 });
 
 test('a certificate is renewed in time', async (t) => {
-  const { chain, key } = makeCertificates(t, 30);
+  const { chain, key } = makeCertificates(t, 60);
   const config = configured(...flagsFor(chain, key));
   const day = 86_400_000;
   for (const [days, status] of [
     [-2, 'failed'],
     [0.1, 'ok'],
-    [8, 'ok'],
-    [11, 'warning'],
-    [29, 'warning'],
-    [31, 'failed'],
+    [29, 'ok'],
+    [31, 'warning'],
+    [59, 'warning'],
+    [61, 'failed'],
   ] as const) {
     const [finding] = await collect(examineTls(config, signal, Date.now() + days * day));
     t.equal(finding?.status, status, `after ${String(days)} days: ${finding?.found ?? ''}`);

@@ -25,7 +25,7 @@ test('a first run is all right', async (t) => {
   t.equal(code, 0);
   t.match(
     text,
-    /^ok {7}configuration: instance me, cluster local\nok {7}sql: .*\nok {7}port .*\nok {7}port .*\n4 ok, 0 warnings, 0 failed\n$/,
+    /^ok {7}configuration: instance me, cluster local\nok {7}identities: .*\nok {7}sql: .*\nok {7}port .*\nok {7}port .*\n5 ok, 0 warnings, 0 failed\n$/,
   );
 });
 
@@ -57,7 +57,7 @@ test('everything that is missing is found in one run, without a secret', async (
   t.match(text, /^failed {3}sql: /m);
   t.match(text, /^failed {3}redis: /m);
   t.match(text, /^failed {3}kubernetes: /m);
-  t.match(text, /\n3 ok, 0 warnings, 3 failed\n$/);
+  t.match(text, /\n3 ok, 1 warnings, 3 failed\n$/);
   t.notMatch(text, /hunter/);
 });
 

@@ -6,7 +6,7 @@ import type { Config, TlsConfig } from '../../gateway/config.js';
 import { examine, failed, ok, warning, type Finding, type Outcome } from './finding.js';
 
 const dayMs = 86_400_000;
-const warnDays = 21;
+const warnDays = 30;
 
 /** One finding for each port that serves TLS, one for each trust store. */
 export async function* examineTls(config: Config, signal: AbortSignal, now = Date.now()): AsyncGenerator<Finding> {

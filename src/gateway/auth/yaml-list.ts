@@ -36,7 +36,8 @@ export function readYamlList<Schema extends TObject>(
 function readList(text: string, key: string): unknown[] {
   let content: unknown;
   try {
-    content = parse(text, { maxAliasCount: 0, logLevel: 'error' }) as unknown;
+    // Without a schema everything is text: a digest may have digits only, and a name may be 1e3.
+    content = parse(text, { schema: 'failsafe', maxAliasCount: 0, logLevel: 'error' }) as unknown;
   } catch {
     // The parser's message quotes the file, and so would the warnings that it prints by default.
     throw new Error('it is not YAML');

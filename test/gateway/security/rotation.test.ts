@@ -29,7 +29,7 @@ test('everything is replaced under load', async (t) => {
   const [before, after] = [new Authority(t, 'before'), new Authority(t, 'after')];
   const read = (authority: Authority): string => authority.read(authority.certificate);
   const issue = (authority: Authority): void => {
-    const issued = authority.issue({ subject: '/CN=gateway', alternativeNames: 'IP:127.0.0.1,DNS:gateway' });
+    const issued = authority.issue({ subject: '/CN=gateway', alternativeNames: 'DNS:gateway' });
     copyFileSync(issued.certificate, path('tls.crt'));
     copyFileSync(issued.key, path('tls.key'));
   };
@@ -79,6 +79,7 @@ test('everything is replaced under load', async (t) => {
       'server.auth.tokens.file': path('tokens.yml'),
       'server.auth.policyFile': path('callers.yml'),
       'server.auth.instances.secretFile': path('secrets'),
+      'server.auth.instances.serverName': 'gateway',
       ...tls('kubesvc.grpc.server.security'),
       'kubesvc.grpc.server.security.clientAuth': 'REQUIRE',
       'kubesvc.grpc.auth.tokens.jwt.jwksFile': path('keys.json'),
@@ -106,7 +107,7 @@ test('everything is replaced under load', async (t) => {
   t.ok(await register(agent, 'prod'));
 
   // Callers keep their connections, as Clouddriver does.
-  let caller = { token: 'first', trusts: new Agent({ connect: { ca: read(before) } }) };
+  let caller = { token: 'first', trusts: new Agent({ connect: { ca: read(before), servername: 'gateway' } }) };
   t.teardown(() => caller.trusts.destroy());
   const statuses = new Map<number | string, number>();
   const count = (what: number | string): void => void statuses.set(what, (statuses.get(what) ?? 0) + 1);
@@ -176,7 +177,7 @@ test('everything is replaced under load', async (t) => {
     issue(after);
   });
   const { trusts } = caller;
-  caller = { ...caller, trusts: new Agent({ connect: { ca: read(after) } }) };
+  caller = { ...caller, trusts: new Agent({ connect: { ca: read(after), servername: 'gateway' } }) };
   await trusts.close();
   t.ok(await register(await dial(after, keys[0]), 'newer'), 'an agent of the new authority');
   await taken(tlsTaken, () => {

@@ -104,7 +104,7 @@ test('no secret comes out of a replica', async (t) => {
           tokens: { file: file('callers', `tokens: [{name: me, sha256: ${digest(callerToken)}}]`) },
           policyFile: file('policy', "callers: [{name: me, match: ['token:me'], role: admin}]"),
           instances: {
-            secretFile: file('secrets', canaries.plant('the secret of the instances', `${'S3cr'.repeat(10)}`)),
+            secretFile: file('secrets', canaries.plant('the secret of the instances', 'S3cr'.repeat(10))),
           },
         },
       },

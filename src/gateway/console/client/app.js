@@ -99,8 +99,8 @@ function draw() {
 function signIn(reason) {
   const submit = (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
-    const form = new FormData(/** @type {HTMLFormElement} */ (event.target));
-    data.signIn(String(form.get('token')).trim());
+    const token = new FormData(/** @type {HTMLFormElement} */ (event.target)).get('token');
+    if (typeof token === 'string') data.signIn(token.trim());
   };
   return html`<form class="sign-in" @submit=${submit}>
     <p role="alert">${badge('bad', 'Not let in')} ${reason}.</p>

@@ -160,10 +160,13 @@ export class Data {
 
   /** @param {string} url @param {string} accept @param {AbortSignal} signal */
   async #request(url, accept, signal) {
-    const authorization = this.#token === '' ? undefined : `Bearer ${this.#token}`;
-    const response = await fetch(url, { signal, headers: { accept, ...(authorization && { authorization }) } });
+    const headers = new Headers({ accept });
+    if (this.#token !== '') headers.set('authorization', `Bearer ${this.#token}`);
+    const response = await fetch(url, { signal, headers });
     if (response.status === 401 || response.status === 403) {
-      const { detail } = /** @type {{ detail?: string }} */ (await response.clone().json());
+      /** @type {unknown} */
+      const body = await response.clone().json();
+      const { detail } = /** @type {{ detail?: string }} */ (body);
       this.refused = detail ?? `answered with ${response.status}`;
       this.#changed();
     }

@@ -1,0 +1,26 @@
+/** Can the files of tokens, keys, policies and secrets be used, that say who may come in? */
+
+import { Scope } from '../../core/scope.js';
+import type { Config } from '../../gateway/config.js';
+import { openSecurity } from '../../gateway/security.js';
+import { examine, ok, warning, type Finding } from './finding.js';
+
+const remedy = 'docs/security.md says what belongs into the file.';
+
+export async function* examineIdentities(config: Config, signal: AbortSignal): AsyncGenerator<Finding> {
+  yield await examine('identities', remedy, signal, async () => {
+    const scope = new Scope();
+    try {
+      const { agents, callers, instanceTokens } = await openSecurity(config, scope, Date.now);
+      if (agents === undefined && config.kubesvc.cluster === 'local') return ok('nobody has to prove who they are');
+      if (agents === undefined) {
+        const advice = 'Let them: docs/security.md. Whoever reaches the port can register accounts, and serve them.';
+        return warning('agents do not have to prove who they are', advice);
+      }
+      const parts = ['agents', ...(callers ? ['callers'] : []), ...(instanceTokens ? ['instances'] : [])];
+      return ok(`${parts.join(', ')} have to prove who they are`);
+    } finally {
+      await scope.close();
+    }
+  });
+}
