@@ -124,7 +124,7 @@ test('everything is replaced under load', async (t) => {
       count(String(error));
     }
   };
-  const load = new AbortController();
+  const [load, answers] = [new AbortController(), new AbortController()];
   let [answered, seen] = [0, 0];
   const answer = async (): Promise<void> => {
     await waitFor(
@@ -135,7 +135,7 @@ test('everything is replaced under load', async (t) => {
           agent.send({ case: 'result', value: { operationId: message.value.id, account: 'prod', status: 200 } });
           answered += 1;
         }
-        return load.signal.aborted;
+        return answers.signal.aborted;
       },
       { timeoutMs: 100_000, intervalMs: 5 },
     );
@@ -151,7 +151,8 @@ test('everything is replaced under load', async (t) => {
     },
     { timeoutMs: 20_000 },
   );
-  const running = [answer(), ...Array.from({ length: 4 }, callAll)];
+  const answering = answer();
+  const calling = Array.from({ length: 4 }, callAll);
 
   /** Both replicas have taken the change, and work has been done with it. */
   const taken = async (message: string, change: () => void | Promise<void>): Promise<void> => {
@@ -205,7 +206,9 @@ test('everything is replaced under load', async (t) => {
   });
 
   load.abort();
-  await Promise.all(running);
+  await Promise.all(calling);
+  answers.abort();
+  await answering;
   t.same([...statuses.keys()], [200], `${String(statuses.get(200))} operations`);
   t.equal(agent.end, undefined, 'the stream of before is still there');
   t.equal(agent.all('reconnect').length, 0);
