@@ -75,6 +75,8 @@ test('everything is replaced under load', async (t) => {
       ...{ 'server.port': port, 'instance.baseUrl': `https://127.0.0.1:${port}` },
       ...{ 'instance.id': id, 'sql.url': database.url, 'redis.connection': redis.url, 'kubesvc.cluster': 'redis' },
       ...{ 'server.address': '127.0.0.1', 'kubesvc.drain.endpointRemovalMs': 0 },
+      // All agents are at one of the two; that is not to move any.
+      'kubesvc.rebalance.enabled': false,
       ...tls('server.ssl'),
       'server.auth.tokens.file': path('tokens.yml'),
       'server.auth.policyFile': path('callers.yml'),
