@@ -79,6 +79,10 @@ export class Authentication<Grant> {
     return new Authentication<Grant>(new Authenticator({ ...ways, now }), policy, files, access);
   }
 
+  get takesCertificates(): boolean {
+    return this.#authenticator.takesCertificates;
+  }
+
   /** @throws GatewayError as Authenticator.authenticate(); `permission-denied` when the policy has no rule for it */
   async admit(credentials: Credentials, signal: AbortSignal): Promise<Admitted<Grant>> {
     return this.#judge(await this.#authenticator.authenticate(credentials, signal));

@@ -38,7 +38,19 @@ export class Authenticator {
    *   that no filter lets in; `dependency-unavailable`
    */
   async authenticate(credentials: Credentials, signal: AbortSignal): Promise<Identity> {
-    const { certificate, authorization } = credentials;
+    const identity = await this.#prove(credentials, signal);
+    // Names end up in SQL, logs and errors.
+    if (identity.name.length <= nameLimit && !/\p{Cc}/u.test(identity.name)) return identity;
+    throw new GatewayError('unauthenticated', 'the name of the identity is too long, or has control characters in it', {
+      field: 'authorization',
+    });
+  }
+
+  get takesCertificates(): boolean {
+    return this.#options.certificates !== undefined;
+  }
+
+  async #prove({ certificate, authorization }: Credentials, signal: AbortSignal): Promise<Identity> {
     const shown = certificate === undefined ? undefined : this.#certificate(certificate);
     if (authorization !== undefined && this.#takesTokens) {
       const identity = await this.#token(authorization, signal);
@@ -79,8 +91,8 @@ export class Authenticator {
     if (certificates === undefined) return undefined;
     const certificate = readCertificate(der);
     const name = nameOfCertificate(certificate);
-    if (name === '' || name.length > nameLimit) {
-      const message = 'the certificate has no subject, no DNS name and no SPIFFE id, or one that is too long';
+    if (name === '') {
+      const message = 'the certificate has no subject, no DNS name and no SPIFFE id';
       throw new GatewayError('unauthenticated', message, { field: 'certificate' });
     }
     const { filters } = certificates;

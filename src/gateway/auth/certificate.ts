@@ -1,6 +1,7 @@
 /** Who a client's certificate says it is. The port has checked by then that a trusted authority says so. */
 
 import { X509Certificate } from 'node:crypto';
+import { GatewayError } from '../../core/errors.js';
 import { formatDistinguishedName, parseDistinguishedName, type Attribute } from './distinguished-name.js';
 
 export interface CertificateNames {
@@ -14,17 +15,32 @@ export interface CertificateNames {
 
 /**
  * @param der a certificate as TLS hands it over
- * @throws Error when it is no certificate
+ * @throws GatewayError `unauthenticated` when it cannot be read
  */
 export function readCertificate(der: Buffer): CertificateNames {
-  const certificate = new X509Certificate(der);
+  const certificate = parse(der);
   // The types say that it is text; without a subject it is undefined.
   const text = (certificate.subject as string | undefined) ?? '';
   const subject = text === '' ? [] : parseDistinguishedName(text);
-  if (typeof subject === 'string') throw new Error(`the subject of the certificate cannot be read: ${subject}`);
+  if (typeof subject === 'string') throw unreadable(subject);
   const names = alternativeNames(certificate.subjectAltName ?? '');
   const ofKind = (kind: string) => names.filter((name) => name.kind === kind).map(({ value }) => value);
   return { subject, dnsNames: ofKind('DNS'), uris: ofKind('URI'), expiresAt: Date.parse(certificate.validTo) };
+}
+
+function parse(der: Buffer): X509Certificate {
+  try {
+    return new X509Certificate(der);
+  } catch (error) {
+    throw unreadable('it is no certificate', error);
+  }
+}
+
+function unreadable(reason: string, cause?: unknown): GatewayError {
+  return new GatewayError('unauthenticated', `the certificate cannot be read: ${reason}`, {
+    field: 'certificate',
+    cause,
+  });
 }
 
 /**

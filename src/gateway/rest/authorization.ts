@@ -107,7 +107,7 @@ export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptio
 async function admit(request: FastifyRequest, role: Role, options: AuthorizationOptions): Promise<void> {
   const { callers, anonymousRole, metrics } = options;
   if (await isInstance(request, options)) return;
-  const certificate = certificateOf(request);
+  const certificate = callers?.takesCertificates === true ? certificateOf(request) : undefined;
   const { authorization } = request.headers;
   const showsNothing = authorization === undefined && certificate === undefined;
   if (callers === undefined || (showsNothing && anonymousRole !== 'none')) {

@@ -172,21 +172,25 @@ test('pretending to be an instance', async (t) => {
 test('callers with certificates, over HTTP/1.1 and HTTP/2', async (t) => {
   const authority = new Authority(t);
   const server = authority.issue({ subject: '/CN=gateway', alternativeNames: 'IP:127.0.0.1' });
-  const { policy } = files(t.testdir({}));
-  const gateway = await startGateway(t, {
+  const directory = t.testdir({});
+  const { policy } = files(directory);
+  const tls = {
     'server.ssl.enabled': true,
     'server.ssl.certificateChain': server.certificate,
     'server.ssl.privateKey': server.key,
     'server.ssl.trustCertCollection': authority.certificate,
     'server.ssl.clientAuth': 'OPTIONAL',
+  };
+  const gateway = await startGateway(t, {
+    ...tls,
     'server.auth.x509.enabled': true,
     'server.auth.policyFile': policy,
   });
-  const status = (path: string, subject: string | undefined): Promise<number> =>
+  const status = (path: string, subject: string | undefined, { restPort } = gateway): Promise<number> =>
     new Promise((resolve, reject) => {
       const issued = subject === undefined ? undefined : authority.issue({ subject });
       const pair = issued && { cert: authority.read(issued.certificate), key: authority.read(issued.key) };
-      const options = { host: '127.0.0.1', port: gateway.restPort, path, ca: authority.read(authority.certificate) };
+      const options = { host: '127.0.0.1', port: restPort, path, ca: authority.read(authority.certificate) };
       httpsRequest({ ...options, ...pair, agent: false, timeout: 10_000 }, (response) => {
         response.resume();
         resolve(response.statusCode ?? 0);
@@ -198,6 +202,17 @@ test('callers with certificates, over HTTP/1.1 and HTTP/2', async (t) => {
   t.equal(await status('/armory/agents', '/CN=other'), 403);
   t.equal(await status('/armory/agents', undefined), 401);
   t.equal(await status('/readyz', undefined), 200, 'probes show nothing');
+
+  await t.test('a certificate that proves nothing here does not keep anybody out', async (t) => {
+    const { tokens, policy: other } = files(directory);
+    const open = await startGateway(t, {
+      ...tls,
+      'server.auth.tokens.file': tokens,
+      'server.auth.policyFile': other,
+      'server.auth.anonymousRole': 'read',
+    });
+    t.equal(await status('/armory/agents', '/CN=anybody', open), 200);
+  });
 });
 
 test('a policy that changes counts at once', async (t) => {

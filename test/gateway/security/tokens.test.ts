@@ -110,6 +110,10 @@ test('attackers with tokens', async (t) => {
       shows: `Bearer ${await makeToken(key, { sub: undefined })}`,
       refused: /its claim "sub" does not hold/u,
     },
+    'a name that is meant for the log': {
+      shows: `Bearer ${await makeToken(key, { sub: 'a\nb' })}`,
+      refused: /has control characters in it/u,
+    },
     'alg: none': {
       shows: `Bearer ${new UnsecuredJWT({ iss: issuer, aud: audience, sub: 'agent-1' }).setExpirationTime('1h').encode()}`,
       refused: /its algorithm is not allowed|not a signed/u,
