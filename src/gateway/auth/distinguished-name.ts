@@ -100,5 +100,5 @@ function escape(value: string): string {
   return value
     .replace(/[,+"\\<>;=]/gu, '\\$&')
     .replace(/^[ #]| $/gu, '\\$&')
-    .replace(/\p{Cc}/gu, (control) => `\\${control.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`);
+    .replace(/\p{Cc}/gu, (control) => Buffer.from(control).toString('hex').toUpperCase().replace(/../gu, '\\$&'));
 }

@@ -138,6 +138,9 @@ test('tokens and their claims', (t) => {
 test('properties', (t) => {
   const value = fc.string({ minLength: 1, unit: 'binary' }).filter((text) => !/[\p{Cs}\0]/u.test(text));
   const attribute = fc.record({ type: fc.constantFrom('cn', 'o', 'ou', 'emailaddress', '1.2.3'), value });
+  t.same(parseDistinguishedName(formatDistinguishedName([{ type: 'cn', value: 'a\u0082\n' }])), [
+    { type: 'cn', value: 'a\u0082\n' },
+  ]);
   fc.assert(
     fc.property(fc.array(attribute, { minLength: 1, maxLength: 5 }), (attributes) => {
       const text = formatDistinguishedName(attributes);
