@@ -3,13 +3,17 @@
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 
+/** Test files that run at the same time look in different places: one may restart a server on its port. */
+const slots = 100;
+const slotSize = 200;
+
 /**
  * A port on 127.0.0.1 that nobody listens on. It lies below the range that the kernel takes outgoing ports from
  * (32768 and up), so that a server can be restarted on it without finding it taken by somebody's connection.
  */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt += 1) {
-    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    const port = 12_000 + (process.pid % slots) * slotSize + Math.floor(Math.random() * slotSize);
     if (await bindable(port)) return port;
   }
   throw new Error('no free port found in 100 attempts');

@@ -1,48 +1,53 @@
 /** Attackers that open connections and say nothing, or too little, on a gateway in a process of its own. */
 
-import { connect, type Socket } from 'node:net';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { test } from 'tap';
 import type { Replica } from '../../cluster/replica.js';
 import { waitFor } from '../../wait.js';
 import { RawAgent } from '../raw-agent.js';
 import { delaysNobody, dial, metric, portOf, start } from './honest-agent.js';
 
+const attacker = fileURLToPath(new URL('half-open-attacker.ts', import.meta.url));
+const connections = 10_000;
+
 test('10,000 half-open connections', async (t) => {
   const open = await start(t, { 'kubesvc.grpc.server.maxHalfOpenConnections': 100_000 });
   const strict = await start(t, { 'kubesvc.grpc.server.maxHalfOpenConnections': 500 });
   const agent = await RawAgent.register(t, strict.agentsAddress, { agentId: 'honest', accounts: [{ name: 'honest' }] });
-  const attack = async ({ agentsAddress }: Replica): Promise<Socket[]> => {
-    const sockets: Socket[] = [];
-    for (let batch = 0; batch < 20; batch += 1) {
-      const opened = Array.from({ length: 500 }, () => {
-        const socket = connect(portOf(agentsAddress), '127.0.0.1');
-        socket.on('error', () => undefined);
-        // The beginning of a TLS record, and of the HTTP/2 preface: more has to come.
-        socket.on('connect', () => socket.write(batch % 2 === 0 ? '\x16' : 'PRI * H'));
-        return socket;
-      });
-      sockets.push(...opened);
-      await waitFor(() => opened.every(({ connecting }) => !connecting), { timeoutMs: 20_000 });
-    }
-    return sockets;
+  const attack = async ({ agentsAddress }: Replica): Promise<() => Promise<void>> => {
+    const args = ['--import=tsx', attacker, String(portOf(agentsAddress)), String(connections)];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const closed = once(child, 'close');
+    const end = async (): Promise<void> => {
+      child.kill('SIGKILL');
+      await closed;
+    };
+    t.teardown(end);
+    await once(child.stdout, 'data', { signal: AbortSignal.timeout(30_000) });
+    return end;
   };
   const idle = await metric(open, 'process_open_fds');
-  const held = await attack(open);
-  t.ok((await metric(open, 'process_open_fds')) > idle + 9_000, 'without the defence all are held');
-  for (const socket of held) socket.destroy();
+  const release = await attack(open);
+  await waitFor(async () => (await metric(open, 'process_open_fds')) > idle + 9_000, {
+    description: 'all to be held, without the defence',
+  });
+  await release();
 
   const memory = await metric(strict, 'process_resident_memory_bytes');
   const before = await metric(strict, 'process_open_fds');
-  let sockets: Socket[] = [];
-  await delaysNobody(t, strict, agent, async () => {
-    sockets = await attack(strict);
-  });
+  const releases: (() => Promise<void>)[] = [];
+  // As many operations as the attack takes time for.
+  const attackStrict = async () => void releases.push(await attack(strict));
+  await delaysNobody(t, strict, agent, attackStrict, 400);
   await waitFor(async () => (await metric(strict, 'process_open_fds')) < before + 600, { timeoutMs: 10_000 });
-  t.ok((await metric(strict, 'agent_gateway_refused_connections_total{port="agents",protocol="limit"')) > 9_000);
+  const refused = 'agent_gateway_refused_connections_total{port="agents",protocol="limit"';
+  await waitFor(async () => (await metric(strict, refused)) > 9_000, { timeoutMs: 10_000 });
   t.ok(strict.log.filter(({ msg }) => msg.startsWith('connection refused')).length < 200, 'the log is not filled');
   const late = await RawAgent.register(t, strict.agentsAddress, { agentId: 'late', accounts: [{ name: 'late' }] });
   t.equal(late.end, undefined, 'an honest agent still gets in');
-  for (const socket of sockets) socket.destroy();
+  for (const end of releases) await end();
   await waitFor(async () => (await metric(strict, 'process_open_fds')) < before + 20, { timeoutMs: 20_000 });
   t.ok((await metric(strict, 'process_resident_memory_bytes')) < memory + (150 << 20), 'the memory is free again');
 });
