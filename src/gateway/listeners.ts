@@ -7,6 +7,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
 import { GatewayError, messageOf } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
+import { RevokedCertificates } from './auth/revoked-certificates.js';
 import { ConnectionLimits, type ConnectionLimitSettings } from './connection-limits.js';
 import type { Metrics } from './telemetry/metrics.js';
 import type { TlsMaterial } from './tls.js';
@@ -61,6 +62,8 @@ export function sniff(bytes: Uint8Array): FirstBytes {
 export class Port {
   readonly #options: PortOptions;
   readonly #sockets = new Set<Socket>();
+  /** Those whose handshake is done. */
+  readonly #secured = new Set<TLSSocket>();
   readonly #limits: ConnectionLimits;
   /** Lines of refusals in a period, on the monotonic clock in ms: an attack is not to fill the log. */
   #logged = { lines: 0, until: 0 };
@@ -101,11 +104,21 @@ export class Port {
   }
 
   /**
-   * New handshakes use this; open connections go on. Whether clients need certificates does not change. Sessions of
-   * before are not resumed, because their tickets are under the old context's key: a client shows its certificate anew.
+   * New handshakes use this; open connections go on, but for those whose certificate is revoked. Whether clients need
+   * certificates does not change. Sessions of before are not resumed, because their tickets are under the old context's
+   * key: a client shows its certificate anew.
+   * @throws GatewayError `configuration` when the revocation list cannot be read; nothing changes then
    */
   renew(material: TlsMaterial): void {
+    const revoked = material.crl && RevokedCertificates.parse(material.crl);
     this.#tls?.setSecureContext(material);
+    if (revoked === undefined) return;
+    for (const socket of this.#secured) {
+      const certificate = socket.getPeerX509Certificate();
+      if (certificate === undefined || !revoked.has(certificate)) continue;
+      this.#log(socket, 'tls', 'its certificate has been revoked since it was let in');
+      socket.destroy();
+    }
   }
 
   /** Takes no new connections; open ones go on. */
@@ -200,6 +213,8 @@ export class Port {
         socket.destroy();
         return;
       }
+      this.#secured.add(socket);
+      socket.once('close', () => this.#secured.delete(socket));
       const take = protocols[socket.alpnProtocol === 'h2' ? 'http2' : 'http1'];
       if (take !== undefined) take(socket);
       else this.#hand(socket, 'http1');

@@ -10,7 +10,7 @@ const tlsProperties = {
   privateKeyPassword: secret('Password of the private key.'),
   trustCertCollection: optionalText('PEM file with the authorities that client certificates are checked against.'),
   revocationList: optionalText(
-    'PEM file with certificate revocation lists, one of every authority that issues client certificates; once one of them has expired nobody is let in. Read again when it changes.',
+    'PEM file with certificate revocation lists, one of every authority that issues client certificates; once one of them has expired nobody is let in. Read again when it changes; connections of certificates that it names by then are ended.',
   ),
   clientAuth: Type.Enum(['NONE', 'OPTIONAL', 'REQUIRE'], {
     description: 'Whether clients have to show a certificate: not at all, checked if shown, required.',
