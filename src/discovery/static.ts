@@ -5,7 +5,7 @@
 
 import { setMaxListeners } from 'node:events';
 import type { ConnectionOptions } from 'node:tls';
-import { Agent } from 'undici';
+import { Agent, buildConnector } from 'undici';
 import { messageOf } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { backoffMs, wait } from '../core/retry.js';
@@ -22,11 +22,11 @@ export interface StaticDiscoveryOptions {
   readonly intervalMs?: number;
   /** How long one answer may take, in ms; default 2,000. */
   readonly timeoutMs?: number;
-  /** For https: authorities to trust, a client certificate. */
-  readonly tls?: TlsOptions;
+  /** For https: authorities to trust and a certificate to show, as they are at the moment. */
+  readonly tls?: () => TlsOptions;
 }
 
-type TlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'rejectUnauthorized'>;
+type TlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 'servername'>;
 
 /** An answer of `/readyz` is a few hundred bytes; whoever sends more is not a gateway. */
 const maximumAnswerBytes = 64 * 1024;
@@ -36,7 +36,7 @@ export class StaticDiscovery extends Membership implements Discovery {
   readonly #baseUrls: readonly string[];
   readonly #intervalMs: number;
   readonly #timeoutMs: number;
-  readonly #tls: TlsOptions;
+  readonly #tls: () => TlsOptions;
   /** The last that is known of each URL. */
   readonly #answers = new Map<string, Member>();
   readonly #stopping = new AbortController();
@@ -55,14 +55,16 @@ export class StaticDiscovery extends Membership implements Discovery {
     );
     this.#intervalMs = options.intervalMs ?? 2_000;
     this.#timeoutMs = options.timeoutMs ?? 2_000;
-    this.#tls = options.tls ?? {};
+    this.#tls = options.tls ?? (() => ({}));
   }
 
   /** Asks each once, then goes on in the background; who does not answer does not hold up the start. */
   async start(signal: AbortSignal): Promise<void> {
     const agent = new Agent({
       connections: 1,
-      connect: { ...this.#tls, timeout: this.#timeoutMs },
+      connect: (to, callback) => {
+        buildConnector({ ...this.#tls(), timeout: this.#timeoutMs })(to, callback);
+      },
       maxResponseSize: maximumAnswerBytes,
     });
     this.#agent = agent;

@@ -13,6 +13,7 @@ import { CachingIngest } from './caching/ingest.js';
 import { KindSelection } from './caching/kinds.js';
 import type { Config } from './config.js';
 import { databaseOptions } from './config/database-options.js';
+import type { PeerTls } from './operations/peer.js';
 import type { Metrics } from './telemetry/metrics.js';
 
 /** A client that is not connected yet; undefined where no Redis is configured. */
@@ -23,14 +24,19 @@ export function createRedis({ redis }: Config): Redis | undefined {
 }
 
 /** Imports only what the chosen way of discovery needs: the Kubernetes client alone takes 140 MB. */
-export async function createDiscovery(config: Config, redis: Redis | undefined, logger: Logger): Promise<Discovery> {
+export async function createDiscovery(
+  config: Config,
+  redis: Redis | undefined,
+  tls: () => PeerTls,
+  logger: Logger,
+): Promise<Discovery> {
   const self = config.instance;
   switch (config.kubesvc.cluster) {
     case 'local':
       return new LocalDiscovery({ self, logger });
     case 'static': {
       const { StaticDiscovery } = await import('../discovery/static.js');
-      return new StaticDiscovery({ self, logger, baseUrls: config.kubesvc['cluster-static'].instances });
+      return new StaticDiscovery({ self, logger, baseUrls: config.kubesvc['cluster-static'].instances, tls });
     }
     case 'redis': {
       if (redis === undefined)

@@ -141,6 +141,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 
     const security = await openSecurity(config, scope, now);
     let peerMaterial = restTls;
+    const tlsToPeers = () => peerTls(peerMaterial, server.auth.instances.serverName);
 
     const database = openDatabase(await databaseOptions(config, 'service'));
     scope.push('database', () => database.close());
@@ -169,7 +170,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       scope.push('mirror', () => mirror.stop());
       await mirror.start();
     }
-    const discovery = overrides.discovery ?? (await createDiscovery(config, redis, logger));
+    const discovery = overrides.discovery ?? (await createDiscovery(config, redis, tlsToPeers, logger));
     scope.push('discovery', () => discovery.stop());
     await discovery.start(signal);
 
@@ -195,7 +196,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       instanceId: instance.id,
       connections: kubesvc.operations.peerConnections,
       timeoutMs: kubesvc.operations.forwardTimeoutMs,
-      tls: () => peerTls(peerMaterial, server.auth.instances.serverName),
+      tls: tlsToPeers,
       sign: security.instanceTokens && security.instanceTokens.sign.bind(security.instanceTokens),
     });
     scope.push('forwarder', () => forwarder.stop());

@@ -1,11 +1,15 @@
 /** Discovery from a list of base URLs, against real HTTP servers. */
 
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { test, type Test } from 'tap';
 import { silentLogger } from '../../src/core/logger.js';
 import { StaticDiscovery, type StaticDiscoveryOptions } from '../../src/discovery/static.js';
 import { freePort } from '../free-port.js';
+import { Authority, type Issued } from '../gateway/security/authority.js';
 import { waitFor } from '../wait.js';
 
 const noSignal = new AbortController().signal;
@@ -94,6 +98,34 @@ test('learns ids and readiness by asking, itself excepted', async (t) => {
   await waitFor(() => discovery.instance('b')?.ready);
   const { lastUpdated = 0 } = discovery.instance('b') ?? {};
   await waitFor(() => (discovery.instance('b')?.lastUpdated ?? 0) > lastUpdated, { description: 'confirmations' });
+});
+
+test('members that speak TLS are asked with the trust of the moment', async (t) => {
+  const authorities = [new Authority(t, 'before'), new Authority(t, 'after')] as const;
+  const [before, after] = authorities.map((authority) => ({
+    ca: authority.read(authority.certificate),
+    ...authority.issue({ subject: '/CN=member', alternativeNames: 'DNS:member' }),
+  }));
+  if (before === undefined || after === undefined) throw new Error('two authorities');
+  const pair = ({ certificate, key }: Issued) => ({ cert: readFileSync(certificate), key: readFileSync(key) });
+  const server = createSecureServer(pair(before), (_request, response) => response.end('{"id":"a"}'));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const url = `https://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+  let ca = before.ca;
+  const discovery = make(t, [], { baseUrls: [url], tls: () => ({ ca, servername: 'member' }) });
+  await discovery.start(noSignal);
+  t.equal(discovery.instance('a')?.ready, true);
+
+  server.setSecureContext(pair(after));
+  server.closeAllConnections();
+  await waitFor(() => discovery.instance('a')?.ready === false, { description: 'a stranger not to be believed' });
+  ca = after.ca;
+  await waitFor(() => discovery.instance('a')?.ready);
 });
 
 test('one that stops answering keeps its id, and is not ready', async (t) => {

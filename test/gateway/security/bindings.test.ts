@@ -15,6 +15,8 @@ import {
   type CachingReply,
 } from '../../../src/protocol/generated/events/caching_pb.js';
 import { ResultReceipt_Outcome } from '../../../src/protocol/generated/ops/operations_pb.js';
+import { freePort } from '../../free-port.js';
+import { mariaDbDatabase } from '../../services/databases.js';
 import { waitFor } from '../../wait.js';
 import { RawAgent } from '../raw-agent.js';
 import { startGateway, type RunningGateway } from '../running-gateway.js';
@@ -200,14 +202,56 @@ test('reaching for what is another one', async (t) => {
   });
 });
 
+test('its operation, at another replica than the one that sent it', async (t) => {
+  const file = tokensFile(t.testdir({}));
+  const answered = async (settings: Readonly<Record<string, string>>, accounts: string[]) => {
+    const database = await mariaDbDatabase(t);
+    const ports = [await freePort(), await freePort()];
+    const baseUrls = ports.map((port) => `http://127.0.0.1:${String(port)}`);
+    const [sender, other] = (await Promise.all(
+      ports.map((port, index) =>
+        startGateway(t, {
+          ...{ 'instance.id': `replica-${String(index)}`, 'server.port': port, 'sql.url': database.url },
+          ...{ 'kubesvc.cluster': 'static', 'kubesvc.cluster-static.instances': baseUrls.join(',') },
+          ...{ 'instance.baseUrl': String(baseUrls[index]), 'kubesvc.rebalance.enabled': false },
+          ...{ 'server.address': '127.0.0.1', 'kubesvc.drain.endpointRemovalMs': 0, ...settings },
+        }),
+      ),
+    )) as [RunningGateway, RunningGateway];
+    await waitFor(
+      async () => JSON.stringify((await other.request('/armory/clouddrivers')).body).includes('replica-0'),
+      {
+        timeoutMs: 10_000,
+      },
+    );
+    const victim = dial(t, sender, 'victim');
+    t.equal(await register(victim, { agentId: 'agent', accounts: ['orders'] }), 'in');
+    const answering = sender.operate({ account: 'orders', delete: { object: { kind: 'Pod', name: 'web' } } });
+    const { id } = await victim.next('operation');
+    const attacker = dial(t, other, 'attacker');
+    t.equal(await register(attacker, { agentId: 'agent', accounts }), 'in');
+    const result = { operationId: id, account: 'orders', status: 200 };
+    attacker.send({ case: 'result', value: { ...result, message: 'forged' } });
+    const { outcome } = await attacker.next('receipt', ({ operationId }) => operationId === id);
+    if (outcome !== ResultReceipt_Outcome.RECORDED)
+      victim.send({ case: 'result', value: { ...result, message: 'genuine' } });
+    return { answer: (await answering).body['result'], other };
+  };
+  t.match((await answered({}, ['orders'])).answer, { message: 'forged' }, 'without the defence');
+  const { answer, other } = await answered({ 'kubesvc.grpc.auth.tokens.file': file }, ['attackers']);
+  t.match(answer, { message: 'genuine' });
+  const metrics = await (await fetch(`${other.restUrl}/metrics`)).text();
+  t.match(metrics, /agent_gateway_results_total\{way="foreign"[^}]*\} 1/u, 'and it is counted');
+});
+
 test('a policy says who may have what, as it is now', async (t) => {
   const directory = t.testdir({});
   const policyFile = join(directory, 'policy.yml');
-  const write = (accounts: string): void => {
+  const write = (accounts: string, rule = 'team-a'): void => {
     writeFileSync(
       policyFile,
       `agents:
-  - name: team-a
+  - name: ${rule}
     match: ['token:victim', 'token:victim-2']
     zones: ['team-a_*']
     accounts: [${accounts}]
@@ -240,5 +284,16 @@ test('a policy says who may have what, as it is now', async (t) => {
     code: status.PERMISSION_DENIED,
     details: /^register\.accounts: the policy does not give shared to policy:team-a$/u,
   });
-  t.equal(await register(dial(t, gateway, 'victim'), { agentId: 'one', zoneId, accounts: ['team-a-prod'] }), 'in');
+  const renamed = dial(t, gateway, 'victim');
+  t.equal(await register(renamed, { agentId: 'one', zoneId, accounts: ['team-a-prod'] }), 'in');
+
+  write("'team-a-*'", 'team-z');
+  t.match(await renamed.ended(), {
+    code: status.PERMISSION_DENIED,
+    details: 'the policy takes token:victim for policy:team-z now; dial again',
+  });
+  t.match(await register(dial(t, gateway, 'victim'), { agentId: 'one', zoneId, accounts: ['team-a-prod'] }), {
+    code: status.PERMISSION_DENIED,
+    details: /team-a-prod: registered by another identity than policy:team-z/u,
+  });
 });

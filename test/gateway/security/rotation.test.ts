@@ -69,11 +69,14 @@ test('everything is replaced under load', async (t) => {
     [`${section}.privateKey`]: path('tls.key'),
     [`${section}.trustCertCollection`]: path('ca.crt'),
   });
-  const start = async (id: string): Promise<RunningGateway> => {
-    const port = await freePort();
-    return startGateway(t, {
-      ...{ 'server.port': port, 'instance.baseUrl': `https://127.0.0.1:${port}` },
-      ...{ 'instance.id': id, 'sql.url': database.url, 'redis.connection': redis.url, 'kubesvc.cluster': 'redis' },
+  const ports = { entry: await freePort(), owner: await freePort() };
+  const baseUrl = (id: keyof typeof ports): string => `https://127.0.0.1:${String(ports[id])}`;
+  const instances = `${baseUrl('entry')},${baseUrl('owner')}`;
+  const start = (id: keyof typeof ports): Promise<RunningGateway> =>
+    startGateway(t, {
+      ...{ 'server.port': ports[id], 'instance.baseUrl': baseUrl(id), 'instance.id': id },
+      ...{ 'sql.url': database.url, 'redis.connection': redis.url },
+      ...{ 'kubesvc.cluster': 'static', 'kubesvc.cluster-static.instances': instances },
       ...{ 'server.address': '127.0.0.1', 'kubesvc.drain.endpointRemovalMs': 0 },
       // All agents are at one of the two; that is not to move any.
       'kubesvc.rebalance.enabled': false,
@@ -88,7 +91,6 @@ test('everything is replaced under load', async (t) => {
       'kubesvc.grpc.auth.tokens.jwt.issuer': issuer,
       'kubesvc.grpc.auth.tokens.jwt.audiences': 'gateway',
     });
-  };
   const [entry, owner] = [await start('entry'), await start('owner')];
 
   const dial = async (authority: Authority, key: (typeof keys)[number]): Promise<RawAgent> => {
