@@ -4,7 +4,11 @@ import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
+import { fastify } from 'fastify';
 import { test, type Test } from 'tap';
+import { silentLogger } from '../../../src/core/logger.js';
+import { authorizeCalls } from '../../../src/gateway/rest/authorization.js';
+import { createMetrics } from '../../../src/gateway/telemetry/metrics.js';
 import { waitFor } from '../../wait.js';
 import { fetchAnswer, startGateway, type RunningGateway } from '../running-gateway.js';
 import { Authority } from './authority.js';
@@ -223,4 +227,16 @@ test('a policy that changes counts at once', async (t) => {
   t.equal((await ask()).status, 403);
   writeFileSync(policy, "callers: [{name: all, match: ['token:*'], role: read}]");
   await waitFor(async () => (await ask()).status === 200, { timeoutMs: 10_000 });
+});
+
+test('a route that names no role takes the highest one', async (t) => {
+  const app = fastify();
+  t.teardown(() => app.close());
+  const nobody = { callers: undefined, instanceTokens: undefined, instanceFilters: [] };
+  const metrics = createMetrics('gateway', '0');
+  authorizeCalls(app, { ...nobody, anonymousRole: 'operate', timeoutMs: 1_000, logger: silentLogger, metrics });
+  app.get('/forgotten', () => 'secret');
+  app.get('/named', { config: { role: 'operate' } }, () => 'said');
+  t.equal((await app.inject('/named')).body, 'said');
+  t.match(await app.inject('/forgotten').then(({ body }) => body), /this needs the role admin/u);
 });
