@@ -333,6 +333,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       logger: pino,
       maxBodyBytes: server.maxBodySize,
       maxHeaderBytes: server.maxHeaderSize,
+      requestTimeoutMs: server.requestTimeoutMs,
+      idleTimeoutMs: server.idleTimeoutMs,
       requestRate: { maxRequestsPerSecond: server.maxRequestsPerSecond, redis, redisPrefix: config.redis.keyPrefix },
       authorization: { ...authorizationOf(config, security), timeoutMs: grpc.handshakeTimeoutMs, logger, metrics },
       router,

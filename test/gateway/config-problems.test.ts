@@ -266,6 +266,11 @@ const cases: [what: string, wrong: Wrong, message: string][] = [
     'server.auth.instances.filters: expected TLS with server.ssl.clientAuth: REQUIRE or OPTIONAL, found none: no certificate would ever be seen (--server.auth.instances.filters)',
   ],
   [
+    'connections of other instances that would meet a reset',
+    { flags: [...cluster, '--server.idleTimeoutMs=30000'] },
+    'server.idleTimeoutMs: expected more than the 30000 that instances keep connections to each other, found 30000 (--server.idleTimeoutMs)',
+  ],
+  [
     'a static cluster of nobody',
     { flags: [...cluster, '--kubesvc.cluster=static'] },
     'kubesvc.cluster-static.instances: expected at least one base URL, found none, with kubesvc.cluster: static',

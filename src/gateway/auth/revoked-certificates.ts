@@ -83,7 +83,7 @@ function parse(der: Buffer): AsnType {
 }
 
 function childrenOf(parent: AsnType | undefined): AsnType[] {
-  return parent instanceof Sequence || parent instanceof SetOf ? (parent.valueBlock.value) : [];
+  return parent instanceof Sequence || parent instanceof SetOf ? parent.valueBlock.value : [];
 }
 
 function unreadable(reason: string): GatewayError {

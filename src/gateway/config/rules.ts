@@ -1,6 +1,7 @@
 /** What no single setting can tell: rules between settings. */
 
 import { messageOf } from '../../core/errors.js';
+import { peerIdleMs } from '../operations/forwarding.js';
 import { checkAuthentication, checkCallers } from './authentication-rules.js';
 import { parseCron } from './cron.js';
 import type { Problem } from '../../configuration/problems.js';
@@ -93,6 +94,11 @@ export function checkRules(config: Config): Findings {
     kubesvc.cluster !== 'static' || kubesvc['cluster-static'].instances.length > 0,
     'kubesvc.cluster-static.instances',
     'expected at least one base URL, found none, with kubesvc.cluster: static',
+  );
+  mustHold(
+    alone || server.idleTimeoutMs > peerIdleMs,
+    'server.idleTimeoutMs',
+    `expected more than the ${String(peerIdleMs)} that instances keep connections to each other, found ${String(server.idleTimeoutMs)}`,
   );
   mustHold(
     alone || !sql.url.startsWith('pglite:'),

@@ -67,6 +67,18 @@ export const configSchema = Type.Object({
       ),
       maxHeaderSize: bytes('Largest sum of request headers.', 16 << 10, 4 << 10, 1 << 20),
       ...connectionLimits('callers and other instances'),
+      requestTimeoutMs: count(
+        'Time that a caller has to send a request, from its first byte to its last.',
+        60_000,
+        1_000,
+        hour,
+      ),
+      idleTimeoutMs: count(
+        'A connection without any byte for so long is ended when it has no request, or an answer that its caller does not read. Instances keep theirs for 30 s and have to end them first.',
+        75_000,
+        1_000,
+        hour,
+      ),
       maxRequestsPerSecond: count(
         'Requests of one caller (its identity, else its address) to the whole cluster, counted in Redis; more are refused with 429. 0: no limit. Without Redis none is refused.',
         0,

@@ -9,6 +9,9 @@ export const assignmentsPath = '/armory/agent/assignments';
 export const poolSettingsPath = '/armory/clouddrivers/sql/pool/settings';
 export const operationResultPath = '/armory/agent/operationresults';
 
+/** An instance ends a connection to another one that it has not used for so long, in ms. */
+export const peerIdleMs = 30_000;
+
 /** The body is a sequence of protobuf messages, each behind its length; the answer a JSON array, one item for each. */
 export const protobufMediaType = 'application/x-protobuf';
 

@@ -19,6 +19,7 @@ import {
   forwardedByHeader,
   operationPath,
   operationResultPath,
+  peerIdleMs,
   protobufMediaType,
   type ForwardAnswer,
   type Outcome,
@@ -144,7 +145,7 @@ export class Peer {
       connections: connections * 2,
       pipelining: 1,
       connect: { ...tls(), timeout: Math.min(timeoutMs, 2_000) },
-      keepAliveTimeout: 30_000,
+      keepAliveTimeout: peerIdleMs,
     });
   }
 

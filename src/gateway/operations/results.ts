@@ -51,6 +51,8 @@ export class Results {
 
   constructor(options: ResultsOptions) {
     this.#options = options;
+    // Prometheus sees an increase only over a value of before, and one is enough for the alert.
+    options.metrics.results.inc({ way: 'foreign' }, 0);
   }
 
   readonly #answerAll = (): void => {

@@ -48,6 +48,10 @@ export interface RestOptions
   readonly logger: FastifyBaseLogger;
   readonly maxBodyBytes: number;
   readonly maxHeaderBytes: number;
+  /** From a request's first byte to its last, in ms. */
+  readonly requestTimeoutMs: number;
+  /** Without any byte, in ms. */
+  readonly idleTimeoutMs: number;
   readonly authorization: AuthorizationOptions;
   readonly requestRate: RequestRateOptions;
 }
@@ -60,11 +64,7 @@ export interface RestServer {
   close(): Promise<void>;
 }
 
-/** Requests are small, but for manifests of up to 4 MB: a client that needs longer to send one is stuck. */
-const requestTimeoutMs = 60_000;
 const headersTimeoutMs = 10_000;
-/** Longer than the 30 s that instances keep idle connections, so that they close them first and never meet a reset. */
-const keepAliveTimeoutMs = 75_000;
 
 /** Routes say how long a name may be (253: a DNS name, RFC 1035); this is for what is no name at all. */
 const maxParameterLength = 4_096;
@@ -79,7 +79,8 @@ function unlessReset(handler: RequestListener) {
 }
 
 export async function createRestServer(options: RestOptions): Promise<RestServer> {
-  const { instanceId, version, logger, maxBodyBytes, maxHeaderBytes } = options;
+  const { instanceId, version, logger, maxBodyBytes, maxHeaderBytes, requestTimeoutMs, idleTimeoutMs, metrics } =
+    options;
   let http1: Http1Server | undefined;
   let http2: Http2Server | undefined;
   const sessions = new Set<ServerHttp2Session>();
@@ -96,8 +97,8 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
         {
           maxHeaderSize: maxHeaderBytes,
           requestTimeout: requestTimeoutMs,
-          headersTimeout: headersTimeoutMs,
-          keepAliveTimeout: keepAliveTimeoutMs,
+          headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
+          keepAliveTimeout: idleTimeoutMs,
           noDelay: true,
         },
         handler,
@@ -111,7 +112,12 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
         session.once('close', () => sessions.delete(session));
         session.on('error', () => undefined);
       });
-      endStalledConnections(http1, http2, { requestTimeoutMs, idleTimeoutMs: keepAliveTimeoutMs });
+      endStalledConnections(http1, http2, {
+        ...{ requestTimeoutMs, idleTimeoutMs },
+        ended: () => {
+          metrics.refusedConnections.inc({ port: 'rest', protocol: 'stalled' });
+        },
+      });
       return http1;
     },
   }).withTypeProvider<TypeBoxTypeProvider>();

@@ -11,21 +11,26 @@ export interface StalledConnectionOptions {
   readonly requestTimeoutMs: number;
   /** Without any byte in either direction, in ms. A caller that waits for a result has read all that there is. */
   readonly idleTimeoutMs: number;
+  /** Told of each that is ended for what it keeps. */
+  readonly ended: () => void;
 }
 
 export function endStalledConnections(
   http1: Http1Server,
   http2: Http2Server,
-  { requestTimeoutMs, idleTimeoutMs }: StalledConnectionOptions,
+  { requestTimeoutMs, idleTimeoutMs, ended }: StalledConnectionOptions,
 ): void {
   http1.setTimeout(idleTimeoutMs, (socket) => {
-    if (socket.writableLength > 0) socket.destroy();
+    if (socket.writableLength === 0) return;
+    ended();
+    socket.destroy();
   });
   http2.on('session', (session: ServerHttp2Session) => {
     const streams = new Set<ServerHttp2Stream>();
     session.on('stream', (stream: ServerHttp2Stream) => {
       streams.add(stream);
       const unfinished = setTimeout(() => {
+        ended();
         stream.close(constants.NGHTTP2_CANCEL);
       }, requestTimeoutMs);
       stream.once('end', () => {
@@ -38,8 +43,10 @@ export function endStalledConnections(
     });
     session.setTimeout(idleTimeoutMs, () => {
       const stalled = [...streams].some((stream) => stream.writableLength > 0);
-      if (stalled) session.destroy();
-      else if (streams.size === 0) session.close();
+      if (stalled) {
+        ended();
+        session.destroy();
+      } else if (streams.size === 0) session.close();
     });
   });
 }

@@ -121,7 +121,7 @@ export function createMetrics(instanceId: string, version: string) {
     }),
     refusedConnections: new Counter({
       name: 'agent_gateway_refused_connections_total',
-      help: 'Connections whose first bytes the port does not speak, or that are over a limit (protocol="limit").',
+      help: 'Connections whose first bytes the port does not speak, that are over a limit (protocol="limit"), or that were ended because they stalled ("stalled").',
       labelNames: ['port', 'protocol'],
       registers,
     }),

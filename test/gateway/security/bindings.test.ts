@@ -163,6 +163,8 @@ test('reaching for what is another one', async (t) => {
       return answering;
     };
     t.match((await answered(open, ['orders'], 'in')).body['result'], { message: 'forged' }, 'without the defence');
+    const none = await (await fetch(`${strict.restUrl}/metrics`)).text();
+    t.match(none, /agent_gateway_results_total\{way="foreign"[^}]*\} 0/u, 'none is a number, for alerts');
     t.match((await answered(strict, ['attackers'], 'in')).body['result'], { message: 'genuine' });
     const metrics = await (await fetch(`${strict.restUrl}/metrics`)).text();
     t.match(metrics, /agent_gateway_results_total\{way="foreign"[^}]*\} 1/u, 'and it is counted');
