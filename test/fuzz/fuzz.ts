@@ -1,7 +1,7 @@
 /**
  * Runs a target on the inputs that are kept for it (corpus/NAME/), and then on inputs that are made of them. An input
- * that the target answers in a way not seen before is built upon, so that runs get deeper; what the run adds is lost
- * with it, unless it is a finding.
+ * that the target answers in a way not seen before, or that reaches code not reached before, is built upon, so that runs get
+ * deeper; what the run adds is lost with it, unless it is a finding.
  */
 
 import { createHash } from 'node:crypto';
@@ -9,6 +9,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { seededRandom } from '../../src/simulate/random.js';
+import { Reached, type Coverage, type Ran } from './coverage.js';
 import { Mutator } from './mutation.js';
 
 export interface Target {
@@ -27,6 +28,8 @@ export interface FuzzOptions {
   readonly inputs?: number;
   /** Ends after this time, in ms. */
   readonly durationMs: number;
+  /** Absent: only answers guide. For targets that do the same whenever they get the same. */
+  readonly coverage?: Coverage;
   /** Whether findings are written to the corpus; default true. */
   readonly keep?: boolean;
 }
@@ -35,6 +38,8 @@ export interface FuzzReport {
   readonly inputs: number;
   /** Different answers that were seen. */
   readonly answers: number;
+  /** Of code that was reached, with coverage. */
+  readonly characters: number;
   /** Files that were written for findings. */
   readonly findings: readonly { readonly file: string; readonly reason: string }[];
 }
@@ -43,16 +48,20 @@ const corpusDirectory = fileURLToPath(new URL('corpus/', import.meta.url));
 /** An input that takes longer has found a hang, in ms. */
 const inputTimeoutMs = 5_000;
 const findingLimit = 10;
+/** Between two looks at what was reached, each of which takes milliseconds: so many inputs, or so much time. */
+const batchSize = 256;
+const batchMs = 100;
 
 export async function fuzz(
   target: Target,
-  { seed, inputs = Infinity, durationMs, keep = true }: FuzzOptions,
+  { seed, inputs = Infinity, durationMs, coverage, keep = true }: FuzzOptions,
 ): Promise<FuzzReport> {
   const directory = join(corpusDirectory, target.name);
   await mkdir(directory, { recursive: true });
   const kept = await Promise.all((await readdir(directory)).sort().map((name) => readFile(join(directory, name))));
   const pool: Buffer[] = kept.length === 0 ? [Buffer.alloc(0)] : [...kept];
   const seen = new Set<string>();
+  const reached = new Reached();
   const findings: { file: string; reason: string }[] = [];
   const mutator = new Mutator(seededRandom(seed));
   const end = performance.now() + durationMs;
@@ -70,13 +79,35 @@ export async function fuzz(
       findings.push({ file, reason });
     }
   };
+  const ranNow = async (): Promise<Ran> => (await coverage?.take()) ?? new Map<string, Uint8Array>();
+  /** Runs them once more, in halves, to tell which of them reached what was not reached before. */
+  const locate = async (batch: readonly Buffer[]): Promise<void> => {
+    for (const input of batch) await attempt(input);
+    const ran = await ranNow();
+    if (!reached.isNew(ran)) return;
+    if (batch.length > 1) {
+      const middle = batch.length >> 1;
+      await locate(batch.slice(0, middle));
+      await locate(batch.slice(middle));
+    } else pool.push(...batch);
+    // What only all of them together reach is reached as well.
+    reached.add(ran);
+  };
   for (const input of kept) await attempt(input);
+  reached.add(await ranNow());
   let count = 0;
+  let batch: Buffer[] = [];
+  let batchEnds = performance.now() + batchMs;
   while (count < inputs && performance.now() < end && findings.length < findingLimit) {
-    await attempt(mutator.mutate(mutator.pick(pool), pool));
+    const input = mutator.mutate(mutator.pick(pool), pool);
+    await attempt(input);
     count += 1;
+    if (coverage === undefined || (batch.push(input) < batchSize && performance.now() < batchEnds)) continue;
+    if (reached.isNew(await ranNow())) await locate(batch);
+    batch = [];
+    batchEnds = performance.now() + batchMs;
   }
-  return { inputs: count, answers: seen.size, findings };
+  return { inputs: count, answers: seen.size, characters: reached.size, findings };
 }
 
 async function inTime(target: Target, input: Buffer): Promise<string> {

@@ -5,6 +5,7 @@
 
 import { parseArgs } from 'node:util';
 import { Scope } from '../../src/core/scope.js';
+import { Coverage } from './coverage.js';
 import { fuzz } from './fuzz.js';
 import { networkTargets } from './network-targets.js';
 import { pureTargets } from './pure-targets.js';
@@ -14,6 +15,7 @@ const { values } = parseArgs({
 });
 const seed = Number(values.seed ?? Date.now() % 1_000_000);
 const scope = new Scope();
+const coverage = await Coverage.start();
 const teardown = (release: () => Promise<void> | void): void => {
   scope.push('fuzz', release);
 };
@@ -21,14 +23,20 @@ let found = 0;
 try {
   const targets = [...pureTargets, ...(await networkTargets({ teardown }))];
   for (const target of targets.filter(({ name }) => values.target === undefined || name === values.target)) {
-    const { inputs, answers, findings } = await fuzz(target, { seed, durationMs: Number(values.seconds) * 1_000 });
-    const counts = `${String(inputs)} inputs, ${String(answers)} kinds of answers, ${String(findings.length)} findings`;
+    const guided = pureTargets.includes(target);
+    const { inputs, answers, characters, findings } = await fuzz(target, {
+      ...{ seed, durationMs: Number(values.seconds) * 1_000 },
+      ...(guided ? { coverage } : {}),
+    });
+    const reached = guided ? `${String(characters)} characters of code, ` : '';
+    const counts = `${String(inputs)} inputs, ${reached}${String(answers)} kinds of answers, ${String(findings.length)} findings`;
     process.stdout.write(`${target.name}: ${counts} (seed ${String(seed)})\n`);
     for (const { file, reason } of findings)
       process.stdout.write(`  ${file}\n    ${reason.replaceAll('\n', '\n    ')}\n`);
     found += findings.length;
   }
 } finally {
+  coverage.stop();
   await scope.close();
 }
 process.exitCode = found > 0 ? 1 : 0;
