@@ -23,8 +23,12 @@ test('10,000 half-open connections', async (t) => {
     start(t, { 'kubesvc.grpc.server.maxHalfOpenConnections': 500 }),
   ]);
   const agent = await RawAgent.register(t, strict.agentsAddress, { agentId: 'honest', accounts: [{ name: 'honest' }] });
+  let attacks = 0;
   const attack = async ({ agentsAddress }: Replica): Promise<() => Promise<void>> => {
-    const args = ['--import=tsx', attacker, String(portOf(agentsAddress)), String(connections)];
+    attacks += 1;
+    // An address has 28,000 ports for connections, and those of the last attack are not free yet.
+    const address = `127.0.1.${String(attacks)}`;
+    const args = ['--import=tsx', attacker, String(portOf(agentsAddress)), String(connections), address];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     const closed = once(child, 'close');
     const end = async (): Promise<void> => {
