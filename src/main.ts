@@ -54,7 +54,7 @@ async function main(args: readonly string[]): Promise<number> {
     }
     case 'simulate': {
       const { runSimulate } = await import('./commands/simulate.js');
-      return runSimulate(flags, { stdout, stderr, signal });
+      return runSimulate(flags, { stdout, stderr, environment: process.env, signal });
     }
     case 'ops':
     case 'agents':

@@ -15,7 +15,7 @@ const run = promisify(execFile);
 const commandTimeoutMs = 30_000;
 const shortestRefreshMs = 30_000;
 
-type Clouddriver = AgentConfiguration['clouddriver'];
+type Clouddriver = Pick<AgentConfiguration['clouddriver'], 'insecure' | 'tls' | 'auth'>;
 
 export class GatewaySecurity {
   readonly #clouddriver: Clouddriver;

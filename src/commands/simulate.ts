@@ -1,8 +1,12 @@
 /** `agent-gateway simulate`: simulated agents, and a load of operations, against a running gateway. */
 
+import { Agent, request } from 'undici';
+import { GatewaySecurity } from '../agent/dial-security.js';
+import { readCredentials, type ClientCredentials } from '../client/credentials.js';
+import { ClientError } from '../client/exit-code.js';
 import { withDeadline } from '../core/deadline.js';
-import { request } from 'undici';
 import { GatewayError, messageOf } from '../core/errors.js';
+import { silentLogger } from '../core/logger.js';
 import { simulatedAgentId, startSimulatedAgents, type SimulatedAgents } from '../simulate/agents.js';
 import { parseSimulateFlags, simulateHelp, type LoadFlags, type SimulateFlags } from '../simulate/command-line.js';
 import type { LoadProgress } from '../simulate/load-report.js';
@@ -23,6 +27,8 @@ export interface SimulateOutput {
   readonly stderr: TextStream;
   /** Ends the command: agents say goodbye, a load reports what it has. */
   readonly signal: AbortSignal;
+  /** Variables that name the load's token; default none. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
 /** Operations that execute when the agents stop have this long, in ms. */
@@ -31,31 +37,79 @@ const drainMs = 5_000;
 /** @returns the exit code: 0 done or stopped, 1 the gateway could not be reached for the load, 2 a flag is wrong */
 export async function runSimulate(argv: readonly string[], io: SimulateOutput): Promise<number> {
   let flags: SimulateFlags | undefined;
+  let security: Security | undefined;
   try {
     flags = parseSimulateFlags(argv);
+    security = flags && readSecurity(flags, io.environment ?? {});
   } catch (error) {
-    if (!(error instanceof GatewayError)) throw error;
+    if (!(error instanceof GatewayError || error instanceof ClientError)) throw error;
     io.stderr.write(`${error.message}\nTry: agent-gateway simulate --help\n`);
     return 2;
   }
-  if (flags === undefined) {
+  if (flags === undefined || security === undefined) {
     io.stdout.write(simulateHelp);
     return 0;
   }
-  const agents = await startAgents(flags, io);
+  const agents = await startAgents(flags, security.agents, io);
   try {
-    return flags.load === undefined ? await stay(flags, agents, io) : await load(flags, flags.load, agents, io);
+    return flags.load === undefined
+      ? await stay(flags, agents, io)
+      : await load(flags, flags.load, security.load, agents, io);
   } finally {
     await agents.stop({ drainMs: io.signal.aborted ? 0 : drainMs });
   }
 }
 
-function startAgents(flags: SimulateFlags, { stderr }: SimulateOutput): Promise<SimulatedAgents> {
+interface Security {
+  readonly agents: GatewaySecurity;
+  readonly load: ClientCredentials;
+}
+
+/** @throws ClientError, GatewayError naming what cannot be used */
+function readSecurity(
+  { credentialFile, agentsTokenFile: tokenFile, agentsTls }: SimulateFlags,
+  environment: Readonly<Record<string, string | undefined>>,
+): Security {
+  const load = readCredentials(credentialFile, environment);
+  const [cacertFile, clientCertFile, clientKeyFile] = ['cacert', 'cert', 'key'].map(credentialFile);
+  const agents = new GatewaySecurity(
+    {
+      insecure: !agentsTls,
+      tls: {
+        insecureSkipVerify: false,
+        ...(cacertFile === undefined ? {} : { cacertFile }),
+        ...(clientCertFile === undefined ? {} : { clientCertFile }),
+        ...(clientKeyFile === undefined ? {} : { clientKeyFile }),
+      },
+      auth: {
+        ...(tokenFile === undefined ? {} : { tokenFile }),
+        tokenCommand: { args: [], format: [], refreshIntervalSeconds: 0 },
+      },
+    },
+    silentLogger,
+  );
+  // What cannot be read is told before anything starts.
+  try {
+    agents.security();
+  } catch (error) {
+    throw new GatewayError('configuration', `--agents-token-file, --cacert, --cert, --key: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+  return { load, agents };
+}
+
+function startAgents(
+  flags: SimulateFlags,
+  security: GatewaySecurity,
+  { stderr }: SimulateOutput,
+): Promise<SimulatedAgents> {
   // Each problem is told once, not by every agent at every dial.
   const told = new Set<string>();
   return startSimulatedAgents({
     ...flags,
     addresses: flags.gateways,
+    security: () => security.security(),
     onState: (state, agent) => {
       if (state.name === 'active') told.clear();
       if (state.name !== 'backing-off' || told.has(state.cause.message) || told.size >= 10) return;
@@ -110,11 +164,12 @@ Try in another terminal:
 async function load(
   flags: SimulateFlags,
   options: LoadFlags,
+  credentials: ClientCredentials,
   agents: SimulatedAgents,
   io: SimulateOutput,
 ): Promise<number> {
   const { signal, stdout, stderr } = io;
-  const unreachable = await unreachableRest(flags.restUrls, signal);
+  const unreachable = await unreachableRest(flags.restUrls, credentials, signal);
   if (signal.aborted) return 0;
   if (unreachable !== undefined) {
     stderr.write(
@@ -143,6 +198,7 @@ async function load(
       waitSeconds: options.waitSeconds,
       payloadBytes: options.payloadBytes,
       seed: flags.seed,
+      credentials,
       onProgress: (now) => progress.show(now),
       progressMs: stderr.isTTY === true ? 500 : 5_000,
       ...(operations === undefined ? {} : { operations }),
@@ -159,18 +215,27 @@ async function load(
 }
 
 /** The first base URL that gives no HTTP answer, and why. */
-async function unreachableRest(urls: readonly string[], signal: AbortSignal): Promise<string | undefined> {
-  for (const url of urls) {
-    try {
-      await withDeadline(5_000, signal, `${url}/healthz`, async (within) => {
-        const response = await request(`${url}/healthz`, { signal: within });
-        await response.body.dump();
-      });
-    } catch (error) {
-      return `${url}: ${messageOf(error) || String((error as { code?: unknown }).code)}`;
+async function unreachableRest(
+  urls: readonly string[],
+  { ca, cert, key }: ClientCredentials,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const dispatcher = new Agent({ connect: { ca, cert, key } });
+  try {
+    for (const url of urls) {
+      try {
+        await withDeadline(5_000, signal, `${url}/healthz`, async (within) => {
+          const response = await request(`${url}/healthz`, { signal: within, dispatcher });
+          await response.body.dump();
+        });
+      } catch (error) {
+        return `${url}: ${messageOf(error) || String((error as { code?: unknown }).code)}`;
+      }
     }
+    return undefined;
+  } finally {
+    await dispatcher.destroy();
   }
-  return undefined;
 }
 
 /** A terminal shows one line that changes; a log gets a line each time. */

@@ -38,7 +38,8 @@ export interface SimulatedAgentsOptions extends SimulatedClustersOptions {
   readonly clusters?: ReadonlyMap<string, SimulatedCluster>;
   /** Take dynamic accounts; `failing`: but those whose names match. Default: take none. */
   readonly dynamic?: SimulatedDynamicAccounts;
-  readonly credentials?: NonNullable<AgentConnectionOptions['credentials']>;
+  /** Default: cleartext, without a token. */
+  readonly security?: NonNullable<AgentConnectionOptions['security']>;
   readonly limits?: Partial<ConnectionLimits>;
   readonly logger?: Logger;
   readonly onState?: (state: ConnectionState, agent: number) => void;
@@ -108,7 +109,7 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
     const names = Array.from({ length: options.accounts }, (_, account) => simulatedAccount(agent, account));
     accounts.push(...names);
     for (const name of names) clusters.set(name, options.clusters?.get(name) ?? simulatedCluster(options, name));
-    const { credentials, limits } = options;
+    const { security, limits } = options;
     const connection = new AgentConnection({
       addresses: options.addresses,
       registration: {
@@ -122,7 +123,7 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
       // Without objects there is nothing to stream.
       ...((options.objects ?? 0) === 0 ? {} : { streamAccount }),
       logger: options.logger ?? silentLogger,
-      ...(credentials === undefined ? {} : { credentials }),
+      ...(security === undefined ? {} : { security }),
       ...(options.dynamic === undefined ? {} : { dynamicAccounts: simulatedDynamicAccounts(options.dynamic, agent) }),
       // Thousands share one process: fewer ids each.
       limits: { rememberedOperations: 2_000, ...limits },

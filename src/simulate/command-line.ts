@@ -40,6 +40,13 @@ Load (any of the first four starts one)
   --payload BYTES       size of manifests and patches (default 0)
   --ready-timeout SECONDS  how long the agents have to connect before the load starts (default 30)
 
+Who it is (docs/security.md)
+  --token-file FILE     bearer token of the load; without it AGENT_GATEWAY_TOKEN_FILE or AGENT_GATEWAY_TOKEN
+  --agents-token-file FILE  bearer token of the agents
+  --agents-tls          agents speak TLS; the load does where --rest is https
+  --cacert FILE         authorities that both trust
+  --cert FILE           certificate that both show, with --key FILE
+
   --output text|json    form of the report on standard output (default text)
   --help
 
@@ -64,6 +71,10 @@ export interface SimulateFlags {
   /** Infinity: without end. */
   readonly changes: number;
   readonly restUrls: readonly string[];
+  /** By the name of a flag: token-file (of the load), cacert, cert, key. */
+  readonly credentialFile: (name: string) => string | undefined;
+  readonly agentsTokenFile: string | undefined;
+  readonly agentsTls: boolean;
   readonly output: 'text' | 'json';
   /** Undefined: no load, only agents. */
   readonly load: LoadFlags | undefined;
@@ -107,6 +118,9 @@ export function parseSimulateFlags(argv: readonly string[]): SimulateFlags | und
     changeRate: number('change-rate', 0, { maximum: 1_000_000 }),
     changes: number('changes', Number.POSITIVE_INFINITY, whole),
     restUrls: values.rest?.map(readUrl) ?? ['http://127.0.0.1:7002'],
+    credentialFile: (name) => values[name as 'token-file' | 'cacert' | 'cert' | 'key'],
+    agentsTokenFile: values['agents-token-file'],
+    agentsTls: values['agents-tls'] === true,
     output: readOutput(values.output),
     load: readLoad(values),
   };
@@ -154,6 +168,12 @@ function parse(argv: readonly string[]) {
         'dynamic-failing': text,
         zone: text,
         kinds: text,
+        'token-file': text,
+        'agents-token-file': text,
+        'agents-tls': { type: 'boolean' },
+        cacert: text,
+        cert: text,
+        key: text,
         output: text,
         help: { type: 'boolean', short: 'h' },
       },

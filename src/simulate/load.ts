@@ -36,9 +36,18 @@ export interface LoadOptions {
   /** Size of manifests and patches, in bytes; default 0: as they come. */
   readonly payloadBytes?: number;
   readonly seed?: number;
+  readonly credentials?: LoadCredentials;
   /** Called about every progressMs (default 1000). */
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly progressMs?: number;
+}
+
+/** What callers show, and whom they trust; PEM. */
+export interface LoadCredentials {
+  readonly token: string | undefined;
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
 }
 
 /** How long the answer may take beyond the wait that was asked for, in ms. */
@@ -74,6 +83,7 @@ class Load {
 
   constructor(options: LoadOptions) {
     const { baseUrls, accounts, kinds = ['get'], waitSeconds = 10, payloadBytes = 0, seed = 1 } = options;
+    const { token, ...tls } = options.credentials ?? {};
     if (baseUrls.length === 0) throw new RangeError('no REST base URL is given');
     if (accounts.length === 0) throw new RangeError('no account is given');
     this.#options = options;
@@ -84,13 +94,19 @@ class Load {
       'content-type': 'application/json',
       accept: 'application/json',
       ...(waitSeconds > 0 ? { prefer: `wait=${waitSeconds}` } : {}),
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
     };
     const inFlight = options.rate === undefined ? this.#concurrency : this.#maximumInFlight;
     const connections = Math.min(maximumConnections, Math.ceil(inFlight / baseUrls.length));
     const timeout = waitSeconds * 1000 + answerGraceMs;
     this.#pools = baseUrls.map(
       (url) =>
-        new Pool(url, { connections, headersTimeout: timeout, bodyTimeout: timeout, connect: { timeout: 5_000 } }),
+        new Pool(url, {
+          connections,
+          headersTimeout: timeout,
+          bodyTimeout: timeout,
+          connect: { ...tls, timeout: 5_000 },
+        }),
     );
   }
 

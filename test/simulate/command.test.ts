@@ -30,6 +30,9 @@ test('wrong flags are named, and end with 2', async (t) => {
     [['--operations', '1', '--kinds', 'get,steal'], /^--kinds must be of deploy, .*, not "steal"/],
     [['--rate', '1', '--concurrency', '1'], /^--rate and --concurrency exclude each other/],
     [['--output', 'xml'], /^--output must be text or json/],
+    [['--token-file', '/none'], /^--token-file: ENOENT/],
+    [['--agents-token-file', '/none'], /^--agents-token-file.*: \/none cannot be read/],
+    [['--cert', '/none'], /^--cert and --key belong together/],
     [['--agnets', '1'], /^Unknown option '--agnets'/],
   ];
   for (const [argv, message] of wrong) {
