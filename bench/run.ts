@@ -1,9 +1,13 @@
 /**
- * `npm run bench [-- --quick] [-- --no-targets] [-- --profile DIRECTORY] [-- --only caching|caching-kill|agent]`: see docs/benchmarks.md.
+ * `npm run bench [-- --quick] [-- --no-targets] [-- --profile DIRECTORY] [-- --only caching|caching-kill|agent|signed]`: see docs/benchmarks.md.
  * Exit code 1 when a target is missed, or when anything that is measured fails.
  */
 
+import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Scope } from '../src/core/scope.js';
 import { startMariaDb } from '../test/services/mariadb.js';
@@ -68,6 +72,32 @@ async function watchingAgent(redisUrl: string): Promise<boolean> {
   return flags['no-targets'] || targets.every(isMet);
 }
 
+/** Forwarding between instances that prove to each other that they are, beside instances that do not. */
+async function signed(redisUrl: string, scope: Scope): Promise<boolean> {
+  const mariaDb = await startMariaDb();
+  scope.push('mariadb', () => mariaDb.stop());
+  const directory = await mkdtemp(join(tmpdir(), 'agent-gateway-bench-'));
+  scope.push('secret', () => rm(directory, { recursive: true }));
+  const secretFile = join(directory, 'secret');
+  await writeFile(secretFile, randomBytes(48).toString('base64'));
+  const bare = await startBare();
+  scope.push('bare stack', () => bare.child.stop());
+  for (const [name, file] of [
+    ['without_secret', undefined],
+    ['with_secret', secretFile],
+  ] as const) {
+    const [owner, entry] = await startReplicas(2, await createDatabase(mariaDb.url, name), redisUrl, file);
+    const servers: Servers = { owner: required(owner), entry: required(entry), bare };
+    const workers = await startWorkers(servers);
+    const processes = [workers.load, workers.agents, servers.owner.child, servers.entry.child];
+    for (const child of processes) scope.push('process', () => child.stop());
+    const throughput = await measureThroughput(servers, workers.load, amounts);
+    say(`\n${name}\n\n${throughputTable(throughput)}`);
+    for (const child of processes) await child.stop();
+  }
+  return true;
+}
+
 /** One part by itself. */
 async function only(part: string, scope: Scope): Promise<boolean> {
   const redis = await startRedis();
@@ -79,8 +109,9 @@ async function only(part: string, scope: Scope): Promise<boolean> {
     );
     return different === 0;
   }
+  if (part === 'signed') return signed(redis.url, scope);
   if (part === 'agent') return watchingAgent(redis.url);
-  if (part !== 'caching') throw new Error(`--only takes caching, caching-kill or agent, not ${part}`);
+  if (part !== 'caching') throw new Error(`--only takes caching, caching-kill, agent or signed, not ${part}`);
   const caching = await measureCaching(redis.url, cachedObjects);
   say(`\n${cachingTable(caching)}\n`);
   const targets = cachingTargets(caching);

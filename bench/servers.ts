@@ -25,8 +25,13 @@ export async function createDatabase(serverUrl: string, name: string): Promise<s
   return `${serverUrl}/${name}`;
 }
 
-/** Replicas of one cluster with static discovery. */
-export async function startReplicas(count: number, sqlUrl: string, redisUrl: string): Promise<ServerUnderTest[]> {
+/** Replicas of one cluster with static discovery. @param secretFile what they prove to each other with; absent: nothing */
+export async function startReplicas(
+  count: number,
+  sqlUrl: string,
+  redisUrl: string,
+  secretFile?: string,
+): Promise<ServerUnderTest[]> {
   const ports = await Promise.all(Array.from({ length: count }, async () => [await freePort(), await freePort()]));
   const baseUrls = ports.map(([rest]) => `http://127.0.0.1:${String(rest)}`);
   return Promise.all(
@@ -48,6 +53,7 @@ export async function startReplicas(count: number, sqlUrl: string, redisUrl: str
         `--redis.connection=${redisUrl}`,
         `--redis.keyPrefix=${new URL(sqlUrl).pathname.slice(1)}:`,
         '--logging.level=warn',
+        ...(secretFile === undefined ? [] : [`--server.auth.instances.secretFile=${secretFile}`]),
       ]),
     ),
   );

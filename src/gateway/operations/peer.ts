@@ -35,7 +35,7 @@ export interface PeerOptions {
   /** Whom to trust, and what to show, where the peer speaks TLS; as it is at the moment. */
   readonly tls: () => PeerTls;
   /** Makes what proves to the peer that an instance calls; absent: nothing does but this instance's certificate. */
-  readonly sign: ((receiver: string, call: InstanceCall) => Promise<string>) | undefined;
+  readonly sign: ((receiver: string, call: InstanceCall) => string) | undefined;
 }
 
 export interface PeerTls {
@@ -192,7 +192,7 @@ export class Peer {
     timeoutMs: number,
   ): Promise<RawAnswer> {
     const { sign, instanceId } = this.#options;
-    const token = await sign?.(this.address.id, { method, path, bodyDigest: digestOf(body) });
+    const token = sign?.(this.address.id, { method, path, bodyDigest: digestOf(body) });
     try {
       const response = await this.#pool.request({
         method,

@@ -12,7 +12,7 @@ import type { Logger } from '../../core/logger.js';
 import type { Admitted, Authentication } from '../auth/authentication.js';
 import { readCertificate } from '../auth/certificate.js';
 import type { Filter } from '../auth/filter.js';
-import { instanceTokenHeader, type InstanceTokens } from '../auth/instance-tokens.js';
+import { digestOf, instanceTokenHeader, type InstanceTokens } from '../auth/instance-tokens.js';
 import { roles, type Role } from '../auth/policy.js';
 import { forwardedByHeader, protobufMediaType } from '../operations/forwarding.js';
 import type { Metrics } from '../telemetry/metrics.js';
@@ -48,7 +48,7 @@ export interface AuthorizationOptions {
   readonly metrics: Metrics;
 }
 
-const emptyDigest = createHash('sha256').digest('base64url');
+const emptyDigest = digestOf(undefined);
 
 /** To be called before the routes are registered. */
 export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptions): void {
@@ -75,7 +75,8 @@ export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptio
 
   app.addHook('preParsing', (request, _reply, payload, done) => {
     const digest = request.bodyDigest;
-    if (digest === undefined) {
+    // What is parsed as a whole is digested as a whole, in digestBody(): a stream for it costs as much as the signature.
+    if (digest === undefined || isProtobuf(request)) {
       done(null, payload);
       return;
     }
@@ -104,9 +105,18 @@ export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptio
   });
 }
 
+/** To be called by the parser of protobuf bodies, which is given them whole. */
+export function digestBody(request: FastifyRequest, body: Buffer): void {
+  if (request.bodyDigest !== undefined) request.bodyDigest.actual = digestOf(body);
+}
+
+function isProtobuf(request: FastifyRequest): boolean {
+  return request.headers['content-type']?.startsWith(protobufMediaType) === true;
+}
+
 async function admit(request: FastifyRequest, role: Role, options: AuthorizationOptions): Promise<void> {
   const { callers, anonymousRole, metrics } = options;
-  if (await isInstance(request, options)) return;
+  if (isInstance(request, options)) return;
   const certificate = callers?.takesCertificates === true ? certificateOf(request) : undefined;
   const { authorization } = request.headers;
   const showsNothing = authorization === undefined && certificate === undefined;
@@ -129,17 +139,14 @@ function demand(needed: Role, has: Role | 'none', who: string): void {
  * @returns whether the caller has proven to be an instance, or nobody has to and it says that it is one
  * @throws GatewayError `permission-denied` when it says that it is one and has to prove it
  */
-async function isInstance(request: FastifyRequest, options: AuthorizationOptions): Promise<boolean> {
+function isInstance(request: FastifyRequest, options: AuthorizationOptions): boolean {
   const { callers, instanceTokens, instanceFilters } = options;
   const claimed = header(request, forwardedByHeader);
   const token = header(request, instanceTokenHeader);
-  const claims =
-    claimed !== undefined ||
-    token !== undefined ||
-    request.headers['content-type']?.startsWith(protobufMediaType) === true;
+  const claims = claimed !== undefined || token !== undefined || isProtobuf(request);
   if (!claims) return false;
   if (instanceTokens !== undefined && token !== undefined) {
-    const { instanceId, bodyDigest } = await instanceTokens.verify(token, {
+    const { instanceId, bodyDigest } = instanceTokens.verify(token, {
       method: request.method,
       path: request.url,
     });

@@ -17,7 +17,7 @@ import type { Socket } from 'node:net';
 import { consoleRoutes, type ConsoleRoutesOptions } from '../console/routes.js';
 import { GatewayError } from '../../core/errors.js';
 import { protobufMediaType } from '../operations/forwarding.js';
-import { authorizeCalls, type AuthorizationOptions } from './authorization.js';
+import { authorizeCalls, digestBody, type AuthorizationOptions } from './authorization.js';
 import { accountRoutes, type AccountRoutesOptions } from './accounts.js';
 import { agentRoutes, type AgentRoutesOptions } from './agents.js';
 import { clusterRoutes, type ClusterRoutesOptions } from './cluster.js';
@@ -136,7 +136,8 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
   });
   // Fastify takes text by default; no route here does.
   app.removeContentTypeParser('text/plain');
-  app.addContentTypeParser(protobufMediaType, { parseAs: 'buffer' }, (_request, body, done) => {
+  app.addContentTypeParser(protobufMediaType, { parseAs: 'buffer' }, (request, body: Buffer, done) => {
+    digestBody(request, body);
     done(null, body);
   });
   authorizeCalls(app, options.authorization);

@@ -7,7 +7,8 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { writeFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
-import { SignJWT, UnsecuredJWT } from 'jose';
+import fc from 'fast-check';
+import { jwtVerify, SignJWT, UnsecuredJWT } from 'jose';
 import { test } from 'tap';
 import { digestOf, InstanceTokens, parseInstanceSecrets } from '../../../src/gateway/auth/instance-tokens.js';
 import { OperationSchema } from '../../../src/protocol/generated/ops/operations_pb.js';
@@ -28,6 +29,14 @@ function forwarded(account: string): Buffer {
   const value = { id, account, timeoutMs: 20_000, originatingInstanceId: 'gateway-2' };
   const operation = create(OperationSchema, { ...value, type: { case: 'get', value: {} } } as never);
   return Buffer.from(writeDelimited([toBinary(OperationSchema, operation)]));
+}
+
+/** The same as a peer sends it that speaks no protobuf. */
+function forwardedJson(account: string): Buffer {
+  operations += 1;
+  const id = `01ARZ3NDEKTSV4RRFFQ69G${String(operations).padStart(4, '0')}`;
+  const operation = { id, account, timeoutMs: 20_000, originatingClouddriverId: 'gateway-2', get: {} };
+  return Buffer.from(JSON.stringify({ operation }));
 }
 
 interface Call {
@@ -65,15 +74,18 @@ test('pretending to be an instance', async (t) => {
   );
   const gateway2 = tokensOf('gateway-2');
   const sign = (body: Buffer, of = gateway2, to = gatewayId, method = 'POST', at = path): Promise<string> =>
-    of.sign(to, { method, path: at, bodyDigest: digestOf(body) });
+    Promise.resolve(of.sign(to, { method, path: at, bodyDigest: digestOf(body) }));
   const claims = (body: Buffer) => ({ htm: 'POST', htu: path, body: digestOf(body), jti: `own-${String(operations)}` });
 
-  t.test('an instance is let in', async (t) => {
+  await t.test('an instance is let in', async (t) => {
     const body = forwarded('prod');
     t.match(await send(strict, { body, headers: withToken(await sign(body)) }), {
       status: 200,
       text: /"agentId":"agent"/u,
     });
+    const json = forwardedJson('prod');
+    const headers = { ...withToken(await sign(json)), 'content-type': 'application/json' };
+    t.match(await send(strict, { body: json, headers }), { status: 200 });
   });
 
   const attackers: Readonly<Record<string, () => Promise<Call>>> = {
@@ -97,6 +109,10 @@ test('pretending to be an instance', async (t) => {
     'the token of another body': async () => ({
       body: forwarded('prod'),
       headers: withToken(await sign(forwarded('prod'))),
+    }),
+    'the token of another body, as JSON': async () => ({
+      body: forwardedJson('prod'),
+      headers: { ...withToken(await sign(forwardedJson('prod'))), 'content-type': 'application/json' },
     }),
     'an empty body under the token of another one': async () => ({
       body: Buffer.alloc(0),
@@ -136,7 +152,7 @@ test('pretending to be an instance', async (t) => {
     },
     'a token that is valid for long': async () => {
       const body = forwarded('prod');
-      const token = new SignJWT(claims(body)).setProtectedHeader({ alg: 'HS256' }).setIssuer('gateway-2');
+      const token = new SignJWT(claims(body)).setProtectedHeader({ alg: 'HS256', typ: 'JWT' }).setIssuer('gateway-2');
       token
         .setAudience(gatewayId)
         .setIssuedAt(seconds() - 300)
@@ -146,7 +162,7 @@ test('pretending to be an instance', async (t) => {
     'a token without an id': async () => {
       const body = forwarded('prod');
       const { jti: _, ...rest } = claims(body);
-      const token = new SignJWT(rest).setProtectedHeader({ alg: 'HS256' }).setIssuer('gateway-2');
+      const token = new SignJWT(rest).setProtectedHeader({ alg: 'HS256', typ: 'JWT' }).setIssuer('gateway-2');
       token.setAudience(gatewayId).setIssuedAt().setExpirationTime('30s');
       return { body, headers: withToken(await token.sign(Buffer.from(secret))) };
     },
@@ -238,15 +254,42 @@ test('instances with certificates', async (t) => {
   t.equal(await status(undefined), 403);
 });
 
-test('used tokens are forgotten once they are no longer valid', async (t) => {
+test('used tokens are forgotten once they are no longer valid', (t) => {
   let now = Date.now();
   const [sender, receiver] = [tokensOf('a', secret, () => now), tokensOf('b', secret, () => now)];
   const call = { method: 'GET', path: '/x', bodyDigest: digestOf(undefined) };
-  const token = await sender.sign('b', call);
-  t.match(await receiver.verify(token, call), { instanceId: 'a', bodyDigest: call.bodyDigest });
+  const token = sender.sign('b', call);
+  t.match(receiver.verify(token, call), { instanceId: 'a', bodyDigest: call.bodyDigest });
   for (const later of [0, 20_000, 35_000]) {
     now += later;
-    await t.rejects(receiver.verify(token, call), { code: 'permission-denied' });
+    t.throws(() => receiver.verify(token, call), { code: 'permission-denied' });
   }
-  t.match(await receiver.verify(await sender.sign('b', call), call), { instanceId: 'a' });
+  t.match(receiver.verify(sender.sign('b', call), call), { instanceId: 'a' });
+  t.end();
+});
+
+test('what is signed is a JSON Web Token that others read, and nothing else is one', async (t) => {
+  const call = { method: 'POST', path: '/x?y=z', bodyDigest: digestOf('body') };
+  const [sender, receiver] = [tokensOf('a'), tokensOf('b')];
+  const { payload, protectedHeader } = await jwtVerify(sender.sign('b', call), Buffer.from(secret), {
+    ...{ algorithms: ['HS256'], issuer: 'a', audience: 'b', maxTokenAge: '30s' },
+  });
+  t.match({ payload, protectedHeader }, { payload: { htm: 'POST', htu: '/x?y=z' }, protectedHeader: { alg: 'HS256' } });
+
+  const [head = '', claims = '', mac = ''] = sender.sign('b', call).split('.');
+  const forged = [
+    ...['', '.', '..', head, `${head}.`, `${head}.${claims}`, `${head}.${claims}.`, `.${claims}.${mac}`],
+    ...[`${head}.${claims}.${mac.slice(0, -2)}`, `${head}.${claims}.${mac}AA`, `${head}.${claims}.${mac}.${mac}`],
+    ...[`${head}.${Buffer.from('{}').toString('base64url')}.${mac}`, `x${head}.${claims}.${mac}`],
+  ];
+  for (const token of forged) t.throws(() => receiver.verify(token, call), { code: 'permission-denied' }, token);
+  fc.assert(
+    fc.property(fc.nat(), fc.integer({ min: 1, max: 255 }), (at, flip) => {
+      const bytes = Buffer.from(`${head}.${claims}.${mac}`);
+      const index = at % (bytes.length - 1);
+      bytes[index] = (bytes[index] ?? 0) ^ flip;
+      t.throws(() => receiver.verify(bytes.toString('latin1'), call), { code: 'permission-denied' });
+    }),
+  );
+  t.ok(receiver.verify(`${head}.${claims}.${mac}`, call), 'the genuine one');
 });
