@@ -71,11 +71,15 @@ export class Port {
   #logged = { lines: 0, until: 0 };
   /** For log lines about sockets that are closed by then. */
   readonly #peers = new WeakMap<Socket, string>();
+  #revocationList: Buffer | undefined;
+  /** Of the last list, once it has changed: before, handshakes have looked at it. */
+  #revoked: RevokedCertificates | undefined;
   #server: Server | undefined;
   #tls: TlsServer | undefined;
 
   constructor(options: PortOptions) {
     this.#options = options;
+    this.#revocationList = options.tls?.crl;
     this.#limits = new ConnectionLimits(options.limits, (socket) => {
       this.#overLimit(socket, 'too many half-open connections (maxHalfOpenConnections)');
     });
@@ -112,15 +116,19 @@ export class Port {
    * @throws GatewayError `configuration` when the revocation list cannot be read; nothing changes then
    */
   renew(material: TlsMaterial): void {
-    const revoked = material.crl && RevokedCertificates.parse(material.crl);
+    const { crl } = material;
+    const changed = crl !== undefined && this.#revocationList?.equals(crl) !== true;
+    if (changed) this.#revoked = RevokedCertificates.parse(crl);
     this.#tls?.setSecureContext(material);
-    if (revoked === undefined) return;
-    for (const socket of this.#secured) {
-      const certificate = socket.getPeerX509Certificate();
-      if (certificate === undefined || !revoked.has(certificate)) continue;
-      this.#log(socket, 'tls', 'its certificate has been revoked since it was let in');
-      socket.destroy();
-    }
+    this.#revocationList = crl;
+    if (changed) for (const socket of this.#secured) this.#endRevoked(socket);
+  }
+
+  #endRevoked(socket: TLSSocket): void {
+    const certificate = this.#revoked && socket.getPeerX509Certificate();
+    if (certificate === undefined || this.#revoked?.has(certificate) !== true) return;
+    this.#log(socket, 'tls', 'its certificate has been revoked since it was let in');
+    socket.destroy();
   }
 
   /** Takes no new connections; open ones go on. */
@@ -217,6 +225,9 @@ export class Port {
       }
       this.#secured.add(socket);
       socket.once('close', () => this.#secured.delete(socket));
+      // The handshake may have begun under the list of before.
+      this.#endRevoked(socket);
+      if (socket.destroyed) return;
       const take = protocols[socket.alpnProtocol === 'h2' ? 'http2' : 'http1'];
       if (take !== undefined) take(socket);
       else this.#hand(socket, 'http1');

@@ -13,9 +13,12 @@ const limits = { maxNodes: 10_000_000 };
 export class RevokedCertificates {
   /** As keyOf() writes them. */
   readonly #keys: ReadonlySet<string>;
+  /** Of whatever issuer: nearly all certificates are told by theirs, without being parsed. */
+  readonly #serialNumbers: ReadonlySet<string>;
 
-  private constructor(keys: ReadonlySet<string>) {
-    this.#keys = keys;
+  private constructor(keys: readonly string[]) {
+    this.#keys = new Set(keys);
+    this.#serialNumbers = new Set(keys.map((key) => key.slice(0, key.indexOf(' '))));
   }
 
   /**
@@ -24,18 +27,24 @@ export class RevokedCertificates {
    */
   static parse(pem: Buffer): RevokedCertificates {
     const lists = pem.toString('latin1').matchAll(/-----BEGIN X509 CRL-----([^-]+)-----END X509 CRL-----/gu);
-    return new RevokedCertificates(
-      new Set([...lists].flatMap(([, base64 = '']) => keysOfList(Buffer.from(base64, 'base64')))),
-    );
+    return new RevokedCertificates([...lists].flatMap(([, base64 = '']) => keysOfList(Buffer.from(base64, 'base64'))));
   }
 
   /** Whether the certificate, or one of the authorities above it, is revoked. */
   has(certificate: X509Certificate): boolean {
     const { issuerCertificate: issuer } = certificate;
-    if (this.#keys.has(keyOfCertificate(certificate.raw))) return true;
+    if (this.#serialNumbers.has(decimal(certificate.serialNumber)) && this.#keys.has(keyOfCertificate(certificate.raw)))
+      return true;
     // A root issues itself.
     return issuer !== undefined && issuer.fingerprint256 !== certificate.fingerprint256 && this.has(issuer);
   }
+}
+
+/** @param hexadecimal as OpenSSL writes it: `0A1B`, `-01` of an authority that forgets a leading zero */
+function decimal(hexadecimal: string): string {
+  const isNegative = hexadecimal.startsWith('-');
+  const size = BigInt(`0x${isNegative ? hexadecimal.slice(1) : hexadecimal}`);
+  return String(isNegative ? -size : size);
 }
 
 /** CertificateList; its TBSCertList is version?, signature, issuer, thisUpdate, nextUpdate?, revokedCertificates?, ... */
