@@ -175,11 +175,12 @@ test('pretending to be an instance', async (t) => {
   for (const [attack, make] of Object.entries(attackers)) {
     await t.test(attack, async (t) => {
       t.equal((await send(open, await make())).status, 200, 'without the defence it is taken');
-      const before = agents[1]?.frames.length;
+      const sent = () => agents[1]?.all('operation').length;
+      const before = sent();
       const { status, text } = await send(strict, await make());
       t.equal(status, 403, text);
       t.match(text, /urn:agent-gateway:problem:permission-denied/u);
-      t.equal(agents[1]?.frames.length, before, 'the agent gets nothing');
+      t.equal(sent(), before, 'the agent gets nothing');
     });
   }
 
