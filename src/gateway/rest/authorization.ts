@@ -75,7 +75,7 @@ export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptio
 
   app.addHook('preParsing', (request, _reply, payload, done) => {
     const digest = request.bodyDigest;
-    // What is parsed as a whole is digested as a whole, in digestBody(): a stream for it costs as much as the signature.
+    // What is parsed as a whole is digested as a whole, in digestBody().
     if (digest === undefined || isProtobuf(request)) {
       done(null, payload);
       return;
