@@ -72,6 +72,22 @@ async function watchingAgent(redisUrl: string): Promise<boolean> {
   return flags['no-targets'] || targets.every(isMet);
 }
 
+/** Two replicas, agents at both stacks, and the load generator. @returns all but the bare stack in `processes` */
+async function startServers(
+  bare: ServerUnderTest,
+  database: string,
+  redisUrl: string,
+  scope: Scope,
+  secretFile?: string,
+): Promise<{ servers: Servers; load: Child; processes: readonly Child[] }> {
+  const [owner, entry] = await startReplicas(2, database, redisUrl, secretFile);
+  const servers: Servers = { owner: required(owner), entry: required(entry), bare };
+  const { load, agents } = await startWorkers(servers);
+  const processes = [load, agents, servers.owner.child, servers.entry.child];
+  for (const child of processes) scope.push('process', () => child.stop());
+  return { servers, load, processes };
+}
+
 /** Forwarding between instances that prove to each other that they are, beside instances that do not. */
 async function signed(redisUrl: string, scope: Scope): Promise<boolean> {
   const mariaDb = await startMariaDb();
@@ -86,12 +102,9 @@ async function signed(redisUrl: string, scope: Scope): Promise<boolean> {
     ['without_secret', undefined],
     ['with_secret', secretFile],
   ] as const) {
-    const [owner, entry] = await startReplicas(2, await createDatabase(mariaDb.url, name), redisUrl, file);
-    const servers: Servers = { owner: required(owner), entry: required(entry), bare };
-    const workers = await startWorkers(servers);
-    const processes = [workers.load, workers.agents, servers.owner.child, servers.entry.child];
-    for (const child of processes) scope.push('process', () => child.stop());
-    const throughput = await measureThroughput(servers, workers.load, amounts);
+    const database = await createDatabase(mariaDb.url, name);
+    const { servers, load, processes } = await startServers(bare, database, redisUrl, scope, file);
+    const throughput = await measureThroughput(servers, load, amounts);
     say(`\n${name}\n\n${throughputTable(throughput)}`);
     for (const child of processes) await child.stop();
   }
@@ -128,11 +141,9 @@ async function main(scope: Scope): Promise<boolean> {
   scope.push('mariadb', () => mariaDb.stop());
 
   const database = await createDatabase(mariaDb.url, 'bench');
-  const [[owner, entry], bare] = await Promise.all([startReplicas(2, database, redis.url), startBare()]);
-  const servers: Servers = { owner: required(owner), entry: required(entry), bare };
-  const { load, agents } = await startWorkers(servers);
-  const processes = [load, agents, bare.child, servers.owner.child, servers.entry.child];
-  for (const child of processes) scope.push('process', () => child.stop());
+  const bare = await startBare();
+  scope.push('bare stack', () => bare.child.stop());
+  const { servers, load, processes } = await startServers(bare, database, redis.url, scope);
 
   if (flags.profile !== undefined) {
     mkdirSync(flags.profile, { recursive: true });
@@ -141,7 +152,7 @@ async function main(scope: Scope): Promise<boolean> {
   }
   const throughput = await measureThroughput(servers, load, amounts);
   say(`\n${throughputTable(throughput)}\n`);
-  for (const child of processes) await child.stop();
+  for (const child of [...processes, bare.child]) await child.stop();
 
   const measured = async (name: string, objects: number) => {
     const [alone] = await startReplicas(1, await createDatabase(mariaDb.url, name), redis.url);

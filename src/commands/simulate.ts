@@ -2,6 +2,7 @@
 
 import { Agent, request } from 'undici';
 import { GatewaySecurity } from '../agent/dial-security.js';
+import type { DialSecurity } from '../agent/gateway-stream.js';
 import { readCredentials, type ClientCredentials } from '../client/credentials.js';
 import { ClientError } from '../client/exit-code.js';
 import { withDeadline } from '../core/deadline.js';
@@ -61,17 +62,17 @@ export async function runSimulate(argv: readonly string[], io: SimulateOutput): 
 }
 
 interface Security {
-  readonly agents: GatewaySecurity;
+  readonly agents: DialSecurity;
   readonly load: ClientCredentials;
 }
 
 /** @throws ClientError, GatewayError naming what cannot be used */
 function readSecurity(
-  { credentialFile, agentsTokenFile: tokenFile, agentsTls }: SimulateFlags,
+  { credentialFiles, agentsTokenFile: tokenFile, agentsTls }: SimulateFlags,
   environment: Readonly<Record<string, string | undefined>>,
 ): Security {
-  const load = readCredentials(credentialFile, environment);
-  const [cacertFile, clientCertFile, clientKeyFile] = ['cacert', 'cert', 'key'].map(credentialFile);
+  const load = readCredentials((name) => credentialFiles[name], environment);
+  const { cacert: cacertFile, cert: clientCertFile, key: clientKeyFile } = credentialFiles;
   const agents = new GatewaySecurity(
     {
       insecure: !agentsTls,
@@ -88,20 +89,18 @@ function readSecurity(
     },
     silentLogger,
   );
-  // What cannot be read is told before anything starts.
   try {
-    agents.security();
+    return { load, agents: agents.security() };
   } catch (error) {
     throw new GatewayError('configuration', `--agents-token-file, --cacert, --cert, --key: ${messageOf(error)}`, {
       cause: error,
     });
   }
-  return { load, agents };
 }
 
 function startAgents(
   flags: SimulateFlags,
-  security: GatewaySecurity,
+  security: DialSecurity,
   { stderr }: SimulateOutput,
 ): Promise<SimulatedAgents> {
   // Each problem is told once, not by every agent at every dial.
@@ -109,7 +108,7 @@ function startAgents(
   return startSimulatedAgents({
     ...flags,
     addresses: flags.gateways,
-    security: () => security.security(),
+    security: () => security,
     onState: (state, agent) => {
       if (state.name === 'active') told.clear();
       if (state.name !== 'backing-off' || told.has(state.cause.message) || told.size >= 10) return;
@@ -164,12 +163,12 @@ Try in another terminal:
 async function load(
   flags: SimulateFlags,
   options: LoadFlags,
-  credentials: ClientCredentials,
+  { token, ...tls }: ClientCredentials,
   agents: SimulatedAgents,
   io: SimulateOutput,
 ): Promise<number> {
   const { signal, stdout, stderr } = io;
-  const unreachable = await unreachableRest(flags.restUrls, credentials, signal);
+  const unreachable = await unreachableRest(flags.restUrls, tls, signal);
   if (signal.aborted) return 0;
   if (unreachable !== undefined) {
     stderr.write(
@@ -198,7 +197,8 @@ async function load(
       waitSeconds: options.waitSeconds,
       payloadBytes: options.payloadBytes,
       seed: flags.seed,
-      credentials,
+      token,
+      tls,
       onProgress: (now) => progress.show(now),
       progressMs: stderr.isTTY === true ? 500 : 5_000,
       ...(operations === undefined ? {} : { operations }),
@@ -217,10 +217,10 @@ async function load(
 /** The first base URL that gives no HTTP answer, and why. */
 async function unreachableRest(
   urls: readonly string[],
-  { ca, cert, key }: ClientCredentials,
+  tls: Pick<ClientCredentials, 'ca' | 'cert' | 'key'>,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const dispatcher = new Agent({ connect: { ca, cert, key } });
+  const dispatcher = new Agent({ connect: tls });
   try {
     for (const url of urls) {
       try {

@@ -71,15 +71,13 @@ export class Port {
   #logged = { lines: 0, until: 0 };
   /** For log lines about sockets that are closed by then. */
   readonly #peers = new WeakMap<Socket, string>();
-  #revocationList: Buffer | undefined;
-  /** Of the last list, once it has changed: before, handshakes have looked at it. */
+  /** By the list of the last renewal; what was there at the start every handshake has looked at. */
   #revoked: RevokedCertificates | undefined;
   #server: Server | undefined;
   #tls: TlsServer | undefined;
 
   constructor(options: PortOptions) {
     this.#options = options;
-    this.#revocationList = options.tls?.crl;
     this.#limits = new ConnectionLimits(options.limits, (socket) => {
       this.#overLimit(socket, 'too many half-open connections (maxHalfOpenConnections)');
     });
@@ -116,12 +114,10 @@ export class Port {
    * @throws GatewayError `configuration` when the revocation list cannot be read; nothing changes then
    */
   renew(material: TlsMaterial): void {
-    const { crl } = material;
-    const changed = crl !== undefined && this.#revocationList?.equals(crl) !== true;
-    if (changed) this.#revoked = RevokedCertificates.parse(crl);
+    const revoked = material.crl && RevokedCertificates.parse(material.crl);
     this.#tls?.setSecureContext(material);
-    this.#revocationList = crl;
-    if (changed) for (const socket of this.#secured) this.#endRevoked(socket);
+    this.#revoked = revoked;
+    for (const socket of this.#secured) this.#endRevoked(socket);
   }
 
   #endRevoked(socket: TLSSocket): void {

@@ -72,7 +72,7 @@ export interface SimulateFlags {
   readonly changes: number;
   readonly restUrls: readonly string[];
   /** By the name of a flag: token-file (of the load), cacert, cert, key. */
-  readonly credentialFile: (name: string) => string | undefined;
+  readonly credentialFiles: Readonly<Record<string, string | undefined>>;
   readonly agentsTokenFile: string | undefined;
   readonly agentsTls: boolean;
   readonly output: 'text' | 'json';
@@ -118,7 +118,12 @@ export function parseSimulateFlags(argv: readonly string[]): SimulateFlags | und
     changeRate: number('change-rate', 0, { maximum: 1_000_000 }),
     changes: number('changes', Number.POSITIVE_INFINITY, whole),
     restUrls: values.rest?.map(readUrl) ?? ['http://127.0.0.1:7002'],
-    credentialFile: (name) => values[name as 'token-file' | 'cacert' | 'cert' | 'key'],
+    credentialFiles: {
+      'token-file': values['token-file'],
+      cacert: values.cacert,
+      cert: values.cert,
+      key: values.key,
+    },
     agentsTokenFile: values['agents-token-file'],
     agentsTls: values['agents-tls'] === true,
     output: readOutput(values.output),

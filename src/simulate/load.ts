@@ -5,6 +5,7 @@
  * due at fixed times, and latency counts from then, so that a slow gateway cannot hide behind callers that wait.
  */
 
+import type { ConnectionOptions } from 'node:tls';
 import { performance } from 'node:perf_hooks';
 import { Pool } from 'undici';
 import { messageOf } from '../core/errors.js';
@@ -36,18 +37,13 @@ export interface LoadOptions {
   /** Size of manifests and patches, in bytes; default 0: as they come. */
   readonly payloadBytes?: number;
   readonly seed?: number;
-  readonly credentials?: LoadCredentials;
+  /** Bearer token that callers show. */
+  readonly token?: string | undefined;
+  /** For https: whom they trust, and the certificate that they show. */
+  readonly tls?: Pick<ConnectionOptions, 'ca' | 'cert' | 'key'>;
   /** Called about every progressMs (default 1000). */
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly progressMs?: number;
-}
-
-/** What callers show, and whom they trust; PEM. */
-export interface LoadCredentials {
-  readonly token: string | undefined;
-  readonly ca: string | undefined;
-  readonly cert: string | undefined;
-  readonly key: string | undefined;
 }
 
 /** How long the answer may take beyond the wait that was asked for, in ms. */
@@ -82,8 +78,7 @@ class Load {
   #dropped = false;
 
   constructor(options: LoadOptions) {
-    const { baseUrls, accounts, kinds = ['get'], waitSeconds = 10, payloadBytes = 0, seed = 1 } = options;
-    const { token, ...tls } = options.credentials ?? {};
+    const { baseUrls, accounts, kinds = ['get'], waitSeconds = 10, payloadBytes = 0, seed = 1, token, tls } = options;
     if (baseUrls.length === 0) throw new RangeError('no REST base URL is given');
     if (accounts.length === 0) throw new RangeError('no account is given');
     this.#options = options;

@@ -16,6 +16,9 @@ const { values } = parseArgs({
 const seed = Number(values.seed ?? Date.now() % 1_000_000);
 const scope = new Scope();
 const coverage = await Coverage.start();
+scope.push('coverage', () => {
+  coverage.stop();
+});
 const teardown = (release: () => Promise<void> | void): void => {
   scope.push('fuzz', release);
 };
@@ -36,7 +39,6 @@ try {
     found += findings.length;
   }
 } finally {
-  coverage.stop();
   await scope.close();
 }
 process.exitCode = found > 0 ? 1 : 0;

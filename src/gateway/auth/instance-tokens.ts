@@ -1,7 +1,7 @@
 /**
  * How instances prove to each other who they are: every call carries a JSON Web Token that a shared secret signs (HS256,
  * RFC 7518), for this receiver, this method, path and body, for half a minute, and for one use. Not by a library: that took
- * a fifth of what it costs to forward an operation (docs/decisions/0070-security.md).
+ * a tenth of what it costs to forward an operation (docs/decisions/0070-security.md).
  */
 
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';

@@ -20,6 +20,7 @@ import { mariaDbDatabase } from '../../services/databases.js';
 import { waitFor } from '../../wait.js';
 import { RawAgent } from '../raw-agent.js';
 import { startGateway, type RunningGateway } from '../running-gateway.js';
+import { metric } from './honest-agent.js';
 
 const digest = (token: string): string => createHash('sha256').update(token).digest('hex');
 
@@ -242,8 +243,7 @@ test('its operation, at another replica than the one that sent it', async (t) =>
   t.match((await answered({}, ['orders'])).answer, { message: 'forged' }, 'without the defence');
   const { answer, other } = await answered({ 'kubesvc.grpc.auth.tokens.file': file }, ['attackers']);
   t.match(answer, { message: 'genuine' });
-  const metrics = await (await fetch(`${other.restUrl}/metrics`)).text();
-  t.match(metrics, /agent_gateway_results_total\{way="foreign"[^}]*\} 1/u, 'and it is counted');
+  t.equal(await metric(other, 'agent_gateway_results_total{way="foreign"'), 1, 'and it is counted');
 });
 
 test('a policy says who may have what, as it is now', async (t) => {

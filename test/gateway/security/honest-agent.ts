@@ -7,8 +7,9 @@ import { waitFor } from '../../wait.js';
 import type { RawAgent } from '../raw-agent.js';
 import { frameTypes } from './http2-frames.js';
 
-export async function metric(replica: Replica, name: string): Promise<number> {
-  const page = await (await fetch(`${replica.restUrl}/metrics`)).text();
+/** The sum of the metric's lines that begin so; 0 where there is none. */
+export async function metric({ restUrl }: Pick<Replica, 'restUrl'>, name: string): Promise<number> {
+  const page = await (await fetch(`${restUrl}/metrics`)).text();
   const lines = page.split('\n').filter((line) => line.startsWith(name) && !line.startsWith('#'));
   return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
 }

@@ -73,77 +73,77 @@ test('pretending to be an instance', async (t) => {
     ),
   );
   const gateway2 = tokensOf('gateway-2');
-  const sign = (body: Buffer, of = gateway2, to = gatewayId, method = 'POST', at = path): Promise<string> =>
-    Promise.resolve(of.sign(to, { method, path: at, bodyDigest: digestOf(body) }));
+  const sign = (body: Buffer, of = gateway2, to = gatewayId, method = 'POST', at = path): string =>
+    of.sign(to, { method, path: at, bodyDigest: digestOf(body) });
   const claims = (body: Buffer) => ({ htm: 'POST', htu: path, body: digestOf(body), jti: `own-${String(operations)}` });
 
   await t.test('an instance is let in', async (t) => {
     const body = forwarded('prod');
-    t.match(await send(strict, { body, headers: withToken(await sign(body)) }), {
+    t.match(await send(strict, { body, headers: withToken(sign(body)) }), {
       status: 200,
       text: /"agentId":"agent"/u,
     });
     const json = forwardedJson('prod');
-    const headers = { ...withToken(await sign(json)), 'content-type': 'application/json' };
+    const headers = { ...withToken(sign(json)), 'content-type': 'application/json' };
     t.match(await send(strict, { body: json, headers }), { status: 200 });
   });
 
-  const attackers: Readonly<Record<string, () => Promise<Call>>> = {
-    'a forged origin header': () => Promise.resolve({ body: forwarded('prod'), headers: {} }),
-    'messages without the header': async () => {
+  const attackers: Readonly<Record<string, () => Call | Promise<Call>>> = {
+    'a forged origin header': () => ({ body: forwarded('prod'), headers: {} }),
+    'messages without the header': () => {
       const body = forwarded('prod');
-      return Promise.resolve({ body, headers: { 'x-agent-gateway-forwarded-by': '' } });
+      return { body, headers: { 'x-agent-gateway-forwarded-by': '' } };
     },
-    'the token of a call to another instance': async () => {
+    'the token of a call to another instance': () => {
       const body = forwarded('prod');
-      return { body, headers: withToken(await sign(body, gateway2, 'gateway-3')) };
+      return { body, headers: withToken(sign(body, gateway2, 'gateway-3')) };
     },
-    'the token of another path': async () => {
+    'the token of another path': () => {
       const body = forwarded('prod');
-      return { body, headers: withToken(await sign(body, gateway2, gatewayId, 'POST', '/armory/agent/assignments')) };
+      return { body, headers: withToken(sign(body, gateway2, gatewayId, 'POST', '/armory/agent/assignments')) };
     },
-    'the token of another method': async () => {
+    'the token of another method': () => {
       const body = forwarded('prod');
-      return { body, headers: withToken(await sign(body, gateway2, gatewayId, 'GET')) };
+      return { body, headers: withToken(sign(body, gateway2, gatewayId, 'GET')) };
     },
-    'the token of another body': async () => ({
+    'the token of another body': () => ({
       body: forwarded('prod'),
-      headers: withToken(await sign(forwarded('prod'))),
+      headers: withToken(sign(forwarded('prod'))),
     }),
-    'the token of another body, as JSON': async () => ({
+    'the token of another body, as JSON': () => ({
       body: forwardedJson('prod'),
-      headers: { ...withToken(await sign(forwardedJson('prod'))), 'content-type': 'application/json' },
+      headers: { ...withToken(sign(forwardedJson('prod'))), 'content-type': 'application/json' },
     }),
-    'an empty body under the token of another one': async () => ({
+    'an empty body under the token of another one': () => ({
       body: Buffer.alloc(0),
-      headers: withToken(await sign(forwarded('prod'))),
+      headers: withToken(sign(forwarded('prod'))),
     }),
-    'another name than the token has': async () => {
+    'another name than the token has': () => {
       const body = forwarded('prod');
-      return { body, headers: { ...withToken(await sign(body)), 'x-agent-gateway-forwarded-by': 'gateway-9' } };
+      return { body, headers: { ...withToken(sign(body)), 'x-agent-gateway-forwarded-by': 'gateway-9' } };
     },
-    'a token of another secret': async () => {
+    'a token of another secret': () => {
       const body = forwarded('prod');
-      return { body, headers: withToken(await sign(body, tokensOf('gateway-2', 'x'.repeat(40)))) };
+      return { body, headers: withToken(sign(body, tokensOf('gateway-2', 'x'.repeat(40)))) };
     },
-    'an expired token': async () => {
+    'an expired token': () => {
       const body = forwarded('prod');
       return {
         body,
         headers: withToken(
-          await sign(
+          sign(
             body,
             tokensOf('gateway-2', secret, () => Date.now() - 120_000),
           ),
         ),
       };
     },
-    'a token for later': async () => {
+    'a token for later': () => {
       const body = forwarded('prod');
       return {
         body,
         headers: withToken(
-          await sign(
+          sign(
             body,
             tokensOf('gateway-2', secret, () => Date.now() + 120_000),
           ),
@@ -169,7 +169,7 @@ test('pretending to be an instance', async (t) => {
     'alg: none': () => {
       const body = forwarded('prod');
       const token = new UnsecuredJWT(claims(body)).setIssuer('gateway-2').setAudience(gatewayId);
-      return Promise.resolve({ body, headers: withToken(token.setIssuedAt().setExpirationTime('30s').encode()) });
+      return { body, headers: withToken(token.setIssuedAt().setExpirationTime('30s').encode()) };
     },
   };
   for (const [attack, make] of Object.entries(attackers)) {
@@ -186,7 +186,7 @@ test('pretending to be an instance', async (t) => {
 
   await t.test('a replay', async (t) => {
     const body = forwarded('prod');
-    const call = { body, headers: withToken(await sign(body)) };
+    const call = { body, headers: withToken(sign(body)) };
     t.equal((await send(open, call)).status, 200);
     t.equal((await send(open, call)).status, 200, 'without the defence it is taken again');
     t.equal((await send(strict, call)).status, 200);
@@ -202,8 +202,7 @@ test('pretending to be an instance', async (t) => {
     const changes = () => strict.log.filter(({ msg }) => msg === 'a file has changed: it counts from now on').length;
     const statusWith = async (secrets: string): Promise<number> => {
       const body = forwarded('prod');
-      return (await send(strict, { body, headers: withToken(await sign(body, tokensOf('gateway-2', secrets))) }))
-        .status;
+      return (await send(strict, { body, headers: withToken(sign(body, tokensOf('gateway-2', secrets))) })).status;
     };
     t.equal(await statusWith(next), 403);
     writeFileSync(secretFile, `${secret}\n${next}\n`);

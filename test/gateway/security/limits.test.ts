@@ -11,6 +11,7 @@ import { startRedis } from '../../services/redis.js';
 import { waitFor } from '../../wait.js';
 import { RawAgent } from '../raw-agent.js';
 import { startGateway, type RunningGateway } from '../running-gateway.js';
+import { metric } from './honest-agent.js';
 import { frameTypes, preface, restRequest } from './http2-frames.js';
 
 async function registrations(
@@ -98,10 +99,8 @@ test('requests of a caller, counted for all replicas together, and nobody is ref
 test('connections that stall', async (t) => {
   const open = await startGateway(t);
   const strict = await startGateway(t, { 'server.requestTimeoutMs': 1_000, 'server.idleTimeoutMs': 1_000 });
-  const stalled = async ({ restUrl }: RunningGateway): Promise<number> => {
-    const page = await (await fetch(`${restUrl}/metrics`)).text();
-    return Number(/^agent_gateway_refused_connections_total\{.*protocol="stalled".*\} (\d+)$/mu.exec(page)?.[1] ?? 0);
-  };
+  const stalled = (gateway: RunningGateway): Promise<number> =>
+    metric(gateway, 'agent_gateway_refused_connections_total{port="rest",protocol="stalled"');
   const stall = (t: Test, { restPort }: RunningGateway, bytes: Buffer, reads: boolean) => {
     const socket = connect(restPort, '127.0.0.1');
     const state = { closed: false, received: Buffer.alloc(0) };
