@@ -41,8 +41,6 @@ export interface PortOptions {
 
 /** As much of the preface as it takes: the rest is looked at by whoever speaks HTTP/2. */
 const preface = Buffer.from('PRI * HTTP/2.0');
-/** All agents may dial at once; of those who do not fit in it Linux drops the SYN, and they try again a second later. */
-const backlog = 4_096;
 const logLines = 50;
 const logPeriodMs = 10_000;
 const methods = ['GET ', 'POST ', 'PUT ', 'PATCH ', 'DELETE ', 'HEAD ', 'OPTIONS ', 'CONNECT ', 'TRACE '];
@@ -102,7 +100,7 @@ export class Port {
           ),
         );
       });
-      server.listen({ port, backlog, ...(address === '*' ? {} : { host: address }) }, resolve);
+      server.listen({ port, ...(address === '*' ? {} : { host: address }) }, resolve);
     });
     return server.address() as AddressInfo;
   }
