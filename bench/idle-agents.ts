@@ -10,7 +10,7 @@ export interface IdleAgentsOptions {
   readonly objects: number;
 }
 
-const readyTimeoutMs = 40_000;
+const readyTimeoutMs = 240_000;
 let connected: SimulatedAgents | undefined;
 
 answerCalls({

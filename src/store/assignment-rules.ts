@@ -12,8 +12,7 @@ export type ClaimPlan =
   | { readonly kind: 'late' }
   /** This very connection owns it already. */
   | { readonly kind: 'held' }
-  | { readonly kind: 'insert'; readonly caching: boolean }
-  | { readonly kind: 'replace'; readonly id: number; readonly caching: boolean };
+  | { readonly kind: 'insert' | 'replace'; readonly caching: boolean };
 
 /**
  * At most one agent caches: the one that did, else the first to come.
@@ -21,7 +20,7 @@ export type ClaimPlan =
  */
 export function planClaim(
   connection: Connection,
-  rows: readonly AssignmentRow[],
+  rows: readonly Assignment[],
   heldBy: string | undefined,
 ): ClaimPlan {
   const mine = rows.find((row) => row.agentId === connection.agentId);
@@ -29,39 +28,40 @@ export function planClaim(
   if (mine?.epoch === connection.epoch) return { kind: 'held' };
   const free = heldBy === undefined || heldBy === connection.agentId;
   const caching = free && !rows.some((row) => row !== mine && row.caching);
-  return mine === undefined ? { kind: 'insert', caching } : { kind: 'replace', id: mine.id, caching };
+  return { kind: mine === undefined ? 'insert' : 'replace', caching };
 }
 
 export interface ReleasePlan {
   readonly removed: readonly number[];
   /** The row that takes over the caching, if one has to and there is one. */
   readonly promoted?: number;
-  /** Whether the one that cached is gone without having said that it stopped. */
-  readonly held: boolean;
+  /** How long nobody else may cache, because the one that did is gone and may not have stopped, in ms; 0: it has. */
+  readonly holdMs: number;
   readonly remaining: readonly Assignment[];
 }
 
 export interface ReleaseRules {
   readonly released: (row: AssignmentRow) => boolean;
   readonly alive: (instanceId: string) => boolean;
-  /** Whether the agents of the released rows have stopped caching for sure. */
-  readonly stopped: boolean;
+  /** How long the agent of a released row may go on caching, in ms; 0: it has stopped for sure. */
+  readonly cachesForMs: (row: AssignmentRow) => number;
   /** As planClaim()'s. */
   readonly heldBy: string | undefined;
 }
 
 export function planRelease(
   rows: readonly AssignmentRow[],
-  { released, alive, stopped, heldBy }: ReleaseRules,
+  { released, alive, cachesForMs, heldBy }: ReleaseRules,
 ): ReleasePlan {
   const removed = rows.filter(released);
   const kept = rows.filter((row) => !released(row));
-  const held = !stopped && removed.some((row) => row.caching);
-  const heir = removed.length === 0 || held || heldBy !== undefined ? undefined : heirOf(kept, alive);
+  const cached = removed.find((row) => row.caching);
+  const holdMs = cached === undefined ? 0 : Math.max(0, cachesForMs(cached));
+  const heir = removed.length === 0 || holdMs > 0 || heldBy !== undefined ? undefined : heirOf(kept, alive);
   return {
     removed: removed.map((row) => row.id),
     ...(heir === undefined ? {} : { promoted: heir.id }),
-    held,
+    holdMs,
     remaining: kept.map((row) => plain(row, row === heir || row.caching)),
   };
 }
@@ -95,7 +95,7 @@ function plain({ agentId, instanceId, epoch }: Omit<Assignment, 'caching'>, cach
 /** The assignments of an account after a claim, in the order of their agents. */
 export function afterClaim(
   connection: Connection,
-  rows: readonly AssignmentRow[],
+  rows: readonly Assignment[],
   plan: ClaimPlan,
 ): readonly Assignment[] {
   const others = rows.filter(

@@ -1,9 +1,10 @@
 /** The statements on kubesvc_assignments and the accounts that they belong to: one function for each. */
 
-import { sql, type ExpressionBuilder, type Kysely, type RawBuilder } from 'kysely';
+import { sql, type ExpressionBuilder, type Kysely } from 'kysely';
 
 import type { AssignmentRow } from './assignment-rules.js';
 import { batches } from './batches.js';
+import { bulkUpsert, type UpsertValue } from './bulk-upsert.js';
 import type { SqlDialect } from './dialect.js';
 import type { AccountRegistration, Assignment, Connection, Ownership } from './ownership.js';
 import type { Schema } from './schema.js';
@@ -43,21 +44,20 @@ export async function lockAccounts(db: Db, dialect: SqlDialect, names: readonly 
   }));
 }
 
-/** For so long nobody but this agent caches the accounts; their rows are locked. */
-export async function holdCaching(
-  db: Db,
-  dialect: SqlDialect,
-  names: readonly string[],
-  agentId: string,
-  ms: number,
-): Promise<void> {
+/** For so long nobody caches the accounts but the agents that cache them now; their rows are locked. */
+export async function holdCaching(db: Db, dialect: SqlDialect, names: readonly string[], ms: number): Promise<void> {
   if (names.length === 0) return;
   await db
     .updateTable('kubesvc_accounts')
-    .set({
+    .set((eb) => ({
       caching_free_time: sql<number>`${dialect.nowMs} + ${sql.lit(Math.ceil(ms))}`,
-      caching_agent_id: agentId,
-    })
+      caching_agent_id: eb
+        .selectFrom('kubesvc_assignments')
+        .select('kubesvc_assignments.agent_id')
+        .whereRef('kubesvc_assignments.account_name', '=', 'kubesvc_accounts.name')
+        .where('kubesvc_assignments.caching', '=', true)
+        .limit(1),
+    }))
     .where('name', 'in', names)
     .execute();
 }
@@ -115,36 +115,43 @@ export async function selectAssignments(db: Db, names: readonly string[]): Promi
   return byAccount;
 }
 
-function registrationValues(connection: Connection, account: AccountRegistration, nowMs: RawBuilder<number>) {
-  return {
-    name: account.name,
-    kube_host: account.kubeHost,
-    kube_version: account.kubeVersion,
-    cert_fingerprint: account.certFingerprint,
-    max_watch_age_seconds: account.maxWatchAgeSeconds,
-    props: JSON.stringify({ namespaces: account.namespaces, properties: account.properties }),
-    zone_id: connection.zoneId,
-    dynamic: false,
-    status: 'ACTIVE',
-    last_updated: nowMs,
-  };
+const registrationColumns = {
+  name: 'value',
+  kube_host: 'value',
+  kube_version: 'value',
+  cert_fingerprint: 'value',
+  max_watch_age_seconds: 'value',
+  props: 'value',
+  zone_id: 'value',
+  status: 'value',
+  last_updated: 'now',
+} as const;
+
+function registrationValues(account: AccountRegistration, zoneId: string, status: string): UpsertValue[] {
+  const { name, kubeHost, kubeVersion, certFingerprint, maxWatchAgeSeconds, namespaces, properties } = account;
+  const props = JSON.stringify({ namespaces, properties });
+  return [name, kubeHost, kubeVersion, certFingerprint, maxWatchAgeSeconds, props, zoneId, status];
 }
 
-/** Makes the accounts that were never seen. A version starts at the clock, above that of a row deleted before. */
+// A version starts at the clock, above that of a row deleted before.
+const missingAccounts = bulkUpsert(
+  'kubesvc_accounts',
+  { ...registrationColumns, assignments_version: 'now' },
+  ['name'],
+  { overwrite: false },
+);
+
+/** Makes the accounts that were never seen. */
 export async function insertMissingAccounts(
   db: Db,
   dialect: SqlDialect,
-  connection: Connection,
-  accounts: readonly AccountRegistration[],
+  accounts: readonly (AccountRegistration & { readonly zoneId: string })[],
 ): Promise<void> {
-  if (accounts.length === 0) return;
-  const query = db.insertInto('kubesvc_accounts').values(
-    accounts.map((account) => ({
-      ...registrationValues(connection, account, dialect.nowMs),
-      assignments_version: dialect.nowMs,
-    })),
+  await missingAccounts(
+    db,
+    dialect,
+    accounts.map((account) => registrationValues(account, account.zoneId, 'ACTIVE')),
   );
-  await dialect.insertMissing(query, ['name']).execute();
 }
 
 export interface AccountUpdate {
@@ -155,41 +162,24 @@ export interface AccountUpdate {
   readonly version: number;
 }
 
+const accountRows = bulkUpsert(
+  'kubesvc_accounts',
+  { ...registrationColumns, connections: 'value', assignments_version: 'value' },
+  ['name'],
+  { overwrite: true },
+);
+
 /** Overwrites what agents say of accounts whose rows are locked. */
-export async function updateAccounts(
-  db: Db,
-  dialect: SqlDialect,
-  connection: Connection,
-  updates: readonly AccountUpdate[],
-): Promise<void> {
-  if (updates.length === 0) return;
-  const query = db.insertInto('kubesvc_accounts').values(
-    updates.map(({ account, status, zoneId, connections, version }) => ({
-      ...registrationValues(connection, account, dialect.nowMs),
-      status,
-      zone_id: zoneId,
+export async function updateAccounts(db: Db, dialect: SqlDialect, updates: readonly AccountUpdate[]): Promise<void> {
+  await accountRows(
+    db,
+    dialect,
+    updates.map(({ account, status, zoneId, connections, version }) => [
+      ...registrationValues(account, zoneId, status),
       connections,
-      assignments_version: version,
-    })),
+      version,
+    ]),
   );
-  await dialect
-    .upsert(
-      query,
-      ['name'],
-      [
-        'kube_host',
-        'kube_version',
-        'cert_fingerprint',
-        'max_watch_age_seconds',
-        'props',
-        'zone_id',
-        'status',
-        'last_updated',
-        'connections',
-        'assignments_version',
-      ],
-    )
-    .execute();
 }
 
 /** What went wrong before is over: agents serve these accounts. */
@@ -226,44 +216,36 @@ export async function bumpAccounts(db: Db, dialect: SqlDialect, names: readonly 
     .execute();
 }
 
-export async function insertAssignments(
-  db: Db,
-  dialect: SqlDialect,
-  { instanceId, agentId, epoch }: Connection,
-  rows: readonly { readonly account: string; readonly caching: boolean }[],
-): Promise<void> {
-  if (rows.length === 0) return;
-  await db
-    .insertInto('kubesvc_assignments')
-    .values(
-      rows.map(({ account, caching }) => ({
-        account_name: account,
-        agent_id: agentId,
-        cd_id: instanceId,
-        epoch,
-        caching,
-        reachable: true,
-        connections: 1,
-        last_updated: dialect.nowMs,
-      })),
-    )
-    .execute();
-}
+const assignmentRows = bulkUpsert(
+  'kubesvc_assignments',
+  {
+    account_name: 'value',
+    agent_id: 'value',
+    cd_id: 'value',
+    epoch: 'value',
+    caching: 'value',
+    reachable: 'value',
+    connections: 'value',
+    last_updated: 'now',
+  },
+  ['account_name', 'agent_id'],
+  { overwrite: true },
+);
 
-/** Gives rows of the agent to its newer connection. */
-export async function replaceAssignments(
+/** Makes rows, and gives rows of an agent to its newer connection. */
+export async function upsertAssignments(
   db: Db,
   dialect: SqlDialect,
-  { instanceId, epoch }: Connection,
-  ids: readonly number[],
-  caching: boolean,
+  rows: readonly { readonly account: string; readonly assignment: Assignment }[],
 ): Promise<void> {
-  if (ids.length === 0) return;
-  await db
-    .updateTable('kubesvc_assignments')
-    .set({ cd_id: instanceId, epoch, caching, reachable: true, last_updated: dialect.nowMs })
-    .where('id', 'in', ids)
-    .execute();
+  await assignmentRows(
+    db,
+    dialect,
+    rows.map(({ account, assignment: { agentId, instanceId, epoch, caching } }) => [
+      ...[account, agentId, instanceId],
+      ...[epoch, caching, true, 1],
+    ]),
+  );
 }
 
 export async function deleteAssignments(db: Db, ids: readonly number[]): Promise<void> {

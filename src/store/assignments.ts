@@ -4,20 +4,11 @@ import type { Kysely } from 'kysely';
 
 import { GatewayError } from '../core/errors.js';
 import { agentConnections, type AgentConnection } from './agent-connections.js';
-import { isServable, nextStatus, type AccountStatus } from './account-lifecycle.js';
-import { afterClaim, planClaim, planElection, planRelease, type AssignmentRow } from './assignment-rules.js';
+import { planElection } from './assignment-rules.js';
 import {
   bumpAccounts,
-  deleteAssignments,
   deleteEndedHolds,
-  deleteHolds,
-  forgetFailures,
-  holdCaching,
-  insertAssignments,
-  insertMissingAccounts,
   lockAccounts,
-  orphanAccounts,
-  replaceAssignments,
   selectAssignedAccounts,
   selectAssignments,
   selectEndedHolds,
@@ -25,16 +16,14 @@ import {
   selectOwnershipPage,
   selectOwnerships,
   startCaching,
-  updateAccounts,
-  type AccountUpdate,
   type LockedAccount,
 } from './assignment-statements.js';
 import { batches, batchSize } from './batches.js';
+import { claimAccounts, type ClaimOutcome, type ClaimRequest } from './claim.js';
 import type { Database } from './database.js';
-import { bind } from './owners.js';
 import type { AccountRegistration, Connection, Ownership } from './ownership.js';
+import { releaseConnections, releaseOfInstance, type ReleaseContext, type ReleaseRequest } from './release.js';
 import type { Schema } from './schema.js';
-import { conflict } from './sql-error.js';
 
 export type { AgentConnection } from './agent-connections.js';
 
@@ -64,32 +53,53 @@ export class AssignmentStore {
   }
 
   /**
-   * Makes the connection an owner of the accounts, in transactions of 500. An account whose agent has a newer
-   * connection already is left untouched: a late claim of an old connection changes nothing.
-   * With an owner, accounts that are nobody's become his.
-   * @returns every account as it is now, in name order, but for dynamic ones that no agent of the zone is to serve, or
-   *   that are somebody else's
-   * @throws GatewayError `permission-denied` naming the accounts of its own that are somebody else's; nothing of the
-   *   transaction that they are in is claimed
+   * Makes the connection an owner of the accounts.
+   * @returns as claimAll()
+   * @throws GatewayError `permission-denied` naming the accounts of its own that belong to another owner
    */
   async claim(
     connection: Connection,
     accounts: readonly AccountRegistration[],
     signal: AbortSignal,
   ): Promise<readonly Ownership[]> {
-    const byName = new Map(accounts.map((account) => [account.name, account]));
-    const sorted = [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    const result: Ownership[] = [];
-    for (const batch of batches(sorted)) {
-      result.push(...(await this.#database.transaction((trx) => this.#claim(trx, connection, batch), signal)));
+    const [outcome = []] = await this.claimAll([{ connection, accounts }], signal);
+    if (outcome instanceof GatewayError) throw outcome;
+    return outcome;
+  }
+
+  /**
+   * Makes connections owners of accounts, in transactions of 1,000 accounts. An account whose agent has a newer connection
+   * already is left untouched: a late claim of an old connection changes nothing. With an owner, accounts without an
+   * owner become that owner's.
+   * @returns one outcome per request: every account as it is now, in name order, but for dynamic ones that no agent of the
+   *   zone is to serve, or that belong to another owner; or a `permission-denied` that names accounts of the request that
+   *   belong to another owner: then nothing of the transaction that they are in is claimed for it
+   */
+  async claimAll(requests: readonly ClaimRequest[], signal: AbortSignal): Promise<readonly ClaimOutcome[]> {
+    const outcomes = requests.map((): Ownership[] | GatewayError => []);
+    for (const parts of packed(requests)) {
+      const claimed = await this.#database.transaction(
+        (trx) =>
+          claimAccounts(
+            trx,
+            this.#database.dialect,
+            parts.map(({ request }) => request),
+          ),
+        signal,
+      );
+      parts.forEach(({ index }, position) => {
+        const outcome = claimed[position] ?? [];
+        const before = outcomes[index] ?? [];
+        if (outcome instanceof GatewayError) outcomes[index] = outcome;
+        else if (!(before instanceof GatewayError)) before.push(...outcome);
+      });
     }
-    return result;
+    return outcomes;
   }
 
   /**
    * Gives up what exactly this connection owns; another assignment takes over the caching.
-   * @param cachesForMs how long its agent may go on caching, as far as is known, in ms: until then nobody else caches
-   *   what it cached, unless the agent is back; after that electCachers() chooses, or the next to come caches
+   * @param cachesForMs as ReleaseRequest's
    * @returns the accounts that changed
    */
   async release(
@@ -98,13 +108,31 @@ export class AssignmentStore {
     signal: AbortSignal,
     cachesForMs = 0,
   ): Promise<readonly Ownership[]> {
+    if (accounts !== 'all') return this.releaseAll([{ connection, accounts, cachesForMs }], signal);
     const { instanceId, agentId, epoch } = connection;
-    const owned = { instanceId, agentId, epoch, cachesForMs };
-    const lists = accounts === 'all' ? [undefined] : [...batches([...new Set(accounts)])];
+    return this.#ofEachPage({ instanceId, agentId, epoch }, Number.POSITIVE_INFINITY, signal, (context, names) =>
+      releaseConnections(context, [{ connection, accounts: names, cachesForMs }]),
+    );
+  }
+
+  /**
+   * Gives up what exactly these connections own, in transactions of 1,000 accounts; other assignments take over the caching
+   * once the agents that cached have stopped for sure: until then nobody does, unless the agent is back; after that
+   * electCachers() chooses, or the next to come caches.
+   * @returns the accounts that changed
+   */
+  async releaseAll(requests: readonly ReleaseRequest[], signal: AbortSignal): Promise<readonly Ownership[]> {
     const result: Ownership[] = [];
-    for (const list of lists) {
-      const filter = list === undefined ? owned : { ...owned, accounts: list };
-      result.push(...(await this.#releaseWhere(filter, Number.POSITIVE_INFINITY, signal)));
+    for (const parts of packed(requests)) {
+      const changed = await this.#database.transaction(
+        (trx, attempt) =>
+          releaseConnections(
+            this.#releaseContext(trx, attempt),
+            parts.map(({ request }) => request),
+          ),
+        signal,
+      );
+      result.push(...changed);
     }
     return result;
   }
@@ -112,10 +140,18 @@ export class AssignmentStore {
   /**
    * Removes assignments of an instance that is not alive, `limit` accounts at most; an instance that is alive by now
    * keeps its own. Call it until the answer is empty.
+   * @param cachesForMs how long agents of the instance may go on caching, in ms
    * @returns the accounts that changed
    */
-  releaseInstance(instanceId: string, limit: number, signal: AbortSignal): Promise<readonly Ownership[]> {
-    return this.#releaseWhere({ instanceId }, limit, signal);
+  releaseInstance(
+    instanceId: string,
+    limit: number,
+    signal: AbortSignal,
+    cachesForMs = 0,
+  ): Promise<readonly Ownership[]> {
+    return this.#ofEachPage({ instanceId }, limit, signal, (context, names) =>
+      releaseOfInstance(context, instanceId, names, cachesForMs),
+    );
   }
 
   /**
@@ -183,79 +219,21 @@ export class AssignmentStore {
     return agentConnections(this.#database, this.#leaseMs, filter.agentId, signal);
   }
 
-  async #claim(
-    db: Kysely<Schema>,
-    connection: Connection,
-    accounts: readonly AccountRegistration[],
-  ): Promise<Ownership[]> {
-    const { dialect } = this.#database;
-    const names = accounts.map((account) => account.name);
-    await insertMissingAccounts(db, dialect, connection, accounts.filter(isOwn));
-    const locked = new Map((await lockAccounts(db, dialect, names)).map((account) => [account.name, account]));
-    const assignments = await selectAssignments(db, names);
-    const foreign = await this.#bind(db, connection, accounts, locked);
-
-    const inserts: { account: string; caching: boolean }[] = [];
-    const replaced = { caching: [] as number[], idle: [] as number[] };
-    const updates: AccountUpdate[] = [];
-    const taken: string[] = [];
-    const served: string[] = [];
-    const result: Ownership[] = [];
-    for (const account of accounts) {
-      const row = locked.get(account.name);
-      if (!isOwn(account) && (!isToServe(row, connection.zoneId) || foreign.has(account.name))) continue;
-      // Removed between the two statements, for want of agents.
-      if (row === undefined) throw conflict(`account ${account.name} was removed`);
-      const rows = assignments.get(account.name) ?? [];
-      const plan = planClaim(connection, rows, row.heldBy);
-      const after = afterClaim(connection, rows, plan);
-      if (plan.kind === 'insert') inserts.push({ account: account.name, caching: plan.caching });
-      if (plan.kind === 'replace') replaced[plan.caching ? 'caching' : 'idle'].push(plan.id);
-      if (row.hold && 'caching' in plan && plan.caching) taken.push(account.name);
-      const version = plan.kind === 'insert' || plan.kind === 'replace' ? row.version + 1 : row.version;
-      if (plan.kind !== 'late') {
-        const zoneId = row.dynamic && row.zoneId !== '' ? row.zoneId : connection.zoneId;
-        updates.push({ account, status: statusAfterClaim(row, account), zoneId, connections: after.length, version });
-        if (row.dynamic && !isOwn(account) && statusOf(row) !== 'ACTIVE') served.push(account.name);
-      }
-      result.push({ account: account.name, version, assignments: after });
-    }
-
-    await insertAssignments(db, dialect, connection, inserts);
-    await replaceAssignments(db, dialect, connection, replaced.caching, true);
-    await replaceAssignments(db, dialect, connection, replaced.idle, false);
-    await updateAccounts(db, dialect, connection, updates);
-    await deleteHolds(db, taken);
-    await forgetFailures(db, served);
-    return result;
-  }
-
-  /** Gives accounts that are nobody's to the connection's owner. @returns dynamic ones that are somebody else's */
-  async #bind(
-    db: Kysely<Schema>,
-    { owner, zoneId }: Connection,
-    accounts: readonly AccountRegistration[],
-    locked: ReadonlyMap<string, LockedAccount>,
-  ): Promise<ReadonlySet<string>> {
-    if (owner === undefined) return new Set();
-    const wanted = accounts.filter((account) => isOwn(account) || isToServe(locked.get(account.name), zoneId));
-    if (wanted.length === 0) return new Set();
-    const names = wanted.map(({ name }) => name);
-    const foreign = await bind(db, this.#database.dialect, 'account', names, owner);
-    const refused = wanted.filter((account) => isOwn(account) && foreign.has(account.name)).map(({ name }) => name);
-    if (refused.length > 0) throw foreignAccountsError(refused, owner);
-    return foreign;
-  }
-
-  async #releaseWhere(filter: ReleaseFilter, limit: number, signal: AbortSignal): Promise<readonly Ownership[]> {
+  /** Releases what `filter` describes, page by page in name order. */
+  async #ofEachPage(
+    filter: Partial<Connection>,
+    limit: number,
+    signal: AbortSignal,
+    release: (context: ReleaseContext, names: readonly string[]) => Promise<readonly Ownership[]>,
+  ): Promise<readonly Ownership[]> {
     const result: Ownership[] = [];
     let after = '';
     for (let left = limit; left > 0;) {
-      const size = Math.min(left, batchSize);
+      const size = Math.min(left, transactionAccounts);
       const names = await this.#database.run((db) => selectAssignedAccounts(db, filter, after, size), signal);
       if (names.length > 0) {
         const changed = await this.#database.transaction(
-          (trx, attempt) => this.#release(trx, filter, names, attempt),
+          (trx, attempt) => release(this.#releaseContext(trx, attempt), names),
           signal,
         );
         result.push(...changed);
@@ -267,58 +245,8 @@ export class AssignmentStore {
     return result;
   }
 
-  async #release(
-    db: Kysely<Schema>,
-    filter: ReleaseFilter,
-    names: readonly string[],
-    attempt: number,
-  ): Promise<Ownership[]> {
-    const { dialect } = this.#database;
-    const locked = await lockAccounts(db, dialect, names);
-    const alive = await selectLiveInstances(db, dialect, this.#leaseMs);
-    // Looked at after locking: an instance that came back says so before it claims again, so its new rows are safe.
-    if (filter.epoch === undefined && alive.has(filter.instanceId)) return [];
-    const assignments = await selectAssignments(db, names);
-    const released = (row: AssignmentRow): boolean =>
-      row.instanceId === filter.instanceId &&
-      (filter.agentId === undefined || row.agentId === filter.agentId) &&
-      (filter.epoch === undefined || row.epoch === filter.epoch);
-
-    const result: Ownership[] = [];
-    const changed: string[] = [];
-    const removed: number[] = [];
-    const promoted: number[] = [];
-    const held: string[] = [];
-    const { agentId = '', cachesForMs = 0 } = filter;
-    const orphaned: string[] = [];
-    for (const row of locked) {
-      const { name, version, heldBy } = row;
-      const plan = planRelease(assignments.get(name) ?? [], {
-        released,
-        alive: (instanceId) => alive.has(instanceId),
-        stopped: cachesForMs <= 0,
-        heldBy,
-      });
-      removed.push(...plan.removed);
-      if (plan.held) held.push(name);
-      if (plan.promoted !== undefined) promoted.push(plan.promoted);
-      if (plan.removed.length > 0) {
-        if (row.dynamic && plan.remaining.length === 0 && nextStatus(statusOf(row), 'abandoned') !== undefined)
-          orphaned.push(name);
-        changed.push(name);
-        result.push({ account: name, version: version + 1, assignments: plan.remaining });
-      } else if (attempt > 0) {
-        // The attempt before may have been committed without our hearing of it.
-        result.push({ account: name, version, assignments: plan.remaining });
-      }
-    }
-
-    await deleteAssignments(db, removed);
-    await startCaching(db, promoted);
-    await holdCaching(db, dialect, held, agentId, cachesForMs);
-    await bumpAccounts(db, dialect, changed);
-    await orphanAccounts(db, orphaned);
-    return result;
+  #releaseContext(db: Kysely<Schema>, attempt: number): ReleaseContext {
+    return { db, dialect: this.#database.dialect, leaseMs: this.#leaseMs, repeated: attempt > 0 };
   }
 
   async #elect(db: Kysely<Schema>, names: readonly string[]): Promise<Ownership[]> {
@@ -353,42 +281,32 @@ export class AssignmentStore {
   }
 }
 
-interface ReleaseFilter {
-  /** As release()'s. */
-  readonly cachesForMs?: number;
-  readonly instanceId: string;
-  readonly agentId?: string;
-  readonly epoch?: number;
-  readonly accounts?: readonly string[];
+/** Accounts that one transaction claims or releases: few statements for many, and still a lock of milliseconds. */
+const transactionAccounts = 1_000;
+
+/** A request, or a part of one that is too large for one transaction. */
+interface Part<Request> {
+  /** Of the request in the list. */
+  readonly index: number;
+  readonly request: Request;
 }
 
-function isOwn(account: AccountRegistration): boolean {
-  return account.dynamicVersion === undefined;
-}
-
-function foreignAccountsError(accounts: readonly string[], owner: string): GatewayError {
-  const shown = `${accounts.slice(0, 5).join(', ')}${accounts.length > 5 ? ' ...' : ''}`;
-  return new GatewayError(
-    'permission-denied',
-    `register.accounts: ${shown}: registered by another identity than ${owner}; an operator can release it`,
-    { field: 'register.accounts', accounts },
-  );
-}
-
-/** Armory's plugin may have left rows without a status. */
-function statusOf({ status }: LockedAccount): AccountStatus {
-  return (status ?? 'ACTIVE') as AccountStatus;
-}
-
-/** Whether agents of the zone are to serve a dynamic account; without a zone it takes the one of the first. */
-function isToServe(row: LockedAccount | undefined, zoneId: string): boolean {
-  return row?.dynamic === true && isServable(statusOf(row)) && (row.zoneId === '' || row.zoneId === zoneId);
-}
-
-/** An agent's own account of the same name leaves a dynamic account to its lifecycle. */
-function statusAfterClaim(row: LockedAccount, account: AccountRegistration): string {
-  const status = statusOf(row);
-  if (!row.dynamic) return 'ACTIVE';
-  if (isOwn(account) && status !== 'ORPHANED') return status;
-  return nextStatus(status, 'served') ?? status;
+/** Packs requests into transactions, in their order. */
+function* packed<Request extends { readonly accounts: readonly unknown[] }>(
+  requests: readonly Request[],
+): Generator<readonly Part<Request>[]> {
+  let parts: Part<Request>[] = [];
+  let count = 0;
+  for (const [index, request] of requests.entries()) {
+    for (const accounts of batches(request.accounts, transactionAccounts)) {
+      if (count + accounts.length > transactionAccounts) {
+        yield parts;
+        parts = [];
+        count = 0;
+      }
+      parts.push({ index, request: { ...request, accounts } });
+      count += accounts.length;
+    }
+  }
+  if (parts.length > 0) yield parts;
 }

@@ -17,7 +17,7 @@ const preparedRows = 100;
 
 /** `now`: the database's clock in ms, for which no value is given. */
 export type UpsertColumn = 'value' | 'now';
-export type UpsertValue = string | number | null | Uint8Array;
+export type UpsertValue = string | number | boolean | null | Uint8Array;
 
 export interface BulkUpsert {
   /**
@@ -27,21 +27,21 @@ export interface BulkUpsert {
   (db: Kysely<Schema>, dialect: SqlDialect, rows: readonly (readonly UpsertValue[])[]): Promise<boolean>;
 }
 
-/** @param key column of the primary key; `overwrite`: what becomes of rows that are there already */
+/** @param key columns of a unique key; `overwrite`: what becomes of rows that are there already */
 export function bulkUpsert(
   table: keyof Schema,
   columns: Readonly<Record<string, UpsertColumn>>,
-  key: string,
+  key: readonly [string, ...string[]],
   { overwrite }: { readonly overwrite: boolean },
 ): BulkUpsert {
   const names = Object.keys(columns);
   const head = `insert into ${table} (${names.join(', ')}) values `;
-  const others = names.filter((name) => name !== key);
+  const others = names.filter((name) => !key.includes(name));
   const tails = {
     mysql: ` on duplicate key update ${
-      overwrite ? others.map((name) => `${name} = values(${name})`).join(', ') : `${key} = ${table}.${key}`
+      overwrite ? others.map((name) => `${name} = values(${name})`).join(', ') : `${key[0]} = ${table}.${key[0]}`
     }`,
-    postgresql: ` on conflict (${key}) do ${
+    postgresql: ` on conflict (${key.join(', ')}) do ${
       overwrite ? `update set ${others.map((name) => `${name} = excluded.${name}`).join(', ')}` : 'nothing'
     }`,
   };

@@ -100,7 +100,7 @@ const objectRows = bulkUpsert(
     generation: 'value',
     body: 'value',
   },
-  'id',
+  ['id'],
   { overwrite: true },
 );
 
@@ -139,7 +139,7 @@ const relationRows = bulkUpsert(
     account: 'value',
     last_updated: 'now',
   },
-  'uuid',
+  ['uuid'],
   { overwrite: false },
 );
 

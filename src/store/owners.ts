@@ -34,8 +34,9 @@ export class OwnerStore {
    */
   async bindZone(zoneId: string, owner: string, signal: AbortSignal): Promise<boolean> {
     const { dialect } = this.#database;
-    const others = await this.#database.transaction((trx) => bind(trx, dialect, 'zone', [zoneId], owner), signal);
-    return others.size === 0;
+    const wanted = new Map([[zoneId, owner]]);
+    const owners = await this.#database.transaction((trx) => bind(trx, dialect, 'zone', wanted), signal);
+    return owners.get(zoneId) === owner;
   }
 
   /** `limit` bindings after `after` (its kind and name), in that order. */
@@ -75,33 +76,42 @@ export class OwnerStore {
 }
 
 /**
- * Binds what is nobody's, in the transaction of the caller.
- * @returns those that are somebody else's
+ * Binds what has no owner to the owner that is wanted for it, in the transaction of the caller.
+ * @param wanted owner by name
+ * @returns the owner of each
  */
 export async function bind(
   db: Kysely<Schema>,
   dialect: SqlDialect,
   kind: OwnedKind,
-  names: readonly string[],
-  owner: string,
-): Promise<ReadonlySet<string>> {
-  const others = new Set<string>();
+  wanted: ReadonlyMap<string, string>,
+): Promise<ReadonlyMap<string, string>> {
   // In the order of names, so that two transactions never wait for each other.
-  for (const batch of batches(names.toSorted())) {
-    const query = db
-      .insertInto('kubesvc_owners')
-      .values(batch.map((name) => ({ kind, name, owner, bound_time: dialect.nowMs })));
-    await dialect.insertMissing(query, ['kind', 'name']).execute();
+  const names = [...wanted.keys()].toSorted();
+  for (const batch of batches(names)) {
+    const rows = batch.map((name) => ({ kind, name, owner: wanted.get(name) ?? '', bound_time: dialect.nowMs }));
+    await dialect.insertMissing(db.insertInto('kubesvc_owners').values(rows), ['kind', 'name']).execute();
+  }
+  return ownersOf(db, kind, names);
+}
+
+/** The owner of each of the names that has one. */
+export async function ownersOf(
+  db: Kysely<Schema>,
+  kind: OwnedKind,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  const owners = new Map<string, string>();
+  for (const batch of batches(names)) {
     const found = await db
       .selectFrom('kubesvc_owners')
-      .select('name')
+      .select(['name', 'owner'])
       .where('kind', '=', kind)
       .where('name', 'in', batch)
-      .where('owner', '<>', owner)
       .execute();
-    for (const { name } of found) others.add(name);
+    for (const { name, owner } of found) owners.set(name, owner);
   }
-  return others;
+  return owners;
 }
 
 /** Accounts among `names` that are another one's. */
