@@ -2,6 +2,9 @@
  * Many rows in one statement with one parameter: the rows as JSON, which the database takes apart. The statement's text
  * is the same however many rows there are, so building and sending them costs a fraction of what a parameter for each
  * value does.
+ *
+ * A row is an object without what is null: JSON_TABLE of MySQL before 8.0.20 makes the text 'null' of a JSON null, or
+ * refuses the whole statement where the column is a number; what is not there is NULL for every engine.
  */
 
 import { CompiledQuery, type Kysely } from 'kysely';
@@ -28,13 +31,26 @@ export function bulkInsert(
 ): BulkInsert {
   const text = { mysql: mysqlText(table, columns, key), postgresql: postgresText(table, columns, key) };
   return async (db, dialect, rows) => {
-    await db.executeQuery(CompiledQuery.raw(text[dialect.engine], [JSON.stringify(rows)]));
+    await db.executeQuery(CompiledQuery.raw(text[dialect.engine], [JSON.stringify(rows.map(withoutNulls))]));
   };
+}
+
+/** The name of a column in the JSON: as short as can be. */
+function jsonKey(index: number): string {
+  return `c${index.toString(36)}`;
+}
+
+function withoutNulls(row: JsonRow): Readonly<Record<string, string | number>> {
+  const object: Record<string, string | number> = {};
+  for (const [index, value] of row.entries()) if (value !== null) object[jsonKey(index)] = value;
+  return object;
 }
 
 function mysqlText(table: string, columns: Readonly<Record<string, ColumnKind>>, key: string): string {
   const types = { text: 'longtext', number: 'bigint', base64: 'longtext', fromNow: 'bigint' };
-  const fields = Object.entries(columns).map(([name, kind], index) => `${name} ${types[kind]} path '$[${index}]'`);
+  const fields = Object.entries(columns).map(
+    ([name, kind], index) => `${name} ${types[kind]} path '$.${jsonKey(index)}'`,
+  );
   const values = Object.entries(columns).map(([name, kind]) => {
     if (kind === 'base64') return `from_base64(r.${name})`;
     return kind === 'fromNow' ? `${nowMsText.mysql} + r.${name}` : `r.${name}`;
@@ -48,7 +64,7 @@ function mysqlText(table: string, columns: Readonly<Record<string, ColumnKind>>,
 
 function postgresText(table: string, columns: Readonly<Record<string, ColumnKind>>, key: string): string {
   const values = Object.values(columns).map((kind, index) => {
-    const text = `(r->>${index})`;
+    const text = `(r->>'${jsonKey(index)}')`;
     if (kind === 'text') return text;
     if (kind === 'base64') return `decode(${text}, 'base64')`;
     return kind === 'fromNow' ? `${nowMsText.postgresql} + ${text}::bigint` : `${text}::bigint`;
