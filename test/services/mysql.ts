@@ -11,7 +11,8 @@ import { createConnection } from 'mysql2/promise';
 import { cachedDownload, type Run } from './downloads.js';
 import { Service, type ServiceKind, type ServiceOptions } from './service.js';
 
-export type MySqlVersion = '8.0' | '9';
+export const mySqlVersions = ['8.0', '9'] as const;
+export type MySqlVersion = (typeof mySqlVersions)[number];
 
 /**
  * The environment variables by which `npm test` hands the run's shared servers to test files; in place of a URL, why there is
