@@ -87,7 +87,12 @@ export class Database {
    * a bound of the server's (16 MB by default in MariaDB, 64 in MySQL).
    */
   get statementBytes(): number {
-    return Math.min(4 * 1_024 * 1_024, Math.floor(this.#connections.packetBytes() / 3));
+    return Math.min(4 * 1_024 * 1_024, Math.floor(this.packetBytes / 3));
+  }
+
+  /** MySQL's max_allowed_packet, once a connection was made; Infinity where there is no such bound. */
+  get packetBytes(): number {
+    return this.#connections.packetBytes();
   }
 
   pool(): PoolNumbers {

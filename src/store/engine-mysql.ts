@@ -85,27 +85,38 @@ function sessionSettings(options: ServerOptions): readonly string[] {
 function withBounds(pool: Pool, timeoutMs: number, packetBytes: () => number): MysqlPool {
   // Kysely knows a connection again by its identity.
   const known = new WeakMap<PoolConnection, MysqlPoolConnection>();
-  const bounded = (connection: PoolConnection): MysqlPoolConnection => ({
-    config: connection.config,
-    threadId: connection.threadId,
-    connect: () => undefined,
-    destroy: () => connection.destroy(),
-    release: () => connection.release(),
-    query: (statement, parameters: unknown, callback) => {
-      const options = { sql: statement, values: parameters as ExecuteValues[], timeout: timeoutMs };
-      const done = (error: QueryError | null, result: RowDataPacket[]): void => {
-        if (error !== null && (error.code === 'PROTOCOL_SEQUENCE_TIMEOUT' || isReadOnly(error))) connection.destroy();
-        callback?.(error, result);
-      };
-      const prepared = statement.startsWith(preparedMark);
-      const bytes = leastBytes(statement, parameters as readonly unknown[] | undefined, prepared);
-      if (bytes > packetBytes()) {
-        done(tooLarge(bytes, packetBytes()), []);
-        return undefined as never;
-      }
-      return prepared ? connection.execute(options, done) : connection.query(options, done);
-    },
-  });
+  const bounded = (connection: PoolConnection): MysqlPoolConnection => {
+    let broken: QueryError | undefined;
+    return {
+      config: connection.config,
+      threadId: connection.threadId,
+      connect: () => undefined,
+      destroy: () => connection.destroy(),
+      release: () => connection.release(),
+      query: (statement, parameters: unknown, callback) => {
+        const options = { sql: statement, values: parameters as ExecuteValues[], timeout: timeoutMs };
+        const done = (error: QueryError | null, result: RowDataPacket[]): void => {
+          if (error !== null && (error.code === 'PROTOCOL_SEQUENCE_TIMEOUT' || isReadOnly(error))) {
+            broken = error;
+            connection.destroy();
+          }
+          callback?.(error, result);
+        };
+        // The rollback that follows does not hide why.
+        if (broken !== undefined) {
+          done(broken, []);
+          return undefined as never;
+        }
+        const prepared = statement.startsWith(preparedMark);
+        const bytes = leastBytes(statement, parameters as readonly unknown[] | undefined, prepared);
+        if (bytes > packetBytes()) {
+          done(tooLarge(bytes, packetBytes()), []);
+          return undefined as never;
+        }
+        return prepared ? connection.execute(options, done) : connection.query(options, done);
+      },
+    };
+  };
   return {
     getConnection: (callback) => {
       pool.getConnection((error, connection) => {

@@ -25,6 +25,7 @@ const kinds = new Map<string, SqlErrorKind>([
   ['PROTOCOL_CONNECTION_LOST', 'connection'],
   ['PROTOCOL_SEQUENCE_TIMEOUT', 'timeout'],
   ['ER_SERVER_SHUTDOWN', 'connection'],
+  ['ER_CLIENT_INTERACTION_TIMEOUT', 'connection'], // by wait_timeout
   ['ER_CON_COUNT_ERROR', 'connection'],
   ['ER_STATEMENT_TIMEOUT', 'timeout'],
   ['ER_QUERY_TIMEOUT', 'timeout'],
@@ -43,6 +44,8 @@ const kinds = new Map<string, SqlErrorKind>([
   ['57P01', 'connection'], // admin_shutdown
   ['57P02', 'connection'], // crash_shutdown
   ['57P03', 'connection'], // cannot_connect_now
+  ['57P05', 'connection'], // idle_session_timeout
+  ['25P03', 'connection'], // idle_in_transaction_session_timeout
   ['ECONNREFUSED', 'connection'],
   ['ECONNRESET', 'connection'],
   ['EPIPE', 'connection'],
@@ -56,6 +59,7 @@ const kinds = new Map<string, SqlErrorKind>([
   ['ER_BAD_DB_ERROR', 'refused'],
   ['ER_HOST_NOT_PRIVILEGED', 'refused'],
   ['ER_NOT_SUPPORTED_AUTH_MODE', 'refused'],
+  ['ER_SECURE_TRANSPORT_REQUIRED', 'refused'],
   ['HANDSHAKE_NO_SSL_SUPPORT', 'refused'],
   ['HANDSHAKE_SSL_ERROR', 'refused'],
   ['28000', 'refused'], // invalid_authorization_specification

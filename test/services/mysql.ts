@@ -100,12 +100,19 @@ export async function mySqlMissing(version: MySqlVersion): Promise<string | unde
   }
 }
 
-function kind({ command, base, messages }: Program): ServiceKind {
+export interface MySqlOptions extends ServiceOptions {
+  /** What has to be said before the data directory is made, too: `--lower-case-table-names=1`. */
+  readonly lowerCaseTableNames?: boolean;
+}
+
+function kind({ command, base, messages }: Program, lowerCaseTableNames: boolean): ServiceKind {
   const common = (directory: string): string[] => [
     ...[...command, '--no-defaults', ...(process.getuid?.() === 0 ? ['--user=root'] : [])],
     ...[`--basedir=${base}`, `--lc-messages-dir=${messages}`, `--character-sets-dir=${join(messages, 'charsets')}`],
     ...[`--datadir=${directory}`, `--tmpdir=${dirname(directory)}`],
-    ...['--innodb-use-native-aio=0', '--innodb-buffer-pool-size=64M', '--innodb-doublewrite=0'],
+    ...(lowerCaseTableNames ? ['--lower-case-table-names=1'] : []),
+    // What is written survives the death of the process, which is what tests do to it; only a dead machine would lose data.
+    ...['--innodb-use-native-aio=0', '--innodb-buffer-pool-size=64M', '--innodb-flush-method=nosync'],
   ];
   return {
     name: 'mysql',
@@ -114,7 +121,6 @@ function kind({ command, base, messages }: Program): ServiceKind {
       ...common(directory),
       ...[`--socket=${directory}.sock`, `--pid-file=${directory}.pid`, `--port=${port}`, '--bind-address=127.0.0.1'],
       ...['--mysqlx=OFF', '--skip-log-bin', '--performance-schema=OFF', '--secure-file-priv=NULL'],
-      // Survives the death of the process, which is what tests do to it; only a dead machine would lose data.
       '--innodb-flush-log-at-trx-commit=2',
     ],
     stopSignal: 'SIGTERM',
@@ -135,6 +141,6 @@ function url(port: number): string {
  * Starts a MySQL server with an administrator `root` that has no password; `url` names no database.
  * @throws Error where `mySqlMissing` says why
  */
-export async function startMySql(version: MySqlVersion, options: ServiceOptions = {}): Promise<Service> {
-  return Service.start(kind(await programs[version]()), options);
+export async function startMySql(version: MySqlVersion, options: MySqlOptions = {}): Promise<Service> {
+  return Service.start(kind(await programs[version](), options.lowerCaseTableNames === true), options);
 }
