@@ -47,7 +47,9 @@ function withoutNulls(row: JsonRow): Readonly<Record<string, string | number>> {
 }
 
 function mysqlText(table: string, columns: Readonly<Record<string, ColumnKind>>, key: string): string {
-  const types = { text: 'longtext', number: 'bigint', base64: 'longtext', fromNow: 'bigint' };
+  // Of its own accord MariaDB takes the character set of the database.
+  const text = 'longtext character set utf8mb4';
+  const types = { text, number: 'bigint', base64: text, fromNow: 'bigint' };
   const fields = Object.entries(columns).map(
     ([name, kind], index) => `${name} ${types[kind]} path '$.${jsonKey(index)}'`,
   );
