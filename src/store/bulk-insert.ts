@@ -3,8 +3,9 @@
  * is the same however many rows there are, so building and sending them costs a fraction of what a parameter for each
  * value does.
  *
- * A row is an object without what is null: JSON_TABLE of MySQL before 8.0.20 makes the text 'null' of a JSON null, or
- * refuses the whole statement where the column is a number; what is not there is NULL for every engine.
+ * For MySQL what is null goes as an empty array, of which the first element is read (of anything else that is itself):
+ * JSON_TABLE before 8.0.20 makes the text 'null' of a JSON null, or refuses the whole statement where the column is a
+ * number, and an element that is not there is NULL for every version.
  */
 
 import { CompiledQuery, type Kysely } from 'kysely';
@@ -31,28 +32,19 @@ export function bulkInsert(
 ): BulkInsert {
   const text = { mysql: mysqlText(table, columns, key), postgresql: postgresText(table, columns, key) };
   return async (db, dialect, rows) => {
-    await db.executeQuery(CompiledQuery.raw(text[dialect.engine], [JSON.stringify(rows.map(withoutNulls))]));
+    await db.executeQuery(
+      CompiledQuery.raw(text[dialect.engine], [
+        JSON.stringify(dialect.engine === 'mysql' ? rows.map((row) => row.map((value) => value ?? [])) : rows),
+      ]),
+    );
   };
-}
-
-/** The name of a column in the JSON: as short as can be. */
-function jsonKey(index: number): string {
-  return `c${index.toString(36)}`;
-}
-
-function withoutNulls(row: JsonRow): Readonly<Record<string, string | number>> {
-  const object: Record<string, string | number> = {};
-  for (const [index, value] of row.entries()) if (value !== null) object[jsonKey(index)] = value;
-  return object;
 }
 
 function mysqlText(table: string, columns: Readonly<Record<string, ColumnKind>>, key: string): string {
   // Of its own accord MariaDB takes the character set of the database.
   const text = 'longtext character set utf8mb4';
   const types = { text, number: 'bigint', base64: text, fromNow: 'bigint' };
-  const fields = Object.entries(columns).map(
-    ([name, kind], index) => `${name} ${types[kind]} path '$.${jsonKey(index)}'`,
-  );
+  const fields = Object.entries(columns).map(([name, kind], index) => `${name} ${types[kind]} path '$[${index}][0]'`);
   const values = Object.entries(columns).map(([name, kind]) => {
     if (kind === 'base64') return `from_base64(r.${name})`;
     return kind === 'fromNow' ? `${nowMsText.mysql} + r.${name}` : `r.${name}`;
@@ -66,7 +58,7 @@ function mysqlText(table: string, columns: Readonly<Record<string, ColumnKind>>,
 
 function postgresText(table: string, columns: Readonly<Record<string, ColumnKind>>, key: string): string {
   const values = Object.values(columns).map((kind, index) => {
-    const text = `(r->>'${jsonKey(index)}')`;
+    const text = `(r->>${index})`;
     if (kind === 'text') return text;
     if (kind === 'base64') return `decode(${text}, 'base64')`;
     return kind === 'fromNow' ? `${nowMsText.postgresql} + ${text}::bigint` : `${text}::bigint`;
