@@ -51,7 +51,7 @@ onEveryMigratedEngine(async (t, database, engine) => {
     await store.claim(connection('agent-c', 'alive', 3), accounts('held', 'cached', 'idle'), signal);
     await store.release(connection('agent-b', 'alive', 2), ['held', 'left'], signal, 60_000);
     // What another program may leave: nobody caches it.
-    const nobody = { caching: engine.name === 'mariadb' ? (0 as never) : false };
+    const nobody = { caching: engine.dialect === 'mysql' ? (0 as never) : false };
     await database.run((db) =>
       db.updateTable('kubesvc_assignments').set(nobody).where('account_name', '=', 'idle').execute(),
     );

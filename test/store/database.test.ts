@@ -196,12 +196,12 @@ onEveryEngine(async (t, engine) => {
 
   await t.test('a statement is bounded, and the pool is of use afterwards', async (t) => {
     const database = engine.open({ queryTimeoutMs: 200, maxPoolSize: 1 });
-    const sleep = engine.name === 'mariadb' ? sql`select sleep(5)` : sql`select pg_sleep(5)`;
+    const sleep = engine.dialect === 'mysql' ? sql`select sleep(5)` : sql`select pg_sleep(5)`;
     const begin = performance.now();
     const outcome = await database.run((db) => sleep.execute(db)).catch((error: unknown) => error);
     t.ok(performance.now() - begin < 2_500);
     // MariaDB's sleep() ends early with a value when its time is up, in place of an error.
-    if (engine.name !== 'mariadb') t.match(outcome, { code: 'dependency-unavailable', message: /no answer in time/ });
+    if (engine.dialect !== 'mysql') t.match(outcome, { code: 'dependency-unavailable', message: /no answer in time/ });
     await database.ping(signal);
   });
 
@@ -209,7 +209,7 @@ onEveryEngine(async (t, engine) => {
     const database = engine.open({ maxPoolSize: 3 });
     const killer = engine.open();
     await Promise.all([1, 2, 3].map(() => database.ping(signal)));
-    if (engine.name === 'mariadb') {
+    if (engine.dialect === 'mysql') {
       const { rows } = await killer.run((db) =>
         sql<{
           id: number;
