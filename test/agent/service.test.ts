@@ -40,7 +40,7 @@ async function startAgent(t: Test, text: string): Promise<Started> {
     hostname: 'agent-1',
     file: { text, read: () => Promise.resolve(now) },
   });
-  await service.start(AbortSignal.timeout(20_000));
+  await service.start(AbortSignal.timeout(120_000));
   t.teardown(() => service.stop());
   return { service, log, change: (changed) => void (now = changed) };
 }

@@ -252,7 +252,7 @@ test('an account is streamed', skip, async (t) => {
     await kubernetes.apiServer.kill();
     await kubernetes.apiServer.restart();
     await makeMap(kubernetes, 'after');
-    await waitFor(() => copy.objects.has('ConfigMap/after'), { timeoutMs: 30_000 });
+    await waitFor(() => copy.objects.has('ConfigMap/after'));
   });
 });
 
