@@ -13,7 +13,7 @@ import { freePort } from '../free-port.js';
 import { startGateway } from '../gateway/running-gateway.js';
 import { waitFor } from '../wait.js';
 
-const patience = { timeoutMs: 20_000 };
+const patience = { timeoutMs: 60_000 };
 /** Of a cluster that is not there: it is served all the same. */
 const kubeconfig = JSON.stringify({
   clusters: [{ name: 'none', cluster: { server: 'http://127.0.0.1:1' } }],
