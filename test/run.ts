@@ -8,6 +8,7 @@ import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Scope } from '../src/core/scope.js';
+import { fileTimeoutMs } from './file-timeout.js';
 import { mariaDbVariable, startMariaDb } from './services/mariadb.js';
 import { kubernetesPrograms } from './services/kubernetes-program.js';
 import { mySqlMissing, mySqlVariables, mySqlVersions, startMySql } from './services/mysql.js';
@@ -17,7 +18,6 @@ import { runTestFile, type FileOptions, type FileResult } from './test-file.js';
 
 /** Files at the same time, on two cores: they wait for servers more than they compute. */
 const jobs = 3;
-const fileTimeoutMs = 120_000;
 
 async function testFiles(paths: readonly string[]): Promise<string[]> {
   const files = await Promise.all(

@@ -13,7 +13,7 @@ import { freePort } from '../free-port.js';
 import { startGateway } from '../gateway/running-gateway.js';
 import { waitFor } from '../wait.js';
 
-const patience = { timeoutMs: 20_000 };
+const patience = { timeoutMs: 60_000 };
 /** Of a cluster that is not there: it is served all the same. */
 const kubeconfig = JSON.stringify({
   clusters: [{ name: 'none', cluster: { server: 'http://127.0.0.1:1' } }],
@@ -40,7 +40,7 @@ async function startAgent(t: Test, text: string): Promise<Started> {
     hostname: 'agent-1',
     file: { text, read: () => Promise.resolve(now) },
   });
-  await service.start(AbortSignal.timeout(20_000));
+  await service.start(AbortSignal.timeout(120_000));
   t.teardown(() => service.stop());
   return { service, log, change: (changed) => void (now = changed) };
 }

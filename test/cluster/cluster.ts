@@ -43,7 +43,6 @@ export async function startCluster(t: Test, { size = 3, settings = {} }: Cluster
         ((await replica.get('/armory/clouddrivers')) as { ready: boolean }[]).filter(({ ready }) => ready).length ===
         size,
       {
-        timeoutMs: 20_000,
         description: `${replica.id} to know ${String(size)} members`,
       },
     );

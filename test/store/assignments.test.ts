@@ -8,7 +8,7 @@ import { onEveryMigratedEngine } from './engines.js';
 import { account, accounts, collect, connection } from './fixtures.js';
 
 const leaseMs = 60_000;
-const signal = AbortSignal.timeout(110_000);
+const signal = AbortSignal.timeout(120_000);
 const replica = (id: string) => ({ id, baseUrl: `http://${id}:7002`, version: '1', agents: 0 });
 const caching = (ownership: Ownership | undefined): string[] =>
   (ownership?.assignments ?? []).filter((assignment) => assignment.caching).map((assignment) => assignment.agentId);

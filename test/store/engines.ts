@@ -84,7 +84,7 @@ export function onEveryMigratedEngine(
 ): void {
   onEveryEngine(async (t, engine) => {
     const database = engine.open();
-    await migrate(database, { logger: silentLogger, signal: AbortSignal.timeout(60_000) });
+    await migrate(database, { logger: silentLogger, signal: AbortSignal.timeout(120_000) });
     t.beforeEach(() => empty(database));
     await suite(t, database, engine);
   });

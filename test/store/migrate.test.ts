@@ -18,7 +18,7 @@ import { accounts, connection, finished, operation } from './fixtures.js';
 
 const allMigrations = ['0001-initial', '0002-owners'];
 
-const signal = AbortSignal.timeout(110_000);
+const signal = AbortSignal.timeout(120_000);
 const options = { logger: silentLogger, signal };
 const execute = (database: Database, statement: string) => database.run((db) => sql.raw(statement).execute(db));
 

@@ -18,7 +18,7 @@ import {
 import { parseReference } from '../../../src/gateway/accounts/kubeconfig/reference.js';
 import { isSealed, Sealer } from '../../../src/gateway/accounts/kubeconfig/sealer.js';
 
-const signal = AbortSignal.timeout(30_000);
+const signal = AbortSignal.timeout(120_000);
 const key = Buffer.alloc(32, 1).toString('base64');
 const kubeconfig =
   'clusters: [{ name: c }]\nusers: [{ user: { token: canary-token, client-key-data: Y2FuYXJ5LWtleS1kYXRh } }]\n';
