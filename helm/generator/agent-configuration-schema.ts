@@ -2,7 +2,7 @@
 
 import Type, { type TSchema } from 'typebox';
 import type { JsonSchema } from './configuration-schema.js';
-import { anyCase } from './patterns.js';
+import { anyCase, filePath } from './patterns.js';
 
 interface Foreign {
   readonly aliases: ReadonlyMap<string, TSchema>;
@@ -80,7 +80,8 @@ function written(schema: TSchema, key: string, foreign: Foreign): JsonSchema {
   }
   if (Type.IsString(schema)) {
     const type = Type.IsOptional(schema) || value !== undefined ? ['string', 'null'] : 'string';
-    return { ...about, type, ...(minLength === undefined ? {} : { minLength }) };
+    const pattern = plain['path'] === true ? { pattern: filePath } : {};
+    return { ...about, type, ...(minLength === undefined ? {} : { minLength }), ...pattern };
   }
   if (Type.IsUnion(schema)) return { ...about, anyOf: [...schema.anyOf, { type: 'null' }] };
   return Type.IsObject(schema) ? { ...plain, type: ['object', 'null'] } : about;

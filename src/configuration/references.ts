@@ -44,25 +44,28 @@ export function secretFrom(text: string): string | Error {
 /**
  * Why a value cannot be used as it is written: it refers to something that is not resolved here.
  * @param kind what the setting takes, which decides what to write in its place
+ * @param file whether it stands in a file, where `${...}` is a placeholder of Spring; a variable may have it in a password
  * @returns undefined where the value, and every text in it, says what it means
  */
-export function unresolved(value: unknown, kind: 'secret' | 'path' | 'text'): string | undefined {
+export function unresolved(value: unknown, kind: 'secret' | 'path' | 'text', file: boolean): string | undefined {
   if (typeof value === 'object' && value !== null) {
     for (const item of Object.values(value)) {
-      const problem = unresolved(item, kind);
+      const problem = unresolved(item, kind, file);
       if (problem !== undefined) return problem;
     }
     return undefined;
   }
   if (typeof value !== 'string') return undefined;
-  if (value.includes('${')) {
+  if (file && value.includes('${')) {
     return 'placeholders (${...}) of Spring are not resolved here; write the value, or set a variable';
   }
-  if (!isSecretReference(value)) return undefined;
-  const instead = {
-    secret: 'mount the secret as a file and write file:/PATH',
-    path: 'mount the secret as a file and write its path',
-    text: 'write the value itself',
-  }[kind];
-  return `encrypted secrets of Spinnaker are not decrypted here; ${instead}`;
+  return isSecretReference(value)
+    ? `encrypted secrets of Spinnaker are not decrypted here; ${instead[kind]}`
+    : undefined;
 }
+
+const instead = {
+  secret: 'mount the secret as a file and write file:/PATH',
+  path: 'mount the secret as a file and write its path',
+  text: 'write the value itself',
+};

@@ -22,7 +22,7 @@ export function valueOf(
   environment: Environment,
 ): { readonly value: unknown } | { readonly problem: string } {
   const { secret = false, path = false, verbatim = false } = schema as Keywords;
-  const reference = verbatim ? undefined : unresolved(value, secret ? 'secret' : path ? 'path' : 'text');
+  const reference = verbatim ? undefined : unresolved(value, secret ? 'secret' : path ? 'path' : 'text', true);
   if (reference !== undefined) return { problem: reference };
   const meant = meaningOf(schema, value, environment);
   if (meant instanceof Error) return { problem: meant.message };
