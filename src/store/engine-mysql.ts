@@ -1,5 +1,6 @@
 /** MySQL and MariaDB through mysql2. */
 
+import { isIP } from 'node:net';
 import type { ExecuteValues, Pool, PoolConnection, QueryError, RowDataPacket } from 'mysql2';
 import { MysqlDialect, type MysqlPool, type MysqlPoolConnection } from 'kysely';
 
@@ -33,7 +34,7 @@ export function mysqlEngine(target: ServerTarget, options: ServerOptions): Engin
       connectTimeout: options.connectionTimeoutMs,
       enableKeepAlive: true,
       jsonStrings: true,
-      ...(options.ssl === undefined ? {} : { ssl: { rejectUnauthorized: true, ...options.ssl } }),
+      ...(options.ssl === undefined ? {} : { ssl: { ...options.ssl, ...verification(target, options.ssl) } }),
     });
     pool.on('connection', (connection) => {
       // What runs on it hears of the failure; an error without a listener would end the process.
@@ -60,6 +61,11 @@ export function mysqlEngine(target: ServerTarget, options: ServerOptions): Engin
     },
     packetBytes: () => packetBytes,
   };
+}
+
+/** mysql2 compares the name in the certificate only when it is asked to, and never with an address. */
+function verification({ host }: ServerTarget, { rejectUnauthorized = true }: NonNullable<ServerOptions['ssl']>) {
+  return { rejectUnauthorized, verifyIdentity: rejectUnauthorized && isIP(host) === 0 };
 }
 
 /**

@@ -43,6 +43,21 @@ test('sealing', (t) => {
   t.end();
 });
 
+test('a reference of a secret engine inside a kubeconfig, and groups that nobody would check, are refused', (t) => {
+  for (const user of ['token: encrypted:k8s!n:kc!k:token', 'client-key-data: "encryptedFile:s3!b:x!f:y"']) {
+    const text = `clusters: [{ name: c }]\nusers: [{ name: u, user: { ${user} } }]\n`;
+    t.throws(() => readKubeconfig(text), /a reference of a secret engine \(encrypted:...\) in it/u, user);
+  }
+  const definitions = new Definitions(new Sealer(key), {} as ConstructorParameters<typeof Definitions>[1]);
+  const groups = { kubeconfigFile: '/kube/prod', requiredGroupMembership: ['ops'] };
+  t.throws(() => definitions.seal('prod', groups, 'accounts[0]'), {
+    code: 'invalid-argument',
+    message: /^accounts\[0\].requiredGroupMembership: has no effect here; write these groups as permissions/u,
+  });
+  t.doesNotThrow(() => definitions.seal('prod', { ...groups, requiredGroupMembership: [] }, 'accounts[0]'));
+  t.end();
+});
+
 test('references', (t) => {
   t.same(parseReference('encryptedFile:k8s!n:kc!k:config!ns:spin'), {
     ...{ kind: 'k8s', name: 'kc', key: 'config', namespace: 'spin' },
