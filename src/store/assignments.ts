@@ -77,7 +77,7 @@ export class AssignmentStore {
    */
   async claimAll(requests: readonly ClaimRequest[], signal: AbortSignal): Promise<readonly ClaimOutcome[]> {
     const outcomes = requests.map((): Ownership[] | GatewayError => []);
-    for (const parts of packed(requests)) {
+    for (const parts of packed(requests.map(inNameOrder))) {
       const claimed = await this.#database.transaction(
         (trx) =>
           claimAccounts(
@@ -289,6 +289,12 @@ interface Part<Request> {
   /** Of the request in the list. */
   readonly index: number;
   readonly request: Request;
+}
+
+/** Each account once, so that the parts of a request give its accounts in the order of their names. */
+function inNameOrder({ connection, accounts }: ClaimRequest): ClaimRequest {
+  const byName = new Map(accounts.map((account) => [account.name, account]));
+  return { connection, accounts: [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1)) };
 }
 
 /** Packs requests into transactions, in their order. */

@@ -139,7 +139,7 @@ async function lockStates(
         version: row.version,
         status: statusOf(row),
         zoneId: row.zoneId,
-        assignments: assignments.get(row.name) ?? [],
+        assignments: (assignments.get(row.name) ?? []).map(({ id: _, ...assignment }) => assignment),
         changed: new Set(),
         taken: false,
         served: false,
