@@ -25,7 +25,9 @@ import { OperationStore } from '../store/operations.js';
 import { OwnerStore } from '../store/owners.js';
 import { agentPeer } from './auth/agent-peer.js';
 import { electCachers } from './agents/caching-election.js';
+import { Claims } from './agents/claims.js';
 import { Lease } from './agents/lease.js';
+import { livenessTimes } from './agents/liveness-times.js';
 import { Liveness } from './agents/liveness.js';
 import { OwnershipService } from './agents/ownership.js';
 import { Reaper } from './agents/reaper.js';
@@ -97,9 +99,8 @@ export function createGateway(options: GatewayOptions): Gateway {
   const { now = Date.now } = overrides;
   const grpc = kubesvc.grpc.server;
   const logger: Logger = pino;
-  // An agent that hears no ping for three periods stops caching: it must have before the lease of its replica is over.
-  const pingPeriodMs = Math.floor((kubesvc.instances.leaseMs - kubesvc.instances.heartbeatMs) / 4);
-  const cachesOnMs = pingPeriodMs * 3.5; // The half is for the way of the last ping.
+  const { heartbeatMs, leaseMs } = kubesvc.instances;
+  const { silenceMs, cachesOnMs, unsafeMs } = livenessTimes(kubesvc.instances);
   const scope = new Scope();
   const loops = new AbortController();
   setMaxListeners(0, loops.signal);
@@ -148,7 +149,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     if (config.sql.migration.url === undefined && config.sql.migration.user === undefined) {
       await migrate(database, { logger, signal });
     } else await migrateAsOther(config, logger, signal);
-    const assignments = new AssignmentStore(database, { leaseMs: kubesvc.instances.leaseMs });
+    const assignments = new AssignmentStore(database, { leaseMs });
     const instances = new InstanceStore(database);
     const locks = new LockStore(database);
     const operations = new OperationStore(database);
@@ -174,16 +175,22 @@ export function createGateway(options: GatewayOptions): Gateway {
     scope.push('discovery', () => discovery.stop());
     await discovery.start(signal);
 
+    const claims = new Claims({
+      ownership,
+      nextEpochs: (count, at) => assignments.nextEpoch(count, at),
+      cachesOnMs,
+      timeoutMs: config.sql.queryTimeoutMs * 2,
+      logger,
+    });
     const frames = createFrames(instance.id, grpc.maxInboundMessageSize);
     const registry = new Registry({
       instanceId: instance.id,
       ownership,
-      nextEpoch: (at) => assignments.nextEpoch(1, at),
+      claims,
       bindZone: (zoneId, owner, at) => owners.bindZone(zoneId, owner, at),
       frames,
-      pingPeriodMs,
-      cachesOnMs,
-      leaseSure: (): boolean => lease.sure,
+      silenceMs,
+      lease: (): Lease => lease,
       logger,
       metrics,
       maxAccountsPerAgent: grpc.maxAccountsPerAgent,
@@ -269,12 +276,14 @@ export function createGateway(options: GatewayOptions): Gateway {
     scope.push('registry', () => registry.stop(stopping()));
     const shared = { config, environment, database, locks, registry, frames, ownership, logger, metrics };
     const dynamicAccounts = createDynamicAccounts(shared);
+    const leaseDatabase = database.reserved();
+    scope.push('database of the lease', () => leaseDatabase.close());
     const lease = new Lease({
-      instances,
+      instances: new InstanceStore(leaseDatabase),
       self: () => ({ id: instance.id, baseUrl: instance.baseUrl, version, agents: registry.agentCount }),
-      heartbeatMs: kubesvc.instances.heartbeatMs,
-      leaseMs: kubesvc.instances.leaseMs,
-      unsafeMs: cachesOnMs,
+      heartbeatMs,
+      leaseMs,
+      unsafeMs,
       onUnsafe: () => {
         registry.stopCaching();
       },
@@ -295,16 +304,16 @@ export function createGateway(options: GatewayOptions): Gateway {
       locks,
       ownership,
       lease,
-      leaseMs: kubesvc.instances.leaseMs,
+      leaseMs,
+      cachesOnMs: unsafeMs + cachesOnMs - leaseMs,
       onDead: (id, at) => Promise.all([adoption.adoptFrom(id, at), dynamicAccounts.releaseClaims(id, at)]),
       logger,
     });
     background('reaper', (at) => reaper.run(at));
-    background('caching election', (at) => electCachers({ ownership, periodMs: pingPeriodMs / 2, logger }, at));
+    background('caching election', (at) => electCachers({ ownership, periodMs: leaseMs / 5, logger }, at));
     const { enabled: rebalances, periodSeconds, tolerance } = kubesvc.rebalance;
     if (rebalances) {
       const periodMs = periodSeconds * 1_000;
-      const { leaseMs } = kubesvc.instances;
       const rebalancer = new Rebalancer({ instances, registry, frames, leaseMs, periodMs, tolerance, logger });
       background('rebalancer', (at) => rebalancer.run(at));
     }
@@ -314,7 +323,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     scope.push('caching', () => caching.stop(stopping()));
     const maxConnectionAgeMs = grpc.maxConnectionAgeSeconds * 1_000;
     background('liveness', (at) =>
-      new Liveness({ registry, frames, pingPeriodMs, cachesOnMs, maxConnectionAgeMs, now }).run(at),
+      new Liveness({ registry, frames, silenceMs, cachesOnMs, maxConnectionAgeMs, now }).run(at),
     );
     const readiness = new Readiness(
       dependencyChecks({

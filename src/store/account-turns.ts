@@ -20,7 +20,7 @@ import {
   type TurnOutcome,
 } from './account-lifecycle.js';
 import { selectLiveInstances } from './assignment-statements.js';
-import { batches, batchSize } from './batches.js';
+import { batches, batchSize } from '../core/batches.js';
 import type { Database } from './database.js';
 import { waitingIds, waitingText } from './dynamic-accounts.js';
 import { unbindAccounts } from './owners.js';

@@ -4,7 +4,7 @@ import { sql, type Selectable } from 'kysely';
 
 import type { AccountStatus } from './account-lifecycle.js';
 import { lockAccounts } from './assignment-statements.js';
-import { batches, batchSize } from './batches.js';
+import { batches, batchSize } from '../core/batches.js';
 import type { Database } from './database.js';
 import type { AccountsTable } from './schema.js';
 

@@ -3,7 +3,7 @@
 import { sql, type ExpressionBuilder, type Kysely } from 'kysely';
 
 import type { AssignmentRow } from './assignment-rules.js';
-import { batches } from './batches.js';
+import { batches } from '../core/batches.js';
 import { bulkUpsert, type UpsertValue } from './bulk-upsert.js';
 import type { SqlDialect } from './dialect.js';
 import type { AccountRegistration, Assignment, Connection, Ownership } from './ownership.js';

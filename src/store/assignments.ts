@@ -18,7 +18,7 @@ import {
   startCaching,
   type LockedAccount,
 } from './assignment-statements.js';
-import { batches, batchSize } from './batches.js';
+import { batches, batchSize } from '../core/batches.js';
 import { claimAccounts, type ClaimOutcome, type ClaimRequest } from './claim.js';
 import type { Database } from './database.js';
 import type { AccountRegistration, Connection, Ownership } from './ownership.js';

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { sql, type Kysely } from 'kysely';
-import { batches } from './batches.js';
+import { batches } from '../core/batches.js';
 import { bulkUpsert } from './bulk-upsert.js';
 import type { CachedObject, CacheScope, CachingAgent, CachingHolder, ResumePoint } from './cached-object.js';
 import type { SqlDialect } from './dialect.js';

@@ -8,7 +8,7 @@
  *   end of a snapshot, what has a lower one than it was not in it. No clock is asked.
  */
 
-import { batches, batchSize } from './batches.js';
+import { batches, batchSize } from '../core/batches.js';
 import {
   deleteForgottenVersions,
   deleteObjects,

@@ -157,6 +157,14 @@ export class Database {
     }
   }
 
+  /**
+   * One more connection to the same database, for what must never wait behind anything else: close it. The embedded engine
+   * has one connection, and gives this database itself.
+   */
+  reserved(): Database {
+    return this.#embedded ? this : new Database({ ...this.#options, maxPoolSize: 1 });
+  }
+
   /** Ends every connection, waiting `connectionTimeoutMs` at most; calling it again gives the same promise. */
   close(): Promise<void> {
     this.#closed ??= unlessLate(this.db.destroy(), this.#options.connectionTimeoutMs);

@@ -6,7 +6,7 @@ import { sql, type Kysely } from 'kysely';
 import { aimOf, nextStatus, type AccountRequest, type AccountStatus } from './account-lifecycle.js';
 import { accountRecord, type AccountRecord } from './accounts.js';
 import { selectLiveInstances } from './assignment-statements.js';
-import { batches } from './batches.js';
+import { batches } from '../core/batches.js';
 import type { Database } from './database.js';
 import { unbindAccounts } from './owners.js';
 import type { Schema } from './schema.js';

@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 
-import { batches, batchSize } from './batches.js';
+import { batches, batchSize } from '../core/batches.js';
 import type { Database } from './database.js';
 import type {
   FinalOutcome,

@@ -5,7 +5,7 @@
 
 import type { Kysely } from 'kysely';
 
-import { batches } from './batches.js';
+import { batches } from '../core/batches.js';
 import type { Database } from './database.js';
 import type { SqlDialect } from './dialect.js';
 import type { Schema } from './schema.js';

@@ -1,16 +1,20 @@
 /**
- * This instance's lease: one heartbeat for the whole replica, on the database's clock. Whoever's lease is over is dead
- * for the others, which then release what it owned; so after a pause that was too long everything is claimed again.
+ * This instance's lease: one heartbeat for the whole replica, on the database's clock. An instance whose lease is over is
+ * dead for the others, which then release what it owned; so after a pause that was too long everything is claimed again.
+ *
+ * Three loops that do not wait for each other: the heartbeat, on a connection of its own; the watch, which says when the
+ * lease may have lapsed; and the reclaim, which takes as long as this instance has agents and does not count against it.
  */
 
 import { withDeadline } from '../../core/deadline.js';
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import { wait } from '../../core/retry.js';
+import { backoffMs, defaultBackoff, wait } from '../../core/retry.js';
 import type { InstanceRegistration, InstanceStore } from '../../store/instances.js';
 
 export interface LeaseOptions {
-  readonly instances: InstanceStore;
+  /** On a connection that nothing else uses. */
+  readonly instances: Pick<InstanceStore, 'heartbeat' | 'remove'>;
   readonly self: () => InstanceRegistration;
   readonly heartbeatMs: number;
   readonly leaseMs: number;
@@ -18,10 +22,13 @@ export interface LeaseOptions {
   readonly unsafeMs: number;
   /** What nobody else may do at the same time has to end now. */
   readonly onUnsafe: () => void;
-  /** The lease is sure again, after it was not: assignments may be gone. */
+  /** The lease is sure again, after it was not: assignments may be gone. Called again when it throws. */
   readonly onRenewedLate: (signal: AbortSignal) => Promise<void>;
   readonly logger: Logger;
 }
+
+/** How often the watch looks, as a part of `unsafeMs`. */
+const watchesPerUnsafe = 20;
 
 export class Lease {
   readonly #options: LeaseOptions;
@@ -29,7 +36,11 @@ export class Lease {
   #renewedAt = Number.NEGATIVE_INFINITY;
   /** Since when it has been held without a gap. */
   #heldSince = Number.POSITIVE_INFINITY;
-  #unsafe = false;
+  /** How often it may have lapsed, and up to which of these times everything has been claimed again since. */
+  #losses = 0;
+  #reclaimed = 0;
+  /** Whether the present loss, if any, was told. */
+  #told = false;
   #failure: string | undefined;
 
   constructor(options: LeaseOptions) {
@@ -51,9 +62,14 @@ export class Lease {
     return performance.now() - this.#renewedAt < this.#options.unsafeMs;
   }
 
+  /** Grows whenever the lease may have lapsed: what was claimed under an earlier term may be released by now. */
+  get term(): number {
+    return this.#losses;
+  }
+
   /**
    * Whether it has been held without a gap for a whole lease. If not, the database may have been away for everybody:
-   * then nobody's missing heartbeat says that he is dead.
+   * then a missing heartbeat does not say that its instance is dead.
    */
   get steady(): boolean {
     return this.held && performance.now() - this.#heldSince >= this.#options.leaseMs;
@@ -64,31 +80,34 @@ export class Lease {
     await this.#beat(signal);
   }
 
-  /** Renews, and watches that it does, until the signal aborts. */
+  /** Renews, watches that it does, and has everything claimed again after a loss, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.#renew(signal), this.#watch(signal)]);
+    await Promise.all([this.#renew(signal), this.#watch(signal), this.#reclaim(signal)]);
+  }
+
+  /** Ends the lease at once, so that others need not wait for it. */
+  async end(signal: AbortSignal): Promise<void> {
+    await this.#options.instances.remove(this.#options.self().id, signal);
+    this.#renewedAt = Number.NEGATIVE_INFINITY;
   }
 
   async #renew(signal: AbortSignal): Promise<void> {
-    const { heartbeatMs, leaseMs, onRenewedLate, logger } = this.#options;
+    const { heartbeatMs, leaseMs, logger } = this.#options;
     let failing = false;
     for (;;) {
       await wait(heartbeatMs, signal).catch(() => undefined);
       if (signal.aborted) return;
       try {
         const outcome = await withDeadline(leaseMs, signal, 'the heartbeat', (within) => this.#beat(within));
+        // Others may have released everything already, on the database's clock.
+        if (outcome === 'started') this.#lose();
+        this.#told = false;
         if (failing) logger.info({}, 'heartbeat renewed again');
         failing = false;
-        // A heartbeat that got stuck on its way may have renewed the lease late, after others had released everything.
-        if (outcome === 'renewed' && !this.#unsafe) continue;
-        this.#lose();
-        logger.warn({}, 'the lease of this instance was not sure; its accounts are claimed again');
-        await onRenewedLate(signal);
-        this.#unsafe = false;
       } catch (error) {
         if (signal.aborted) return;
         this.#failure = messageOf(error);
-        if (!failing) logger.warn({ error: this.#failure }, 'heartbeat failed; trying on');
+        if (!failing) logger.warn({ error: this.#failure }, 'heartbeat failed; retrying');
         failing = true;
       }
     }
@@ -97,23 +116,41 @@ export class Lease {
   async #watch(signal: AbortSignal): Promise<void> {
     const { unsafeMs } = this.#options;
     for (;;) {
-      await wait(unsafeMs / 20, signal).catch(() => undefined);
+      await wait(unsafeMs / watchesPerUnsafe, signal).catch(() => undefined);
       if (signal.aborted) return;
       if (!this.sure) this.#lose();
     }
   }
 
-  /** Until everything was claimed again. */
-  #lose(): void {
-    if (this.#unsafe) return;
-    this.#unsafe = true;
-    this.#options.onUnsafe();
+  async #reclaim(signal: AbortSignal): Promise<void> {
+    const { unsafeMs, onRenewedLate, logger } = this.#options;
+    let failures = 0;
+    for (;;) {
+      const pauseMs = failures === 0 ? unsafeMs / watchesPerUnsafe : backoffMs(defaultBackoff, failures);
+      await wait(pauseMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      const losses = this.#losses;
+      if (losses === this.#reclaimed || !this.sure) continue;
+      if (failures === 0) logger.warn({}, 'the lease may have lapsed; reclaiming accounts');
+      try {
+        await onRenewedLate(signal);
+        this.#reclaimed = losses;
+        failures = 0;
+        logger.info({}, 'accounts reclaimed');
+      } catch (error) {
+        if (signal.aborted) return;
+        logger.warn({ error: messageOf(error) }, 'accounts not reclaimed; retrying');
+        failures += 1;
+      }
+    }
   }
 
-  /** Ends the lease at once, so that others need not wait for it. */
-  async end(signal: AbortSignal): Promise<void> {
-    await this.#options.instances.remove(this.#options.self().id, signal);
-    this.#renewedAt = Number.NEGATIVE_INFINITY;
+  /** Once for each time that the lease is not sure. */
+  #lose(): void {
+    if (this.#told) return;
+    this.#told = true;
+    this.#losses += 1;
+    this.#options.onUnsafe();
   }
 
   async #beat(signal: AbortSignal): Promise<'renewed' | 'started'> {

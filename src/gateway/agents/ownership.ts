@@ -9,13 +9,15 @@ import type { Logger } from '../../core/logger.js';
 import type { AssignmentStore } from '../../store/assignments.js';
 import type { OwnershipListener, OwnershipMap } from '../../store/mirror/ownership-map.js';
 import type { RedisMirror } from '../../store/mirror/redis-mirror.js';
-import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
+import type { ClaimOutcome, ClaimRequest } from '../../store/claim.js';
+import type { Ownership } from '../../store/ownership.js';
+import type { ReleaseRequest } from '../../store/release.js';
 import { TruthReader, type TruthReaderSettings } from './ownership-reader.js';
 
 export interface OwnershipServiceOptions {
   readonly assignments: Pick<
     AssignmentStore,
-    'claim' | 'release' | 'releaseInstance' | 'electCachers' | 'electionTold' | 'find'
+    'claimAll' | 'releaseAll' | 'releaseInstance' | 'ofInstance' | 'electCachers' | 'electionTold' | 'find'
   >;
   readonly map: OwnershipMap;
   /** Absent where there is one replica only. */
@@ -39,6 +41,9 @@ const defaults: OwnershipSettings = {
   unknownForMs: 1_000,
   unknownAccounts: 10_000,
 };
+
+/** Accounts that are read at a time. */
+const pageAccounts = 2_000;
 
 export class OwnershipService {
   readonly #assignments: OwnershipServiceOptions['assignments'];
@@ -99,29 +104,29 @@ export class OwnershipService {
     return untilAborted(read, signal);
   }
 
-  /**
-   * Makes the connection an owner of the accounts.
-   * @returns every account as SQL has it now: where another connection is newer, its assignments
-   */
-  async claim(
-    connection: Connection,
-    accounts: readonly AccountRegistration[],
-    signal: AbortSignal,
-  ): Promise<readonly Ownership[]> {
-    return this.spread(await this.#assignments.claim(connection, accounts, signal));
+  /** Makes connections owners of accounts. @returns as AssignmentStore.claimAll() */
+  async claimAll(requests: readonly ClaimRequest[], signal: AbortSignal): Promise<readonly ClaimOutcome[]> {
+    const outcomes = await this.#assignments.claimAll(requests, signal);
+    this.spread(outcomes.flatMap((outcome) => (outcome instanceof GatewayError ? [] : outcome)));
+    return outcomes;
   }
 
-  /**
-   * Gives up what exactly this connection owns; gives the accounts that changed.
-   * @param cachesForMs how long its agent may go on caching: nobody else does before
-   */
-  async release(
-    connection: Connection,
-    accounts: readonly string[] | 'all',
-    signal: AbortSignal,
-    cachesForMs = 0,
-  ): Promise<readonly Ownership[]> {
-    return this.spread(await this.#assignments.release(connection, accounts, signal, cachesForMs));
+  /** Gives up what exactly these connections own; gives the accounts that changed. */
+  async releaseAll(requests: readonly ReleaseRequest[], signal: AbortSignal): Promise<readonly Ownership[]> {
+    return this.spread(await this.#assignments.releaseAll(requests, signal));
+  }
+
+  /** What SQL says that the instance owns, page by page; this replica's map learns it. */
+  async *ofInstance(instanceId: string, signal: AbortSignal): AsyncGenerator<readonly Ownership[]> {
+    let after = '';
+    for (;;) {
+      const page = await this.#assignments.ofInstance(instanceId, after, pageAccounts, signal);
+      for (const ownership of page) this.#map.set(ownership);
+      yield page;
+      const last = page.at(-1);
+      if (last === undefined || page.length < pageAccounts) return;
+      after = last.account;
+    }
   }
 
   /**
@@ -138,9 +143,14 @@ export class OwnershipService {
     return elected.length;
   }
 
-  /** Removes assignments of an instance that is not alive, `limit` accounts at most; gives the accounts that changed. */
-  async releaseInstance(instanceId: string, limit: number, signal: AbortSignal): Promise<readonly Ownership[]> {
-    return this.spread(await this.#assignments.releaseInstance(instanceId, limit, signal));
+  /** As AssignmentStore.releaseInstance(). */
+  async releaseInstance(
+    instanceId: string,
+    limit: number,
+    signal: AbortSignal,
+    cachesForMs: number,
+  ): Promise<readonly Ownership[]> {
+    return this.spread(await this.#assignments.releaseInstance(instanceId, limit, signal, cachesForMs));
   }
 
   /**

@@ -16,12 +16,14 @@ export interface ReaperOptions {
   readonly ownership: OwnershipService;
   readonly lease: Lease;
   readonly leaseMs: number;
+  /** Agents of an instance whose lease has just ended may go on caching for so long, in ms. */
+  readonly cachesOnMs: number;
   /** For what else an instance leaves behind; called by one survivor. */
   readonly onDead: (instanceId: string, signal: AbortSignal) => Promise<unknown>;
   readonly logger: Logger;
 }
 
-const batchAccounts = 500;
+const batchAccounts = 2_000;
 const lockMs = 30_000;
 
 export class Reaper {
@@ -46,7 +48,7 @@ export class Reaper {
   }
 
   async #look(signal: AbortSignal): Promise<void> {
-    const { instanceId, instances, locks, ownership, leaseMs, onDead, logger } = this.#options;
+    const { instanceId, instances, locks, ownership, leaseMs, cachesOnMs, onDead, logger } = this.#options;
     for (const { id } of await instances.expired(leaseMs, signal)) {
       if (id === instanceId) continue;
       const lock = `reap:${id}`;
@@ -54,7 +56,7 @@ export class Reaper {
       try {
         let released = 0;
         for (;;) {
-          const changed = await ownership.releaseInstance(id, batchAccounts, signal);
+          const changed = await ownership.releaseInstance(id, batchAccounts, signal, cachesOnMs);
           if (changed.length === 0) break;
           released += changed.length;
           await locks.renew(lock, instanceId, lockMs, signal);

@@ -4,11 +4,16 @@
  * so the clean-up of an old stream can never remove what a newer one registered.
  */
 
-import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { unlessAborted } from '../../core/deadline.js';
+import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import { retry } from '../../core/retry.js';
 import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
+import { batches } from '../../core/batches.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import type { Claimed, Claims, NewConnection } from './claims.js';
+import type { Lease } from './lease.js';
+import { periodOf } from './liveness-times.js';
 import type { OwnershipService } from './ownership.js';
 import {
   agentKey,
@@ -31,17 +36,13 @@ import type { InFlight, Session } from './session.js';
 export interface RegistryOptions {
   readonly instanceId: string;
   readonly ownership: OwnershipService;
-  /** A number that grows with every registration in the whole cluster. */
-  readonly nextEpoch: (signal: AbortSignal) => Promise<number>;
+  readonly claims: Claims;
   /** Gives a zone that is nobody's to the owner; false: it is somebody else's. */
   readonly bindZone: BindZone;
   readonly frames: SessionFrames;
-  /** Told to an agent with its registration, so that it knows when silence means that this replica is lost. */
-  readonly pingPeriodMs: number;
-  /** An agent whose stream broke may go on caching for so long, in ms: more than three ping periods. */
-  readonly cachesOnMs: number;
-  /** Whether nobody can take this instance for dead and give its accounts to others; else no agent begins to cache. */
-  readonly leaseSure: () => boolean;
+  /** An agent that hears nothing for so long gives this replica up, in ms: told to it with its registration. */
+  readonly silenceMs: number;
+  readonly lease: () => Pick<Lease, 'sure' | 'term'>;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly maxAccountsPerAgent: number;
@@ -50,7 +51,8 @@ export interface RegistryOptions {
   readonly now: () => number;
 }
 
-const releaseTimeoutMs = 30_000;
+/** Accounts that reclaim() looks at in one turn of the event loop. */
+const accountsPerTurn = 2_000;
 
 export class Registry {
   readonly #options: RegistryOptions;
@@ -58,7 +60,6 @@ export class Registry {
   readonly #agents = new Map<string, Session>();
   readonly #byAccount = new Map<string, Session[]>();
   readonly #sessions = new Set<Session>();
-  readonly #releases = new Set<Promise<void>>();
   #refusing: GatewayError | undefined;
   /** From stopCaching() to the end of reclaim(). */
   #cachingStopped = false;
@@ -83,7 +84,7 @@ export class Registry {
   async stop(error: GatewayError): Promise<void> {
     for (const session of [...this.#sessions]) this.closed(session, error);
     this.#unsubscribe?.();
-    await Promise.all(this.#releases);
+    await this.#options.claims.settled();
   }
 
   get sessions(): ReadonlySet<Session> {
@@ -126,27 +127,22 @@ export class Registry {
     const { peer } = session;
     if (peer !== undefined) authorize(peer, request.zoneId, request.accounts);
     session.registering();
-    const { ownership, nextEpoch, instanceId, frames, logger, now } = this.#options;
+    const { instanceId, frames, logger, now } = this.#options;
     if (peer !== undefined) await claimZone(peer, request, this.#options.bindZone, signal);
-    const epoch = await nextEpoch(signal);
     const { agentId, zoneId } = request;
-    const connection: Connection = { instanceId, agentId, zoneId, epoch, owner: peer?.owner };
-    let claimed: readonly Ownership[];
-    try {
-      claimed = await ownership.claim(connection, request.accounts, signal);
-      // The policy may have changed meanwhile.
-      if (peer !== undefined) authorize(peer, zoneId, request.accounts);
-    } catch (error) {
-      // It may have been written all the same.
-      this.#release(connection);
-      throw error;
-    }
+    const { connection, ownerships: claimed } = await this.#claim(
+      session,
+      { instanceId, agentId, zoneId, owner: peer?.owner },
+      request.accounts,
+      signal,
+    );
+    const { epoch } = connection;
     const key = agentKey(peer?.owner, agentId);
     const older = this.#agents.get(key);
     // Accounts tell who is newer; an agent that has none yet is known by its number alone.
     const lost = claimed.some((account) => !holds(account, connection)) || (older?.identity.epoch ?? 0) > epoch;
     if (session.state === 'closed' || lost) {
-      this.#release(connection);
+      this.#release(connection, request.accounts);
       // The claims of the older stream went to this one: it has nothing left, and its agent is to dial again.
       if (!lost && older !== undefined) this.closed(older, replaced(request.agentId));
       if (!lost) return;
@@ -158,7 +154,7 @@ export class Registry {
     const held = new Set(claimed.map(({ account }) => account));
     for (const account of request.accounts) if (held.has(account.name)) this.#index(account, session);
     session.send(frames.registered(epoch));
-    session.send(frames.ping(0, this.#options.pingPeriodMs));
+    session.send(frames.ping(0, periodOf(this.#options.silenceMs)));
     if (older !== undefined) {
       session.adopt(older);
       this.closed(older, replaced(request.agentId));
@@ -187,9 +183,9 @@ export class Registry {
     validateAccounts(accounts, others.size, this.#options.maxAccountsPerAgent);
     if (session.peer !== undefined) authorize(session.peer, session.identity.zoneId, accounts);
     const connection = this.#connection(session);
-    const claimed = await this.#options.ownership.claim(connection, accounts, signal);
+    const claimed = await this.#options.claims.claim(connection, accounts, signal);
     if (session.state === 'closed') {
-      this.#release(connection);
+      this.#release(connection, accounts);
       return;
     }
     const held = new Set(claimed.filter((ownership) => holds(ownership, connection)).map(({ account }) => account));
@@ -198,30 +194,45 @@ export class Registry {
     dismiss(session, accounts, held, this.#options.frames);
   }
 
+  /** The agent has stopped with these accounts. */
   async removeAccounts(session: Session, names: readonly string[], signal: AbortSignal): Promise<void> {
     const own = names.filter((name) => session.accounts.has(name));
     for (const name of own) this.#unindex(name, session);
-    if (own.length > 0) await this.#options.ownership.release(this.#connection(session), own, signal);
+    await unlessAborted(this.#options.claims.release(this.#connection(session), own, 0), signal);
   }
 
-  /** Claims all accounts of all streams again: others may have released them while this instance was out of reach. */
+  /**
+   * Claims again what others have released of the streams' accounts while this instance was out of reach. What SQL still
+   * has is only read, so that it costs little to repeat this from the beginning.
+   */
   async reclaim(signal: AbortSignal): Promise<void> {
-    const { ownership } = this.#options;
-    const done = new Set<Session>();
-    const next = (): Session | undefined =>
-      [...this.#sessions].find((session) => session.state === 'active' && !done.has(session));
-    // Also those that register meanwhile: their claims may be older than the lease.
-    for (let session = next(); session !== undefined; session = next()) {
-      done.add(session);
-      const connection = this.#connection(session);
-      const claimed = await ownership.claim(connection, [...session.accounts.values()], signal);
-      const lost = claimed.find((account) => !holds(account, connection));
-      if (lost !== undefined) this.closed(session, replaced(connection.agentId));
-      else this.#applyCaching(claimed, true);
+    const { instanceId, ownership } = this.#options;
+    const owned = new Set<string>();
+    for await (const page of ownership.ofInstance(instanceId, signal)) {
+      for (const { account, assignments } of page) {
+        for (const { epoch } of assignments) owned.add(`${account}\n${String(epoch)}`);
+      }
+    }
+    const active = [...this.#sessions].filter((session) => session.state === 'active');
+    for (const sessions of batches(active, accountsPerTurn)) {
+      await Promise.all(sessions.map((session) => this.#reclaim(session, owned, signal)));
     }
     this.#cachingStopped = false;
-    // What was heard meanwhile of accounts that were claimed before.
-    this.#applyCaching([...this.#byAccount.keys()].flatMap((account) => ownership.peek(account) ?? []));
+    // What was heard meanwhile of accounts that were claimed before, too.
+    for (const accounts of batches([...this.#byAccount.keys()], accountsPerTurn)) {
+      this.#applyCaching(accounts.flatMap((account) => ownership.peek(account) ?? []));
+      await nextTurn();
+      signal.throwIfAborted();
+    }
+  }
+
+  async #reclaim(session: Session, owned: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+    const { epoch, agentId } = session.identity;
+    const missing = [...session.accounts.values()].filter(({ name }) => !owned.has(`${name}\n${String(epoch)}`));
+    if (missing.length === 0 || session.state !== 'active') return;
+    const connection = this.#connection(session);
+    const claimed = await this.#options.claims.claim(connection, missing, signal);
+    if (claimed.some((account) => !holds(account, connection))) this.closed(session, replaced(agentId));
   }
 
   /** Others may soon let other agents cache these accounts: no agent of this instance may go on. reclaim() ends it. */
@@ -255,7 +266,7 @@ export class Registry {
     );
     for (const session of sessions)
       this.closed(session, new GatewayError('cancelled', `agent ${agentId} was disconnected on request`, { agentId }));
-    await Promise.all(this.#releases);
+    await this.#options.claims.settled();
     return sessions.length > 0;
   }
 
@@ -281,7 +292,7 @@ export class Registry {
   closed(
     session: Session,
     error?: GatewayError,
-    cachesForMs = error === undefined ? 0 : this.#options.cachesOnMs,
+    cachesForMs = error === undefined ? 0 : this.#options.claims.cachesOnMs,
   ): void {
     if (!session.close(error)) return;
     this.#sessions.delete(session);
@@ -290,10 +301,11 @@ export class Registry {
     const { agentId, epoch } = session.identity;
     const key = agentKey(session.peer?.owner, agentId);
     if (this.#agents.get(key) === session) this.#agents.delete(key);
-    for (const name of [...session.accounts.keys()]) this.#unindex(name, session);
+    const accounts = [...session.accounts.keys()];
+    for (const name of accounts) this.#unindex(name, session);
     this.#options.metrics.agents.set(this.#agents.size);
     this.#options.logger.info({ agentId, epoch, reason: error?.code ?? 'ended by the agent' }, 'agent disconnected');
-    this.#release(this.#connection(session), cachesForMs);
+    void this.#options.claims.release(this.#connection(session), accounts, cachesForMs);
   }
 
   /**
@@ -345,23 +357,36 @@ export class Registry {
     return { instanceId: this.#options.instanceId, agentId, zoneId, epoch, owner: session.peer?.owner };
   }
 
-  /** What cannot be released now is released when this instance's lease is over. */
-  #release(connection: Connection, cachesForMs = this.#options.cachesOnMs): void {
-    const signal = AbortSignal.timeout(releaseTimeoutMs);
-    const released = retry(() => this.#options.ownership.release(connection, 'all', signal, cachesForMs), {
-      signal,
-      attempts: 5,
-    }).then(
-      () => undefined,
-      (error: unknown) => {
-        this.#options.logger.warn(
-          { agentId: connection.agentId, epoch: connection.epoch, error: messageOf(error) },
-          'assignments not released; they end with the lease of this instance',
-        );
-      },
+  /** Claims for a new connection, again where the lease may have lapsed meanwhile: then others may have released it. */
+  async #claim(
+    session: Session,
+    connection: NewConnection,
+    accounts: readonly AccountRegistration[],
+    signal: AbortSignal,
+  ): Promise<Claimed> {
+    const { claims, lease } = this.#options;
+    let { term } = lease();
+    const claimed = await claims.register(connection, accounts, signal);
+    let { ownerships } = claimed;
+    try {
+      while (lease().term !== term) {
+        ({ term } = lease());
+        ownerships = await claims.claim(claimed.connection, accounts, signal);
+      }
+      // The policy may have changed meanwhile.
+      if (session.peer !== undefined) authorize(session.peer, connection.zoneId, accounts);
+    } catch (error) {
+      this.#release(claimed.connection, accounts);
+      throw error;
+    }
+    return { connection: claimed.connection, ownerships };
+  }
+
+  #release(connection: Connection, accounts: readonly AccountRegistration[]): void {
+    void this.#options.claims.release(
+      connection,
+      accounts.map(({ name }) => name),
     );
-    this.#releases.add(released);
-    void released.finally(() => this.#releases.delete(released));
   }
 
   #ownershipChanged(ownership: Ownership): void {
@@ -381,7 +406,7 @@ export class Registry {
   }
 
   /** Tells local agents what they cache, on and off, in one frame per agent. */
-  #applyCaching(ownerships: readonly Ownership[], may = !this.#cachingStopped && this.#options.leaseSure()): void {
+  #applyCaching(ownerships: readonly Ownership[], may = !this.#cachingStopped && this.#options.lease().sure): void {
     const switches = switchCaching(ownerships, (account) => this.#byAccount.get(account) ?? [], may);
     for (const [session, { start, stop }] of switches) {
       try {

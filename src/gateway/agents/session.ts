@@ -93,6 +93,8 @@ export class Session {
   lastHeard: number;
   /** When something was last written to the agent, likewise. */
   lastSent: number;
+  /** When the agent was last pinged, likewise; 0: never. */
+  pingedAt = 0;
   /** Whether the agent has ever answered a ping; one that never did is judged by HTTP/2 keepalive alone. */
   answersPings = false;
   /** Set once the agent was asked to dial again: it is then chosen last. */
@@ -280,6 +282,7 @@ export class Session {
 
   /** Forgets operations whose time is over: their originating instances have answered long since. */
   forgetExpired(now: number): void {
+    if (this.#inFlight.size === 0) return;
     for (const [id, { expiresAt }] of this.#inFlight) if (expiresAt <= now) this.#inFlight.delete(id);
   }
 

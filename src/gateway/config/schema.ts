@@ -141,7 +141,12 @@ export const configSchema = Type.Object({
               16 << 10,
               256 << 20,
             ),
-            keepAliveTimeMs: count('A connection without traffic for so long is pinged.', 5_000, 1_000, day),
+            keepAliveTimeMs: count(
+              'Time between two HTTP/2 keepalive pings on a connection. Silent agents are found sooner, by pings of the protocol.',
+              20_000,
+              1_000,
+              day,
+            ),
             keepAliveTimeoutMs: count('A ping without an answer for so long ends the connection.', 3_000, 100, hour),
             maxConnectionAgeSeconds: count(
               'A connection is asked to reconnect after so long, so that new instances get agents; 0: never.',
@@ -164,7 +169,7 @@ export const configSchema = Type.Object({
               10_000_000,
             ),
             maxAgentsPerIdentity: count('Streams of one identity on one instance.', 10_000, 1, 1_000_000),
-            maxAccountsPerAgent: count('More accounts in one registration are refused.', 10_000, 1, 1_000_000),
+            maxAccountsPerAgent: count('Accounts of one agent; more are refused.', 50_000, 1, 1_000_000),
             security: tls('TLS and client certificates of agents.'),
           },
           { description: 'The port of the agents.' },

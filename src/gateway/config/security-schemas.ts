@@ -35,7 +35,7 @@ export const connectionLimits = (peers: string) => ({
   ),
   maxHalfOpenConnections: count(
     'Connections that have not finished TLS and their first bytes; beyond it the oldest of them is closed.',
-    1_000,
+    20_000,
     1,
     1_000_000,
   ),

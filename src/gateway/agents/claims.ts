@@ -1,0 +1,219 @@
+/**
+ * What this instance writes of who owns what: claims of registrations, and releases of streams that ended. Those of the
+ * same moment share transactions, so that a wave of agents costs few statements, and a wave that is more than the
+ * database takes in time is told when to come back.
+ */
+
+import { GatewayError, messageOf } from '../../core/errors.js';
+import { GroupCommit } from '../../core/group-commit.js';
+import { unlessAborted } from '../../core/deadline.js';
+import type { Logger } from '../../core/logger.js';
+import { retry } from '../../core/retry.js';
+import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
+import type { OwnershipService } from './ownership.js';
+
+export interface ClaimsOptions {
+  readonly ownership: Pick<OwnershipService, 'claimAll' | 'releaseAll'>;
+  /**
+   * Takes `count` numbers that grow with every registration in the whole cluster.
+   * @returns the first of them; the others follow it
+   */
+  readonly nextEpochs: (count: number, signal: AbortSignal) => Promise<number>;
+  /** An agent whose connection broke may go on caching for so long, in ms. */
+  readonly cachesOnMs: number;
+  /** For one transaction and its retries, in ms. */
+  readonly timeoutMs: number;
+  readonly logger: Logger;
+  readonly random?: () => number;
+}
+
+/** A connection that is about to register: its number comes with the claim. */
+export type NewConnection = Omit<Connection, 'epoch'>;
+
+export interface Claimed {
+  readonly connection: Connection;
+  /** As AssignmentStore.claimAll() gives it. */
+  readonly ownerships: readonly Ownership[];
+}
+
+interface Claim {
+  readonly connection: NewConnection & { readonly epoch?: number };
+  readonly accounts: readonly AccountRegistration[];
+  readonly signal: AbortSignal;
+}
+
+interface Release {
+  readonly connection: Connection;
+  readonly accounts: readonly string[];
+  readonly cachesForMs: number;
+}
+
+/** Claims of one batch at most; their accounts are what a batch is cut by. */
+const batchClaims = 1_000;
+const batchAccounts = 2_000;
+/** Batches at the same time: while the database works on one, the next one is made. */
+const concurrency = 2;
+/** A registration that would wait longer than this is told to come back later, in ms: agents wait for 20 s. */
+const longestWaitMs = 8_000;
+/** Each bound only keeps a fault from growing without end: there is an entry for each stream at most, and streams are bounded. */
+const queueLimit = 1_000_000;
+
+export class Claims {
+  readonly #options: ClaimsOptions;
+  readonly #claims: GroupCommit<Claim, Claimed | GatewayError>;
+  readonly #releases: GroupCommit<Release, void>;
+  readonly #unsettled = new Set<Promise<void>>();
+  /** Time that a waiting claim adds to the wait of those behind it, measured, in ms. */
+  #perClaimMs = 1;
+
+  constructor(options: ClaimsOptions) {
+    this.#options = options;
+    this.#claims = new GroupCommit({
+      name: 'registrations',
+      write: (items) => this.#write(items),
+      batchSize: batchClaims,
+      batchBytes: batchAccounts,
+      bytesOf: ({ accounts }) => accounts.length,
+      concurrency,
+      queueLimit,
+      repeatable: true,
+    });
+    this.#releases = new GroupCommit({
+      name: 'releases of assignments',
+      write: (items) => this.#writeReleases(items),
+      batchSize: batchClaims,
+      batchBytes: batchAccounts,
+      bytesOf: ({ accounts }) => accounts.length,
+      queueLimit,
+      repeatable: true,
+    });
+  }
+
+  /** How long an agent whose connection broke may go on caching, in ms. */
+  get cachesOnMs(): number {
+    return this.#options.cachesOnMs;
+  }
+
+  /** Claims that wait for their turn. */
+  get waiting(): number {
+    return this.#claims.queueLength;
+  }
+
+  /**
+   * Claims the accounts for a new connection. A claim whose signal aborts before its turn is not written; what may have
+   * been written is released again when this throws.
+   * @throws GatewayError `overloaded` with the time to come back; what claim() throws
+   */
+  register(
+    connection: NewConnection,
+    accounts: readonly AccountRegistration[],
+    signal: AbortSignal,
+  ): Promise<Claimed> {
+    const waitMs = this.waiting * this.#perClaimMs;
+    if (waitMs > longestWaitMs) {
+      const { random = Math.random } = this.#options;
+      return Promise.reject(
+        new GatewayError('overloaded', 'too many agents register at the same time; come back later', {
+          // By then the others have gone through; spread, so that those that are sent away do not come back together.
+          retryAfterMs: Math.ceil(waitMs * (0.5 + random())),
+        }),
+      );
+    }
+    return this.#claim({ connection, accounts, signal });
+  }
+
+  /**
+   * Claims accounts for a connection that is registered.
+   * @throws GatewayError `permission-denied` for accounts that belong to another owner; `dependency-unavailable` when
+   *   SQL does not answer; the signal's reason
+   */
+  async claim(
+    connection: Connection,
+    accounts: readonly AccountRegistration[],
+    signal: AbortSignal,
+  ): Promise<readonly Ownership[]> {
+    const { ownerships } = await this.#claim({ connection, accounts, signal });
+    return ownerships;
+  }
+
+  /**
+   * Gives up what the connection owns of these accounts, soon. What cannot be released is released when this instance's
+   * lease is over, or when the agent registers again.
+   * @param cachesForMs how long the agent may go on caching
+   * @returns resolves when that is done or given up; never rejects
+   */
+  release(
+    connection: Connection,
+    accounts: readonly string[],
+    cachesForMs = this.#options.cachesOnMs,
+  ): Promise<void> {
+    if (accounts.length === 0) return Promise.resolve();
+    const released = this.#releases.add({ connection, accounts, cachesForMs }).catch((error: unknown) => {
+      this.#options.logger.warn(
+        { agentId: connection.agentId, epoch: connection.epoch, error: messageOf(error) },
+        'assignments not released; they end with the lease of this instance',
+      );
+    });
+    this.#unsettled.add(released);
+    void released.finally(() => this.#unsettled.delete(released));
+    return released;
+  }
+
+  /** Resolves once every release that was asked for is written or given up. */
+  async settled(): Promise<void> {
+    while (this.#unsettled.size > 0) await Promise.all(this.#unsettled);
+  }
+
+  async #claim(claim: Claim): Promise<Claimed> {
+    const outcome = await unlessAborted(this.#claims.add(claim), claim.signal);
+    if (outcome instanceof GatewayError) throw outcome;
+    return outcome;
+  }
+
+  async #write(claims: readonly Claim[]): Promise<(Claimed | GatewayError)[]> {
+    const { ownership, nextEpochs, timeoutMs } = this.#options;
+    const beganAt = performance.now();
+    const signal = AbortSignal.timeout(timeoutMs);
+    const wanted = claims.filter((claim) => !claim.signal.aborted);
+    const unnumbered = wanted.filter(({ connection }) => connection.epoch === undefined).length;
+    let next = unnumbered === 0 ? 0 : await nextEpochs(unnumbered, signal);
+    const requests = new Map(
+      wanted.map((claim) => {
+        const { epoch = next++ } = claim.connection;
+        return [claim, { connection: { ...claim.connection, epoch }, accounts: claim.accounts }];
+      }),
+    );
+    let outcomes: readonly (readonly Ownership[] | GatewayError)[];
+    try {
+      outcomes = await ownership.claimAll([...requests.values()], signal);
+    } catch (error) {
+      // They may have been written all the same.
+      for (const request of requests.values()) this.#abandon(request);
+      throw error;
+    }
+    const tookMs = performance.now() - beganAt;
+    this.#perClaimMs += 0.2 * (tookMs / concurrency / Math.max(1, claims.length) - this.#perClaimMs);
+    const byClaim = new Map(wanted.map((claim, index) => [claim, outcomes[index] ?? []]));
+    return claims.map((claim) => {
+      const request = requests.get(claim);
+      const outcome = byClaim.get(claim);
+      if (request === undefined || outcome === undefined) return new GatewayError('cancelled', 'no longer wanted');
+      if (outcome instanceof GatewayError || claim.signal.aborted) this.#abandon(request);
+      return outcome instanceof GatewayError ? outcome : { connection: request.connection, ownerships: outcome };
+    });
+  }
+
+  #abandon(request: { readonly connection: Connection; readonly accounts: readonly AccountRegistration[] }): void {
+    void this.release(
+      request.connection,
+      request.accounts.map(({ name }) => name),
+    );
+  }
+
+  async #writeReleases(releases: readonly Release[]): Promise<void[]> {
+    const { ownership, timeoutMs } = this.#options;
+    const signal = AbortSignal.timeout(timeoutMs);
+    await retry(() => ownership.releaseAll(releases, signal), { signal, attempts: 5 });
+    return releases.map(() => undefined);
+  }
+}
