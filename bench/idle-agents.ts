@@ -23,3 +23,5 @@ answerCalls({
     await connected?.stop();
   },
 });
+
+process.on('SIGINT', () => process.exit(0));

@@ -20,7 +20,7 @@ for (;;) { try { const r = await request(`http://127.0.0.1:${rest}/readyz`); awa
 const db = await createConnection({ uri: url });
 const questions = async () => { const [r] = await db.query("show global status like 'Questions'"); return Number((r as any)[0].Value); };
 const commands = () => { const t = execFileSync('redis-cli', ['-u', redis.url, 'info', 'stats']).toString(); return Number(/total_commands_processed:(\d+)/.exec(t)![1]); };
-const worker = new Child('bench/idle-agents.ts', { execArgv: ['--import=tsx'], callTimeoutMs: 300_000, args: [] });
+const worker = new Child('bench/idle-agents.ts', { execArgv: ['--import=tsx', ...(process.env.APROF ? ['--cpu-prof', '--cpu-prof-dir=/tmp/aprof'] : [])], callTimeoutMs: 300_000, args: [] });
 await worker.call('connect', { address: `127.0.0.1:${agents}`, agents: 10, objects: 0 });
 await worker.call('disconnect');
 await delay(3000);
@@ -43,4 +43,4 @@ for (let i = 0; i < Number(process.env.ROUNDS ?? 2); i++) {
 }
 if (process.env.PROF) await gw.call('stopProfile', process.env.PROF);
 const r = await request(`http://127.0.0.1:${rest}/armory/agents`); console.log('agents', ((await r.body.json()) as any[]).length);
-await gw.stop(); await worker.kill(); await db.end(); await redis.stop(); await mariaDb.stop();
+await gw.stop(); if (process.env.APROF) { process.kill(worker.pid, 'SIGINT'); await delay(4000); } await worker.kill(); await db.end(); await redis.stop(); await mariaDb.stop();

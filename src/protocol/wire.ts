@@ -97,6 +97,8 @@ const routeFields = {
   answeredTo: numberOf(RouteSchema, 'answeredToClouddriverId'),
   answeredTime: numberOf(RouteSchema, 'answeredTimeMs'),
 };
+/** Field 5 of AgentMessage, length-delimited (https://protobuf.dev/programming-guides/encoding/#structure). */
+const pongTag = (5 << 3) | 2;
 const resultInAgentMessage = numberOf(AgentMessageSchema, 'result');
 const operationInGatewayMessage = numberOf(GatewayMessageSchema, 'operation');
 const receiptsInGatewayMessage = numberOf(GatewayMessageSchema, 'receipts');
@@ -300,6 +302,11 @@ export function readAgentFrame(bytes: Uint8Array): AgentFrame {
       ? { case: 'result', bytes: toBinary(OperationResultSchema, message.value) }
       : message;
   });
+}
+
+/** Whether an AgentMessage is a Pong, the most frequent one: told from its first byte, without reading it. */
+export function isPong(bytes: Uint8Array): boolean {
+  return bytes[0] === pongTag;
 }
 
 /** Messages one after the other, each behind its length (as protobuf's writeDelimitedTo() has it). */

@@ -18,11 +18,7 @@ export type ClaimPlan =
  * At most one agent caches: the one that did, else the first to come.
  * @param heldBy the agent that may still be caching although its stream broke: nobody else begins to
  */
-export function planClaim(
-  connection: Connection,
-  rows: readonly Assignment[],
-  heldBy: string | undefined,
-): ClaimPlan {
+export function planClaim(connection: Connection, rows: readonly Assignment[], heldBy: string | undefined): ClaimPlan {
   const mine = rows.find((row) => row.agentId === connection.agentId);
   if (mine !== undefined && mine.epoch > connection.epoch) return { kind: 'late' };
   if (mine?.epoch === connection.epoch) return { kind: 'held' };

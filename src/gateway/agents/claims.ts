@@ -104,11 +104,7 @@ export class Claims {
    * been written is released again when this throws.
    * @throws GatewayError `overloaded` with the time to come back; what claim() throws
    */
-  register(
-    connection: NewConnection,
-    accounts: readonly AccountRegistration[],
-    signal: AbortSignal,
-  ): Promise<Claimed> {
+  register(connection: NewConnection, accounts: readonly AccountRegistration[], signal: AbortSignal): Promise<Claimed> {
     const waitMs = this.waiting * this.#perClaimMs;
     if (waitMs > longestWaitMs) {
       const { random = Math.random } = this.#options;
@@ -142,11 +138,7 @@ export class Claims {
    * @param cachesForMs how long the agent may go on caching
    * @returns resolves when that is done or given up; never rejects
    */
-  release(
-    connection: Connection,
-    accounts: readonly string[],
-    cachesForMs = this.#options.cachesOnMs,
-  ): Promise<void> {
+  release(connection: Connection, accounts: readonly string[], cachesForMs = this.#options.cachesOnMs): Promise<void> {
     if (accounts.length === 0) return Promise.resolve();
     const released = this.#releases.add({ connection, accounts, cachesForMs }).catch((error: unknown) => {
       this.#options.logger.warn(

@@ -38,6 +38,8 @@ const expiryGraceMs = 60_000;
 export class Liveness {
   readonly #options: LivenessOptions;
   #sequence = 0;
+  /** The one frame that all who are pinged in this tick get. */
+  #ping: Uint8Array | undefined;
   /** What the present round has not looked at yet. */
   #round: Iterator<Session> | undefined;
   /** Until then nobody is lost, because this process has only just woken up. */
@@ -59,6 +61,7 @@ export class Liveness {
       if (time - lastTick > tickMs + silenceMs * stalledPart) this.#awakeUntil = time + silenceMs;
       lastTick = time;
       this.#sequence += 1;
+      this.#ping = undefined;
       const part = Math.ceil(registry.sessions.size / ticksPerLook);
       for (let looked = 0; looked < part; looked += 1) {
         const session = this.#next();
@@ -96,7 +99,7 @@ export class Liveness {
     const answers = !session.answersPings || session.pingedAt <= session.lastHeard;
     if (answers && Math.max(silentMs, quietMs) >= silenceMs * quietPart) {
       session.pingedAt = time;
-      session.send(frames.ping(this.#sequence, periodOf(silenceMs)));
+      session.send((this.#ping ??= frames.ping(this.#sequence, periodOf(silenceMs))));
     }
     const expiredMs = time - (session.peer?.expiresAt ?? time);
     if (expiredMs > expiryGraceMs) {

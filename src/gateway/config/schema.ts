@@ -143,7 +143,7 @@ export const configSchema = Type.Object({
             ),
             keepAliveTimeMs: count(
               'Time between two HTTP/2 keepalive pings on a connection. Silent agents are found sooner, by pings of the protocol.',
-              20_000,
+              60_000,
               1_000,
               day,
             ),

@@ -4,7 +4,7 @@ import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { Account, AccountsAdded, AccountsRemoved } from '../../protocol/generated/ops/operations_pb.js';
-import { readAgentFrame, type AgentFrame } from '../../protocol/wire.js';
+import { isPong, readAgentFrame, type AgentFrame } from '../../protocol/wire.js';
 import type { AccountRegistration } from '../../store/ownership.js';
 import type { RegistrationLimits } from '../agents/registration-limits.js';
 import type { Registry } from '../agents/registry.js';
@@ -60,6 +60,10 @@ function serve(call: ByteStream, peer: SessionPeer | undefined, options: Operati
   call.on('data', (message: Uint8Array) => {
     if (session.state === 'closed') return;
     session.lastHeard = now();
+    if (session.state === 'active' && isPong(message)) {
+      session.answersPings = true;
+      return;
+    }
     receive(session, message, options, () => {
       clearTimeout(handshake);
     }).catch((error: unknown) => {
@@ -105,15 +109,14 @@ async function receive(
     case 'result':
       await results.fromAgent(session, frame.bytes);
       return;
-    case 'pong':
-      session.answersPings = true;
-      return;
     case 'accountsAdded':
       if (message.length > maxMessageBytes) throw tooLarge('accounts_added', message.length, maxMessageBytes);
       await accountsAdded(session, frame.value, registry, AbortSignal.timeout(registrationTimeoutMs));
       return;
     case 'accountsRemoved':
       await accountsRemoved(session, frame.value, registry, AbortSignal.timeout(registrationTimeoutMs));
+      return;
+    case 'pong':
       return;
     case 'register':
       throw new GatewayError('invalid-argument', 'register: this stream is registered already', { field: 'register' });

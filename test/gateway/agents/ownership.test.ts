@@ -6,7 +6,7 @@ import { OwnershipService, type OwnershipSettings } from '../../../src/gateway/a
 import { OwnershipMap } from '../../../src/store/mirror/ownership-map.js';
 import type { Change } from '../../../src/store/mirror/wire.js';
 import type { Ownership } from '../../../src/store/ownership.js';
-import { connection, registrations, TruthDouble } from '../../store/mirror/replicas.js';
+import { connection, registrations, TruthDouble, claim, release } from '../../store/mirror/replicas.js';
 
 const signal = AbortSignal.timeout(120_000);
 
@@ -34,19 +34,19 @@ function gate(truth: TruthDouble): () => void {
 
 test('a claim goes to SQL, the map and the mirror, and is answered from memory then', async (t) => {
   const { truth, published, service } = setUp();
-  const claimed = await service.claim(connection(1), registrations('a'), signal);
+  const claimed = await claim(service, connection(1), registrations('a'), signal);
   t.strictSame(claimed, [truth.accounts.get('a')]);
   t.strictSame(published, claimed);
   t.match(service.resolve('a'), { assignments: [{ epoch: 1 }] }, 'at once');
   t.equal(truth.finds.length, 0);
-  await service.release(connection(1), ['a'], signal);
+  await release(service, connection(1), ['a'], signal);
   t.match(service.resolve('a'), { version: 2, assignments: [] });
 });
 
 test('a claim that SQL refuses changes nothing', async (t) => {
   const { truth, map, published, service } = setUp();
   truth.failure = new Error('SQL is down');
-  await t.rejects(service.claim(connection(1), registrations('a'), signal), /SQL is down/);
+  await t.rejects(claim(service, connection(1), registrations('a'), signal), /SQL is down/);
   t.equal(map.size, 0);
   t.equal(published.length, 0);
 });
@@ -92,7 +92,7 @@ test('an unknown account is not asked for again for a while, unless it is claime
   t.equal(await service.resolve('a'), undefined);
   t.equal(service.resolve('a'), undefined, 'at once');
   t.equal(truth.finds.length, 1);
-  await service.claim(connection(1), registrations('a'), signal);
+  await claim(service, connection(1), registrations('a'), signal);
   t.match(service.resolve('a'), { version: 1 });
   t.equal(await service.refresh('nobody', signal), undefined);
   t.equal(await service.refresh('nobody', signal), undefined);
@@ -134,7 +134,7 @@ test('refresh does not join a read that began before it', async (t) => {
 
 test('a hint newer than what SQL said is kept; one of a lower version gives way to SQL', async (t) => {
   const { truth, map, service } = setUp();
-  await service.claim(connection(1), registrations('a'), signal);
+  await claim(service, connection(1), registrations('a'), signal);
   const open = gate(truth);
   const refreshed = service.refresh('a', signal);
   await new Promise(setImmediate);
@@ -147,7 +147,7 @@ test('a hint newer than what SQL said is kept; one of a lower version gives way 
 
 test('an account that SQL has no longer vanishes everywhere', async (t) => {
   const { truth, map, published, service } = setUp();
-  await service.claim(connection(1), registrations('a'), signal);
+  await claim(service, connection(1), registrations('a'), signal);
   truth.accounts.delete('a');
   const heard: unknown[] = [];
   service.onChange((now, before) => heard.push(now, before));
@@ -162,7 +162,7 @@ test('an account that SQL has no longer vanishes everywhere', async (t) => {
 
 test('without SQL a refresh fails, and the hint stays', async (t) => {
   const { truth, service } = setUp();
-  await service.claim(connection(1), registrations('a'), signal);
+  await claim(service, connection(1), registrations('a'), signal);
   truth.failure = new Error('SQL is down');
   await t.rejects(service.refresh('a', signal), /SQL is down/);
   t.match(service.resolve('a'), { assignments: [{ epoch: 1 }] });
@@ -189,9 +189,9 @@ test('a listener that fails does not keep others from hearing', async (t) => {
     throw new Error('listener');
   });
   const end = service.onChange(() => (heard += 1));
-  await service.claim(connection(1), registrations('a', 'b'), signal);
+  await claim(service, connection(1), registrations('a', 'b'), signal);
   t.equal(heard, 2);
   end();
-  await service.claim(connection(2), registrations('a'), signal);
+  await claim(service, connection(2), registrations('a'), signal);
   t.equal(heard, 2);
 });

@@ -4,12 +4,14 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { test, type Test } from 'tap';
 import { GatewayError } from '../../../src/core/errors.js';
 import { silentLogger } from '../../../src/core/logger.js';
+import { Claims } from '../../../src/gateway/agents/claims.js';
 import { OwnershipService } from '../../../src/gateway/agents/ownership.js';
 import { Registry } from '../../../src/gateway/agents/registry.js';
 import { Session } from '../../../src/gateway/agents/session.js';
 import { createMetrics } from '../../../src/gateway/telemetry/metrics.js';
 import { OwnershipMap } from '../../../src/store/mirror/ownership-map.js';
 import type { AccountRegistration, Connection, Ownership } from '../../../src/store/ownership.js';
+import type { ReleaseRequest } from '../../../src/store/release.js';
 import { TruthDouble } from '../../store/mirror/replicas.js';
 import { waitFor } from '../../wait.js';
 import { frames, TransportDouble } from './session-double.js';
@@ -40,14 +42,13 @@ class FencedTruth extends TruthDouble {
   }
 
   override release(
-    connection: Connection,
-    accounts: readonly string[] | 'all',
-    _signal?: AbortSignal,
-    cachesForMs = 0,
+    connection: ReleaseRequest['connection'],
+    accounts: readonly string[],
+    cachesForMs: number,
   ): Promise<Ownership[]> {
     this.released.push(connection.epoch);
     this.cachesForMs.set(connection.epoch, cachesForMs);
-    return super.release(connection, accounts);
+    return super.release(connection, accounts, cachesForMs);
   }
 }
 
@@ -57,22 +58,31 @@ const registration = (name: string): AccountRegistration => ({
 });
 
 function setUp(t: Test) {
-  const lease = { sure: true };
+  const lease = { sure: true, term: 0 };
   const truth = new FencedTruth();
   const map = new OwnershipMap();
   const ownership = new OwnershipService({ assignments: truth, map, logger: silentLogger });
   let epoch = 0;
+  const claims = new Claims({
+    ownership,
+    nextEpochs: (count) => {
+      epoch += count;
+      return Promise.resolve(epoch - count + 1);
+    },
+    cachesOnMs: 3_500,
+    timeoutMs: 30_000,
+    logger: silentLogger,
+  });
   const registry = new Registry({
     ...{ instanceId, ownership, frames, logger: silentLogger, metrics: createMetrics(instanceId, 'test') },
     ...{
-      pingPeriodMs: 1_000,
-      cachesOnMs: 3_500,
-      leaseSure: () => lease.sure,
+      claims,
+      silenceMs: 3_000,
+      lease: () => lease,
       maxAccountsPerAgent: 10,
       lateResultMs: 1_000,
       now: () => 1_000,
     },
-    nextEpoch: () => Promise.resolve((epoch += 1)),
     bindZone: () => Promise.resolve(true),
   });
   registry.start();
@@ -155,12 +165,11 @@ test('while the lease is not sure no agent begins to cache, whatever is heard an
   t.same([...third.session.caching], [], 'before anybody says so');
   lease.sure = true;
   registry.stopCaching();
-  const claim = ownership.claim.bind(ownership);
-  ownership.claim = async (connection, accounts, signal) => {
-    const claimed = await claim(connection, accounts, signal);
-    // The other agent of an account that was claimed just now leaves.
-    if (connection.agentId === 'agent-3') registry.closed(session);
-    return claimed;
+  const ofInstance = ownership.ofInstance.bind(ownership);
+  ownership.ofInstance = async function* (id, signal) {
+    yield* ofInstance(id, signal);
+    // The other agent of an account that was read just now leaves.
+    registry.closed(session);
   };
   await registry.reclaim(new AbortController().signal);
   t.same([...second.session.caching, ...third.session.caching], ['b', 'c']);
@@ -205,6 +214,9 @@ test('of two registrations at the same time the one with the higher number stays
     truth.before.set(1, new Promise((resolve) => (proceed = resolve)));
     const slow = open();
     const registering = register(slow.session, 'agent-1', ...accounts);
+    // Not in one transaction with the next one.
+    await turn();
+    await turn();
     const quick = await registered('agent-1', ...accounts);
     proceed();
     await t.rejects(registering, { code: 'replaced', details: { agentId: 'agent-1' } });

@@ -8,7 +8,7 @@ import type { Ownership } from '../../../src/store/ownership.js';
 import { redisDatabase } from '../../services/databases.js';
 import { waitFor } from '../../wait.js';
 import { onEveryMigratedEngine } from '../engines.js';
-import { connection, registrations, startReplica } from './replicas.js';
+import { connection, registrations, startReplica, claim, release } from './replicas.js';
 
 const signal = AbortSignal.timeout(120_000);
 
@@ -22,11 +22,11 @@ onEveryMigratedEngine(async (t, database) => {
     const names = Array.from({ length: 620 }, (_, index) => `account-${index}`);
     const one = connection(await truth.nextEpoch(), 'agent-1', 'gateway-1');
     const two = connection(await truth.nextEpoch(), 'agent-2', 'gateway-2');
-    await first.service.claim(one, registrations(...names), signal);
-    await second.service.claim(two, registrations('account-1', 'account-2'), signal);
+    await claim(first.service, one, registrations(...names), signal);
+    await claim(second.service, two, registrations('account-1', 'account-2'), signal);
     const again = connection(await truth.nextEpoch(), 'agent-1', 'gateway-2');
-    await second.service.claim(again, registrations('account-2'), signal);
-    await first.service.release(one, ['account-3'], signal);
+    await claim(second.service, again, registrations('account-2'), signal);
+    await release(first.service, one, ['account-3'], signal);
 
     const agree = async (): Promise<void> => {
       const rows = await truth.find(names, signal);
@@ -54,9 +54,9 @@ onEveryMigratedEngine(async (t, database) => {
     const service = new OwnershipService({ assignments: truth, map: new OwnershipMap(), logger: silentLogger });
     t.equal(await service.resolve('nobody'), undefined);
     const one = connection(await truth.nextEpoch());
-    await service.claim(one, registrations('a'), signal);
+    await claim(service, one, registrations('a'), signal);
     t.match(service.resolve('a'), { assignments: [{ epoch: one.epoch, caching: true }] });
-    await service.release(one, 'all', signal);
+    await release(service, one, ['a'], signal);
     t.match(await service.refresh('a', signal), { account: 'a', assignments: [] });
   });
 });

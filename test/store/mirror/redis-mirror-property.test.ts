@@ -6,6 +6,8 @@ import { test } from 'tap';
 import { startRedis } from '../../services/redis.js';
 import { waitFor } from '../../wait.js';
 import {
+  claim,
+  release,
   connection,
   registrations,
   startReplica,
@@ -72,10 +74,11 @@ test('random claims and releases with lost, repeated and reordered messages end 
           replicas.push(await startReplica({ teardown: () => undefined }, { url: server.url, truth, redis }));
         }
         let epoch = 1;
-        for (const { replica, agent, accounts, release, pause } of steps) {
+        for (const { replica, agent, accounts, release: releases, pause } of steps) {
           const service = replicas[replica]?.service;
-          if (release) await service?.release(connection(epoch, `agent-${agent}`), accounts, signal);
-          else await service?.claim(connection((epoch += 1), `agent-${agent}`), registrations(...accounts), signal);
+          if (service === undefined) continue;
+          if (releases) await release(service, connection(epoch, `agent-${agent}`), accounts, signal);
+          else await claim(service, connection((epoch += 1), `agent-${agent}`), registrations(...accounts), signal);
           if (pause) await administrator.ping();
         }
         for (const { end } of messages) end();

@@ -17,6 +17,8 @@ import {
   TruthDouble,
   untilEqual,
   type Replica,
+  claim,
+  release,
 } from './replicas.js';
 
 const hash = '{agent-gateway:ownership}:accounts';
@@ -51,8 +53,8 @@ test('three replicas see each other’s claims and releases', async (t) => {
   const heard: [Ownership, Ownership | undefined][] = [];
   third.service.onChange((now, before) => heard.push([now, before]));
 
-  await first.service.claim(connection(1), registrations('a', 'b'), signal);
-  await second.service.claim(connection(2), registrations('b'), signal);
+  await claim(first.service, connection(1), registrations('a', 'b'), signal);
+  await claim(second.service, connection(2), registrations('b'), signal);
   for (const replica of replicas) await untilEqual(replica, truth);
   t.match(third.service.resolve('b'), {
     version: 2,
@@ -61,7 +63,7 @@ test('three replicas see each other’s claims and releases', async (t) => {
       { epoch: 2, caching: false },
     ],
   });
-  await first.service.release(connection(1), 'all', signal);
+  await release(first.service, connection(1), ['a', 'b'], signal);
   for (const replica of replicas) await untilEqual(replica, truth);
   t.match(heard.at(-1), [{ account: 'b', assignments: [{ epoch: 2 }] }, { assignments: [{ epoch: 1 }, { epoch: 2 }] }]);
   t.equal(truth.finds.length, 0, 'nobody asked SQL');
@@ -72,8 +74,8 @@ test('a message with an older version is ignored', async (t) => {
   const { url } = await redisDatabase(t);
   const truth = new TruthDouble();
   const replica = await startReplica(t, { url, truth });
-  await replica.service.claim(connection(1), registrations('a'), signal);
-  await replica.service.claim(connection(5, 'agent-1'), registrations('a'), signal);
+  await claim(replica.service, connection(1), registrations('a'), signal);
+  await claim(replica.service, connection(5, 'agent-1'), registrations('a'), signal);
   const redis = client(t, url);
   await waitFor(async () => (await redis.hget(hash, 'a'))?.startsWith('[2,'));
   const generation = await redis.hget(hash, '\0generation');
@@ -88,7 +90,7 @@ test('a gap in the numbers makes a replica read everything again', async (t) => 
   const { url } = await redisDatabase(t);
   const truth = new TruthDouble();
   const replica = await startReplica(t, { url, truth });
-  await replica.service.claim(connection(1), registrations('a', 'gone'), signal);
+  await claim(replica.service, connection(1), registrations('a', 'gone'), signal);
   await waitFor(() => replica.mirror.statistics().pending === 0);
   const redis = client(t, url);
   // Somebody's change, whose message got lost.
@@ -121,11 +123,11 @@ test('a subscription that is silently dead is found by the number of the last me
   const redis = tamperedRedis(url, (text) => (deaf ? [] : [text]));
   const replica = await startReplica(t, { url, truth, redis });
   const other = await startReplica(t, { url, truth });
-  await other.service.claim(connection(1), registrations('a'), signal);
+  await claim(other.service, connection(1), registrations('a'), signal);
   await untilEqual(replica, truth);
   t.equal(replica.mirror.statistics().silences, 0);
   deaf = true;
-  await other.service.claim(connection(2), registrations('b'), signal);
+  await claim(other.service, connection(2), registrations('b'), signal);
   await waitFor(() => replica.mirror.statistics().silences === 1);
   deaf = false;
   await untilEqual(replica, truth);
@@ -163,7 +165,7 @@ test('Redis killed and restarted empty is filled from SQL by one replica, and ac
   lines.length = 0;
   await redis.kill();
   await waitFor(() => replicas.every(({ mirror }) => mirror.state.name === 'degraded'));
-  await first.service.claim(connection(500), registrations('born-without-redis'), signal);
+  await claim(first.service, connection(500), registrations('born-without-redis'), signal);
   for (let look = 0; look < 50; look += 1) {
     t.equal((await second.service.resolve('account-0000007', signal))?.version, 1);
     t.match(await second.service.resolve('born-without-redis', signal), { assignments: [{ epoch: 500 }] });
@@ -180,12 +182,12 @@ test('a Redis that came back with an old snapshot is brought up to date from SQL
   const truth = new TruthDouble();
   const first = await startReplica(t, { url, truth });
   const second = await startReplica(t, { url, truth });
-  await first.service.claim(connection(1), registrations('a', 'b', 'c'), signal);
+  await claim(first.service, connection(1), registrations('a', 'b', 'c'), signal);
   await waitFor(() => first.mirror.statistics().pending === 0);
   const redis = client(t, url);
   const snapshot = await redis.dumpBuffer(hash);
   for (let epoch = 2; epoch < 6; epoch += 1) {
-    await first.service.claim(connection(epoch, 'agent-1'), registrations('a', `late-${epoch}`), signal);
+    await claim(first.service, connection(epoch, 'agent-1'), registrations('a', `late-${epoch}`), signal);
   }
   await untilEqual(second, truth);
   await waitFor(async () => (await redis.hget(hash, 'a'))?.startsWith('[5,'));
@@ -208,12 +210,12 @@ test('a stalled connection delays nobody, is given up, and what was not sent is 
   const near = await startReplica(t, { url, truth });
   const far = await startReplica(t, { url: `redis://127.0.0.1:${proxy.port}`, truth });
   proxy.stall();
-  await far.service.claim(connection(1), registrations('a'), signal);
+  await claim(far.service, connection(1), registrations('a'), signal);
   t.not(far.mirror.state.name, 'degraded', 'the claim did not wait for Redis, not even until it was given up');
   await waitFor(() => far.mirror.state.name === 'degraded');
   t.equal(far.mirror.statistics().pending, 1);
-  await near.service.claim(connection(2), registrations('b'), signal);
-  await near.service.claim(connection(3, 'agent-1'), registrations('a'), signal);
+  await claim(near.service, connection(2), registrations('b'), signal);
+  await claim(near.service, connection(3, 'agent-1'), registrations('a'), signal);
   await waitFor(async () => (await redis.hget(hash, 'a'))?.startsWith('[2,'));
   t.match(await far.service.resolve('b', signal), { assignments: [{ epoch: 2 }] }, 'SQL answers meanwhile');
   await proxy.heal();
@@ -234,8 +236,8 @@ test('a cut connection is followed by a new subscription and a reload', async (t
   await waitFor(() => /not connected.*ECONNREFUSED/.test(far.mirror.state.reason ?? ''));
   t.equal(far.mirror.state.name, 'degraded');
   // Odd and even: the first claim of an account and its release are both missed.
-  await near.service.claim(connection(2), registrations('b', 'c'), signal);
-  await near.service.release(connection(2), ['b'], signal);
+  await claim(near.service, connection(2), registrations('b', 'c'), signal);
+  await release(near.service, connection(2), ['b'], signal);
   await proxy.heal();
   await untilEqual(far, truth);
   t.equal(rebuilds([near, far]), 1, 'Redis itself had lost nothing');
@@ -255,7 +257,7 @@ test('more unsent changes than the outbox holds lead to a rebuild', async (t) =>
   await proxy.cut();
   await waitFor(() => far.mirror.state.name === 'degraded');
   const names = Array.from({ length: 150 }, (_, index) => `many-${index}`);
-  await far.service.claim(connection(1), registrations(...names), signal);
+  await claim(far.service, connection(1), registrations(...names), signal);
   t.equal(far.mirror.statistics().pending, 0, 'dropped');
   await proxy.heal();
   await untilEqual(near, truth);
@@ -319,7 +321,7 @@ test('stop sends what is pending and leaves no connection', async (t) => {
   const { url } = await redisDatabase(t);
   const truth = new TruthDouble();
   const replica = await startReplica(t, { url, truth });
-  await replica.service.claim(connection(1), registrations('last-words'), signal);
+  await claim(replica.service, connection(1), registrations('last-words'), signal);
   await replica.stop();
   const redis = client(t, url);
   t.match(await redis.hget(hash, 'last-words'), /^\[1,/);

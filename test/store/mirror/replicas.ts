@@ -1,14 +1,17 @@
 /** What mirror tests are made of: SQL as a Map, and replicas that share it and a Redis. */
 
 import { Redis, type Cluster } from 'ioredis';
+import { GatewayError } from '../../../src/core/errors.js';
 import { silentLogger, type Logger } from '../../../src/core/logger.js';
 import { OwnershipService, type OwnershipServiceOptions } from '../../../src/gateway/agents/ownership.js';
+import type { ClaimRequest } from '../../../src/store/claim.js';
 import { OwnershipMap } from '../../../src/store/mirror/ownership-map.js';
 import type { OwnershipTruth } from '../../../src/store/mirror/rebuild.js';
 import type { MirrorSettings } from '../../../src/store/mirror/mirror-settings.js';
 import { RedisMirror } from '../../../src/store/mirror/redis-mirror.js';
 import { redisOptions } from '../../../src/store/mirror/redis-options.js';
 import type { AccountRegistration, Assignment, Connection, Ownership } from '../../../src/store/ownership.js';
+import type { ReleaseRequest } from '../../../src/store/release.js';
 import { waitFor } from '../../wait.js';
 
 /** SQL's rules of ownership in memory: one version per account, the first agent caches. */
@@ -48,15 +51,37 @@ export class TruthDouble implements OwnershipTruth {
     });
   }
 
-  async release(connection: Connection, accounts: readonly string[] | 'all'): Promise<Ownership[]> {
+  async release(
+    connection: ReleaseRequest['connection'],
+    accounts: readonly string[],
+    _cachesForMs: number,
+  ): Promise<Ownership[]> {
     await this.gate;
     if (this.failure !== undefined) throw this.failure;
-    const names = accounts === 'all' ? [...this.accounts.keys()] : accounts;
-    return names.flatMap((name) => {
+    return accounts.flatMap((name) => {
       const assignments = this.accounts.get(name)?.assignments ?? [];
       if (!assignments.some(({ epoch }) => epoch === connection.epoch)) return [];
       return [this.#change(name, this.#others(name, connection.agentId))];
     });
+  }
+
+  claimAll(requests: readonly ClaimRequest[]): Promise<Ownership[][]> {
+    return Promise.all(requests.map(({ connection, accounts }) => this.claim(connection, accounts)));
+  }
+
+  async releaseAll(requests: readonly ReleaseRequest[]): Promise<Ownership[]> {
+    const released = await Promise.all(
+      requests.map(({ connection, accounts, cachesForMs }) => this.release(connection, accounts, cachesForMs)),
+    );
+    return released.flat();
+  }
+
+  ofInstance(instanceId: string, afterAccount: string, limit: number): Promise<Ownership[]> {
+    const own = [...this.accounts.values()].filter(
+      ({ account, assignments }) =>
+        account > afterAccount && assignments.some((assignment) => assignment.instanceId === instanceId),
+    );
+    return Promise.resolve(own.toSorted((a, b) => (a.account < b.account ? -1 : 1)).slice(0, limit));
   }
 
   releaseInstance(): Promise<Ownership[]> {
@@ -90,6 +115,28 @@ export class TruthDouble implements OwnershipTruth {
     this.accounts.set(account, ownership);
     return ownership;
   }
+}
+
+/** One claim. @throws GatewayError why it is refused */
+export async function claim(
+  service: OwnershipService,
+  connection: Connection,
+  accounts: readonly AccountRegistration[],
+  signal: AbortSignal,
+): Promise<readonly Ownership[]> {
+  const [outcome = []] = await service.claimAll([{ connection, accounts }], signal);
+  if (outcome instanceof GatewayError) throw outcome;
+  return outcome;
+}
+
+/** One release of an agent that has stopped caching. */
+export function release(
+  service: OwnershipService,
+  connection: Connection,
+  accounts: readonly string[],
+  signal: AbortSignal,
+): Promise<readonly Ownership[]> {
+  return service.releaseAll([{ connection, accounts, cachesForMs: 0 }], signal);
 }
 
 export interface Replica {

@@ -13,7 +13,7 @@ import type { TestWithTeardown } from '../../services/databases.js';
 import { startRedis } from '../../services/redis.js';
 import type { Service } from '../../services/service.js';
 import { waitFor } from '../../wait.js';
-import { connection, registrations, startReplica, TruthDouble, untilEqual } from './replicas.js';
+import { connection, registrations, startReplica, TruthDouble, untilEqual, claim, release } from './replicas.js';
 
 const signal = AbortSignal.timeout(120_000);
 
@@ -47,13 +47,13 @@ test('the mirror works on a Redis Cluster', async (t) => {
   const first = await startReplica(t, { truth, redis: new Cluster(nodes, clusterOptions) });
   const second = await startReplica(t, { truth, redis: new Cluster(nodes, clusterOptions) });
   await untilEqual(first, truth);
-  await first.service.claim(connection(1), registrations('a'), signal);
-  await second.service.claim(connection(2), registrations('a', 'b'), signal);
+  await claim(first.service, connection(1), registrations('a'), signal);
+  await claim(second.service, connection(2), registrations('a', 'b'), signal);
   await untilEqual(first, truth);
   await untilEqual(second, truth);
   // Both subscribers move to a new connection; what was missed is found.
   for (const { redis } of [one, two]) await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
-  await second.service.release(connection(2), ['a'], signal);
+  await release(second.service, connection(2), ['a'], signal);
   await untilEqual(first, truth);
   await untilEqual(second, truth);
   t.equal(first.mirror.statistics().rebuilds + second.mirror.statistics().rebuilds, 1);
@@ -78,10 +78,10 @@ test('the mirror follows Sentinel to another primary', async (t) => {
   const redis = new Redis({ ...redisOptions, sentinels, name: 'primary', retryStrategy: () => 50 });
   const mirrored = await startReplica(t, { truth, redis });
   await untilEqual(mirrored, truth);
-  await mirrored.service.claim(connection(1), registrations('a'), signal);
+  await claim(mirrored.service, connection(1), registrations('a'), signal);
   await primary.service.kill();
   await waitFor(() => mirrored.mirror.state.name === 'degraded');
-  await mirrored.service.claim(connection(2), registrations('b'), signal);
+  await claim(mirrored.service, connection(2), registrations('b'), signal);
   await waitFor(async () => (await replica.redis.role())[0] === 'master');
   await untilEqual(mirrored, truth, 15_000);
   await waitFor(() => mirrored.mirror.statistics().pending === 0);
