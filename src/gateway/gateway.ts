@@ -27,7 +27,7 @@ import { agentPeer } from './auth/agent-peer.js';
 import { electCachers } from './agents/caching-election.js';
 import { Claims } from './agents/claims.js';
 import { Lease } from './agents/lease.js';
-import { livenessTimes } from './agents/liveness-times.js';
+import { cachesOnMs, livenessTimes } from './agents/liveness-times.js';
 import { Liveness } from './agents/liveness.js';
 import { OwnershipService } from './agents/ownership.js';
 import { Reaper } from './agents/reaper.js';
@@ -100,7 +100,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const grpc = kubesvc.grpc.server;
   const logger: Logger = pino;
   const { heartbeatMs, leaseMs } = kubesvc.instances;
-  const { silenceMs, cachesOnMs, unsafeMs } = livenessTimes(kubesvc.instances);
+  const times = livenessTimes(kubesvc.instances);
   const scope = new Scope();
   const loops = new AbortController();
   setMaxListeners(0, loops.signal);
@@ -178,7 +178,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const claims = new Claims({
       ownership,
       nextEpochs: (count, at) => assignments.nextEpoch(count, at),
-      cachesOnMs,
+      cachesOnMs: cachesOnMs(times.alone.silenceMs),
       timeoutMs: config.sql.queryTimeoutMs * 2,
       logger,
     });
@@ -189,7 +189,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       claims,
       bindZone: (zoneId, owner, at) => owners.bindZone(zoneId, owner, at),
       frames,
-      silenceMs,
+      times,
       lease: (): Lease => lease,
       logger,
       metrics,
@@ -283,7 +283,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       self: () => ({ id: instance.id, baseUrl: instance.baseUrl, version, agents: registry.agentCount }),
       heartbeatMs,
       leaseMs,
-      unsafeMs,
+      unsafeMs: times.unsafeMs,
       onUnsafe: () => {
         registry.stopCaching();
       },
@@ -305,7 +305,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       ownership,
       lease,
       leaseMs,
-      cachesOnMs: unsafeMs + cachesOnMs - leaseMs,
+      cachesOnMs: times.afterLeaseMs,
       onDead: (id, at) => Promise.all([adoption.adoptFrom(id, at), dynamicAccounts.releaseClaims(id, at)]),
       logger,
     });
@@ -322,9 +322,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const caching = createCachingIngest(shared);
     scope.push('caching', () => caching.stop(stopping()));
     const maxConnectionAgeMs = grpc.maxConnectionAgeSeconds * 1_000;
-    background('liveness', (at) =>
-      new Liveness({ registry, frames, silenceMs, cachesOnMs, maxConnectionAgeMs, now }).run(at),
-    );
+    background('liveness', (at) => new Liveness({ registry, frames, times, maxConnectionAgeMs, now }).run(at));
     const readiness = new Readiness(
       dependencyChecks({
         lease,

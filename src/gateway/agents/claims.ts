@@ -19,7 +19,7 @@ export interface ClaimsOptions {
    * @returns the first of them; the others follow it
    */
   readonly nextEpochs: (count: number, signal: AbortSignal) => Promise<number>;
-  /** An agent whose connection broke may go on caching for so long, in ms. */
+  /** An agent whose claim failed may go on caching for so long by its older connection, in ms. */
   readonly cachesOnMs: number;
   /** For one transaction and its retries, in ms. */
   readonly timeoutMs: number;
@@ -87,11 +87,6 @@ export class Claims {
       queueLimit,
       repeatable: true,
     });
-  }
-
-  /** How long an agent whose connection broke may go on caching, in ms. */
-  get cachesOnMs(): number {
-    return this.#options.cachesOnMs;
   }
 
   /** Claims that wait for their turn. */

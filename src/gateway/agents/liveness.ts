@@ -7,7 +7,7 @@
 
 import { GatewayError } from '../../core/errors.js';
 import { wait } from '../../core/retry.js';
-import { periodOf } from './liveness-times.js';
+import { periodOf, type LivenessTimes, type SilenceTimes } from './liveness-times.js';
 import type { Registry } from './registry.js';
 import type { SessionFrames } from './session-frames.js';
 import type { Session } from './session.js';
@@ -15,22 +15,17 @@ import type { Session } from './session.js';
 export interface LivenessOptions {
   readonly registry: Pick<Registry, 'sessions' | 'closed'>;
   readonly frames: Pick<SessionFrames, 'ping' | 'reconnect'>;
-  /** An agent that answers pings and of which nothing is heard for so long is lost, in ms; and it gives this replica up. */
-  readonly silenceMs: number;
-  /** How long an agent goes on caching after the last that it heard, in ms. */
-  readonly cachesOnMs: number;
+  readonly times: Pick<LivenessTimes, 'alone' | 'sharing'>;
   /** Age at which a connection is asked to dial again, ±10 %, in ms; 0: never. */
   readonly maxConnectionAgeMs: number;
   readonly now: () => number;
 }
 
-/** A ping goes out when nothing was sent, or nothing heard, for this part of the silence that ends a stream. */
-const quietPart = 5 / 8;
-/** Every stream is looked at so often within the silence that ends it. */
+/** Every stream is looked at so often within the longest silence. */
 const looksPerSilence = 16;
 /** In so many parts, one after the other. */
 const ticksPerLook = 10;
-/** A tick that comes late by this part of the silence: this process was stopped, and has not read what agents sent. */
+/** A tick that comes late by this part of the longest silence: this process was stopped, and has not read what agents sent. */
 const stalledPart = 1 / 8;
 /** So long may an agent take to dial again once its token or certificate has expired, in ms. */
 const expiryGraceMs = 60_000;
@@ -38,8 +33,8 @@ const expiryGraceMs = 60_000;
 export class Liveness {
   readonly #options: LivenessOptions;
   #sequence = 0;
-  /** The one frame that all who are pinged in this tick get. */
-  #ping: Uint8Array | undefined;
+  /** The frames that all get who are pinged in this tick. */
+  #pings = new Map<SilenceTimes, Uint8Array>();
   /** What the present round has not looked at yet. */
   #round: Iterator<Session> | undefined;
   /** Until then nobody is lost, because this process has only just woken up. */
@@ -51,7 +46,8 @@ export class Liveness {
 
   /** Runs until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { registry, silenceMs, now } = this.#options;
+    const { registry, times, now } = this.#options;
+    const { silenceMs } = times.alone;
     const tickMs = silenceMs / looksPerSilence / ticksPerLook;
     let lastTick = now();
     for (;;) {
@@ -61,11 +57,11 @@ export class Liveness {
       if (time - lastTick > tickMs + silenceMs * stalledPart) this.#awakeUntil = time + silenceMs;
       lastTick = time;
       this.#sequence += 1;
-      this.#ping = undefined;
+      this.#pings.clear();
       const part = Math.ceil(registry.sessions.size / ticksPerLook);
       for (let looked = 0; looked < part; looked += 1) {
         const session = this.#next();
-        if (session?.state === 'active') this.#look(session);
+        if (session?.state === 'active') this.#look(session, time);
       }
     }
   }
@@ -78,18 +74,22 @@ export class Liveness {
     return value as Session | undefined;
   }
 
-  #look(session: Session): void {
-    const { registry, frames, silenceMs, cachesOnMs, maxConnectionAgeMs, now } = this.#options;
-    const time = now();
-    const { agentId, epoch } = session.identity;
-    const silentMs = session.answersPings ? time - session.lastHeard : 0;
-    const quietMs = time - session.lastSent;
-    if (silentMs > silenceMs && time >= this.#awakeUntil) {
-      registry.closed(
-        session,
-        new GatewayError('agent-lost', `agent ${agentId} has been silent for ${String(silentMs)} ms`, { agentId }),
-        Math.max(0, cachesOnMs - quietMs),
-      );
+  #ping(times: SilenceTimes): Uint8Array {
+    const known = this.#pings.get(times);
+    if (known !== undefined) return known;
+    const frame = this.#options.frames.ping(this.#sequence, periodOf(times.silenceMs));
+    this.#pings.set(times, frame);
+    return frame;
+  }
+
+  #look(session: Session, time: number): void {
+    const { registry, frames, times, maxConnectionAgeMs } = this.#options;
+    const { quietMs, silenceMs, lostMs } = session.sharing ? times.sharing : times.alone;
+    const unheardMs = session.answersPings ? time - session.lastHeard : 0;
+    if (unheardMs > lostMs && time >= this.#awakeUntil) {
+      const { agentId } = session.identity;
+      const message = `agent ${agentId} has been silent for ${String(unheardMs)} ms`;
+      registry.closed(session, new GatewayError('agent-lost', message, { agentId }));
       return;
     }
     session.forgetExpired(time);
@@ -97,10 +97,10 @@ export class Liveness {
     if (session.queueLength > 0) return;
     // One that does not answer is not pinged on: where the link is broken in one direction only, it has to notice, too.
     const answers = !session.answersPings || session.pingedAt <= session.lastHeard;
-    if (answers && Math.max(silentMs, quietMs) >= silenceMs * quietPart) {
-      session.pingedAt = time;
-      session.send((this.#ping ??= frames.ping(this.#sequence, periodOf(silenceMs))));
+    if (answers && Math.max(unheardMs, time - session.lastSent) >= quietMs) {
+      session.ping(this.#ping(session.sharing ? times.sharing : times.alone), silenceMs);
     }
+    const { agentId, epoch } = session.identity;
     const expiredMs = time - (session.peer?.expiresAt ?? time);
     if (expiredMs > expiryGraceMs) {
       const message = `agent ${agentId} has not dialled again with a new proof of its identity`;

@@ -13,7 +13,7 @@ import { batches } from '../../core/batches.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Claimed, Claims, NewConnection } from './claims.js';
 import type { Lease } from './lease.js';
-import { periodOf } from './liveness-times.js';
+import { periodOf, type LivenessTimes } from './liveness-times.js';
 import type { OwnershipService } from './ownership.js';
 import {
   agentKey,
@@ -41,7 +41,7 @@ export interface RegistryOptions {
   readonly bindZone: BindZone;
   readonly frames: SessionFrames;
   /** An agent that hears nothing for so long gives this replica up, in ms: told to it with its registration. */
-  readonly silenceMs: number;
+  readonly times: Pick<LivenessTimes, 'alone'>;
   readonly lease: () => Pick<Lease, 'sure' | 'term'>;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -154,7 +154,8 @@ export class Registry {
     const held = new Set(claimed.map(({ account }) => account));
     for (const account of request.accounts) if (held.has(account.name)) this.#index(account, session);
     session.send(frames.registered(epoch));
-    session.send(frames.ping(0, periodOf(this.#options.silenceMs)));
+    const { silenceMs } = this.#options.times.alone;
+    session.ping(frames.ping(0, periodOf(silenceMs)), silenceMs);
     if (older !== undefined) {
       session.adopt(older);
       this.closed(older, replaced(request.agentId));
@@ -289,11 +290,7 @@ export class Registry {
    * The stream ended, or is to end with `error`: forgets it and releases what it held.
    * @param cachesForMs how long the agent may go on caching: one that ended the stream by itself has stopped
    */
-  closed(
-    session: Session,
-    error?: GatewayError,
-    cachesForMs = error === undefined ? 0 : this.#options.claims.cachesOnMs,
-  ): void {
+  closed(session: Session, error?: GatewayError, cachesForMs = error === undefined ? 0 : session.cachesOnMs): void {
     if (!session.close(error)) return;
     this.#sessions.delete(session);
     this.#options.metrics.streams.set(this.#sessions.size);
@@ -338,6 +335,8 @@ export class Registry {
   #index(account: AccountRegistration, session: Session): void {
     const known = session.accounts.has(account.name);
     session.accounts.set(account.name, account);
+    const assignments = this.#options.ownership.peek(account.name)?.assignments ?? [];
+    session.share(account.name, assignments.length > 1);
     if (known) return;
     const sessions = this.#byAccount.get(account.name);
     if (sessions === undefined) this.#byAccount.set(account.name, [session]);
@@ -347,6 +346,7 @@ export class Registry {
   #unindex(account: string, session: Session): void {
     session.accounts.delete(account);
     session.caching.delete(account);
+    session.share(account, false);
     const left = this.#byAccount.get(account)?.filter((other) => other !== session) ?? [];
     if (left.length === 0) this.#byAccount.delete(account);
     else this.#byAccount.set(account, left);
@@ -393,6 +393,7 @@ export class Registry {
     const sessions = this.#byAccount.get(ownership.account);
     if (sessions === undefined) return;
     for (const session of sessions) {
+      session.share(ownership.account, ownership.assignments.length > 1);
       // A newer one on this instance is being registered: that takes over what is under way before it ends this one.
       const newer = ownership.assignments.find(
         ({ agentId, epoch, instanceId }) =>

@@ -14,6 +14,7 @@
 import { GatewayError } from '../../core/errors.js';
 import { receiptsFrame } from '../../protocol/wire.js';
 import type { AccountRegistration } from '../../store/ownership.js';
+import { cachesOnMs } from './liveness-times.js';
 import { AccountQuestions } from './account-questions.js';
 
 /** What a session needs of the stream below it. */
@@ -93,12 +94,16 @@ export class Session {
   lastHeard: number;
   /** When something was last written to the agent, likewise. */
   lastSent: number;
-  /** When the agent was last pinged, likewise; 0: never. */
-  pingedAt = 0;
   /** Whether the agent has ever answered a ping; one that never did is judged by HTTP/2 keepalive alone. */
   answersPings = false;
   /** Set once the agent was asked to dial again: it is then chosen last. */
   leaving = false;
+  /** Accounts that another agent serves, too; mostly none. */
+  #shared: Set<string> | undefined;
+  #pingedAt = 0;
+  /** After so long without a message the agent gives up, by what it knows, and by what the last ping tells it, in ms. */
+  #silenceMs = 0;
+  #toldSilenceMs = 0;
   #state: SessionState = 'waiting';
   #identity: AgentIdentity | undefined;
   readonly #limits: SessionLimits;
@@ -137,6 +142,21 @@ export class Session {
     return this.#identity !== undefined;
   }
 
+  /** When the agent was last pinged (this instance's clock, Unix ms); 0: never. */
+  get pingedAt(): number {
+    return this.#pingedAt;
+  }
+
+  /** Whether another agent serves one of its accounts, too. */
+  get sharing(): boolean {
+    return this.#shared !== undefined && this.#shared.size > 0;
+  }
+
+  /** How long its agent may go on caching from now on if it hears nothing more, in ms. */
+  get cachesOnMs(): number {
+    return Math.max(0, cachesOnMs(this.#silenceMs) - (this.#now() - this.lastSent));
+  }
+
   get inFlightCount(): number {
     return this.#inFlight.size;
   }
@@ -150,6 +170,30 @@ export class Session {
   registering(): void {
     this.#state = 'registering';
     this.transport.pause();
+  }
+
+  /** Notes whether another agent serves the account, too. */
+  share(account: string, shared: boolean): void {
+    if (shared) (this.#shared ??= new Set()).add(account);
+    else this.#shared?.delete(account);
+  }
+
+  /**
+   * Pings the agent.
+   * @param silenceMs what the ping says: after so long without a message the agent gives up
+   */
+  ping(frame: Uint8Array, silenceMs: number): void {
+    this.#pingedAt = this.#now();
+    this.#toldSilenceMs = silenceMs;
+    // Until it has answered, it may know only what it was told before.
+    this.#silenceMs = Math.max(this.#silenceMs, silenceMs);
+    this.send(frame);
+  }
+
+  /** The agent has answered a ping. */
+  ponged(): void {
+    this.answersPings = true;
+    this.#silenceMs = this.#toldSilenceMs;
   }
 
   /** registering → active */

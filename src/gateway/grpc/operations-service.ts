@@ -61,7 +61,7 @@ function serve(call: ByteStream, peer: SessionPeer | undefined, options: Operati
     if (session.state === 'closed') return;
     session.lastHeard = now();
     if (session.state === 'active' && isPong(message)) {
-      session.answersPings = true;
+      session.ponged();
       return;
     }
     receive(session, message, options, () => {

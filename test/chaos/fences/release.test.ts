@@ -44,13 +44,8 @@ test('the sources as they are', (t) => passes(t, reconnects));
 test('a release that does not look at the epoch', (t) =>
   breaks(t, reconnects, 'connected means assigned', [
     {
-      file: 'src/store/assignments.ts',
-      from: '(filter.epoch === undefined || row.epoch === filter.epoch)',
-      to: 'true',
-    },
-    {
-      file: 'src/store/assignment-statements.ts',
-      from: "if (filter.epoch !== undefined) query = query.where('epoch', '=', filter.epoch);",
-      to: '',
+      file: 'src/store/release.ts',
+      from: '`${instanceId}\\n${agentId}\\n${String(epoch)}`',
+      to: '`${instanceId}\\n${agentId}`',
     },
   ]));

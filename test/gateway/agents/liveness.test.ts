@@ -2,6 +2,7 @@
 
 import { setImmediate as turn } from 'node:timers/promises';
 import { test, type Test } from 'tap';
+import { cachesOnMs } from '../../../src/gateway/agents/liveness-times.js';
 import { Liveness } from '../../../src/gateway/agents/liveness.js';
 import type { Registry } from '../../../src/gateway/agents/registry.js';
 import { Session } from '../../../src/gateway/agents/session.js';
@@ -10,7 +11,10 @@ import { frames, TransportDouble } from './session-double.js';
 
 /** One look at the session every 1 ms, in parts; a ping after 10 ms. */
 const silenceMs = 16;
-const cachesOnMs = 17;
+const times = {
+  alone: { quietMs: 10, silenceMs, lostMs: silenceMs },
+  sharing: { quietMs: 2, silenceMs: 6, lostMs: 10 },
+};
 
 async function setUp(t: Test, { maxConnectionAgeMs = 0, queueLimit = 3, epoch = 1 } = {}) {
   const clock = { ms: 1_000_000 };
@@ -18,21 +22,23 @@ async function setUp(t: Test, { maxConnectionAgeMs = 0, queueLimit = 3, epoch = 
   const session = new Session(transport, { maxInFlight: 10, queueLimit }, () => clock.ms);
   session.registering();
   session.activate({ agentId: 'agent', zoneId: '', version: '', epoch, dynamicAccounts: false });
+  session.ping(frames.ping(0, 0), silenceMs);
+  await turn();
+  transport.sent.length = 0;
   const closed: string[] = [];
-  const cachesFor: (number | undefined)[] = [];
+  const cachesFor: number[] = [];
   const registry = {
     sessions: new Set([session]),
-    closed: (ended: Session, error?: { readonly code: string }, cachesForMs?: number) => {
+    closed: (ended: Session, error?: { readonly code: string }) => {
       closed.push(error?.code ?? '');
-      cachesFor.push(cachesForMs);
+      cachesFor.push(ended.cachesOnMs);
       ended.close();
     },
   } as unknown as Registry;
   const liveness = new Liveness({
     registry,
     frames,
-    silenceMs,
-    cachesOnMs,
+    times,
     maxConnectionAgeMs,
     now: () => clock.ms,
   });
@@ -53,15 +59,7 @@ async function setUp(t: Test, { maxConnectionAgeMs = 0, queueLimit = 3, epoch = 
     looks += 1;
     forget(now);
   };
-  let asked = 0;
-  const send = session.send.bind(session);
-  session.send = (frame) => {
-    asked += 1;
-    return send(frame);
-  };
-  /** Whether every frame that was asked for has gone out. */
-  const written = (): boolean => transport.sent.length === asked;
-  return { clock, transport, session, closed, cachesFor, looked, written };
+  return { clock, transport, session, closed, cachesFor, looked };
 }
 
 test('an agent that is sent nothing for a while is pinged, in the period that it is told', async (t) => {
@@ -127,7 +125,7 @@ test('an agent that is lost while it is sent operations may go on caching for a 
   await turn();
   clock.ms += 1;
   await waitFor(() => closed.length > 0);
-  t.same(cachesFor, [cachesOnMs - 1]);
+  t.same(cachesFor, [cachesOnMs(silenceMs) - 1]);
 });
 
 test('a process that was stopped gives its agents the time to be heard again', async (t) => {
@@ -141,6 +139,27 @@ test('a process that was stopped gives its agents the time to be heard again', a
   clock.ms += 2;
   await waitFor(() => closed.length > 0);
   t.same(closed, ['agent-lost'], 'silence goes on');
+});
+
+test('an agent that shares an account is pinged often, and gives up soon', async (t) => {
+  const { clock, transport, session, closed, cachesFor, looked } = await setUp(t);
+  session.ponged();
+  t.equal(session.cachesOnMs, cachesOnMs(16));
+  session.share('a', true);
+  session.lastHeard = clock.ms += 2;
+  await waitFor(() => transport.sent.length === 1);
+  t.equal(session.cachesOnMs, cachesOnMs(16), 'it may not have got the ping that tells it');
+  session.ponged();
+  t.equal(session.cachesOnMs, cachesOnMs(6));
+  session.lastHeard = clock.ms;
+  await silence(clock, 10, looked);
+  t.same(closed, []);
+  clock.ms += 1;
+  await waitFor(() => closed.length > 0);
+  t.same(closed, ['agent-lost']);
+  t.equal(cachesFor[0], 0, 'by now it has stopped');
+  session.share('a', false);
+  t.notOk(session.sharing);
 });
 
 /** Lets time go by in steps that no stall of the process is seen in. */
