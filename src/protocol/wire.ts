@@ -32,6 +32,9 @@ export interface OperationHeader {
   readonly receivedTime: number;
   /** '' for none. */
   readonly boundAgentId: string;
+  readonly boundEpoch: number;
+  /** '' for none. */
+  readonly boundProcessId: string;
   readonly traceparent: string;
   /** "deploy", "get" ...; "unknown" for a request that a newer version added, '' for none. */
   readonly type: string;
@@ -79,6 +82,7 @@ const operationFields = {
   receivedTime: numberOf(OperationSchema, 'receivedTimeMs'),
   boundAgentId: numberOf(OperationSchema, 'boundAgentId'),
   boundEpoch: numberOf(OperationSchema, 'boundEpoch'),
+  boundProcessId: numberOf(OperationSchema, 'boundProcessId'),
 };
 const resultFields = {
   operationId: numberOf(OperationResultSchema, 'operationId'),
@@ -120,6 +124,8 @@ export function readOperationHeader(bytes: Uint8Array): OperationHeader {
       originatingInstanceId: '',
       receivedTime: 0,
       boundAgentId: '',
+      boundEpoch: 0,
+      boundProcessId: '',
       traceparent: '',
       type: '',
     };
@@ -132,6 +138,8 @@ export function readOperationHeader(bytes: Uint8Array): OperationHeader {
       else if (field === operationFields.originating) header.originatingInstanceId = reader.string();
       else if (field === operationFields.receivedTime) header.receivedTime = Number(reader.int64());
       else if (field === operationFields.boundAgentId) header.boundAgentId = reader.string();
+      else if (field === operationFields.boundEpoch) header.boundEpoch = Number(reader.int64());
+      else if (field === operationFields.boundProcessId) header.boundProcessId = reader.string();
       else if (field === operationFields.trace) header.traceparent = readFirstString(reader.bytes());
       else {
         if (field >= firstRequestField) header.type = requestNames.get(field) ?? 'unknown';
@@ -184,10 +192,25 @@ export function readRoute(bytes: Uint8Array): OperationRoute | undefined {
   });
 }
 
-/** The one agent that may have an operation, and the connection that it was first sent on. */
+/** The one process of an agent that may have an operation, and its connection that the operation was first sent on. */
 export interface Binding {
   readonly agentId: string;
   readonly epoch: number;
+  /** Absent where the agent names none: then the connection stands for it. */
+  readonly processId?: string;
+}
+
+/** The binding that a forwarded operation carries; undefined: anybody may have it. */
+export function bindingOf({
+  boundAgentId,
+  boundEpoch,
+  boundProcessId,
+}: Pick<OperationHeader, 'boundAgentId' | 'boundEpoch' | 'boundProcessId'>): Binding | undefined {
+  if (boundAgentId === '') return undefined;
+  return {
+    ...{ agentId: boundAgentId, epoch: boundEpoch },
+    ...(boundProcessId === '' ? {} : { processId: boundProcessId }),
+  };
 }
 
 /** The operation as it is sent to another instance: with the time that is left to it, and its binding if it has one. */
@@ -206,11 +229,12 @@ function routed(
   binding: Binding | undefined,
   headBytes: number,
 ): FieldWriter {
-  const { agentId = '', epoch = 0 } = binding ?? {};
-  return new FieldWriter(operation, [agentId], 3, headBytes)
+  const { agentId = '', epoch = 0, processId = '' } = binding ?? {};
+  return new FieldWriter(operation, [agentId, processId], 4, headBytes)
     .number(operationFields.timeoutMs, timeoutMs)
     .string(operationFields.boundAgentId, agentId)
-    .number(operationFields.boundEpoch, epoch);
+    .number(operationFields.boundEpoch, epoch)
+    .string(operationFields.boundProcessId, processId);
 }
 
 /** Where an operation comes from: what the originating instance adds to it. */

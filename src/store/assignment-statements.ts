@@ -94,7 +94,7 @@ export async function selectEndedHolds(db: Db, dialect: SqlDialect, limit: numbe
 export async function selectAssignments(db: Db, names: readonly string[]): Promise<Map<string, AssignmentRow[]>> {
   const rows = await db
     .selectFrom('kubesvc_assignments')
-    .select(['id', 'account_name', 'agent_id', 'cd_id', 'epoch', 'caching'])
+    .select(['id', 'account_name', 'agent_id', 'cd_id', 'epoch', 'process_id', 'caching'])
     .where('account_name', 'in', names)
     // What another program may have left.
     .where('agent_id', 'is not', null)
@@ -109,6 +109,7 @@ export async function selectAssignments(db: Db, names: readonly string[]): Promi
       agentId: row.agent_id,
       instanceId: row.cd_id,
       epoch: row.epoch,
+      ...processOf(row.process_id),
       caching: Boolean(row.caching),
     });
   }
@@ -229,7 +230,7 @@ export async function bumpAccounts(db: Db, dialect: SqlDialect, names: readonly 
 export async function insertAssignments(
   db: Db,
   dialect: SqlDialect,
-  { instanceId, agentId, epoch }: Connection,
+  { instanceId, agentId, epoch, processId = '' }: Connection,
   rows: readonly { readonly account: string; readonly caching: boolean }[],
 ): Promise<void> {
   if (rows.length === 0) return;
@@ -241,6 +242,7 @@ export async function insertAssignments(
         agent_id: agentId,
         cd_id: instanceId,
         epoch,
+        process_id: processId,
         caching,
         reachable: true,
         connections: 1,
@@ -254,14 +256,14 @@ export async function insertAssignments(
 export async function replaceAssignments(
   db: Db,
   dialect: SqlDialect,
-  { instanceId, epoch }: Connection,
+  { instanceId, epoch, processId = '' }: Connection,
   ids: readonly number[],
   caching: boolean,
 ): Promise<void> {
   if (ids.length === 0) return;
   await db
     .updateTable('kubesvc_assignments')
-    .set({ cd_id: instanceId, epoch, caching, reachable: true, last_updated: dialect.nowMs })
+    .set({ cd_id: instanceId, epoch, process_id: processId, caching, reachable: true, last_updated: dialect.nowMs })
     .where('id', 'in', ids)
     .execute();
 }
@@ -316,6 +318,7 @@ interface OwnershipRow {
   readonly agent_id: string | null;
   readonly cd_id: string | null;
   readonly epoch: number | null;
+  readonly process_id: string | null;
   readonly caching: boolean | number | null;
 }
 
@@ -350,7 +353,7 @@ function ownershipQuery(
   return db
     .selectFrom(accounts.as('a'))
     .leftJoin('kubesvc_assignments as s', 's.account_name', 'a.name')
-    .select(['a.name', 'a.version', 's.agent_id', 's.cd_id', 's.epoch', 's.caching'])
+    .select(['a.name', 'a.version', 's.agent_id', 's.cd_id', 's.epoch', 's.process_id', 's.caching'])
     .orderBy('a.name')
     .orderBy('s.agent_id');
 }
@@ -365,8 +368,13 @@ function grouped(rows: readonly OwnershipRow[]): Ownership[] {
       agentId: row.agent_id,
       instanceId: row.cd_id,
       epoch: row.epoch,
+      ...processOf(row.process_id),
       caching: Boolean(row.caching),
     });
   }
   return [...accounts.values()];
+}
+
+function processOf(id: string | null): Pick<Assignment, 'processId'> {
+  return id === null || id === '' ? {} : { processId: id };
 }

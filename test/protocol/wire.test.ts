@@ -39,11 +39,13 @@ const timeouts = fc.integer({ min: 1, max: 2 ** 32 - 1 });
 test('the header of an operation', (t) => {
   const bytes = operationOf({
     ...{ id: 'id', account: 'account', timeoutMs: 4_000_000_000, originatingClouddriverId: 'gateway' },
+    ...{ boundEpoch: 7n, boundProcessId: 'process' },
     ...{ receivedTimeMs: 1_795_000_000_000n, boundAgentId: 'agent', trace: { traceparent: 'parent', tracestate: 's' } },
     request: { case: 'runJob', value: { manifest: new Uint8Array([1]) } },
   });
   const expected = {
     ...{ id: 'id', account: 'account', timeoutMs: 4_000_000_000, originatingInstanceId: 'gateway' },
+    ...{ boundEpoch: 7, boundProcessId: 'process' },
     ...{ receivedTime: 1_795_000_000_000, boundAgentId: 'agent', traceparent: 'parent', type: 'run_job' },
   };
   t.same(readOperationHeader(bytes), expected);
@@ -54,18 +56,19 @@ test('the header of an operation', (t) => {
 });
 
 test('what is appended wins over what was there, and the rest survives', (t) => {
-  const names = fc.record({ id, account: text, agent: text, originating: id });
+  const names = fc.record({ id, account: text, agent: text, processId: text, originating: id });
   const property = fc.property(
     names,
     times,
     timeouts,
     timeouts,
-    ({ id, account, agent, originating }, time, early, late) => {
+    ({ id, account, agent, processId, originating }, time, early, late) => {
       const init = { account, timeoutMs: early, request: { case: 'get' as const, value: { object: { kind: 'Pod' } } } };
       const origin = { id, originatingInstanceId: 'first', receivedTime: time, traceparent: 'p', tracestate: 's' };
       const routed = withRouting(withOrigin(Buffer.concat([operationOf(init), unknown]), origin), late, {
         agentId: agent,
         epoch: 7,
+        ...(processId === '' ? {} : { processId }),
       });
       const moved = withOriginator(routed, originating);
       const header = readOperationHeader(moved);
@@ -75,6 +78,8 @@ test('what is appended wins over what was there, and the rest survives', (t) => 
         header.account === account &&
         header.timeoutMs === late &&
         header.boundAgentId === agent &&
+        header.boundEpoch === 7 &&
+        header.boundProcessId === processId &&
         header.originatingInstanceId === originating &&
         header.receivedTime === time &&
         header.traceparent === 'p' &&

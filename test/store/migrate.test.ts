@@ -14,7 +14,7 @@ import { initialTables, migrationsTable } from '../../src/store/tables.js';
 import { onEveryEngine } from './engines.js';
 import { accounts, connection, finished, operation } from './fixtures.js';
 
-const allMigrations = ['0001-initial', '0002-owners'];
+const allMigrations = ['0001-initial', '0002-owners', '0003-processes'];
 
 const signal = AbortSignal.timeout(110_000);
 const options = { logger: silentLogger, signal };

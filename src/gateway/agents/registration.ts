@@ -10,12 +10,17 @@ export interface RegistrationRequest {
   readonly agentId: string;
   readonly zoneId: string;
   readonly version: string;
+  /** Absent: it did not say. */
+  readonly processId?: string;
   readonly accounts: readonly AccountRegistration[];
   readonly dynamicAccounts: boolean;
 }
 
 /** Ids end up in SQL keys, logs, paths and metrics: printable, no spaces, and short enough for an index. */
 const validName = /^[\w.:@/+=-]{1,253}$/u;
+
+/** Long enough to be random: the number that an operating system gives a process is 1 in every container. */
+const validProcessId = /^[\w-]{16,64}$/u;
 
 /** @throws GatewayError `invalid-argument` naming the field; `overloaded` for too many accounts */
 export function validateRegistration(request: RegistrationRequest, maxAccounts: number): void {
@@ -31,6 +36,13 @@ export function validateRegistration(request: RegistrationRequest, maxAccounts: 
       'invalid-argument',
       'register.zone_id: expected 1 to 253 printable characters without spaces',
       { field: 'register.zone_id' },
+    );
+  }
+  if (request.processId !== undefined && !validProcessId.test(request.processId)) {
+    throw new GatewayError(
+      'invalid-argument',
+      "register.process_id: expected 16 to 64 letters, digits, '-' or '_', chosen at random when the process started",
+      { field: 'register.process_id' },
     );
   }
   if (request.accounts.length === 0 && !request.dynamicAccounts) {

@@ -22,7 +22,8 @@ import {
   type BindZone,
   type RegistrationRequest,
 } from './registration.js';
-import type { DeliverableOperation, Delivery } from './delivery.js';
+import type { Binding } from '../../protocol/wire.js';
+import { bindingTo, type DeliverableOperation, type Delivery } from './delivery.js';
 import { switchCaching } from './caching-switches.js';
 import type { SessionFrames } from './session-frames.js';
 import { choose } from './session-choice.js';
@@ -94,13 +95,10 @@ export class Registry {
     return this.#agents.size;
   }
 
-  /** The stream here that an operation of this account would go to; with `onlyAgentId`, that agent's. */
-  choose(
-    account: string,
-    onlyAgentId: string | undefined,
-  ): { readonly agentId: string; readonly epoch: number } | undefined {
-    const session = choose(this.#byAccount.get(account), onlyAgentId);
-    return session === undefined ? undefined : { agentId: session.identity.agentId, epoch: session.identity.epoch };
+  /** The stream here that an operation of this account would go to; with `binding`, one of that process. */
+  choose(account: string, binding: Binding | undefined): Binding | undefined {
+    const session = choose(this.#byAccount.get(account), binding);
+    return session === undefined ? undefined : bindingTo(session.identity);
   }
 
   /** Accounts that a stream of this instance serves. */
@@ -130,7 +128,8 @@ export class Registry {
     if (peer !== undefined) await claimZone(peer, request, this.#options.bindZone, signal);
     const epoch = await nextEpoch(signal);
     const { agentId, zoneId } = request;
-    const connection: Connection = { instanceId, agentId, zoneId, epoch, owner: peer?.owner };
+    const ofProcess = request.processId === undefined ? {} : { processId: request.processId };
+    const connection: Connection = { instanceId, agentId, zoneId, epoch, ...ofProcess, owner: peer?.owner };
     let claimed: readonly Ownership[];
     try {
       claimed = await ownership.claim(connection, request.accounts, signal);
@@ -153,14 +152,15 @@ export class Registry {
       throw replaced(request.agentId);
     }
     const { version, dynamicAccounts } = request;
-    session.activate({ agentId, zoneId, version, epoch, dynamicAccounts });
+    session.activate({ agentId, zoneId, version, epoch, ...ofProcess, dynamicAccounts });
     this.#agents.set(key, session);
     const held = new Set(claimed.map(({ account }) => account));
     for (const account of request.accounts) if (held.has(account.name)) this.#index(account, session);
     session.send(frames.registered(epoch));
     session.send(frames.ping(0, this.#options.pingPeriodMs));
     if (older !== undefined) {
-      session.adopt(older);
+      // Another process has nothing of it under way.
+      if (older.identity.processId === session.identity.processId) session.adopt(older);
       this.closed(older, replaced(request.agentId));
     }
     this.#applyCaching(claimed);
@@ -171,6 +171,7 @@ export class Registry {
         agentId,
         zoneId,
         epoch,
+        ...ofProcess,
         ...(peer === undefined ? {} : { owner: peer.owner }),
         accounts: request.accounts.length,
         peer: session.transport.peer,
@@ -301,12 +302,14 @@ export class Registry {
    * @throws GatewayError `not-owner` when no stream here serves the account; `overloaded`
    */
   deliver(operation: DeliverableOperation, frame: Uint8Array): Delivery {
-    const { id, account, originatingInstanceId, timeoutMs, traceparent, onlyAgentId } = operation;
+    const { id, account, originatingInstanceId, timeoutMs, traceparent, binding } = operation;
     const processedTime = this.#options.now();
-    const session = choose(this.#byAccount.get(account), onlyAgentId);
+    const session = choose(this.#byAccount.get(account), binding);
     if (session === undefined) {
       const { instanceId } = this.#options;
-      const message = `instance ${instanceId} holds no stream for account "${account}"`;
+      const whose =
+        binding === undefined ? '' : ` of the process of agent ${binding.agentId} that the operation is for`;
+      const message = `instance ${instanceId} holds no stream${whose} for account "${account}"`;
       throw new GatewayError('not-owner', message, { account, operationId: id, instanceId });
     }
     const sentTime = this.#options.now();
@@ -319,8 +322,7 @@ export class Registry {
       expiresAt: sentTime + timeoutMs + this.#options.lateResultMs,
     };
     session.deliver(id, frame, inFlight);
-    const { agentId, epoch } = session.identity;
-    return { agentId, epoch, processedTime, sentTime };
+    return { ...bindingTo(session.identity), processedTime, sentTime };
   }
 
   #index(account: AccountRegistration, session: Session): void {
@@ -341,8 +343,11 @@ export class Registry {
   }
 
   #connection(session: Session): Connection {
-    const { agentId, zoneId, epoch } = session.identity;
-    return { instanceId: this.#options.instanceId, agentId, zoneId, epoch, owner: session.peer?.owner };
+    const { zoneId } = session.identity;
+    return {
+      ...{ instanceId: this.#options.instanceId, zoneId, owner: session.peer?.owner },
+      ...bindingTo(session.identity),
+    };
   }
 
   /** What cannot be released now is released when this instance's lease is over. */
