@@ -15,10 +15,9 @@ import type {
   UnfinishedOperation,
 } from './operation-record.js';
 import type { HistoryTable, OperationsTable, Schema } from './schema.js';
+import { storable } from './storable-text.js';
 
 type Db = Kysely<Schema>;
-
-const messageLength = 1_000;
 
 const pendingRows = bulkInsert(
   'kubesvc_ops',
@@ -373,11 +372,6 @@ function historyRecord(row: Selectable<HistoryTable>): OperationRecord {
 
 function step(instanceId: string | null, time: number | null): { instanceId: string; time: number } | undefined {
   return instanceId === null || time === null ? undefined : { instanceId, time };
-}
-
-/** PostgreSQL takes neither NUL nor half a surrogate pair, which the cut may leave, and refuses the whole statement. */
-function storable(text: string | undefined): string | null {
-  return text === undefined ? null : text.slice(0, messageLength).toWellFormed().replaceAll('\0', '\uFFFD');
 }
 
 /** The same memory as a Buffer, which every driver takes. */

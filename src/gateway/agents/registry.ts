@@ -185,7 +185,7 @@ export class Registry {
   async addAccounts(session: Session, accounts: readonly AccountRegistration[], signal: AbortSignal): Promise<void> {
     const others = new Set(session.accounts.keys());
     for (const { name } of accounts) others.delete(name);
-    validateAccounts(accounts, others.size, this.#options.maxAccountsPerAgent);
+    validateAccounts('accounts_added.accounts', accounts, others.size, this.#options.maxAccountsPerAgent);
     if (session.peer !== undefined) authorize(session.peer, session.identity.zoneId, accounts);
     const connection = this.#connection(session);
     const claimed = await this.#options.ownership.claim(connection, accounts, signal);

@@ -34,6 +34,16 @@ test('agents that do something wrong', async (t) => {
       [{ agentId: 'x' }, /^register\.accounts: expected at least one account, or dynamic_accounts: true$/u],
       [{ agentId: 'x', accounts: [a, { name: '' }] }, /^register\.accounts\[1\]\.name: expected/u],
       [{ agentId: 'x', accounts: [a, { name: 'ä' }] }, /^register\.accounts\[1\]\.name: expected/u],
+      [{ agentId: 'x', version: 'x'.repeat(256), accounts: [a] }, /^register\.version: expected at most 255/u],
+      [{ agentId: 'x', processId: '1', accounts: [a] }, /^register\.process_id: expected 16 to 64/u],
+      [
+        { agentId: 'x', accounts: [a, { name: 'b', kubeHost: 'x'.repeat(2_000) }] },
+        /^register\.accounts\[1\]\.kube_host: expected at most 1024 printable characters, found 2000 characters$/u,
+      ],
+      [
+        { agentId: 'x', accounts: [{ name: 'b', namespaces: ['n', 'a\0b'] }] },
+        /^register\.accounts\[0\]\.namespaces\[1\]: expected at most 253 printable characters, found a control character$/u,
+      ],
       [{ agentId: 'x', accounts: [a, a] }, /^register\.accounts\[1\]\.name: account "a" is named twice$/u],
     ];
     for (const [value, details] of bad) {
