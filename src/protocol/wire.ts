@@ -213,6 +213,12 @@ export function bindingOf({
   };
 }
 
+/**
+ * Bytes that gateways add to an operation at most before it gets to an agent as a GatewayMessage: the time that is left,
+ * the binding (ids of 253 and 64 characters), another originating instance, the head of the frame, and tags and lengths.
+ */
+export const routingBytes = 768;
+
 /** The operation as it is sent to another instance: with the time that is left to it, and its binding if it has one. */
 export function withRouting(operation: Uint8Array, timeoutMs: number, binding: Binding | undefined): Uint8Array {
   return routed(operation, timeoutMs, binding, 0).finish();

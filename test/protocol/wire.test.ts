@@ -16,6 +16,8 @@ import {
   readOperationHeader,
   readResultHeader,
   readRoute,
+  routedFrame,
+  routingBytes,
   withOrigin,
   withOriginator,
   withRoute,
@@ -194,4 +196,12 @@ test('cut anywhere, a result is read as far as it is whole or refused, and never
   }
   t.pass();
   t.end();
+});
+
+test('what gateways add to an operation is within the bound that they count with', (t) => {
+  const operation = operationOf({ account: 'a', request: { case: 'get', value: { object: { kind: 'Pod' } } } });
+  const binding = { agentId: 'a'.repeat(253), epoch: Number.MAX_SAFE_INTEGER, processId: 'p'.repeat(64) };
+  const longest = routedFrame(withOriginator(operation, 'i'.repeat(253)), 2 ** 32 - 1, binding);
+  const added = longest.length - operation.length;
+  t.ok(added > routingBytes / 2 && added <= routingBytes, `${String(added)} bytes`);
 });

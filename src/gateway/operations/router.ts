@@ -8,7 +8,7 @@ import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { Pending, type PendingLimits, type Taken as TakenOut } from '../../core/pending.js';
 import { wait } from '../../core/retry.js';
-import { withOriginator, type Binding } from '../../protocol/wire.js';
+import { routingBytes, withOriginator, type Binding } from '../../protocol/wire.js';
 import type { AgentResult, OperationRecord, UnfinishedOperation } from '../../store/operation-record.js';
 import type { OperationStore } from '../../store/operations.js';
 import { bindingTo } from '../agents/delivery.js';
@@ -232,8 +232,10 @@ export class Router {
     const receivedTime = now();
     const id = submission.id === '' ? this.#newId(receivedTime) : submission.id;
     const bytes = submission.encode(id, receivedTime);
-    if (bytes.length > maxMessageBytes) {
-      const message = `the operation has ${String(bytes.length)} bytes; ${String(maxMessageBytes)} are allowed (kubesvc.grpc.server.maxInboundMessageSize)`;
+    // As much as any agent may get of it, now or after a loss: one that has this limit would lose its stream each time.
+    const most = bytes.length + routingBytes;
+    if (most > maxMessageBytes) {
+      const message = `the operation has ${String(most)} bytes with what gateways add; ${String(maxMessageBytes)} are allowed (kubesvc.grpc.server.maxInboundMessageSize)`;
       throw new GatewayError('too-large', message, { operationId: id, account });
     }
     const timeoutMs = this.#timeoutMs(submission);
