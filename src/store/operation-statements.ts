@@ -175,11 +175,11 @@ export async function deleteHistory(db: Db, ids: readonly string[]): Promise<num
   return Number(deleted.numDeletedRows);
 }
 
-export async function selectHistoryBefore(db: Db, beforeMs: number, limit: number): Promise<string[]> {
+export async function selectOldHistory(db: Db, dialect: SqlDialect, ageMs: number, limit: number): Promise<string[]> {
   const rows = await db
     .selectFrom('kubesvc_ops_history')
     .select('operation_id')
-    .where('start_time', '<', beforeMs)
+    .where('start_time', '<', sql<number>`${dialect.nowMs} - ${sql.lit(ageMs)}`)
     .orderBy('start_time')
     .limit(limit)
     .execute();

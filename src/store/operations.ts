@@ -23,7 +23,7 @@ import {
   withdrawPending,
   insertHistory,
   insertPending,
-  selectHistoryBefore,
+  selectOldHistory,
   selectHistoryKeys,
   selectPageIds,
   selectPendingKeys,
@@ -141,12 +141,12 @@ export class OperationStore {
     return this.#database.run((db) => selectUnfinished(db, this.#database.dialect, filter), signal);
   }
 
-  /** Deletes `limit` ended ones at most that started before `beforeMs`. @returns how many */
-  async purge(beforeMs: number, limit: number, signal?: AbortSignal): Promise<number> {
+  /** Deletes `limit` ended ones at most that started longer than `ageMs` ago, by the database's clock. @returns how many */
+  async purge(ageMs: number, limit: number, signal?: AbortSignal): Promise<number> {
     return this.#database.run(async (db) => {
       let purged = 0;
       // MySQL takes no LIMIT in a subquery of a DELETE.
-      for (const batch of batches(await selectHistoryBefore(db, beforeMs, limit))) {
+      for (const batch of batches(await selectOldHistory(db, this.#database.dialect, ageMs, limit))) {
         purged += await deleteHistory(db, batch);
       }
       return purged;

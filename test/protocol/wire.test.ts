@@ -204,4 +204,5 @@ test('what gateways add to an operation is within the bound that they count with
   const longest = routedFrame(withOriginator(operation, 'i'.repeat(253)), 2 ** 32 - 1, binding);
   const added = longest.length - operation.length;
   t.ok(added > routingBytes / 2 && added <= routingBytes, `${String(added)} bytes`);
+  t.end();
 });

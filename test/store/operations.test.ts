@@ -181,10 +181,14 @@ onEveryMigratedEngine(async (t, database, engine) => {
   });
 
   await t.test('a purge deletes old history, in bounds', async (t) => {
-    await store.finish(Array.from({ length: 10 }, (_, index) => finished(`0${index}`, { startTime: index })));
-    t.equal(await store.purge(7, 5), 5);
-    t.equal(await store.purge(7, 5), 2);
-    t.equal(await store.purge(7, 5), 0);
+    const hourMs = 3_600_000;
+    const startTime = (index: number): number => Date.now() - (10 - index) * hourMs;
+    await store.finish(
+      Array.from({ length: 10 }, (_, index) => finished(`0${index}`, { startTime: startTime(index) })),
+    );
+    t.equal(await store.purge(3.5 * hourMs, 5), 5);
+    t.equal(await store.purge(3.5 * hourMs, 5), 2);
+    t.equal(await store.purge(3.5 * hourMs, 5), 0);
     t.strictSame(
       (await store.list({ items: 10, page: 0 })).map((record) => record.operationId),
       ['09', '08', '07'],
