@@ -43,6 +43,8 @@ export interface OperationHeader {
 /** What a replica reads of a result. */
 export interface ResultHeader {
   readonly operationId: string;
+  /** As the agent names it. */
+  readonly account: string;
   readonly status: number;
   readonly durationMs: number;
   readonly message: string;
@@ -86,6 +88,7 @@ const operationFields = {
 };
 const resultFields = {
   operationId: numberOf(OperationResultSchema, 'operationId'),
+  account: numberOf(OperationResultSchema, 'account'),
   status: numberOf(OperationResultSchema, 'status'),
   message: numberOf(OperationResultSchema, 'message'),
   reason: numberOf(OperationResultSchema, 'reason'),
@@ -153,11 +156,12 @@ export function readOperationHeader(bytes: Uint8Array): OperationHeader {
 /** @throws GatewayError `invalid-argument` when the bytes are no protobuf message */
 export function readResultHeader(bytes: Uint8Array): ResultHeader {
   return reading('ops.OperationResult', () => {
-    const header = { operationId: '', status: 0, durationMs: 0, message: '', reason: '' };
+    const header = { operationId: '', account: '', status: 0, durationMs: 0, message: '', reason: '' };
     const reader = new BinaryReader(bytes);
     while (reader.pos < reader.len) {
       const [field, wireType] = reader.tag();
       if (field === resultFields.operationId) header.operationId = reader.string();
+      else if (field === resultFields.account) header.account = reader.string();
       else if (field === resultFields.status) header.status = reader.int32();
       else if (field === resultFields.durationMs) header.durationMs = reader.uint32();
       else if (field === resultFields.message) header.message = reader.string();
@@ -271,6 +275,11 @@ export function withOrigin(operation: Uint8Array, origin: Origin): Uint8Array {
 /** The operation as one that another instance waits for from now on. */
 export function withOriginator(operation: Uint8Array, instanceId: string): Uint8Array {
   return new FieldWriter(operation, [instanceId], 1).string(operationFields.originating, instanceId).finish();
+}
+
+/** The result as one of an operation of this account. */
+export function withAccount(result: Uint8Array, account: string): Uint8Array {
+  return new FieldWriter(result, [account], 1).string(resultFields.account, account).finish();
 }
 
 /** The result with the way that its operation took. */

@@ -103,11 +103,17 @@ test('the header of a result, and its route', (t) => {
     ...{ processedByInstanceId: 'g1', processedTime: 1, sentToAgentId: 'a1', sentTime: 2 },
     ...{ answeredByAgentId: 'a2', answeredToInstanceId: 'g2', answeredTime: 3 },
   };
-  const bytes = Buffer.concat([resultOf({ operationId: 'id', status: -1, durationMs: 5, message: 'm' }), unknown]);
+  const bytes = Buffer.concat([
+    resultOf({ operationId: 'id', account: 'a', status: -1, durationMs: 5, message: 'm' }),
+    unknown,
+  ]);
   t.equal(readRoute(bytes), undefined);
   const routed = withRoute(bytes, route);
   t.same(readRoute(routed), route);
-  t.same(readResultHeader(routed), { operationId: 'id', status: -1, durationMs: 5, message: 'm', reason: '' });
+  t.same(readResultHeader(routed), {
+    ...{ operationId: 'id', account: 'a', status: -1 },
+    ...{ durationMs: 5, message: 'm', reason: '' },
+  });
   t.ok(Buffer.from(routed).subarray(0, bytes.length).equals(bytes), 'the bytes that came are the beginning');
   const empty = { ...route, processedByInstanceId: '', processedTime: 0 };
   t.same(readRoute(withRoute(routed, empty)), empty, 'of two the later counts');

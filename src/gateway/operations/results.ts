@@ -13,7 +13,14 @@ import type { Logger } from '../../core/logger.js';
 import type { Taken } from '../../core/pending.js';
 import { retry } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
-import { readResultHeader, readRoute, withRoute, type OperationRoute, type ResultHeader } from '../../protocol/wire.js';
+import {
+  readResultHeader,
+  readRoute,
+  withAccount,
+  withRoute,
+  type OperationRoute,
+  type ResultHeader,
+} from '../../protocol/wire.js';
 import type { FinalOutcome, FinishedOperation, OperationRecord } from '../../store/operation-record.js';
 import type { OperationStore } from '../../store/operations.js';
 import type { InFlight, Session } from '../agents/session.js';
@@ -238,7 +245,9 @@ export class Results {
     });
     const path = operation.taken?.instanceId === instanceId ? 'local' : 'forwarded';
     metrics.ended(path, outcome, (endTime - operation.receivedTime) / 1_000);
-    const answer = route === undefined ? bytes : withRoute(bytes, route);
+    // What an agent says of the account, which the caller may not even have asked about, counts for nothing.
+    const named = header.account === operation.account ? bytes : withAccount(bytes, operation.account);
+    const answer = route === undefined ? named : withRoute(named, route);
     if (operation.durable) return this.#record(taken, record, answer);
     recorder.endLater(record, false);
     // Answers of one turn of the event loop are written one right after the other: that wakes their readers once, where

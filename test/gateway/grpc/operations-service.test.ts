@@ -117,10 +117,19 @@ test('agents that do something wrong', async (t) => {
 
     const answering = gateway.operate(pod('owned'));
     const { id } = await agent.next('operation');
-    thief.send({ case: 'result', value: { operationId: id, account: 'owned', status: 200, message: 'forged' } });
-    t.match(await thief.next('receipt', ({ operationId }) => operationId === id), { outcome });
-    agent.send({ case: 'result', value: { operationId: id, account: 'owned', status: 200, message: 'genuine' } });
-    t.match((await answering).body['result'], { message: 'genuine' });
+    const forged = { operationId: id, account: 'owned', status: 200, message: 'forged' };
+    for (let count = 0; count < 100; count += 1) thief.send({ case: 'result', value: forged });
+    await waitFor(() => thief.all('receipt').filter(({ operationId }) => operationId === id).length === 100, {
+      description: '100 receipts',
+    });
+    t.match(
+      thief.all('receipt').filter(({ operationId }) => operationId === id),
+      Array.from({ length: 100 }, () => ({ outcome })),
+    );
+    const warnings = gateway.log.filter(({ msg }) => msg === 'result of an agent that was not sent the operation');
+    t.equal(warnings.length, 1, 'one warning, however many there are');
+    agent.send({ case: 'result', value: { operationId: id, account: 'another', status: 200, message: 'genuine' } });
+    t.match((await answering).body['result'], { message: 'genuine', account: 'owned' }, "the operation's account");
     t.match(await agent.next('receipt'), { operationId: id, outcome: ResultReceipt_Outcome.RECORDED });
   });
 
