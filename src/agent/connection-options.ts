@@ -1,5 +1,6 @@
 /** What an agent's connection needs, and the values it uses where nothing is said. */
 
+import { randomBytes } from 'node:crypto';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { credentials as grpcCredentials, type ChannelCredentials } from '@grpc/grpc-js';
 import type { Logger } from '../core/logger.js';
@@ -113,6 +114,8 @@ export function resolveOptions(options: AgentConnectionOptions): ResolvedOptions
   return {
     addresses: [first, ...others],
     registration: create(RegistrationSchema, {
+      // Of each connection anew: its memory of what it executed is its own.
+      processId: randomBytes(12).toString('base64url'),
       ...options.registration,
       ...(options.dynamicAccounts === undefined ? {} : { dynamicAccounts: true }),
     }),

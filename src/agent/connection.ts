@@ -22,6 +22,9 @@ import { DynamicAccounts } from './dynamic-accounts.js';
 import { encodeAgentMessage, GatewayStream, type GatewayStreamEvents, type StreamEnd } from './gateway-stream.js';
 import { OperationRunner, type OperationCounts } from './operation-runner.js';
 
+/** More than there are connections in the time that an operation may take. */
+const rememberedEpochs = 100;
+
 export class AgentConnection {
   readonly #options: ResolvedOptions;
   readonly #runner: OperationRunner;
@@ -29,7 +32,8 @@ export class AgentConnection {
   #state: ConnectionState = { name: 'idle' };
   /** The registered stream that carries everything new. */
   #current: GatewayStream | undefined;
-  #firstEpoch = 0n;
+  /** Of this process, the newest last: gateways that do not name processes bind operations to them. */
+  readonly #epochs = new Set<bigint>();
   #currentSince = 0;
   /** The stream that is being dialled. */
   #dialled: GatewayStream | undefined;
@@ -55,7 +59,8 @@ export class AgentConnection {
       execute,
       now,
       currentSink: () => this.#current,
-      firstEpoch: () => this.#firstEpoch,
+      isOwn: ({ boundProcessId, boundEpoch }) =>
+        boundProcessId === '' ? this.#epochs.has(boundEpoch) : boundProcessId === this.#options.registration.processId,
     });
     const { registration, dynamicAccounts } = this.#options;
     const isOwn = (name: string): boolean => registration.accounts.some((account) => account.name === name);
@@ -197,7 +202,7 @@ export class AgentConnection {
 
   #registered(stream: GatewayStream, { clouddriverId, epoch }: Registered): void {
     const { logger, now } = this.#options;
-    if (this.#firstEpoch === 0n) this.#firstEpoch = epoch;
+    this.#rememberEpoch(epoch);
     const replaced = this.#current;
     this.#current = stream;
     this.#currentSince = now();
@@ -210,6 +215,12 @@ export class AgentConnection {
     if (replaced !== undefined) this.#retire(replaced);
     this.#catchUp(stream);
     this.#runner.resend();
+  }
+
+  #rememberEpoch(epoch: bigint): void {
+    this.#epochs.add(epoch);
+    const [oldest] = this.#epochs;
+    if (this.#epochs.size > rememberedEpochs && oldest !== undefined) this.#epochs.delete(oldest);
   }
 
   #receive(stream: GatewayStream, message: GatewayMessage['message']): void {

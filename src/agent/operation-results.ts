@@ -64,7 +64,7 @@ export const failures = {
   restarted: (): Execution => ({
     status: 410,
     reason: 'AgentRestarted',
-    message: 'the operation was sent to an earlier process of this agent; whether it was executed is not known',
+    message: 'the operation was sent to another process of this agent; whether it was executed is not known',
   }),
   internal: (message: string): Execution => ({
     status: 500,

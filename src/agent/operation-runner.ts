@@ -35,8 +35,8 @@ export interface OperationRunnerOptions {
   readonly execute: Execute;
   /** The sink for results whose own stream is gone. */
   readonly currentSink: () => ResultSink | undefined;
-  /** The epoch of this process's first registration: of what was sent before, nothing is remembered here. */
-  readonly firstEpoch: () => bigint;
+  /** Whether an operation that is bound was sent to this runner, and not to another process of the agent. */
+  readonly isOwn: (operation: Operation) => boolean;
   readonly now: () => number;
   readonly maximumExecuting: number;
   readonly maximumQueued: number;
@@ -183,7 +183,7 @@ export class OperationRunner {
     if (this.#closed) return failures.stopping();
     if (operation.id === '') return failures.withoutId();
     if (this.#acknowledged.has(operation.id)) return failures.executedBefore();
-    if (operation.boundEpoch > 0n && operation.boundEpoch < this.#options.firstEpoch()) return failures.restarted();
+    if (operation.boundEpoch > 0n && !this.#options.isOwn(operation)) return failures.restarted();
     if (this.#executing >= maximumExecuting && this.#queue.size >= maximumQueued) {
       return failures.tooMany(`the agent executes ${maximumExecuting} operations and queues ${maximumQueued} already`);
     }

@@ -33,6 +33,7 @@ import { OwnershipService } from './agents/ownership.js';
 import { Reaper } from './agents/reaper.js';
 import { Rebalancer } from './agents/rebalancer.js';
 import { RegistrationLimits } from './agents/registration-limits.js';
+import { RivalProcesses } from './agents/rival-processes.js';
 import { Registry } from './agents/registry.js';
 import { createClusterCalls } from './cluster-calls.js';
 import type { Config } from './config.js';
@@ -197,6 +198,13 @@ export function createGateway(options: GatewayOptions): Gateway {
       lateResultMs,
       now,
     });
+    const rivals = new RivalProcesses({ instanceId: instance.id, logger, metrics });
+    scope.push(
+      'rival processes',
+      ownership.onChange((...change) => {
+        rivals.changed(...change);
+      }),
+    );
     const recorder = new Recorder({ operations, logger, metrics, stopping: loops.signal });
     scope.push('recorder', () => recorder.idle());
     const forwarder = new Forwarder({
@@ -219,7 +227,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       registry,
       discovery,
       forwarder,
-      bind: (operationId, { agentId, epoch }) => operations.bind(operationId, agentId, epoch),
+      bind: (operationId, binding) => operations.bind(operationId, binding),
       logger,
       metrics,
       tracing,
@@ -266,7 +274,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       recovery.stop();
     });
     background('recovery', (at) => recovery.run(at));
-    const adoption = new Adoption({ operations, router, recorder, logger, overdueMs, now });
+    const adoption = new Adoption({ instanceId: instance.id, operations, router, recorder, logger, overdueMs, now });
     const stopping = () =>
       new GatewayError('draining', `instance ${instance.id} is shutting down; dial or ask another one`, {
         instanceId: instance.id,
@@ -349,6 +357,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       results,
       operations,
       assignments,
+      rivals,
       owners,
       dynamicAccounts: dynamicAccounts.routes,
       database,

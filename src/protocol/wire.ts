@@ -32,6 +32,9 @@ export interface OperationHeader {
   readonly receivedTime: number;
   /** '' for none. */
   readonly boundAgentId: string;
+  readonly boundEpoch: number;
+  /** '' for none. */
+  readonly boundProcessId: string;
   readonly traceparent: string;
   /** "deploy", "get" ...; "unknown" for a request that a newer version added, '' for none. */
   readonly type: string;
@@ -40,6 +43,8 @@ export interface OperationHeader {
 /** What a replica reads of a result. */
 export interface ResultHeader {
   readonly operationId: string;
+  /** As the agent names it. */
+  readonly account: string;
   readonly status: number;
   readonly durationMs: number;
   readonly message: string;
@@ -79,9 +84,11 @@ const operationFields = {
   receivedTime: numberOf(OperationSchema, 'receivedTimeMs'),
   boundAgentId: numberOf(OperationSchema, 'boundAgentId'),
   boundEpoch: numberOf(OperationSchema, 'boundEpoch'),
+  boundProcessId: numberOf(OperationSchema, 'boundProcessId'),
 };
 const resultFields = {
   operationId: numberOf(OperationResultSchema, 'operationId'),
+  account: numberOf(OperationResultSchema, 'account'),
   status: numberOf(OperationResultSchema, 'status'),
   message: numberOf(OperationResultSchema, 'message'),
   reason: numberOf(OperationResultSchema, 'reason'),
@@ -122,6 +129,8 @@ export function readOperationHeader(bytes: Uint8Array): OperationHeader {
       originatingInstanceId: '',
       receivedTime: 0,
       boundAgentId: '',
+      boundEpoch: 0,
+      boundProcessId: '',
       traceparent: '',
       type: '',
     };
@@ -134,6 +143,8 @@ export function readOperationHeader(bytes: Uint8Array): OperationHeader {
       else if (field === operationFields.originating) header.originatingInstanceId = reader.string();
       else if (field === operationFields.receivedTime) header.receivedTime = Number(reader.int64());
       else if (field === operationFields.boundAgentId) header.boundAgentId = reader.string();
+      else if (field === operationFields.boundEpoch) header.boundEpoch = Number(reader.int64());
+      else if (field === operationFields.boundProcessId) header.boundProcessId = reader.string();
       else if (field === operationFields.trace) header.traceparent = readFirstString(reader.bytes());
       else {
         if (field >= firstRequestField) header.type = requestNames.get(field) ?? 'unknown';
@@ -147,11 +158,12 @@ export function readOperationHeader(bytes: Uint8Array): OperationHeader {
 /** @throws GatewayError `invalid-argument` when the bytes are no protobuf message */
 export function readResultHeader(bytes: Uint8Array): ResultHeader {
   return reading('ops.OperationResult', () => {
-    const header = { operationId: '', status: 0, durationMs: 0, message: '', reason: '' };
+    const header = { operationId: '', account: '', status: 0, durationMs: 0, message: '', reason: '' };
     const reader = new BinaryReader(bytes);
     while (reader.pos < reader.len) {
       const [field, wireType] = reader.tag();
       if (field === resultFields.operationId) header.operationId = reader.string();
+      else if (field === resultFields.account) header.account = reader.string();
       else if (field === resultFields.status) header.status = reader.int32();
       else if (field === resultFields.durationMs) header.durationMs = reader.uint32();
       else if (field === resultFields.message) header.message = reader.string();
@@ -186,11 +198,32 @@ export function readRoute(bytes: Uint8Array): OperationRoute | undefined {
   });
 }
 
-/** The one agent that may have an operation, and the connection that it was first sent on. */
+/** The one process of an agent that may have an operation, and its connection that the operation was first sent on. */
 export interface Binding {
   readonly agentId: string;
   readonly epoch: number;
+  /** Absent where the agent names none: then the connection stands for it. */
+  readonly processId?: string;
 }
+
+/** The binding that a forwarded operation carries; undefined: anybody may have it. */
+export function bindingOf({
+  boundAgentId,
+  boundEpoch,
+  boundProcessId,
+}: Pick<OperationHeader, 'boundAgentId' | 'boundEpoch' | 'boundProcessId'>): Binding | undefined {
+  if (boundAgentId === '') return undefined;
+  return {
+    ...{ agentId: boundAgentId, epoch: boundEpoch },
+    ...(boundProcessId === '' ? {} : { processId: boundProcessId }),
+  };
+}
+
+/**
+ * Bytes that gateways add to an operation at most before it gets to an agent as a GatewayMessage: the time that is left,
+ * the binding (ids of 253 and 64 characters), another originating instance, the head of the frame, and tags and lengths.
+ */
+export const routingBytes = 768;
 
 /** The operation as it is sent to another instance: with the time that is left to it, and its binding if it has one. */
 export function withRouting(operation: Uint8Array, timeoutMs: number, binding: Binding | undefined): Uint8Array {
@@ -208,11 +241,12 @@ function routed(
   binding: Binding | undefined,
   headBytes: number,
 ): FieldWriter {
-  const { agentId = '', epoch = 0 } = binding ?? {};
-  return new FieldWriter(operation, [agentId], 3, headBytes)
+  const { agentId = '', epoch = 0, processId = '' } = binding ?? {};
+  return new FieldWriter(operation, [agentId, processId], 4, headBytes)
     .number(operationFields.timeoutMs, timeoutMs)
     .string(operationFields.boundAgentId, agentId)
-    .number(operationFields.boundEpoch, epoch);
+    .number(operationFields.boundEpoch, epoch)
+    .string(operationFields.boundProcessId, processId);
 }
 
 /** Where an operation comes from: what the originating instance adds to it. */
@@ -243,6 +277,11 @@ export function withOrigin(operation: Uint8Array, origin: Origin): Uint8Array {
 /** The operation as one that another instance waits for from now on. */
 export function withOriginator(operation: Uint8Array, instanceId: string): Uint8Array {
   return new FieldWriter(operation, [instanceId], 1).string(operationFields.originating, instanceId).finish();
+}
+
+/** The result as one of an operation of this account. */
+export function withAccount(result: Uint8Array, account: string): Uint8Array {
+  return new FieldWriter(result, [account], 1).string(resultFields.account, account).finish();
 }
 
 /** The result with the way that its operation took. */

@@ -25,6 +25,7 @@ import type { Database } from './database.js';
 import { waitingIds, waitingText } from './dynamic-accounts.js';
 import { unbindAccounts } from './owners.js';
 import type { AccountsTable, Schema } from './schema.js';
+import { storable } from './storable-text.js';
 
 export interface DueAccount {
   readonly name: string;
@@ -282,7 +283,7 @@ export class AccountTurns {
     await update
       .set({
         ...free,
-        ...{ status: after.status, failed_count: after.failedCount, error_message: after.errorMessage ?? null },
+        ...{ status: after.status, failed_count: after.failedCount, error_message: storable(after.errorMessage) },
         ...{
           now: { due_time: dialect.nowMs, waiting_cd_ids: waitingText(waiting) },
           retry: {

@@ -84,8 +84,8 @@ function heirOf(rows: readonly AssignmentRow[], alive: (instanceId: string) => b
   return rows.toSorted((a, b) => Number(alive(b.instanceId)) - Number(alive(a.instanceId)) || a.epoch - b.epoch)[0];
 }
 
-function plain({ agentId, instanceId, epoch }: Omit<Assignment, 'caching'>, caching: boolean): Assignment {
-  return { agentId, instanceId, epoch, caching };
+function plain({ agentId, instanceId, epoch, processId }: Omit<Assignment, 'caching'>, caching: boolean): Assignment {
+  return { agentId, instanceId, epoch, ...(processId === undefined ? {} : { processId }), caching };
 }
 
 /** The assignments of an account after a claim, in the order of their agents. */

@@ -94,7 +94,7 @@ export async function selectEndedHolds(db: Db, dialect: SqlDialect, limit: numbe
 export async function selectAssignments(db: Db, names: readonly string[]): Promise<Map<string, AssignmentRow[]>> {
   const rows = await db
     .selectFrom('kubesvc_assignments')
-    .select(['id', 'account_name', 'agent_id', 'cd_id', 'epoch', 'caching'])
+    .select(['id', 'account_name', 'agent_id', 'cd_id', 'epoch', 'process_id', 'caching'])
     .where('account_name', 'in', names)
     // What another program may have left.
     .where('agent_id', 'is not', null)
@@ -109,6 +109,7 @@ export async function selectAssignments(db: Db, names: readonly string[]): Promi
       agentId: row.agent_id,
       instanceId: row.cd_id,
       epoch: row.epoch,
+      ...processOf(row.process_id),
       caching: Boolean(row.caching),
     });
   }
@@ -223,6 +224,7 @@ const assignmentRows = bulkUpsert(
     agent_id: 'value',
     cd_id: 'value',
     epoch: 'value',
+    process_id: 'value',
     caching: 'value',
     reachable: 'value',
     connections: 'value',
@@ -241,9 +243,9 @@ export async function upsertAssignments(
   await assignmentRows(
     db,
     dialect,
-    rows.map(({ account, assignment: { agentId, instanceId, epoch, caching } }) => [
+    rows.map(({ account, assignment: { agentId, instanceId, epoch, processId = '', caching } }) => [
       ...[account, agentId, instanceId],
-      ...[epoch, caching, true, 1],
+      ...[epoch, processId, caching, true, 1],
     ]),
   );
 }
@@ -298,6 +300,7 @@ interface OwnershipRow {
   readonly agent_id: string | null;
   readonly cd_id: string | null;
   readonly epoch: number | null;
+  readonly process_id: string | null;
   readonly caching: boolean | number | null;
 }
 
@@ -332,7 +335,7 @@ function ownershipQuery(
   return db
     .selectFrom(accounts.as('a'))
     .leftJoin('kubesvc_assignments as s', 's.account_name', 'a.name')
-    .select(['a.name', 'a.version', 's.agent_id', 's.cd_id', 's.epoch', 's.caching'])
+    .select(['a.name', 'a.version', 's.agent_id', 's.cd_id', 's.epoch', 's.process_id', 's.caching'])
     .orderBy('a.name')
     .orderBy('s.agent_id');
 }
@@ -347,8 +350,13 @@ function grouped(rows: readonly OwnershipRow[]): Ownership[] {
       agentId: row.agent_id,
       instanceId: row.cd_id,
       epoch: row.epoch,
+      ...processOf(row.process_id),
       caching: Boolean(row.caching),
     });
   }
   return [...accounts.values()];
+}
+
+function processOf(id: string | null): Pick<Assignment, 'processId'> {
+  return id === null || id === '' ? {} : { processId: id };
 }

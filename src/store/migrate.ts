@@ -9,6 +9,7 @@ import type { Database } from './database.js';
 import { serverVersion } from './examination.js';
 import { initial } from './migrations/0001-initial.js';
 import { owners } from './migrations/0002-owners.js';
+import { processes } from './migrations/0003-processes.js';
 import { ensureTable, type MigrationContext } from './migrations/ensure-table.js';
 import { findTable } from './migrations/introspect.js';
 import type { Schema } from './schema.js';
@@ -33,6 +34,7 @@ interface Migration {
 const migrations: readonly Migration[] = [
   { name: '0001-initial', breaking: true, apply: initial },
   { name: '0002-owners', breaking: false, apply: owners },
+  { name: '0003-processes', breaking: false, apply: processes },
 ];
 
 /** Filling a new index or column of a large table takes long. */

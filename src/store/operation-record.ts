@@ -20,6 +20,16 @@ export interface StoredOperation {
   readonly agentId: string;
   /** The epoch of that agent's connection when it was bound. */
   readonly agentEpoch: number;
+  /** That agent's process; absent where it names none. */
+  readonly agentProcessId?: string;
+}
+
+/** Who alone may have a pending operation. */
+export interface OperationBinding {
+  readonly agentId: string;
+  readonly epoch: number;
+  /** Absent where the agent names none. */
+  readonly processId?: string;
 }
 
 /** A pending operation as it is read back. */

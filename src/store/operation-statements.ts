@@ -7,6 +7,7 @@ import type { SqlDialect } from './dialect.js';
 import type {
   FinalOutcome,
   FinishedOperation,
+  OperationBinding,
   OperationFilter,
   OperationRecord,
   StoredOperation,
@@ -14,10 +15,9 @@ import type {
   UnfinishedOperation,
 } from './operation-record.js';
 import type { HistoryTable, OperationsTable, Schema } from './schema.js';
+import { storable } from './storable-text.js';
 
 type Db = Kysely<Schema>;
-
-const messageLength = 1_000;
 
 const pendingRows = bulkInsert(
   'kubesvc_ops',
@@ -33,6 +33,7 @@ const pendingRows = bulkInsert(
     deadline_time: 'fromNow',
     sent_to_agent_id: 'text',
     sent_to_epoch: 'number',
+    sent_to_process_id: 'text',
     write_token: 'text',
   },
   'id',
@@ -56,6 +57,7 @@ export function insertPending(
     operation.timeoutMs,
     operation.agentId,
     operation.agentEpoch,
+    operation.agentProcessId ?? '',
     token,
   ]);
   return pendingRows(db, dialect, rows);
@@ -125,23 +127,46 @@ export function insertHistory(
   );
 }
 
-/** Notes which agent may have a pending operation from now on. */
-export async function bindPending(db: Db, id: string, agentId: string, agentEpoch: number): Promise<void> {
-  const bound = { sent_to_agent_id: agentId, sent_to_epoch: agentEpoch };
-  await db.updateTable('kubesvc_ops').set(bound).where('id', '=', id).execute();
+/** Notes who may have a pending operation from now on. @returns whether nobody has taken it over */
+export async function bindPending(
+  db: Db,
+  id: string,
+  { agentId, epoch, processId = '' }: OperationBinding,
+): Promise<boolean> {
+  const bound = { sent_to_agent_id: agentId, sent_to_epoch: epoch, sent_to_process_id: processId };
+  await db.updateTable('kubesvc_ops').set(bound).where('id', '=', id).where('adopted_by_cd_id', '=', '').execute();
+  // Read back: MySQL counts rows that changed, not those that matched.
+  const row = await db.selectFrom('kubesvc_ops').select('adopted_by_cd_id').where('id', '=', id).executeTakeFirst();
+  return row?.adopted_by_cd_id === '';
+}
+
+export async function adoptPending(db: Db, ids: readonly string[], instanceId: string): Promise<void> {
+  if (ids.length === 0) return;
+  await db.updateTable('kubesvc_ops').set({ adopted_by_cd_id: instanceId }).where('id', 'in', ids).execute();
 }
 
 export async function deletePending(db: Db, ids: readonly string[]): Promise<void> {
   if (ids.length > 0) await db.deleteFrom('kubesvc_ops').where('id', 'in', ids).execute();
 }
 
-/** The same id may have been given to another instance, which has it under way. */
-export async function withdrawPending(db: Db, id: string, receivedByInstanceId: string): Promise<void> {
+/**
+ * The same id may have been given to another instance, which has it under way.
+ * @returns whether it is gone, or was given to another instance: false when somebody took it over
+ */
+export async function withdrawPending(db: Db, id: string, receivedByInstanceId: string): Promise<boolean> {
   await db
     .deleteFrom('kubesvc_ops')
     .where('id', '=', id)
     .where('received_by_cd_id', '=', receivedByInstanceId)
+    .where('adopted_by_cd_id', '=', '')
     .execute();
+  const left = await db
+    .selectFrom('kubesvc_ops')
+    .select('id')
+    .where('id', '=', id)
+    .where('received_by_cd_id', '=', receivedByInstanceId)
+    .executeTakeFirst();
+  return left === undefined;
 }
 
 export async function deleteHistory(db: Db, ids: readonly string[]): Promise<number> {
@@ -150,11 +175,11 @@ export async function deleteHistory(db: Db, ids: readonly string[]): Promise<num
   return Number(deleted.numDeletedRows);
 }
 
-export async function selectHistoryBefore(db: Db, beforeMs: number, limit: number): Promise<string[]> {
+export async function selectOldHistory(db: Db, dialect: SqlDialect, ageMs: number, limit: number): Promise<string[]> {
   const rows = await db
     .selectFrom('kubesvc_ops_history')
     .select('operation_id')
-    .where('start_time', '<', beforeMs)
+    .where('start_time', '<', sql<number>`${dialect.nowMs} - ${sql.lit(ageMs)}`)
     .orderBy('start_time')
     .limit(limit)
     .execute();
@@ -259,6 +284,7 @@ function unfinishedOperation(row: Selectable<OperationsTable>, nowMs: number): U
     timeLeftMs: row.deadline_time - nowMs,
     agentId: row.sent_to_agent_id,
     agentEpoch: row.sent_to_epoch,
+    ...(row.sent_to_process_id === '' ? {} : { agentProcessId: row.sent_to_process_id }),
   };
 }
 
@@ -346,11 +372,6 @@ function historyRecord(row: Selectable<HistoryTable>): OperationRecord {
 
 function step(instanceId: string | null, time: number | null): { instanceId: string; time: number } | undefined {
   return instanceId === null || time === null ? undefined : { instanceId, time };
-}
-
-/** PostgreSQL takes neither NUL nor half a surrogate pair, which the cut may leave, and refuses the whole statement. */
-function storable(text: string | undefined): string | null {
-  return text === undefined ? null : text.slice(0, messageLength).toWellFormed().replaceAll('\0', '\uFFFD');
 }
 
 /** The same memory as a Buffer, which every driver takes. */

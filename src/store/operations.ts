@@ -8,6 +8,7 @@ import type {
   FinalOutcome,
   FinishedOperation,
   InsertOutcome,
+  OperationBinding,
   OperationFilter,
   OperationRecord,
   StoredOperation,
@@ -15,13 +16,14 @@ import type {
   UnfinishedOperation,
 } from './operation-record.js';
 import {
+  adoptPending,
   bindPending,
   deleteHistory,
   deletePending,
   withdrawPending,
   insertHistory,
   insertPending,
-  selectHistoryBefore,
+  selectOldHistory,
   selectHistoryKeys,
   selectPageIds,
   selectPendingKeys,
@@ -97,14 +99,25 @@ export class OperationStore {
     return won;
   }
 
-  /** Notes which agent alone may have a pending operation; to be called before it is sent. */
-  async bind(id: string, agentId: string, agentEpoch: number, signal?: AbortSignal): Promise<void> {
-    await this.#database.run((db) => bindPending(db, id, agentId, agentEpoch), signal);
+  /**
+   * Notes who alone may have a pending operation; to be called before it is sent.
+   * @returns false when another instance goes on with it, or it has ended: then it may be sent to nobody else
+   */
+  bind(id: string, binding: OperationBinding, signal?: AbortSignal): Promise<boolean> {
+    return this.#database.run((db) => bindPending(db, id, binding), signal);
   }
 
-  /** Takes back a pending operation of this instance that was given to nobody: its id may be used again. */
-  async withdraw(id: string, receivedByInstanceId: string, signal?: AbortSignal): Promise<void> {
-    await this.#database.run((db) => withdrawPending(db, id, receivedByInstanceId), signal);
+  /** Takes pending operations over from the instance that was asked: from now on it can neither bind nor withdraw them. */
+  async adopt(ids: readonly string[], instanceId: string, signal?: AbortSignal): Promise<void> {
+    await this.#database.run((db) => adoptPending(db, ids, instanceId), signal);
+  }
+
+  /**
+   * Takes back a pending operation of this instance that was given to nobody: its id may be used again.
+   * @returns false when another instance goes on with it
+   */
+  withdraw(id: string, receivedByInstanceId: string, signal?: AbortSignal): Promise<boolean> {
+    return this.#database.run((db) => withdrawPending(db, id, receivedByInstanceId), signal);
   }
 
   /** Pending or ended; undefined: never seen, or purged. */
@@ -128,12 +141,12 @@ export class OperationStore {
     return this.#database.run((db) => selectUnfinished(db, this.#database.dialect, filter), signal);
   }
 
-  /** Deletes `limit` ended ones at most that started before `beforeMs`. @returns how many */
-  async purge(beforeMs: number, limit: number, signal?: AbortSignal): Promise<number> {
+  /** Deletes `limit` ended ones at most that started longer than `ageMs` ago, by the database's clock. @returns how many */
+  async purge(ageMs: number, limit: number, signal?: AbortSignal): Promise<number> {
     return this.#database.run(async (db) => {
       let purged = 0;
       // MySQL takes no LIMIT in a subquery of a DELETE.
-      for (const batch of batches(await selectHistoryBefore(db, beforeMs, limit))) {
+      for (const batch of batches(await selectOldHistory(db, this.#database.dialect, ageMs, limit))) {
         purged += await deleteHistory(db, batch);
       }
       return purged;

@@ -9,6 +9,8 @@ export interface Assignment {
   readonly instanceId: string;
   /** Number of the agent's connection, unique and growing in the whole cluster: the fence of every write. */
   readonly epoch: number;
+  /** The agent's process (ops.Registration.process_id); absent: it did not say. */
+  readonly processId?: string;
   /** Whether this agent caches the account; true for one assignment of an account at most. */
   readonly caching: boolean;
 }
@@ -29,6 +31,8 @@ export interface Connection {
   readonly agentId: string;
   readonly zoneId: string;
   readonly epoch: number;
+  /** As Assignment's. */
+  readonly processId?: string;
   /** Whose its accounts are from now on, and whose they have to be; absent: nobody has to prove anything. */
   readonly owner?: string | undefined;
 }

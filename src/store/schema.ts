@@ -75,6 +75,8 @@ export interface AssignmentsTable {
   agent_id: string;
   /** Ours: the connection's number; 0 in rows that Armory's plugin wrote. */
   epoch: number;
+  /** Ours: the agent's process; '' where it names none. */
+  process_id: OrDefault<string>;
   /** Ours: number of the events.Caching stream that may write the account's objects; 0: none yet. */
   caching_stream: Generated<number>;
 }
@@ -92,6 +94,10 @@ export interface OperationsTable {
   deadline_time: number;
   sent_to_agent_id: string;
   sent_to_epoch: number;
+  /** '' where the agent names none. */
+  sent_to_process_id: string;
+  /** The instance that goes on with it, once the one that was asked is lost. */
+  adopted_by_cd_id: string;
   /** Tells the one call that inserted the row from those that found it. */
   write_token: string;
 }

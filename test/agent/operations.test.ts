@@ -31,6 +31,25 @@ test('never executes an id twice: executing, answered, acknowledged', async (t) 
   t.same(setup.executed, ['op', 'other']);
 });
 
+test('what is bound to another process is answered, and not executed', async (t) => {
+  const setup = await setUp(t);
+  await active(setup);
+  const first = await streamOf(setup, 0);
+  const processId = first.registration?.processId ?? '';
+  t.match(processId, /^[\w-]{16,64}$/u, 'it says which process it is');
+  first.finish(status.UNAVAILABLE, 'replica killed');
+  const second = await streamOf(setup, 1);
+  t.equal(second.registration?.processId, processId, 'on every connection');
+  second.operation({ id: 'own', boundEpoch: 1n, boundProcessId: processId });
+  second.operation({ id: 'foreign', boundEpoch: 2n, boundProcessId: 'process-of-a-rival' });
+  second.operation({ id: 'own by epoch', boundEpoch: 1n });
+  second.operation({ id: 'foreign by epoch', boundEpoch: 7n });
+  await waitFor(() => second.results().length === 4);
+  t.same(setup.executed, ['own', 'own by epoch']);
+  for (const id of ['foreign', 'foreign by epoch'])
+    t.match(second.results(id), [{ status: 410, reason: 'AgentRestarted' }]);
+});
+
 test('re-sends results without a receipt on the next stream, and only those', async (t) => {
   const setup = await setUp(t);
   await active(setup);

@@ -188,23 +188,32 @@ export class ChaosCluster {
     }
     await this.allReady();
     for (const [index, agents] of layAgents(this.options).entries()) {
-      const group = new AgentGroup({
-        name: `agents-${index}`,
-        agents,
-        build: this.#build.directory,
-        directory: this.directory,
-        history: this.history,
-        addresses: this.replicas.map(({ agentsAddress }) => agentsAddress),
-        latencyMs: this.options.latencyMs ?? 30,
-        slowMs: this.options.slowMs ?? 1_000,
-        duplicates: this.options.duplicates ?? 0,
-        seed: this.options.seed + index * 1_000,
-      });
-      this.#scope.push(group.name, () => group.end());
-      this.groups.push(group);
-      group.start();
+      this.groups.push(this.#startGroup(`agents-${index}`, agents, this.options.seed + index * 1_000));
     }
     await this.agentsReady();
+  }
+
+  /** Starts a process whose agents have the ids and the accounts of a group that runs; it is no group of the cluster. */
+  startRivals({ name, agents }: AgentGroup): AgentGroup {
+    return this.#startGroup(`rivals-of-${name}`, agents, this.options.seed + 500);
+  }
+
+  #startGroup(name: string, agents: AgentGroup['agents'], seed: number): AgentGroup {
+    const group = new AgentGroup({
+      name,
+      agents,
+      build: this.#build.directory,
+      directory: this.directory,
+      history: this.history,
+      addresses: this.replicas.map(({ agentsAddress }) => agentsAddress),
+      latencyMs: this.options.latencyMs ?? 30,
+      slowMs: this.options.slowMs ?? 1_000,
+      duplicates: this.options.duplicates ?? 0,
+      seed,
+    });
+    this.#scope.push(group.name, () => group.end());
+    group.start();
+    return group;
   }
 }
 

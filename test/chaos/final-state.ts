@@ -9,6 +9,7 @@ export interface AssignmentState {
   readonly agentId: string;
   readonly instanceId: string;
   readonly epoch: number;
+  readonly processId?: string;
   readonly caching: boolean;
 }
 
@@ -75,7 +76,7 @@ async function readDatabase(url: string): Promise<Pick<FinalState, 'pending' | '
     const pending = await query('select id from kubesvc_ops');
     const ended = await query('select operation_id, final_outcome from kubesvc_ops_history');
     const rows = await query(
-      `select a.name, a.assignments_version, s.agent_id, s.cd_id, s.epoch, s.caching
+      `select a.name, a.assignments_version, s.agent_id, s.cd_id, s.epoch, s.process_id, s.caching
        from kubesvc_accounts a left join kubesvc_assignments s on s.account_name = a.name order by a.name, s.agent_id`,
     );
     const accounts = new Map<string, { account: string; version: number; assignments: AssignmentState[] }>();
@@ -88,6 +89,7 @@ async function readDatabase(url: string): Promise<Pick<FinalState, 'pending' | '
         agentId: String(row['agent_id']),
         instanceId: String(row['cd_id']),
         epoch: Number(row['epoch']),
+        ...(row['process_id'] === '' ? {} : { processId: String(row['process_id']) }),
         caching: Boolean(row['caching']),
       });
     }

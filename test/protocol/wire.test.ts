@@ -16,6 +16,8 @@ import {
   readOperationHeader,
   readResultHeader,
   readRoute,
+  routedFrame,
+  routingBytes,
   withOrigin,
   withOriginator,
   withRoute,
@@ -39,11 +41,13 @@ const timeouts = fc.integer({ min: 1, max: 2 ** 32 - 1 });
 test('the header of an operation', (t) => {
   const bytes = operationOf({
     ...{ id: 'id', account: 'account', timeoutMs: 4_000_000_000, originatingClouddriverId: 'gateway' },
+    ...{ boundEpoch: 7n, boundProcessId: 'process' },
     ...{ receivedTimeMs: 1_795_000_000_000n, boundAgentId: 'agent', trace: { traceparent: 'parent', tracestate: 's' } },
     request: { case: 'runJob', value: { manifest: new Uint8Array([1]) } },
   });
   const expected = {
     ...{ id: 'id', account: 'account', timeoutMs: 4_000_000_000, originatingInstanceId: 'gateway' },
+    ...{ boundEpoch: 7, boundProcessId: 'process' },
     ...{ receivedTime: 1_795_000_000_000, boundAgentId: 'agent', traceparent: 'parent', type: 'run_job' },
   };
   t.same(readOperationHeader(bytes), expected);
@@ -54,18 +58,19 @@ test('the header of an operation', (t) => {
 });
 
 test('what is appended wins over what was there, and the rest survives', (t) => {
-  const names = fc.record({ id, account: text, agent: text, originating: id });
+  const names = fc.record({ id, account: text, agent: text, processId: text, originating: id });
   const property = fc.property(
     names,
     times,
     timeouts,
     timeouts,
-    ({ id, account, agent, originating }, time, early, late) => {
+    ({ id, account, agent, processId, originating }, time, early, late) => {
       const init = { account, timeoutMs: early, request: { case: 'get' as const, value: { object: { kind: 'Pod' } } } };
       const origin = { id, originatingInstanceId: 'first', receivedTime: time, traceparent: 'p', tracestate: 's' };
       const routed = withRouting(withOrigin(Buffer.concat([operationOf(init), unknown]), origin), late, {
         agentId: agent,
         epoch: 7,
+        ...(processId === '' ? {} : { processId }),
       });
       const moved = withOriginator(routed, originating);
       const header = readOperationHeader(moved);
@@ -75,6 +80,8 @@ test('what is appended wins over what was there, and the rest survives', (t) => 
         header.account === account &&
         header.timeoutMs === late &&
         header.boundAgentId === agent &&
+        header.boundEpoch === 7 &&
+        header.boundProcessId === processId &&
         header.originatingInstanceId === originating &&
         header.receivedTime === time &&
         header.traceparent === 'p' &&
@@ -96,11 +103,17 @@ test('the header of a result, and its route', (t) => {
     ...{ processedByInstanceId: 'g1', processedTime: 1, sentToAgentId: 'a1', sentTime: 2 },
     ...{ answeredByAgentId: 'a2', answeredToInstanceId: 'g2', answeredTime: 3 },
   };
-  const bytes = Buffer.concat([resultOf({ operationId: 'id', status: -1, durationMs: 5, message: 'm' }), unknown]);
+  const bytes = Buffer.concat([
+    resultOf({ operationId: 'id', account: 'a', status: -1, durationMs: 5, message: 'm' }),
+    unknown,
+  ]);
   t.equal(readRoute(bytes), undefined);
   const routed = withRoute(bytes, route);
   t.same(readRoute(routed), route);
-  t.same(readResultHeader(routed), { operationId: 'id', status: -1, durationMs: 5, message: 'm', reason: '' });
+  t.same(readResultHeader(routed), {
+    ...{ operationId: 'id', account: 'a', status: -1 },
+    ...{ durationMs: 5, message: 'm', reason: '' },
+  });
   t.ok(Buffer.from(routed).subarray(0, bytes.length).equals(bytes), 'the bytes that came are the beginning');
   const empty = { ...route, processedByInstanceId: '', processedTime: 0 };
   t.same(readRoute(withRoute(routed, empty)), empty, 'of two the later counts');
@@ -188,5 +201,14 @@ test('cut anywhere, a result is read as far as it is whole or refused, and never
     if (id !== '' && id !== '01ARZ3NDEKTSV4RRFFQ69G5FAV') t.fail(`${length} bytes read as ${id}`);
   }
   t.pass();
+  t.end();
+});
+
+test('what gateways add to an operation is within the bound that they count with', (t) => {
+  const operation = operationOf({ account: 'a', request: { case: 'get', value: { object: { kind: 'Pod' } } } });
+  const binding = { agentId: 'a'.repeat(253), epoch: Number.MAX_SAFE_INTEGER, processId: 'p'.repeat(64) };
+  const longest = routedFrame(withOriginator(operation, 'i'.repeat(253)), 2 ** 32 - 1, binding);
+  const added = longest.length - operation.length;
+  t.ok(added > routingBytes / 2 && added <= routingBytes, `${String(added)} bytes`);
   t.end();
 });

@@ -9,6 +9,7 @@ import collections
 import dataclasses
 import itertools
 import random
+import secrets
 import time
 
 import grpc
@@ -199,8 +200,8 @@ class Operations:
             return result_of(operation, 503, "the agent is stopping; it was not started", "ServiceUnavailable")
         if operation.id in self.receipted:
             return result_of(operation, 409, "executed before; its result is forgotten", "AlreadyExecuted")
-        if 0 < operation.bound_epoch < self.agent.first_epoch:
-            return result_of(operation, 410, "it was sent to an earlier process of this agent", "AgentRestarted")
+        if operation.bound_epoch > 0 and not self.agent.is_own(operation):
+            return result_of(operation, 410, "it was sent to another process of this agent", "AgentRestarted")
         kept = sum(work.answer.ByteSize() for work in self.work.values() if work.answer is not None)
         if len(self.work) >= limits.executing or kept >= limits.unreceipted_bytes:
             return result_of(operation, 429, "too much is under way", "TooManyRequests")
@@ -286,11 +287,19 @@ class Agent:
         self.current = None
         self.dialled = None
         self.retiring = set()
-        self.first_epoch = 0
+        # 17. Made anew at each start: what this process executed, only it knows.
+        self.process_id = secrets.token_urlsafe(12)
+        self.epochs = collections.deque(maxlen=100)
         self.stopping = asyncio.Event()
 
     def registration(self):
-        return ops.Registration(**self.identity, accounts=self.accounts.values())
+        return ops.Registration(**self.identity, process_id=self.process_id, accounts=self.accounts.values())
+
+    def is_own(self, operation):
+        """7. Whether an operation that was sent before was sent to this process."""
+        if operation.bound_process_id:
+            return operation.bound_process_id == self.process_id
+        return operation.bound_epoch in self.epochs
 
     async def run(self):
         """Dials, and dials again, until stop() is called."""
@@ -328,7 +337,7 @@ class Agent:
 
     def became_registered(self, stream):
         registered = stream.registered
-        self.first_epoch = self.first_epoch or registered.epoch
+        self.epochs.append(registered.epoch)
         old, self.current = self.current, stream
         self.say("active", instance=registered.clouddriver_id, epoch=registered.epoch)
         if old is not None:

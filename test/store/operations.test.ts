@@ -86,11 +86,19 @@ onEveryMigratedEngine(async (t, database, engine) => {
 
   await t.test('a pending operation is bound to one agent, or withdrawn', async (t) => {
     await store.insert([operation('01A'), operation('01B')]);
-    await store.bind('01A', 'agent', 3);
+    const binding = { agentId: 'agent', epoch: 3, processId: 'process' };
+    t.equal(await store.bind('01A', binding), true);
+    t.equal(await store.bind('01A', binding), true, 'once more');
     await store.withdraw('01B', 'another instance');
     t.ok(await store.find('01B'), 'it is not of that one');
-    await store.withdraw('01B', 'replica-1');
-    t.match(await store.unfinished({ limit: 10 }), [{ id: '01A', agentId: 'agent', agentEpoch: 3 }]);
+    t.equal(await store.withdraw('01B', 'replica-1'), true);
+    const bound = { id: '01A', agentId: 'agent', agentEpoch: 3, agentProcessId: 'process' };
+    t.match(await store.unfinished({ limit: 10 }), [bound]);
+    await store.adopt(['01A'], 'replica-2');
+    t.equal(await store.bind('01A', { agentId: 'other', epoch: 4 }), false, 'a survivor has taken it over');
+    t.equal(await store.withdraw('01A', 'replica-1'), false);
+    t.match(await store.unfinished({ limit: 10 }), [bound], 'and it stays with whom it is bound to');
+    t.equal(await store.bind('none', binding), false);
     t.strictSame(await store.insert([operation('01B')]), [{ id: '01B', status: 'inserted' }]);
   });
 
@@ -164,7 +172,7 @@ onEveryMigratedEngine(async (t, database, engine) => {
     t.strictSame(await ids({ receivedByInstanceId: 'x' }), ['01', '02']);
     t.strictSame(await ids({ overdueMs: 0 }), ['01', '02']);
     t.match(await store.unfinished({ limit: 1, after: '02' }), [{ id: '03', agentId: 'agent-1', timeoutMs: 60_000 }]);
-    await store.bind('03', 'agent-2', 7);
+    await store.bind('03', { agentId: 'agent-2', epoch: 7 });
     const [bound] = await store.unfinished({ limit: 1, after: '02' });
     t.match(bound, { agentId: 'agent-2', agentEpoch: 7 });
     t.ok(bound !== undefined && bound.timeLeftMs > 0 && bound.timeLeftMs <= 60_000);
@@ -173,10 +181,14 @@ onEveryMigratedEngine(async (t, database, engine) => {
   });
 
   await t.test('a purge deletes old history, in bounds', async (t) => {
-    await store.finish(Array.from({ length: 10 }, (_, index) => finished(`0${index}`, { startTime: index })));
-    t.equal(await store.purge(7, 5), 5);
-    t.equal(await store.purge(7, 5), 2);
-    t.equal(await store.purge(7, 5), 0);
+    const hourMs = 3_600_000;
+    const startTime = (index: number): number => Date.now() - (10 - index) * hourMs;
+    await store.finish(
+      Array.from({ length: 10 }, (_, index) => finished(`0${index}`, { startTime: startTime(index) })),
+    );
+    t.equal(await store.purge(3.5 * hourMs, 5), 5);
+    t.equal(await store.purge(3.5 * hourMs, 5), 2);
+    t.equal(await store.purge(3.5 * hourMs, 5), 0);
     t.strictSame(
       (await store.list({ items: 10, page: 0 })).map((record) => record.operationId),
       ['09', '08', '07'],

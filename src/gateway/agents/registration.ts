@@ -2,6 +2,7 @@
 
 import { GatewayError } from '../../core/errors.js';
 import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
+import { validateDescription, validateText } from './account-description.js';
 import type { SessionFrames } from './session-frames.js';
 import type { Session, SessionPeer } from './session.js';
 
@@ -10,12 +11,19 @@ export interface RegistrationRequest {
   readonly agentId: string;
   readonly zoneId: string;
   readonly version: string;
+  /** Absent: it did not say. */
+  readonly processId?: string;
   readonly accounts: readonly AccountRegistration[];
   readonly dynamicAccounts: boolean;
 }
 
 /** Ids end up in SQL keys, logs, paths and metrics: printable, no spaces, and short enough for an index. */
 const validName = /^[\w.:@/+=-]{1,253}$/u;
+
+const longestVersion = 255;
+
+/** Long enough to be random: the number that an operating system gives a process is 1 in every container. */
+const validProcessId = /^[\w-]{16,64}$/u;
 
 /** @throws GatewayError `invalid-argument` naming the field; `overloaded` for too many accounts */
 export function validateRegistration(request: RegistrationRequest, maxAccounts: number): void {
@@ -33,6 +41,14 @@ export function validateRegistration(request: RegistrationRequest, maxAccounts: 
       { field: 'register.zone_id' },
     );
   }
+  validateText('register.version', request.version, longestVersion);
+  if (request.processId !== undefined && !validProcessId.test(request.processId)) {
+    throw new GatewayError(
+      'invalid-argument',
+      "register.process_id: expected 16 to 64 letters, digits, '-' or '_', chosen at random when the process started",
+      { field: 'register.process_id' },
+    );
+  }
   if (request.accounts.length === 0 && !request.dynamicAccounts) {
     throw new GatewayError(
       'invalid-argument',
@@ -40,29 +56,48 @@ export function validateRegistration(request: RegistrationRequest, maxAccounts: 
       { field: 'register.accounts' },
     );
   }
-  validateAccounts(request.accounts, 0, maxAccounts);
+  validateAccounts('register.accounts', request.accounts, 0, maxAccounts);
 }
 
-/** @param held accounts that the stream serves already. @throws as validateRegistration() */
-export function validateAccounts(accounts: readonly AccountRegistration[], held: number, maxAccounts: number): void {
+/**
+ * @param field of the message that names the accounts
+ * @param held accounts that the stream serves already
+ * @throws as validateRegistration()
+ */
+export function validateAccounts(
+  field: string,
+  accounts: readonly AccountRegistration[],
+  held: number,
+  maxAccounts: number,
+): void {
   if (held + accounts.length > maxAccounts) {
     throw new GatewayError(
       'overloaded',
-      `register.accounts: ${String(held + accounts.length)} accounts; an agent may serve ${String(maxAccounts)} (kubesvc.grpc.server.maxAccountsPerAgent)`,
-      { field: 'register.accounts' },
+      `${field}: ${String(held + accounts.length)} accounts; an agent may serve ${String(maxAccounts)} (kubesvc.grpc.server.maxAccountsPerAgent)`,
+      { field },
     );
   }
   const names = new Set<string>();
-  accounts.forEach(({ name }, index) => {
-    const field = `register.accounts[${String(index)}].name`;
+  accounts.forEach((account, index) => {
+    const { name } = account;
+    const own = `${field}[${String(index)}]`;
+    const nameField = `${own}.name`;
     if (!validName.test(name)) {
-      throw new GatewayError('invalid-argument', `${field}: expected 1 to 253 printable characters without spaces`, {
-        field,
+      throw new GatewayError(
+        'invalid-argument',
+        `${nameField}: expected 1 to 253 printable characters without spaces`,
+        {
+          field: nameField,
+        },
+      );
+    }
+    if (names.has(name)) {
+      throw new GatewayError('invalid-argument', `${nameField}: account "${name}" is named twice`, {
+        field: nameField,
       });
     }
-    if (names.has(name))
-      throw new GatewayError('invalid-argument', `${field}: account "${name}" is named twice`, { field });
     names.add(name);
+    validateDescription(account, own);
   });
 }
 

@@ -27,7 +27,8 @@ import {
   type BindZone,
   type RegistrationRequest,
 } from './registration.js';
-import type { DeliverableOperation, Delivery } from './delivery.js';
+import type { Binding } from '../../protocol/wire.js';
+import { bindingTo, type DeliverableOperation, type Delivery } from './delivery.js';
 import { switchCaching } from './caching-switches.js';
 import type { SessionFrames } from './session-frames.js';
 import { choose } from './session-choice.js';
@@ -95,13 +96,10 @@ export class Registry {
     return this.#agents.size;
   }
 
-  /** The stream here that an operation of this account would go to; with `onlyAgentId`, that agent's. */
-  choose(
-    account: string,
-    onlyAgentId: string | undefined,
-  ): { readonly agentId: string; readonly epoch: number } | undefined {
-    const session = choose(this.#byAccount.get(account), onlyAgentId);
-    return session === undefined ? undefined : { agentId: session.identity.agentId, epoch: session.identity.epoch };
+  /** The stream here that an operation of this account would go to; with `binding`, one of that process. */
+  choose(account: string, binding: Binding | undefined): Binding | undefined {
+    const session = choose(this.#byAccount.get(account), binding);
+    return session === undefined ? undefined : bindingTo(session.identity);
   }
 
   /** Accounts that a stream of this instance serves. */
@@ -130,9 +128,10 @@ export class Registry {
     const { instanceId, frames, logger, now } = this.#options;
     if (peer !== undefined) await claimZone(peer, request, this.#options.bindZone, signal);
     const { agentId, zoneId } = request;
+    const ofProcess = request.processId === undefined ? {} : { processId: request.processId };
     const { connection, ownerships: claimed } = await this.#claim(
       session,
-      { instanceId, agentId, zoneId, owner: peer?.owner },
+      { instanceId, agentId, zoneId, ...ofProcess, owner: peer?.owner },
       request.accounts,
       signal,
     );
@@ -149,7 +148,7 @@ export class Registry {
       throw replaced(request.agentId);
     }
     const { version, dynamicAccounts } = request;
-    session.activate({ agentId, zoneId, version, epoch, dynamicAccounts });
+    session.activate({ agentId, zoneId, version, epoch, ...ofProcess, dynamicAccounts });
     this.#agents.set(key, session);
     const held = new Set(claimed.map(({ account }) => account));
     for (const account of request.accounts) if (held.has(account.name)) this.#index(account, session);
@@ -157,7 +156,8 @@ export class Registry {
     const { silenceMs } = this.#options.times.alone;
     session.ping(frames.ping(0, periodOf(silenceMs)), silenceMs);
     if (older !== undefined) {
-      session.adopt(older);
+      // Another process has nothing of it under way.
+      if (older.identity.processId === session.identity.processId) session.adopt(older);
       this.closed(older, replaced(request.agentId));
     }
     this.#applyCaching(claimed);
@@ -168,6 +168,7 @@ export class Registry {
         agentId,
         zoneId,
         epoch,
+        ...ofProcess,
         ...(peer === undefined ? {} : { owner: peer.owner }),
         accounts: request.accounts.length,
         peer: session.transport.peer,
@@ -181,7 +182,7 @@ export class Registry {
   async addAccounts(session: Session, accounts: readonly AccountRegistration[], signal: AbortSignal): Promise<void> {
     const others = new Set(session.accounts.keys());
     for (const { name } of accounts) others.delete(name);
-    validateAccounts(accounts, others.size, this.#options.maxAccountsPerAgent);
+    validateAccounts('accounts_added.accounts', accounts, others.size, this.#options.maxAccountsPerAgent);
     if (session.peer !== undefined) authorize(session.peer, session.identity.zoneId, accounts);
     const connection = this.#connection(session);
     const claimed = await this.#options.claims.claim(connection, accounts, signal);
@@ -310,12 +311,14 @@ export class Registry {
    * @throws GatewayError `not-owner` when no stream here serves the account; `overloaded`
    */
   deliver(operation: DeliverableOperation, frame: Uint8Array): Delivery {
-    const { id, account, originatingInstanceId, timeoutMs, traceparent, onlyAgentId } = operation;
+    const { id, account, originatingInstanceId, timeoutMs, traceparent, binding } = operation;
     const processedTime = this.#options.now();
-    const session = choose(this.#byAccount.get(account), onlyAgentId);
+    const session = choose(this.#byAccount.get(account), binding);
     if (session === undefined) {
       const { instanceId } = this.#options;
-      const message = `instance ${instanceId} holds no stream for account "${account}"`;
+      const whose =
+        binding === undefined ? '' : ` of the process of agent ${binding.agentId} that the operation is for`;
+      const message = `instance ${instanceId} holds no stream${whose} for account "${account}"`;
       throw new GatewayError('not-owner', message, { account, operationId: id, instanceId });
     }
     const sentTime = this.#options.now();
@@ -328,8 +331,7 @@ export class Registry {
       expiresAt: sentTime + timeoutMs + this.#options.lateResultMs,
     };
     session.deliver(id, frame, inFlight);
-    const { agentId, epoch } = session.identity;
-    return { agentId, epoch, processedTime, sentTime };
+    return { ...bindingTo(session.identity), processedTime, sentTime };
   }
 
   #index(account: AccountRegistration, session: Session): void {
@@ -353,8 +355,11 @@ export class Registry {
   }
 
   #connection(session: Session): Connection {
-    const { agentId, zoneId, epoch } = session.identity;
-    return { instanceId: this.#options.instanceId, agentId, zoneId, epoch, owner: session.peer?.owner };
+    const { zoneId } = session.identity;
+    return {
+      ...{ instanceId: this.#options.instanceId, zoneId, owner: session.peer?.owner },
+      ...bindingTo(session.identity),
+    };
   }
 
   /** Claims for a new connection, again where the lease may have lapsed meanwhile: then others may have released it. */

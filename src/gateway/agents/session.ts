@@ -68,6 +68,8 @@ export interface AgentIdentity {
   readonly zoneId: string;
   readonly version: string;
   readonly epoch: number;
+  /** Its process; absent: it did not say. */
+  readonly processId?: string;
   /** Whether it takes dynamic accounts. */
   readonly dynamicAccounts: boolean;
 }

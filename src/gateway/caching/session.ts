@@ -66,6 +66,8 @@ export class CachingSession implements IngestedStream {
   readonly #streams = new Map<string, number>();
   /** Snapshots that have begun, by account and scope, with their numbers. */
   readonly #open = new Map<string, Map<string, number>>();
+  /** Scopes that the store has whole, by account: a version of any other one would hide what was never sent. */
+  readonly #whole = new Map<string, Set<string>>();
   #inbox: Waiting[] = [];
   #bytes = 0;
   #running = false;
@@ -181,7 +183,9 @@ export class CachingSession implements IngestedStream {
     for (const [account, stream] of start.streams) {
       this.#streams.set(account, stream);
       this.#open.delete(account);
+      this.#whole.set(account, new Set());
     }
+    for (const { account, key } of start.points) this.#whole.get(account)?.add(key);
     const refused = accounts.filter((account) => !start.streams.has(account));
     this.#ingest.logger.info({ agentId, epoch, accounts: start.streams.size, refused: refused.length }, 'agent caches');
     this.#reply(this.#transport.resumeAt(start));
@@ -225,12 +229,14 @@ export class CachingSession implements IngestedStream {
     const scope = { account, kind: kindName(apiVersion, kind), namespace, key };
     const open = this.#open.get(account) ?? new Map<string, number>();
     this.#open.set(account, open);
+    const whole = this.#whole.get(account);
     switch (message.case) {
       case 'snapshotStart':
         if (this.#snapshots >= maximumSnapshots)
           throw new GatewayError('replaced', 'too many snapshots on one stream; dial again');
         this.#snapshots += 1;
         open.set(key, this.#snapshots);
+        whole?.delete(key);
         metrics.cachingSnapshots.inc({ state: 'begun' });
         batch.version(scope, '');
         return;
@@ -242,14 +248,16 @@ export class CachingSession implements IngestedStream {
           });
         }
         open.delete(key);
+        whole?.add(key);
         metrics.cachingSnapshots.inc({ state: 'complete' });
         batch.complete(scope, number);
         batch.version(scope, message.resourceVersion);
         return;
       }
       case 'events':
-        if (message.resourceVersion !== '') batch.version(scope, message.resourceVersion);
-        else if (!open.has(key)) {
+        if (message.resourceVersion !== '') {
+          if (whole?.has(key) === true) batch.version(scope, message.resourceVersion);
+        } else if (!open.has(key)) {
           throw new GatewayError('invalid-argument', 'events.resource_version must be set outside of snapshots', {
             field: 'resource_version',
           });

@@ -11,6 +11,7 @@ import {
   type Scope,
 } from '../../protocol/generated/events/caching_pb.js';
 import type { ResumePoint } from '../../store/cached-object.js';
+import { validateText } from '../agents/account-description.js';
 import type { CachingIngest } from '../caching/ingest.js';
 import { CachingSession, type CachingMessage, type CachingTransport, type EventType } from '../caching/session.js';
 import { admitStream, type AdmissionOptions } from './admission.js';
@@ -75,10 +76,15 @@ function readMessage(encoded: Uint8Array): CachingMessage | undefined {
   switch (message.case) {
     case 'hello': {
       const { agentId, epoch, accounts } = message.value;
+      validateText('hello.agent_id', agentId, nameLength);
+      accounts.forEach((account, index) => {
+        validateText(`hello.accounts[${String(index)}]`, account, nameLength);
+      });
       return { case: 'hello', bytes, agentId, epoch: Number(epoch), accounts };
     }
     case 'events': {
       const { sequence, scope, events, resourceVersion } = message.value;
+      validateText('events.resource_version', resourceVersion, resourceVersionLength);
       return {
         case: 'events',
         bytes,
@@ -91,6 +97,7 @@ function readMessage(encoded: Uint8Array): CachingMessage | undefined {
     case 'snapshotStart':
     case 'snapshotEnd': {
       const { sequence, scope, resourceVersion } = message.value;
+      validateText('snapshot.resource_version', resourceVersion, resourceVersionLength);
       return { case: message.case, bytes, sequence: Number(sequence), scope: readScope(scope), resourceVersion };
     }
     case undefined:
@@ -107,6 +114,8 @@ function decode(bytes: Uint8Array) {
 }
 
 const nameLength = 253;
+/** Of kubesvc_resourceversion. */
+const resourceVersionLength = 255;
 const scopeName = /^[A-Za-z0-9._/-]*$/u;
 
 function readScope(scope: Scope | undefined) {

@@ -167,8 +167,11 @@ async function register(session: Session, frame: AgentFrame, options: Operations
       );
     }
     options.registrationLimits.take(session);
-    const { agentId, zoneId, version, accounts, dynamicAccounts } = frame.value;
-    const request = { agentId, zoneId, version, dynamicAccounts, accounts: accounts.map(toRegistration) };
+    const { agentId, zoneId, version, processId, accounts, dynamicAccounts } = frame.value;
+    const request = {
+      ...{ agentId, zoneId, version, dynamicAccounts, accounts: accounts.map(toRegistration) },
+      ...(processId === '' ? {} : { processId }),
+    };
     await registry.register(session, request, AbortSignal.timeout(registrationTimeoutMs));
     metrics.registrations.inc({ outcome: 'registered' });
   } catch (thrown) {

@@ -12,7 +12,8 @@ import type { Recorder } from './recorder.js';
 import type { Router } from './router.js';
 
 export interface AdoptionOptions {
-  readonly operations: Pick<OperationStore, 'unfinished'>;
+  readonly instanceId: string;
+  readonly operations: Pick<OperationStore, 'unfinished' | 'adopt'>;
   readonly router: Router;
   readonly recorder: Recorder;
   readonly logger: Logger;
@@ -38,10 +39,17 @@ export class Adoption {
    */
   async adoptFrom(instanceId: string, signal: AbortSignal): Promise<void> {
     const { operations, router, logger } = this.#options;
+    const own = this.#options.instanceId;
     let adopted = 0;
     let after = '';
     for (;;) {
       const page = await operations.unfinished({ receivedByInstanceId: instanceId, after, limit: pageSize }, signal);
+      // First of all: an instance that only seemed dead must not give them to anybody else.
+      await operations.adopt(
+        page.map(({ id }) => id),
+        own,
+        signal,
+      );
       for (const operation of page) {
         if (operation.timeLeftMs > 0 && this.#adopt(router, operation)) adopted += 1;
         after = operation.id;

@@ -25,6 +25,7 @@ export const forwardedByHeader = 'x-agent-gateway-forwarded-by';
 export interface ForwardAnswer {
   readonly agentId?: string;
   readonly epoch?: number;
+  readonly processId?: string;
   readonly processedTime?: number;
   readonly sentTime?: number;
 }

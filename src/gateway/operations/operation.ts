@@ -19,10 +19,8 @@ export function isReading(type: string): boolean {
 }
 
 /** Who can do an operation: one agent's stream at one instance. */
-export interface Target {
+export interface Target extends Binding {
   readonly instanceId: string;
-  readonly agentId: string;
-  readonly epoch: number;
 }
 
 /** Where an operation was taken: by the owner's stream to the agent. Times are the owner's clock, Unix ms. */
@@ -48,7 +46,7 @@ export interface Originated {
   /** This instance's clock, Unix ms. */
   readonly deadline: number;
   /**
-   * The one agent that may have it: another would do it twice. Durable operations are bound in kubesvc_ops before they
+   * The one process of an agent that may have it: another would do it twice. Durable operations are bound in kubesvc_ops before they
    * are sent, so that whoever goes on with them knows it; reading ones are never bound.
    */
   binding: Binding | undefined;

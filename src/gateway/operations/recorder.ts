@@ -71,9 +71,12 @@ export class Recorder {
     await this.#made.add(operation);
   }
 
-  /** Takes back an operation that nobody took, so that its id can be used again. */
-  async withdraw(operationId: string, receivedByInstanceId: string): Promise<void> {
-    await this.#options.operations.withdraw(operationId, receivedByInstanceId);
+  /**
+   * Takes back an operation that nobody took, so that its id can be used again.
+   * @returns false when another instance goes on with it
+   */
+  withdraw(operationId: string, receivedByInstanceId: string): Promise<boolean> {
+    return this.#options.operations.withdraw(operationId, receivedByInstanceId);
   }
 
   /**

@@ -1,8 +1,10 @@
 /**
  * What becomes of operations whose agent or owner went away while they were under way. The originating instance
  * watches the ownership of the accounts it waits on:
- * - the agent that has the operation came back on another stream: it gets the operation again, by the same id. It
+ * - the process that has the operation came back on another stream: it gets the operation again, by the same id. It
  *   executes an id once, so it either does it now or answers with the result it kept.
+ * - another process of the agent came in its place: it knows nothing of the operation and must not do it a second time.
+ *   The operation ends as `agent lost`.
  * - a reading operation: any other agent of the account will do; one is looked for while routing tries, then it fails.
  * - else: the agent may still come back. The operation waits until its deadline and then ends as `agent lost`.
  */
@@ -10,7 +12,9 @@
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
+import type { Binding } from '../../protocol/wire.js';
 import type { Ownership } from '../../store/ownership.js';
+import { isBoundTo, isOfAnotherProcess } from '../agents/delivery.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { isReading, type Originated } from './operation.js';
@@ -75,9 +79,24 @@ export class Recovery {
       if (taken === undefined || operation.routing) continue;
       if (ownership.assignments.some(({ agentId, epoch }) => agentId === taken.agentId && epoch === taken.epoch))
         continue;
-      const back = ownership.assignments.some(({ agentId, epoch }) => agentId === taken.agentId && epoch > taken.epoch);
-      if (back || isReading(operation.type)) this.#again(operation);
+      const { binding } = operation;
+      if (binding === undefined || ownership.assignments.some((held) => isBoundTo(binding, held)))
+        this.#again(operation);
+      else if (ownership.assignments.some((held) => held.epoch > binding.epoch && isOfAnotherProcess(binding, held)))
+        this.#replaced(operation, binding);
     }
+  }
+
+  #replaced(operation: Originated, { agentId }: Binding): void {
+    const taken = this.#options.router.take(operation.id);
+    if (taken === undefined) return;
+    const { id, account } = operation;
+    const message = `another process of agent ${agentId} came in the place of the one that was sent operation ${id}; whether it was done is not known`;
+    this.#options.router.end(
+      taken,
+      'agent lost',
+      new GatewayError('agent-lost', message, { operationId: id, account }),
+    );
   }
 
   #again(operation: Originated): void {

@@ -6,13 +6,21 @@
  * changed instances meanwhile) find their originator through kubesvc_ops.
  */
 
+import { BoundedWarnings } from '../../core/bounded-warnings.js';
 import { unlessLate } from '../../core/deadline.js';
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { Taken } from '../../core/pending.js';
 import { retry } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
-import { readResultHeader, readRoute, withRoute, type OperationRoute, type ResultHeader } from '../../protocol/wire.js';
+import {
+  readResultHeader,
+  readRoute,
+  withAccount,
+  withRoute,
+  type OperationRoute,
+  type ResultHeader,
+} from '../../protocol/wire.js';
 import type { FinalOutcome, FinishedOperation, OperationRecord } from '../../store/operation-record.js';
 import type { OperationStore } from '../../store/operations.js';
 import type { InFlight, Session } from '../agents/session.js';
@@ -55,6 +63,18 @@ export class Results {
     options.metrics.results.inc({ way: 'foreign' }, 0);
   }
 
+  /** Agents can cause these at will: each kind is written once in a period. */
+  readonly #warnings = new Map<string, BoundedWarnings>();
+
+  #warn(message: string, fields: Readonly<Record<string, unknown>>): void {
+    let warnings = this.#warnings.get(message);
+    if (warnings === undefined) {
+      warnings = new BoundedWarnings(this.#options.logger);
+      this.#warnings.set(message, warnings);
+    }
+    warnings.warn(fields, message);
+  }
+
   readonly #answerAll = (): void => {
     const answers = this.#answers;
     this.#answers = [];
@@ -63,11 +83,11 @@ export class Results {
 
   /** Takes a result off an agent's stream. Never throws: what cannot be delivered now comes again. */
   async fromAgent(session: Session, bytes: Uint8Array): Promise<void> {
-    const { logger, metrics, receipt, maxMessageBytes } = this.#options;
+    const { metrics, receipt, maxMessageBytes } = this.#options;
     const answered = readResultHeader(bytes);
     const { operationId } = answered;
     if (!session.answering()) {
-      logger.warn({ operationId, agentId: session.identity.agentId }, 'too many results at once; the agent keeps it');
+      this.#warn('too many results at once; the agent keeps it', { operationId, agentId: session.identity.agentId });
       return;
     }
     let said: ReceiptOutcome | undefined;
@@ -84,17 +104,17 @@ export class Results {
           : this.#answered(session, header, result, inFlight);
       const known = typeof taken === 'object' ? await taken : taken;
       if (known === 'foreign')
-        logger.warn(
-          { operationId, agentId: session.identity.agentId, owner: session.peer?.owner },
-          'result of an agent that was not sent the operation',
-        );
+        this.#warn('result of an agent that was not sent the operation', {
+          ...{ operationId, agentId: session.identity.agentId },
+          owner: session.peer?.owner,
+        });
       if (known !== true) metrics.results.inc({ way: known === 'foreign' ? 'foreign' : 'unknown' });
       said = known === true ? outcome : 'unknown-operation';
     } catch (error) {
-      logger.warn(
-        { operationId, agentId: session.identity.agentId, error: messageOf(error) },
-        'result not recorded; the agent keeps it',
-      );
+      this.#warn('result not recorded; the agent keeps it', {
+        ...{ operationId, agentId: session.identity.agentId },
+        error: messageOf(error),
+      });
     }
     session.replied(said === undefined ? undefined : receipt(operationId, said));
   }
@@ -225,7 +245,9 @@ export class Results {
     });
     const path = operation.taken?.instanceId === instanceId ? 'local' : 'forwarded';
     metrics.ended(path, outcome, (endTime - operation.receivedTime) / 1_000);
-    const answer = route === undefined ? bytes : withRoute(bytes, route);
+    // What an agent says of the account, which the caller may not even have asked about, counts for nothing.
+    const named = header.account === operation.account ? bytes : withAccount(bytes, operation.account);
+    const answer = route === undefined ? named : withRoute(named, route);
     if (operation.durable) return this.#record(taken, record, answer);
     recorder.endLater(record, false);
     // Answers of one turn of the event loop are written one right after the other: that wakes their readers once, where

@@ -1,6 +1,7 @@
 /**
  * Deletes history that is older than `weeks`, in batches of a bounded size, by one replica at a time. One that dies
  * half-way leaves nothing but a lock that expires: each batch is a statement of its own, and another replica goes on.
+ * What is old, the database's clock decides: a replica whose own clock is wrong must not delete what all others need.
  */
 
 import { messageOf } from '../../core/errors.js';
@@ -62,22 +63,21 @@ export async function purgeHistory(options: RetentionOptions, signal: AbortSigna
 
 /** @returns false when another replica is at it, or has taken over */
 async function purgeOnce(
-  { instanceId, operations, locks, weeks, purged, logger, now }: RetentionOptions,
+  { instanceId, operations, locks, weeks, purged, logger }: RetentionOptions,
   { batchSize, pauseMs, lockMs }: RetentionSettings,
   signal: AbortSignal,
 ): Promise<boolean> {
   if (!(await locks.acquire(lockName, instanceId, lockMs, signal))) return false;
-  const before = now() - weeks * weekMs;
   let total = 0;
   for (;;) {
-    const count = await operations.purge(before, batchSize, signal);
+    const count = await operations.purge(weeks * weekMs, batchSize, signal);
     if (count > 0) purged(count);
     total += count;
     if (count < batchSize) break;
     await wait(pauseMs, signal);
     if (!(await locks.renew(lockName, instanceId, lockMs, signal))) return false;
   }
-  if (total > 0) logger.info({ records: total, before: new Date(before).toISOString() }, 'history purged');
+  if (total > 0) logger.info({ records: total, weeks }, 'history purged');
   await locks.release(lockName, instanceId, signal);
   return true;
 }

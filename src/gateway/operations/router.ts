@@ -8,9 +8,10 @@ import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { Pending, type PendingLimits, type Taken as TakenOut } from '../../core/pending.js';
 import { wait } from '../../core/retry.js';
-import { withOriginator } from '../../protocol/wire.js';
+import { routingBytes, withOriginator, type Binding } from '../../protocol/wire.js';
 import type { AgentResult, OperationRecord, UnfinishedOperation } from '../../store/operation-record.js';
 import type { OperationStore } from '../../store/operations.js';
+import { bindingTo } from '../agents/delivery.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { endedWithout, isReading, recordOf, type Originated, type Taken, type Target } from './operation.js';
@@ -159,7 +160,7 @@ export class Router {
       receivedByInstanceId: stored.receivedByInstanceId,
       receivedTime: stored.receivedTime,
       deadline: now() + stored.timeLeftMs,
-      binding: stored.agentId === '' ? undefined : { agentId: stored.agentId, epoch: stored.agentEpoch },
+      binding: stored.agentId === '' ? undefined : bindingOf(stored),
       // Whether it was sent is not known: as if it was, on a connection that is gone.
       taken: {
         instanceId: '',
@@ -231,8 +232,10 @@ export class Router {
     const receivedTime = now();
     const id = submission.id === '' ? this.#newId(receivedTime) : submission.id;
     const bytes = submission.encode(id, receivedTime);
-    if (bytes.length > maxMessageBytes) {
-      const message = `the operation has ${String(bytes.length)} bytes; ${String(maxMessageBytes)} are allowed (kubesvc.grpc.server.maxInboundMessageSize)`;
+    // As much as any agent may get of it, now or after a loss: one that has this limit would lose its stream each time.
+    const most = bytes.length + routingBytes;
+    if (most > maxMessageBytes) {
+      const message = `the operation has ${String(most)} bytes with what gateways add; ${String(maxMessageBytes)} are allowed (kubesvc.grpc.server.maxInboundMessageSize)`;
       throw new GatewayError('too-large', message, { operationId: id, account });
     }
     const timeoutMs = this.#timeoutMs(submission);
@@ -247,7 +250,7 @@ export class Router {
       receivedByInstanceId: instanceId,
       receivedTime,
       deadline: receivedTime + timeoutMs,
-      binding: reading ? undefined : { agentId: target.agentId, epoch: target.epoch },
+      binding: reading ? undefined : bindingTo(target),
       taken: undefined,
       routing: true,
     };
@@ -280,6 +283,7 @@ export class Router {
       timeoutMs: deadline - receivedTime,
       agentId: binding?.agentId ?? '',
       agentEpoch: binding?.epoch ?? 0,
+      ...(binding?.processId === undefined ? {} : { agentProcessId: binding.processId }),
     };
     if (made) {
       await this.#options.recorder.beginNew(stored);
@@ -336,11 +340,16 @@ export class Router {
     const { id, account, durable } = operation;
     let told = error;
     if (durable && error.code !== 'operation-conflict' && error.details.unsent !== true) {
-      await recorder.withdraw(id, operation.receivedByInstanceId).catch((failure: unknown) => {
-        logger.warn({ operationId: id, error: toGatewayError(failure).message }, 'refused operation not withdrawn');
-        const message = `the database went away while operation ${id} was stored; whether it will be done is not known: ask for it, or give it again with the same id`;
+      const doubt = (why: string, what: string): void => {
+        const message = `${why} operation ${id} ${what}; whether it will be done is not known: ask for it, or give it again with the same id`;
         told = new GatewayError('timed-out', message, { operationId: id, account, cause: error });
-      });
+      };
+      try {
+        if (!(await recorder.withdraw(id, operation.receivedByInstanceId))) doubt('another instance has taken', 'over');
+      } catch (failure) {
+        logger.warn({ operationId: id, error: toGatewayError(failure).message }, 'refused operation not withdrawn');
+        doubt('the database went away while', 'was stored');
+      }
     }
     taken.reject(told);
     metrics.ended('none', told.code);
@@ -374,4 +383,11 @@ export class Router {
     operations?.delete(operation);
     if (operations?.size === 0) this.#byAccount.delete(operation.account);
   }
+}
+
+function bindingOf({ agentId, agentEpoch, agentProcessId }: UnfinishedOperation): Binding {
+  return {
+    ...{ agentId, epoch: agentEpoch },
+    ...(agentProcessId === undefined ? {} : { processId: agentProcessId }),
+  };
 }

@@ -11,6 +11,7 @@ import { backoffMs, defaultBackoff, wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
 import { readOperationHeader, routedFrame, withRouting, type Binding } from '../../protocol/wire.js';
 import type { Ownership } from '../../store/ownership.js';
+import { bindingTo, isBoundTo } from '../agents/delivery.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Registry } from '../agents/registry.js';
 import type { Metrics } from '../telemetry/metrics.js';
@@ -25,8 +26,8 @@ export interface RoutingOptions {
   readonly registry: Registry;
   readonly discovery: Discovery;
   readonly forwarder: Forwarder;
-  /** Notes in kubesvc_ops which agent may have the operation. */
-  readonly bind: (operationId: string, binding: Binding) => Promise<void>;
+  /** Notes in kubesvc_ops who may have the operation; false: another instance goes on with it. */
+  readonly bind: (operationId: string, binding: Binding) => Promise<boolean>;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly tracing: Tracing;
@@ -99,7 +100,7 @@ export class Routing {
   }
 
   /**
-   * Gives the operation to its owner; a bound one to no other agent than its own.
+   * Gives the operation to its owner; one that was taken before to no other process than the one that it is bound to.
    * @param first where to try first, if that is known
    * @throws GatewayError when no owner took it in the attempts and the time there are
    */
@@ -145,7 +146,7 @@ export class Routing {
   async #find(operation: Originated, doubtful: boolean, until: number): Promise<Target> {
     const { ownership, now } = this.#options;
     const { account, binding, taken } = operation;
-    const only = taken === undefined ? undefined : binding?.agentId;
+    const only = taken === undefined ? undefined : binding;
     const local = this.#local(account, only);
     if (local !== undefined) return local;
     const owners = doubtful ? await this.#refresh(account, until - now()) : await ownership.resolve(account);
@@ -157,8 +158,12 @@ export class Routing {
     const { id, account } = operation;
     // One that nobody took may go to another agent, or to this one's next life; one that was taken stays where it is.
     if (operation.binding !== undefined && operation.taken === undefined && operation.binding.epoch !== target.epoch) {
-      if (operation.durable) await bind(id, target);
-      operation.binding = { agentId: target.agentId, epoch: target.epoch };
+      const binding = bindingTo(target);
+      if (operation.durable && !(await bind(id, binding))) {
+        const message = `another instance has taken operation ${id} over; ask for it`;
+        throw new GatewayError('timed-out', message, { operationId: id, account });
+      }
+      operation.binding = binding;
     }
     if (target.instanceId === instanceId) return this.#deliver(operation);
     const peer = discovery.instance(target.instanceId);
@@ -178,8 +183,7 @@ export class Routing {
       );
       span?.end(attributes);
       metrics.forwards.inc({ outcome: 'taken' });
-      const { agentId, epoch } = target;
-      return { instanceId: target.instanceId, agentId, epoch, processedTime: now(), sentTime: now(), ...answer };
+      return { ...target, processedTime: now(), sentTime: now(), ...answer };
     } catch (error) {
       span?.end(attributes, messageOf(error));
       metrics.forwards.inc({ outcome: forwardOutcome(error) });
@@ -193,11 +197,11 @@ export class Routing {
     const { id, account, binding } = operation;
     const timeoutMs = this.#timeLeft(operation);
     const { traceparent } = this.#traceOf(operation);
-    const { agentId, epoch, processedTime, sentTime } = registry.deliver(
-      { id, account, originatingInstanceId: instanceId, timeoutMs, traceparent, onlyAgentId: binding?.agentId },
+    const delivery = registry.deliver(
+      { id, account, originatingInstanceId: instanceId, timeoutMs, traceparent, binding },
       routedFrame(operation.bytes, timeoutMs, binding),
     );
-    return { instanceId, agentId, epoch, processedTime, sentTime };
+    return { instanceId, ...delivery };
   }
 
   #traceOf({ bytes }: Originated): TraceContext {
@@ -218,31 +222,34 @@ export class Routing {
     );
   }
 
-  #local(account: string, onlyAgentId: string | undefined): Target | undefined {
-    const stream = this.#options.registry.choose(account, onlyAgentId);
+  #local(account: string, binding: Binding | undefined): Target | undefined {
+    const stream = this.#options.registry.choose(account, binding);
     return stream === undefined ? undefined : { instanceId: this.#options.instanceId, ...stream };
   }
 
   /** The agent that caches first: it is the one that is known to be well. Own rows are stale if no stream is here. */
-  #remote(owners: Ownership | undefined, onlyAgentId: string | undefined): Target | undefined {
+  #remote(owners: Ownership | undefined, binding: Binding | undefined): Target | undefined {
     let best: Ownership['assignments'][number] | undefined;
     for (const assignment of owners?.assignments ?? []) {
       if (assignment.instanceId === this.#options.instanceId) continue;
-      if (onlyAgentId !== undefined && assignment.agentId !== onlyAgentId) continue;
+      if (binding !== undefined && !isBoundTo(binding, assignment)) continue;
       if (best === undefined || (assignment.caching && !best.caching)) best = assignment;
     }
     return best;
   }
 
-  #expect(account: string, owners: Ownership | undefined, onlyAgentId: string | undefined): Target {
+  #expect(account: string, owners: Ownership | undefined, binding: Binding | undefined): Target {
     // The stream may have come while the truth was read.
-    const target = this.#local(account, onlyAgentId) ?? this.#remote(owners, onlyAgentId);
+    const target = this.#local(account, binding) ?? this.#remote(owners, binding);
     if (target !== undefined) return target;
     if (owners === undefined) {
       const message = `account "${account}" is not known: no agent has registered it`;
       throw new GatewayError('unknown-account', message, { account });
     }
-    const who = onlyAgentId === undefined ? 'no agent that serves it is connected' : `agent ${onlyAgentId} is gone`;
+    const who =
+      binding === undefined
+        ? 'no agent that serves it is connected'
+        : `the process of agent ${binding.agentId} that has the operation is gone`;
     throw new GatewayError('no-agent', `account "${account}": ${who}`, { account, retryAfterMs: 5_000 });
   }
 }

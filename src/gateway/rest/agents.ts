@@ -4,11 +4,13 @@ import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebo
 import Type from 'typebox';
 import { GatewayError } from '../../core/errors.js';
 import type { AgentConnection, AssignmentStore } from '../../store/assignments.js';
+import type { RivalProcesses } from '../agents/rival-processes.js';
 import { nameSchema } from './names.js';
 import { problems } from './problem.js';
 
 export interface AgentRoutesOptions {
   readonly assignments: AssignmentStore;
+  readonly rivals: Pick<RivalProcesses, 'has'>;
 }
 
 const agentSchema = Type.Object(
@@ -19,6 +21,12 @@ const agentSchema = Type.Object(
     clouddriverId: Type.String({ description: 'The instance that holds its stream.' }),
     lastConnection: Type.String({ format: 'date-time' }),
     type: Type.Literal('kubernetes'),
+    rivalProcesses: Type.Optional(
+      Type.Literal(true, {
+        description:
+          "Two processes have used this id within the last ten minutes: each ends the other's connection. Not one of Armory's fields.",
+      }),
+    ),
   },
   {
     description: 'ArmoryAgentResponse',
@@ -37,7 +45,7 @@ const agentSchema = Type.Object(
 
 const queryTimeoutMs = 30_000;
 
-export const agentRoutes: FastifyPluginCallbackTypebox<AgentRoutesOptions> = (app, { assignments }, done) => {
+export const agentRoutes: FastifyPluginCallbackTypebox<AgentRoutesOptions> = (app, { assignments, rivals }, done) => {
   app.get(
     '/armory/agents',
     {
@@ -51,7 +59,8 @@ export const agentRoutes: FastifyPluginCallbackTypebox<AgentRoutesOptions> = (ap
     },
     async () => {
       const agents = [];
-      for await (const agent of assignments.list({}, AbortSignal.timeout(queryTimeoutMs))) agents.push(toAnswer(agent));
+      for await (const agent of assignments.list({}, AbortSignal.timeout(queryTimeoutMs)))
+        agents.push(toAnswer(agent, rivals.has(agent.agentId)));
       return agents;
     },
   );
@@ -71,7 +80,7 @@ export const agentRoutes: FastifyPluginCallbackTypebox<AgentRoutesOptions> = (ap
     async (request) => {
       const { agentId } = request.params;
       for await (const agent of assignments.list({ agentId }, AbortSignal.timeout(queryTimeoutMs)))
-        return toAnswer(agent);
+        return toAnswer(agent, rivals.has(agentId));
       throw new GatewayError('unknown-agent', `agent "${agentId}" is not connected`, { agentId });
     },
   );
@@ -79,7 +88,10 @@ export const agentRoutes: FastifyPluginCallbackTypebox<AgentRoutesOptions> = (ap
   done();
 };
 
-function toAnswer({ accounts, cachedAccounts, agentId, instanceId, lastConnectionTime }: AgentConnection) {
+function toAnswer(
+  { accounts, cachedAccounts, agentId, instanceId, lastConnectionTime }: AgentConnection,
+  hasRivals: boolean,
+) {
   return {
     accounts: [...accounts],
     agentId,
@@ -87,5 +99,6 @@ function toAnswer({ accounts, cachedAccounts, agentId, instanceId, lastConnectio
     clouddriverId: instanceId,
     lastConnection: new Date(lastConnectionTime).toISOString(),
     type: 'kubernetes' as const,
+    ...(hasRivals ? { rivalProcesses: true as const } : {}),
   };
 }

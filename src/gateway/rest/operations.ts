@@ -5,7 +5,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { unlessLate } from '../../core/deadline.js';
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
-import { operationFrame, readDelimited, readOperationHeader, readResultHeader } from '../../protocol/wire.js';
+import {
+  bindingOf,
+  operationFrame,
+  readDelimited,
+  readOperationHeader,
+  readResultHeader,
+} from '../../protocol/wire.js';
 import type { OperationStore } from '../../store/operations.js';
 import type { Registry } from '../agents/registry.js';
 import {
@@ -171,9 +177,8 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     }
     const outcomes = readDelimited(request.body, 'ops.Operation').map((bytes): Outcome<ForwardAnswer> => {
       try {
-        const { boundAgentId, ...operation } = readOperationHeader(bytes);
-        const onlyAgentId = boundAgentId === '' ? undefined : boundAgentId;
-        return registry.deliver({ ...operation, onlyAgentId }, operationFrame(bytes));
+        const header = readOperationHeader(bytes);
+        return registry.deliver({ ...header, binding: bindingOf(header) }, operationFrame(bytes));
       } catch (error) {
         return refusalOf(toGatewayError(error));
       }

@@ -67,6 +67,11 @@ export function createMetrics(instanceId: string, version: string) {
       labelNames: ['outcome'],
       registers,
     }),
+    rivalProcesses: new Counter({
+      name: 'agent_gateway_rival_processes_total',
+      help: 'Registrations here of a process that takes an agent id back from another one, which is alive as well.',
+      registers,
+    }),
     /** An operation has ended; `durationSeconds` when it was answered. */
     ended(path: Path, outcome: string, durationSeconds?: number): void {
       operations.inc({ path, outcome: outcome.replaceAll(' ', '_') });

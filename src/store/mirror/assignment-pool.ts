@@ -43,21 +43,29 @@ export class AssignmentPool {
   }
 
   #take(assignment: Assignment): Single {
-    const { agentId, instanceId, epoch, caching } = assignment;
+    const { agentId, instanceId, epoch, processId, caching } = assignment;
     let pooled = this.#connections.get(epoch);
     if (pooled === undefined) {
       pooled = { uses: 0, caching: undefined, plain: undefined };
       this.#connections.set(epoch, pooled);
     }
     const other = (pooled.caching ?? pooled.plain)?.[0];
-    if (other !== undefined && (other.agentId !== agentId || other.instanceId !== instanceId)) return [assignment];
+    if (other !== undefined && !sameConnection(other, assignment)) return [assignment];
     pooled.uses += 1;
     const kind = caching ? 'caching' : 'plain';
-    // Taken apart, so that both objects of a connection hold the same two strings.
+    // Taken apart, so that both objects of a connection hold the same strings.
     return (pooled[kind] ??= [
-      { agentId: other?.agentId ?? agentId, instanceId: other?.instanceId ?? instanceId, epoch, caching },
+      {
+        ...{ agentId: other?.agentId ?? agentId, instanceId: other?.instanceId ?? instanceId, epoch, caching },
+        ...(processId === undefined ? {} : { processId: other?.processId ?? processId }),
+      },
     ]);
   }
+}
+
+/** An older version of the gateway does not tell the process. */
+function sameConnection(one: Assignment, other: Assignment): boolean {
+  return one.agentId === other.agentId && one.instanceId === other.instanceId && one.processId === other.processId;
 }
 
 function holds(pooled: PooledConnection, assignment: Assignment): boolean {

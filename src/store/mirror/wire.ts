@@ -1,5 +1,5 @@
 /**
- * What Redis holds and publishes. A hash value is `[version,[[agentId,instanceId,epoch,caching],...]]`, a message
+ * What Redis holds and publishes. A hash value is `[version,[[agentId,instanceId,epoch,caching,processId?],...]]`, a message
  * `{"generation","sequence","changes":[[account,<hash value>],...],"removed":[[account,version],...]}`.
  * The write script of redis-store.ts composes messages of hash values as they are, without reading them.
  */
@@ -29,7 +29,10 @@ export function isRemoval(change: Change): change is Removal {
 export function encodeValue({ version, assignments }: Ownership): string {
   return JSON.stringify([
     version,
-    assignments.map(({ agentId, instanceId, epoch, caching }) => [agentId, instanceId, epoch, caching ? 1 : 0]),
+    assignments.map(({ agentId, instanceId, epoch, caching, processId }) => {
+      const row = [agentId, instanceId, epoch, caching ? 1 : 0];
+      return processId === undefined ? row : [...row, processId];
+    }),
   ]);
 }
 
@@ -66,9 +69,10 @@ function toOwnership(account: string, value: unknown): Ownership | undefined {
   const assignments: Assignment[] = [];
   for (const row of rows as unknown[]) {
     if (!Array.isArray(row)) return undefined;
-    const [agentId, instanceId, epoch, caching] = row as unknown[];
+    const [agentId, instanceId, epoch, caching, processId] = row as unknown[];
     if (typeof agentId !== 'string' || typeof instanceId !== 'string' || !isCount(epoch)) return undefined;
-    assignments.push({ agentId, instanceId, epoch, caching: caching === 1 });
+    const ofProcess = typeof processId === 'string' ? { processId } : {};
+    assignments.push({ agentId, instanceId, epoch, ...ofProcess, caching: caching === 1 });
   }
   return { account, version, assignments };
 }

@@ -6,6 +6,7 @@ import { copySources } from '../build.js';
 import { Callers } from '../callers.js';
 import { readHistory } from '../history.js';
 import { breaks, passes, type FencedRun } from './fence.js';
+import { agentsOwnCheck, sameProcess } from './process-fences.js';
 
 const timeoutMs = 5_000;
 
@@ -48,10 +49,8 @@ test('an agent that does not look whether it knows an operation', (t) =>
     { file, from: 'if (this.#acknowledged.has(operation.id)) return', to: 'if (false) return' },
   ]));
 
-test('an agent that does what its predecessor was sent', (t) =>
-  breaks(t, repeated, 'executed once', [
-    { file, from: 'operation.boundEpoch < this.#options.firstEpoch()', to: 'false' },
-  ]));
+test('operations of a predecessor that are sent, and done', (t) =>
+  breaks(t, repeated, 'executed once', [agentsOwnCheck, ...sameProcess]));
 
 test('a patch whose text is not there', async (t) => {
   const patch = { file: 'src/main.ts', from: 'no such text', to: '' };

@@ -13,6 +13,7 @@ import { OwnershipMap } from '../../../src/store/mirror/ownership-map.js';
 import type { AccountRegistration, Connection, Ownership } from '../../../src/store/ownership.js';
 import type { ReleaseRequest } from '../../../src/store/release.js';
 import { TruthDouble } from '../../store/mirror/replicas.js';
+import type { Binding } from '../../../src/protocol/wire.js';
 import { waitFor } from '../../wait.js';
 import { frames, TransportDouble } from './session-double.js';
 
@@ -93,9 +94,14 @@ function setUp(t: Test) {
     registry.opened(session);
     return { session, transport };
   };
-  const register = (session: Session, agentId: string, ...accounts: readonly string[]): Promise<void> => {
+  /** @param agent its id, and after a "/" its process */
+  const register = (session: Session, agent: string, ...accounts: readonly string[]): Promise<void> => {
     const dynamicAccounts = accounts.length === 0;
-    const request = { agentId, zoneId: '', version: '', dynamicAccounts, accounts: accounts.map(registration) };
+    const [agentId = '', processId] = agent.split('/');
+    const request = {
+      ...{ agentId, zoneId: '', version: '', dynamicAccounts, accounts: accounts.map(registration) },
+      ...(processId === undefined ? {} : { processId }),
+    };
     return registry.register(session, request, signal);
   };
   const registered = async (agentId: string, ...accounts: readonly string[]) => {
@@ -103,9 +109,9 @@ function setUp(t: Test) {
     await register(opened.session, agentId, ...accounts);
     return opened;
   };
-  const deliver = (id: string, account: string, onlyAgentId?: string) =>
+  const deliver = (id: string, account: string, binding?: Binding) =>
     registry.deliver(
-      { id, account, traceparent: '', originatingInstanceId: 'other', timeoutMs: 100, onlyAgentId },
+      { id, account, traceparent: '', originatingInstanceId: 'other', timeoutMs: 100, binding },
       Buffer.from(id),
     );
   return { lease, truth, map, ownership, registry, open, register, registered, deliver };
@@ -184,14 +190,34 @@ test('operations go to the agent with the fewest under way, and last to one that
   t.same(agents, ['agent-1', 'agent-2', 'agent-1', 'agent-2']);
   first.session.leaving = true;
   t.equal(deliver('5', 'a').agentId, 'agent-2');
-  t.equal(deliver('6', 'a', 'agent-1').agentId, 'agent-1', 'unless it has to be that one');
+  t.equal(deliver('6', 'a', { agentId: 'agent-1', epoch: 1 }).agentId, 'agent-1', 'unless it has to be that one');
   second.session.leaving = true;
   t.match(registry.choose('a', undefined), { agentId: 'agent-1', epoch: 1 }, 'both leave: the less busy one');
-  t.throws(() => deliver('7', 'a', 'agent-3'), {
+  t.throws(() => deliver('7', 'a', { agentId: 'agent-3', epoch: 1 }), {
     code: 'not-owner',
     details: { account: 'a', operationId: '7', instanceId },
   });
   t.throws(() => deliver('7', 'nothing'), { code: 'not-owner' });
+});
+
+test('a bound operation goes to the process that it is bound to, and to no rival of it', async (t) => {
+  const { registered, deliver, registry } = setUp(t);
+  const [one, other] = ['process-aaaaaaaaaaaa', 'process-bbbbbbbbbbbb'];
+  await registered(`agent-1/${one}`, 'a');
+  const binding = registry.choose('a', undefined);
+  t.match(binding, { agentId: 'agent-1', epoch: 1, processId: one });
+  deliver('1', 'a', binding);
+  const rival = await registered(`agent-1/${other}`, 'a');
+  t.throws(() => deliver('1', 'a', binding), { code: 'not-owner' });
+  t.equal(rival.session.take('1'), undefined, 'the rival takes nothing over');
+  await registered(`agent-1/${one}`, 'a');
+  t.equal(deliver('1', 'a', binding).epoch, 3, 'the process is back');
+  await registered('agent-2', 'b');
+  const unnamed = registry.choose('b', undefined);
+  t.equal(deliver('2', 'b', unnamed).epoch, 4, 'the same connection is the same process');
+  await registered('agent-2', 'b');
+  t.throws(() => deliver('2', 'b', unnamed), { code: 'not-owner' }, 'nobody knows whose the next one is');
+  await t.rejects(registered('agent-3/1', 'c'), { message: /^register.process_id: /u });
 });
 
 test('a newer connection takes over what the older one has under way, and ends it', async (t) => {

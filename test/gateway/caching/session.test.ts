@@ -207,3 +207,25 @@ test('an agent that ends its stream gets what it sent committed', async (t) => {
   await hears('end ok');
   t.same(said, ['resume prod', 'ack 1', 'end ok']);
 });
+
+test('events of a scope that the store does not have whole make no point to resume from', async (t) => {
+  const { session, writes, hears } = setUp();
+  const bracket = (kind: 'snapshotStart' | 'snapshotEnd', sequence: number): CachingMessage => ({
+    ...{ bytes: 10, sequence, scope },
+    ...(kind === 'snapshotStart' ? { case: kind } : { case: kind, resourceVersion: '30' }),
+  });
+  const versions = (index: number) =>
+    writes[index]?.items.flatMap((item) => item.versions.map(({ resourceVersion }) => resourceVersion));
+  const commit = async (messages: readonly CachingMessage[], index: number, last: number) => {
+    for (const message of messages) session.receive(message);
+    await waitFor(() => writes[index], { description: `write ${String(index)}` });
+    writes[index]?.settle({});
+    await hears(`ack ${String(last)}`);
+    return versions(index);
+  };
+  t.same(await commit([hello, events(1, ['a'])], 0, 1), [], 'without a snapshot or a point');
+  t.same(await commit([bracket('snapshotStart', 2)], 1, 2), ['']);
+  t.same(await commit([events(3, ['a'])], 2, 3), [], 'within a snapshot');
+  t.same(await commit([bracket('snapshotEnd', 4)], 3, 4), ['30']);
+  t.same(await commit([events(5, ['b'])], 4, 5), ['5'], 'after one');
+});

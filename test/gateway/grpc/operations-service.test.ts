@@ -34,6 +34,16 @@ test('agents that do something wrong', async (t) => {
       [{ agentId: 'x' }, /^register\.accounts: expected at least one account, or dynamic_accounts: true$/u],
       [{ agentId: 'x', accounts: [a, { name: '' }] }, /^register\.accounts\[1\]\.name: expected/u],
       [{ agentId: 'x', accounts: [a, { name: 'ä' }] }, /^register\.accounts\[1\]\.name: expected/u],
+      [{ agentId: 'x', version: 'x'.repeat(256), accounts: [a] }, /^register\.version: expected at most 255/u],
+      [{ agentId: 'x', processId: '1', accounts: [a] }, /^register\.process_id: expected 16 to 64/u],
+      [
+        { agentId: 'x', accounts: [a, { name: 'b', kubeHost: 'x'.repeat(2_000) }] },
+        /^register\.accounts\[1\]\.kube_host: expected at most 1024 printable characters, found 2000 characters$/u,
+      ],
+      [
+        { agentId: 'x', accounts: [{ name: 'b', namespaces: ['n', 'a\0b'] }] },
+        /^register\.accounts\[0\]\.namespaces\[1\]: expected at most 253 printable characters, found a control character$/u,
+      ],
       [{ agentId: 'x', accounts: [a, a] }, /^register\.accounts\[1\]\.name: account "a" is named twice$/u],
     ];
     for (const [value, details] of bad) {
@@ -107,10 +117,19 @@ test('agents that do something wrong', async (t) => {
 
     const answering = gateway.operate(pod('owned'));
     const { id } = await agent.next('operation');
-    thief.send({ case: 'result', value: { operationId: id, account: 'owned', status: 200, message: 'forged' } });
-    t.match(await thief.next('receipt', ({ operationId }) => operationId === id), { outcome });
-    agent.send({ case: 'result', value: { operationId: id, account: 'owned', status: 200, message: 'genuine' } });
-    t.match((await answering).body['result'], { message: 'genuine' });
+    const forged = { operationId: id, account: 'owned', status: 200, message: 'forged' };
+    for (let count = 0; count < 100; count += 1) thief.send({ case: 'result', value: forged });
+    await waitFor(() => thief.all('receipt').filter(({ operationId }) => operationId === id).length === 100, {
+      description: '100 receipts',
+    });
+    t.match(
+      thief.all('receipt').filter(({ operationId }) => operationId === id),
+      Array.from({ length: 100 }, () => ({ outcome })),
+    );
+    const warnings = gateway.log.filter(({ msg }) => msg === 'result of an agent that was not sent the operation');
+    t.equal(warnings.length, 1, 'one warning, however many there are');
+    agent.send({ case: 'result', value: { operationId: id, account: 'another', status: 200, message: 'genuine' } });
+    t.match((await answering).body['result'], { message: 'genuine', account: 'owned' }, "the operation's account");
     t.match(await agent.next('receipt'), { operationId: id, outcome: ResultReceipt_Outcome.RECORDED });
   });
 

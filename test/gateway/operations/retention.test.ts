@@ -64,11 +64,20 @@ test('the purge of history', async (t) => {
     );
   });
 
+  await t.test('a replica whose clock is eight days ahead purges nothing that the others need', async (t) => {
+    await fill(5, 5);
+    const ahead = run('ahead', { now: () => Date.now() + weekMs + 24 * 3_600_000 });
+    await waitFor(() => ahead.batches.length > 0, { description: 'the old ones to go' });
+    await ahead.stop();
+    t.same((await left()).filter((id) => id.startsWith('new')).length, 5);
+    t.same(ahead.batches, [5]);
+  });
+
   await t.test('a replica that dies half-way is followed by another', async (t) => {
     await fill(30, 0);
     // It has the lock, has deleted a part, and says nothing any more.
     t.ok(await locks.acquire('operation-history-purge', 'dead', 500));
-    await operations.purge(Date.now() - weekMs, 10);
+    await operations.purge(weekMs, 10);
     const survivor = run('survivor');
     await waitFor(async () => !(await left()).some((id) => id.startsWith('old')), { description: 'the rest to go' });
     await survivor.stop();

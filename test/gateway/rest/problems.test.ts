@@ -106,9 +106,15 @@ test('refusals', async (t) => {
   });
 
   await t.test('sizes', async (t) => {
+    const almost = { account: 'here', deploy: { manifest: 'A'.repeat(21_312) } };
+    isProblem(t, await gateway.operate(almost), {
+      ...{ status: 413, kind: 'too-large', account: 'here' },
+      detail: /^the operation has 16\d{3} bytes with what gateways add; 16384 are allowed/u,
+    });
     isProblem(t, await gateway.operate({ account: 'here', deploy: { manifest: 'A'.repeat(30_000) } }), {
       ...{ status: 413, kind: 'too-large', account: 'here' },
-      detail: /^the operation has \d+ bytes; 16384 are allowed \(kubesvc\.grpc\.server\.maxInboundMessageSize\)$/u,
+      detail:
+        /^the operation has \d+ bytes with what gateways add; 16384 are allowed \(kubesvc\.grpc\.server\.maxInboundMessageSize\)$/u,
     });
     isProblem(t, await gateway.operate({ account: 'here', deploy: { manifest: 'A'.repeat(100_000) } }), {
       ...{ status: 413, kind: 'too-large', field: 'body' },
