@@ -19,6 +19,7 @@ answerCalls({
     connected = await startSimulatedAgents({ addresses: [address], agents, accounts: 1, objects });
     await connected.ready(AbortSignal.timeout(readyTimeoutMs));
   },
+  stats: () => connected?.stats(),
   disconnect: async () => {
     await connected?.stop();
   },

@@ -42,5 +42,10 @@ for (let i = 0; i < Number(process.env.ROUNDS ?? 2); i++) {
   console.log(`rest: cpu ${((cb - ca) / 1e4 / s).toFixed(1)} %, ${((qb - qa) / s).toFixed(1)} sql/s, ${((rb - ra) / s).toFixed(1)} redis/s`);
 }
 if (process.env.PROF) await gw.call('stopProfile', process.env.PROF);
+if (process.env.STOPTEST) {
+  const st = async () => { const w: any = await worker.call('stats'); return w; };
+  process.kill(gw.pid, 'SIGSTOP'); await delay(20_000); process.kill(gw.pid, 'SIGCONT'); const w0 = performance.now();
+  for (let i = 0; i < 12; i++) { await delay(2500); const c1: number = await gw.call('cpu'), q1 = await questions(); await delay(0); const a: any = await (await request(`http://127.0.0.1:${rest}/armory/agents`)).body.json(); console.log(((performance.now() - w0) / 1000).toFixed(1), 'cpu', (c1 / 1e6).toFixed(1), 'q', q1, 'agents', a.length, JSON.stringify(await st())); }
+}
 const r = await request(`http://127.0.0.1:${rest}/armory/agents`); console.log('agents', ((await r.body.json()) as any[]).length);
 await gw.stop(); if (process.env.APROF) { process.kill(worker.pid, 'SIGINT'); await delay(4000); } await worker.kill(); await db.end(); await redis.stop(); await mariaDb.stop();

@@ -77,7 +77,8 @@ export const defaultLimits: ConnectionLimits = {
   stableMs: 10_000,
   registerTimeoutMs: 20_000,
   keepaliveMs: 20_000,
-  keepaliveTimeoutMs: 20_000,
+  // More than a gateway may be busy for without being lost: its silence is found sooner, by the pings of the protocol.
+  keepaliveTimeoutMs: 30_000,
   retireMs: 30_000,
   endMs: 2_000,
   // Above the gateway's default of 4 MB, so that the gateway's limit is the one that people meet.

@@ -4,12 +4,13 @@
  *   idle          made, not started. start() leads to connecting.
  *   connecting    dials the next address; no stream. The transport leads to registering, a failure to backing-off.
  *   registering   connected, waits for Registered. Registered leads to active; a refusal or silence to backing-off.
- *   active        one registered stream carries everything. Its loss, three silent ping periods included, leads to
- *                 backing-off; the gateway's Reconnect to reconnecting.
+ *   active        one registered stream carries everything. Its loss leads to backing-off; the gateway's Reconnect, or
+ *                 three silent ping periods, to reconnecting.
  *   reconnecting  make before break: the old stream still serves while the agent waits out Reconnect's delay, dials
  *                 and registers anew, again with backoff when that fails. Registered leads to active, and the old
  *                 stream retires; the loss of the old stream leads to connecting, registering or backing-off,
- *                 whichever the new dial has reached.
+ *                 whichever the new dial has reached. After silence, anything that is heard on the old stream before
+ *                 leads back to active.
  *   backing-off   no stream; waits before it dials again.
  *   stopping      stop() was called: the streams serve until what executes is done, then end. Leads to stopped.
  *   stopped       final; nothing is open.

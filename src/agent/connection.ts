@@ -9,6 +9,7 @@ import { backoffMs } from '../core/retry.js';
 import {
   AccountsAddedSchema,
   AccountsRemovedSchema,
+  Reconnect_Reason,
   type Account,
   type GatewayMessage,
   type Reconnect,
@@ -35,6 +36,10 @@ export class AgentConnection {
   /** Of this process, the newest last: gateways that do not name processes bind operations to them. */
   readonly #epochs = new Set<bigint>();
   #currentSince = 0;
+  /** What the gateway said when #current was registered. */
+  #registration: Registered | undefined;
+  /** The present dial was begun because nothing was heard on #current. */
+  #dialsForSilence = false;
   /** The stream that is being dialled. */
   #dialled: GatewayStream | undefined;
   /** Replaced streams that still owe results, each with the timer that ends it. */
@@ -72,6 +77,8 @@ export class AgentConnection {
       onRegistered: (stream, registered) => this.#registered(stream, registered),
       onMessage: (stream, message) => this.#receive(stream, message),
       onEnd: (stream, end) => this.#ended(stream, end),
+      onSilent: (stream, silenceMs) => this.#silent(stream, silenceMs),
+      onHeard: (stream) => this.#heard(stream),
     };
   }
 
@@ -200,8 +207,11 @@ export class AgentConnection {
     if (stream === this.#dialled) this.#enterDialling(stream);
   }
 
-  #registered(stream: GatewayStream, { clouddriverId, epoch }: Registered): void {
+  #registered(stream: GatewayStream, registered: Registered): void {
     const { logger, now } = this.#options;
+    const { clouddriverId, epoch } = registered;
+    this.#registration = registered;
+    this.#dialsForSilence = false;
     this.#rememberEpoch(epoch);
     const replaced = this.#current;
     this.#current = stream;
@@ -259,6 +269,40 @@ export class AgentConnection {
     this.#dialLater(delayMs);
   }
 
+  /** Others may cache by now what this agent does. The link may only be slow: the stream serves on until a new one is there. */
+  #silent(stream: GatewayStream, silenceMs: number): void {
+    if (stream !== this.#current || this.#stops) {
+      stream.cancel();
+      return;
+    }
+    const { limits, random, logger } = this.#options;
+    this.#endCaching();
+    logger.warn(
+      { address: stream.address, silenceMs },
+      'nothing heard from the gateway; caching stops, dialling again',
+    );
+    if (this.#dialled !== undefined || this.#dialTimer !== undefined) return;
+    this.#dialsForSilence = true;
+    this.#enter({ name: 'reconnecting', reason: Reconnect_Reason.UNSPECIFIED });
+    this.#forgiveIfStable();
+    this.#dialLater(backoffMs(limits.backoff, this.#failures, random));
+  }
+
+  #heard(stream: GatewayStream): void {
+    if (stream !== this.#current || this.#registration === undefined || this.#stops) return;
+    const { clouddriverId, epoch } = this.#registration;
+    this.#cachingStream = this.#newCachingStream(stream, epoch);
+    this.#options.logger.info({ clouddriverId, address: stream.address }, 'the gateway is heard again');
+    if (!this.#dialsForSilence) return;
+    this.#dialsForSilence = false;
+    clearTimeout(this.#dialTimer);
+    this.#dialTimer = undefined;
+    const dialled = this.#dialled;
+    this.#dialled = undefined;
+    dialled?.cancel();
+    this.#enter({ name: 'active', address: stream.address, clouddriverId, epoch });
+  }
+
   /** The replaced stream goes once it owes nothing; what it asked for is best answered where it was asked. */
   #retire(stream: GatewayStream): void {
     const { retireMs, endMs } = this.#options.limits;
@@ -282,6 +326,7 @@ export class AgentConnection {
       this.#runner.resend();
     } else if (stream === this.#current) {
       this.#current = undefined;
+      this.#dialsForSilence = false;
       this.#endCaching();
       this.#forgiveIfStable();
       if (this.#dialled === undefined) this.#backOff(stream, end);
@@ -296,8 +341,14 @@ export class AgentConnection {
   #backOff(stream: GatewayStream, end: StreamEnd): void {
     if (this.#stops) return;
     const { limits, random, logger } = this.#options;
-    const waitMs = backoffMs(isRefusal(end) ? limits.refusedBackoff : limits.backoff, this.#failures, random);
-    this.#failures += 1;
+    const backoff = isRefusal(end) ? limits.refusedBackoff : limits.backoff;
+    const asked = end.retryAfterMs;
+    // What the gateway asks for ends with its overload, so that it does not count as a failure.
+    const waitMs =
+      asked === undefined
+        ? backoffMs(backoff, this.#failures, random)
+        : Math.round(asked * (1 + backoff.jitter * random()));
+    if (asked === undefined) this.#failures += 1;
     const fields = {
       address: stream.address,
       status: grpcStatus[end.code],

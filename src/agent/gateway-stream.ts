@@ -66,12 +66,18 @@ export interface GatewayStreamEvents {
   /** Everything but Registered and Ping, which the stream handles itself. */
   onMessage(stream: GatewayStream, message: GatewayMessage['message']): void;
   onEnd(stream: GatewayStream, end: StreamEnd): void;
+  /** Nothing was heard for so long, in ms, that the gateway may have given the agent's accounts to others. */
+  onSilent(stream: GatewayStream, silenceMs: number): void;
+  /** It is heard again, and goes on with this stream. */
+  onHeard(stream: GatewayStream): void;
 }
 
 /** How a stream ended: a gRPC status code, and its text. */
 export interface StreamEnd {
   readonly code: grpcStatus;
   readonly message: string;
+  /** The gateway asks to wait so long before the next dial, in ms. */
+  readonly retryAfterMs?: number;
 }
 
 export function encodeAgentMessage(message: AgentMessage['message']): Uint8Array {
@@ -87,6 +93,12 @@ export class GatewayStream {
   #authorization: string | undefined;
   /** Registration, then silence, then the grace of end(): never two at a time. */
   #timer: NodeJS.Timeout | undefined;
+  /** What #timer waits for while the stream is registered, in ms; 0: for something else. */
+  #silenceMs = 0;
+  /** Nothing has been heard for that long. */
+  #silent = false;
+  /** Caching has ended for that, and the gateway does not know it. */
+  #cachingEnded = false;
   #connected = false;
   #registered: Registered | undefined;
   #halfClosed = false;
@@ -146,7 +158,7 @@ export class GatewayStream {
     // Every end arrives as a status, whether or not an error event came before it.
     call.on('error', () => undefined);
     call.on('status', (status: StatusObject) =>
-      this.#finish({ code: status.code, message: plainDetails(status.details) }),
+      this.#finish({ code: status.code, message: plainDetails(status.details), ...retryAfter(status.metadata) }),
     );
     call.write(encodeAgentMessage({ case: 'register', value: registration }));
     this.#watchTransport(client);
@@ -228,6 +240,10 @@ export class GatewayStream {
   #receive(message: GatewayMessage): void {
     if (this.#end !== undefined) return;
     const { message: content } = message;
+    if (this.#silent) {
+      this.#silent = false;
+      this.#events.onHeard(this);
+    }
     if (content.case === 'registered') {
       if (this.#registered !== undefined) return;
       this.#registered = content.value;
@@ -240,30 +256,44 @@ export class GatewayStream {
       this.send(
         encodeAgentMessage({
           case: 'pong',
-          value: { $typeName: 'ops.Pong', sequence },
+          value: { $typeName: 'ops.Pong', sequence, cachingEnded: this.#cachingEnded },
         }),
       );
+      this.#cachingEnded = false;
       if (this.open && periodMs > 0) this.#expectWithin(periodMs * silentPeriods);
       return;
     }
     if (this.open) this.#timer?.refresh();
+    if (content.case === 'caching') this.#cachingEnded = false;
     this.#events.onMessage(this, content);
   }
 
   #expectWithin(silenceMs: number): void {
-    this.#arm(silenceMs, () =>
-      this.#abandon(grpcStatus.UNAVAILABLE, `nothing heard from the gateway for ${silenceMs} ms`),
-    );
+    if (silenceMs === this.#silenceMs && this.#timer !== undefined) {
+      this.#timer.refresh();
+      return;
+    }
+    this.#silenceMs = silenceMs;
+    this.#arm(silenceMs, () => {
+      if (this.#registered?.resumesCaching !== true) {
+        this.#abandon(grpcStatus.UNAVAILABLE, `nothing heard from the gateway for ${silenceMs} ms`);
+        return;
+      }
+      this.#silent = true;
+      this.#cachingEnded = true;
+      this.#events.onSilent(this, silenceMs);
+    });
   }
 
   #arm(ms: number, expired: () => void): void {
-    this.#disarm();
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(expired, ms);
   }
 
   #disarm(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#silenceMs = 0;
   }
 
   #abandon(code: grpcStatus, message: string): void {
@@ -287,6 +317,13 @@ export class GatewayStream {
 
 function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** What a gateway that is overloaded asks for (gRFC A6). */
+function retryAfter(metadata: Metadata): { readonly retryAfterMs?: number } {
+  const [value] = metadata.get('grpc-retry-pushback-ms');
+  const retryAfterMs = Number(value);
+  return value !== undefined && retryAfterMs >= 0 ? { retryAfterMs } : {};
 }
 
 /** grpc-js wraps why a dial failed into phrases that tell a reader nothing. */

@@ -14,6 +14,7 @@ import {
   OperationSchema,
   RouteSchema,
   OperationResultSchema,
+  PongSchema,
   ResultReceiptSchema,
   ResultReceiptsSchema,
   TraceContextSchema,
@@ -104,9 +105,10 @@ const routeFields = {
   answeredTo: numberOf(RouteSchema, 'answeredToClouddriverId'),
   answeredTime: numberOf(RouteSchema, 'answeredTimeMs'),
 };
-/** Field 5 of AgentMessage, length-delimited (https://protobuf.dev/programming-guides/encoding/#structure). */
-const pongTag = (5 << 3) | 2;
+/** Length-delimited (https://protobuf.dev/programming-guides/encoding/#structure). */
+const pongTag = (numberOf(AgentMessageSchema, 'pong') << 3) | 2;
 const resultInAgentMessage = numberOf(AgentMessageSchema, 'result');
+const cachingEndedInPong = numberOf(PongSchema, 'cachingEnded');
 const operationInGatewayMessage = numberOf(GatewayMessageSchema, 'operation');
 const receiptsInGatewayMessage = numberOf(GatewayMessageSchema, 'receipts');
 const receiptInReceipts = numberOf(ResultReceiptsSchema, 'receipts');
@@ -346,6 +348,22 @@ export function readAgentFrame(bytes: Uint8Array): AgentFrame {
 /** Whether an AgentMessage is a Pong, the most frequent one: told from its first byte, without reading it. */
 export function isPong(bytes: Uint8Array): boolean {
   return bytes[0] === pongTag;
+}
+
+/** Whether the agent says that it has stopped caching. @param bytes an AgentMessage that isPong() */
+export function readCachingEnded(bytes: Uint8Array): boolean {
+  return reading('ops.Pong', () => {
+    const reader = new BinaryReader(bytes);
+    reader.tag();
+    const end = reader.uint32() + reader.pos;
+    let ended = false;
+    while (reader.pos < end) {
+      const [field, wireType] = reader.tag();
+      if (field === cachingEndedInPong) ended = reader.bool();
+      else reader.skip(wireType, field);
+    }
+    return ended;
+  });
 }
 
 /** Messages one after the other, each behind its length (as protobuf's writeDelimitedTo() has it). */

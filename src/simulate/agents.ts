@@ -1,14 +1,15 @@
 /** Simulated agents: real connections of the agent protocol, with answers made up from a seed instead of a cluster. */
 
 import { setTimeout } from 'node:timers/promises';
-import type { AgentConnectionOptions, ConnectionLimits } from '../agent/connection-options.js';
+import { defaultLimits, type AgentConnectionOptions, type ConnectionLimits } from '../agent/connection-options.js';
 import type { ConnectionState } from '../agent/connection-state.js';
 import type { StreamAccount } from '../agent/caching-sink.js';
 import { AgentConnection } from '../agent/connection.js';
 import type { DynamicAccountHandler } from '../agent/dynamic-accounts.js';
 import type { Execute } from '../agent/operation-runner.js';
+import { batches } from '../core/batches.js';
 import { silentLogger, type Logger } from '../core/logger.js';
-import { wait } from '../core/retry.js';
+import { wait, type Backoff } from '../core/retry.js';
 import type { DynamicAccount } from '../protocol/generated/ops/operations_pb.js';
 import { streamCluster } from './caching.js';
 import { cannedFailure, cannedSuccess } from './canned-results.js';
@@ -96,7 +97,8 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
   const waiting = new Set<() => void>();
   const connections: AgentConnection[] = [];
   const accounts: string[] = [];
-  const isServing = ({ state }: AgentConnection): boolean => state.name === 'active' || state.name === 'reconnecting';
+  /** Agents that are registered, by number. */
+  const served = new Set<number>();
 
   const streamAccount: StreamAccount = async (account, sink, signal) => {
     const cluster = clusters.get(account) ?? simulatedCluster(options, account);
@@ -126,15 +128,18 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
       ...(security === undefined ? {} : { security }),
       ...(options.dynamic === undefined ? {} : { dynamicAccounts: simulatedDynamicAccounts(options.dynamic, agent) }),
       // Thousands share one process: fewer ids each.
-      limits: { rememberedOperations: 2_000, ...limits },
+      limits: { rememberedOperations: 2_000, backoff: sharedBackoff(options.agents), ...limits },
       onState: (state) => {
         options.onState?.(state, agent);
-        if (state.name === 'active') for (const check of waiting) check();
+        if (state.name === 'active') served.add(agent);
+        else if (state.name !== 'reconnecting') served.delete(agent);
+        if (served.size === options.agents) for (const check of waiting) check();
       },
     });
     connections.push(connection);
   }
-  for (const connection of connections) connection.start();
+  const starting = new AbortController();
+  void startOverTime(connections, starting.signal);
   const stopChanges = changeClusters(clusters, options);
 
   return {
@@ -149,7 +154,7 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
           finish();
         };
         const check = (): void => {
-          if (connections.every(isServing)) settle(resolve);
+          if (served.size === connections.length) settle(resolve);
         };
         const abort = (): void => settle(() => reject(signal?.reason as Error));
         waiting.add(check);
@@ -159,16 +164,38 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
       }),
     stats: () => ({
       agents: connections.length,
-      connected: connections.filter(isServing).length,
+      connected: served.size,
       ...counts,
       caching: connections.reduce((sum, connection) => sum + connection.caching.length, 0),
       dynamicAccounts: connections.reduce((sum, connection) => sum + connection.dynamicAccounts.length, 0),
     }),
     stop: async (stopOptions) => {
+      starting.abort();
       stopChanges();
       await Promise.all(connections.map((connection) => connection.stop(stopOptions)));
     },
   };
+}
+
+/** Thousands share one process, which can dial so many a second: real ones have a machine each. */
+const dialsPerSecond = 500;
+const dialsPerTurn = 50;
+
+/** The backoff of the agent, over as much time as one process needs to dial for all. */
+function sharedBackoff(agents: number): Backoff {
+  const spreadMs = (agents / dialsPerSecond) * 1_000;
+  return spreadMs <= defaultLimits.backoff.initialMs
+    ? defaultLimits.backoff
+    : { ...defaultLimits.backoff, initialMs: spreadMs / 2, jitter: 0.9 };
+}
+
+async function startOverTime(connections: readonly AgentConnection[], signal: AbortSignal): Promise<void> {
+  for (const some of batches(connections, dialsPerTurn)) {
+    for (const connection of some) connection.start();
+    if (connections.length > dialsPerTurn)
+      await wait((dialsPerTurn / dialsPerSecond) * 1_000, signal).catch(() => undefined);
+    if (signal.aborted) return;
+  }
 }
 
 function simulatedDynamicAccounts(

@@ -34,9 +34,9 @@ export interface LivenessTimes {
   readonly afterLeaseMs: number;
 }
 
-/** With the default lease of 5 s: pings after 5 s or 0.75 s, loss after 8 s or 5 s, stopped caching after 8 s or 3 s. */
+/** With the default lease of 5 s: pings after 5.5 s or 0.75 s, loss after 8 s or 5 s, stopped caching after 8 s or 3 s. */
 export function livenessTimes({ leaseMs }: { readonly leaseMs: number }): LivenessTimes {
-  const alone = { quietMs: leaseMs, silenceMs: leaseMs * 1.6, lostMs: leaseMs * 1.6 };
+  const alone = { quietMs: leaseMs * 1.1, silenceMs: leaseMs * 1.6, lostMs: leaseMs * 1.6 };
   const sharing = { quietMs: leaseMs * 0.15, silenceMs: leaseMs * 0.6, lostMs: leaseMs };
   const unsafeMs = leaseMs * 0.7;
   return { alone, sharing, unsafeMs, afterLeaseMs: unsafeMs + cachesOnMs(alone.silenceMs) - leaseMs };

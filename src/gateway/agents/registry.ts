@@ -42,7 +42,7 @@ export interface RegistryOptions {
   readonly bindZone: BindZone;
   readonly frames: SessionFrames;
   /** An agent that hears nothing for so long gives this replica up, in ms: told to it with its registration. */
-  readonly times: Pick<LivenessTimes, 'alone'>;
+  readonly times: Pick<LivenessTimes, 'alone' | 'sharing'>;
   readonly lease: () => Pick<Lease, 'sure' | 'term'>;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -153,8 +153,7 @@ export class Registry {
     const held = new Set(claimed.map(({ account }) => account));
     for (const account of request.accounts) if (held.has(account.name)) this.#index(account, session);
     session.send(frames.registered(epoch));
-    const { silenceMs } = this.#options.times.alone;
-    session.ping(frames.ping(0, periodOf(silenceMs)), silenceMs);
+    this.#tellSilence(session);
     if (older !== undefined) {
       // Another process has nothing of it under way.
       if (older.identity.processId === session.identity.processId) session.adopt(older);
@@ -250,6 +249,13 @@ export class Registry {
         this.closed(session, toGatewayError(error));
       }
     }
+  }
+
+  /** The agent has stopped caching, because it had heard nothing for too long, and is there all the same: it is told again. */
+  resumeCaching(session: Session): void {
+    const accounts = [...session.caching];
+    session.caching.clear();
+    this.#applyCaching(accounts.flatMap((account) => this.#options.ownership.peek(account) ?? []));
   }
 
   /** Tells agents of this instance what they cache of these accounts, where they do not know it yet. */
@@ -394,11 +400,26 @@ export class Registry {
     );
   }
 
+  /** Tells the agent after how much silence to give this replica up. */
+  #tellSilence(session: Session): void {
+    const { times, frames } = this.#options;
+    const { silenceMs } = session.sharing ? times.sharing : times.alone;
+    try {
+      session.ping(frames.ping(0, periodOf(silenceMs)), silenceMs);
+    } catch (error) {
+      // It does not read; ending the stream makes it dial again and be told anew.
+      this.closed(session, toGatewayError(error));
+    }
+  }
+
   #ownershipChanged(ownership: Ownership): void {
     const sessions = this.#byAccount.get(ownership.account);
     if (sessions === undefined) return;
     for (const session of sessions) {
+      const { sharing } = session;
       session.share(ownership.account, ownership.assignments.length > 1);
+      // Its next ping would come as late as for one that is alone.
+      if (session.sharing && !sharing) this.#tellSilence(session);
       // A newer one on this instance is being registered: that takes over what is under way before it ends this one.
       const newer = ownership.assignments.find(
         ({ agentId, epoch, instanceId }) =>

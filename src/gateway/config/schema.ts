@@ -147,7 +147,12 @@ export const configSchema = Type.Object({
               1_000,
               day,
             ),
-            keepAliveTimeoutMs: count('A ping without an answer for so long ends the connection.', 3_000, 100, hour),
+            keepAliveTimeoutMs: count(
+              'A keepalive ping without an answer for so long ends the connection.',
+              20_000,
+              100,
+              hour,
+            ),
             maxConnectionAgeSeconds: count(
               'A connection is asked to reconnect after so long, so that new instances get agents; 0: never.',
               7_200,

@@ -40,7 +40,12 @@ export function createFrames(instanceId: string, maxMessageBytes: number): Sessi
     registered: (epoch) =>
       frame({
         case: 'registered',
-        value: create(RegisteredSchema, { clouddriverId: instanceId, epoch: BigInt(epoch), maxMessageBytes }),
+        value: create(RegisteredSchema, {
+          clouddriverId: instanceId,
+          epoch: BigInt(epoch),
+          maxMessageBytes,
+          resumesCaching: true,
+        }),
       }),
     caching: (start, stop) =>
       frame({ case: 'caching', value: create(CachingAssignmentSchema, { start: [...start], stop: [...stop] }) }),

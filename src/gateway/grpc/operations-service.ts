@@ -4,7 +4,7 @@ import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { Account, AccountsAdded, AccountsRemoved } from '../../protocol/generated/ops/operations_pb.js';
-import { isPong, readAgentFrame, type AgentFrame } from '../../protocol/wire.js';
+import { isPong, readAgentFrame, readCachingEnded, type AgentFrame } from '../../protocol/wire.js';
 import type { AccountRegistration } from '../../store/ownership.js';
 import type { RegistrationLimits } from '../agents/registration-limits.js';
 import type { Registry } from '../agents/registry.js';
@@ -62,6 +62,7 @@ function serve(call: ByteStream, peer: SessionPeer | undefined, options: Operati
     session.lastHeard = now();
     if (session.state === 'active' && isPong(message)) {
       session.ponged();
+      if (readCachingEnded(message)) registry.resumeCaching(session);
       return;
     }
     receive(session, message, options, () => {

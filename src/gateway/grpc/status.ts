@@ -1,6 +1,6 @@
 /** The one table from our error codes to gRPC status (https://grpc.github.io/grpc/core/md_doc_statuscodes.html). */
 
-import { status } from '@grpc/grpc-js';
+import { Metadata, status } from '@grpc/grpc-js';
 import type { ErrorCode, GatewayError } from '../../core/errors.js';
 
 const table: Readonly<Record<ErrorCode, status>> = {
@@ -30,7 +30,19 @@ const table: Readonly<Record<ErrorCode, status>> = {
   internal: status.INTERNAL,
 };
 
-/** What an error looks like at the end of a stream. */
-export function toStatus(error: GatewayError): { readonly code: status; readonly details: string } {
-  return { code: table[error.code], details: error.message };
+/**
+ * What an error looks like at the end of a stream. With `overloaded` comes the time to wait, in ms, as gRPC's retries have it
+ * (https://github.com/grpc/proposal/blob/master/A6-client-retries.md#pushback).
+ */
+export function toStatus(error: GatewayError): {
+  readonly code: status;
+  readonly details: string;
+  readonly metadata?: Metadata;
+} {
+  const end = { code: table[error.code], details: error.message };
+  const { retryAfterMs } = error.details;
+  if (error.code !== 'overloaded' || retryAfterMs === undefined) return end;
+  const metadata = new Metadata();
+  metadata.set('grpc-retry-pushback-ms', String(Math.ceil(retryAfterMs)));
+  return { ...end, metadata };
 }

@@ -78,7 +78,10 @@ function setUp(t: Test) {
     ...{ instanceId, ownership, frames, logger: silentLogger, metrics: createMetrics(instanceId, 'test') },
     ...{
       claims,
-      times: { alone: { quietMs: 1_000, silenceMs: 3_000, lostMs: 5_000 } },
+      times: {
+        alone: { quietMs: 1_000, silenceMs: 3_000, lostMs: 5_000 },
+        sharing: { quietMs: 500, silenceMs: 3_000, lostMs: 5_000 },
+      },
       lease: () => lease,
       maxAccountsPerAgent: 10,
       lateResultMs: 1_000,

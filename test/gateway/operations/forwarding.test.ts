@@ -85,7 +85,11 @@ test('forwarding', async (t) => {
   const { replicas, redis } = await startCluster(t);
   const [asked, owner, third] = replicas as readonly [Replica, Replica, Replica];
   const registered = (replica: Replica, name: string): Promise<RawAgent> =>
-    RawAgent.register(t, replica.agentsAddress, { agentId: name, accounts: [{ name }] });
+    RawAgent.register(t, replica.agentsAddress, {
+      agentId: name,
+      processId: `process-of-${name}`,
+      accounts: [{ name }],
+    });
   const post = async (replica: Replica, path: string, body: unknown): Promise<number> => {
     const headers = { 'content-type': 'application/json' };
     const signal = AbortSignal.timeout(120_000);
