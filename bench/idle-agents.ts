@@ -1,4 +1,4 @@
-/** Worker: the product's own agents, connected and idle, for the memory that each takes on the gateway. */
+/** Worker: the product's own agents, connected and idle: for what each costs the gateway. */
 
 import { startSimulatedAgents, type SimulatedAgents } from '../src/simulate/agents.js';
 import { answerCalls } from './child.js';
@@ -6,6 +6,8 @@ import { answerCalls } from './child.js';
 export interface IdleAgentsOptions {
   readonly address: string;
   readonly agents: number;
+  /** Of each; default 1. */
+  readonly accounts?: number;
   /** Of each; with any, agents have a stream of cached objects, too. */
   readonly objects: number;
 }
@@ -14,9 +16,9 @@ const readyTimeoutMs = 240_000;
 let connected: SimulatedAgents | undefined;
 
 answerCalls({
-  /** Resolves once all are registered, each with one account. */
-  connect: async ({ address, agents, objects }: IdleAgentsOptions) => {
-    connected = await startSimulatedAgents({ addresses: [address], agents, accounts: 1, objects });
+  /** Resolves once all are registered. */
+  connect: async ({ address, agents, accounts = 1, objects }: IdleAgentsOptions) => {
+    connected = await startSimulatedAgents({ addresses: [address], agents, accounts, objects });
     await connected.ready(AbortSignal.timeout(readyTimeoutMs));
   },
   stats: () => connected?.stats(),
@@ -24,5 +26,3 @@ answerCalls({
     await connected?.stop();
   },
 });
-
-process.on('SIGINT', () => process.exit(0));

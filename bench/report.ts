@@ -15,7 +15,7 @@ export interface Report {
   readonly ownershipAccounts: number;
 }
 
-interface Target {
+export interface Target {
   readonly name: string;
   readonly value: number;
   readonly limit: number;

@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --quick] [-- --no-targets] [-- --profile DIRECTORY] [-- --only caching|caching-kill|agent|signed]`: see docs/benchmarks.md.
+ * `npm run bench [-- --quick] [-- --no-targets] [-- --profile DIRECTORY] [-- --only PART]`: see docs/benchmarks.md.
  * Exit code 1 when a target is missed, or when anything that is measured fails.
  */
 
@@ -30,6 +30,8 @@ import {
   watchingTable,
   watchingTargets,
 } from './report.js';
+import { scaleTable, scaleTargets } from './scale-report.js';
+import { measureScale, type ScaleReport } from './scale.js';
 import { createDatabase, startBare, startReplicas, type ServerUnderTest } from './servers.js';
 import { measureThroughput, startWorkers, type Servers } from './throughput.js';
 import { measureWatchingAgent } from './watching-agent.js';
@@ -111,8 +113,28 @@ async function signed(redisUrl: string, scope: Scope): Promise<boolean> {
   return true;
 }
 
+/** A replica at the size that it is documented for. */
+async function scale(): Promise<boolean> {
+  const stalls = ['replica', 'database', 'redis', 'cores'] as const;
+  const restMs = flags.quick ? 30_000 : 600_000;
+  const cases = flags.quick
+    ? [{ agents: 2_000, accounts: 1, restMs, stallMs: 20_000, stalls }]
+    : [
+        { agents: 10_000, accounts: 1, restMs, stallMs: 20_000, stalls },
+        { agents: 1_000, accounts: 100, restMs: 60_000, stallMs: 20_000, stalls },
+        { agents: 5, accounts: 20_000, restMs: 60_000, stallMs: 20_000, stalls },
+      ];
+  const reports: ScaleReport[] = [];
+  for (const each of cases) reports.push(await measureScale(each, say));
+  say(`\n${scaleTable(reports)}\n`);
+  const targets = reports.flatMap(scaleTargets);
+  for (const target of targets) say(targetLine(target));
+  return flags['no-targets'] || targets.every(isMet);
+}
+
 /** One part by itself. */
 async function only(part: string, scope: Scope): Promise<boolean> {
+  if (part === 'scale') return scale();
   const redis = await startRedis();
   scope.push('redis', () => redis.stop());
   if (part === 'caching-kill') {
@@ -124,7 +146,7 @@ async function only(part: string, scope: Scope): Promise<boolean> {
   }
   if (part === 'signed') return signed(redis.url, scope);
   if (part === 'agent') return watchingAgent(redis.url);
-  if (part !== 'caching') throw new Error(`--only takes caching, caching-kill, agent or signed, not ${part}`);
+  if (part !== 'caching') throw new Error(`--only takes caching, caching-kill, agent, scale or signed, not ${part}`);
   const caching = await measureCaching(redis.url, cachedObjects);
   say(`\n${cachingTable(caching)}\n`);
   const targets = cachingTargets(caching);

@@ -11,6 +11,8 @@ export interface ServerUnderTest {
   readonly baseUrl: string;
   /** `host:port` for agents. */
   readonly agentsAddress: string;
+  /** Starts it anew with the same ports, once it has ended. */
+  readonly restart: () => Promise<ServerUnderTest>;
 }
 
 /** For the probe; the collector is needed where memory is measured, and changes nothing elsewhere. */
@@ -92,5 +94,6 @@ async function ready(
     await child.stop();
     throw error;
   }
-  return { child, baseUrl, agentsAddress: `127.0.0.1:${agents}` };
+  const restart = () => ready(rest, agents, script, execArgv, args);
+  return { child, baseUrl, agentsAddress: `127.0.0.1:${agents}`, restart };
 }

@@ -18,7 +18,7 @@ import {
 import type { CachingChange } from './caching-sink.js';
 import { CachingStream } from './caching-stream.js';
 import { resolveOptions, type AgentConnectionOptions, type ResolvedOptions } from './connection-options.js';
-import { isRefusal, type ConnectionState } from './connection-state.js';
+import { dialWaitMs, type ConnectionState } from './connection-state.js';
 import { DynamicAccounts } from './dynamic-accounts.js';
 import { encodeAgentMessage, GatewayStream, type GatewayStreamEvents, type StreamEnd } from './gateway-stream.js';
 import { OperationRunner, type OperationCounts } from './operation-runner.js';
@@ -341,14 +341,9 @@ export class AgentConnection {
   #backOff(stream: GatewayStream, end: StreamEnd): void {
     if (this.#stops) return;
     const { limits, random, logger } = this.#options;
-    const backoff = isRefusal(end) ? limits.refusedBackoff : limits.backoff;
-    const asked = end.retryAfterMs;
-    // What the gateway asks for ends with its overload, so that it does not count as a failure.
-    const waitMs =
-      asked === undefined
-        ? backoffMs(backoff, this.#failures, random)
-        : Math.round(asked * (1 + backoff.jitter * random()));
-    if (asked === undefined) this.#failures += 1;
+    const waitMs = dialWaitMs(end, limits, this.#failures, random);
+    // What the gateway asks for ends with its overload.
+    if (end.retryAfterMs === undefined) this.#failures += 1;
     const fields = {
       address: stream.address,
       status: grpcStatus[end.code],

@@ -179,6 +179,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const claims = new Claims({
       ownership,
       nextEpochs: (count, at) => assignments.nextEpoch(count, at),
+      lease: (): Lease => lease,
       cachesOnMs: cachesOnMs(times.alone.silenceMs),
       timeoutMs: config.sql.queryTimeoutMs * 2,
       logger,

@@ -178,15 +178,14 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
 }
 
 /** Thousands share one process, which can dial so many a second: real ones have a machine each. */
-const dialsPerSecond = 500;
+const dialsPerSecond = 600;
 const dialsPerTurn = 50;
 
-/** The backoff of the agent, over as much time as one process needs to dial for all. */
+/** The backoff of the agent, over the time that one process needs to dial for all. */
 function sharedBackoff(agents: number): Backoff {
-  const spreadMs = (agents / dialsPerSecond) * 1_000;
-  return spreadMs <= defaultLimits.backoff.initialMs
-    ? defaultLimits.backoff
-    : { ...defaultLimits.backoff, initialMs: spreadMs / 2, jitter: 0.9 };
+  const { backoff } = defaultLimits;
+  const initialMs = (agents / dialsPerSecond / 2) * 1_000;
+  return initialMs <= backoff.initialMs ? backoff : { ...backoff, initialMs, multiplier: 1.2, jitter: 0.9 };
 }
 
 async function startOverTime(connections: readonly AgentConnection[], signal: AbortSignal): Promise<void> {

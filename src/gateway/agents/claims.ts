@@ -10,6 +10,7 @@ import { unlessAborted } from '../../core/deadline.js';
 import type { Logger } from '../../core/logger.js';
 import { retry } from '../../core/retry.js';
 import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
+import type { Lease } from './lease.js';
 import type { OwnershipService } from './ownership.js';
 
 export interface ClaimsOptions {
@@ -19,6 +20,7 @@ export interface ClaimsOptions {
    * @returns the first of them; the others follow it
    */
   readonly nextEpochs: (count: number, signal: AbortSignal) => Promise<number>;
+  readonly lease: () => Pick<Lease, 'term'>;
   /** An agent whose claim failed may go on caching for so long by its older connection, in ms. */
   readonly cachesOnMs: number;
   /** For one transaction and its retries, in ms. */
@@ -61,7 +63,7 @@ const queueLimit = 1_000_000;
 export class Claims {
   readonly #options: ClaimsOptions;
   readonly #claims: GroupCommit<Claim, Claimed | GatewayError>;
-  readonly #releases: GroupCommit<Release, void>;
+  readonly #releases: GroupCommit<Release, 'released'>;
   readonly #unsettled = new Set<Promise<void>>();
   /** Time that a waiting claim adds to the wait of those behind it, measured, in ms. */
   #perClaimMs = 1;
@@ -95,22 +97,32 @@ export class Claims {
   }
 
   /**
-   * Claims the accounts for a new connection. A claim whose signal aborts before its turn is not written; what may have
+   * Claims the accounts for a new connection, again where the lease may have lapsed meanwhile: others may have released them
+   * then. A claim whose signal aborts before its turn is not written; what may have
    * been written is released again when this throws.
    * @throws GatewayError `overloaded` with the time to come back; what claim() throws
    */
-  register(connection: NewConnection, accounts: readonly AccountRegistration[], signal: AbortSignal): Promise<Claimed> {
+  async register(
+    connection: NewConnection,
+    accounts: readonly AccountRegistration[],
+    signal: AbortSignal,
+  ): Promise<Claimed> {
+    const { lease } = this.#options;
     const waitMs = this.waiting * this.#perClaimMs;
     if (waitMs > longestWaitMs) {
       const { random = Math.random } = this.#options;
-      return Promise.reject(
-        new GatewayError('overloaded', 'too many agents register at the same time; come back later', {
-          // By then the others have gone through; spread, so that those that are sent away do not come back together.
-          retryAfterMs: Math.ceil(waitMs * (0.5 + random())),
-        }),
-      );
+      throw new GatewayError('overloaded', 'too many agents register at the same time; come back later', {
+        // By then the others have gone through; spread, so that those that are sent away do not come back together.
+        retryAfterMs: Math.ceil(waitMs * (0.5 + random())),
+      });
     }
-    return this.#claim({ connection, accounts, signal });
+    let { term } = lease();
+    let claimed = await this.#claim({ connection, accounts, signal });
+    while (lease().term !== term) {
+      ({ term } = lease());
+      claimed = await this.#claim({ connection: claimed.connection, accounts, signal });
+    }
+    return claimed;
   }
 
   /**
@@ -135,12 +147,14 @@ export class Claims {
    */
   release(connection: Connection, accounts: readonly string[], cachesForMs = this.#options.cachesOnMs): Promise<void> {
     if (accounts.length === 0) return Promise.resolve();
-    const released = this.#releases.add({ connection, accounts, cachesForMs }).catch((error: unknown) => {
+    const write = this.#releases.add({ connection, accounts, cachesForMs });
+    const failed = (error: unknown): void => {
       this.#options.logger.warn(
         { agentId: connection.agentId, epoch: connection.epoch, error: messageOf(error) },
         'assignments not released; they end with the lease of this instance',
       );
-    });
+    };
+    const released = write.then(() => undefined, failed);
     this.#unsettled.add(released);
     void released.finally(() => this.#unsettled.delete(released));
     return released;
@@ -197,10 +211,10 @@ export class Claims {
     );
   }
 
-  async #writeReleases(releases: readonly Release[]): Promise<void[]> {
+  async #writeReleases(releases: readonly Release[]): Promise<'released'[]> {
     const { ownership, timeoutMs } = this.#options;
     const signal = AbortSignal.timeout(timeoutMs);
     await retry(() => ownership.releaseAll(releases, signal), { signal, attempts: 5 });
-    return releases.map(() => undefined);
+    return releases.map(() => 'released');
   }
 }

@@ -69,9 +69,10 @@ export class Liveness {
   #next(): Session | undefined {
     // A set's iterator goes on rightly when members come and go.
     this.#round ??= this.#options.registry.sessions.values();
-    const { done, value } = this.#round.next();
-    if (done === true) this.#round = undefined;
-    return value as Session | undefined;
+    const next = this.#round.next();
+    if (next.done !== true) return next.value;
+    this.#round = undefined;
+    return undefined;
   }
 
   #ping(times: SilenceTimes): Uint8Array {

@@ -11,7 +11,7 @@ import type { Logger } from '../../core/logger.js';
 import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
 import { batches } from '../../core/batches.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import type { Claimed, Claims, NewConnection } from './claims.js';
+import type { Claims } from './claims.js';
 import type { Lease } from './lease.js';
 import { periodOf, type LivenessTimes } from './liveness-times.js';
 import type { OwnershipService } from './ownership.js';
@@ -29,7 +29,8 @@ import {
 } from './registration.js';
 import type { Binding } from '../../protocol/wire.js';
 import { bindingTo, type DeliverableOperation, type Delivery } from './delivery.js';
-import { switchCaching } from './caching-switches.js';
+import { CachingSwitches } from './caching-switches.js';
+import { reclaimMissing } from './reclaim.js';
 import type { SessionFrames } from './session-frames.js';
 import { choose } from './session-choice.js';
 import type { InFlight, Session } from './session.js';
@@ -43,7 +44,7 @@ export interface RegistryOptions {
   readonly frames: SessionFrames;
   /** An agent that hears nothing for so long gives this replica up, in ms: told to it with its registration. */
   readonly times: Pick<LivenessTimes, 'alone' | 'sharing'>;
-  readonly lease: () => Pick<Lease, 'sure' | 'term'>;
+  readonly lease: () => Pick<Lease, 'sure'>;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly maxAccountsPerAgent: number;
@@ -62,12 +63,20 @@ export class Registry {
   readonly #byAccount = new Map<string, Session[]>();
   readonly #sessions = new Set<Session>();
   #refusing: GatewayError | undefined;
-  /** From stopCaching() to the end of reclaim(). */
-  #cachingStopped = false;
+  readonly #caching: CachingSwitches;
   #unsubscribe: (() => void) | undefined;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
+    this.#caching = new CachingSwitches({
+      sessionsOf: (account) => this.#byAccount.get(account) ?? [],
+      peek: (account) => options.ownership.peek(account),
+      frames: options.frames,
+      leaseSure: () => options.lease().sure,
+      unreadable: (session, error) => {
+        this.closed(session, error);
+      },
+    });
   }
 
   start(): void {
@@ -129,12 +138,19 @@ export class Registry {
     if (peer !== undefined) await claimZone(peer, request, this.#options.bindZone, signal);
     const { agentId, zoneId } = request;
     const ofProcess = request.processId === undefined ? {} : { processId: request.processId };
-    const { connection, ownerships: claimed } = await this.#claim(
-      session,
-      { instanceId, agentId, zoneId, ...ofProcess, owner: peer?.owner },
+    const newConnection = { instanceId, agentId, zoneId, ...ofProcess, owner: peer?.owner };
+    const { connection, ownerships: claimed } = await this.#options.claims.register(
+      newConnection,
       request.accounts,
       signal,
     );
+    try {
+      // The policy may have changed meanwhile.
+      if (peer !== undefined) authorize(peer, zoneId, request.accounts);
+    } catch (error) {
+      this.#release(connection, request.accounts);
+      throw error;
+    }
     const { epoch } = connection;
     const key = agentKey(peer?.owner, agentId);
     const older = this.#agents.get(key);
@@ -159,7 +175,7 @@ export class Registry {
       if (older.identity.processId === session.identity.processId) session.adopt(older);
       this.closed(older, replaced(request.agentId));
     }
-    this.#applyCaching(claimed);
+    this.#caching.follow(claimed);
     dismiss(session, request.accounts, held, frames);
     this.#options.metrics.agents.set(this.#agents.size);
     logger.info(
@@ -191,7 +207,7 @@ export class Registry {
     }
     const held = new Set(claimed.filter((ownership) => holds(ownership, connection)).map(({ account }) => account));
     for (const account of accounts) if (held.has(account.name)) this.#index(account, session);
-    this.#applyCaching(claimed);
+    this.#caching.follow(claimed);
     dismiss(session, accounts, held, this.#options.frames);
   }
 
@@ -207,60 +223,33 @@ export class Registry {
    * has is only read, so that it costs little to repeat this from the beginning.
    */
   async reclaim(signal: AbortSignal): Promise<void> {
-    const { instanceId, ownership } = this.#options;
-    const owned = new Set<string>();
-    for await (const page of ownership.ofInstance(instanceId, signal)) {
-      for (const { account, assignments } of page) {
-        for (const { epoch } of assignments) owned.add(`${account}\n${String(epoch)}`);
-      }
-    }
+    const { instanceId, ownership, claims } = this.#options;
     const active = [...this.#sessions].filter((session) => session.state === 'active');
-    for (const sessions of batches(active, accountsPerTurn)) {
-      await Promise.all(sessions.map((session) => this.#reclaim(session, owned, signal)));
-    }
-    this.#cachingStopped = false;
+    const connectionOf = (session: Session): Connection => this.#connection(session);
+    const lost = await reclaimMissing({ instanceId, ownership, claims, connectionOf }, active, signal);
+    for (const session of lost) this.closed(session, replaced(session.identity.agentId));
+    this.#caching.allow();
     // What was heard meanwhile of accounts that were claimed before, too.
     for (const accounts of batches([...this.#byAccount.keys()], accountsPerTurn)) {
-      this.#applyCaching(accounts.flatMap((account) => ownership.peek(account) ?? []));
+      this.#caching.follow(accounts.flatMap((account) => ownership.peek(account) ?? []));
       await nextTurn();
       signal.throwIfAborted();
     }
   }
 
-  async #reclaim(session: Session, owned: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
-    const { epoch, agentId } = session.identity;
-    const missing = [...session.accounts.values()].filter(({ name }) => !owned.has(`${name}\n${String(epoch)}`));
-    if (missing.length === 0 || session.state !== 'active') return;
-    const connection = this.#connection(session);
-    const claimed = await this.#options.claims.claim(connection, missing, signal);
-    if (claimed.some((account) => !holds(account, connection))) this.closed(session, replaced(agentId));
-  }
-
   /** Others may soon let other agents cache these accounts: no agent of this instance may go on. reclaim() ends it. */
   stopCaching(): void {
-    this.#cachingStopped = true;
-    for (const session of [...this.#sessions]) {
-      if (session.caching.size === 0) continue;
-      const accounts = [...session.caching];
-      session.caching.clear();
-      try {
-        session.send(this.#options.frames.caching([], accounts));
-      } catch (error) {
-        this.closed(session, toGatewayError(error));
-      }
-    }
+    this.#caching.stop([...this.#sessions]);
   }
 
-  /** The agent has stopped caching, because it had heard nothing for too long, and is there all the same: it is told again. */
+  /** As CachingSwitches.resume(). */
   resumeCaching(session: Session): void {
-    const accounts = [...session.caching];
-    session.caching.clear();
-    this.#applyCaching(accounts.flatMap((account) => this.#options.ownership.peek(account) ?? []));
+    this.#caching.resume(session);
   }
 
   /** Tells agents of this instance what they cache of these accounts, where they do not know it yet. */
   followCaching(ownerships: readonly Ownership[]): void {
-    this.#applyCaching(ownerships);
+    this.#caching.follow(ownerships);
   }
 
   /**
@@ -368,31 +357,6 @@ export class Registry {
     };
   }
 
-  /** Claims for a new connection, again where the lease may have lapsed meanwhile: then others may have released it. */
-  async #claim(
-    session: Session,
-    connection: NewConnection,
-    accounts: readonly AccountRegistration[],
-    signal: AbortSignal,
-  ): Promise<Claimed> {
-    const { claims, lease } = this.#options;
-    let { term } = lease();
-    const claimed = await claims.register(connection, accounts, signal);
-    let { ownerships } = claimed;
-    try {
-      while (lease().term !== term) {
-        ({ term } = lease());
-        ownerships = await claims.claim(claimed.connection, accounts, signal);
-      }
-      // The policy may have changed meanwhile.
-      if (session.peer !== undefined) authorize(session.peer, connection.zoneId, accounts);
-    } catch (error) {
-      this.#release(claimed.connection, accounts);
-      throw error;
-    }
-    return { connection: claimed.connection, ownerships };
-  }
-
   #release(connection: Connection, accounts: readonly AccountRegistration[]): void {
     void this.#options.claims.release(
       connection,
@@ -429,19 +393,6 @@ export class Registry {
       );
       if (newer !== undefined && session.accounts.has(ownership.account)) this.closed(session, replaced(newer.agentId));
     }
-    this.#applyCaching([ownership]);
-  }
-
-  /** Tells local agents what they cache, on and off, in one frame per agent. */
-  #applyCaching(ownerships: readonly Ownership[], may = !this.#cachingStopped && this.#options.lease().sure): void {
-    const switches = switchCaching(ownerships, (account) => this.#byAccount.get(account) ?? [], may);
-    for (const [session, { start, stop }] of switches) {
-      try {
-        session.send(this.#options.frames.caching(start, stop));
-      } catch (error) {
-        // It does not read; ending the stream makes it dial again and be told anew.
-        this.closed(session, toGatewayError(error));
-      }
-    }
+    this.#caching.follow([ownership]);
   }
 }

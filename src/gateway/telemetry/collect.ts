@@ -23,7 +23,7 @@ export interface Observed {
   readonly caching: CachingIngest;
   readonly recorder: Recorder;
   readonly forwarder: Forwarder;
-  readonly lease: Pick<Lease, 'held'>;
+  readonly lease: Pick<Lease, 'held' | 'term'>;
   readonly readiness: Readiness;
   readonly redis: { readonly status: string } | undefined;
 }
@@ -55,6 +55,8 @@ export function collectGauges(metrics: Metrics, observed: Observed): void {
   metrics.redisConnected.set(redis === undefined || redis.status === 'ready' ? 1 : 0);
   metrics.ready.set(readiness.report().ready ? 1 : 0);
   metrics.leaseHeld.set(lease.held ? 1 : 0);
+  metrics.leaseLosses.reset();
+  metrics.leaseLosses.inc(lease.term);
   let frames = 0;
   for (const session of registry.sessions) frames += session.queueLength;
   const queues = { agents: frames, peers: forwarder.queueLength, ...recorder.queueLengths };

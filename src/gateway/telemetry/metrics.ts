@@ -229,6 +229,11 @@ export function createMetrics(instanceId: string, version: string) {
       registers,
     }),
     ready: new Gauge({ name: 'agent_gateway_ready', help: '1 while this instance takes operations.', registers }),
+    leaseLosses: new Counter({
+      name: 'agent_gateway_lease_losses_total',
+      help: 'How often the lease may have lapsed, so that all accounts were reclaimed: the database, or this instance, was away.',
+      registers,
+    }),
     leaseHeld: new Gauge({
       name: 'agent_gateway_lease_held',
       help: '1 while this instance holds its lease in SQL, without which others take over its accounts.',

@@ -42,6 +42,7 @@ function setUp() {
   const database = new DatabaseDouble();
   const numbers: number[] = [];
   let last = 0;
+  const lease = { term: 0 };
   const claims = new Claims({
     ownership: database,
     nextEpochs: (count) => {
@@ -49,6 +50,7 @@ function setUp() {
       last += count;
       return Promise.resolve(last - count + 1);
     },
+    lease: () => lease,
     cachesOnMs: 9_000,
     timeoutMs: 30_000,
     logger: silentLogger,
@@ -61,7 +63,7 @@ function setUp() {
     database.gate = new Promise((resolve) => (proceed = resolve));
     return proceed;
   };
-  return { database, numbers, claims, register, hold };
+  return { database, numbers, lease, claims, register, hold };
 }
 
 test('registrations of the same moment share transactions and numbers', async (t) => {
@@ -164,4 +166,16 @@ test('releases share transactions, and an agent without accounts needs none', as
   for (let epoch = 0; epoch < 3_000; epoch += 1) void claims.release(connection(epoch), [`account-${epoch}`], 0);
   await claims.settled();
   t.equal(database.releases.length, 3);
+});
+
+test('what was claimed under a lease that has lapsed since is claimed again, by the same number', async (t) => {
+  const { database, register, hold, lease } = setUp();
+  const proceed = hold();
+  const registering = register(1);
+  await waitFor(() => database.claims.length === 1);
+  lease.term += 1;
+  proceed();
+  t.match(await registering, { connection: { epoch: 1 } });
+  t.match(database.claims, [[{ connection: { epoch: 1 } }], [{ connection: { epoch: 1 } }]]);
+  t.equal(database.releases.length, 0);
 });

@@ -70,6 +70,7 @@ function setUp(t: Test) {
       epoch += count;
       return Promise.resolve(epoch - count + 1);
     },
+    lease: () => lease,
     cachesOnMs: 3_500,
     timeoutMs: 30_000,
     logger: silentLogger,

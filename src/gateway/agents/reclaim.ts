@@ -1,0 +1,47 @@
+/** Claims again what others have released of this instance's streams, while it was out of reach. */
+
+import { batches } from '../../core/batches.js';
+import type { Connection } from '../../store/ownership.js';
+import type { Claims } from './claims.js';
+import type { OwnershipService } from './ownership.js';
+import { holds } from './registration.js';
+import type { Session } from './session.js';
+
+export interface ReclaimOptions {
+  readonly instanceId: string;
+  readonly ownership: Pick<OwnershipService, 'ofInstance'>;
+  readonly claims: Pick<Claims, 'claim'>;
+  readonly connectionOf: (session: Session) => Connection;
+}
+
+/** Streams whose claims are made together. */
+const sessionsAtATime = 2_000;
+
+/**
+ * What SQL still has is only read, so that it costs little to repeat this from the beginning.
+ * @param sessions that are active
+ * @returns those whose agents have registered elsewhere meanwhile
+ * @throws what OwnershipService.ofInstance() and Claims.claim() throw; then it is to be repeated
+ */
+export async function reclaimMissing(
+  { instanceId, ownership, claims, connectionOf }: ReclaimOptions,
+  sessions: readonly Session[],
+  signal: AbortSignal,
+): Promise<readonly Session[]> {
+  const owned = new Set<string>();
+  const key = (account: string, epoch: number): string => `${account}\n${String(epoch)}`;
+  for await (const page of ownership.ofInstance(instanceId, signal)) {
+    for (const { account, assignments } of page) for (const { epoch } of assignments) owned.add(key(account, epoch));
+  }
+  const lost: Session[] = [];
+  const reclaim = async (session: Session): Promise<void> => {
+    const { epoch } = session.identity;
+    const missing = [...session.accounts.values()].filter(({ name }) => !owned.has(key(name, epoch)));
+    if (missing.length === 0 || session.state !== 'active') return;
+    const connection = connectionOf(session);
+    const claimed = await claims.claim(connection, missing, signal);
+    if (claimed.some((account) => !holds(account, connection))) lost.push(session);
+  };
+  for (const some of batches(sessions, sessionsAtATime)) await Promise.all(some.map(reclaim));
+  return lost;
+}
