@@ -17,9 +17,7 @@
  */
 
 import { status } from '@grpc/grpc-js';
-import { backoffMs } from '../core/retry.js';
 import type { Reconnect_Reason } from '../protocol/generated/ops/operations_pb.js';
-import type { ConnectionLimits } from './connection-options.js';
 import type { StreamEnd } from './gateway-stream.js';
 
 export type ConnectionState =
@@ -55,18 +53,6 @@ const refusals: ReadonlySet<status> = new Set([
   status.UNIMPLEMENTED,
 ]);
 
-function isRefusal(end: StreamEnd): boolean {
+export function isRefusal(end: StreamEnd): boolean {
   return refusals.has(end.code);
-}
-
-/** How long to wait before the next dial, in ms: what the gateway asks for, or the backoff. */
-export function dialWaitMs(
-  end: StreamEnd,
-  { backoff, refusedBackoff }: Pick<ConnectionLimits, 'backoff' | 'refusedBackoff'>,
-  failures: number,
-  random: () => number,
-): number {
-  const { retryAfterMs } = end;
-  if (retryAfterMs === undefined) return backoffMs(isRefusal(end) ? refusedBackoff : backoff, failures, random);
-  return Math.round(retryAfterMs * (1 + backoff.jitter * random()));
 }

@@ -18,7 +18,8 @@ import {
 import type { CachingChange } from './caching-sink.js';
 import { CachingStream } from './caching-stream.js';
 import { resolveOptions, type AgentConnectionOptions, type ResolvedOptions } from './connection-options.js';
-import { dialWaitMs, type ConnectionState } from './connection-state.js';
+import type { ConnectionState } from './connection-state.js';
+import { dialWaitMs } from './dial-wait.js';
 import { DynamicAccounts } from './dynamic-accounts.js';
 import { encodeAgentMessage, GatewayStream, type GatewayStreamEvents, type StreamEnd } from './gateway-stream.js';
 import { OperationRunner, type OperationCounts } from './operation-runner.js';
@@ -344,11 +345,7 @@ export class AgentConnection {
     const waitMs = dialWaitMs(end, limits, this.#failures, random);
     // What the gateway asks for ends with its overload.
     if (end.retryAfterMs === undefined) this.#failures += 1;
-    const fields = {
-      address: stream.address,
-      status: grpcStatus[end.code],
-      waitMs,
-    };
+    const fields = { address: stream.address, status: grpcStatus[end.code], waitMs };
     logger.warn(fields, `the connection to the gateway ended: ${end.message}`);
     if (this.#current === undefined) this.#enter({ name: 'backing-off', waitMs, cause: end });
     this.#dialLater(waitMs);
