@@ -3,6 +3,7 @@
  * Start and stop go through one scope, as in the gateway.
  */
 
+import type { Environment } from '../core/environment.js';
 import { messageOf } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { repeat } from '../core/repeat.js';
@@ -24,7 +25,7 @@ export interface AgentServiceOptions {
   readonly configuration: AgentConfiguration;
   readonly version: string;
   readonly logger: Logger;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly environment: Environment;
   /** Where agentId comes from when neither the configuration nor POD_NAME says it. */
   readonly hostname: string;
   /** The configuration file: the text that `configuration` was read from, and as it is now. A change of it is followed. */
@@ -45,8 +46,11 @@ export interface AgentService {
 const configurationPeriodMs = 5_000;
 /** How often a cluster's kinds are looked at, in ms. */
 const kindsPeriodMs = 60_000;
-/** client-go lets watches run for five to ten minutes. */
-const watchSeconds = 400;
+/**
+ * Each watch ends after 27 to 45 s, and the next one begins where it was. A server that has not ended it ten seconds later
+ * is dead: noticed within a minute also behind a proxy that stays up, where HTTP/2 pings (client-go: 45 s) are not to be had.
+ */
+const watchSeconds = 36;
 const nanosecondMs = 1e-6;
 
 export function createAgentService(options: AgentServiceOptions): AgentService {
@@ -55,8 +59,12 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
   const scope = new Scope();
   const loops = new AbortController();
   const metrics = createAgentMetrics(version);
-  const accounts = new ServedAccounts(kubernetes, logger);
-  const security = new GatewaySecurity(clouddriver, logger);
+  const accounts = new ServedAccounts(kubernetes, {
+    logger,
+    environment,
+    onAnswer: (account) => connection.updateAccounts([], [account]),
+  });
+  const security = new GatewaySecurity(clouddriver, logger, environment);
   const agentId = configuration.agentId ?? environment['POD_NAME'] ?? hostname;
   const [deployment, namespace] = [environment['DEPLOYMENT_NAME'], environment['POD_NAMESPACE']];
   const zoneId = configuration.zoneId ?? (deployment && namespace ? `${deployment}_${namespace}` : agentId);
@@ -168,7 +176,7 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
     scope.push('metrics', () => {
       metrics.registry.clear();
     });
-    await security.start();
+    await security.start(signal);
     scope.push('accounts', () => accounts.close());
     const { added } = await accounts.configure(kubernetes, signal);
     connection.updateAccounts([], added);

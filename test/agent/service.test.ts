@@ -127,6 +127,7 @@ test('TLS with a client certificate, which is read again at each dial', async (t
   const security = new GatewaySecurity(
     parseAgentConfiguration(JSON.stringify({ clouddriver, kubernetes }), 'agent.yml', {}).configuration.clouddriver,
     silentLogger,
+    {},
   );
   t.throws(() => security.security(), { code: 'configuration', message: /^clouddriver.tls: certificate and key/ });
 });
@@ -136,8 +137,8 @@ test('the token comes from where the configuration says', async (t) => {
   const authorization = async (auth: object): Promise<string | undefined> => {
     const text = JSON.stringify({ clouddriver: { auth }, dynamicAccounts: { enabled: true } });
     const { clouddriver }: AgentConfiguration = parseAgentConfiguration(text, 'agent.yml', {}).configuration;
-    const security = new GatewaySecurity(clouddriver, silentLogger);
-    await security.start();
+    const security = new GatewaySecurity(clouddriver, silentLogger, {});
+    await security.start(new AbortController().signal);
     return security.security().authorization;
   };
   t.equal(await authorization({}), undefined);
