@@ -12,6 +12,7 @@ import { parseAgentConfiguration } from './configuration/read.js';
 import type { AgentConfiguration } from './configuration/schema.js';
 import { AgentConnection } from './connection.js';
 import { defaultLimits } from './connection-options.js';
+import { dialTarget } from './dial-proxy.js';
 import { GatewaySecurity } from './dial-security.js';
 import { healthListener, metricsListener, openPort } from './health-server.js';
 import { createExecute } from './kubernetes/execute.js';
@@ -20,6 +21,7 @@ import type { Execute } from './operation-runner.js';
 import { ServedAccounts } from './served-accounts.js';
 import { createStreamAccount } from './watching/account-watcher.js';
 import { ListBudget } from './watching/list-budget.js';
+import { watchSeconds } from './watching/scope-watcher.js';
 
 export interface AgentServiceOptions {
   readonly configuration: AgentConfiguration;
@@ -46,11 +48,6 @@ export interface AgentService {
 const configurationPeriodMs = 5_000;
 /** How often a cluster's kinds are looked at, in ms. */
 const kindsPeriodMs = 60_000;
-/**
- * Each watch ends after 27 to 45 s, and the next one begins where it was. A server that has not ended it ten seconds later
- * is dead: noticed within a minute also behind a proxy that stays up, where HTTP/2 pings (client-go: 45 s) are not to be had.
- */
-const watchSeconds = 36;
 const nanosecondMs = 1e-6;
 
 export function createAgentService(options: AgentServiceOptions): AgentService {
@@ -75,6 +72,7 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
     addresses: clouddriver.grpc.split(',').map((address) => address.trim()),
     registration,
     security: () => security.security(),
+    dialTarget: (address) => dialTarget(address, clouddriver.noProxy ? undefined : environment),
     execute: measured(
       createExecute({
         clusterOf: (name) => accounts.get(name)?.cluster,

@@ -12,7 +12,7 @@ import type { Discovery } from './discovery.js';
 import type { ApiAccess } from '../kubernetes/access.js';
 import { ApiClient, ApiError, type KubernetesObject, type ObjectList } from '../kubernetes/client.js';
 import { openAccess, type CredentialOptions } from '../kubernetes/credentials.js';
-import { PluginCredentials } from '../kubernetes/exec-plugin.js';
+import { KeptCredentials } from '../kubernetes/kept-credentials.js';
 import { isMeant, mergeMembers, type MergeOptions } from './kubernetes/merge.js';
 import { permissionMessage, serviceAccountOf } from './kubernetes/permission.js';
 import { endpoints, endpointSlices, type Source } from './kubernetes/sources.js';
@@ -62,7 +62,7 @@ export class KubernetesDiscovery extends Membership implements Discovery {
   readonly #backoff: Backoff;
   readonly #stopping = new AbortController();
   readonly #objects = new Map<string, KubernetesObject>();
-  readonly #plugins = new PluginCredentials();
+  readonly #kept = new KeptCredentials();
   /** What is watched, and from which version the next watch begins. Undefined: ask for permissions and list first. */
   #position: Position | undefined;
   /** Attempts in a row that failed. */
@@ -115,7 +115,7 @@ export class KubernetesDiscovery extends Membership implements Discovery {
       } catch (error) {
         if (signal.aborted) return;
         this.#failures += 1;
-        if (error instanceof ApiError && error.status === 401) this.#plugins.forget();
+        if (error instanceof ApiError && error.status === 401) this.#kept.forget();
         if (makesUseless(error) || this.#failures > attemptsToResume) this.#position = undefined;
         this.setUnknown(error);
         onOutcome(error);
@@ -128,7 +128,7 @@ export class KubernetesDiscovery extends Membership implements Discovery {
   async #attempt(onListed: () => void, signal: AbortSignal): Promise<void> {
     const timeoutMs = this.#options.requestTimeoutMs ?? 10_000;
     const access = await withDeadline(timeoutMs, signal, 'reading the Kubernetes credentials', (limit) =>
-      openAccess(this.#options, limit, this.#plugins),
+      openAccess(this.#options, limit, this.#kept),
     );
     try {
       const client = new ApiClient(access, timeoutMs);

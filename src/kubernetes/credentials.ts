@@ -10,8 +10,9 @@ import { GatewayError } from '../core/errors.js';
 import { proxyFor, usesProxy } from '../core/proxy.js';
 import type { ApiAccess, Headers } from './access.js';
 import { openDispatcher } from './dispatcher.js';
-import { PluginCredentials, type PluginCredential } from './exec-plugin.js';
+import { runPlugin, type PluginCredential } from './exec-plugin.js';
 import { impersonationHeaders } from './impersonation.js';
+import { KeptCredentials } from './kept-credentials.js';
 import type { Material } from './kubeconfig-fields.js';
 import { parseKubeconfig, type ClusterSettings, type Kubeconfig, type UserSettings } from './kubeconfig.js';
 
@@ -37,20 +38,20 @@ export interface CredentialOptions {
 }
 
 /**
- * @param plugins keeps what a credential plugin gave; default: it runs for this access alone
+ * @param kept what a credential plugin gave; default: it runs for this access alone
  * @throws GatewayError `configuration` when there are no usable credentials; the signal's reason
  */
 export async function openAccess(
   options: CredentialOptions,
   signal: AbortSignal,
-  plugins = new PluginCredentials(),
+  kept = new KeptCredentials(),
 ): Promise<ApiAccess> {
   const { kubeconfigFile, kubeconfig, setting = 'kubesvc.cluster-kubernetes.kubeconfigFile' } = options;
   try {
-    if (kubeconfig !== undefined) return await fromKubeconfig(kubeconfig, '/', options, plugins, signal);
+    if (kubeconfig !== undefined) return await fromKubeconfig(kubeconfig, '/', options, kept, signal);
     if (kubeconfigFile === undefined) return await fromPod(options, signal);
     const text = (await readDistantFile(kubeconfigFile, signal)).toString('utf8');
-    return await fromKubeconfig(text, dirname(resolve(kubeconfigFile)), options, plugins, signal);
+    return await fromKubeconfig(text, dirname(resolve(kubeconfigFile)), options, kept, signal);
   } catch (error) {
     signal.throwIfAborted();
     const where = kubeconfigFile ?? (kubeconfig === undefined ? 'the service account of this pod' : 'the kubeconfig');
@@ -86,7 +87,7 @@ async function fromKubeconfig(
   text: string,
   directory: string,
   options: CredentialOptions,
-  plugins: PluginCredentials,
+  kept: KeptCredentials,
   signal: AbortSignal,
 ): Promise<ApiAccess> {
   const { context, proxy: mayProxy = true, environment = {} } = options;
@@ -95,7 +96,7 @@ async function fromKubeconfig(
   // One after the other, so that an account waits for one file at a time.
   const ca = await read(cluster.ca, signal);
   const isSecure = cluster.server.protocol === 'https:';
-  const given = isSecure ? await authenticate(config, ca, mayProxy, environment, plugins, signal) : {};
+  const given = isSecure ? await authenticate(config, ca, mayProxy, environment, kept, signal) : {};
   const verify = (options.verifySsl ?? true) && !cluster.insecure;
   const tls = {
     ca,
@@ -131,7 +132,7 @@ async function authenticate(
   ca: Buffer | undefined,
   mayProxy: boolean,
   environment: Environment,
-  plugins: PluginCredentials,
+  kept: KeptCredentials,
   signal: AbortSignal,
 ): Promise<Given> {
   const cert = await read(user.cert, signal);
@@ -146,10 +147,15 @@ async function authenticate(
       headers: { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}` },
     };
   }
-  if (user.exec === undefined) return { cert, key };
-  const info = user.exec.provideClusterInfo ? clusterInfo(cluster, ca, mayProxy) : undefined;
-  const credential = await plugins.of({ settings: user.exec, cluster: info, environment }, signal);
-  return { cert, key, ...ofPlugin(credential) };
+  const { exec, oidc } = user;
+  if (oidc !== undefined) {
+    const ask = () => kept.oidc.credential(oidc, mayProxy ? environment : {}, signal);
+    return { cert, key, ...ofPlugin(await kept.of(oidc, ask)) };
+  }
+  if (exec === undefined) return { cert, key };
+  const info = exec.provideClusterInfo ? clusterInfo(cluster, ca, mayProxy) : undefined;
+  const ask = () => runPlugin({ settings: exec, cluster: info, environment }, signal);
+  return { cert, key, ...ofPlugin(await kept.of({ exec, info }, ask)) };
 }
 
 function ofPlugin({ token, cert, key, expiresAt }: PluginCredential): Given {
@@ -163,11 +169,11 @@ function ofPlugin({ token, cert, key, expiresAt }: PluginCredential): Given {
 /** rest.ConfigToExecCluster: the authority as data, also where the kubeconfig names a file. */
 function clusterInfo(cluster: ClusterSettings, ca: Buffer | undefined, mayProxy: boolean): object {
   return {
-    server: cluster.server.href.replace(/\/$/u, ''),
+    server: cluster.written.server,
     ...(cluster.tlsServerName === undefined ? {} : { 'tls-server-name': cluster.tlsServerName }),
     ...(cluster.insecure ? { 'insecure-skip-tls-verify': true } : {}),
     ...(ca === undefined ? {} : { 'certificate-authority-data': ca.toString('base64') }),
-    ...(cluster.proxy === undefined || !mayProxy ? {} : { 'proxy-url': cluster.proxy.href.replace(/\/$/u, '') }),
+    ...(cluster.proxy === undefined || !mayProxy ? {} : { 'proxy-url': cluster.written.proxy }),
     ...(cluster.disableCompression ? { 'disable-compression': true } : {}),
     config: cluster.execConfig ?? null,
   };

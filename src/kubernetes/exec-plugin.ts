@@ -7,7 +7,7 @@ import type { Environment } from '../core/environment.js';
 import { ProgramError, runProgram } from '../core/program.js';
 import type { ExecSettings } from './kubeconfig.js';
 
-/** What a plugin gave. */
+/** What a plugin or another provider gave. */
 export interface PluginCredential {
   readonly token: string | undefined;
   /** PEM. */
@@ -25,35 +25,11 @@ export interface PluginCall {
   readonly environment: Environment;
 }
 
-/** Keeps the credential of one user. */
-export class PluginCredentials {
-  #kept: { readonly call: string; readonly credential: PluginCredential } | undefined;
-  readonly #now: () => number;
-
-  /** @param now Unix ms */
-  constructor(now: () => number = Date.now) {
-    this.#now = now;
-  }
-
-  /** @throws Error in words, with nothing of what the plugin printed; the signal's reason */
-  async of(call: PluginCall, signal: AbortSignal): Promise<PluginCredential> {
-    const { settings, cluster } = call;
-    const key = JSON.stringify({ settings, cluster });
-    if (this.#kept?.call === key && (this.#kept.credential.expiresAt ?? Infinity) > this.#now()) {
-      return this.#kept.credential;
-    }
-    const credential = await run(call, signal);
-    this.#kept = { call: key, credential };
-    return credential;
-  }
-
-  /** The API server has refused it. */
-  forget(): void {
-    this.#kept = undefined;
-  }
-}
-
-async function run({ settings, cluster, environment }: PluginCall, signal: AbortSignal): Promise<PluginCredential> {
+/** @throws Error in words, with nothing of what the plugin printed; the signal's reason */
+export async function runPlugin(
+  { settings, cluster, environment }: PluginCall,
+  signal: AbortSignal,
+): Promise<PluginCredential> {
   const { apiVersion, command, args, env, installHint } = settings;
   const spec = { ...(cluster === undefined ? {} : { cluster }), interactive: false };
   const info = JSON.stringify({ kind: 'ExecCredential', apiVersion, spec });

@@ -69,10 +69,6 @@ export class Fields {
     return value.map((one, index) => new Fields(one ?? {}, `${this.#below(key)}[${String(index)}]`, this.#directory));
   }
 
-  texts(): [string, string][] {
-    return Object.keys(this.#value).map((key) => [key, this.text(key) ?? '']);
-  }
-
   file(key: string): string | undefined {
     const file = this.text(key);
     return file === undefined ? undefined : resolve(this.#directory, file);

@@ -10,6 +10,8 @@ import { Fields, lookUp, type Material } from './kubeconfig-fields.js';
 export interface ClusterSettings {
   /** Base URL. */
   readonly server: URL;
+  /** As it is written, as is the proxy's: credential plugins are told so. */
+  readonly written: { readonly server: string; readonly proxy: string | undefined };
   readonly ca: Material;
   readonly tlsServerName: string | undefined;
   readonly insecure: boolean;
@@ -37,6 +39,16 @@ export interface ExecSettings {
   readonly provideClusterInfo: boolean;
 }
 
+/** The auth provider `oidc`: `users[].user.auth-provider.config`. */
+export interface OidcSettings {
+  readonly issuer: URL;
+  readonly clientId: string;
+  readonly clientSecret: string | undefined;
+  readonly authority: Material;
+  readonly idToken: string | undefined;
+  readonly refreshToken: string | undefined;
+}
+
 /** `users[].user`. */
 export interface UserSettings {
   readonly cert: Material;
@@ -47,7 +59,7 @@ export interface UserSettings {
   readonly basic: { readonly username: string; readonly password: string } | undefined;
   readonly impersonated: Impersonated | undefined;
   readonly exec: ExecSettings | undefined;
-  readonly oidc: Readonly<Record<string, string>> | undefined;
+  readonly oidc: OidcSettings | undefined;
 }
 
 export interface Kubeconfig {
@@ -93,6 +105,7 @@ function clusterOf(cluster: Fields, user: UserSettings): ClusterSettings {
   const hasCertificate = user.cert.data !== undefined || user.cert.file !== undefined;
   return {
     server: serverUrl(cluster, server, hasCa || hasCertificate || insecure),
+    written: { server, proxy: cluster.text('proxy-url') },
     ca,
     tlsServerName: cluster.text('tls-server-name'),
     insecure,
@@ -188,12 +201,22 @@ function execOf(exec: Fields): ExecSettings {
   };
 }
 
-function oidcOf(provider: Fields): Readonly<Record<string, string>> {
+function oidcOf(provider: Fields): OidcSettings {
   const name = provider.text('name');
   if (name !== 'oidc') {
     throw provider.wrong('name', `client-go has no auth provider "${name ?? ''}" any more; use a plugin under exec`);
   }
-  return Object.fromEntries(provider.section('config')?.texts() ?? []);
+  const config = provider.section('config') ?? provider;
+  const [issuer, clientId] = [config.text('idp-issuer-url') ?? '', config.text('client-id')];
+  if (!URL.canParse(issuer)) throw config.wrong('idp-issuer-url', 'expected a URL');
+  if (clientId === undefined) throw config.wrong('client-id', 'expected text, found nothing');
+  return {
+    ...{ issuer: new URL(issuer), clientId },
+    clientSecret: config.text('client-secret'),
+    authority: config.material('idp-certificate-authority'),
+    idToken: config.text('id-token'),
+    refreshToken: config.text('refresh-token'),
+  };
 }
 
 function parseYaml(text: string): unknown {

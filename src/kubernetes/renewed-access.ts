@@ -8,7 +8,7 @@ import { SharedWork } from '../core/shared-work.js';
 import type { ApiAccess } from './access.js';
 import type { AccessSource } from './client.js';
 import { openAccess, type CredentialOptions } from './credentials.js';
-import { PluginCredentials } from './exec-plugin.js';
+import { KeptCredentials } from './kept-credentials.js';
 
 /** Tokens of service accounts are renewed at 80 % of an hour, those of cloud plugins live fifteen minutes. */
 const renewMs = 5 * 60_000;
@@ -21,7 +21,7 @@ export class RenewedAccess implements AccessSource {
   readonly #options: CredentialOptions;
   readonly #now: () => number;
   readonly #opening = new SharedWork<ApiAccess>();
-  readonly #plugins: PluginCredentials;
+  readonly #kept: KeptCredentials;
   readonly #closing = new AbortController();
   #access: ApiAccess | undefined;
   /** When they were read last, or when that was tried. */
@@ -31,7 +31,7 @@ export class RenewedAccess implements AccessSource {
   constructor(options: CredentialOptions, now: () => number = Date.now) {
     this.#options = options;
     this.#now = now;
-    this.#plugins = new PluginCredentials(now);
+    this.#kept = new KeptCredentials(now);
   }
 
   /** @throws GatewayError `configuration`, `timed-out`; the signal's reason; Error after close() */
@@ -46,7 +46,7 @@ export class RenewedAccess implements AccessSource {
 
   refused(access: ApiAccess): void {
     if (access !== this.#access || this.#now() - this.#since < shortestRenewMs) return;
-    this.#plugins.forget();
+    this.#kept.forget();
     this.#replace(undefined);
   }
 
@@ -60,7 +60,7 @@ export class RenewedAccess implements AccessSource {
     return this.#opening.run(signal, async (wanted) => {
       this.#since = this.#now();
       const access = await withDeadline(openTimeoutMs, wanted, 'to get the credentials', (limit) =>
-        openAccess(this.#options, limit, this.#plugins),
+        openAccess(this.#options, limit, this.#kept),
       );
       if (this.#closing.signal.aborted) await access.dispatcher.destroy();
       this.#closing.signal.throwIfAborted();

@@ -122,6 +122,6 @@ test('plugins, files and API servers that hang harm no other account', { timeout
     await waitFor(() => told('the cluster answers now').length === 2, { ...patience, description: 'two to join' });
     t.strictSame(told('the cluster answers now'), ['hangs', 'pipe3']);
     t.match((await gateway.operate({ account: 'hangs', get })).body, { result: { status: 404 } });
-    t.equal(api.requests.at(-1)?.headers.authorization, 'Bearer good');
+    t.equal(api.requests.at(-1)?.authorization, 'Bearer good');
   });
 });
