@@ -18,22 +18,10 @@ export interface ApiTls {
 
 /** @throws Error when certificate, key or authority are none, or do not belong together */
 export function openDispatcher(server: URL, tls: ApiTls, proxy: URL | undefined): Dispatcher {
+  if (server.protocol === 'https:') check(tls);
   const { ca, cert, key, servername, rejectUnauthorized } = tls;
-  if (ca !== undefined && !String(ca).includes('-----BEGIN ')) {
-    throw new Error('certificate-authority: expected certificates as PEM');
-  }
-  const credentials = { ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) };
   const authority = { ...(ca === undefined ? {} : { ca }), rejectUnauthorized };
-  try {
-    createSecureContext({ ...credentials, ...authority });
-  } catch (error) {
-    throw new Error(
-      'client-certificate, client-key or certificate-authority: expected PEM, and a key of the certificate',
-      {
-        cause: error,
-      },
-    );
-  }
+  const credentials = { ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) };
   const requestTls = { ...authority, ...credentials, ...(servername === undefined ? {} : { servername }) };
   if (proxy === undefined) return new Agent({ connect: { ...connect, ...requestTls } });
   return new ProxyAgent({
@@ -43,4 +31,17 @@ export function openDispatcher(server: URL, tls: ApiTls, proxy: URL | undefined)
     ...(proxy.protocol === 'https:' ? { proxyTls: { ...connect, ...authority } } : {}),
     proxyTunnel: server.protocol === 'https:',
   });
+}
+
+function check({ ca, cert, key }: ApiTls): void {
+  if (ca !== undefined && !String(ca).includes('-----BEGIN ')) {
+    throw new Error('certificate-authority: expected certificates as PEM');
+  }
+  try {
+    createSecureContext({ ca, cert, key });
+  } catch (error) {
+    const message =
+      'client-certificate, client-key or certificate-authority: expected PEM, and a key of the certificate';
+    throw new Error(message, { cause: error });
+  }
 }
