@@ -63,13 +63,13 @@ export class GatewaySecurity {
   }
 
   async #runCommand(signal: AbortSignal): Promise<void> {
-    const { command = '', args } = this.#clouddriver.auth.tokenCommand;
+    const { command = '', args, format } = this.#clouddriver.auth.tokenCommand;
     try {
       const program = { command, args, environment: this.#environment };
       const printed = await withDeadline(commandTimeoutMs, signal, `"${command}"`, (limit) =>
         runProgram(program, limit),
       );
-      this.#printed = tokenOf(printed.toString('utf8').trim());
+      this.#printed = tokenOf(printed.toString('utf8').trim(), format);
     } catch (error) {
       signal.throwIfAborted();
       // What it printed may be half a token.
@@ -86,7 +86,7 @@ function tlsCredentials(tls: Clouddriver['tls']): ChannelCredentials {
   const [ca, cert, key] = [
     read(cacertFile, 'cacertFile'),
     read(clientCertFile, 'clientCertFile'),
-    read(clientKeyFile, 'clientKeyFile'),
+    clientKeyFile === undefined ? keyIn(clientCertFile) : read(clientKeyFile, 'clientKeyFile'),
   ];
   try {
     const context = createSecureContext({
@@ -102,6 +102,14 @@ function tlsCredentials(tls: Clouddriver['tls']): ChannelCredentials {
   }
 }
 
+/** Of a PEM file with the certificate and its key. */
+function keyIn(path: string | undefined): Buffer | undefined {
+  if (path === undefined) return undefined;
+  const pem = file(path, 'clouddriver.tls.clientCertFile');
+  if (pem.includes('PRIVATE KEY-----')) return pem;
+  throw wrong('clouddriver.tls.clientKeyFile', `expected a PEM file: there is no private key in ${path}`, undefined);
+}
+
 function file(path: string, key: string): Buffer {
   try {
     return readFileSync(path);
@@ -110,9 +118,9 @@ function file(path: string, key: string): Buffer {
   }
 }
 
-/** The text itself, or the token of an ExecCredential (client.authentication.k8s.io). */
-function tokenOf(text: string): string {
-  if (!text.startsWith('{')) return text;
+/** The text itself, or the token of JSON: of an ExecCredential (client.authentication.k8s.io), or `{"token": ...}`. */
+function tokenOf(text: string, format: Clouddriver['auth']['tokenCommand']['format']): string {
+  if (format === 'raw' || (format === '' && !text.startsWith('{'))) return text;
   const { status, token } = JSON.parse(text) as { status?: { token?: string }; token?: string };
   const found = status?.token ?? token;
   if (found === undefined) throw new Error('no token in its JSON');

@@ -8,6 +8,7 @@ import { readDistantFile } from '../core/distant-file.js';
 import type { Environment } from '../core/environment.js';
 import { GatewayError } from '../core/errors.js';
 import { proxyFor, usesProxy } from '../core/proxy.js';
+import { holdsSecretReference } from '../core/secret-reference.js';
 import type { ApiAccess, Headers } from './access.js';
 import { openDispatcher } from './dispatcher.js';
 import { runPlugin, type PluginCredential } from './exec-plugin.js';
@@ -90,6 +91,8 @@ async function fromKubeconfig(
   kept: KeptCredentials,
   signal: AbortSignal,
 ): Promise<ApiAccess> {
+  // Taken literally they would be sent as tokens and passwords.
+  if (holdsSecretReference(text)) throw new Error('it has a reference of a secret engine (encrypted:...) in it');
   const { context, proxy: mayProxy = true, environment = {} } = options;
   const config = parseKubeconfig(text, { context, directory });
   const { cluster, user } = config;
