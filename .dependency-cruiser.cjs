@@ -36,7 +36,7 @@ module.exports = {
     only('protocol', ['core'], ['@bufbuild/protobuf']),
     only('store', ['core'], ['kysely', 'mysql2', 'pg', '@electric-sql/pglite', 'ioredis', 'pg-protocol', 'pg-types']),
     only('configuration', ['core'], ['yaml']),
-    only('kubernetes', ['core'], ['@kubernetes/client-node', 'undici', 'yaml']),
+    only('kubernetes', ['core'], ['undici', 'yaml']),
     only('discovery', ['core', 'kubernetes'], ['ioredis', 'undici']),
     only(
       'agent',

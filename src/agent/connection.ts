@@ -176,12 +176,12 @@ export class AgentConnection {
   }
 
   #dial(): void {
-    const { addresses, security, limits } = this.#options;
+    const { addresses, security, dialTarget, limits } = this.#options;
     const registration = { ...this.#options.registration, accounts: this.#accounts };
     this.#dialTimer = undefined;
     const address = addresses[this.#nextAddress % addresses.length] ?? addresses[0];
     this.#nextAddress += 1;
-    this.#dialled = new GatewayStream({ ...limits, address, security, registration }, this.#events);
+    this.#dialled = new GatewayStream({ ...limits, address, security, dialTarget, registration }, this.#events);
     this.#enterDialling(this.#dialled);
     this.#dialled.dial();
   }

@@ -88,6 +88,7 @@ function readSecurity(
       },
     },
     silentLogger,
+    environment,
   );
   try {
     return { load, agents: agents.security() };

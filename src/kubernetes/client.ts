@@ -80,9 +80,10 @@ export interface ApiRequest {
 
 /** Where the server is and who we are there; asked before each request, so that tokens may change. */
 export interface AccessSource {
-  current(): Promise<ApiAccess>;
+  /** @throws the signal's reason */
+  current(signal: AbortSignal): Promise<ApiAccess>;
   /** The server did not accept these credentials (401). */
-  refused(): void;
+  refused(access: ApiAccess): void;
 }
 
 /** etcd takes objects of 1.5 MB; a page of a list holds 500. */
@@ -165,7 +166,8 @@ export class ApiClient {
     signal: AbortSignal,
     limits: { readonly headersTimeout?: number; readonly bodyTimeout?: number },
   ): Promise<Dispatcher.ResponseData> {
-    const { server, headers, dispatcher } = await this.#source.current();
+    const access = await this.#source.current(signal);
+    const { server, headers, dispatcher } = access;
     const { method, path, query = {}, body, accept = 'application/json', contentType = 'application/json' } = request;
     const url = new URL(`${server.replace(/\/+$/, '')}${path}`);
     url.search = new URLSearchParams(query).toString();
@@ -179,7 +181,7 @@ export class ApiClient {
       body: bodyOf(body),
     });
     if (response.statusCode >= 200 && response.statusCode < 300) return response;
-    if (response.statusCode === 401) this.#source.refused();
+    if (response.statusCode === 401) this.#source.refused(access);
     const retryAfter = Number(response.headers['retry-after']);
     const text = await textOf(response.body, maximumErrorBytes);
     throw statusError(response.statusCode, text, retryAfter > 0 ? retryAfter * 1_000 : undefined);

@@ -3,6 +3,7 @@
  * two requests) or one per group and version. Kept, and read anew when a kind is asked for that is not among them.
  */
 
+import { SharedWork } from '../../core/shared-work.js';
 import type { ApiClient } from '../../kubernetes/client.js';
 import { ApiError } from '../../kubernetes/client.js';
 
@@ -65,7 +66,7 @@ export class ApiResources {
   readonly #client: ApiClient;
   readonly #now: () => number;
   #known: readonly ApiResource[] = [];
-  #reading: Promise<readonly ApiResource[]> | undefined;
+  readonly #reading = new SharedWork<readonly ApiResource[]>();
   #readAt = Number.NEGATIVE_INFINITY;
 
   /** @param now Unix ms */
@@ -91,16 +92,11 @@ export class ApiResources {
 
   /** Every kind in every version, the preferred one of each group first. @throws as ApiClient.get() */
   async read(signal: AbortSignal): Promise<readonly ApiResource[]> {
-    this.#reading ??= readAll(this.#client, signal)
-      .then((resources) => {
-        this.#known = resources;
-        this.#readAt = this.#now();
-        return resources;
-      })
-      .finally(() => {
-        this.#reading = undefined;
-      });
-    return this.#reading;
+    return this.#reading.run(signal, async (wanted) => {
+      this.#known = await readAll(this.#client, wanted);
+      this.#readAt = this.#now();
+      return this.#known;
+    });
   }
 }
 
