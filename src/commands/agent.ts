@@ -32,7 +32,7 @@ export async function runAgent(config: string | undefined, io: CommandIo): Promi
     environment,
     logger,
     hostname: hostname(),
-    file: { text, read: () => readFile(file, 'utf8') },
+    file: { name: file, text, read: () => readFile(file, 'utf8') },
     onConfiguration: (changed) => {
       logger.level = changed.logging.level;
     },

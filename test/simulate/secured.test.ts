@@ -40,7 +40,7 @@ test('agents and load show tokens and certificates', async (t) => {
       ...['--gateway', gateway.agentsAddress, '--rest', gateway.restUrl, '--agents-tls'],
       ...['--cacert', authority.certificate, '--cert', client.certificate, '--key', client.key, ...flags],
     ]);
-    const timer = setTimeout(stop, 30_000);
+    const timer = setTimeout(stop, 120_000);
     try {
       return { code: await code, ...texts };
     } finally {
