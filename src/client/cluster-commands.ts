@@ -4,7 +4,7 @@ import { command, type Command, type CommandIo } from '../command-line/command.j
 import { ClientError, exitCodes } from './exit-code.js';
 import { gatewayFlags, type GatewayFlags } from './flags.js';
 import { format, type Column, type OutputForm } from './output.js';
-import { pathOf, type RestClient } from './rest-client.js';
+import { pathOf, type RestClient, type Shape } from './rest-client.js';
 import { openSession } from './session.js';
 
 interface Agent {
@@ -26,6 +26,14 @@ interface Account {
   readonly name: string;
   readonly agents: readonly { readonly agentId: string; readonly clouddriverId: string }[];
 }
+
+const agentShape: Shape<Agent> = {
+  agentId: 'string',
+  accounts: 'object',
+  clouddriverId: 'string',
+  lastConnection: 'string',
+};
+const instanceShape: Shape<Instance> = { id: 'string', baseUrl: 'string', lastUpdated: 'string' };
 
 /** Names of accounts in one cell of a table. */
 const shownAccounts = 3;
@@ -67,7 +75,7 @@ export const clusterCommands: readonly Command[] = [
     summary: 'List connected agents, or show one.',
     arguments: [{ name: 'ID', optional: true, completes: 'agents' }],
     flags: gatewayFlags,
-    run: show(listOrOne<Agent>('/armory/agents', agentColumns)),
+    run: show(listOrOne<Agent>('/armory/agents', agentShape, agentColumns)),
   }),
   command({
     name: 'accounts',
@@ -81,21 +89,21 @@ export const clusterCommands: readonly Command[] = [
     summary: 'List the replicas of the cluster, or show one.',
     arguments: [{ name: 'ID', optional: true, completes: 'instances' }],
     flags: gatewayFlags,
-    run: show(listOrOne<Instance>('/armory/clouddrivers', instanceColumns)),
+    run: show(listOrOne<Instance>('/armory/clouddrivers', instanceShape, instanceColumns)),
   }),
 ];
 
-function listOrOne<Row>(path: string, columns: readonly Column<Row>[]): Show {
-  return async (client, form, id) => {
-    if (id === undefined) return format(form, (await client.get(path)) as readonly Row[], columns);
-    return format(form, (await client.get(pathOf(path, id))) as Row, columns);
-  };
+function listOrOne<Row>(path: string, shape: Shape<Row>, columns: readonly Column<Row>[]): Show {
+  return async (client, form, id) =>
+    id === undefined
+      ? format(form, await client.list<Row>(path, shape), columns)
+      : format(form, await client.one<Row>(pathOf(path, id), shape), columns);
 }
 
 /** Accounts with a connected agent, by name. */
 async function accounts(client: RestClient, form: OutputForm, name: string | undefined): Promise<string> {
   const byName = new Map<string, { agentId: string; clouddriverId: string }[]>();
-  for (const { accounts: names, agentId, clouddriverId } of (await client.get('/armory/agents')) as readonly Agent[]) {
+  for (const { accounts: names, agentId, clouddriverId } of await client.list<Agent>('/armory/agents', agentShape)) {
     for (const account of names) {
       const serving = byName.get(account) ?? [];
       serving.push({ agentId, clouddriverId });

@@ -106,11 +106,9 @@ async function candidates(
   const [path, namesOf] = asked[completes];
   try {
     const rows = await withDeadline(deadlineMs, io.signal, 'the gateway', (signal) =>
-      openSession(gatewayFlagsOf(tokens), { ...io, signal }).client.get(path),
+      openSession(gatewayFlagsOf(tokens), { ...io, signal }).client.list<Readonly<Record<string, unknown>>>(path, {}),
     );
-    const names = (rows as readonly Readonly<Record<string, unknown>>[]).flatMap(
-      (row) => namesOf(row) as string | readonly string[],
-    );
+    const names = rows.flatMap((row) => namesOf(row) as string | readonly string[]);
     return names.filter((name) => harmless.test(name) && !name.startsWith('-'));
   } catch {
     io.signal.throwIfAborted();

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ClientError, exitCodes, type ExitCode } from './exit-code.js';
 import type { OperationBody } from './operation-body.js';
 import { format, table, type Column } from './output.js';
-import { pathOf, type RestClient } from './rest-client.js';
+import { pathOf, type RestClient, type Shape } from './rest-client.js';
 import type { Session } from './session.js';
 
 export interface OperationRecord {
@@ -18,6 +18,13 @@ export interface OperationRecord {
   readonly opReceivedByClouddriver?: { readonly clouddriverId: string };
   readonly opSentToAgent?: { readonly agentId: string };
 }
+
+const shape: Shape<OperationRecord> = {
+  operationId: 'string',
+  operationType: 'string',
+  account: 'string',
+  startTime: 'string',
+};
 
 interface Result {
   readonly status?: number;
@@ -74,7 +81,7 @@ export async function get({ client, form, io }: Session, id: string): Promise<Ex
 }
 
 export async function list({ client, form, io }: Session, filter: ListFilter): Promise<ExitCode> {
-  io.stdout.write(format(form, (await client.get(operationsPath, filter)) as readonly OperationRecord[], columns));
+  io.stdout.write(format(form, await client.list<OperationRecord>(operationsPath, shape, filter), columns));
   return exitCodes.done;
 }
 
@@ -111,7 +118,7 @@ export async function watchAll({ client, form, io }: Session, account: string | 
   const seen = new Map<string, string>();
   let headings = true;
   for (;;) {
-    const newest = (await client.get(operationsPath, { account, items: '100' })) as readonly OperationRecord[];
+    const newest = await client.list<OperationRecord>(operationsPath, shape, { account, items: '100' });
     const changed = newest.filter((record) => seen.get(record.operationId) !== outcomeOf(record)).toReversed();
     for (const record of changed) {
       seen.delete(record.operationId);
@@ -128,8 +135,8 @@ export async function watchAll({ client, form, io }: Session, account: string | 
   }
 }
 
-async function find(client: RestClient, id: string): Promise<OperationRecord> {
-  return (await client.get(pathOf(operationsPath, id))) as OperationRecord;
+function find(client: RestClient, id: string): Promise<OperationRecord> {
+  return client.one<OperationRecord>(pathOf(operationsPath, id), shape);
 }
 
 function outcomeOf({ finalOutcome }: OperationRecord): string {

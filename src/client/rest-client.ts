@@ -6,9 +6,18 @@ import { messageOf } from '../core/errors.js';
 import type { ClientCredentials } from './credentials.js';
 import { ClientError, exitCodeOf, exitCodes, foreignExitCodeOf } from './exit-code.js';
 
+/** Fields that every record has, and what they are: other servers answer with JSON, too. */
+export type Shape<Row> = Readonly<Partial<Record<keyof Row, 'string' | 'boolean' | 'object'>>>;
+
 export interface RestClient {
   /** @throws ClientError */
-  get(path: string, query?: Readonly<Record<string, string | undefined>>): Promise<unknown>;
+  list<Row>(
+    path: string,
+    shape: Shape<Row>,
+    query?: Readonly<Record<string, string | undefined>>,
+  ): Promise<readonly Row[]>;
+  /** @throws ClientError */
+  one<Row>(path: string, shape: Shape<Row>): Promise<Row>;
   /** @throws ClientError */
   post(path: string, body: unknown, headers: Readonly<Record<string, string>>): Promise<PostAnswer>;
 }
@@ -67,12 +76,23 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
     return { status, body: body as Record<string, unknown> };
   }
 
+  async function get<Row>(path: string, shape: Shape<Row>, isExpected: (body: unknown) => boolean): Promise<unknown> {
+    const { body } = await call(path, {});
+    const rows: readonly unknown[] = Array.isArray(body) ? body : [body];
+    if (!isExpected(body) || !rows.every((row) => hasShape(row, shape)))
+      throw new ClientError(exitCodes.unavailable, `${baseUrl}${path} answered something else, ${foreign}`);
+    return body;
+  }
+
   return {
-    get: async (path, query = {}) => {
+    list: async <Row>(path: string, shape: Shape<Row>, query: Readonly<Record<string, string | undefined>> = {}) => {
       const set = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined);
       const search = new URLSearchParams(set).toString();
-      return (await call(search === '' ? path : `${path}?${search}`, {})).body;
+      const body = await get(search === '' ? path : `${path}?${search}`, shape, Array.isArray);
+      return body as readonly Row[];
     },
+    one: async <Row>(path: string, shape: Shape<Row>) =>
+      (await get(path, shape, (body) => !Array.isArray(body))) as Row,
     post: (path, body, headers) =>
       call(path, {
         method: 'POST',
@@ -86,6 +106,14 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
 export function pathOf(path: string, name: string): string {
   if (name === '.' || name === '..') throw new UsageError(`"${name}" is no name`);
   return `${path}/${encodeURIComponent(name)}`;
+}
+
+function hasShape<Row>(row: unknown, shape: Shape<Row>): boolean {
+  if (typeof row !== 'object' || row === null) return false;
+  return Object.entries(shape).every(([name, type]) => {
+    const value = (row as Readonly<Record<string, unknown>>)[name];
+    return typeof value === type && value !== null;
+  });
 }
 
 function parse(text: string): unknown {

@@ -1,10 +1,10 @@
 /** The gateway that a command talks to: where it is, and who asks. */
 
 import type { CommandIo } from '../command-line/command.js';
-import { baseUrlForm, baseUrlOf } from '../command-line/flags.js';
+import { readFlag } from '../command-line/flags.js';
 import { UsageError } from '../command-line/usage-error.js';
 import { readCredentials } from './credentials.js';
-import { defaultRest, type GatewayFlags } from './flags.js';
+import { defaultRest, gatewayFlags, type GatewayFlags } from './flags.js';
 import type { OutputForm } from './output.js';
 import { createRestClient, type RestClient } from './rest-client.js';
 
@@ -25,7 +25,8 @@ export interface Session {
  * @throws UsageError that names the flag or variable
  */
 export function openSession(flags: GatewayFlags, io: CommandIo, waitSeconds = 0): Session {
-  const baseUrl = flags.rest ?? restOf(io.environment);
+  // An empty variable is none.
+  const baseUrl = flags.rest ?? readFlag(restVariable, gatewayFlags.rest, io.environment[restVariable] || defaultRest);
   const credentials = readCredentials(flags, io.environment);
   if (!baseUrl.startsWith('https:'))
     for (const name of ['cacert', 'cert'] as const)
@@ -41,12 +42,4 @@ export function openSession(flags: GatewayFlags, io: CommandIo, waitSeconds = 0)
     ...{ client, io, form: flags.output ?? 'table' },
     watchCommand: (id) => `agent-gateway ops watch ${id}${suffix}`,
   };
-}
-
-/** An empty variable is none. */
-function restOf(environment: CommandIo['environment']): string {
-  const given = environment[restVariable] || defaultRest;
-  const baseUrl = baseUrlOf(given);
-  if (baseUrl === undefined) throw new UsageError(`${restVariable} must be ${baseUrlForm}, not "${given}"`);
-  return baseUrl;
 }

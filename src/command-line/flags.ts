@@ -17,7 +17,7 @@ export interface Flag<T = unknown> {
   readonly completes?: Completes;
   /** The flag has to be given; what is asked where it was not: "which account is meant?". */
   readonly missing?: string;
-  /** It may be given several times; of any other one the last counts. */
+  /** It may be given several times; any other one is refused then, because all but one would be ignored. */
   readonly repeated?: true;
 }
 
@@ -48,7 +48,7 @@ export function file(described: Omit<Described, 'value' | 'completes'>): Flag<st
 
 /** One of some words, in any case, with - and _ for blanks. */
 export function choice<const Word extends string>(words: readonly Word[], described: Described): Flag<Word> {
-  const plain = (word: string) => word.toLowerCase().replaceAll(/[-_]/gu, ' ');
+  const plain = (word: string) => word.toLowerCase().replaceAll(/[_ ]/gu, '-');
   return {
     completes: words,
     ...described,
@@ -80,25 +80,25 @@ function within(form: RegExp, given: string, minimum: number, maximum: number): 
   return number >= minimum && number <= maximum ? number : undefined;
 }
 
-const units: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** "90s", "10m", "1h30m" in ms, as Go writes them, and days. */
+/** "90s", "10m", "1h30m", "1.5h" in ms, as Go writes them, and days. */
 function durationOf(given: string): number | undefined {
-  if (!/^(\d+[smhd])+$/u.test(given)) return undefined;
-  const parts = [...given.matchAll(/(\d+)([smhd])/gu)];
+  if (!/^(\d+(\.\d+)?(ms|[smhd]))+$/u.test(given)) return undefined;
+  const parts = [...given.matchAll(/([\d.]+)(ms|[smhd])/gu)];
   return parts.reduce((sum, [, amount, unit = 's']) => sum + Number(amount) * (units[unit] ?? 0), 0);
 }
 
-/** Seconds as a number, or with a unit. The value is in seconds. */
+/** Whole seconds as a number, or with a unit. The value is in seconds. */
 export function seconds({ minimum = 0, maximum = largest }: Bounds, described: Omit<Described, 'value'>): Flag<number> {
   return {
     ...described,
     value: 'SECONDS',
-    expected: `a time from ${minimum} to ${maximum} seconds, such as 30, 30s, 5m or 1h`,
+    expected: `a time from ${minimum} to ${maximum} whole seconds, such as 30, 30s, 5m or 1h`,
     read: (given) => {
       const ms = durationOf(given);
       const found = ms === undefined ? Number(/^\d+$/u.test(given) ? given : Number.NaN) : ms / 1_000;
-      return found >= minimum && found <= maximum ? found : undefined;
+      return Number.isInteger(found) && found >= minimum && found <= maximum ? found : undefined;
     },
   };
 }
@@ -132,9 +132,9 @@ export function url(described: Omit<Described, 'value'>): Flag<string> {
   return { ...described, value: 'URL', expected: baseUrlForm, read: baseUrlOf };
 }
 
-export const baseUrlForm = 'a URL such as https://gateway.example:7002 or http://host/path, without a user, ? and #';
+const baseUrlForm = 'a URL such as https://gateway.example:7002 or http://host/path, without a user, ? and #';
 
-export function baseUrlOf(given: string): string | undefined {
+function baseUrlOf(given: string): string | undefined {
   const parsed = URL.canParse(given) ? new URL(given) : undefined;
   if (parsed === undefined || !/^https?:\/\//iu.test(given) || /[?#]/u.test(given)) return undefined;
   if (parsed.username !== '' || parsed.password !== '') return undefined;
@@ -160,9 +160,11 @@ export function required<F extends Flag>(flag: F, missing: string): F & { readon
   return { ...flag, missing };
 }
 
-/** @throws UsageError that names the flag */
-export function readFlag<T>(name: string, flag: Flag<T>, given: string): T {
+/** @param name of the flag or variable. @throws UsageError with it */
+export function readFlag<T>(name: string, flag: Pick<Flag<T>, 'read' | 'expected'>, given: string): T {
   const value = flag.read(given);
-  if (value === undefined) throw new UsageError(`${name} must be ${flag.expected}, not "${given}"`);
+  // A URL may carry a password, and what is said here ends up in logs.
+  const shown = given.replace(/(\/\/[^/?#@:]*:)[^/?#]*@/u, '$1***@');
+  if (value === undefined) throw new UsageError(`${name} must be ${flag.expected}, not "${shown}"`);
   return value;
 }

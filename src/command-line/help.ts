@@ -12,10 +12,13 @@ export function overview(commands: readonly Command[], groups: Readonly<Record<s
   }
   const rows = [...lines].map(([name, summary]) => [name, summary] as const);
   return `Usage: agent-gateway COMMAND [FLAGS]\n\nCommands:\n${columns(rows)}
-agent-gateway COMMAND --help says more. Of serve, doctor and migrate every setting (docs/configuration.md) is a flag:
---kubesvc.grpc.server.port=9091
+agent-gateway COMMAND --help says more, --version which version this is.
 `;
 }
+
+const settingsHelp = `
+Every setting (docs/configuration.md) is a flag too: --kubesvc.grpc.server.port=9091
+`;
 
 /**
  * Of the commands whose names begin with `start`.
@@ -33,7 +36,8 @@ export function helpText(commands: readonly Command[], start: string, exitCodes:
   const described = meant.length === 1 ? `${meant[0]?.summary ?? ''}\n` : columns(rows);
   const said = named[0]?.exitCodes ?? exitCodes;
   const head = meant.length === 1 ? `Usage: ${usage}` : `Usage: agent-gateway ${start} ... [FLAGS]\n`;
-  return `${head}\n${described}\n${flagsOf(meant)}${said === '' ? '' : `\n${said}\n`}`;
+  const settings = meant.some((one) => one.settings !== undefined) ? settingsHelp : '';
+  return `${head}\n${described}\n${flagsOf(meant)}${settings}${said === '' ? '' : `\n${said}\n`}`;
 }
 
 /** Every flag once, with the commands that have it where not all do. */

@@ -7,15 +7,16 @@ import { readFlag, type Flag, type Flags } from './flags.js';
 import { UsageError } from './usage-error.js';
 
 export type Parsed =
-  | { readonly help: readonly string[] }
-  | { readonly command: Command; readonly input: Input<Flags>; readonly help?: undefined };
+  | { readonly asks: 'help'; readonly words: readonly string[] }
+  | { readonly asks: 'version' }
+  | { readonly asks?: undefined; readonly command: Command; readonly input: Input<Flags> };
 
 /** An argument: a word, or a flag with its value as far as it has one. */
 export type Token =
   { readonly word: string } | { readonly flag: string; readonly raw: string; readonly value?: string };
 
 /**
- * @returns the command with its input, or the words whose help is asked for
+ * @returns the command with its input; or that the help of these words, or the version, is asked for
  * @throws UsageError that names the command, argument or flag
  */
 export function parseCommandLine(commands: readonly Command[], argv: readonly string[]): Parsed {
@@ -24,16 +25,18 @@ export function parseCommandLine(commands: readonly Command[], argv: readonly st
   );
   if (readsItself !== undefined) {
     const settings = argv.slice(1);
-    const asksHelp = readsItself.hidden !== true && settings.some((one) => one === '--help' || one === '-h');
-    return asksHelp
-      ? { help: [readsItself.name] }
-      : { command: readsItself, input: { words: [], flags: {}, settings } };
+    const asks = (...names: string[]) => readsItself.hidden !== true && settings.some((one) => names.includes(one));
+    if (asks('--help', '-h')) return { asks: 'help', words: [readsItself.name] };
+    if (asks('--version')) return { asks: 'version' };
+    return { command: readsItself, input: { words: [], flags: {}, settings } };
   }
   const tokens = tokensOf(commands, argv);
   const words = wordsOfTokens(tokens);
-  const help = tokens.find((token) => 'flag' in token && token.flag === 'help' && token.value !== 'false');
-  if (help !== undefined) return { help: words };
+  const asks = (name: string) => tokens.some((one) => 'flag' in one && one.flag === name && one.value !== 'false');
+  if (asks('help')) return { asks: 'help', words };
+  if (asks('version')) return { asks: 'version' };
   const command = commandOf(commands, words, tokens);
+  if (command.settings !== undefined) throw new UsageError(`${command.name} must come before its flags`);
   const given = words.slice(command.name.split(' ').length);
   const empty = given.findIndex((word) => word === '');
   if (empty >= 0) throw new UsageError(`${command.arguments[empty]?.name ?? 'argument'} must not be empty`);
@@ -171,6 +174,8 @@ function valuesOf(all: readonly Command[], command: Command, tokens: readonly To
     }
     const flag = command.flags[name] as Flag;
     if (value === undefined && flag.value !== undefined) throw new UsageError(`--${name} is without its ${flag.value}`);
+    if (values[name] !== undefined && flag.repeated !== true)
+      throw new UsageError(`--${name} is given twice; only one value has an effect`);
     const read = readFlag(`--${name}`, flag, value ?? 'true');
     values[name] = flag.repeated === true ? [...((values[name] as unknown[] | undefined) ?? []), read] : read;
   }

@@ -6,19 +6,12 @@ import { parseCommandLine, wordsOf } from '../command-line/parse.js';
 import { UsageError, usageExitCode } from '../command-line/usage-error.js';
 import { commands, helpOf } from './table.js';
 
-const aliases = new Map([
-  ['--version', 'version'],
-  ['-h', 'help'],
-  ['--help', 'help'],
-]);
-
 /** @returns the exit code. @throws the reason of the signal; GatewayError of a server's configuration or start */
 export async function runCommand(argv: readonly string[], io: CommandIo): Promise<number> {
-  const [first = 'help', ...rest] = argv;
   try {
-    const parsed = parseCommandLine(commands, [aliases.get(first) ?? first, ...rest]);
-    if (parsed.help === undefined) return await parsed.command.run(parsed.input, io);
-    io.stdout.write(helpOf(parsed.help));
+    const parsed = parseCommandLine(commands, argv.length === 0 ? ['help'] : argv);
+    if (parsed.asks === undefined) return await parsed.command.run(parsed.input, io);
+    io.stdout.write(parsed.asks === 'help' ? helpOf(parsed.words) : `${io.version}\n`);
     return 0;
   } catch (error) {
     io.signal.throwIfAborted();

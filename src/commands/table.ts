@@ -13,7 +13,7 @@ import { knownStart } from '../command-line/parse.js';
 import { simulateExitCodes, simulateFlags, simulateSummary } from '../simulate/command-line.js';
 
 /** What the commands of several words have in common. */
-const groups = { ops: 'send operations to a running gateway and look at them' };
+const groups = { ops: 'Send operations to a running gateway, and look at them.' };
 
 const config = file({ help: 'configuration file (default $AGENT_GATEWAY_CONFIG, or none)' });
 const settings = {
@@ -30,7 +30,7 @@ async function load(flags: readonly string[], { environment }: CommandIo) {
 export const commands: readonly Command[] = [
   command({
     ...{ name: 'serve', ...settings, exitCodes: ofServer },
-    summary: 'run one replica of the gateway',
+    summary: 'Run one replica of the gateway.',
     flags: { config, help },
     run: async (input, io) => {
       const [{ serve }, loaded] = await Promise.all([import('./serve.js'), load(input.settings, io)]);
@@ -39,7 +39,7 @@ export const commands: readonly Command[] = [
   }),
   command({
     name: 'agent',
-    summary: 'serve the accounts of a cluster to the gateway (docs/agent-configuration.md)',
+    summary: 'Serve the accounts of a cluster to the gateway (docs/agent-configuration.md).',
     arguments: [],
     exitCodes: ofServer,
     flags: {
@@ -50,7 +50,7 @@ export const commands: readonly Command[] = [
   }),
   command({
     ...{ name: 'migrate', ...settings, exitCodes: ofServer },
-    summary: "bring the database's tables up to date, and exit",
+    summary: "Bring the database's tables up to date.",
     flags: { config, help },
     run: async (input, io) => {
       const [{ runMigrate }, { config: loaded }] = await Promise.all([
@@ -63,7 +63,7 @@ export const commands: readonly Command[] = [
   command({
     ...{ name: 'doctor', ...settings },
     exitCodes: 'Exit code: 0 nothing failed; 1 a check failed; 2 a flag is wrong.',
-    summary: 'check configuration, SQL, Redis, Kubernetes, ports and TLS files, and say what to do',
+    summary: 'Check configuration, SQL, Redis, Kubernetes, ports and TLS files, and say what to do.',
     flags: {
       config,
       output: choice(['text', 'json'], { value: 'FORM', help: 'text or json (default text)' }),
@@ -86,7 +86,7 @@ export const commands: readonly Command[] = [
   ...clusterCommands,
   command({
     name: 'completion',
-    summary: 'Print the completion script of a shell: source <(agent-gateway completion bash)',
+    summary: 'Print the completion script of a shell: source <(agent-gateway completion bash).',
     arguments: [{ name: 'SHELL', completes: shells }],
     flags: { help },
     run: ({ words: [shell = ''] }, { stdout }) => {
@@ -108,7 +108,7 @@ export const commands: readonly Command[] = [
   }),
   command({
     name: 'version',
-    summary: 'print the version',
+    summary: 'Print the version.',
     arguments: [],
     exitCodes: '',
     flags: { help },
@@ -119,7 +119,7 @@ export const commands: readonly Command[] = [
   }),
   command({
     name: 'help',
-    summary: 'print the help of a command',
+    summary: 'Print the help of a command.',
     arguments: ['COMMAND', 'SUBCOMMAND', 'REQUEST'].map((name) => ({ name, optional: true })),
     exitCodes: '',
     flags: { help },

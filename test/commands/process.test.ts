@@ -24,7 +24,7 @@ const send = ['ops', 'send', 'get', 'Pod', 'a', '-a', 'x'];
 
 test('Ctrl-C on waiting commands says what goes on and how to watch it, and is no success', async (t) => {
   const double = await startGatewayDouble(t, ({ method }) =>
-    method === 'POST' ? undefined : { body: { operationId: id, startTime: '' } },
+    method === 'POST' ? undefined : { body: { operationId: id, operationType: 'get', account: 'x', startTime: '' } },
   );
   const interrupt = async (command: readonly string[], signal: 'SIGINT' | 'SIGTERM') => {
     const before = double.requests.length;
@@ -87,8 +87,9 @@ test('a pipe that is closed early ends the command without a word, as SIGPIPE en
 test('help and the version go to standard output, with 0', async (t) => {
   for (const [line, expected] of [
     // What `npm start -- --help` runs.
-    ['serve --help', /^Usage: agent-gateway serve \[FLAGS\]\n\nrun one replica/u],
+    ['serve --help', /^Usage: agent-gateway serve \[FLAGS\]\n\nRun one replica/u],
     ['help doctor', /^Usage: agent-gateway doctor .*--output FORM/su],
+    ['serve --version', /^\d+\.\d+\.\d+\n$/u],
     ['--version', /^\d+\.\d+\.\d+\n$/u],
   ] as const) {
     const [code, out, err] = await start([...program, ...line.split(' ')]).ended;
