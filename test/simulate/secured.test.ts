@@ -36,7 +36,7 @@ test('agents and load show tokens and certificates', async (t) => {
   const run = async (...flags: string[]) => {
     const { texts, code, stop } = startCommand([
       'simulate',
-      ...['--agents', '2', '--operations', '20', '--latency', '0', '--output', 'json', '--ready-timeout', '10'],
+      ...['--agents', '2', '--operations', '20', '--latency', '0', '--output', 'json'],
       ...['--gateway', gateway.agentsAddress, '--rest', gateway.restUrl, '--agents-tls'],
       ...['--cacert', authority.certificate, '--cert', client.certificate, '--key', client.key, ...flags],
     ]);
