@@ -1,5 +1,6 @@
 /** `agent-gateway doctor`: looks at everything that the gateway will rely on, and says what to do about it. */
 
+import { UsageError } from '../command-line/usage-error.js';
 import type { Environment } from '../core/environment.js';
 import { GatewayError, messageOf } from '../core/errors.js';
 import { loadConfig, type Config, type ConfigSources } from '../gateway/config.js';
@@ -25,6 +26,7 @@ export interface DoctorOutput {
  * The command: loads the configuration, which is the first check, then runs the others.
  * @param sources with `--output text|json` among the flags
  * @returns the exit code: 1 when a check failed, 0 otherwise
+ * @throws UsageError
  */
 export async function doctor(
   sources: ConfigSources,
@@ -99,8 +101,8 @@ function takeOutput(flags: readonly string[]): { output: 'text' | 'json'; flags:
   const [flag = '', next] = rest.slice(index, index + 2);
   const inline = flag.startsWith('--output=');
   const value = inline ? flag.slice('--output='.length) : next;
-  // Left in place, anything else is refused with the unknown settings.
-  if (value !== 'text' && value !== 'json') return { output: 'text', flags: rest };
+  if (value !== 'text' && value !== 'json')
+    throw new UsageError(`--output must be one of text, json, not "${value ?? ''}"`);
   rest.splice(index, inline ? 1 : 2);
   return { output: value, flags: rest };
 }
