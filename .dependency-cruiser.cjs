@@ -35,15 +35,16 @@ module.exports = {
     only('core', [], []),
     only('protocol', ['core'], ['@bufbuild/protobuf']),
     only('store', ['core'], ['kysely', 'mysql2', 'pg', '@electric-sql/pglite', 'ioredis', 'pg-protocol', 'pg-types']),
-    only('configuration', ['core'], []),
-    only('kubernetes', ['core'], ['@kubernetes/client-node', 'undici', 'yaml']),
+    only('documents', ['core'], ['lossless-json', 'yaml']),
+    only('configuration', ['core', 'documents'], []),
+    only('kubernetes', ['core', 'documents'], ['@kubernetes/client-node', 'undici']),
     only('discovery', ['core', 'kubernetes'], ['ioredis', 'undici']),
     only(
       'agent',
-      ['configuration', 'core', 'protocol', 'kubernetes'],
-      ['@grpc/grpc-js', '@bufbuild/protobuf', 'prom-client', 'typebox', 'undici', 'yaml'],
+      ['configuration', 'core', 'documents', 'protocol', 'kubernetes'],
+      ['@grpc/grpc-js', '@bufbuild/protobuf', 'prom-client', 'typebox', 'undici'],
     ),
-    only('client', ['core'], ['undici', 'yaml']),
+    only('client', ['core', 'documents'], ['undici']),
     only('simulate', ['core', 'protocol', 'agent'], ['@bufbuild/protobuf', 'undici']),
 
     forbid(
@@ -82,6 +83,12 @@ module.exports = {
       'Tokens stop where identities are made.',
       { path: '^src/', pathNot: '^src/gateway/auth/' },
       { path: packages('jose') },
+    ),
+    forbid(
+      'yaml-in-documents',
+      'YAML is read in one way, by documents.',
+      { path: '^src/', pathNot: '^src/documents/' },
+      { path: packages('yaml') },
     ),
     forbid(
       'fastify-in-rest',

@@ -1,7 +1,7 @@
 /** The operation that `ops send` posts: made of a request's name and flags, or read from a file. */
 
-import { parse as parseYaml, parseAllDocuments } from 'yaml';
-import { messageOf } from '../core/errors.js';
+import { isJsonObject, stringifyJson } from '../documents/exact-json.js';
+import { readManifests, YamlError } from '../documents/yaml.js';
 import { usageError } from './exit-code.js';
 
 export const requestNames = [
@@ -109,16 +109,17 @@ function wholeOperation(file: string | undefined, flags: OperationFlags): Operat
   if (file === undefined) throw usageError('say what to send: REQUEST KIND NAME, or --file with a whole operation');
   let value: unknown;
   try {
-    value = parseYaml(file);
+    [value] = readManifests(file);
   } catch {
+    // Text format is no YAML.
     value = undefined;
   }
   const { account } = flags;
   const added = { ...common(flags), ...(account === undefined ? {} : { account }) };
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+  if (isJsonObject(value)) {
     // The body of a request, as curl sends it, is taken as well.
-    const { operation = value } = value as { readonly operation?: unknown };
-    if (typeof operation === 'object' && operation !== null) return { ...operation, ...added };
+    const { operation = value } = value;
+    if (isJsonObject(operation)) return { ...operation, ...added };
   }
   const [flag] = Object.keys(added);
   if (flag !== undefined)
@@ -133,16 +134,21 @@ function common({ id, timeoutMs }: OperationFlags): Record<string, unknown> {
 /** The one Kubernetes object, or patch, of a YAML or JSON file, as JSON. */
 function oneDocument(file: string | undefined, request: RequestName): string {
   if (file === undefined) throw usageError(`--file is missing: ${request} needs it`);
-  const documents = [parseAllDocuments(file)].flat();
-  const [document, second] = documents;
-  if (document === undefined || second !== undefined) {
-    throw usageError(`--file must have one YAML document, it has ${documents.length}; send each for itself`);
+  const [document, ...others] = manifestsOf(file);
+  if (document === undefined || others.length > 0) {
+    const count = document === undefined ? 0 : others.length + 1;
+    throw usageError(`--file must have one YAML document, it has ${count}; send each for itself`);
   }
-  const [error] = document.errors;
-  if (error !== undefined) throw usageError(`--file is not YAML or JSON: ${messageOf(error).split('\n')[0] ?? ''}`);
-  const value: unknown = document.toJS();
-  if (typeof value !== 'object' || value === null) throw usageError('--file must have an object');
-  return JSON.stringify(value);
+  if (typeof document !== 'object') throw usageError('--file must have an object');
+  return stringifyJson(document);
+}
+
+function manifestsOf(file: string): unknown[] {
+  try {
+    return readManifests(file);
+  } catch (error) {
+    throw error instanceof YamlError ? usageError(`--file is not YAML or JSON: ${error.message}`) : error;
+  }
 }
 
 function isRequestName(name: string): name is RequestName {

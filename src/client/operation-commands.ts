@@ -1,6 +1,7 @@
 /** `ops send`, `ops get`, `ops list` and `ops watch`. */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { parseJson, stringifyJson } from '../documents/exact-json.js';
 import { exitCodes, usageError, type ExitCode } from './exit-code.js';
 import type { OperationBody } from './operation-body.js';
 import { format, table, type Column, type OutputForm } from './output.js';
@@ -128,7 +129,7 @@ export async function watchAll(
       const text = table(changed, columns);
       write(headings ? text : text.slice(text.indexOf('\n') + 1));
       headings = false;
-    } else if (form === 'json') for (const record of changed) write(`${JSON.stringify(record)}\n`);
+    } else if (form === 'json') for (const record of changed) write(`${stringifyJson(record)}\n`);
     else for (const record of changed) write(`---\n${format(form, record, [])}`);
     await delay(pollMs, undefined, { signal });
   }
@@ -154,7 +155,7 @@ function resultText(id: string, result: Result | undefined): string {
 
 function pretty(json: string): string {
   try {
-    return JSON.stringify(JSON.parse(json), null, 2);
+    return stringifyJson(parseJson(json), 2);
   } catch {
     return json;
   }

@@ -2,6 +2,7 @@
 
 import { Agent, request, type Dispatcher } from 'undici';
 import { messageOf } from '../core/errors.js';
+import { parseJson, stringifyJson } from '../documents/exact-json.js';
 import type { ClientCredentials } from './credentials.js';
 import { ClientError, exitCodeOf, exitCodes } from './exit-code.js';
 
@@ -70,7 +71,7 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
     post: (path, body, headers) =>
       call(path, {
         method: 'POST',
-        body: JSON.stringify(body),
+        body: stringifyJson(body),
         headers: { 'content-type': 'application/json', ...headers },
       }),
   };
@@ -78,7 +79,7 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return undefined;
   }

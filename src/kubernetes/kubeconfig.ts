@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Agent, ProxyAgent } from 'undici';
-import { parse } from 'yaml';
+import { readSettings, YamlError } from '../documents/yaml.js';
 import type { ApiAccess } from './access.js';
 
 /** Below the time after which load balancers forget a silent connection. */
@@ -98,10 +98,9 @@ function named(list: unknown, name: string, kind: 'context' | 'cluster' | 'user'
 
 function parseYaml(text: string): unknown {
   try {
-    return parse(text, { logLevel: 'error' }) as unknown;
-  } catch {
-    // The parser's message quotes the file, as do the warnings that it prints by default.
-    throw new Error('it is not YAML');
+    return readSettings(text).value;
+  } catch (error) {
+    throw error instanceof YamlError ? new Error(`it is not YAML: ${error.message}`) : error;
   }
 }
 

@@ -1,10 +1,11 @@
 /** Reads the agent's configuration file: every problem at once, each with its key, what was expected and what was found. */
 
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import Type, { type TSchema } from 'typebox';
 import { Value } from 'typebox/value';
-import { parseDocument } from 'yaml';
 import { configurationError, found, nearest, type Problem } from '../../configuration/problems.js';
+import { parseSettings } from '../../configuration/yaml.js';
 import { GatewayError, messageOf } from '../../core/errors.js';
 import { agentSchema, type AgentConfiguration } from './schema.js';
 
@@ -38,13 +39,13 @@ export function parseAgentConfiguration(
   file: string,
   environment: Environment,
 ): LoadedAgentConfiguration {
-  const document = parseDocument(text, { prettyErrors: false });
-  const [syntax] = document.errors;
-  // The parser's message quotes nothing with pretty errors off.
-  if (syntax !== undefined) throw new GatewayError('configuration', `${file}: ${syntax.message}`, { field: file });
+  const { content, place } = parseSettings(text, basename(file));
   const reading = { problems: [] as Problem[], warnings: [] as string[], environment };
-  const configuration = read(agentSchema, document.toJS() ?? {}, '', reading) as AgentConfiguration;
-  const problems = [...reading.problems, ...rules(configuration)];
+  const configuration = read(agentSchema, content, '', reading) as AgentConfiguration;
+  const problems = [...reading.problems, ...rules(configuration)].map((problem): Problem => ({
+    ...problem,
+    origin: { kind: 'file', text: place(problem.key) },
+  }));
   if (problems.length > 0) throw configurationError(problems);
   return { configuration, warnings: reading.warnings };
 }

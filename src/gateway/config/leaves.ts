@@ -1,6 +1,7 @@
 /** The schema as a flat table of dotted keys: what sources, checks and documentation work on. */
 
 import Type, { type TSchema } from 'typebox';
+import { join } from '../../configuration/yaml.js';
 import { configSchema } from './schema.js';
 
 /** One setting. */
@@ -110,9 +111,4 @@ export function formatBytes(value: number): string {
 
 function optionOf<T>(schema: TSchema, name: string, otherwise: T): T {
   return ((schema as Readonly<Record<string, unknown>>)[name] as T | undefined) ?? otherwise;
-}
-
-/** A dotted key from its section and its name. */
-export function join(key: string, name: string): string {
-  return key === '' ? name : `${key}.${name}`;
 }
