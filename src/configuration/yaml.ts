@@ -20,6 +20,7 @@ export function parseSettings(source: string, name: string): YamlSettings {
   const { value, lines } = settingsOf(source, name);
   const content = value ?? {};
   if (!isSection(content)) throw configurationError([{ key: name, message: 'expected a map of sections at the top' }]);
+  refuseManifest(content, name);
   return {
     content,
     place: (key) => {
@@ -49,6 +50,14 @@ function settingsOf(source: string, name: string): Settings {
     const { line, column, problem } = error;
     throw configurationError([{ key: `${name}:${String(line)}:${String(column)}`, message: problem }]);
   }
+}
+
+/** Samples in documentation are often whole objects of Kubernetes with the file inside. */
+function refuseManifest({ apiVersion, kind }: Section, name: string): void {
+  if (typeof apiVersion !== 'string' || typeof kind !== 'string') return;
+  const shown = /^\w{1,60}$/u.test(kind) ? ` (kind: ${kind})` : '';
+  const message = `this is an object of Kubernetes${shown}: write what stands in it as the configuration file alone`;
+  throw configurationError([{ key: name, message }]);
 }
 
 function parentOf(key: string): string {

@@ -32,6 +32,7 @@ const explanations: Partial<Record<ErrorCode, string>> = {
   MISSING_CHAR: 'a character is missing, such as a colon, a quote or a bracket',
   BLOCK_AS_IMPLICIT_KEY: 'a key or a map cannot stand here; check the indentation, and quote text with ": " in it',
   UNEXPECTED_TOKEN: 'something stands where it cannot; quote text that starts with a special character',
+  RESOURCE_EXHAUSTION: 'it is nested too deeply',
 };
 
 /**

@@ -98,8 +98,8 @@ test('an error says where and what, and nothing of the document', (t) => {
     ['a: 1\n<<: hunter2\n', /^line 2: << takes a map/],
     ['a: 1\n[hunter2]: 2\n', /^line 2: a key must be text/],
     ['a: !!int hunter2\n', /^line 1: this is not what its tag says/],
-    ['{"a": 1}\n---\na: .inf # hunter2\n', /^line 3: infinity/],
-    [`a: ${'['.repeat(50_000)}hunter2`, /nested too deeply|indentation/],
+    ['a: 1\n\nb: .inf # hunter2\n', /^line 3: infinity/],
+    [`a: ${'['.repeat(50_000)}hunter2`, /nested too deeply/],
   ];
   for (const [text, message] of cases) {
     for (const read of [readManifests, readSettings]) {
@@ -107,6 +107,7 @@ test('an error says where and what, and nothing of the document', (t) => {
       t.throws(() => read(text), { message: /^(?!.*hunter2)/su });
     }
   }
+  t.throws(() => readManifests('{"a": 1}\n---\na: .inf\n'), { message: /^line 3: infinity/ }, 'behind JSON');
   t.end();
 });
 
@@ -120,7 +121,7 @@ test('settings: one document, each key once, known tags; every field with its li
   t.strictSame(readSettings('a: 0123\nb: yes\nc: 1e3\nd:\n', 'text').value, { a: '0123', b: 'yes', c: '1e3', d: '' });
   t.equal(readSettings('# nothing\n').value, null);
   t.throws(() => readSettings('a: 1\nb: 2\na: 3\n'), { message: 'line 3: this key is there twice' });
-  t.throws(() => readSettings('a: 1\n---\nb: 2\n'), { message: /^line 3: only one document/ });
+  t.throws(() => readSettings('a: 1\n---\nb: 2\n'), { message: /^line 2: only one document/ });
   t.throws(() => readSettings('a: 1\nb: !secret x\n'), { message: /^line 2: this tag is not known/ });
   t.end();
 });

@@ -14,6 +14,8 @@ export interface Leaf {
   readonly optional: boolean;
   /** `url`: a URL, whose host may be shown. */
   readonly secret: boolean | 'url';
+  /** Whether it is the path of a file, which may be written as Spring has it. */
+  readonly path: boolean;
   /** Whether it is the URL of a database, which may be written as JDBC has it. */
   readonly jdbc: boolean;
   readonly default: unknown;
@@ -63,6 +65,7 @@ function leafOf(schema: TSchema, key: string): Leaf {
     description: optionOf(schema, 'description', ''),
     optional: Type.IsOptional(schema),
     secret: optionOf(schema, 'secret', false),
+    path: optionOf(schema, 'path', false),
     jdbc: optionOf(schema, 'jdbc', false),
     default: optionOf<unknown>(schema, 'default', undefined),
     separator: optionOf(schema, 'separator', ','),
