@@ -50,6 +50,20 @@ export function stringifyJson(value: unknown, indentation?: number): string {
   return text.includes(mark) ? text.replaceAll(marked, '$1') : text;
 }
 
+/**
+ * JSON for a parser that has doubles alone: integers that no double holds become text, as which protobuf JSON takes them
+ * too. What is no JSON stays as it is.
+ */
+export function quoteLargeIntegers(json: string): string {
+  if (!suspicious.test(json)) return json;
+  try {
+    const text = JSON.stringify(parseJson(json));
+    return text.replaceAll(marked, (_, number: string) => (/^-?\d+$/u.test(number) ? `"${number}"` : number));
+  } catch {
+    return json;
+  }
+}
+
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /** Whether a value of a document is an object: no list, no exact number. */

@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Agent, ProxyAgent } from 'undici';
-import { readSettings, YamlError } from '../documents/yaml.js';
+import { readManifests, YamlError } from '../documents/yaml.js';
 import type { ApiAccess } from './access.js';
 
 /** Below the time after which load balancers forget a silent connection. */
@@ -98,7 +98,7 @@ function named(list: unknown, name: string, kind: 'context' | 'cluster' | 'user'
 
 function parseYaml(text: string): unknown {
   try {
-    return readSettings(text).value;
+    return readManifests(text)[0];
   } catch (error) {
     throw error instanceof YamlError ? new Error(`it is not YAML: ${error.message}`) : error;
   }

@@ -2,7 +2,13 @@
 
 import fc from 'fast-check';
 import { test } from 'tap';
-import { ExactNumber, isJsonObject, parseJson, stringifyJson } from '../../src/documents/exact-json.js';
+import {
+  ExactNumber,
+  isJsonObject,
+  parseJson,
+  quoteLargeIntegers,
+  stringifyJson,
+} from '../../src/documents/exact-json.js';
 
 const numbers = [
   ...['0', '-0', '1', '-1', '1.0', '1.50', '0.1', '1e400', '-1E+2', '1e3', '0.1000000000000000055511151231257827'],
@@ -88,5 +94,16 @@ test('names and text are data', (t) => {
   t.equal(Object.getPrototypeOf(value), Object.prototype);
   t.equal(stringifyJson(value), text);
   t.strictSame(parseJson('{"a":1,"a":2.0}'), { a: new ExactNumber('2.0') }, 'the last one of a name, as everywhere');
+  t.end();
+});
+
+test('for a parser that has doubles alone, integers that none holds are text', (t) => {
+  const text = '{"a": 9007199254740993, "b": [-9007199254740993, 1.0, 1e3, 12, "9007199254740993"], "__proto__": 1.0}';
+  t.equal(
+    quoteLargeIntegers(text),
+    '{"a":"9007199254740993","b":["-9007199254740993",1.0,1e3,12,"9007199254740993"],"__proto__":1.0}',
+  );
+  for (const same of ['{"a": 1 }', '{"a": 9007199254740993', `${'['.repeat(100_000)}9007199254740993`])
+    t.equal(quoteLargeIntegers(same), same);
   t.end();
 });

@@ -89,6 +89,38 @@ test('YAML is read as kubectl reads it', { skip: typeof tools === 'string' && to
   await Promise.all(Array.from({ length: kubectlsAtOnce }, compare));
 });
 
+test('kubeconfigs are read as kubectl reads them', { skip: typeof tools === 'string' && tools }, async (t) => {
+  if (typeof tools === 'string') return;
+  const config =
+    'apiVersion: v1\nkind: Config\nclusters:\n- name: a\n  cluster: {server: "https://a"}\nusers:\n- name: u\n';
+  const users = [
+    ...['{token: one, token: two}', '{token: !foo 1}', '{token: !!binary b25l}', '{token: "0400", tokenFile: 1:30}'],
+    ...['{token: one}\n---\nkind: Other', '{token: one}\n---', '{token: one}\n...', '\n    token: |\n      one\n'],
+    ...['&x {token: one}\n- name: v\n  user: {<<: *x, username: me}', '{exec: {args: ["yes", "1_000"]}}'],
+    ...[
+      '{as: me, as-uid: "1", as-groups: [a, b], as-user-extra: {a: [b]}}',
+      '{token: a}\nusers: [{name: w, user: {}}]',
+    ],
+  ];
+  const whole = users.map((user) => `${config}  user: ${user}\n`);
+  const [first = ''] = whole;
+  const json = JSON.stringify({ apiVersion: 'v1', kind: 'Config', users: [{ name: 'u', user: { token: 't' } }] });
+  for (const text of [
+    ...whole,
+    json,
+    `${json}\n---\n`,
+    `\uFEFF# comment\n---\n${first}`,
+    first.replaceAll('\n', '\r\n'),
+  ]) {
+    const directory = t.testdir({ config: text });
+    const args = ['--kubeconfig', `${directory}/config`, 'config', 'view', '--raw', '--output=json'];
+    const kubectl = JSON.parse(await tools.kubectl(args)) as { users: unknown };
+    const [ours] = byUs(text) as [{ users: unknown }];
+    // kubectl adds fields of plugins that are not set.
+    t.match(kubectl.users, ours.users, JSON.stringify(text));
+  }
+});
+
 test('an error says where and what, and nothing of the document', (t) => {
   const cases: readonly [string, RegExp][] = [
     ['a: 1\nb: [hunter2\n', /^line \d: the indentation is wrong, or a bracket/],
