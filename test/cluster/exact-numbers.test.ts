@@ -189,6 +189,26 @@ test('integers above 2^53 are exact through every way', { skip: missing ?? false
     t.strictSame(listed.map(comparable), items.map(comparable));
   });
 
+  await t.test('fields of 64 bits in an operation, in both forms and as a number of JSON too', async (t) => {
+    const number = '9007199254740993';
+    const send = async (operation: string): Promise<string> => {
+      const response = await fetch(`${restUrl}/armory/agent/operations`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', prefer: 'wait=20' },
+        body: `{"operation":${operation}}`,
+      });
+      return response.text();
+    };
+    const deployment = '"object":{"kind":"Deployment","namespace":"default","name":"none"}';
+    for (const revision of [number, `"${number}"`])
+      t.match(
+        await send(`{"account":"${account}","undo":{${deployment},"revision":${revision}}}`),
+        `"revision":"${number}"`,
+      );
+    const text = `account: "${account}" undo { object { kind: "Deployment" name: "none" } revision: ${number} }`;
+    t.match(await send(JSON.stringify(text)), `revision: ${number}`);
+  });
+
   await t.test('the command line', async (t) => {
     const run = async (line: string, stdin = ''): Promise<string> => {
       const texts = { out: '', err: '' };
