@@ -126,6 +126,19 @@ test('integers above 2^53 are exact through every way', { skip: missing ?? false
     t.strictSame(comparable(answered), comparable(there), 'in the answer');
   };
 
+  const run = async (line: string, stdin = ''): Promise<string> => {
+    const texts = { out: '', err: '' };
+    const code = await runClient(line.split(' '), {
+      stdin: Readable.from([stdin]),
+      stdout: { write: (text) => (texts.out += text) },
+      stderr: { write: (text) => (texts.err += text) },
+      environment: { AGENT_GATEWAY_REST: restUrl },
+      signal: AbortSignal.timeout(30_000),
+    });
+    if (code !== 0) throw new Error(texts.err);
+    return texts.out;
+  };
+
   for (const mode of ['MODE_UNSPECIFIED', 'MODE_CLIENT_SIDE_APPLY', 'MODE_REPLACE', 'MODE_CREATE']) {
     await t.test(`deploy, ${mode}, and again with a change`, async (t) => {
       const name = mode.toLowerCase().replaceAll('_', '-');
@@ -210,18 +223,6 @@ test('integers above 2^53 are exact through every way', { skip: missing ?? false
   });
 
   await t.test('the command line', async (t) => {
-    const run = async (line: string, stdin = ''): Promise<string> => {
-      const texts = { out: '', err: '' };
-      const code = await runClient(line.split(' '), {
-        stdin: Readable.from([stdin]),
-        stdout: { write: (text) => (texts.out += text) },
-        stderr: { write: (text) => (texts.err += text) },
-        environment: { AGENT_GATEWAY_REST: restUrl },
-        signal: AbortSignal.timeout(30_000),
-      });
-      if (code !== 0) throw new Error(texts.err);
-      return texts.out;
-    };
     // JSON is YAML too; the second one is not JSON.
     for (const [name, text] of [
       ['from-json', manifest('from-json')],
@@ -237,6 +238,22 @@ test('integers above 2^53 are exact through every way', { skip: missing ?? false
       'spec: {above: 9007199254741005}\n',
     );
     t.match(patched, '"above": 9007199254741005,');
+  });
+
+  await t.test('YAML 1.1 on the command line has the values that it has in kubectl', async (t) => {
+    const yaml = (name: string): string => `# What is meant is below.
+---
+apiVersion: example.com/v1
+kind: Counter
+metadata: {name: ${name}, namespace: default, labels: &labels {app: "yes"}}
+spec: {defaultMode: 0400, on: yes, thousand: 1_000, text: !!binary aGVsbG8=, at: 1:30, match: {<<: *labels, tier: web}}
+---
+`;
+    await run(`ops send deploy -a ${account} -f -`, yaml('yaml-by-us'));
+    await kubectl(['apply', '-f', '-'], yaml('yaml-by-kubectl'));
+    const { spec } = await inKubernetes('yaml-by-us');
+    t.strictSame(spec, (await inKubernetes('yaml-by-kubectl'))['spec']);
+    t.match(spec, { defaultMode: 256, true: true, thousand: 1000, match: { app: 'yes' } });
   });
 
   await t.test('cached objects, by a watch and by a list', async (t) => {
