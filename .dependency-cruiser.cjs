@@ -35,16 +35,17 @@ module.exports = {
     only('core', [], []),
     only('protocol', ['core'], ['@bufbuild/protobuf']),
     only('store', ['core'], ['kysely', 'mysql2', 'pg', '@electric-sql/pglite', 'ioredis', 'pg-protocol', 'pg-types']),
-    only('configuration', ['core'], ['yaml']),
-    only('kubernetes', ['core'], ['undici', 'yaml']),
+    only('documents', ['core'], ['lossless-json', 'yaml']),
+    only('configuration', ['core', 'documents'], []),
+    only('kubernetes', ['core', 'documents'], ['undici']),
     only('discovery', ['core', 'kubernetes'], ['ioredis', 'undici']),
     only(
       'agent',
-      ['configuration', 'core', 'protocol', 'kubernetes'],
+      ['configuration', 'core', 'documents', 'protocol', 'kubernetes'],
       ['@grpc/grpc-js', '@bufbuild/protobuf', 'prom-client', 'typebox', 'undici'],
     ),
     only('command-line', ['configuration', 'core'], []),
-    only('client', ['command-line', 'core', 'protocol'], ['@bufbuild/protobuf', 'ulid', 'undici', 'yaml']),
+    only('client', ['command-line', 'core', 'documents', 'protocol'], ['@bufbuild/protobuf', 'ulid', 'undici']),
     only('simulate', ['agent', 'command-line', 'core', 'protocol'], ['@bufbuild/protobuf', 'undici']),
 
     forbid(
@@ -83,6 +84,12 @@ module.exports = {
       'Tokens stop where identities are made.',
       { path: '^src/', pathNot: '^src/gateway/auth/' },
       { path: packages('jose') },
+    ),
+    forbid(
+      'yaml-in-documents',
+      'YAML is read in one way, by documents.',
+      { path: '^src/', pathNot: '^src/documents/' },
+      { path: packages('yaml') },
     ),
     forbid(
       'fastify-in-rest',

@@ -1,9 +1,9 @@
 /** The operation that `ops send` posts: made of a request's name and flags, or read from a file. */
 
 import { ulid } from 'ulid';
-import { parse as parseYaml, parseAllDocuments } from 'yaml';
 import { UsageError } from '../command-line/usage-error.js';
-import { messageOf } from '../core/errors.js';
+import { isJsonObject, stringifyJson, type JsonObject } from '../documents/exact-json.js';
+import { readManifests, YamlError } from '../documents/yaml.js';
 
 /** As they are called on the command line. */
 export type RequestName =
@@ -61,14 +61,15 @@ export function objectReference(kind: string, namespace: string | undefined, nam
 export async function wholeOperation(file: string, fields: CommonFields): Promise<OperationBody> {
   let value: unknown;
   try {
-    value = parseYaml(file);
+    [value] = readManifests(file);
   } catch {
+    // Text format is no YAML.
     value = undefined;
   }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+  if (isJsonObject(value)) {
     // The body of a request, as curl sends it, is taken as well.
-    const { operation = value } = value as { readonly operation?: unknown };
-    if (typeof operation === 'object' && operation !== null) return withId({ ...operation, ...common(fields) });
+    const { operation = value } = value;
+    if (isJsonObject(operation)) return withId({ ...operation, ...common(fields) });
   }
   const { readTextOperation } = await import('./text-operation.js');
   return withId({ ...readTextOperation(file), ...common(fields) });
@@ -85,18 +86,21 @@ function common({ account, id, timeout }: CommonFields): Record<string, unknown>
 /** The manifest of a file, in this namespace where it has none itself. @throws UsageError */
 export function manifestOf(file: string, request: RequestName, namespace: string | undefined): string {
   const manifest = oneDocument(file, request);
-  return base64(JSON.stringify(namespace === undefined ? manifest : inNamespace(manifest, namespace)));
+  return base64(stringifyJson(namespace === undefined ? manifest : inNamespace(manifest, namespace)));
 }
 
 export function patchOf(file: string): string {
-  return base64(JSON.stringify(oneDocument(file, 'patch')));
+  return base64(stringifyJson(oneDocument(file, 'patch')));
 }
 
 /** @throws UsageError in the words of kubectl, for an object that says another namespace */
-function inNamespace(manifest: object, namespace: string): object {
-  const { items, metadata, kind } = manifest as { items?: unknown; metadata?: unknown; kind?: unknown };
+function inNamespace(manifest: JsonObject, namespace: string): JsonObject {
+  const { items, metadata, kind } = manifest;
   if (Array.isArray(items) && typeof kind === 'string' && kind.endsWith('List'))
-    return { ...manifest, items: items.map((item: unknown) => (isObject(item) ? inNamespace(item, namespace) : item)) };
+    return {
+      ...manifest,
+      items: items.map((item: unknown) => (isJsonObject(item) ? inNamespace(item, namespace) : item)),
+    };
   const { namespace: own } = (metadata ?? {}) as { readonly namespace?: unknown };
   if (typeof own !== 'string' || own === '') return { ...manifest, metadata: { ...(metadata ?? {}), namespace } };
   if (own === namespace) return manifest;
@@ -106,23 +110,23 @@ function inNamespace(manifest: object, namespace: string): object {
   );
 }
 
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
-}
-
 /** The one Kubernetes object, or patch, of a YAML or JSON file. @throws UsageError */
-function oneDocument(file: string, request: RequestName): object {
-  const documents = [parseAllDocuments(file)].flat();
-  const [document, second] = documents;
-  if (document === undefined || second !== undefined) {
+function oneDocument(file: string, request: RequestName): JsonObject {
+  const documents = manifestsOf(file);
+  const [document] = documents;
+  if (documents.length !== 1) {
     throw new UsageError(`--file must have one YAML document, it has ${documents.length}; send each for itself`);
   }
-  const [error] = document.errors;
-  if (error !== undefined) throw new UsageError(`--file is not YAML or JSON: ${messageOf(error).split('\n')[0] ?? ''}`);
-  const value: unknown = document.toJS();
-  if (!isObject(value) || Array.isArray(value))
-    throw new UsageError(`--file must have an object: ${request} needs one`);
-  return value;
+  if (!isJsonObject(document)) throw new UsageError(`--file must have an object: ${request} needs one`);
+  return document;
+}
+
+function manifestsOf(file: string): unknown[] {
+  try {
+    return readManifests(file);
+  } catch (error) {
+    throw error instanceof YamlError ? new UsageError(`--file is not YAML or JSON: ${error.message}`) : error;
+  }
 }
 
 function base64(text: string): string {

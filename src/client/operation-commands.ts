@@ -1,6 +1,7 @@
 /** What `ops send`, `ops get`, `ops list` and `ops watch` do; operation-table.ts says how they are called. */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { parseJson, stringifyJson } from '../documents/exact-json.js';
 import { ClientError, exitCodes, type ExitCode } from './exit-code.js';
 import type { OperationBody } from './operation-body.js';
 import { format, table, type Column } from './output.js';
@@ -129,7 +130,7 @@ export async function watchAll({ client, form, io }: Session, account: string | 
       const text = table(changed, columns);
       io.stdout.write(headings ? text : text.slice(text.indexOf('\n') + 1));
       headings = false;
-    } else if (form === 'json') for (const record of changed) io.stdout.write(`${JSON.stringify(record)}\n`);
+    } else if (form === 'json') for (const record of changed) io.stdout.write(`${stringifyJson(record)}\n`);
     else for (const record of changed) io.stdout.write(`---\n${format(form, record, [])}`);
     await delay(pollMs, undefined, { signal: io.signal });
   }
@@ -154,7 +155,7 @@ function resultText(id: string, result: Result): string {
 
 function pretty(json: string): string {
   try {
-    return JSON.stringify(JSON.parse(json), null, 2);
+    return stringifyJson(parseJson(json), 2);
   } catch {
     return json;
   }

@@ -3,6 +3,7 @@
 import { Agent, request, type Dispatcher } from 'undici';
 import { UsageError } from '../command-line/usage-error.js';
 import { messageOf } from '../core/errors.js';
+import { parseJson, stringifyJson } from '../documents/exact-json.js';
 import type { ClientCredentials } from './credentials.js';
 import { ClientError, exitCodeOf, exitCodes, foreignExitCodeOf } from './exit-code.js';
 
@@ -96,7 +97,7 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
     post: (path, body, headers) =>
       call(path, {
         method: 'POST',
-        body: JSON.stringify(body),
+        body: stringifyJson(body),
         headers: { 'content-type': 'application/json', ...headers },
       }),
   };
@@ -118,7 +119,7 @@ function hasShape<Row>(row: unknown, shape: Shape<Row>): boolean {
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return undefined;
   }

@@ -7,6 +7,7 @@
 import { StringDecoder } from 'node:string_decoder';
 import type { Dispatcher } from 'undici';
 import { withDeadline } from '../core/deadline.js';
+import { parseJson, stringifyJson } from '../documents/exact-json.js';
 import type { ApiAccess } from './access.js';
 import { ListSplitter } from './list-splitter.js';
 
@@ -110,9 +111,9 @@ export class ApiClient {
     return this.call({ method: 'POST', path, body }, signal);
   }
 
-  /** Any request whose answer is JSON. @throws as get() */
+  /** Any request whose answer is JSON, whose numbers are exact (documents/exact-json.ts). @throws as get() */
   async call(request: ApiRequest, signal: AbortSignal): Promise<unknown> {
-    return JSON.parse(await this.text(request, signal)) as unknown;
+    return parseJson(await this.text(request, signal));
   }
 
   /**
@@ -128,7 +129,7 @@ export class ApiClient {
     return withDeadline(this.#timeoutMs, signal, `GET ${path}`, async (limit) => {
       const { body } = await this.#send({ method: 'GET', path, query }, limit, {});
       const splitter = new ListSplitter(maximumObjectBytes, (json) => {
-        onItem(JSON.parse(json.toString('utf8')) as KubernetesObject);
+        onItem(parseJson(json.toString('utf8')) as KubernetesObject);
       });
       for await (const chunk of body) splitter.push(chunk as Buffer);
       return (splitter.end() as ObjectList).metadata;
@@ -190,7 +191,7 @@ export class ApiClient {
 
 function bodyOf(body: ApiRequest['body']): string | Uint8Array | null {
   if (body === undefined) return null;
-  return typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body);
+  return typeof body === 'string' || body instanceof Uint8Array ? body : stringifyJson(body);
 }
 
 async function* flatten(all: AsyncIterable<readonly WatchEvent[]>): AsyncGenerator<WatchEvent> {
@@ -202,9 +203,9 @@ async function* batches(body: AsyncIterable<Uint8Array>): AsyncGenerator<readonl
     const events: WatchEvent[] = [];
     let failure: ApiError | undefined;
     for (const line of lines) {
-      const event = JSON.parse(line) as WatchEvent | { readonly type: 'ERROR'; readonly object: { code?: number } };
+      const event = parseJson(line) as WatchEvent | { readonly type: 'ERROR'; readonly object: { code?: number } };
       if (event.type === 'ERROR') {
-        failure = statusError(event.object.code ?? 500, JSON.stringify(event.object));
+        failure = statusError(event.object.code ?? 500, stringifyJson(event.object));
         break;
       }
       events.push(event);
@@ -243,7 +244,7 @@ function statusError(status: number, text: string, retryAfterMs?: number): ApiEr
   let detail = '';
   let reason = '';
   try {
-    const parsed: unknown = JSON.parse(text);
+    const parsed = parseJson(text);
     if (typeof parsed === 'object' && parsed !== null) {
       if ('message' in parsed) detail = String(parsed.message);
       if ('reason' in parsed) reason = String(parsed.reason);

@@ -5,6 +5,7 @@
 
 import type { Environment } from '../core/environment.js';
 import { ProgramError, runProgram } from '../core/program.js';
+import { parseJson, stringifyJson } from '../documents/exact-json.js';
 import type { ExecSettings } from './kubeconfig.js';
 
 /** What a plugin or another provider gave. */
@@ -32,7 +33,7 @@ export async function runPlugin(
 ): Promise<PluginCredential> {
   const { apiVersion, command, args, env, installHint } = settings;
   const spec = { ...(cluster === undefined ? {} : { cluster }), interactive: false };
-  const info = JSON.stringify({ kind: 'ExecCredential', apiVersion, spec });
+  const info = stringifyJson({ kind: 'ExecCredential', apiVersion, spec });
   const program = { command, args, environment: { ...environment, ...env, KUBERNETES_EXEC_INFO: info } };
   try {
     return credentialOf((await runProgram(program, signal)).toString('utf8'), settings);
@@ -47,7 +48,7 @@ function credentialOf(text: string, { command, apiVersion }: ExecSettings): Plug
   const wrong = (what: string): Error => new Error(`the credential plugin "${command}" ${what}`);
   let printed: { kind?: unknown; apiVersion?: unknown; status?: Record<string, unknown> | null } | null;
   try {
-    printed = JSON.parse(text) as typeof printed;
+    printed = parseJson(text) as typeof printed;
   } catch {
     // The parser's message would quote it.
     throw wrong('did not print an ExecCredential as JSON');

@@ -1,5 +1,6 @@
 /** Credentials that somebody was asked for, and that are good until they expire or are refused. */
 
+import { stringifyJson } from '../documents/exact-json.js';
 import type { PluginCredential } from './exec-plugin.js';
 import { OidcTokens } from './oidc.js';
 
@@ -20,7 +21,7 @@ export class KeptCredentials {
    * @throws what `ask` throws
    */
   async of(source: object, ask: () => Promise<PluginCredential>): Promise<PluginCredential> {
-    const key = JSON.stringify(source);
+    const key = stringifyJson(source);
     if (this.#kept?.key === key && (this.#kept.credential.expiresAt ?? Infinity) > this.#now()) {
       return this.#kept.credential;
     }

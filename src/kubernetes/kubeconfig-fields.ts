@@ -1,6 +1,7 @@
 /** Fields of a kubeconfig: each of the type that client-go decodes, or refused by its name. No message quotes a value. */
 
 import { resolve } from 'node:path';
+import { isJsonObject } from '../documents/exact-json.js';
 
 /** Text in the kubeconfig itself, or the path of a file. */
 export interface Material {
@@ -19,7 +20,7 @@ export class Fields {
    * @throws Error when it is no section
    */
   constructor(value: unknown, path: string, directory: string) {
-    if (typeof value !== 'object' || Array.isArray(value)) throw new Error(`${path || 'it'}: expected a section`);
+    if (value !== null && !isJsonObject(value)) throw new Error(`${path || 'it'}: expected a section`);
     this.#value = { ...value };
     this.path = path;
     this.#directory = directory;

@@ -3,7 +3,7 @@
  * honoured, or have nothing to say here, or are refused by name. Reads no other file and runs nothing.
  */
 
-import { parse } from 'yaml';
+import { readManifests, YamlError } from '../documents/yaml.js';
 import { Fields, lookUp, type Material } from './kubeconfig-fields.js';
 
 /** `clusters[].cluster`. */
@@ -221,9 +221,8 @@ function oidcOf(provider: Fields): OidcSettings {
 
 function parseYaml(text: string): unknown {
   try {
-    return parse(text, { logLevel: 'error' }) as unknown;
-  } catch {
-    // The parser's message quotes the file, as do the warnings that it prints by default.
-    throw new Error('it is not YAML');
+    return readManifests(text)[0] ?? null;
+  } catch (error) {
+    throw error instanceof YamlError ? new Error(`it is not YAML: ${error.message}`) : error;
   }
 }

@@ -7,6 +7,7 @@ import { withDeadline } from '../core/deadline.js';
 import { readDistantFile } from '../core/distant-file.js';
 import type { Environment } from '../core/environment.js';
 import { proxyFor } from '../core/proxy.js';
+import { parseJson } from '../documents/exact-json.js';
 import { openDispatcher } from './dispatcher.js';
 import type { PluginCredential } from './exec-plugin.js';
 import type { OidcSettings } from './kubeconfig.js';
@@ -61,7 +62,7 @@ async function refresh(
         });
         const text = await response.body.text();
         if (response.statusCode !== 200 || text.length > maximumBytes) throw new Error(String(response.statusCode));
-        return JSON.parse(text) as unknown;
+        return parseJson(text);
       } catch (error) {
         limit.throwIfAborted();
         // The answer may quote a token.
@@ -90,10 +91,11 @@ async function refresh(
 /** @throws Error when it is no JSON Web Token */
 function credentialOf(token: string): PluginCredential {
   try {
-    const { exp } = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8')) as {
+    const { exp } = parseJson(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8')) as {
       exp?: unknown;
     };
-    const expiresAt = typeof exp === 'number' ? exp * 1_000 - leewayMs : 0;
+    const seconds = Number(exp);
+    const expiresAt = Number.isFinite(seconds) ? seconds * 1_000 - leewayMs : 0;
     return { token, cert: undefined, key: undefined, expiresAt };
   } catch {
     throw new Error('auth-provider oidc: expected a JSON Web Token for id-token');

@@ -5,9 +5,8 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
+import { isJsonObject as isObject, type JsonObject } from '../../documents/exact-json.js';
 import type { PatchSchema } from './patch-schema.js';
-
-export type JsonObject = { readonly [key: string]: unknown };
 
 export interface Versions {
   /** As it was applied last. */
@@ -97,8 +96,4 @@ function byKey(list: readonly unknown[], mergeKey: string): Map<unknown, JsonObj
 /** Of a union such as a Deployment's `strategy`: what is not named goes. */
 function retained(value: JsonObject): JsonObject {
   return { $retainKeys: Object.keys(value) };
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,7 @@
 /** What every operation works with: the account's cluster, the limits of what it covers, and how requests are sent. */
 
 import { create } from '@bufbuild/protobuf';
+import { parseJson, stringifyJson } from '../../documents/exact-json.js';
 import { ApiError, type ApiRequest, type KubernetesObject } from '../../kubernetes/client.js';
 import { ObjectsSchema, type ObjectReference } from '../../protocol/generated/ops/operations_pb.js';
 import type { Execution } from '../operation-results.js';
@@ -84,7 +85,7 @@ export class Work {
 }
 
 export function objects(manifests: readonly object[], continuation = ''): Execution {
-  const bytes = manifests.map((manifest) => Buffer.from(JSON.stringify(manifest)));
+  const bytes = manifests.map((manifest) => Buffer.from(stringifyJson(manifest)));
   return {
     status: 200,
     body: { case: 'objects', value: create(ObjectsSchema, { manifests: bytes, continue: continuation }) },
@@ -95,7 +96,7 @@ export function objects(manifests: readonly object[], continuation = ''): Execut
 export function manifestOf(bytes: Uint8Array): KubernetesObject & Record<string, unknown> {
   let manifest: unknown;
   try {
-    manifest = JSON.parse(Buffer.from(bytes).toString('utf8'));
+    manifest = parseJson(Buffer.from(bytes).toString('utf8'));
   } catch {
     // The parser's message would quote it.
     throw refuse(400, 'BadRequest', 'manifest: expected a Kubernetes object as JSON');

@@ -5,6 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { unlessLate } from '../../core/deadline.js';
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
+import { quoteLargeIntegers } from '../../documents/exact-json.js';
 import { operationFrame, readDelimited, readOperationHeader, readResultHeader } from '../../protocol/wire.js';
 import type { OperationStore } from '../../store/operations.js';
 import type { Registry } from '../agents/registry.js';
@@ -70,6 +71,10 @@ const resultAnswer = Type.Object(resultFields, { examples: resultExamples });
 
 export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOptions> = (app, options, done) => {
   const { instanceId, router, registry, results, operations, tracing } = options;
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body: string, done) =>
+    parseJson(request, quoteLargeIntegers(body), done),
+  );
 
   app.post(
     operationPath,

@@ -3,10 +3,11 @@
  * make one patch. What was applied last is kept in an annotation, which kubectl reads and writes too.
  */
 
+import { isJsonObject, parseJson, stringifyJson, type JsonObject } from '../../../documents/exact-json.js';
 import { ApiError, lastAppliedAnnotation as annotation, type KubernetesObject } from '../../../kubernetes/client.js';
 import { pathOf } from '../api-resources.js';
 import { patchSchemaOf } from '../patch-schema.js';
-import { threeWayPatch, type JsonObject } from '../three-way-patch.js';
+import { threeWayPatch } from '../three-way-patch.js';
 import type { Target, Work } from '../work.js';
 
 export async function clientSideApply(
@@ -44,14 +45,14 @@ function withAnnotation(manifest: KubernetesObject & Record<string, unknown>): K
   const { [annotation]: _, ...annotations } = manifest.metadata.annotations ?? {};
   const bare = { ...manifest, metadata: { ...manifest.metadata, annotations } };
   // Byte for byte as kubectl writes it: an empty map of annotations, a line feed at the end.
-  const text = `${JSON.stringify(sorted(bare))}\n`;
+  const text = `${stringifyJson(sorted(bare))}\n`;
   return { ...bare, metadata: { ...bare.metadata, annotations: { ...annotations, [annotation]: text } } };
 }
 
 function lastApplied(live: KubernetesObject): JsonObject {
   try {
-    const value: unknown = JSON.parse(live.metadata.annotations?.[annotation] ?? '{}');
-    return typeof value === 'object' && value !== null ? (value as JsonObject) : {};
+    const value = parseJson(live.metadata.annotations?.[annotation] ?? '{}');
+    return isJsonObject(value) ? value : {};
   } catch {
     return {};
   }
@@ -60,7 +61,7 @@ function lastApplied(live: KubernetesObject): JsonObject {
 /** Go writes maps in the order of their keys. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
+  if (!isJsonObject(value)) return value;
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(entries.map(([key, each]) => [key, sorted(each)]));
 }
