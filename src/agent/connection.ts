@@ -49,10 +49,11 @@ export class AgentConnection {
   /** @throws RangeError when `addresses` is empty */
   constructor(options: AgentConnectionOptions) {
     this.#options = resolveOptions(options);
-    const { execute, now, limits } = this.#options;
+    const { execute, logger, now, limits } = this.#options;
     this.#runner = new OperationRunner({
       ...limits,
       execute,
+      logger,
       now,
       currentSink: () => this.#current,
       firstEpoch: () => this.#firstEpoch,

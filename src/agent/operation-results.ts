@@ -66,10 +66,10 @@ export const failures = {
     reason: 'AgentRestarted',
     message: 'the operation was sent to an earlier process of this agent; whether it was executed is not known',
   }),
-  internal: (message: string): Execution => ({
+  internal: (operationId: string): Execution => ({
     status: 500,
     reason: 'InternalError',
-    message,
+    message: `internal error of the agent; its log says more under operation ${operationId}`,
   }),
 } as const;
 

@@ -9,7 +9,7 @@
  * A repeated id is answered from `answered`, ignored while queued or executing, and refused (409) afterwards.
  */
 
-import { messageOf } from '../core/errors.js';
+import type { Logger } from '../core/logger.js';
 import type { Operation } from '../protocol/generated/ops/operations_pb.js';
 import { encodeResult, failures, type Execution } from './operation-results.js';
 
@@ -33,6 +33,7 @@ export interface ResultSink {
 
 export interface OperationRunnerOptions {
   readonly execute: Execute;
+  readonly logger: Logger;
   /** The sink for results whose own stream is gone. */
   readonly currentSink: () => ResultSink | undefined;
   /** The epoch of this process's first registration: of what was sent before, nothing is remembered here. */
@@ -223,7 +224,8 @@ export class OperationRunner {
         deadline,
       });
     } catch (error) {
-      execution = failures.internal(messageOf(error));
+      this.#options.logger.error({ operationId: operation.id, error }, 'an operation failed as nobody expected');
+      execution = failures.internal(operation.id);
     }
     // The slot is taken until the work really ended, also when its deadline answered for it long ago.
     this.#executing -= 1;

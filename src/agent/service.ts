@@ -72,6 +72,7 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
         clusterOf: (name) => accounts.get(name)?.cluster,
         fieldManager: 'agent-gateway-agent',
         retries: kubernetes.retries,
+        logger,
       }),
     ),
     streamAccount: createStreamAccount({

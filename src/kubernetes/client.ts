@@ -10,6 +10,13 @@ import { withDeadline } from '../core/deadline.js';
 import type { ApiAccess } from './access.js';
 import { ListSplitter } from './list-splitter.js';
 
+/** One of several reasons of a refusal: a field, and what is wrong with it (`details.causes` of a Status). */
+export interface ApiErrorCause {
+  readonly reason?: string;
+  readonly message: string;
+  readonly field?: string;
+}
+
 /** An answer other than success: an HTTP status, or the Status object inside a watch. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
@@ -19,6 +26,7 @@ export class ApiError extends Error {
    * @param detail Kubernetes' own message; '' where there is none
    * @param reason Kubernetes' own reason ("NotFound"); '' where there is none
    * @param retryAfterMs how long the server asks to wait before the next attempt
+   * @param causes which fields are meant, where the server says so
    */
   constructor(
     readonly status: number,
@@ -26,6 +34,7 @@ export class ApiError extends Error {
     readonly detail = '',
     readonly reason = '',
     readonly retryAfterMs?: number,
+    readonly causes: readonly ApiErrorCause[] = [],
   ) {
     super(message);
   }
@@ -240,15 +249,23 @@ async function textOf(body: AsyncIterable<Uint8Array>, maximumBytes: number): Pr
 function statusError(status: number, text: string, retryAfterMs?: number): ApiError {
   let detail = '';
   let reason = '';
+  let causes: readonly ApiErrorCause[] = [];
   try {
     const parsed: unknown = JSON.parse(text);
     if (typeof parsed === 'object' && parsed !== null) {
       if ('message' in parsed) detail = String(parsed.message);
       if ('reason' in parsed) reason = String(parsed.reason);
+      if ('details' in parsed) causes = causesOf(parsed.details);
     }
   } catch {
     // Not a Status.
   }
   const message = `the Kubernetes API answered ${String(status)}${detail === '' ? '' : `: ${detail}`}`;
-  return new ApiError(status, message, detail, reason, retryAfterMs);
+  return new ApiError(status, message, detail, reason, retryAfterMs, causes);
+}
+
+function causesOf(details: unknown): readonly ApiErrorCause[] {
+  const { causes } = (details ?? {}) as { readonly causes?: unknown };
+  if (!Array.isArray(causes)) return [];
+  return causes.filter((cause): cause is ApiErrorCause => typeof (cause as ApiErrorCause | null)?.message === 'string');
 }

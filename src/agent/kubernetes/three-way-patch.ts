@@ -27,12 +27,14 @@ export function threeWayPatch(
   for (const [key, value] of Object.entries(modified)) {
     const [before, live] = [original[key], current[key]];
     if (value === null) {
-      if (live !== undefined) patch[key] = null;
+      // A JSON merge patch of kubectl leaves what others set where the same null was applied before.
+      if (live !== undefined && (schema !== undefined || before !== null)) patch[key] = null;
     } else if (live === undefined) patch[key] = value;
     else if (isObject(value) && isObject(live)) {
       const field = schema?.field(key);
       const below = threeWayPatch({ original: isObject(before) ? before : {}, modified: value, current: live }, field);
-      if (Object.keys(below).length > 0) patch[key] = field?.retainKeys ? { ...below, ...retained(value) } : below;
+      if (field?.retainKeys === true) Object.assign(below, retained(below, value, live));
+      if (Object.keys(below).length > 0) patch[key] = below;
     } else if (Array.isArray(value) && Array.isArray(live) && schema?.field(key)?.mergesList === true) {
       const lists = { original: Array.isArray(before) ? before : [], modified: value, current: live };
       Object.assign(patch, listPatch(key, lists, schema.field(key) as PatchSchema));
@@ -56,9 +58,11 @@ function listPatch(name: string, lists: Lists, schema: PatchSchema): Record<stri
   if (mergeKey === undefined) {
     const missing = modified.filter((item) => !current.includes(item));
     const surplus = original.filter((item) => !modified.includes(item) && current.includes(item));
+    const ordered = isDeepStrictEqual(modified, current) || modified.length === 0;
     return {
       ...(missing.length > 0 ? { [name]: missing } : {}),
       ...(surplus.length > 0 ? { [`$deleteFromPrimitiveList/${name}`]: surplus } : {}),
+      ...(ordered ? {} : { [`$setElementOrder/${name}`]: modified }),
     };
   }
   const [before, wanted, live] = [original, modified, current].map((list) => byKey(list, mergeKey));
@@ -72,16 +76,18 @@ function listPatch(name: string, lists: Lists, schema: PatchSchema): Record<stri
     if (now === undefined) changes.push(item);
     else {
       const below = threeWayPatch({ original: before.get(key) ?? {}, modified: item, current: now }, schema.item());
-      if (Object.keys(below).length === 0) continue;
-      changes.push({ ...below, ...(schema.retainKeys ? retained(item) : {}), [mergeKey]: key });
+      if (schema.retainKeys) Object.assign(below, retained(below, item, now));
+      if (Object.keys(below).length > 0) changes.push({ ...below, [mergeKey]: key });
     }
   }
   for (const key of before.keys()) {
     if (!wanted.has(key) && live.has(key)) changes.push({ $patch: 'delete', [mergeKey]: key });
   }
-  if (changes.length === 0) return {};
-  const order = [...wanted.keys()].map((key) => ({ [mergeKey]: key }));
-  return { [`$setElementOrder/${name}`]: order, [name]: changes };
+  const keys = [...wanted.keys()];
+  if (changes.length === 0 && isDeepStrictEqual(keys, [...live.keys()])) return {};
+  // Items of others keep their places between these.
+  const order = keys.length === 0 ? {} : { [`$setElementOrder/${name}`]: keys.map((key) => ({ [mergeKey]: key })) };
+  return { ...order, ...(changes.length === 0 ? {} : { [name]: changes }) };
 }
 
 /** Undefined when items cannot be told apart by the key. */
@@ -95,8 +101,10 @@ function byKey(list: readonly unknown[], mergeKey: string): Map<unknown, JsonObj
 }
 
 /** Of a union such as a Deployment's `strategy`: what is not named goes. */
-function retained(value: JsonObject): JsonObject {
-  return { $retainKeys: Object.keys(value) };
+function retained(changes: JsonObject, value: JsonObject, live: JsonObject): JsonObject {
+  const named = Object.keys(value).filter((key) => value[key] !== null);
+  const differs = Object.keys(changes).length > 0 || Object.keys(live).some((key) => !(key in value));
+  return named.length > 0 && differs ? { $retainKeys: named } : {};
 }
 
 function isObject(value: unknown): value is JsonObject {

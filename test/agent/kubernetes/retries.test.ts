@@ -4,6 +4,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { test } from 'tap';
 import type { Cluster } from '../../../src/agent/kubernetes/cluster.js';
 import { createExecute } from '../../../src/agent/kubernetes/execute.js';
+import { silentLogger } from '../../../src/core/logger.js';
 import type { Execution } from '../../../src/agent/operation-results.js';
 import { OperationSchema } from '../../../src/protocol/generated/ops/operations_pb.js';
 import { sendStatus, startApiDouble } from './api-double.js';
@@ -18,6 +19,7 @@ function run(cluster: Cluster, request: Request, retries: object = {}): Promise<
   const execute = createExecute({
     clusterOf: () => cluster,
     fieldManager: 'agent',
+    logger: silentLogger,
     retries: {
       enabled: true,
       maxRetries: 2,
