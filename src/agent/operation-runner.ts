@@ -11,7 +11,7 @@
 
 import type { Logger } from '../core/logger.js';
 import type { Operation } from '../protocol/generated/ops/operations_pb.js';
-import { encodeResult, failures, type Execution } from './operation-results.js';
+import { encodeResult, failures, isReading, withoutObjects, type Execution } from './operation-results.js';
 
 /** Does the work of one operation. Anything it throws becomes a result with status 500. */
 export type Execute = (operation: Operation, context: ExecuteContext) => Promise<Execution>;
@@ -55,6 +55,7 @@ export interface OperationRunnerOptions {
 interface Unfinished {
   readonly id: string;
   readonly account: string;
+  readonly reads: boolean;
   /** The stream that asked last; its result goes there while it is open. */
   via: ResultSink;
   /** Unix ms: when it arrived, then when it was answered. */
@@ -202,6 +203,7 @@ export class OperationRunner {
     const entry: Unfinished = {
       id: operation.id,
       account: operation.account,
+      reads: isReading(operation),
       via,
       since,
       work,
@@ -274,7 +276,7 @@ export class OperationRunner {
     if (sink === undefined || entry.answer === undefined) return;
     const bytes = entry.answer.byteLength;
     if (bytes > sink.maximumMessageBytes) {
-      this.#keep(entry, encodeResult(entry, failures.tooLarge(bytes, sink.maximumMessageBytes), 0));
+      this.#keep(entry, smaller(entry, entry.answer, sink.maximumMessageBytes));
     }
     entry.via = sink;
     sink.send(entry.answer);
@@ -297,4 +299,11 @@ export class OperationRunner {
     if (this.#unfinished.size > 0) return;
     for (const notify of this.#idleWaiters) notify();
   }
+}
+
+/** An answer that the gateway takes, in place of one that is too large for it. */
+function smaller(entry: Unfinished, answer: Uint8Array, maximumBytes: number): Uint8Array {
+  const reduced = entry.reads ? answer : withoutObjects(answer, maximumBytes);
+  if (reduced.byteLength <= maximumBytes) return reduced;
+  return encodeResult(entry, failures.tooLarge(answer.byteLength, maximumBytes), 0);
 }

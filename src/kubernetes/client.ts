@@ -7,6 +7,7 @@
 import { StringDecoder } from 'node:string_decoder';
 import type { Dispatcher } from 'undici';
 import { withDeadline } from '../core/deadline.js';
+import { GatewayError } from '../core/errors.js';
 import type { ApiAccess } from './access.js';
 import { ListSplitter } from './list-splitter.js';
 
@@ -120,7 +121,14 @@ export class ApiClient {
 
   /** Any request whose answer is JSON. @throws as get() */
   async call(request: ApiRequest, signal: AbortSignal): Promise<unknown> {
-    return JSON.parse(await this.text(request, signal)) as unknown;
+    const text = await this.text(request, signal);
+    try {
+      return JSON.parse(text) as unknown;
+    } catch (error) {
+      throw new GatewayError('dependency-unavailable', 'the answer of the Kubernetes API is not JSON', {
+        cause: error,
+      });
+    }
   }
 
   /**
@@ -239,7 +247,7 @@ async function textOf(body: AsyncIterable<Uint8Array>, maximumBytes: number): Pr
   let size = 0;
   for await (const chunk of body) {
     size += chunk.length;
-    if (size > maximumBytes) throw new Error('the answer of the Kubernetes API is too large');
+    if (size > maximumBytes) throw new GatewayError('too-large', 'the answer of the Kubernetes API is too large');
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');

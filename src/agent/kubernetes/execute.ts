@@ -35,7 +35,7 @@ export function createExecute({ clusterOf, fieldManager, retries, logger }: Exec
       });
     const work = new Work(cluster, { fieldManager, retries, signal, failure });
     try {
-      return await execute(work, operation.request);
+      return await work.withFreshKinds(() => execute(work, operation.request));
     } catch (error) {
       // The deadline is answered by whoever set it.
       signal.throwIfAborted();

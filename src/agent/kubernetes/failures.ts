@@ -16,6 +16,10 @@ export function failureOf(thrown: unknown, operationId: string, log: LogUnexpect
   if (thrown instanceof ApiError) {
     return { status: thrown.status, reason: thrown.reason, message: thrown.detail || thrown.message };
   }
+  if (thrown instanceof GatewayError && thrown.code === 'too-large') {
+    const message = `${thrown.message}; ask for less (limit, selector, tail_lines)`;
+    return { status: 413, reason: 'RequestEntityTooLarge', message };
+  }
   if (thrown instanceof GatewayError && thrown.code === 'configuration')
     return unasked(500, 'InvalidCredentials', thrown.message);
   const reason = connectionFailure(thrown)?.reason ?? (thrown instanceof GatewayError ? thrown.message : undefined);

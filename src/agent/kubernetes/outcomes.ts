@@ -23,12 +23,12 @@ const maximumBytes = 3 << 20;
 const toldFailures = 5;
 
 /** @returns success if every step was; else the status and reason of the first failure. @throws the signal's reason */
-export async function inTurn(work: Work, steps: readonly Step[]): Promise<Execution> {
+export async function inTurn(work: Work, steps: AsyncIterable<Step> | Iterable<Step>): Promise<Execution> {
   const outcomes: ObjectOutcome[] = [];
   const manifests: Uint8Array[] = [];
   let bytes = 0;
   let leftOut = 0;
-  for (const { object, run } of steps) {
+  for await (const { object, run } of steps) {
     let outcome: Execution = { status: 200 };
     try {
       const manifest = Buffer.from(JSON.stringify(await run()));

@@ -50,6 +50,18 @@ export class Work {
     this.#retries = retries;
   }
 
+  /** Runs a task again if what is known of the cluster's kinds is out of date: a path that is none does nothing. */
+  async withFreshKinds<T>(task: () => Promise<T>): Promise<T> {
+    try {
+      return await task();
+    } catch (error) {
+      // Of an object that is not there the API says so, with a reason.
+      if (!(error instanceof ApiError && error.status === 404 && error.reason === '')) throw error;
+      this.cluster.resources.forget();
+      return task();
+    }
+  }
+
   /** The kind of a reference or manifest. @throws ApiError 400, 404 */
   async resource(apiVersion: string, kind: string): Promise<ApiResource> {
     if (kind === '') throw refuse(400, 'BadRequest', 'object.kind: expected a kind such as "Deployment"');
@@ -64,13 +76,16 @@ export class Work {
     return this.targetOf(resource, namespace, name, subresource);
   }
 
+  /** @throws ApiError 400, 403 */
   targetOf(resource: ApiResource, given: string, name: string, subresource?: string): Target {
+    checkSegment('name', name);
     const namespace = this.namespaceOf(resource, given);
     return { resource, namespace, name, path: pathOf(resource, namespace, name, subresource) };
   }
 
-  /** Where an object of the kind is; no namespace means "default", as everywhere in Kubernetes. @throws ApiError 403 */
+  /** Where an object of the kind is; no namespace means "default", as everywhere in Kubernetes. @throws ApiError 400, 403 */
   namespaceOf(resource: ApiResource, given: string): string {
+    checkSegment('namespace', given);
     const namespace = resource.namespaced ? given || 'default' : '';
     if (this.cluster.covers(namespace)) return namespace;
     const what = namespace === '' ? `${resource.name}, which are in no namespace` : `namespace "${namespace}"`;
@@ -105,6 +120,16 @@ export class Work {
   call<T>(repeatable: boolean, task: (attempt: number) => Promise<T>): Promise<T> {
     return withRetries(this.#retries, repeatable, this.signal, task);
   }
+}
+
+/** client-go's rule (IsValidPathSegmentName): such a name would lead to another object. @throws ApiError 400 */
+function checkSegment(field: 'name' | 'namespace', value: string): void {
+  if (value !== '.' && value !== '..' && !/[/%]/u.test(value)) return;
+  throw refuse(
+    400,
+    'BadRequest',
+    `${field}: "${value}" is not a ${field}: it may not be "." or "..", or contain "/" or "%"`,
+  );
 }
 
 export function objects(manifests: readonly object[], continuation = ''): Execution {

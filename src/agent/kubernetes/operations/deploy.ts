@@ -25,7 +25,7 @@ export async function deploy(work: Work, request: Deploy): Promise<Execution> {
     manifests.map((manifest) => {
       const { apiVersion, kind, metadata } = manifest;
       const object = { apiVersion, kind, namespace: metadata.namespace ?? '', name: metadata.name ?? '' };
-      return { object, run: () => deployOne(work, request, manifest) };
+      return { object, run: () => work.withFreshKinds(() => deployOne(work, request, manifest)) };
     }),
   );
 }
