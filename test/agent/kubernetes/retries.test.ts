@@ -129,7 +129,7 @@ test('by the cause of a failed connection, and of nothing else', async (t) => {
       AbortSignal.timeout(5_000),
       () => {
         count += 1;
-        return Promise.reject(error as Error);
+        return Promise.reject(error);
       },
     );
     await t.rejects(failing);

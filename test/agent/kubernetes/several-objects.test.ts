@@ -38,7 +38,7 @@ test('several objects on a real API server', { skip: missing }, async (t) => {
         const result = await deploy(manifest, { mode });
         t.match(result, { status: 200 }, name);
         t.strictSame(
-          objectsOf(result).map(({ metadata }) => String(metadata?.['name'])),
+          objectsOf(result).map(({ metadata }) => metadata?.['name']),
           unique,
         );
         t.strictSame(

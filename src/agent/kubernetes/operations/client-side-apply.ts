@@ -34,7 +34,9 @@ export function clientSideApply(
 }
 
 function withAnnotation({ metadata, ...rest }: Manifest, namespace: string): JsonObject {
-  const { [annotation]: _, ...annotations } = metadata.annotations ?? {};
+  const { [annotation]: _, ...given } = metadata.annotations ?? {};
+  // kubectl reads annotations, and only them, as texts.
+  const annotations = Object.fromEntries(Object.entries(given).map(([key, text]) => [key, text ?? '']));
   const place = namespace === '' ? {} : { namespace };
   const bare = { ...rest, metadata: { ...metadata, ...place, annotations } };
   // As kubectl has it: an empty map of annotations, a line feed at the end.
