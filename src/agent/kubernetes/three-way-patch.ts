@@ -94,8 +94,10 @@ function listPatch(name: string, lists: Lists, schema: PatchSchema): Record<stri
 function byKey(list: readonly unknown[], mergeKey: string): Map<unknown, JsonObject> | undefined {
   const items = new Map<unknown, JsonObject>();
   for (const item of list) {
-    if (!isObject(item) || item[mergeKey] === undefined || items.has(item[mergeKey])) return undefined;
-    items.set(item[mergeKey], item);
+    const key = isObject(item) ? item[mergeKey] : undefined;
+    // By a key that is an object or a list the API server would break off (a panic: it cannot be hashed).
+    if (!isObject(item) || key === undefined || typeof key === 'object' || items.has(key)) return undefined;
+    items.set(key, item);
   }
   return items;
 }

@@ -6,6 +6,7 @@
 import { lastAppliedAnnotation as annotation, type KubernetesObject } from '../../../kubernetes/client.js';
 import { pathOf } from '../api-resources.js';
 import { goJson } from '../go-json.js';
+import { judged } from '../judged.js';
 import { isObject, type Manifest } from '../manifest.js';
 import { patchSchemaOf, strategicMergePatch } from '../patch-schema.js';
 import { threeWayPatch, type JsonObject } from '../three-way-patch.js';
@@ -29,7 +30,9 @@ export function clientSideApply(
     const body = threeWayPatch({ original: lastApplied(live), modified, current }, schema);
     if (Object.keys(body).length === 0) return live;
     const contentType = schema === undefined ? 'application/merge-patch+json' : strategicMergePatch;
-    return work.send({ method: 'PATCH', path, query, body, contentType }, true);
+    return judged(work, target, withoutNulls(modified), () =>
+      work.send({ method: 'PATCH', path, query, body, contentType }, true),
+    );
   });
 }
 

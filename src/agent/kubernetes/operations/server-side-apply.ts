@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ApiError, type KubernetesObject } from '../../../kubernetes/client.js';
 import { clientSideAppliers, fieldOwners, handedOver } from '../field-owners.js';
+import { judged } from '../judged.js';
 import type { Manifest } from '../manifest.js';
 import { refuse, type Target, type Work } from '../work.js';
 
@@ -32,11 +33,14 @@ export async function serverSideApply(
   return apply(work, target, manifest, options);
 }
 
-function apply(work: Work, { path }: Target, manifest: Manifest, options: ApplyOptions): Promise<KubernetesObject> {
+function apply(work: Work, target: Target, manifest: Manifest, options: ApplyOptions): Promise<KubernetesObject> {
   const { fieldManager, force, dryRun } = options;
   const query = { fieldManager, force: String(force), ...(dryRun ? { dryRun: 'All' } : {}) };
   const contentType = 'application/apply-patch+yaml';
-  return work.send({ method: 'PATCH', path, query, body: withoutManagedFields(manifest), contentType }, true);
+  const body = withoutManagedFields(manifest);
+  return judged(work, target, body, () =>
+    work.send({ method: 'PATCH', path: target.path, query, body, contentType }, true),
+  );
 }
 
 /** Writes the owners as they have to be. @returns the object as it is then, if there is one */
