@@ -10,6 +10,7 @@ import {
   AccountsAddedSchema,
   AccountsRemovedSchema,
   type Account,
+  type AgentMessage,
   type GatewayMessage,
   type Reconnect,
   type Registered,
@@ -60,9 +61,10 @@ export class AgentConnection {
     });
     const { registration, dynamicAccounts } = this.#options;
     const isOwn = (name: string): boolean => registration.accounts.some((account) => account.name === name);
-    this.#dynamic = new DynamicAccounts(dynamicAccounts, isOwn, (message) => {
+    const send = (message: AgentMessage['message']): void => {
       this.#current?.send(encodeAgentMessage(message));
-    });
+    };
+    this.#dynamic = new DynamicAccounts(dynamicAccounts, isOwn, send, logger);
     this.#events = {
       onTransport: (stream) => this.#transportUp(stream),
       onRegistered: (stream, registered) => this.#registered(stream, registered),

@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { create } from '@bufbuild/protobuf';
 import Type from 'typebox';
 import { Value } from 'typebox/value';
-import { messageOf } from '../core/errors.js';
+import { messageOf, TellableError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { withDeadline } from '../core/deadline.js';
 import { AccountSchema, type Account, type DynamicAccount } from '../protocol/generated/ops/operations_pb.js';
@@ -184,7 +184,16 @@ const dynamicOptions = Type.Object({
 
 /** What a dynamic account's definition may say of `kubernetes.accounts[]`. @throws Error */
 function optionsOf(definition: string): Type.Static<typeof dynamicOptions> {
-  const value: unknown = definition === '' ? {} : JSON.parse(definition);
-  if (!Value.Check(dynamicOptions, value)) throw new Error('the definition of the account has options of a wrong type');
+  const value: unknown = definition === '' ? {} : definitionOf(definition);
+  if (!Value.Check(dynamicOptions, value))
+    throw new TellableError('the definition of the account has options of a wrong type');
   return Value.Clean(dynamicOptions, value) as Type.Static<typeof dynamicOptions>;
+}
+
+function definitionOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw new TellableError('the definition of the account is not JSON', { cause: error });
+  }
 }

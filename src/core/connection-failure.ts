@@ -1,5 +1,7 @@
 /** Why a connection failed, by the codes of Node.js, OpenSSL and undici: never by words, and never told in JavaScript's. */
 
+import { TellableError, toGatewayError } from './errors.js';
+
 export interface ConnectionFailure {
   /** "ECONNREFUSED". */
   readonly code: string;
@@ -44,6 +46,18 @@ export function connectionFailure(thrown: unknown): ConnectionFailure | undefine
     error = error.cause;
   }
   return undefined;
+}
+
+/** Why something did not work, for callers. Of what nobody expected they are told only where to look. */
+export function reasonFor(thrown: unknown): string {
+  if (thrown instanceof TellableError) return thrown.message;
+  return connectionFailure(thrown)?.reason ?? toGatewayError(thrown).message;
+}
+
+/** Whether reasonFor() only points to the log, so that whoever tells the reason has to write there. */
+export function isUnexpected(thrown: unknown): boolean {
+  if (thrown instanceof TellableError || connectionFailure(thrown) !== undefined) return false;
+  return toGatewayError(thrown).code === 'internal';
 }
 
 function tlsFailure(code: string): readonly [words: string, unsent: boolean] {

@@ -7,7 +7,7 @@
 import { StringDecoder } from 'node:string_decoder';
 import type { Dispatcher } from 'undici';
 import { withDeadline } from '../core/deadline.js';
-import { GatewayError } from '../core/errors.js';
+import { GatewayError, TellableError } from '../core/errors.js';
 import type { ApiAccess } from './access.js';
 import { ListSplitter } from './list-splitter.js';
 
@@ -19,7 +19,7 @@ export interface ApiErrorCause {
 }
 
 /** An answer other than success: an HTTP status, or the Status object inside a watch. */
-export class ApiError extends Error {
+export class ApiError extends TellableError {
   override readonly name = 'ApiError';
 
   /**

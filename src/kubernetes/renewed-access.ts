@@ -1,5 +1,6 @@
 /** Credentials of a client that lives long: read anew from time to time, and when the server refuses them. */
 
+import { GatewayError } from '../core/errors.js';
 import type { ApiAccess } from './access.js';
 import type { AccessSource } from './client.js';
 import { openAccess, type CredentialOptions } from './credentials.js';
@@ -22,9 +23,9 @@ export class RenewedAccess implements AccessSource {
     this.#now = now;
   }
 
-  /** @throws GatewayError `configuration`; Error after close() */
+  /** @throws GatewayError `configuration`; `cancelled` after close() */
   current(): Promise<ApiAccess> {
-    if (this.#closed) return Promise.reject(new Error('the account is no longer served'));
+    if (this.#closed) return Promise.reject(new GatewayError('cancelled', 'the account is no longer served'));
     if (this.#access === undefined || this.#now() - this.#since >= renewMs) this.#renew();
     return this.#access as unknown as Promise<ApiAccess>;
   }
