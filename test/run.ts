@@ -1,6 +1,6 @@
 /**
- * `npm test [-- FILE OR DIRECTORY ...]`: installs what the tests need, starts one MariaDB and one PostgreSQL for the whole
- * run, runs the test files, and closes with one line: `N passed, N failed[, N skipped]`. Ends non-zero when anything
+ * `npm test [-- FILE OR DIRECTORY ...]`: installs what the tests need, starts one MariaDB, one PostgreSQL and each MySQL for the
+ * whole run, runs the test files, and closes with one line: `N passed, N failed[, N skipped]`. Ends non-zero when anything
  * failed, crashed or ran out of time, or when no test ran. Why not the command `tap`: docs/decisions/0020-test-runner.md.
  */
 
@@ -8,15 +8,16 @@ import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Scope } from '../src/core/scope.js';
+import { fileTimeoutMs } from './file-timeout.js';
 import { mariaDbVariable, startMariaDb } from './services/mariadb.js';
 import { kubernetesPrograms } from './services/kubernetes-program.js';
+import { mySqlMissing, mySqlVariables, mySqlVersions, startMySql } from './services/mysql.js';
 import { ensurePackages } from './services/packages.js';
 import { postgresVariable, startPostgres } from './services/postgres.js';
 import { runTestFile, type FileOptions, type FileResult } from './test-file.js';
 
 /** Files at the same time, on two cores: they wait for servers more than they compute. */
 const jobs = 3;
-const fileTimeoutMs = 120_000;
 
 async function testFiles(paths: readonly string[]): Promise<string[]> {
   const files = await Promise.all(
@@ -68,7 +69,18 @@ async function runTests(scope: Scope, signal: AbortSignal): Promise<FileResult[]
   scope.push('MariaDB', () => mariaDb.stop());
   const postgres = await startPostgres();
   scope.push('PostgreSQL', () => postgres.stop());
-  const env = { ...process.env, [mariaDbVariable]: mariaDb.url, [postgresVariable]: postgres.url };
+  const env: NodeJS.ProcessEnv = { ...process.env, [mariaDbVariable]: mariaDb.url, [postgresVariable]: postgres.url };
+  for (const version of mySqlVersions) {
+    const missing = await mySqlMissing(version);
+    if (missing !== undefined) {
+      print(`tests on MySQL ${version} are skipped: ${missing}\n`);
+      env[mySqlVariables[version]] = missing;
+      continue;
+    }
+    const mySql = await startMySql(version);
+    scope.push(`MySQL ${version}`, () => mySql.stop());
+    env[mySqlVariables[version]] = mySql.url;
+  }
   return runAll(files, { timeoutMs: fileTimeoutMs, env, signal });
 }
 

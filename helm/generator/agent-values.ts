@@ -1,7 +1,7 @@
 /** The values of helm/agent. */
 
 import Type, { type TObject } from 'typebox';
-import { unused } from '../../src/agent/configuration/read.js';
+import { aliases, unused } from '../../src/agent/configuration/foreign.js';
 import { agentSchema } from '../../src/agent/configuration/schema.js';
 import { agentConfigurationSchema } from './agent-configuration-schema.js';
 import { disruption, image, naming, pod, probe, serviceAccount } from './shared-values.js';
@@ -19,7 +19,7 @@ export const agentValues: TObject = section('', {
   ...naming('agent'),
   ...image,
   config: Type.Unsafe({
-    ...agentConfigurationSchema(agentSchema, unused),
+    ...agentConfigurationSchema(agentSchema, aliases, unused),
     description:
       "The agent's configuration file (docs/agent-configuration.md), in the shape of Armory's agent. It ends in a ConfigMap, whose " +
       'changes the agent follows without a restart. Secrets are refused here: name Secrets below.',

@@ -5,7 +5,7 @@
  */
 
 import type { Leaf } from '../../src/gateway/config/leaves.js';
-import { anyCase } from './patterns.js';
+import { anyCase, filePath } from './patterns.js';
 
 /** JSON Schema, draft 7. Patterns have to be regular expressions of Go (RE2): Helm checks with them. */
 export interface JsonSchema {
@@ -128,6 +128,7 @@ function leafSchema(leaf: Leaf, factor = 1): JsonSchema {
 
 function textRules(leaf: Leaf): JsonSchema {
   const { pattern, minLength, maxLength } = leaf.schema as JsonSchema;
+  if (leaf.path) return { pattern: filePath };
   if (leaf.secret === true) return { pattern: leaf.optional ? '^(file:/.+)?$' : '^file:/.+$' };
   const written = typeof pattern === 'string' ? pattern.replace(/^\^/, '').replace(/\$$/, '') : undefined;
   const alternatives = [

@@ -4,3 +4,6 @@
 export function anyCase(words: readonly string[]): string {
   return words.map((word) => word.replace(/[a-z]/gi, (c) => `[${c.toUpperCase()}${c.toLowerCase()}]`)).join('|');
 }
+
+/** The path of a file, or `file:/PATH`; one with a colon begins with a slash or a dot, as any other may be a URL. */
+export const filePath = '^([/.].*|[^:]*|file:(///|/)?[^/].*)$';

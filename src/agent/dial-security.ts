@@ -61,10 +61,10 @@ export class GatewaySecurity {
   }
 
   async #runCommand(): Promise<void> {
-    const { command = '', args } = this.#clouddriver.auth.tokenCommand;
+    const { command = '', args, format } = this.#clouddriver.auth.tokenCommand;
     try {
       const { stdout } = await run(command, args, { timeout: commandTimeoutMs, maxBuffer: 1 << 20 });
-      this.#printed = tokenOf(stdout.trim());
+      this.#printed = tokenOf(stdout.trim(), format);
     } catch (error) {
       // What it printed may be half a token.
       const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
@@ -80,7 +80,7 @@ function tlsCredentials(tls: Clouddriver['tls']): ChannelCredentials {
   const [ca, cert, key] = [
     read(cacertFile, 'cacertFile'),
     read(clientCertFile, 'clientCertFile'),
-    read(clientKeyFile, 'clientKeyFile'),
+    clientKeyFile === undefined ? keyIn(clientCertFile) : read(clientKeyFile, 'clientKeyFile'),
   ];
   try {
     const context = createSecureContext({
@@ -96,6 +96,14 @@ function tlsCredentials(tls: Clouddriver['tls']): ChannelCredentials {
   }
 }
 
+/** Of a PEM file with the certificate and its key. */
+function keyIn(path: string | undefined): Buffer | undefined {
+  if (path === undefined) return undefined;
+  const pem = file(path, 'clouddriver.tls.clientCertFile');
+  if (pem.includes('PRIVATE KEY-----')) return pem;
+  throw wrong('clouddriver.tls.clientKeyFile', `expected a PEM file: there is no private key in ${path}`, undefined);
+}
+
 function file(path: string, key: string): Buffer {
   try {
     return readFileSync(path);
@@ -104,9 +112,9 @@ function file(path: string, key: string): Buffer {
   }
 }
 
-/** The text itself, or the token of an ExecCredential (client.authentication.k8s.io). */
-function tokenOf(text: string): string {
-  if (!text.startsWith('{')) return text;
+/** The text itself, or the token of JSON: of an ExecCredential (client.authentication.k8s.io), or `{"token": ...}`. */
+function tokenOf(text: string, format: Clouddriver['auth']['tokenCommand']['format']): string {
+  if (format === 'raw' || (format === '' && !text.startsWith('{'))) return text;
   const { status, token } = JSON.parse(text) as { status?: { token?: string }; token?: string };
   const found = status?.token ?? token;
   if (found === undefined) throw new Error('no token in its JSON');

@@ -158,8 +158,19 @@ export class ServedAccounts implements DynamicAccountHandler {
 }
 
 function registered({ name, namespaces, permissions }: AccountConfiguration) {
-  const properties = permissions.length === 0 ? {} : { permissions: JSON.stringify(permissions) };
+  const merged = permissionsOf(permissions);
+  const properties = Object.keys(merged).length === 0 ? {} : { permissions: JSON.stringify(merged) };
   return { name, namespaces: [...namespaces], properties };
+}
+
+/** Groups by authorization, as Clouddriver has them; Armory's agent writes a list of such. */
+function permissionsOf(written: AccountConfiguration['permissions']): Record<string, readonly string[]> {
+  const parts = Array.isArray(written) ? written : [written];
+  const merged: Record<string, readonly string[]> = {};
+  for (const [authorization, groups] of parts.flatMap((part) => Object.entries(part))) {
+    if (groups.length > 0) merged[authorization] = [...(merged[authorization] ?? []), ...groups];
+  }
+  return merged;
 }
 
 /** SHA-256 of the authority of the API server, which tells a cluster from others. */

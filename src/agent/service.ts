@@ -3,10 +3,11 @@
  * Start and stop go through one scope, as in the gateway.
  */
 
-import { messageOf } from '../core/errors.js';
+import { GatewayError, messageOf } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { repeat } from '../core/repeat.js';
 import { Scope } from '../core/scope.js';
+import { gatewayAddresses } from './configuration/addresses.js';
 import { parseAgentConfiguration } from './configuration/read.js';
 import type { AgentConfiguration } from './configuration/schema.js';
 import { AgentConnection } from './connection.js';
@@ -29,7 +30,7 @@ export interface AgentServiceOptions {
   /** Where agentId comes from when neither the configuration nor POD_NAME says it. */
   readonly hostname: string;
   /** The configuration file: the text that `configuration` was read from, and as it is now. A change of it is followed. */
-  readonly file?: { readonly text: string; readonly read: () => Promise<string> };
+  readonly file?: { readonly name: string; readonly text: string; readonly read: () => Promise<string> };
   /** Told of a configuration that was taken. */
   readonly onConfiguration?: (configuration: AgentConfiguration) => void;
 }
@@ -70,7 +71,7 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
   const registration = { agentId, zoneId, version, accounts: [] };
 
   const connection = new AgentConnection({
-    addresses: clouddriver.grpc.split(',').map((address) => address.trim()),
+    addresses: addressesOf(clouddriver),
     registration,
     security: () => security.security(),
     execute: measured(
@@ -83,7 +84,7 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
     ),
     streamAccount: createStreamAccount({
       accountOf: (name) => accounts.get(name),
-      budget: new ListBudget({ total: tasks.totalBudget, perAccount: tasks.budgetPerAccount }),
+      budget: new ListBudget({ total: limitOf(tasks.totalBudget), perAccount: limitOf(tasks.budgetPerAccount) }),
       backoff: { initialMs: kubernetes.reconnectTimeoutMs, maximumMs: 120_000, multiplier: 1.6, jitter: 0.2 },
       watchSeconds,
       kindsPeriodMs,
@@ -104,7 +105,10 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
         jitter: backoff.jitter,
       },
       keepaliveMs: clouddriver.keepAliveHeartbeatSeconds * 1_000,
-      keepaliveTimeoutMs: clouddriver.keepAliveTimeOutSeconds * 1_000,
+      keepaliveTimeoutMs:
+        clouddriver.keepAliveTimeOutSeconds > 0
+          ? clouddriver.keepAliveTimeOutSeconds * 1_000
+          : defaultLimits.keepaliveTimeoutMs,
       maximumExecuting: tasks.maxOperations,
       defaultTimeoutMs:
         configuration.timeoutSeconds > 0 ? configuration.timeoutSeconds * 1_000 : defaultLimits.defaultTimeoutMs,
@@ -149,7 +153,7 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
       const text = await file.read();
       if (text === known) return;
       known = text;
-      const { configuration: wanted } = parseAgentConfiguration(text, 'configuration', environment);
+      const { configuration: wanted } = parseAgentConfiguration(text, file.name, environment);
       await configure(wanted);
       metrics.configurationReloads.inc({ outcome: 'taken' });
       const restart = restartKeys(current, wanted);
@@ -213,6 +217,18 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
       await scope.close();
     },
   };
+}
+
+/** 0 is none. */
+function limitOf(setting: number): number {
+  return setting > 0 ? setting : Number.POSITIVE_INFINITY;
+}
+
+/** @throws GatewayError `configuration`; those of a file were checked when it was read */
+function addressesOf(clouddriver: AgentConfiguration['clouddriver']): readonly string[] {
+  const addresses = gatewayAddresses(clouddriver);
+  if (typeof addresses !== 'string') return addresses;
+  throw new GatewayError('configuration', `clouddriver.grpc: ${addresses}`, { field: 'clouddriver.grpc' });
 }
 
 /** Settings that changed and are read at the start only. */

@@ -45,7 +45,7 @@ export async function runAgent(args: readonly string[], options: AgentCommandOpt
     environment,
     logger,
     hostname: hostname(),
-    file: { text, read: () => readFile(file, 'utf8') },
+    file: { name: file, text, read: () => readFile(file, 'utf8') },
     onConfiguration: (changed) => {
       logger.level = changed.logging.level;
     },

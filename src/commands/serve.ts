@@ -55,9 +55,9 @@ export async function serve(options: ServeOptions): Promise<number> {
 }
 
 function describe(error: GatewayError): string {
-  const { field, cause } = error.details;
-  const named = field === undefined || error.message.includes(field) ? error.message : `${field}: ${error.message}`;
-  return error.code === 'internal' && cause !== undefined ? `${named} (${messageOf(cause)})` : named;
+  const { field } = error.details;
+  const text = messageOf(error);
+  return field === undefined || text.includes(field) ? text : `${field}: ${text}`;
 }
 
 function welcome({ kubesvc, server }: Config, { agentsPort, restPort }: Addresses): string {

@@ -84,7 +84,7 @@ function readSecurity(
       },
       auth: {
         ...(tokenFile === undefined ? {} : { tokenFile }),
-        tokenCommand: { args: [], format: [], refreshIntervalSeconds: 0 },
+        tokenCommand: { args: [], format: '', refreshIntervalSeconds: 0 },
       },
     },
     silentLogger,

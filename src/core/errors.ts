@@ -87,10 +87,12 @@ export function toGatewayError(thrown: unknown): GatewayError {
   const name = thrown instanceof Error ? thrown.name : '';
   if (name === 'TimeoutError') return new GatewayError('timed-out', 'no answer in time', { cause: thrown });
   if (name === 'AbortError') return new GatewayError('cancelled', 'given up', { cause: thrown });
-  return new GatewayError('internal', 'unexpected failure; see the log of this instance', { cause: thrown });
+  return new GatewayError('internal', 'unexpected failure; the log of this instance says why', { cause: thrown });
 }
 
-/** The text of anything thrown, for logs. */
+/** The text of anything thrown, for logs and for whoever runs the process: with what a caller of `internal` is not told. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  if (!(thrown instanceof Error)) return String(thrown);
+  const hidden = thrown instanceof GatewayError && thrown.code === 'internal' ? thrown.cause : undefined;
+  return hidden === undefined ? thrown.message : `${thrown.message}: ${messageOf(hidden)}`;
 }

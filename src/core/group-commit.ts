@@ -5,7 +5,7 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { GatewayError } from './errors.js';
+import { GatewayError, toGatewayError } from './errors.js';
 
 export interface GroupCommitOptions<Item, Outcome> {
   /** For messages: what is written. */
@@ -23,12 +23,23 @@ export interface GroupCommitOptions<Item, Outcome> {
   readonly concurrency?: number;
   /** Items waiting at most; beyond it add() fails with `overloaded`. */
   readonly queueLimit: number;
+  /**
+   * Whether a write may be repeated: then a batch that is refused is written again in halves, so that an item at fault does
+   * not take its neighbours along. Default false.
+   */
+  readonly repeatable?: boolean;
 }
 
 interface Waiting<Item, Outcome> {
   readonly item: Item;
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** Whether what was to be written is at fault, or may be, in place of the way to where it is written. */
+export function isRefusal(error: unknown): boolean {
+  const { code } = toGatewayError(error);
+  return code === 'internal' || code === 'too-large';
 }
 
 function ignore(): void {
@@ -55,7 +66,7 @@ export class GroupCommit<Item, Outcome> {
 
   /**
    * @returns the item's outcome once its batch is written
-   * @throws GatewayError `overloaded` when the queue is full; whatever the batch's write threw
+   * @throws GatewayError `overloaded` when the queue is full; whatever the write threw
    */
   add(item: Item): Promise<Outcome> {
     return new Promise<Outcome>((resolve, reject) => {
@@ -105,16 +116,25 @@ export class GroupCommit<Item, Outcome> {
     while (this.#queue.length > 0) {
       const batch = this.#take();
       this.#startIfDue();
-      try {
-        const outcomes = await this.#options.write(batch.map(({ item }) => item));
-        batch.forEach(({ resolve }, index) => {
-          resolve(outcomes[index] as Outcome);
-        });
-      } catch (error) {
-        for (const { reject } of batch) reject(error);
-      }
+      await this.#write(batch);
     }
     this.#writing -= 1;
+  }
+
+  async #write(batch: readonly Waiting<Item, Outcome>[]): Promise<void> {
+    const { write, repeatable = false } = this.#options;
+    try {
+      const outcomes = await write(batch.map(({ item }) => item));
+      batch.forEach(({ resolve }, index) => {
+        resolve(outcomes[index] as Outcome);
+      });
+    } catch (error) {
+      if (repeatable && batch.length > 1 && isRefusal(error)) {
+        const middle = Math.ceil(batch.length / 2);
+        await this.#write(batch.slice(0, middle));
+        await this.#write(batch.slice(middle));
+      } else for (const { reject } of batch) reject(error);
+    }
   }
 
   #take(): Waiting<Item, Outcome>[] {

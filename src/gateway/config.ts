@@ -10,6 +10,7 @@ import { leaves, type Leaf } from './config/leaves.js';
 import { configurationError, type Origin } from '../configuration/problems.js';
 import { checkRules } from './config/rules.js';
 import type { Config } from './config/schema.js';
+import { isLeaf } from './config/spelling.js';
 import { withoutCredentials } from './config/url.js';
 import { resolveValues, type SetValue } from './config/values.js';
 import { readYaml } from './config/yaml.js';
@@ -42,7 +43,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   const flags = readFlags(sources.flags);
   const environment = readEnvironment(sources.environment);
   const file = sources.file ?? flags.file ?? (sources.environment[fileVariable] || undefined);
-  const entries = file === undefined ? [] : readYaml(file, (key) => leaves.has(key));
+  const entries = file === undefined ? [] : readYaml(file, isLeaf);
   const { values, problems, warnings } = resolveValues([...entries, ...environment.entries, ...flags.entries]);
   const faults = [...flags.problems, ...environment.problems, ...problems];
 

@@ -318,7 +318,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     );
     const readiness = new Readiness(
       dependencyChecks({
-        leaseHeld: () => lease.held,
+        lease,
         mirror: () =>
           mirror === undefined ? undefined : { live: mirror.state.name === 'live', reason: mirror.state.reason },
         discovery: () => discovery.state(),

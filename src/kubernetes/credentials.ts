@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { Agent } from 'undici';
 import { GatewayError } from '../core/errors.js';
+import { holdsSecretReference } from '../core/secret-reference.js';
 import type { ApiAccess } from './access.js';
 import { directoryOf, keepAlive, readKubeconfig } from './kubeconfig.js';
 
@@ -61,6 +62,8 @@ async function fromPod(options: CredentialOptions): Promise<ApiAccess> {
 }
 
 async function fromKubeconfig(text: string, options: CredentialOptions, directory: string): Promise<ApiAccess> {
+  // Taken literally they would be sent as tokens and passwords.
+  if (holdsSecretReference(text)) throw new Error('it has a reference of a secret engine (encrypted:...) in it');
   const { context, verifySsl = true, proxy = true } = options;
   const declared = await readKubeconfig(text, { context, verifySsl, proxy, directory });
   if (declared !== undefined) return declared;

@@ -45,8 +45,6 @@ function generationOf({ streams }: CacheWrite, account: string, snapshots: numbe
   return (streams.get(account) ?? 0) * snapshotsPerStream + snapshots;
 }
 
-/** Bodies of one statement, in bytes; MySQL's packets (16 MB by default in MariaDB) hold each byte as two characters. */
-const statementBytes = 4 * 1_024 * 1_024;
 /** Objects that one transaction removes at the end of a snapshot. */
 const removedPerTransaction = 1_000;
 
@@ -106,7 +104,7 @@ export class CacheStore {
           );
           // In the order of ids, so that two transactions never wait for each other.
           objects.sort((a, b) => (a.object.id < b.object.id ? -1 : 1));
-          for (const batch of byteBatches(objects)) {
+          for (const batch of byteBatches(objects, this.#database.statementBytes)) {
             const allNew = await upsertObjects(trx, dialect, batch);
             await replaceRelations(trx, dialect, batch, allNew);
           }
@@ -193,7 +191,7 @@ function isHeldBy(holder: CachingHolder | undefined, { agent, streams }: CacheWr
   return holder?.agentId === agent.agentId && holder.epoch === agent.epoch && holder.stream === streams.get(account);
 }
 
-function* byteBatches(objects: readonly ObjectOfAgent[]): Generator<readonly ObjectOfAgent[]> {
+function* byteBatches(objects: readonly ObjectOfAgent[], statementBytes: number): Generator<readonly ObjectOfAgent[]> {
   let batch: ObjectOfAgent[] = [];
   let bytes = 0;
   for (const each of objects) {

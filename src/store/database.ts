@@ -15,7 +15,7 @@ import { postgresEngine } from './engine-postgres.js';
 import type { Engine } from './engine.js';
 import { Permits } from './permits.js';
 import type { Schema } from './schema.js';
-import { neverSent, sqlErrorKind, toStoreError } from './sql-error.js';
+import { nothingDone, sqlErrorKind, toStoreError } from './sql-error.js';
 
 /** Connections of the pool, for metrics. */
 export interface PoolNumbers {
@@ -40,7 +40,7 @@ export interface PoolSettings {
 /** A conflict of transactions is over in milliseconds; a restart of the server is not, and is the caller's to wait for. */
 const backoff: Backoff = { initialMs: 10, maximumMs: 500, multiplier: 2, jitter: 0.5 };
 const attempts = 8;
-/** After a lost connection: the pool may hold others that died with it. */
+/** After a lost connection, or one to a server that is a replica by now: the pool may hold others like it. */
 const connectionAttempts = 3;
 
 /** @throws GatewayError configuration, when the URL cannot be used */
@@ -82,6 +82,19 @@ export class Database {
     });
   }
 
+  /**
+   * Bytes of values that one statement should have at most. MySQL's packets hold bytes as two characters each, and have
+   * a bound of the server's (16 MB by default in MariaDB, 64 in MySQL).
+   */
+  get statementBytes(): number {
+    return Math.min(4 * 1_024 * 1_024, Math.floor(this.packetBytes / 3));
+  }
+
+  /** MySQL's max_allowed_packet, once a connection was made; Infinity where there is no such bound. */
+  get packetBytes(): number {
+    return this.#connections.packetBytes();
+  }
+
   pool(): PoolNumbers {
     return { ...this.#connections.numbers(), waiting: this.#permits.waiting };
   }
@@ -109,7 +122,7 @@ export class Database {
       try {
         return await this.#once(() => task(this.db, attempt), signal);
       } catch (error) {
-        sent ||= !neverSent(error);
+        sent ||= !nothingDone(error);
         throw error;
       }
     };
@@ -173,8 +186,9 @@ function retryable(): (error: unknown) => boolean {
   let lost = 0;
   return (error) => {
     const kind = sqlErrorKind(error);
-    if (kind === 'connection') lost += 1;
-    return kind === 'conflict' || (kind === 'connection' && lost < connectionAttempts);
+    const isLost = kind === 'connection' || kind === 'read-only';
+    if (isLost) lost += 1;
+    return kind === 'conflict' || (isLost && lost < connectionAttempts);
   };
 }
 

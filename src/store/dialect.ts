@@ -47,8 +47,9 @@ export interface SqlDialect {
   unlock(db: Kysely<Schema>, name: string): Promise<void>;
 }
 
-// GET_LOCK names are the server's, 64 characters at most.
-const mysqlLockName = (name: string): RawBuilder<string> => sql<string>`concat(${name}, ':', md5(database()))`;
+// GET_LOCK names are the server's, 64 characters at most, and a database's name alone may have as many.
+const mysqlLockName = (name: string): RawBuilder<string> =>
+  sql<string>`concat(${name}, ':', left(sha2(lower(database()), 256), 32))`;
 
 export const mysqlDialect: SqlDialect = {
   engine: 'mysql',

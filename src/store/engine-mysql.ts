@@ -1,9 +1,11 @@
 /** MySQL and MariaDB through mysql2. */
 
+import { isIP } from 'node:net';
 import type { ExecuteValues, Pool, PoolConnection, QueryError, RowDataPacket } from 'mysql2';
 import { MysqlDialect, type MysqlPool, type MysqlPoolConnection } from 'kysely';
 
 import { lockTimeoutMs, type Engine, type ServerOptions, type ServerTarget } from './engine.js';
+import { isReadOnly } from './sql-error.js';
 
 /**
  * In front of a statement: to be prepared once on each connection, so that its parameters are not escaped into its text.
@@ -18,6 +20,7 @@ interface PoolQueues {
 
 export function mysqlEngine(target: ServerTarget, options: ServerOptions): Engine {
   let pool: Pool | undefined;
+  let packetBytes = Number.POSITIVE_INFINITY;
   const open = async (): Promise<MysqlPool> => {
     const { createPool } = await import('mysql2');
     pool = createPool({
@@ -31,7 +34,7 @@ export function mysqlEngine(target: ServerTarget, options: ServerOptions): Engin
       connectTimeout: options.connectionTimeoutMs,
       enableKeepAlive: true,
       jsonStrings: true,
-      ...(options.ssl === undefined ? {} : { ssl: { rejectUnauthorized: true, ...options.ssl } }),
+      ...(options.ssl === undefined ? {} : { ssl: { ...options.ssl, ...verification(target, options.ssl) } }),
     });
     pool.on('connection', (connection) => {
       // What runs on it hears of the failure; an error without a listener would end the process.
@@ -42,8 +45,12 @@ export function mysqlEngine(target: ServerTarget, options: ServerOptions): Engin
           if (error !== null) connection.destroy();
         });
       }
+      connection.query('select @@max_allowed_packet as bytes', (error: unknown, rows: unknown) => {
+        if (error !== null) connection.destroy();
+        else packetBytes = Number((rows as readonly { readonly bytes: number }[])[0]?.bytes);
+      });
     });
-    return withTimeout(pool, options.queryTimeoutMs);
+    return withBounds(pool, options.queryTimeoutMs, () => packetBytes);
   };
   return {
     kysely: new MysqlDialect({ pool: open }),
@@ -52,7 +59,13 @@ export function mysqlEngine(target: ServerTarget, options: ServerOptions): Engin
       const queues = pool as unknown as PoolQueues | undefined;
       return { size: queues?._allConnections.length ?? 0, idle: queues?._freeConnections.length ?? 0 };
     },
+    packetBytes: () => packetBytes,
   };
+}
+
+/** mysql2 compares the name in the certificate only when it is asked to, and never with an address. */
+function verification({ host }: ServerTarget, { rejectUnauthorized = true }: NonNullable<ServerOptions['ssl']>) {
+  return { rejectUnauthorized, verifyIdentity: rejectUnauthorized && isIP(host) === 0 };
 }
 
 /**
@@ -65,29 +78,51 @@ function sessionSettings(options: ServerOptions): readonly string[] {
     'set session transaction isolation level read committed',
     `set session sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', ` +
       `innodb_lock_wait_timeout = ${lockSeconds}, lock_wait_timeout = ${lockSeconds}` +
-      `/*M!100100 , max_statement_time = ${options.queryTimeoutMs / 1_000} */`,
+      // MariaDB reads the first comment alone, MySQL the second one; MySQL's ends SELECT statements only.
+      `/*M!100100 , max_statement_time = ${options.queryTimeoutMs / 1_000} */` +
+      `/*!50708 , max_execution_time = ${options.queryTimeoutMs} */`,
   ];
 }
 
-/** The pool as Kysely uses it, each statement bounded; after a timeout the connection is of no use any more. */
-function withTimeout(pool: Pool, timeoutMs: number): MysqlPool {
+/**
+ * The pool as Kysely uses it, each statement bounded in time and size. After a timeout a connection is of no use any more, nor
+ * when it leads to a replica: the next one may lead to the primary.
+ */
+function withBounds(pool: Pool, timeoutMs: number, packetBytes: () => number): MysqlPool {
   // Kysely knows a connection again by its identity.
   const known = new WeakMap<PoolConnection, MysqlPoolConnection>();
-  const bounded = (connection: PoolConnection): MysqlPoolConnection => ({
-    config: connection.config,
-    threadId: connection.threadId,
-    connect: () => undefined,
-    destroy: () => connection.destroy(),
-    release: () => connection.release(),
-    query: (statement, parameters: unknown, callback) => {
-      const options = { sql: statement, values: parameters as ExecuteValues[], timeout: timeoutMs };
-      const done = (error: QueryError | null, result: RowDataPacket[]): void => {
-        if (error?.code === 'PROTOCOL_SEQUENCE_TIMEOUT') connection.destroy();
-        callback?.(error, result);
-      };
-      return statement.startsWith(preparedMark) ? connection.execute(options, done) : connection.query(options, done);
-    },
-  });
+  const bounded = (connection: PoolConnection): MysqlPoolConnection => {
+    let broken: QueryError | undefined;
+    return {
+      config: connection.config,
+      threadId: connection.threadId,
+      connect: () => undefined,
+      destroy: () => connection.destroy(),
+      release: () => connection.release(),
+      query: (statement, parameters: unknown, callback) => {
+        const options = { sql: statement, values: parameters as ExecuteValues[], timeout: timeoutMs };
+        const done = (error: QueryError | null, result: RowDataPacket[]): void => {
+          if (error !== null && (error.code === 'PROTOCOL_SEQUENCE_TIMEOUT' || isReadOnly(error))) {
+            broken = error;
+            connection.destroy();
+          }
+          callback?.(error, result);
+        };
+        // The rollback that follows does not hide why.
+        if (broken !== undefined) {
+          done(broken, []);
+          return undefined as never;
+        }
+        const prepared = statement.startsWith(preparedMark);
+        const bytes = leastBytes(statement, parameters as readonly unknown[] | undefined, prepared);
+        if (bytes > packetBytes()) {
+          done(tooLarge(bytes, packetBytes()), []);
+          return undefined as never;
+        }
+        return prepared ? connection.execute(options, done) : connection.query(options, done);
+      },
+    };
+  };
   return {
     getConnection: (callback) => {
       pool.getConnection((error, connection) => {
@@ -104,4 +139,20 @@ function withTimeout(pool: Pool, timeoutMs: number): MysqlPool {
       pool.end(callback);
     },
   };
+}
+
+/** What goes over the wire at least: bytes that are not a prepared statement's go in hexadecimal. */
+function leastBytes(statement: string, parameters: readonly unknown[] = [], prepared: boolean): number {
+  let bytes = statement.length;
+  for (const value of parameters) {
+    if (typeof value === 'string') bytes += value.length;
+    else if (value instanceof Uint8Array) bytes += value.length * (prepared ? 1 : 2);
+  }
+  return bytes;
+}
+
+/** As the server says it; but after that it closes the connection, mostly before this side can read why. */
+function tooLarge(bytes: number, limit: number): QueryError {
+  const message = `a statement has ${bytes} bytes, and the server's max_allowed_packet is ${limit}`;
+  return Object.assign(new Error(message), { code: 'ER_NET_PACKET_TOO_LARGE' }) as QueryError;
 }

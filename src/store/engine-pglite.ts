@@ -26,5 +26,6 @@ export function pgliteEngine(directory: string | undefined): Engine {
   return {
     kysely: new PGliteDialect({ pglite: start }),
     numbers: () => ({ size: open, idle: open }),
+    packetBytes: () => Number.POSITIVE_INFINITY,
   };
 }

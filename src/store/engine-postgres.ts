@@ -5,6 +5,7 @@ import { PostgresDialect, type PostgresPool, type PostgresPoolClient, type Postg
 
 import { lockTimeoutMs, type Engine, type ServerOptions, type ServerTarget } from './engine.js';
 import { typeParsers } from './engine-pglite.js';
+import { isReadOnly } from './sql-error.js';
 
 /** The server ends a statement at its timeout; the client only waits longer for a server that is gone. */
 const clientGraceMs = 1_000;
@@ -33,7 +34,7 @@ export function postgresEngine(target: ServerTarget, options: ServerOptions): En
       onConnect: async (client: { query(statement: string): Promise<unknown> }) => {
         await client.query(
           `set statement_timeout = ${options.queryTimeoutMs}; set lock_timeout = ${lockTimeoutMs(options)}; ` +
-            `set default_transaction_isolation = 'read committed'`,
+            `set default_transaction_isolation = 'read committed'; set standard_conforming_strings = on`,
         );
       },
       ...(options.ssl === undefined ? {} : { ssl: { rejectUnauthorized: true, ...options.ssl } }),
@@ -45,10 +46,11 @@ export function postgresEngine(target: ServerTarget, options: ServerOptions): En
   return {
     kysely: new PostgresDialect({ pool: open }),
     numbers: () => ({ size: pool?.totalCount ?? 0, idle: pool?.idleCount ?? 0 }),
+    packetBytes: () => Number.POSITIVE_INFINITY,
   };
 }
 
-/** The pool as Kysely uses it: a connection that broke or timed out takes no more statements and is closed. */
+/** The pool as Kysely uses it: a connection that broke, timed out or leads to a replica takes no more statements and is closed. */
 function withDiscard(pool: Pool): PostgresPool {
   // Kysely knows a connection again by its identity.
   const known = new WeakMap<PoolClient, PostgresPoolClient>();
@@ -64,7 +66,7 @@ function withDiscard(pool: Pool): PostgresPool {
       try {
         return (await client.query(statement, [...parameters])) as unknown as PostgresQueryResult<R>;
       } catch (error) {
-        if (error instanceof Error && error.message === 'Query read timeout') broken = error;
+        if (error instanceof Error && (error.message === 'Query read timeout' || isReadOnly(error))) broken = error;
         throw error;
       }
     };

@@ -8,6 +8,8 @@ export interface Engine {
   readonly kysely: Dialect;
   /** Open and idle connections. */
   numbers(): { readonly size: number; readonly idle: number };
+  /** Bytes of one statement that the server takes, as the last connection learned; Infinity: no bound that matters. */
+  readonly packetBytes: () => number;
 }
 
 export interface ServerTarget {

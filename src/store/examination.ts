@@ -7,13 +7,16 @@ import type { Database } from './database.js';
 import { findTable } from './migrations/introspect.js';
 import { migrationsTable } from './tables.js';
 
-export interface ServerDescription {
+export interface ServerVersion {
   readonly product: 'MySQL' | 'MariaDB' | 'PostgreSQL';
   /** As the server says it, digits and dots alone: `10.11.14`. */
   readonly version: string;
   /** The oldest that is supported. */
   readonly minimum: string;
   readonly supported: boolean;
+}
+
+export interface ServerDescription extends ServerVersion {
   /** The server's clock minus ours, in ms; right to half a round trip. */
   readonly clockDifferenceMs: number;
 }
@@ -21,23 +24,28 @@ export interface ServerDescription {
 const minimums = { MySQL: '8.0', MariaDB: '10.6', PostgreSQL: '13' } as const;
 
 /** @throws as Database.run does */
-export async function describeServer(database: Database, signal: AbortSignal): Promise<ServerDescription> {
-  // The first statement opens the connection, so that the second one measures the clock and nothing else.
+export async function serverVersion(database: Database, signal: AbortSignal): Promise<ServerVersion> {
   const text = await database.run(async (db) => {
     const { rows } = await sql<{ version: string }>`select version() as version`.execute(db);
     return rows[0]?.version ?? '';
   }, signal);
+  const version = /\d+(\.\d+)+/.exec(text)?.[0] ?? text;
+  const product = database.engine === 'postgresql' ? 'PostgreSQL' : /mariadb/i.test(text) ? 'MariaDB' : 'MySQL';
+  const minimum = minimums[product];
+  return { product, version, minimum, supported: !olderThan(version, minimum) };
+}
+
+/** @throws as Database.run does */
+export async function describeServer(database: Database, signal: AbortSignal): Promise<ServerDescription> {
+  // The first statement opens the connection, so that the second one measures the clock and nothing else.
+  const found = await serverVersion(database, signal);
   const before = Date.now();
   const serverMs = await database.run(async (db) => {
     const { rows } = await sql<{ now: number | string }>`select ${database.dialect.nowMs} as now`.execute(db);
     return Number(rows[0]?.now);
   }, signal);
   const clockDifferenceMs = Math.round(serverMs - (before + Date.now()) / 2);
-
-  const version = /\d+(\.\d+)+/.exec(text)?.[0] ?? text;
-  const product = database.engine === 'postgresql' ? 'PostgreSQL' : /mariadb/i.test(text) ? 'MariaDB' : 'MySQL';
-  const minimum = minimums[product];
-  return { product, version, minimum, supported: !olderThan(version, minimum), clockDifferenceMs };
+  return { ...found, clockDifferenceMs };
 }
 
 /**

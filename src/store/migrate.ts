@@ -6,6 +6,7 @@ import { GatewayError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { wait } from '../core/retry.js';
 import type { Database } from './database.js';
+import { serverVersion } from './examination.js';
 import { initial } from './migrations/0001-initial.js';
 import { owners } from './migrations/0002-owners.js';
 import { ensureTable, type MigrationContext } from './migrations/ensure-table.js';
@@ -42,11 +43,16 @@ const lockPauseMs = 200;
 /**
  * Applies what is missing; safe when many replicas start at once; adopts tables that Armory's plugin made.
  * @returns the names of the migrations that this call applied
- * @throws GatewayError configuration, naming table, column and what to do, when the tables cannot be adopted or
- *   a newer version of the gateway changed them in a way that this one does not understand
+ * @throws GatewayError configuration, naming table, column and what to do, when the server is too old, the tables cannot be
+ *   adopted, or a newer version of the gateway changed them in a way that this one does not understand
  * @throws GatewayError dependency-unavailable
  */
 export async function migrate(database: Database, options: MigrateOptions): Promise<readonly string[]> {
+  const { product, version, minimum, supported } = await serverVersion(database, options.signal);
+  if (!supported) {
+    const message = `the database is ${product} ${version}; the gateway needs ${product} ${minimum} or newer`;
+    throw new GatewayError('configuration', message, { field: 'sql.url' });
+  }
   const missing = await database.run((db) => missingMigrations(db, database), options.signal);
   if (missing.length === 0) return [];
   return database.withQueryTimeout(statementTimeoutMs, (own) =>

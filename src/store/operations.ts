@@ -29,9 +29,6 @@ import {
   selectUnfinished,
 } from './operation-statements.js';
 
-/** Bodies of one statement; MySQL's packets (16 MB by default in MariaDB) hold each byte as two characters. */
-const batchBytes = 4 * 1_024 * 1_024;
-
 export class OperationStore {
   readonly #database: Database;
 
@@ -48,7 +45,7 @@ export class OperationStore {
     for (const operation of operations) if (!first.has(operation.id)) first.set(operation.id, operation);
     const sorted = [...first.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
     const outcomes = new Map<string, InsertOutcome>();
-    for (const batch of byteBatches(sorted)) {
+    for (const batch of byteBatches(sorted, this.#database.statementBytes)) {
       for (const outcome of await this.#insert(batch, signal)) outcomes.set(outcome.id, outcome);
     }
     return operations.map((operation) => {
@@ -63,7 +60,7 @@ export class OperationStore {
   /** Stores operations whose ids were just made, so that none can have been used before: one statement, no questions. */
   async insertNew(operations: readonly StoredOperation[], signal?: AbortSignal): Promise<void> {
     const { dialect } = this.#database;
-    for (const batch of byteBatches(operations)) {
+    for (const batch of byteBatches(operations, this.#database.statementBytes)) {
       await this.#database.run((db) => insertPending(db, dialect, batch, ''), signal);
     }
   }
@@ -171,7 +168,10 @@ export class OperationStore {
   }
 }
 
-function* byteBatches(operations: readonly StoredOperation[]): Generator<readonly StoredOperation[]> {
+function* byteBatches(
+  operations: readonly StoredOperation[],
+  batchBytes: number,
+): Generator<readonly StoredOperation[]> {
   let batch: StoredOperation[] = [];
   let bytes = 0;
   for (const operation of operations) {

@@ -5,11 +5,14 @@ import { GatewayError } from '../core/errors.js';
 /**
  * - `conflict`: another transaction was in the way; the same one succeeds when it is tried again.
  * - `connection`: the connection is lost or was never made; whether the last statement ran is not known.
+ * - `read-only`, `full`: the server takes no changes: nothing was done. Another connection may lead to another server.
+ * - `too-large`: the statement is larger than the server takes: nothing was done.
  * - `timeout`: no answer in time; trying again at once would only double the wait.
  * - `refused`: the server does not let us in; trying again does not help.
  * - `other`: the statement itself is at fault.
  */
-export type SqlErrorKind = 'conflict' | 'connection' | 'timeout' | 'refused' | 'other';
+export type SqlErrorKind =
+  'conflict' | 'connection' | 'read-only' | 'full' | 'too-large' | 'timeout' | 'refused' | 'other';
 
 /** Codes of MySQL and MariaDB (names), PostgreSQL (SQLSTATE) and Node's sockets. */
 const kinds = new Map<string, SqlErrorKind>([
@@ -22,18 +25,27 @@ const kinds = new Map<string, SqlErrorKind>([
   ['PROTOCOL_CONNECTION_LOST', 'connection'],
   ['PROTOCOL_SEQUENCE_TIMEOUT', 'timeout'],
   ['ER_SERVER_SHUTDOWN', 'connection'],
+  ['ER_CLIENT_INTERACTION_TIMEOUT', 'connection'], // by wait_timeout
   ['ER_CON_COUNT_ERROR', 'connection'],
   ['ER_STATEMENT_TIMEOUT', 'timeout'],
   ['ER_QUERY_TIMEOUT', 'timeout'],
-  // The server has become a read-only replica: a new connection finds the new primary.
-  ['ER_OPTION_PREVENTS_STATEMENT', 'connection'],
-  ['ER_READ_ONLY_MODE', 'connection'],
-  ['25006', 'connection'], // read_only_sql_transaction
+  // The server has become a read-only replica: a new connection may find the new primary.
+  ['ER_OPTION_PREVENTS_STATEMENT', 'read-only'], // by read_only and super_read_only
+  ['ER_READ_ONLY_MODE', 'read-only'], // by innodb_read_only
+  ['ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION', 'read-only'],
+  ['25006', 'read-only'], // read_only_sql_transaction
+  ['ER_DISK_FULL', 'full'],
+  ['ER_DISK_FULL_NOWAIT', 'full'],
+  ['ER_RECORD_FILE_FULL', 'full'],
+  ['53100', 'full'], // disk_full
+  ['ER_NET_PACKET_TOO_LARGE', 'too-large'],
   ['53300', 'connection'], // too_many_connections
   ['57014', 'timeout'], // query_canceled, by statement_timeout
   ['57P01', 'connection'], // admin_shutdown
   ['57P02', 'connection'], // crash_shutdown
   ['57P03', 'connection'], // cannot_connect_now
+  ['57P05', 'connection'], // idle_session_timeout
+  ['25P03', 'connection'], // idle_in_transaction_session_timeout
   ['ECONNREFUSED', 'connection'],
   ['ECONNRESET', 'connection'],
   ['EPIPE', 'connection'],
@@ -47,6 +59,7 @@ const kinds = new Map<string, SqlErrorKind>([
   ['ER_BAD_DB_ERROR', 'refused'],
   ['ER_HOST_NOT_PRIVILEGED', 'refused'],
   ['ER_NOT_SUPPORTED_AUTH_MODE', 'refused'],
+  ['ER_SECURE_TRANSPORT_REQUIRED', 'refused'],
   ['HANDSHAKE_NO_SSL_SUPPORT', 'refused'],
   ['HANDSHAKE_SSL_ERROR', 'refused'],
   ['28000', 'refused'], // invalid_authorization_specification
@@ -85,35 +98,51 @@ const unreached: ReadonlySet<string> = new Set([
   'EAI_AGAIN',
 ]);
 
-/** Whether no statement can have reached the server. */
-export function neverSent(error: unknown): boolean {
-  return unreached.has(describe(error).code) || (error instanceof GatewayError && error.code === 'overloaded');
+const refusals: ReadonlySet<SqlErrorKind> = new Set(['read-only', 'full', 'too-large']);
+
+/** Whether nothing can have been done: no statement reached the server, or it said that it takes none. */
+export function nothingDone(error: unknown): boolean {
+  if (error instanceof GatewayError) return error.code === 'overloaded';
+  return unreached.has(describe(error).code) || refusals.has(sqlErrorKind(error));
+}
+
+/** Whether the connection leads to a server that takes no changes (any more), so that a new one has to be made. */
+export function isReadOnly(error: unknown): boolean {
+  return sqlErrorKind(error) === 'read-only';
 }
 
 /**
  * What the rest of the gateway sees. The driver's own error is never passed on: mysql2's holds the whole statement
  * with its values, pg's the failing row, and both could be secrets.
  * @param address host:port, or what the engine is called
- * @param unsent no attempt reached the server
+ * @param unsent no attempt can have done anything
  */
 export function toStoreError(error: unknown, address: string, unsent = false): unknown {
   if (error instanceof GatewayError || (error instanceof Error && error.name === 'AbortError')) return error;
   const { code, message } = describe(error);
   const cause = new Error(`${code} ${message}`.trim());
   const kind = sqlErrorKind(error);
-  if (kind === 'other') return new GatewayError('internal', 'the database refused a statement; see the log', { cause });
+  if (kind === 'other')
+    return new GatewayError('internal', 'the database refused a statement; the log of this instance says why', {
+      cause,
+    });
   if (kind === 'conflict') {
     return new GatewayError('overloaded', 'the database is too busy with the same rows; try again', {
       cause,
       retryAfterMs: 1_000,
     });
   }
+  if (kind === 'too-large') {
+    return new GatewayError('too-large', `it is larger than the database takes: ${message}`, { cause, unsent });
+  }
+  const details = { cause, field: 'sql.url', retryAfterMs: 1_000, ...(unsent ? { unsent } : {}) };
+  if (kind === 'read-only' || kind === 'full') {
+    const why = kind === 'full' ? 'its disk is full' : 'it is read-only, a replica or the primary before a failover';
+    return new GatewayError('dependency-unavailable', `the database at ${address} takes no changes: ${why}`, details);
+  }
   const reason = kind === 'timeout' ? 'no answer in time' : message;
-  return new GatewayError('dependency-unavailable', `the database at ${address} is not available: ${reason || code}`, {
-    cause,
-    field: 'sql.url',
-    ...(unsent ? { unsent } : {}),
-  });
+  const text = `the database at ${address} is not available: ${reason || code}`;
+  return new GatewayError('dependency-unavailable', text, details);
 }
 
 function describe(error: unknown): { readonly code: string; readonly message: string } {

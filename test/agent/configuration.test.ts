@@ -29,7 +29,7 @@ kubernetes:
   accounts:
   - {name: a, serviceAccount: true, kubeConfigFile: /x}
   - {serviceAccount: true, namespace: [a]}
-clouddriver: {keepAliveHeartbeatSeconds: soon, tls: {clientCertFile: /c}}
+clouddriver: {keepAliveHeartbeatSeconds: soon, tls: {clientKeyFile: /c}}
 logging: {level: loud}
 `;
   const expected = [
@@ -37,8 +37,8 @@ logging: {level: loud}
     'kubernetes.accounts[0]: expected either serviceAccount: true or a kubeConfigFile',
     'kubernetes.accounts[1].name: expected text, found nothing',
     'kubernetes.accounts[1].namespace: no such setting; is kubernetes.accounts[1].namespaces meant?',
-    'clouddriver.keepAliveHeartbeatSeconds: expected a number from 1 to 3600, found "soon"',
-    'clouddriver.tls.clientKeyFile: expected both',
+    'clouddriver.keepAliveHeartbeatSeconds: expected a number from 0 to 3600, found "soon" (agent.yml:7)',
+    'clouddriver.tls.clientCertFile: expected the certificate of clouddriver.tls.clientKeyFile',
     'logging.level: expected one of trace, debug, info, warn, error, fatal, found "loud"',
   ];
   try {
@@ -46,9 +46,13 @@ logging: {level: loud}
     t.fail('it was taken');
   } catch (error) {
     for (const problem of expected) t.match((error as Error).message, problem);
+    t.match((error as Error).message, 'kubernetes.accounts[1].name: expected text, found nothing (agent.yml:6)');
   }
   t.throws(() => parse('{}'), /kubernetes.accounts: expected at least one account/);
   t.throws(() => parse('a: ['), { code: 'configuration' });
+  t.throws(() => parse('clouddriver: 5\nkubernetes: [a]\n'), {
+    message: /clouddriver: expected a section with keys below it, found 5 \(agent.yml:1\)/,
+  });
   t.throws(() => readConfigurationText('/no/such/file'), /cannot be read/);
   t.end();
 });
@@ -72,9 +76,11 @@ test('secrets come from files and variables, and are never quoted', (t) => {
   t.end();
 });
 
-test('what Armory’s agent has and this one does not is a warning', (t) => {
+test('what Armory’s agent has and this one does not is one warning', (t) => {
   const { warnings } = parse(`${least}pprof: {enabled: true}\nsecrets: {vault: {enabled: true}}\n`);
-  t.match(warnings, [/^pprof: has no effect/, /^secrets: has no effect/]);
+  t.same(warnings, [
+    'no effect here: pprof (Node.js has its own inspector), secrets (secrets come as files or variables: file:/PATH, env:NAME)',
+  ]);
   t.equal(parse('dynamicAccounts: {enabled: "true"}').configuration.dynamicAccounts.enabled, true);
   t.end();
 });

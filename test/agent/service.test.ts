@@ -1,6 +1,6 @@
 /** The agent as a service, against a real gateway: accounts that change, TLS with client certificates, tokens, ports. */
 
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { test, type Test } from 'tap';
 import { GatewaySecurity } from '../../src/agent/dial-security.js';
@@ -13,7 +13,7 @@ import { freePort } from '../free-port.js';
 import { startGateway } from '../gateway/running-gateway.js';
 import { waitFor } from '../wait.js';
 
-const patience = { timeoutMs: 20_000 };
+const patience = { timeoutMs: 60_000 };
 /** Of a cluster that is not there: it is served all the same. */
 const kubeconfig = JSON.stringify({
   clusters: [{ name: 'none', cluster: { server: 'http://127.0.0.1:1' } }],
@@ -38,9 +38,9 @@ async function startAgent(t: Test, text: string): Promise<Started> {
     logger: pino({ level: 'info' }, { write }),
     environment: { DEPLOYMENT_NAME: 'agent', POD_NAMESPACE: 'spinnaker' },
     hostname: 'agent-1',
-    file: { text, read: () => Promise.resolve(now) },
+    file: { name: 'agent.yml', text, read: () => Promise.resolve(now) },
   });
-  await service.start(AbortSignal.timeout(20_000));
+  await service.start(AbortSignal.timeout(120_000));
   t.teardown(() => service.stop());
   return { service, log, change: (changed) => void (now = changed) };
 }
@@ -131,6 +131,23 @@ test('TLS with a client certificate, which is read again at each dial', async (t
   t.throws(() => security.security(), { code: 'configuration', message: /^clouddriver.tls: certificate and key/ });
 });
 
+test('certificate and key may be in one file; one without a key is told at the start', async (t) => {
+  const certificates = makeCertificates(t);
+  const security = (clientCertFile: string): GatewaySecurity => {
+    const tls = { clientCertFile };
+    const text = JSON.stringify({ clouddriver: { insecure: false, tls }, dynamicAccounts: { enabled: true } });
+    return new GatewaySecurity(parseAgentConfiguration(text, 'agent.yml', {}).configuration.clouddriver, silentLogger);
+  };
+  const both = [certificates.chain, certificates.key].map((path) => readFileSync(path, 'utf8'));
+  for (const text of [both.join(''), both.reverse().join('')]) {
+    await t.resolves(security(certificates.write('both.pem', text)).start());
+  }
+  await t.rejects(security(certificates.chain).start(), {
+    code: 'configuration',
+    message: /^clouddriver.tls.clientKeyFile: expected a PEM file: there is no private key in /,
+  });
+});
+
 test('the token comes from where the configuration says', async (t) => {
   const tokenFile = `${t.testdir({ token: 'from-file\n' })}/token`;
   const authorization = async (auth: object): Promise<string | undefined> => {
@@ -149,6 +166,10 @@ test('the token comes from where the configuration says', async (t) => {
     await authorization({ tokenCommand: { command: 'echo', args: [JSON.stringify(credential)] } }),
     'Bearer granted',
   );
+  const print = (text: string, format: string) => ({ tokenCommand: { command: 'echo', args: [text], format } });
+  t.equal(await authorization(print('{"token": "attribute"}', 'json')), 'Bearer attribute');
+  t.equal(await authorization(print('{odd', 'raw')), 'Bearer {odd');
+  await t.rejects(authorization(print('printed', 'json')), { message: /gave no token/ });
   await t.rejects(authorization({ tokenCommand: { command: 'false' } }), {
     field: undefined,
     message: /gave no token/,

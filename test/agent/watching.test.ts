@@ -20,7 +20,7 @@ interface Manifest {
 
 const programs = await kubernetesPrograms();
 const skip = { skip: typeof programs === 'string' && programs };
-const patience = { timeoutMs: 20_000 };
+const patience = { timeoutMs: 60_000 };
 
 /** Holds what a gateway would: the objects of each scope, and where it may resume. */
 class Copy implements CachingSink {
@@ -252,7 +252,7 @@ test('an account is streamed', skip, async (t) => {
     await kubernetes.apiServer.kill();
     await kubernetes.apiServer.restart();
     await makeMap(kubernetes, 'after');
-    await waitFor(() => copy.objects.has('ConfigMap/after'), { timeoutMs: 30_000 });
+    await waitFor(() => copy.objects.has('ConfigMap/after'));
   });
 });
 

@@ -38,7 +38,7 @@ async function setUp(t: Test) {
     ...{ addresses: [agentsAddress], agents: 2, accounts: 2, latencyMs: 1, failureRate: 0 },
   });
   t.teardown(() => simulated.stop());
-  await simulated.ready(AbortSignal.timeout(20_000));
+  await simulated.ready(AbortSignal.timeout(120_000));
   const run = async (line: string, stdin?: string): Promise<Ran> => {
     const { texts, code } = start(
       line.match(/"[^"]*"|\S+/gu)?.map((word) => word.replaceAll('"', '')) ?? [],
@@ -164,7 +164,7 @@ test('a failed operation ends with 1, one without a result with 6', async (t) =>
     ...{ addresses: [agentsAddress], agents: 1, firstAgent: 7, accounts: 1, latencyMs: 60_000 },
   });
   t.teardown(() => slow.stop({ drainMs: 0 }));
-  for (const agents of [failing, slow]) await agents.ready(AbortSignal.timeout(20_000));
+  for (const agents of [failing, slow]) await agents.ready(AbortSignal.timeout(120_000));
   const failed = start(['ops', 'send', 'get', 'Pod', 'a', '-a', failing.accounts[0] ?? ''], restUrl);
   t.equal(await failed.code, 1);
   t.match(failed.texts.out, /^operation \w{26}: [45]\d\d /u);
@@ -219,7 +219,7 @@ test('callers who have to prove who they are', async (t) => {
       stdout: { write: (text) => (texts.out += text) },
       stderr: { write: (text) => (texts.err += text) },
       environment: { AGENT_GATEWAY_REST: restUrl, ...environment },
-      signal: AbortSignal.timeout(20_000),
+      signal: AbortSignal.timeout(120_000),
     });
     return { code, ...texts };
   };

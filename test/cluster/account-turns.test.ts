@@ -63,7 +63,7 @@ test('turns of replicas', async (t) => {
     });
     await addAccount(first, 'survivor', 'zone');
     await patchAccount(first, 'survivor', 'ACTIVE');
-    const busy = await waitFor(() => asked[0], { timeoutMs: 10_000, description: 'an agent to be asked' });
+    const busy = await waitFor(() => asked[0], { description: 'an agent to be asked' });
     const victim = replicas.find(({ id }) => id === busy) as Replica;
     const other = replicas.find((replica) => replica !== victim) as Replica;
     t.match(await other.get(`${accountsPath}/survivor`), { status: 'ACTIVATING' });

@@ -25,7 +25,7 @@ test('the instance that was asked is killed together with the stream', async (t)
     limits: fastBackoff,
   });
   t.teardown(() => agents.stop());
-  await agents.ready(AbortSignal.timeout(20_000));
+  await agents.ready(AbortSignal.timeout(120_000));
   const connected = (await replicas[0]?.get('/armory/agents')) as readonly Connected[];
   const victim = connected[0];
   const asked = replicas.find(({ id }) => id === victim?.clouddriverId);
@@ -44,7 +44,7 @@ test('the instance that was asked is killed together with the stream', async (t)
           const record = (await replica.get(`/armory/agent/operations/${id}`)) as { finalOutcome?: string };
           return record.finalOutcome === undefined ? undefined : record;
         },
-        { timeoutMs: 30_000, description: `${replica.id} to know the outcome` },
+        { description: `${replica.id} to know the outcome` },
       ),
     ),
   );
@@ -61,7 +61,7 @@ test('the instance that was asked is killed together with the stream', async (t)
       accounts: 1,
       latencyMs: 60_000,
     });
-    await slow.ready(AbortSignal.timeout(20_000));
+    await slow.ready(AbortSignal.timeout(120_000));
     const account = slow.accounts[0] ?? '';
     const submitted = await first?.operate({ ...scale(account), timeoutMs: 6_000 }, null);
     const left = submitted?.body.operation as { id: string };
@@ -70,13 +70,10 @@ test('the instance that was asked is killed together with the stream', async (t)
     const again = await Replica.spawn({ id: first?.id ?? '', settings });
     t.teardown(() => again.end());
     await again.ready();
-    const record = await waitFor(
-      async () => {
-        const found = (await again.get(`/armory/agent/operations/${left.id}`)) as { finalOutcome?: string };
-        return found.finalOutcome === undefined ? undefined : found;
-      },
-      { timeoutMs: 30_000 },
-    );
+    const record = await waitFor(async () => {
+      const found = (await again.get(`/armory/agent/operations/${left.id}`)) as { finalOutcome?: string };
+      return found.finalOutcome === undefined ? undefined : found;
+    });
     // Timed out, when the replica took longer to come back than the operation had left.
     const ended = /^(agent lost|timed out)$/u;
     t.match(record, { finalOutcome: ended, opReceivedByClouddriver: { clouddriverId: first?.id } });

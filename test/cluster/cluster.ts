@@ -1,7 +1,8 @@
-/** Three replicas as separate processes on a real MariaDB and Redis, for tests. */
+/** Three replicas as separate processes on a real MySQL 8 (MariaDB, where that cannot be had) and Redis, for tests. */
 
 import type { Test } from 'tap';
-import { mariaDbDatabase } from '../services/databases.js';
+import { mariaDbDatabase, mySqlDatabase } from '../services/databases.js';
+import { mySqlMissing } from '../services/mysql.js';
 import { startRedis } from '../services/redis.js';
 import type { Service } from '../services/service.js';
 import { waitFor } from '../wait.js';
@@ -20,7 +21,7 @@ export interface ClusterOptions {
 
 /** Starts the cluster and ends it at the test's teardown. */
 export async function startCluster(t: Test, { size = 3, settings = {} }: ClusterOptions = {}): Promise<Cluster> {
-  const database = await mariaDbDatabase(t);
+  const database = (await mySqlMissing('8.0')) === undefined ? await mySqlDatabase(t, '8.0') : await mariaDbDatabase(t);
   const redis = await startRedis();
   t.teardown(() => redis.stop());
   const all = {
@@ -42,7 +43,6 @@ export async function startCluster(t: Test, { size = 3, settings = {} }: Cluster
         ((await replica.get('/armory/clouddrivers')) as { ready: boolean }[]).filter(({ ready }) => ready).length ===
         size,
       {
-        timeoutMs: 20_000,
         description: `${replica.id} to know ${String(size)} members`,
       },
     );

@@ -39,7 +39,7 @@ test('dynamic accounts across replicas', async (t) => {
     t.equal(back.stats().dynamicAccounts, 0);
     t.equal(await send(first, 'DELETE', `${accountsPath}/acc`), 202);
     for (const replica of replicas) {
-      await waitFor(async () => (await send(replica, 'GET', `${accountsPath}/acc`)) === 404, { timeoutMs: 20_000 });
+      await waitFor(async () => (await send(replica, 'GET', `${accountsPath}/acc`)) === 404);
       await waitFor(async () => (await send(replica, 'GET', '/agents/kubernetes/accounts/acc')) === 404);
     }
     await back.stop();

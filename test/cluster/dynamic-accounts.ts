@@ -21,7 +21,7 @@ export interface Account {
 export async function send(replica: Replica, method: string, path: string, body?: unknown): Promise<number> {
   const response = await fetch(replica.restUrl + path, {
     method,
-    signal: AbortSignal.timeout(20_000),
+    signal: AbortSignal.timeout(120_000),
     ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
   });
   await response.text();
@@ -57,7 +57,7 @@ export async function dynamicAgents(
     ...options,
   });
   t.teardown(() => started.stop());
-  await started.ready(AbortSignal.timeout(20_000));
+  await started.ready(AbortSignal.timeout(120_000));
   return started;
 }
 

@@ -14,7 +14,7 @@ interface Json {
 }
 
 const programs = await kubernetesPrograms();
-const patience = { timeoutMs: 30_000, intervalMs: 50 };
+const patience = { timeoutMs: 60_000, intervalMs: 50 };
 const web = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'default', name: 'web' };
 
 function deployment(image: string): object {

@@ -18,7 +18,7 @@ test('Redis is killed and comes back empty', async (t) => {
   const options = { addresses: replicas.map(({ agentsAddress }) => agentsAddress), accounts: 2, latencyMs: 2 };
   const agents = await startSimulatedAgents({ ...options, agents: 6 });
   t.teardown(() => agents.stop());
-  await agents.ready(AbortSignal.timeout(20_000));
+  await agents.ready(AbortSignal.timeout(120_000));
 
   const operateEverywhere = async (accounts: readonly string[]) => {
     const answers = await Promise.all(
@@ -38,7 +38,7 @@ test('Redis is killed and comes back empty', async (t) => {
   // An agent that comes while Redis is away is found all the same.
   const late = await startSimulatedAgents({ ...options, agents: 1, accounts: 1, firstAgent: 100 });
   t.teardown(() => late.stop());
-  await late.ready(AbortSignal.timeout(20_000));
+  await late.ready(AbortSignal.timeout(120_000));
   await operateEverywhere(late.accounts);
   for (const replica of replicas)
     t.ok((await fetch(`${replica.restUrl}/readyz`)).ok, 'readiness does not depend on Redis');
@@ -46,7 +46,6 @@ test('Redis is killed and comes back empty', async (t) => {
   await redis.restart();
   for (const replica of replicas) {
     await waitFor(async () => (await metric(replica, 'agent_gateway_mirror_live')) === 1, {
-      timeoutMs: 30_000,
       description: `the mirror of ${replica.id} to heal`,
     });
     t.equal(await metric(replica, 'agent_gateway_mirror_accounts'), 13, 'it knows every account again');

@@ -75,7 +75,7 @@ export class Replica {
     await waitFor(
       async () => {
         if (this.#child.exitCode !== null) return true;
-        return (await fetch(`${this.restUrl}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok;
+        return (await fetch(`${this.restUrl}/readyz`, { signal: AbortSignal.timeout(10_000) })).ok;
       },
       { timeoutMs: 60_000, intervalMs: 50, description: `replica ${this.id} to be ready: ${this.errors}` },
     );
@@ -99,19 +99,19 @@ export class Replica {
   }
 
   async get(path: string): Promise<unknown> {
-    const response = await fetch(this.restUrl + path, { signal: AbortSignal.timeout(20_000) });
+    const response = await fetch(this.restUrl + path, { signal: AbortSignal.timeout(120_000) });
     const body: unknown = await response.json();
     if (!response.ok) throw new Error(`${this.id} ${path}: ${String(response.status)} ${JSON.stringify(body)}`);
     return body;
   }
 
   /** Posts an operation and, unless told otherwise, waits for its result. */
-  async operate(operation: unknown, prefer: string | null = 'wait=20'): Promise<OperationAnswer> {
+  async operate(operation: unknown, prefer: string | null = 'wait=60'): Promise<OperationAnswer> {
     const response = await fetch(`${this.restUrl}/armory/agent/operations`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...(prefer === null ? {} : { prefer }) },
       body: JSON.stringify({ operation }),
-      signal: AbortSignal.timeout(30_000),
+      signal: AbortSignal.timeout(120_000),
     });
     return {
       status: response.status,

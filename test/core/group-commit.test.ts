@@ -2,6 +2,7 @@
 
 import fc from 'fast-check';
 import { test } from 'tap';
+import { GatewayError } from '../../src/core/errors.js';
 import { GroupCommit } from '../../src/core/group-commit.js';
 import { waitFor } from '../wait.js';
 
@@ -84,6 +85,32 @@ test('the queue is bounded', async (t) => {
     writes[index]?.finish();
   }
   t.same(await Promise.all([...queued, room]), ['2', '3', '5']);
+});
+
+test('an item that is refused takes no neighbour of its batch along', async (t) => {
+  const written: (readonly number[])[] = [];
+  const open = (refused: GatewayError, repeatable: boolean) =>
+    new GroupCommit<number, string>({
+      ...{ name: 'test', batchSize: 100, queueLimit: 100, repeatable },
+      write: (items) => {
+        written.push(items);
+        if (items.includes(3) || items.includes(7)) return Promise.reject(refused);
+        return Promise.resolve(items.map(String));
+      },
+    });
+  const outcomes = async (commit: GroupCommit<number, string>): Promise<string[]> => {
+    const settled = await Promise.allSettled([0, 1, 2, 3, 4, 5, 6, 7].map((item) => commit.add(item)));
+    return settled.map((each) => (each.status === 'fulfilled' ? each.value : 'refused'));
+  };
+  const alone = ['0', '1', '2', 'refused', '4', '5', '6', 'refused'];
+  for (const code of ['internal', 'too-large'] as const) {
+    t.same(await outcomes(open(new GatewayError(code, 'no'), true)), alone);
+  }
+  t.equal(written.length, 2 * 11, 'in halves');
+  const all = Array(8).fill('refused');
+  t.same(await outcomes(open(new GatewayError('dependency-unavailable', 'away'), true)), all, 'no row is at fault');
+  t.same(await outcomes(open(new GatewayError('internal', 'no'), false)), all, 'what may not be repeated');
+  t.equal(written.length, 2 * 11 + 2);
 });
 
 test('bytes bound a batch too, but for a single item that has more', async (t) => {

@@ -77,7 +77,7 @@ function agents(gateway: RunningGateway, honest: RawAgent): Target {
       if (answered % 20 === 0) {
         const before = honest.all('operation').length;
         const answering = gateway.operate({ account: 'honest', get: {} });
-        const { id } = await waitFor(() => honest.all('operation')[before], { timeoutMs: 4_000 });
+        const { id } = await waitFor(() => honest.all('operation')[before]);
         honest.frames.length = 0;
         honest.send({ case: 'result', value: { operationId: id, account: 'honest', status: 200 } });
         const { status } = await answering;

@@ -114,8 +114,8 @@ const cases: [what: string, wrong: Wrong, message: string][] = [
   ],
   [
     'a misspelt key of the pool of connections, although pools as such have no effect',
-    { yaml: 'sql: {connectionPools: {default: {jdbcURL: x}}}' },
-    'sql.connectionPools.default.jdbcURL: no such setting; is sql.connectionPools.default.jdbcUrl meant? (gateway.yml:1)',
+    { yaml: 'sql: {connectionPools: {default: {jdbcUlr: x}}}' },
+    'sql.connectionPools.default.jdbcUlr: no such setting; is sql.connectionPools.default.jdbcUrl meant? (gateway.yml:1)',
   ],
   ['a key that is like none', { flags: ['--zzz=1'] }, 'zzz: no such setting (--zzz)'],
   [
@@ -138,7 +138,7 @@ const cases: [what: string, wrong: Wrong, message: string][] = [
   [
     'an encrypted secret',
     { yaml: 'sql.password: encrypted:s3!b:bucket!f:secrets.yml!k:password' },
-    'sql.password: encrypted secrets of Spinnaker are not decrypted here; write file:/PATH (gateway.yml:1)',
+    'sql.password: encrypted secrets of Spinnaker are not decrypted here; mount the secret as a file and write file:/PATH (gateway.yml:1)',
   ],
   [
     'a secret in a file that is not there',

@@ -8,6 +8,7 @@ import { loadConfig, redacted } from '../../src/gateway/config.js';
 import { documentation } from '../../src/gateway/config/documentation.js';
 import { aliases, unused } from '../../src/gateway/config/foreign.js';
 import { leaves } from '../../src/gateway/config/leaves.js';
+import { uniform } from '../../src/gateway/config/spelling.js';
 import { withoutCredentials } from '../../src/gateway/config/url.js';
 
 const fixtures = new URL('../fixtures/config/', import.meta.url);
@@ -241,6 +242,7 @@ function sample(option: Option): string {
   if (leaf?.kind === 'bytes') return '4MB';
   if (target.endsWith('cron')) return option.default;
   if (target.endsWith('x509.filters')) return 'CN=agent';
+  if (target.endsWith('onlySpinnakerManaged')) return 'false';
   return target.endsWith('protocols') ? 'TLSv1.3' : 'some-text';
 }
 
@@ -321,5 +323,7 @@ test('every setting is described, and no key has two meanings', (t) => {
   for (const key of aliases.keys()) t.notOk(leaves.has(key) || unused.has(key), key);
   for (const key of unused.keys()) t.notOk(leaves.has(key), key);
   for (const { key } of aliases.values()) t.ok(leaves.has(key), key);
+  const spelled = [...leaves.keys(), ...unused.keys()];
+  t.equal(new Set(spelled.map(uniform)).size, spelled.length, 'no two keys are one to relaxed binding');
   t.end();
 });

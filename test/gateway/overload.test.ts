@@ -59,11 +59,11 @@ test('overload', async (t) => {
     t.ok(eachMs < 1_000, `each of the other agent's operations took ${eachMs.toFixed(1)} ms`);
 
     stuck.resume();
-    await waitFor(() => stuck.all('operation').length === taken, { timeoutMs: 20_000, description: 'what was queued' });
+    await waitFor(() => stuck.all('operation').length === taken, { description: 'what was queued' });
     const ids = stuck.all('operation').map(({ id }) => id);
     t.same(ids, ids.toSorted(), 'in the order in which they were sent');
     for (const operationId of ids) stuck.send({ case: 'result', value: { operationId, status: 200 } });
-    await waitFor(() => stuck.all('receipt').length === taken, { timeoutMs: 20_000, description: 'every receipt' });
+    await waitFor(() => stuck.all('receipt').length === taken, { description: 'every receipt' });
     const again = gateway.operate(pod('stuck'));
     const { id } = await stuck.next('operation', (operation) => !ids.includes(operation.id));
     stuck.send({ case: 'result', value: { operationId: id, status: 200 } });
@@ -81,12 +81,12 @@ test('overload', async (t) => {
       await gateway.operate(operation),
       /^operations of 45\d{5} bytes are under way on this instance; try again later$/u,
     );
-    await waitFor(() => large.all('operation').length === 3, { timeoutMs: 20_000 });
+    await waitFor(() => large.all('operation').length === 3);
     for (const { id } of large.all('operation'))
       large.send({ case: 'result', value: { operationId: id, status: 200 } });
     await waitFor(() => large.all('receipt').length === 3);
     t.equal((await gateway.operate(operation, 'wait=0')).status, 202, 'answers make room');
-    const { id } = await waitFor(() => large.all('operation')[3], { timeoutMs: 20_000 });
+    const { id } = await waitFor(() => large.all('operation')[3]);
     large.send({ case: 'result', value: { operationId: id, status: 200 } });
     await waitFor(() => large.all('receipt').length === 4);
     large.close();

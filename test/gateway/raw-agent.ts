@@ -83,14 +83,13 @@ export class RawAgent {
     matches: (value: Values[Case]) => boolean = () => true,
   ): Promise<Values[Case]> {
     return waitFor(() => this.all(kind).find(matches), {
-      timeoutMs: 10_000,
       description: `${kind} from the gateway`,
     });
   }
 
   /** Waits for the end of the stream. */
   ended(): Promise<StatusObject> {
-    return waitFor(() => this.end, { timeoutMs: 10_000, description: 'the stream to end' });
+    return waitFor(() => this.end, { description: 'the stream to end' });
   }
 
   /** Stops reading: the flow-control window fills up, and the gateway has to wait. */

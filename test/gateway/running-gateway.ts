@@ -53,7 +53,7 @@ export async function startGateway(
   const logger = pino({ level: 'info', formatters: { level: (level) => ({ level }) } }, { write });
   const gateway = createGateway({ config, version: 'test', logger, environment });
   t.teardown(() => gateway.stop());
-  const { agentsPort, restPort } = await gateway.start(AbortSignal.timeout(60_000));
+  const { agentsPort, restPort } = await gateway.start(AbortSignal.timeout(120_000));
   const restUrl = `${config.server.ssl.enabled ? 'https' : 'http'}://127.0.0.1:${restPort}`;
   const request = (path: string, init: RequestInit = {}): Promise<Answer> => fetchAnswer(restUrl + path, init);
   return {
@@ -64,7 +64,7 @@ export async function startGateway(
     restUrl,
     log,
     request,
-    operate: (operation, prefer = 'wait=20') =>
+    operate: (operation, prefer = 'wait=60') =>
       request('/armory/agent/operations', {
         method: 'POST',
         headers: { 'content-type': 'application/json', ...(prefer === null ? {} : { prefer }) },
@@ -75,7 +75,7 @@ export async function startGateway(
 
 /** @returns the answer with its JSON; an empty object where there is no body */
 export async function fetchAnswer(url: string, init: RequestInit = {}): Promise<Answer> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(30_000), ...init });
+  const response = await fetch(url, { signal: AbortSignal.timeout(120_000), ...init });
   const text = await response.text();
   return {
     status: response.status,

@@ -63,7 +63,7 @@ test('new certificates and a new authority are taken, open streams stay, old cli
     socket.on('data', () => (served = true));
     socket.on('error', () => undefined);
     socket.on('close', () => (ended = true));
-    await waitFor(() => served || ended, { timeoutMs: 20_000, description: 'an answer of the port' });
+    await waitFor(() => served || ended, { description: 'an answer of the port' });
     const resumed = served && socket.isSessionReused();
     socket.destroy();
     return { served, resumed, session: ticket };
@@ -88,7 +88,6 @@ test('new certificates and a new authority are taken, open streams stay, old cli
     symlinkSync('broken', mount('next'));
     renameSync(mount('next'), mount('..data'));
     await waitFor(() => log.some(({ msg }) => msg === 'TLS files changed and cannot be used'), {
-      timeoutMs: 30_000,
       description: 'the refusal',
     });
     t.match(await metrics(), /tls_renewals_total\{port="agents",outcome="refused"\} [1-9]/u);
@@ -98,7 +97,7 @@ test('new certificates and a new authority are taken, open streams stay, old cli
   await t.test('the new authority and certificate count for new connections', async (t) => {
     publish('second', after);
     const taken = (): boolean => log.some(({ msg }) => msg === 'TLS files changed: new connections use them');
-    await waitFor(taken, { timeoutMs: 30_000, description: 'the new files' });
+    await waitFor(taken, { description: 'the new files' });
     t.equal((await dial(after)).served, true);
     t.equal((await dial(before, undefined, after)).served, false, 'a client of the old authority');
     t.equal((await dial(before, first.session, after)).served, false, 'nor by resuming its session');
@@ -113,6 +112,6 @@ test('new certificates and a new authority are taken, open streams stay, old cli
     const known = agent.all('operation').length;
     const posted = await operate({ account: 'a', get: { object: { kind: 'Pod', name: 'web' } } }, 'wait=0');
     t.equal(posted.status, 202, JSON.stringify(posted.body));
-    await waitFor(() => agent.all('operation').length > known, { timeoutMs: 20_000, description: 'the operation' });
+    await waitFor(() => agent.all('operation').length > known, { description: 'the operation' });
   });
 });

@@ -110,7 +110,7 @@ test('TLS on both ports, client certificates required of agents', async (t) => {
     const socket = connectTls({ port: agentsPort, host: '127.0.0.1', ...client });
     await once(socket, 'secureConnect');
     socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
-    const [answer] = (await once(socket, 'data', { signal: AbortSignal.timeout(5_000) })) as [Buffer];
+    const [answer] = (await once(socket, 'data', { signal: AbortSignal.timeout(120_000) })) as [Buffer];
     t.match(answer.toString(), /^HTTP\/1\.1 505 .*gRPC over HTTP\/2 only/su);
     socket.destroy();
   });
@@ -144,7 +144,7 @@ test('optional client certificates are checked when one is shown', async (t) => 
     let answer = '';
     socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
     socket.on('error', () => undefined);
-    await once(socket, 'close', { signal: AbortSignal.timeout(5_000) });
+    await once(socket, 'close', { signal: AbortSignal.timeout(120_000) });
     return answer;
   };
   const [friend, stranger] = [makeClient(certificates, 'friend', true), makeClient(certificates, 'stranger', false)];

@@ -65,7 +65,7 @@ test('on a real API server', { skip: missing }, async (t) => {
       const { items } = await kubernetes.api.get<{ items: unknown[] }>('/api/v1/namespaces/gateway/pods');
       return items.length === 3;
     };
-    await waitFor(pods, { timeoutMs: 30_000, description: 'three pods' });
+    await waitFor(pods, { description: 'three pods' });
     for (const resource of ['endpoints', 'endpointslices.discovery.k8s.io']) {
       t.equal(await may('gateway:agent-gateway', 'list', resource), 'yes');
       t.equal(await may('gateway:agent-gateway', 'watch', resource), 'yes');
@@ -117,7 +117,7 @@ test('on a real API server', { skip: missing }, async (t) => {
       const { items } = await kubernetes.api.get<{ items: unknown[] }>('/api/v1/namespaces/agent-gateway-agent/pods');
       return items.length === 1;
     };
-    await waitFor(pods, { timeoutMs: 30_000, description: 'a pod under the Pod Security Standard "restricted"' });
+    await waitFor(pods, { description: 'a pod under the Pod Security Standard "restricted"' });
     await apply('overlays/agent-mtls');
     t.same(await verdicts(), ['yes', 'yes', 'yes', 'yes', 'no', 'no']);
   });

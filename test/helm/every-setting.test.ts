@@ -84,6 +84,7 @@ function agentSample(schema: TSchema): unknown {
     if (Type.IsObject(schema.items)) return [agentSample(schema.items)];
     return Type.IsString(schema.items) ? ['yes', '1e3'] : [];
   }
+  if (Type.IsUnion(schema)) return { READ: ['yes', '1e3'] };
   if (Type.IsBoolean(schema)) return (schema as { readonly default?: boolean }).default !== true;
   if (Type.IsEnum(schema)) return schema.enum.at(-1);
   if (maximum !== undefined) return maximum;
@@ -95,12 +96,13 @@ test('of the agent', async (t) => {
   const tools = await toolsOrSkip(t);
   if (tools === undefined) return;
   const config = agentSample(agentSchema) as {
-    clouddriver: { auth: Tree };
+    clouddriver: { auth: Tree; grpc: string };
     kubernetes: { accounts: Tree[] };
   };
   // Rules between settings: one way to the cluster, one token.
   Reflect.deleteProperty(config.kubernetes.accounts[0]!, 'kubeConfigFile');
   config.clouddriver.auth = { token: 'env:SECRET' };
+  config.clouddriver.grpc = 'gateway:9091';
   const objects = await render(tools, 'agent', { config });
   const file = objectOf(objects, 'ConfigMap').data!['agent.yml']!;
   const { configuration } = parseAgentConfiguration(file, 'agent.yml', { SECRET: 'hunter2' });

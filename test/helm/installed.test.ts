@@ -25,7 +25,7 @@ const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const namespace = 'gateway';
 const target = 'agent';
 const base64 = (object: unknown): string => Buffer.from(JSON.stringify(object)).toString('base64');
-const patience = { timeoutMs: 40_000 };
+const patience = { timeoutMs: 60_000 };
 
 test('a gateway and an agent of the charts', { skip: missing ?? false }, async (t) => {
   if (typeof tools === 'string') return;

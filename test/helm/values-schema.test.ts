@@ -6,7 +6,8 @@ import { Compile } from 'typebox/schema';
 import { stringify } from 'yaml';
 import { agentConfigurationSchema } from '../../helm/generator/agent-configuration-schema.js';
 import { configurationSchema } from '../../helm/generator/configuration-schema.js';
-import { parseAgentConfiguration, unused as unusedOfAgent } from '../../src/agent/configuration/read.js';
+import { aliases as aliasesOfAgent, unused as unusedOfAgent } from '../../src/agent/configuration/foreign.js';
+import { parseAgentConfiguration } from '../../src/agent/configuration/read.js';
 import { agentSchema } from '../../src/agent/configuration/schema.js';
 import { aliases, unused } from '../../src/gateway/config/foreign.js';
 import { leaves, sections, type Leaf } from '../../src/gateway/config/leaves.js';
@@ -87,7 +88,10 @@ test('one value at a time, both say the same', (t) => {
   };
   const samples = ({ secret }: Leaf): unknown[] => (secret === true ? [null, []] : [...texts, ...urls, ...others]);
   for (const leaf of leaves.values()) for (const value of samples(leaf)) compare(leaf.key, value, leaf.kind);
-  for (const key of unused.keys()) if (key !== 'sql.connectionPools') compare(key, 'anything');
+  const decided = ['kubesvc.enabled', 'kubesvc.dynamicAccounts.scan'];
+  for (const key of unused.keys()) {
+    if (key !== 'sql.connectionPools') compare(key, decided.includes(key) ? true : 'anything');
+  }
   compare('sql.connectionPools.other', 'anything');
   t.same(differences, []);
   t.ok(refused > 1_000 && accepted > 500, `${refused} refused, ${accepted} accepted`);
@@ -114,7 +118,7 @@ test('every default is accepted', (t) => {
   t.end();
 });
 
-const agent = Compile(agentConfigurationSchema(agentSchema, unusedOfAgent));
+const agent = Compile(agentConfigurationSchema(agentSchema, aliasesOfAgent, unusedOfAgent));
 
 /** Every setting of the agent by dotted key, those of accounts below `kubernetes.accounts.0`. */
 function* agentLeaves(one: TSchema, prefix = ''): Generator<[key: string, schema: TSchema]> {
@@ -172,7 +176,11 @@ test("the agent's file: one value at a time, both say the same", (t) => {
   }
   t.same(differences, []);
   t.ok(accepted > 300 && refused > 300, `${accepted} accepted, ${refused} refused`);
-  for (const key of unusedOfAgent.keys()) t.ok(agent.Check(agentFile(key, { anything: 1 })), key);
+  for (const key of unusedOfAgent.keys())
+    t.ok(agent.Check(agentFile(key.replaceAll('[]', '.0'), { anything: 1 })), key);
+  for (const key of aliasesOfAgent.keys()) t.notOk(agent.Check(agentFile(key.replaceAll('[]', '.0'), [])), key);
+  t.ok(agent.Check(agentFile('kubernetes.accounts.0.kubeconfigFile', '/kube/prod')));
+  t.ok(agent.Check(agentFile('dynamicAccountsEnabled', false)));
   t.notOk(agent.Check(agentFile('clouddriver.grcp', 'x')));
   t.end();
 });

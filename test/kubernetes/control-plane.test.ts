@@ -14,7 +14,7 @@ interface Subset {
 }
 const programs = await kubernetesPrograms();
 const options = { skip: typeof programs === 'string' && programs };
-const patience = { timeoutMs: 20_000 };
+const patience = { timeoutMs: 60_000 };
 
 test('a control plane', options, async (t) => {
   const kubernetes = await startKubernetes(programs);

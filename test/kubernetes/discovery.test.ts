@@ -18,7 +18,7 @@ const programs = await kubernetesPrograms();
 const tools = await clusterTools();
 const skip = { skip: typeof programs === 'string' && programs };
 const namespace = 'spinnaker';
-const patience = { timeoutMs: 30_000 };
+const patience = { timeoutMs: 60_000 };
 const pod = (name: string, app: string, ip: string, ready = true) => ({
   ...{ namespace, name, labels: { app }, ips: [ip], ready },
 });

@@ -8,6 +8,7 @@ import { createConnection } from 'mysql2/promise';
 import { Client } from 'pg';
 import { t as root } from 'tap';
 import { mariaDbVariable, startMariaDb } from './mariadb.js';
+import { mySqlVariables, startMySql, type MySqlVersion } from './mysql.js';
 import { postgresVariable, startPostgres } from './postgres.js';
 import { startRedis } from './redis.js';
 import type { Service } from './service.js';
@@ -52,7 +53,15 @@ function uniqueName(): string {
 
 /** A new, empty MariaDB database, dropped at the test's end; `url` is `mysql://root@127.0.0.1:PORT/NAME`. */
 export async function mariaDbDatabase(t: TestWithTeardown): Promise<TestDatabase> {
-  const server = await serverUrl(mariaDbVariable, startMariaDb);
+  return newDatabase(t, await serverUrl(mariaDbVariable, startMariaDb));
+}
+
+/** The same of a MySQL, where `mySqlMissing` says that there is one. */
+export async function mySqlDatabase(t: TestWithTeardown, version: MySqlVersion): Promise<TestDatabase> {
+  return newDatabase(t, await serverUrl(mySqlVariables[version], () => startMySql(version)));
+}
+
+async function newDatabase(t: TestWithTeardown, server: string): Promise<TestDatabase> {
   const name = uniqueName();
   const administer = async (statement: string): Promise<void> => {
     const connection = await createConnection({ uri: server, connectTimeout: 10_000 });

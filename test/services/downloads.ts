@@ -10,8 +10,8 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const timeout = 100_000;
 
-/** Runs a command in the directory that is being filled. */
-export type Run = (program: string, ...args: string[]) => Promise<unknown>;
+/** Runs a command in the directory that is being filled; gives standard output. */
+export type Run = (program: string, ...args: string[]) => Promise<string>;
 
 /**
  * @param name of the directory in the cache, with the version
@@ -29,7 +29,10 @@ export async function cachedDownload(
   await mkdir(cache, { recursive: true });
   const temporary = await mkdtemp(join(cache, `${name}-`));
   try {
-    const kept = await fill((program, ...args) => run(program, args, { cwd: temporary, timeout }), temporary);
+    const kept = await fill(
+      async (program, ...args) => (await run(program, args, { cwd: temporary, timeout })).stdout,
+      temporary,
+    );
     // Several test files may do this at once: only one of them wins the last step.
     await rename(kept, directory).catch((error: unknown) => {
       if (!existsSync(directory)) throw error;

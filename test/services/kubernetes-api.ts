@@ -60,7 +60,7 @@ export class KubernetesApi {
       method: method,
       headers: { ...this.headers, accept: 'application/json', 'content-type': contentType },
       body: body === undefined ? null : JSON.stringify(body),
-      signal: AbortSignal.timeout(20_000),
+      signal: AbortSignal.timeout(120_000),
     });
     const text = await response.body.text();
     if (response.statusCode >= 300) {

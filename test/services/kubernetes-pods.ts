@@ -30,7 +30,7 @@ export async function makePod(api: KubernetesApi, options: PodOptions): Promise<
       if (!(error instanceof KubernetesApiError && error.status === 409)) throw error;
     });
   // A new namespace gets its service account from a controller.
-  await waitFor(() => api.post(pods(namespace), pod), { timeoutMs: 20_000, description: `pod ${name}` });
+  await waitFor(() => api.post(pods(namespace), pod), { description: `pod ${name}` });
   await setPod(api, options);
 }
 

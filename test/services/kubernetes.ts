@@ -223,7 +223,7 @@ async function start(programs: KubernetesPrograms, options: KubernetesOptions, s
   scope.push('kube-controller-manager', () => manager.stop());
   // Without it no pod is admitted.
   const account = '/api/v1/namespaces/default/serviceaccounts/default';
-  await waitFor(() => kubernetes.api.get(account), { timeoutMs: 30_000, description: 'the default service account' });
+  await waitFor(() => kubernetes.api.get(account), { description: 'the default service account' });
   return kubernetes;
 }
 

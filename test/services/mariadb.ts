@@ -35,6 +35,7 @@ const mariaDb: ServiceKind = {
     '--innodb-buffer-pool-size=64M',
     // Survives the death of the process, which is what tests do to it; only a dead machine would lose data.
     '--innodb-flush-log-at-trx-commit=2',
+    '--innodb-flush-method=nosync',
   ],
   stopSignal: 'SIGTERM',
   probe: async (port) => {

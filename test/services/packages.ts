@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 
 const packages = [
-  ...['mariadb-server', 'postgresql', 'redis-server', 'curl', 'openssl', 'unzip'],
+  ...['mariadb-server', 'postgresql', 'redis-server', 'curl', 'openssl', 'unzip', 'libaio1', 'libnuma1'],
   ...['prometheus', 'protobuf-compiler', 'libprotobuf-dev', 'libprotobuf-java', 'python3-grpcio', 'nghttp2-client'],
 ];
 

@@ -88,7 +88,7 @@ test('agents register with predictable names, execute, count, and stop', async (
   t.teardown(() => gateway.stop());
   const agents = await startSimulatedAgents({ addresses: [gateway.address], agents: 3, accounts: 2 });
   t.teardown(() => agents.stop());
-  await agents.ready(AbortSignal.timeout(5_000));
+  await agents.ready(AbortSignal.timeout(120_000));
   t.same(agents.accounts, ['sim-0-0', 'sim-0-1', 'sim-1-0', 'sim-1-1', 'sim-2-0', 'sim-2-1']);
   const registered = gateway.streams.map(({ registration }) => registration?.agentId).sort();
   t.same(registered, ['sim-agent-0', 'sim-agent-1', 'sim-agent-2']);

@@ -44,7 +44,7 @@ test('agents and load show tokens and certificates', async (t) => {
       {
         stdout: { write: (part) => (text.out += part) },
         stderr: { write: (part) => (text.err += part) },
-        signal: AbortSignal.timeout(30_000),
+        signal: AbortSignal.timeout(120_000),
       },
     );
     return { code, ...text };

@@ -8,7 +8,7 @@ import { onEveryMigratedEngine } from './engines.js';
 import { account, accounts, collect, connection } from './fixtures.js';
 
 const leaseMs = 60_000;
-const signal = AbortSignal.timeout(110_000);
+const signal = AbortSignal.timeout(120_000);
 const replica = (id: string) => ({ id, baseUrl: `http://${id}:7002`, version: '1', agents: 0 });
 const caching = (ownership: Ownership | undefined): string[] =>
   (ownership?.assignments ?? []).filter((assignment) => assignment.caching).map((assignment) => assignment.agentId);
@@ -51,7 +51,7 @@ onEveryMigratedEngine(async (t, database, engine) => {
     await store.claim(connection('agent-c', 'alive', 3), accounts('held', 'cached', 'idle'), signal);
     await store.release(connection('agent-b', 'alive', 2), ['held', 'left'], signal, 60_000);
     // What another program may leave: nobody caches it.
-    const nobody = { caching: engine.name === 'mariadb' ? (0 as never) : false };
+    const nobody = { caching: engine.dialect === 'mysql' ? (0 as never) : false };
     await database.run((db) =>
       db.updateTable('kubesvc_assignments').set(nobody).where('account_name', '=', 'idle').execute(),
     );

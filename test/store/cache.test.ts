@@ -8,7 +8,7 @@ import { InstanceStore } from '../../src/store/instances.js';
 import { onEveryMigratedEngine } from './engines.js';
 import { accounts, connection } from './fixtures.js';
 
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(120_000);
 const scope = (change: Partial<CacheScope> = {}): CacheScope => ({
   account: 'prod',
   kind: 'pod',

@@ -9,7 +9,7 @@ import { onEveryMigratedEngine } from './engines.js';
 import { account, accounts, connection } from './fixtures.js';
 
 const leaseMs = 60_000;
-const signal = AbortSignal.timeout(110_000);
+const signal = AbortSignal.timeout(120_000);
 
 onEveryMigratedEngine(async (t, database, engine) => {
   await t.test('a lock has one owner', async (t) => {

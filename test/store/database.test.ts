@@ -13,7 +13,7 @@ import { conflict, sqlErrorKind } from '../../src/store/sql-error.js';
 import { waitFor } from '../wait.js';
 import { limits, onEveryEngine } from './engines.js';
 
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(120_000);
 
 async function failure(promise: Promise<unknown>): Promise<GatewayError> {
   try {
@@ -196,12 +196,12 @@ onEveryEngine(async (t, engine) => {
 
   await t.test('a statement is bounded, and the pool is of use afterwards', async (t) => {
     const database = engine.open({ queryTimeoutMs: 200, maxPoolSize: 1 });
-    const sleep = engine.name === 'mariadb' ? sql`select sleep(5)` : sql`select pg_sleep(5)`;
+    const sleep = engine.dialect === 'mysql' ? sql`select sleep(60)` : sql`select pg_sleep(60)`;
     const begin = performance.now();
     const outcome = await database.run((db) => sleep.execute(db)).catch((error: unknown) => error);
-    t.ok(performance.now() - begin < 2_500);
+    t.ok(performance.now() - begin < 30_000);
     // MariaDB's sleep() ends early with a value when its time is up, in place of an error.
-    if (engine.name !== 'mariadb') t.match(outcome, { code: 'dependency-unavailable', message: /no answer in time/ });
+    if (engine.dialect !== 'mysql') t.match(outcome, { code: 'dependency-unavailable', message: /no answer in time/ });
     await database.ping(signal);
   });
 
@@ -209,7 +209,7 @@ onEveryEngine(async (t, engine) => {
     const database = engine.open({ maxPoolSize: 3 });
     const killer = engine.open();
     await Promise.all([1, 2, 3].map(() => database.ping(signal)));
-    if (engine.name === 'mariadb') {
+    if (engine.dialect === 'mysql') {
       const { rows } = await killer.run((db) =>
         sql<{
           id: number;

@@ -1,22 +1,24 @@
 /** Migrations, on every engine: many at once, adopting tables of Armory's plugin, refusing what cannot be adopted. */
 
 import { sql } from 'kysely';
+import { test } from 'tap';
 
 import { GatewayError } from '../../src/core/errors.js';
 import { silentLogger } from '../../src/core/logger.js';
 import { AccountStore } from '../../src/store/accounts.js';
 import { AssignmentStore } from '../../src/store/assignments.js';
-import type { Database } from '../../src/store/database.js';
+import { openDatabase, type Database } from '../../src/store/database.js';
 import { migrate } from '../../src/store/migrate.js';
 import { findTable } from '../../src/store/migrations/introspect.js';
 import { OperationStore } from '../../src/store/operations.js';
 import { initialTables, migrationsTable } from '../../src/store/tables.js';
-import { onEveryEngine } from './engines.js';
+import { startMariaDb } from '../services/mariadb.js';
+import { limits, onEveryEngine } from './engines.js';
 import { accounts, connection, finished, operation } from './fixtures.js';
 
 const allMigrations = ['0001-initial', '0002-owners'];
 
-const signal = AbortSignal.timeout(110_000);
+const signal = AbortSignal.timeout(120_000);
 const options = { logger: silentLogger, signal };
 const execute = (database: Database, statement: string) => database.run((db) => sql.raw(statement).execute(db));
 
@@ -24,10 +26,21 @@ async function dropAll(database: Database): Promise<void> {
   for (const { name } of [...initialTables, migrationsTable]) await execute(database, `drop table if exists ${name}`);
 }
 
+test('a server that is too old stops the start with one sentence', async (t) => {
+  const old = await startMariaDb({ args: ['--version=10.5.29-MariaDB'] });
+  t.teardown(() => old.stop());
+  const database = openDatabase({ url: `${old.url}/mysql`, ...limits });
+  t.teardown(() => database.close());
+  await t.rejects(migrate(database, options), {
+    ...{ code: 'configuration', details: { field: 'sql.url' } },
+    message: 'the database is MariaDB 10.5.29; the gateway needs MariaDB 10.6 or newer',
+  });
+});
+
 onEveryEngine(async (t, engine) => {
   const database = engine.open();
   t.beforeEach(() => dropAll(database));
-  const mysql = engine.name === 'mariadb';
+  const mysql = engine.dialect === 'mysql';
 
   await t.test('ten replicas that start at once migrate once', async (t) => {
     const pools = Array.from({ length: 10 }, () => engine.open({ maxPoolSize: 2, connectionTimeoutMs: 30_000 }));

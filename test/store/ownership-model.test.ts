@@ -16,7 +16,7 @@ import { accounts, connection } from './fixtures.js';
 import { limits } from './engines.js';
 
 const leaseMs = 600_000;
-const signal = AbortSignal.timeout(110_000);
+const signal = AbortSignal.timeout(120_000);
 const names = ['a', 'b', 'c'];
 const agents = ['x', 'y', 'z'];
 const instanceIds = ['alive-1', 'alive-2', 'dead'];

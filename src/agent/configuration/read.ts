@@ -1,27 +1,22 @@
-/** Reads the agent's configuration file: every problem at once, each with its key, what was expected and what was found. */
+/** Reads the agent's configuration file: every problem at once, each with its key, what was expected, and the line. */
 
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import Type, { type TSchema } from 'typebox';
-import { Value } from 'typebox/value';
-import { parseDocument } from 'yaml';
 import { configurationError, found, nearest, type Problem } from '../../configuration/problems.js';
+import { isSection, join, parseSettings } from '../../configuration/yaml.js';
 import { GatewayError, messageOf } from '../../core/errors.js';
+import { restrictions, unused } from './foreign.js';
+import { checkRules } from './rules.js';
 import { agentSchema, type AgentConfiguration } from './schema.js';
-
-/** Sections of Armory's agent that have no meaning here. */
-export const unused: ReadonlyMap<string, string> = new Map([
-  ['pprof', 'Node.js has its own inspector'],
-  ['secrets', 'secrets come as files or variables: file:/PATH, env:NAME'],
-  ['server.ssl', 'the health port tells nothing that needs it'],
-]);
+import { normalizeSpelling } from './spelling.js';
+import { expectation, valueOf, type Environment } from './values.js';
 
 export interface LoadedAgentConfiguration {
   readonly configuration: AgentConfiguration;
   /** One sentence each. */
   readonly warnings: readonly string[];
 }
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** @throws GatewayError `configuration` */
 export function readConfigurationText(file: string): string {
@@ -38,20 +33,26 @@ export function parseAgentConfiguration(
   file: string,
   environment: Environment,
 ): LoadedAgentConfiguration {
-  const document = parseDocument(text, { prettyErrors: false });
-  const [syntax] = document.errors;
-  // The parser's message quotes nothing with pretty errors off.
-  if (syntax !== undefined) throw new GatewayError('configuration', `${file}: ${syntax.message}`, { field: file });
-  const reading = { problems: [] as Problem[], warnings: [] as string[], environment };
-  const configuration = read(agentSchema, document.toJS() ?? {}, '', reading) as AgentConfiguration;
-  const problems = [...reading.problems, ...rules(configuration)];
+  const { content, place } = parseSettings(text, basename(file));
+  const { tree, written, problems: misspelt } = normalizeSpelling(content);
+  const reading: Reading = { problems: [...misspelt], withoutEffect: new Map(), environment };
+  const configuration = read(agentSchema, tree, '', reading) as AgentConfiguration;
+  const broken = checkRules(configuration, tree).filter(
+    ({ key }) => !reading.problems.some(({ key: wrong }) => key.startsWith(wrong) || wrong.startsWith(`${key}.`)),
+  );
+  const problems = [...reading.problems, ...broken].map(({ key, message }): Problem => {
+    const shown = written.get(key) ?? key;
+    return { key: shown, message, origin: { kind: 'file', text: place(shown) } };
+  });
   if (problems.length > 0) throw configurationError(problems);
-  return { configuration, warnings: reading.warnings };
+  const ignored = [...reading.withoutEffect].map(([key, reason]) => `${key} (${reason})`);
+  return { configuration, warnings: ignored.length === 0 ? [] : [`no effect here: ${ignored.join(', ')}`] };
 }
 
 interface Reading {
   readonly problems: Problem[];
-  readonly warnings: string[];
+  /** Keys that are there, but mean nothing here, and why. */
+  readonly withoutEffect: Map<string, string>;
   readonly environment: Environment;
 }
 
@@ -59,16 +60,15 @@ function read(schema: TSchema, value: unknown, key: string, reading: Reading): u
   if (Type.IsObject(schema) && Object.keys(schema.properties).length > 0)
     return readSection(schema, value, key, reading);
   if (value === undefined || value === null) return structuredClone((schema as { default?: unknown }).default);
-  if (Type.IsArray(schema) && Array.isArray(value)) {
+  if (Type.IsArray(schema) && Type.IsObject(schema.items) && Array.isArray(value)) {
     return value.map((item, index) => read(schema.items, item, `${key}[${String(index)}]`, reading));
   }
-  const secret = (schema as { secret?: boolean }).secret === true;
-  const meant = secret ? secretFrom(value, reading.environment) : numberFrom(schema, value);
-  if (meant instanceof Error) reading.problems.push({ key, message: meant.message });
-  else if (!Value.Check(schema, meant)) {
-    reading.problems.push({ key, message: `expected ${expectation(schema)}, found ${found(value, secret)}` });
+  const result = valueOf(schema, value, reading.environment);
+  if ('problem' in result) {
+    reading.problems.push({ key, message: result.problem });
+    return value;
   }
-  return meant;
+  return result.value;
 }
 
 function readSection(schema: TSchema, value: unknown, key: string, reading: Reading): unknown {
@@ -77,95 +77,47 @@ function readSection(schema: TSchema, value: unknown, key: string, reading: Read
     required?: readonly string[];
   };
   const given = value ?? {};
-  if (typeof given !== 'object' || Array.isArray(given)) {
+  if (!isSection(given)) {
     reading.problems.push({ key, message: `expected a section with keys below it, found ${found(value, false)}` });
-    return {};
+    // Its defaults stand in for it, so that rules can be checked.
+    return readSection(schema, {}, key, { ...reading, problems: [] });
   }
-  const join = (name: string): string => (key === '' ? name : `${key}.${name}`);
-  for (const name of Object.keys(given)) {
-    if (name in properties) continue;
-    const reason = unused.get(join(name));
-    if (reason !== undefined) reading.warnings.push(`${join(name)}: has no effect, ${reason}`);
-    else {
-      const candidate = nearest(name, Object.keys(properties));
-      const hint = candidate === undefined ? '' : `; is ${join(candidate)} meant?`;
-      reading.problems.push({ key: join(name), message: `no such setting${hint}` });
-    }
+  for (const [name, child] of Object.entries(given)) {
+    if (!(name in properties)) readForeign(join(key, name), child, Object.keys(properties), reading);
   }
   const entries = Object.entries(properties).flatMap(([name, child]) => {
     const before = reading.problems.length;
-    const result = read(child, (given as Record<string, unknown>)[name], join(name), reading);
+    const result = read(child, given[name], join(key, name), reading);
     const missing = result === undefined && required.includes(name) && reading.problems.length === before;
-    if (missing) reading.problems.push({ key: join(name), message: `expected ${expectation(child)}, found nothing` });
+    if (missing)
+      reading.problems.push({ key: join(key, name), message: `expected ${expectation(child)}, found nothing` });
     return result === undefined ? [] : [[name, result] as const];
   });
   return Object.fromEntries(entries);
 }
 
-/** Charts and operators like to write numbers and booleans as text. */
-function numberFrom(schema: TSchema, value: unknown): unknown {
-  if (typeof value !== 'string') return value;
-  if (Type.IsBoolean(schema)) return { true: true, false: false }[value.toLowerCase()] ?? value;
-  if (Type.IsInteger(schema) || Type.IsNumber(schema)) return /^-?\d+(\.\d+)?$/u.test(value) ? Number(value) : value;
-  if (Type.IsEnum(schema)) return schema.enum.find((one) => String(one).toLowerCase() === value.toLowerCase()) ?? value;
-  return value;
-}
-
-function secretFrom(value: unknown, environment: Environment): unknown {
-  if (typeof value !== 'string') return value;
-  if (value.startsWith('env:')) {
-    return environment[value.slice(4)] ?? new Error(`the variable ${value.slice(4)} is not set`);
+/** A key that is none of ours: without effect, or a problem. */
+function readForeign(key: string, value: unknown, siblings: readonly string[], reading: Reading): void {
+  const general = key.replaceAll(/\[\d+\]/gu, '[]');
+  const restriction = restrictions.get(general);
+  if (restriction?.restricts(value) === true) {
+    reading.problems.push({ key, message: `has no effect here; ${restriction.instead}` });
+    return;
   }
-  if (!value.startsWith('file:')) return value;
-  try {
-    return readFileSync(value.slice(5), 'utf8').trim();
-  } catch (error) {
-    return new Error(`the file that it names cannot be read: ${messageOf(error)}`);
+  const reason = unused.get(general);
+  if (reason !== undefined) {
+    reading.withoutEffect.set(general, reason);
+    if (!isSection(value)) return;
+    // What restricts may stand deeper in a section that has no effect as a whole.
+    for (const [name, child] of Object.entries(value)) {
+      if (restrictions.has(join(general, name))) readForeign(join(key, name), child, [], reading);
+    }
+    return;
   }
-}
-
-function expectation(schema: TSchema): string {
-  if (Type.IsBoolean(schema)) return 'true or false';
-  if (Type.IsEnum(schema)) return `one of ${schema.enum.join(', ')}`;
-  if (Type.IsInteger(schema) || Type.IsNumber(schema)) {
-    const { minimum, maximum } = schema as { minimum?: number; maximum?: number };
-    return `a number from ${String(minimum)} to ${String(maximum)}`;
-  }
-  if (Type.IsArray(schema)) return 'a list';
-  return Type.IsObject(schema) ? 'a section' : 'text';
-}
-
-/** What no single setting can tell. */
-function rules({ clouddriver, dynamicAccounts, kubernetes }: AgentConfiguration): Problem[] {
-  const problems: Problem[] = [];
-  const mustHold = (holds: boolean, key: string, message: string): void => {
-    if (!holds) problems.push({ key, message });
-  };
-  const accounts = Array.isArray(kubernetes?.accounts) ? kubernetes.accounts : [];
-  mustHold(
-    accounts.length > 0 || dynamicAccounts.enabled,
-    'kubernetes.accounts',
-    'expected at least one account, or dynamicAccounts.enabled: true',
-  );
-  const names = new Set<string>();
-  accounts.forEach(({ name, serviceAccount, kubeConfigFile }, index) => {
-    const key = `kubernetes.accounts[${String(index)}]`;
-    mustHold(!names.has(name), `${key}.name`, `"${name}" is named twice`);
-    names.add(name);
-    mustHold(
-      serviceAccount !== (kubeConfigFile !== undefined),
-      key,
-      'expected either serviceAccount: true or a kubeConfigFile',
-    );
-  });
-  const { clientCertFile, clientKeyFile } = clouddriver.tls;
-  mustHold(
-    (clientCertFile === undefined) === (clientKeyFile === undefined),
-    'clouddriver.tls.clientKeyFile',
-    'expected both clouddriver.tls.clientCertFile and clouddriver.tls.clientKeyFile, or neither',
-  );
-  const { token, tokenFile, tokenCommand } = clouddriver.auth;
-  const tokens = [token, tokenFile, tokenCommand.command].filter((each) => each !== undefined);
-  mustHold(tokens.length <= 1, 'clouddriver.auth', 'expected one of token, tokenFile and tokenCommand.command');
-  return problems;
+  if (restriction !== undefined) return;
+  const name = key.slice(key.lastIndexOf('.') + 1);
+  const section = key.slice(0, Math.max(0, key.lastIndexOf('.')));
+  const candidate = nearest(name, siblings);
+  const hint = candidate === undefined ? '' : `; is ${join(section, candidate)} meant?`;
+  reading.problems.push({ key, message: `no such setting${hint}` });
 }

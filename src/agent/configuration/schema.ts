@@ -1,7 +1,8 @@
 /**
  * The agent's configuration: types, defaults and documentation in one place, with the names of Armory's public reference.
- * docs/agent-configuration.md and the chart's values.schema.json are made from it. Keyword of our own on a leaf: `secret`
- * (never shown; may be `file:/PATH` or `env:NAME`).
+ * docs/agent-configuration.md and the chart's values.schema.json are made from it. What Armory's agent and Clouddriver have
+ * besides is in foreign.ts. Keywords of our own on a leaf: `secret` (never shown; may be `file:/PATH` or `env:NAME`), `path`
+ * (of a file; may be `file:/PATH`), `verbatim` (taken as it is written), `synonyms` of choices, `expected` in words.
  */
 
 import Type, { type Static, type TSchemaOptions } from 'typebox';
@@ -12,18 +13,23 @@ const text = (description: string, value: string, options: TSchemaOptions = {}) 
 const optionalText = (description: string, options: TSchemaOptions = {}) =>
   Type.Optional(Type.String({ description, minLength: 1, ...options }));
 const secret = (description: string) => optionalText(description, { secret: true });
-const list = (description: string, value: string[] = []) =>
-  Type.Array(Type.String({ minLength: 1 }), { description, default: value });
+const path = (description: string) => optionalText(description, { path: true });
+const list = (description: string, value: string[] = [], options: TSchemaOptions = {}) =>
+  Type.Array(Type.String({ minLength: 1 }), { description, default: value, ...options });
 const count = (description: string, value: number, minimum: number, maximum: number) =>
   Type.Integer({ description, default: value, minimum, maximum });
 const section = <T extends Parameters<typeof Type.Object>[0]>(properties: T) =>
   Type.Object(properties, { additionalProperties: false });
 
+/** By authorization of Spinnaker, the groups that have it. */
+const groupNames = Type.Optional(Type.Array(Type.String({ pattern: '^\\S+$' })));
+const groups = section({ READ: groupNames, WRITE: groupNames, EXECUTE: groupNames, CREATE: groupNames });
+
 /** One of `kubernetes.accounts`. */
 export const accountSchema = section({
   name: Type.String({ description: 'Name of the account; unique in the cluster of gateways.', minLength: 1 }),
   serviceAccount: flag('Reach the cluster that the agent runs in, as its own service account.', false),
-  kubeConfigFile: optionalText(
+  kubeConfigFile: path(
     'Reach a cluster by this kubeconfig file. Read anew every five minutes, and when it is refused.',
   ),
   context: optionalText('Context of the kubeconfig. Default: its current one.'),
@@ -36,43 +42,35 @@ export const accountSchema = section({
   customResourceDefinitions: Type.Array(
     section({
       kind: Type.String({ description: 'Kind, or kind and group: "Certificate.cert-manager.io".', minLength: 1 }),
-      scope: Type.Enum(['Namespaced', 'Cluster'], {
-        description: 'Accepted for compatibility: the cluster itself says it.',
-        default: 'Namespaced',
-      }),
     }),
     { description: 'Custom resources to cache beside `kinds`.', default: [] },
   ),
   onlyNamespacedResources: flag('Cover nothing that is in no namespace.', false),
   onlySpinnakerManaged: flag('Cache only what carries the label app.kubernetes.io/managed-by: spinnaker.', false),
-  maxResumableResourceAgeMs: count(
-    'Accepted for compatibility: the API server itself says when a version is too old to resume from.',
-    300_000,
-    0,
-    86_400_000,
-  ),
-  permissions: Type.Array(Type.Unknown(), {
-    description: 'Accepted for compatibility, and sent as the account’s property.',
-    default: [],
+  permissions: Type.Union([groups, Type.Array(groups)], {
+    description:
+      'Groups of Spinnaker by authorization, `{READ: [...], WRITE: [...]}` or a list of such. Passed on as a property of the account, for Spinnaker to check; the gateway itself goes by `server.auth`.',
+    default: {},
+    expected: 'READ and WRITE, each with a list of groups whose names have no white space',
   }),
-  oAuthScopes: list('Accepted for compatibility: the kubeconfig’s own plugin knows its scopes.'),
-  metrics: flag('Accepted for compatibility.', false),
 });
 
 export const agentSchema = section({
   agentId: optionalText('Unique name of this agent process. Default: POD_NAME, or else the host name.'),
   zoneId: optionalText('Zone of the agent. Default: DEPLOYMENT_NAME_POD_NAMESPACE, or else the agent’s id.'),
   clouddriver: section({
-    grpc: text('Where gateways are dialled: HOST:PORT, several by commas.', 'spin-clouddriver-grpc:9091'),
+    grpc: text(
+      'Where gateways are dialled: HOST:PORT, several by commas; `https://HOST` is accepted with TLS.',
+      'spin-clouddriver-grpc:9091',
+    ),
     insecure: flag('Dial without TLS.', true),
     noProxy: flag('Accepted for compatibility: gateways are dialled without a proxy unless http_proxy is set.', false),
-    keepAliveHeartbeatSeconds: count('An HTTP/2 PING after this many seconds.', 20, 1, 3_600),
-    keepAliveTimeOutSeconds: count('The connection is dead when a PING is not answered for so long.', 20, 1, 3_600),
-    keepAliveOperationSeconds: count(
-      'Accepted for compatibility: pings of the gateway tell a dead stream.',
+    keepAliveHeartbeatSeconds: count('An HTTP/2 PING after this many seconds; 0: none.', 20, 0, 3_600),
+    keepAliveTimeOutSeconds: count(
+      'The connection is dead when a PING is not answered for so long; 0: the default of gRPC, 20.',
+      20,
       0,
-      0,
-      86_400,
+      3_600,
     ),
     backoff: section({
       baseDelay: count('First pause between two dials, in nanoseconds.', 1_000_000_000, 1_000_000, 3_600_000_000_000),
@@ -80,55 +78,43 @@ export const agentSchema = section({
       jitter: Type.Number({ description: 'Part of the pause that is random.', default: 0.2, minimum: 0, maximum: 1 }),
       maxDelay: count('Longest pause, in nanoseconds.', 120_000_000_000, 1_000_000, 3_600_000_000_000),
     }),
-    responseRetries: section({
-      enabled: flag('Accepted for compatibility: a result is always sent until the gateway has it.', true),
-      maxRetries: count('Accepted for compatibility.', 3, 0, 1_000),
-      backOffMs: count('Accepted for compatibility.', 3_000, 0, 3_600_000),
-    }),
     auth: section({
       token: secret(
         'Bearer token that the agent shows the gateway; with clouddriver.insecure it travels in cleartext.',
       ),
-      tokenFile: optionalText('File with the token; read anew at each dial (a projected service account token).'),
+      tokenFile: path('File with the token; read anew at each dial (a projected service account token).'),
       tokenCommand: section({
         command: optionalText('Program that prints the token, or an ExecCredential of client-go.'),
-        args: list('Its arguments.'),
-        format: Type.Array(Type.Unknown(), { description: 'Accepted for compatibility.', default: [] }),
+        args: list('Its arguments, as they are written.', [], { verbatim: true }),
+        format: Type.Enum(['', 'raw', 'json'], {
+          description: 'What it prints: the token itself (raw), or JSON with it; empty: JSON where it begins with {.',
+          default: '',
+        }),
         refreshIntervalSeconds: count('Runs it again after so long; 0: before each dial.', 0, 0, 86_400),
       }),
     }),
     tls: section({
       serverName: optionalText('Name to expect in the gateway’s certificate. Default: the host that is dialled.'),
       insecureSkipVerify: flag('Do not verify the gateway’s certificate.', false),
-      cacertFile: optionalText('PEM file of the authorities to trust. Default: those of Node.js. Read at each dial.'),
-      clientCertFile: optionalText('PEM file of the agent’s certificate and chain. Read at each dial.'),
-      clientKeyFile: optionalText('PEM file of its private key. Read at each dial.'),
+      cacertFile: path('PEM file of the authorities to trust. Default: those of Node.js. Read at each dial.'),
+      clientCertFile: path('PEM file of the agent’s certificate and chain. Read at each dial.'),
+      clientKeyFile: path('PEM file of its private key. Default: the key in clientCertFile. Read at each dial.'),
       clientKeyFilePassword: secret('Password of the private key.'),
     }),
   }),
   dynamicAccounts: section({
     enabled: flag('Take accounts that the gateway asks for.', false),
-    interceptor: section({ enabled: flag('Accepted for compatibility.', true) }),
-    scanBatchSize: count('Accepted for compatibility: the gateway scans.', 572, 1, 100_000),
-    scanFrequencySeconds: count('Accepted for compatibility.', 120, 1, 86_400),
-    namePatterns: list('Accepted for compatibility.'),
-    credentialScanNamePatterns: list('Accepted for compatibility.'),
   }),
   kubernetes: section({
     accounts: Type.Array(accountSchema, { description: 'The accounts that this agent serves.', default: [] }),
     noProxy: flag('Ignore the proxies that kubeconfigs name.', false),
     requestTimeoutMs: count('How long one answer of an API server may take.', 30_000, 1_000, 600_000),
     reconnectTimeoutMs: count('First pause before a watch that failed is begun again.', 5_000, 10, 600_000),
-    cacheGroupSize: count('Accepted for compatibility: tasks.* bounds what is listed at the same time.', 0, 0, 100_000),
-    cacheGroupDelayMs: count('Accepted for compatibility.', 0, 0, 3_600_000),
     serverSideApply: section({
       enabled: Type.Enum(['allowed', 'never'], {
         description: 'Whether manifests are applied by the server where an operation does not say how.',
         default: 'allowed',
       }),
-      clearManagedFields: text('Accepted for compatibility.', 'allowed'),
-      manifestDefaults: text('Accepted for compatibility.', 'allowed'),
-      kinds: Type.Array(Type.Unknown(), { description: 'Accepted for compatibility.', default: [] }),
     }),
     retries: section({
       enabled: flag('Send a request to an API server again when it failed and may be repeated.', true),
@@ -142,9 +128,8 @@ export const agentSchema = section({
     }),
   }),
   tasks: section({
-    totalBudget: count('Lists of API servers at the same time.', 20, 1, 10_000),
-    budgetPerAccount: count('Of one account.', 5, 1, 10_000),
-    queueCheckFrequencyMs: count('Accepted for compatibility: nothing polls.', 2_000, 1, 3_600_000),
+    totalBudget: count('Lists of API servers at the same time; 0: no limit.', 20, 0, 10_000),
+    budgetPerAccount: count('Of one account; 0: no limit.', 5, 0, 10_000),
     maxOperations: count('Operations that are executed at the same time.', 100, 1, 10_000),
     drainSeconds: count('At a stop, operations that are under way have so long to end.', 20, 0, 3_600),
   }),
@@ -158,20 +143,15 @@ export const agentSchema = section({
   }),
   logging: section({
     level: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], {
-      description: 'Least level.',
+      description: 'Least level. `warning` is accepted for warn, `panic` for fatal.',
       default: 'info',
+      synonyms: { warning: 'warn', panic: 'fatal' },
     }),
     format: Type.Enum(['text', 'json'], { description: 'Lines for people, or JSON.', default: 'text' }),
-    file: optionalText('File to write to. Default: standard output.'),
+    file: path('File to write to. Default: standard output.'),
     fields: Type.Unsafe<Record<string, string>>(
       Type.Object({}, { description: 'Fields of every line.', default: {}, additionalProperties: { type: 'string' } }),
     ),
-    multiWrite: flag('Accepted for compatibility.', false),
-    maxSizeMb: count('Accepted for compatibility: files are for the system to rotate.', 1, 1, 100_000),
-    maxAgeDays: count('Accepted for compatibility.', 10, 0, 100_000),
-    maxBackups: count('Accepted for compatibility.', 10, 0, 100_000),
-    localTime: flag('Accepted for compatibility: times are UTC.', true),
-    compress: flag('Accepted for compatibility.', false),
   }),
   timeoutSeconds: count('Deadline of operations that carry none; 0: 30.', 0, 0, 86_400),
 });

@@ -139,7 +139,7 @@ class ScopeFeed {
       limit: String(pageObjects),
       ...(continuation ? { continue: continuation } : {}),
     };
-    const events: CachingEvent[] = [];
+    const events: VersionedEvent[] = [];
     const { client } = this.#watched.cluster;
     const metadata = await client.list(this.#path, query, this.#signal, (object) => {
       events.push(...this.#encode([{ type: 'ADDED', object }]));
@@ -174,16 +174,21 @@ class ScopeFeed {
 
   #encode(
     changes: readonly { readonly type: WatchEvent['type']; readonly object: KubernetesObject }[],
-  ): readonly CachingEvent[] {
+  ): readonly VersionedEvent[] {
     return changes.flatMap(({ type, object }) => {
       if (type === 'BOOKMARK' || !this.#watched.cluster.covers(object.metadata.namespace ?? '')) return [];
-      return [{ type: eventTypes[type], object: objectBytes(object, this.#scope) }];
+      const version = object.metadata.resourceVersion;
+      return [{ type: eventTypes[type], object: objectBytes(object, this.#scope), version }];
     });
   }
 
-  /** In messages of bounded size; the version goes with the last one, which may be empty, as a bookmark is. */
-  async #send(events: readonly CachingEvent[], version: string): Promise<void> {
-    let message: CachingEvent[] = [];
+  /**
+   * In messages of bounded size; the version goes with the last one, which may be empty, as a bookmark is. Outside of a
+   * snapshot each message before has the version of its own last event, since every one moves the point to resume from.
+   * @param version '' inside a snapshot
+   */
+  async #send(events: readonly VersionedEvent[], version: string): Promise<void> {
+    let message: VersionedEvent[] = [];
     let bytes = 0;
     const flush = async (resourceVersion: string): Promise<void> => {
       await this.#sink.events(this.#scope, message, resourceVersion);
@@ -192,12 +197,18 @@ class ScopeFeed {
       bytes = 0;
     };
     for (const event of events) {
-      if (bytes > 0 && bytes + event.object.length > messageBytes) await flush('');
+      if (bytes > 0 && bytes + event.object.length > messageBytes)
+        await flush(version && (message.at(-1)?.version ?? ''));
       message.push(event);
       bytes += event.object.length;
     }
     if (message.length > 0 || version !== '') await flush(version);
   }
+}
+
+/** An event, and the version of its object. */
+interface VersionedEvent extends CachingEvent {
+  readonly version: string;
 }
 
 const eventTypes = {

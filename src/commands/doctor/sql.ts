@@ -2,12 +2,16 @@
 
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { GatewayError } from '../../core/errors.js';
 import type { Config } from '../../gateway/config.js';
 import { databaseOptions } from '../../gateway/config/database-options.js';
 import { withoutCredentials } from '../../gateway/config/url.js';
 import { openDatabase, type Database } from '../../store/database.js';
 import { appliedMigrations, describeServer, tryTableChanges, type ServerDescription } from '../../store/examination.js';
 import { examine, failed, ok, warning, type Finding, type Outcome } from './finding.js';
+
+/** For operations of 4 MiB, which go as base64, and their neighbours in a batch. */
+const wantedPacketBytes = 16 * 1_024 * 1_024;
 
 const reachRemedy =
   'Check sql.url, sql.user and sql.password, that the database exists, and that the network lets this machine through.';
@@ -30,6 +34,8 @@ export async function* examineSql(config: Config, signal: AbortSignal): AsyncGen
     });
     if (database === undefined || server === undefined) return;
     yield { check: 'sql version', ...versionOutcome(server) };
+    const { packetBytes } = database;
+    if (packetBytes < wantedPacketBytes) yield { check: 'sql packets', ...packetOutcome(packetBytes) };
     yield { check: 'sql clock', ...clockOutcome(server.clockDifferenceMs, config.kubesvc.instances.leaseMs) };
     const open = database;
     yield await examine('sql migrations', 'Run agent-gateway migrate.', signal, async (limit) =>
@@ -63,6 +69,10 @@ async function examineTableChanges(config: Config, signal: AbortSignal): Promise
     const database = openDatabase({ ...(await databaseOptions(config, 'migration')), maxPoolSize: 1 });
     try {
       await tryTableChanges(database, limit);
+    } catch (error) {
+      // It answered, and takes changes of nobody.
+      if (!(error instanceof GatewayError) || error.details.unsent !== true) throw error;
+      return failed(error.message, 'Name the primary in sql.url; where its disk is full, make room.');
     } finally {
       await database.close();
     }
@@ -74,6 +84,11 @@ export function versionOutcome({ product, version, minimum, supported }: ServerD
   const found = `${product} ${version}`;
   if (supported) return ok(found);
   return failed(`${found}, older than ${minimum}`, `Use ${product} ${minimum} or newer.`);
+}
+
+function packetOutcome(bytes: number): Outcome {
+  const found = `max_allowed_packet is ${String(bytes)} bytes: operations and cached objects that need more are refused`;
+  return warning(found, `Set max_allowed_packet to ${String(wantedPacketBytes)} or more on the server.`);
 }
 
 /** Times that instances compare are the database's own; ours go into logs, histories and certificates. */

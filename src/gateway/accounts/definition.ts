@@ -38,6 +38,12 @@ export class Definitions {
    * @throws GatewayError `invalid-argument` naming the option below `field`
    */
   seal(account: string, definition: Definition, field: string): string {
+    const { requiredGroupMembership: groups } = definition;
+    if (Array.isArray(groups) && groups.length > 0) {
+      const name = `${field}.requiredGroupMembership`;
+      const message = `${name}: has no effect here; write these groups as permissions: {READ: [...], WRITE: [...]}`;
+      throw new GatewayError('invalid-argument', message, { field: name, account });
+    }
     const sealed = Object.entries(definition).map(([option, value]): [string, unknown] => {
       if (!isKubeconfigOption(option) || typeof value !== 'string') return [option, value];
       return [option, this.#sealed(account, option, value, `${field}.${option}`)];

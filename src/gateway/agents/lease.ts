@@ -30,6 +30,7 @@ export class Lease {
   /** Since when it has been held without a gap. */
   #heldSince = Number.POSITIVE_INFINITY;
   #unsafe = false;
+  #failure: string | undefined;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -38,6 +39,11 @@ export class Lease {
   /** Whether others still take this instance for alive. */
   get held(): boolean {
     return performance.now() - this.#renewedAt < this.#options.leaseMs;
+  }
+
+  /** Why the last heartbeat was not taken; undefined: it was. */
+  get failure(): string | undefined {
+    return this.#failure;
   }
 
   /** Whether nobody can take this instance for dead, now or in the next moment. */
@@ -81,7 +87,8 @@ export class Lease {
         this.#unsafe = false;
       } catch (error) {
         if (signal.aborted) return;
-        if (!failing) logger.warn({ error: messageOf(error) }, 'heartbeat failed; trying on');
+        this.#failure = messageOf(error);
+        if (!failing) logger.warn({ error: this.#failure }, 'heartbeat failed; trying on');
         failing = true;
       }
     }
@@ -117,6 +124,7 @@ export class Lease {
     if (this.#heldSince < askedAt && !this.sure) this.#lose();
     if (!this.held) this.#heldSince = askedAt;
     this.#renewedAt = askedAt;
+    this.#failure = undefined;
     return outcome;
   }
 }

@@ -3,7 +3,7 @@
  * of them share one. What waits is bounded over all streams; past that none is read.
  */
 
-import { GatewayError, toGatewayError } from '../../core/errors.js';
+import type { GatewayError } from '../../core/errors.js';
 import { GroupCommit } from '../../core/group-commit.js';
 import type { Logger } from '../../core/logger.js';
 import type { CacheStore } from '../../store/cache.js';
@@ -40,14 +40,12 @@ interface Item {
   readonly bytes: number;
 }
 
-type Outcome = CacheWriteOutcome | GatewayError;
-
 export class CachingIngest {
   readonly kinds: KindSelection;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly #cache: CachingIngestOptions['cache'];
-  readonly #writes: GroupCommit<Item, Outcome>;
+  readonly #writes: GroupCommit<Item, CacheWriteOutcome>;
   readonly #streams = new Set<IngestedStream>();
   #bytes = 0;
   #full = false;
@@ -57,9 +55,10 @@ export class CachingIngest {
     this.logger = logger;
     this.metrics = metrics;
     this.#cache = cache;
-    this.#writes = new GroupCommit<Item, Outcome>({
+    this.#writes = new GroupCommit<Item, CacheWriteOutcome>({
       name: 'cached objects',
-      write: (items) => this.#commit(items),
+      write: (items) => this.#cache.write(items.map(({ write }) => write)),
+      repeatable: true,
       batchSize: 1_000,
       batchBytes: transactionBytes,
       bytesOf: ({ bytes }) => bytes,
@@ -99,7 +98,6 @@ export class CachingIngest {
   /** @throws GatewayError what the write failed with */
   async write(batch: Batch, write: CacheWrite): Promise<CacheWriteOutcome> {
     const outcome = await this.#writes.add({ write, bytes: batch.bytes + batch.size * bytesPerObject });
-    if (outcome instanceof GatewayError) throw outcome;
     const { metrics } = this;
     const stored = outcome.lost.length === 0 ? 'stored' : 'not_held';
     for (const type of ['added', 'modified', 'deleted'] as const) {
@@ -125,18 +123,5 @@ export class CachingIngest {
     if (!this.#full || !this.hasRoom) return;
     this.#full = false;
     for (const stream of this.#streams) stream.pauseOrResume();
-  }
-
-  async #commit(items: readonly Item[]): Promise<readonly Outcome[]> {
-    try {
-      return await this.#cache.write(items.map(({ write }) => write));
-    } catch (thrown) {
-      const error = toGatewayError(thrown);
-      if (error.code !== 'internal' || items.length === 1) return items.map(() => error);
-      // The database refuses something of one of them: the others are not to suffer.
-      const outcomes: Outcome[] = [];
-      for (const item of items) outcomes.push(...(await this.#commit([item])));
-      return outcomes;
-    }
   }
 }

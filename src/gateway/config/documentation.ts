@@ -1,7 +1,7 @@
 /** docs/configuration.md, derived from the schema. */
 
 import { prefix, variableOf } from './environment.js';
-import { aliases, unused } from './foreign.js';
+import { aliases, restrictions, unused } from './foreign.js';
 import { formatBytes, leaves, sections, type Leaf } from './leaves.js';
 
 export interface DocumentationRow {
@@ -47,6 +47,9 @@ export function documentationPage(): string {
     return row([`\`${key}\``, `\`${alias.key}\`${alias.factor === undefined ? '' : ` × ${String(alias.factor)}`}`]);
   });
   const withoutEffect = [...unused].map(([key, reason]) => row([`\`${key}\``, reason]));
+  const refused = restrictions.map(({ name, harmless, instead }) => {
+    return row([name, harmless === undefined ? '' : `\`${String(harmless)}\``, instead]);
+  });
   return (
     [
       introduction(),
@@ -61,6 +64,15 @@ export function documentationPage(): string {
         '|---|---|',
         ...withoutEffect,
       ].join('\n'),
+      [
+        '## Options that are refused',
+        '',
+        'They would restrict something, and have no effect here.',
+        '',
+        '| key | accepted with | what to do instead |',
+        '|---|---|---|',
+        ...refused,
+      ].join('\n'),
     ].join('\n\n') + '\n'
   );
 }
@@ -73,14 +85,19 @@ function introduction(): string {
 Settings come from three places, later ones winning:
 
 1. **A YAML file**, named by \`--config FILE\` or \`${prefix}CONFIG\`. It has the shape of \`clouddriver.yml\`: the
-   \`kubesvc:\` section and the \`sql:\` and \`redis:\` sections of a working one can be pasted in.
+   \`kubesvc:\` section (or \`armory: {kubesvc: ...}\`, as it is called since Armory CD 2.40.3; never both) and the \`sql:\` and
+   \`redis:\` sections of a working one can be pasted in. Keys may be dotted, and spelled as Spring takes them: \`clientAuth\`,
+   \`client-auth\` and \`client_auth\` are one key. One document only; Spring's profiles and placeholders (\`\${...}\`) are refused.
 2. **Environment variables**: \`${prefix}\` and the key in upper case, dots as underscores, dashes left out:
    \`${variableOf('kubesvc.grpc.server.port')}=9091\`, \`${variableOf('kubesvc.cluster-kubernetes.namespace')}=spinnaker\`.
    \`POD_NAME\` and \`POD_IP\`, where set, give the defaults of \`instance\`.
 3. **Flags**: any key, as \`--kubesvc.grpc.server.port=9091\` or \`--kubesvc.grpc.server.port 9091\`.
 
 Lists are comma-separated in variables and flags. Data sizes are written \`512KB\`, \`4MB\` (units of 1024) or as bytes.
-A secret may be written as \`file:/PATH\`: the content of that file counts, without white space around it.
+A secret may be written as \`file:/PATH\`: the content of that file counts, without white space around it. The path of a file
+may be written as \`file:/PATH\`, too. References of Spinnaker's secret engines (\`encrypted:...\`, \`encryptedFile:...\`) are refused.
+A JDBC URL loses the parameters of its driver, with a warning; one that asks for TLS (\`sslMode=VERIFY_IDENTITY\`,
+\`sslmode=verify-full\`, \`useSSL=true\`) is refused unless \`sql.ssl\` does what it asks for.
 A key that does not exist is an error that names the nearest one that does. \`agent-gateway doctor\` checks what the
 settings lead to: database, Redis, permissions, certificates, ports.
 

@@ -1,6 +1,7 @@
 /** Settings from the command line: `--kubesvc.grpc.server.port 9091`, `--kubesvc.grpc.server.port=9091`, `--config F`. */
 
 import { leaves } from './leaves.js';
+import { canonical } from './spelling.js';
 import type { Entry, Problem } from '../../configuration/problems.js';
 
 /**
@@ -26,7 +27,7 @@ export function readFlags(flags: readonly string[]): {
     let value = equals === -1 ? undefined : argument.slice(equals + 1);
     if (value === undefined) {
       const next = flags[index + 1];
-      const alone = leaves.get(key)?.kind === 'boolean' && next !== 'true' && next !== 'false';
+      const alone = leaves.get(canonical(key))?.kind === 'boolean' && next !== 'true' && next !== 'false';
       if (alone) {
         value = 'true';
       } else if (next === undefined || next.startsWith('--')) {

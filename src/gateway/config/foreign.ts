@@ -1,6 +1,7 @@
 /**
- * Keys that are not ours but that a working clouddriver.yml has: other spellings of our settings, and options that
- * mean nothing here, which are accepted with a warning.
+ * Keys that are not ours but that a working clouddriver.yml has: other names of our settings, options that mean nothing
+ * here, which are accepted with a warning, and options that would restrict something, which are refused unless they
+ * restrict nothing. How keys are spelled is for spelling.ts.
  */
 
 /** Another key for one of ours. `factor` converts a number: seconds to ms is 1000. */
@@ -33,6 +34,9 @@ export const unused: ReadonlyMap<string, string> = new Map([
   ['kubesvc.cache.cacheStreamingPoolMaxSize', 'there is no thread pool for streams here'],
   ['kubesvc.credentials.poller.reloadFrequencyMs', 'accounts are followed by events, not polled'],
   ['kubesvc.disableV2Provider', "Clouddriver's own Kubernetes provider does not run here"],
+  ['kubesvc.enabled', 'the gateway is nothing else'],
+  ['kubesvc.dynamicAccounts.scan', 'accounts are looked for where kubesvc.dynamicAccounts.namePatterns has some'],
+  ['kubesvc.operations.database', 'operations go to the owner at once, and are not looked for in the database'],
   ['kubesvc.dynamicAccounts.interceptor.enabled', "there are no requests of Clouddriver's own to intercept here"],
   ['kubesvc.heartbeat.enabled', 'instances always renew their lease: see kubesvc.instances.heartbeatMs'],
   ['kubesvc.heartbeat.initialDelay', 'the first heartbeat is part of the start: see kubesvc.instances.heartbeatMs'],
@@ -84,5 +88,62 @@ export const unused: ReadonlyMap<string, string> = new Map([
   ['credentials', 'there are no credentials to poll here'],
   ['caching', "Clouddriver's own caching agents do not run here"],
   ['cats', "Clouddriver's own caching agents do not run here"],
-  ['armory', 'nothing of it is known here'],
+  ['accounts', "there is no account management of Clouddriver's here; see /armory/accounts"],
+  ['dualTaskRepository', "Clouddriver's own tasks are not kept here"],
+  ['armory.opa', 'no policy engine is asked here'],
+  ['armory.policy-engine', 'no policy engine is asked here'],
 ]);
+
+/** An option that would restrict something, and has no effect here. */
+export interface Restriction {
+  /** Keys, as uniform() of spelling.ts has them. */
+  readonly keys: RegExp;
+  /** The value that restricts nothing; without it every value is refused. */
+  readonly harmless?: boolean;
+  readonly instead: string;
+  /** For the documentation, in Markdown. */
+  readonly name: string;
+}
+
+export const restrictions: readonly Restriction[] = [
+  {
+    name: '`services.fiat.enabled`',
+    keys: /^services\.fiat\.enabled$/u,
+    harmless: false,
+    instead: 'Fiat is not asked here: set it to false, and let server.auth say who may call',
+  },
+  {
+    name: '`armory.opa.enabled`, `armory.policy-engine.enabled`',
+    keys: /^armory\.(?:opa|policyengine)\.enabled$/u,
+    harmless: false,
+    instead: 'no policy engine is asked here: set it to false, and let what posts operations ask one',
+  },
+  {
+    name: '`kubesvc.enabled`',
+    keys: /^kubesvc\.enabled$/u,
+    harmless: true,
+    instead: 'the gateway has nothing else to do: leave it out',
+  },
+  {
+    name: '`kubesvc.dynamicAccounts.scan`',
+    keys: /^kubesvc\.dynamicaccounts\.scan$/u,
+    harmless: true,
+    instead: 'to scan nothing leave kubesvc.dynamicAccounts.namePatterns empty, and this out',
+  },
+  {
+    name: '`onlySpinnakerManaged` below `kubesvc.runtime`',
+    keys: /^kubesvc\.runtime\.(?:.+\.)?onlyspinnakermanaged$/u,
+    harmless: false,
+    instead: 'write onlySpinnakerManaged at the accounts of the agent that serves them, and leave it out here',
+  },
+  {
+    name: '`kubesvc` below another section',
+    keys: /^(?!kubesvc\.).*\bkubesvc\.(?!enabled$|version$|extensions\.)/u,
+    instead: 'settings of the plugin stand at the top of the file, below kubesvc or armory.kubesvc',
+  },
+  {
+    name: '`spring`',
+    keys: /^spring(?:$|\.)/u,
+    instead: 'settings and profiles of Spring are not read here: write one file for each',
+  },
+];

@@ -7,6 +7,8 @@ export const text = (description: string, value: string, options: TSchemaOptions
   Type.String({ description, default: value, minLength: 1, ...options });
 export const optionalText = (description: string, options: TSchemaOptions = {}) =>
   Type.Optional(Type.String({ description, minLength: 1, ...options }));
+/** Of a file: may be written as Spring writes resources, `file:/PATH`. */
+export const path = (description: string) => optionalText(description, { path: true });
 export const secret = (description: string) => optionalText(description, { secret: true });
 export const list = (description: string, value: string[] = [], options: TSchemaOptions = {}) =>
   Type.Array(Type.String({ minLength: 1 }), { description, default: value, ...options });

@@ -1,6 +1,7 @@
 /** The schema as a flat table of dotted keys: what sources, checks and documentation work on. */
 
 import Type, { type TSchema } from 'typebox';
+import { join } from '../../configuration/yaml.js';
 import { configSchema } from './schema.js';
 
 /** One setting. */
@@ -13,6 +14,8 @@ export interface Leaf {
   readonly optional: boolean;
   /** `url`: a URL, whose host may be shown. */
   readonly secret: boolean | 'url';
+  /** Whether it is the path of a file, which may be written as Spring has it. */
+  readonly path: boolean;
   /** Whether it is the URL of a database, which may be written as JDBC has it. */
   readonly jdbc: boolean;
   readonly default: unknown;
@@ -62,6 +65,7 @@ function leafOf(schema: TSchema, key: string): Leaf {
     description: optionOf(schema, 'description', ''),
     optional: Type.IsOptional(schema),
     secret: optionOf(schema, 'secret', false),
+    path: optionOf(schema, 'path', false),
     jdbc: optionOf(schema, 'jdbc', false),
     default: optionOf<unknown>(schema, 'default', undefined),
     separator: optionOf(schema, 'separator', ','),
@@ -110,9 +114,4 @@ export function formatBytes(value: number): string {
 
 function optionOf<T>(schema: TSchema, name: string, otherwise: T): T {
   return ((schema as Readonly<Record<string, unknown>>)[name] as T | undefined) ?? otherwise;
-}
-
-/** A dotted key from its section and its name. */
-export function join(key: string, name: string): string {
-  return key === '' ? name : `${key}.${name}`;
 }

@@ -6,6 +6,7 @@ import { checkAuthentication, checkCallers } from './authentication-rules.js';
 import { parseCron } from './cron.js';
 import type { Problem } from '../../configuration/problems.js';
 import type { Config, TlsConfig } from './schema.js';
+import { tlsDemand } from './url.js';
 
 export interface Findings {
   readonly problems: readonly Problem[];
@@ -110,6 +111,18 @@ export function checkRules(config: Config): Findings {
     'sql.user',
     'expected a user, here or in sql.url, found nothing',
   );
+  for (const [key, url] of [
+    ['sql.url', sql.url],
+    ['sql.migration.url', sql.migration.url ?? ''],
+  ] as const) {
+    const demand = tlsDemand(url);
+    mustHold(
+      demand === undefined || (sql.ssl.enabled && (sql.ssl.verify || !demand.verified)),
+      key,
+      `its parameter ${demand?.parameter ?? ''} asks for TLS${demand?.verified === true ? ' with a certificate that is checked' : ''}; ` +
+        `write sql.ssl.enabled: true${demand?.verified === true ? ' and sql.ssl.verify: true' : ''}`,
+    );
+  }
   mustHold(
     (sql.ssl.certificateChain === undefined) === (sql.ssl.privateKey === undefined),
     'sql.ssl.privateKey',

@@ -4,14 +4,14 @@
  *
  * Keywords of our own on a leaf: `secret` (its value is never shown; 'url': but for its host), `unit: 'bytes'` (a number of bytes that may be
  * written as 4MB), `synonyms` of choices, `separator` of a list as text (default: a comma),
- * `jdbc` (a database URL that may be written as JDBC has it), `derived` (the default depends on other settings: this text documents it, derived.ts computes it).
+ * `jdbc` (a database URL that may be written as JDBC has it), `path` (of a file; may be written `file:/PATH`), `derived` (the default depends on other settings: this text documents it, derived.ts computes it).
  * kubesvc.* names are those of Armory's public reference.
  */
 
 /* eslint-disable max-lines -- one table, see above */
 
 import Type, { type Static, type TSchemaOptions } from 'typebox';
-import { bytes, count, flag, list, optionalText, port, secret, text } from './leaf-schemas.js';
+import { bytes, count, flag, list, optionalText, path, port, secret, text } from './leaf-schemas.js';
 import { callers, connectionLimits, tls, tokens, x509 } from './security-schemas.js';
 
 const minute = 60_000;
@@ -102,7 +102,7 @@ export const configSchema = Type.Object({
       }),
       'cluster-kubernetes': Type.Object(
         {
-          kubeconfigFile: optionalText('Kubeconfig to use; without it, the service account of the pod.'),
+          kubeconfigFile: path('Kubeconfig to use; without it, the service account of the pod.'),
           verifySsl: flag('Check the certificate of the Kubernetes API server.', true),
           namespace: optionalText('Namespace to look in; without it, the one of the pod.'),
           httpPortName: text('Name of the Service port of the REST API, compared without regard to case.', 'http'),
@@ -173,7 +173,7 @@ export const configSchema = Type.Object({
           {
             x509: x509('an agent', 'Identity of agents by certificate.'),
             tokens: tokens('agents'),
-            policyFile: optionalText(
+            policyFile: path(
               'YAML file that says which zones and accounts an identity may have: `agents: [{name, match, zones, accounts}]`. Read again when it changes.',
             ),
           },
@@ -224,9 +224,7 @@ export const configSchema = Type.Object({
               expected: '32 bytes as base64 or hex',
             }),
           ),
-          kubeconfigDirectory: optionalText(
-            'Directory that `file:PATH` may name files in. Without it none may be named.',
-          ),
+          kubeconfigDirectory: path('Directory that `file:PATH` may name files in. Without it none may be named.'),
           clouddriverUrl: optionalText('Base URL of a Clouddriver whose accounts are migrated.', {
             secret: 'url',
             pattern: '^https?://.+$',
@@ -342,10 +340,10 @@ export const configSchema = Type.Object({
       ssl: Type.Object(
         {
           enabled: flag('Connect by TLS.', false),
-          verify: flag("Check the server's certificate.", true),
-          trustCertCollection: optionalText('PEM file with the authorities to trust; without it, those of Node.js.'),
-          certificateChain: optionalText('PEM file with the certificate to show to the server.'),
-          privateKey: optionalText('PEM file with its private key.'),
+          verify: flag("Check the server's certificate, and its name where the URL has one.", true),
+          trustCertCollection: path('PEM file with the authorities to trust; without it, those of Node.js.'),
+          certificateChain: path('PEM file with the certificate to show to the server.'),
+          privateKey: path('PEM file with its private key.'),
         },
         { description: 'TLS to the database.' },
       ),

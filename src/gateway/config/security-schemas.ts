@@ -1,20 +1,21 @@
 /** Sections that the agents' port and the REST API have alike: TLS, and who may come in. */
 
 import Type from 'typebox';
-import { count, flag, list, optionalText, secret } from './leaf-schemas.js';
+import { count, flag, list, optionalText, path, secret } from './leaf-schemas.js';
 
 const tlsProperties = {
   enabled: flag('Serve TLS on this port. Off means cleartext.', false),
-  certificateChain: optionalText('PEM file with the certificate and its chain. Read again when it changes.'),
-  privateKey: optionalText('PEM file with the private key. Read again when it changes.'),
+  certificateChain: path('PEM file with the certificate and its chain. Read again when it changes.'),
+  privateKey: path('PEM file with the private key. Read again when it changes.'),
   privateKeyPassword: secret('Password of the private key.'),
-  trustCertCollection: optionalText('PEM file with the authorities that client certificates are checked against.'),
-  revocationList: optionalText(
+  trustCertCollection: path('PEM file with the authorities that client certificates are checked against.'),
+  revocationList: path(
     'PEM file with certificate revocation lists, one of every authority that issues client certificates; once one of them has expired nobody is let in. Read again when it changes; connections of certificates that it names by then are ended.',
   ),
   clientAuth: Type.Enum(['NONE', 'OPTIONAL', 'REQUIRE'], {
     description: 'Whether clients have to show a certificate: not at all, checked if shown, required.',
     default: 'NONE',
+    synonyms: { want: 'OPTIONAL', need: 'REQUIRE' },
   }),
   ciphers: list('Cipher suites by their OpenSSL names; empty: the defaults of Node.js.'),
   protocols: list('TLS versions to accept; empty: TLSv1.2 and TLSv1.3.', [], {
@@ -60,14 +61,12 @@ const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256
 export const tokens = (who: string) =>
   Type.Object(
     {
-      file: optionalText(
+      file: path(
         'YAML file with the SHA-256 digests of tokens: `tokens: [{name, sha256, expires}]`. Read again when it changes.',
       ),
       jwt: Type.Object(
         {
-          jwksFile: optionalText(
-            'File with the JSON Web Key Set that tokens are checked with. Read again when it changes.',
-          ),
+          jwksFile: path('File with the JSON Web Key Set that tokens are checked with. Read again when it changes.'),
           jwksUrl: optionalText('URL of the JSON Web Key Set, instead of a file.', {
             pattern: '^https?://.+$',
             expected: 'a URL such as https://issuer.example.com/keys',
@@ -85,7 +84,7 @@ export const tokens = (who: string) =>
         {
           enabled: flag('Have the Kubernetes API server check tokens of service accounts (TokenReview).', false),
           audiences: list('A token must be for one of these; empty: for the API server.'),
-          kubeconfigFile: optionalText('Kubeconfig of that API server; without it, the service account of the pod.'),
+          kubeconfigFile: path('Kubeconfig of that API server; without it, the service account of the pod.'),
         },
         { description: 'Tokens of Kubernetes service accounts.' },
       ),
@@ -98,7 +97,7 @@ export const callers = Type.Object(
   {
     x509: x509('a caller', 'Identity of callers by certificate.'),
     tokens: tokens('callers'),
-    policyFile: optionalText(
+    policyFile: path(
       'YAML file that gives identities their roles: `callers: [{name, match, role}]`. Read again when it changes.',
     ),
     anonymousRole: Type.Enum(['none', 'read', 'operate', 'admin'], {
@@ -108,7 +107,7 @@ export const callers = Type.Object(
     }),
     instances: Type.Object(
       {
-        secretFile: optionalText(
+        secretFile: path(
           'File with secrets, one a line, that the calls between instances are signed with: the first signs, all are accepted. Read again when it changes.',
         ),
         filters: list(

@@ -1,16 +1,98 @@
 /** URLs of databases and of Redis: as Clouddriver writes them, and as they may be shown. */
 
+import { isIP } from 'node:net';
+
+const form = 'write it as mysql://HOST:PORT/DATABASE or postgresql://HOST:PORT/DATABASE';
+
 /**
- * `jdbc:mysql://host:3306/db?useSSL=false` as `mysql://host:3306/db`: parameters belong to the Java driver.
- * Other URLs stay as they are. `warning` names what was left out, never a value.
+ * `jdbc:mysql://host:3306/db?useSSL=false` as `mysql://host:3306/db`: parameters belong to the Java driver. Those that ask
+ * for TLS stay, for tlsDemand(). Other URLs stay as they are.
+ * @returns a `warning` that names what was left out, or a `problem`; neither has a value of it
  */
-export function withoutJdbc(written: string): { url: string; warning: string | undefined } {
-  if (!written.startsWith('jdbc:')) return { url: written, warning: undefined };
-  const [url = '', parameters] = written.slice('jdbc:'.length).split('?', 2);
-  const names = (parameters ?? '').split('&').flatMap((parameter) => parameter.split('=', 1));
-  const dropped = names.filter((name) => name !== '');
-  const warning = `parameters of the JDBC driver have no effect: ${dropped.join(', ')}`;
-  return { url, warning: dropped.length === 0 ? undefined : warning };
+export function databaseUrl(
+  written: string,
+): { readonly url: string; readonly warning: string | undefined } | { readonly problem: string } {
+  const plain = written.replace(/^jdbc:/iu, '');
+  if (plain.startsWith('pglite:')) return { url: plain, warning: undefined };
+  const [, driver = '', authority = ''] = /^([^/?#]*):\/\/([^/?#]*)/u.exec(plain) ?? [];
+  const host = authority.slice(authority.lastIndexOf('@') + 1);
+  if (/(?:^|[:-])aws(?:[:-]|$)/iu.test(driver))
+    return { problem: `the AWS driver for Java is not known here; ${form}` };
+  if (/^(?:mysql|mariadb|postgresql):[^:]/iu.test(driver) || driver.includes('+'))
+    return { problem: `balancing and fail-over of the Java driver are not known here; ${form}` };
+  if (/[()]/u.test(host)) return { problem: `properties of a host in brackets are not read here; ${form}` };
+  if (host.includes(','))
+    return { problem: `several hosts are not tried here; name the one that takes writes, ${form}` };
+  const [base = '', query = ''] = plain.split(/\?(.*)/su);
+  const kept: string[] = [];
+  const dropped: string[] = [];
+  for (const parameter of query.split('&').filter((each) => each !== '')) {
+    const [name = '', value = ''] = parameter.split(/=(.*)/su);
+    const instead = misplaced.get(name.toLowerCase());
+    if (instead !== undefined) return { problem: `the parameter ${name} has no effect here; ${instead}` };
+    const demand = demandOf(name, value);
+    if (demand?.named === true && isIP(host.replace(/:\d*$/u, '').replaceAll(/[[\]]/gu, '')) !== 0)
+      return {
+        problem: `the parameter ${name} has the name of the server checked, but there is an address; write the name`,
+      };
+    if (demand !== undefined) kept.push(parameter);
+    else dropped.push(name);
+  }
+  return {
+    url: base + (kept.length === 0 ? '' : `?${kept.join('&')}`),
+    warning: dropped.length === 0 ? undefined : `parameters of the driver have no effect: ${dropped.join(', ')}`,
+  };
+}
+
+const trust = 'write the authorities as PEM: sql.ssl.trustCertCollection';
+const identity = 'write certificate and key as PEM: sql.ssl.certificateChain, sql.ssl.privateKey';
+
+/** Parameters of drivers, in lower case, that settings of ours are for: dropped, they would change who or what is trusted. */
+const misplaced: ReadonlyMap<string, string> = new Map([
+  ['user', 'write it as sql.user'],
+  ['password', 'write it as sql.password'],
+  ['currentschema', 'give the user a search_path'],
+  ['trustcertificatekeystoreurl', trust],
+  ['truststore', trust],
+  ['serversslcert', trust],
+  ['sslrootcert', trust],
+  ['clientcertificatekeystoreurl', identity],
+  ['keystore', identity],
+  ['sslcert', identity],
+  ['sslkey', identity],
+]);
+
+/** What a URL of a database asks of its connection. */
+export interface TlsDemand {
+  readonly parameter: string;
+  /** Whether the server's certificate has to be checked. */
+  readonly verified: boolean;
+  /** Whether the name in it has to be checked, too. */
+  readonly named: boolean;
+}
+
+/** The strictest that parameters of the URL ask for (MySQL Connector/J, MariaDB Connector/J, pgJDBC, libpq). */
+export function tlsDemand(url: string): TlsDemand | undefined {
+  const [, query = ''] = url.split(/\?(.*)/su);
+  const demands = query.split('&').flatMap((parameter) => {
+    const [name = '', value = ''] = parameter.split(/=(.*)/su);
+    return demandOf(name, value) ?? [];
+  });
+  return demands.find(({ verified }) => verified) ?? demands[0];
+}
+
+function demandOf(name: string, value: string): TlsDemand | undefined {
+  const [key, word] = [name.toLowerCase(), value.toLowerCase().replaceAll('_', '-')];
+  const on = word === 'true' || word === '' || word === '1';
+  const demands = (verified: boolean, named = false): TlsDemand => ({ parameter: name, verified, named });
+  if (key === 'sslmode') {
+    if (word === 'verify-ca') return demands(true);
+    if (word === 'verify-full' || word === 'verify-identity') return demands(true, true);
+    return ['disabled', 'disable', 'preferred', 'prefer', 'allow'].includes(word) ? undefined : demands(false);
+  }
+  if (['usessl', 'requiressl', 'ssl', 'usetls'].includes(key)) return on ? demands(false) : undefined;
+  if (['verifyservercertificate', 'ssl-verify-server-cert'].includes(key)) return on ? demands(true) : undefined;
+  return ['enabledtlsprotocols', 'tlsversions', 'enabledsslprotocolsuites'].includes(key) ? demands(false) : undefined;
 }
 
 /**

@@ -1,11 +1,12 @@
 /** From entries of all sources to checked values by key: which setting is meant, and what its text means. */
 
-import { readFileSync } from 'node:fs';
 import { Value } from 'typebox/value';
-import { aliases, unused } from './foreign.js';
-import { withoutJdbc } from './url.js';
+import { aliases, restrictions, unused } from './foreign.js';
+import { databaseUrl } from './url.js';
 import { leaves, sections, type Leaf } from './leaves.js';
+import { canonical, isOtherSpelling, otherPluginSection, pluginSection, uniform } from './spelling.js';
 import { found, nearest, type Entry, type Origin, type Problem } from '../../configuration/problems.js';
+import { pathFrom, secretFrom, unresolved } from '../../configuration/references.js';
 
 export interface SetValue {
   readonly value: unknown;
@@ -24,13 +25,17 @@ export function resolveValues(entries: readonly Entry[]): Values {
   const problems: Problem[] = [];
   const warnings = new Set<string>();
   const spelled = new Map<string, Entry>();
+  problems.push(...twoPlugins(entries));
   for (const entry of entries) {
     const { key, origin } = entry;
-    const target = targetOf(key);
+    const meant = canonical(key);
+    const target = targetOf(meant);
     if (target === undefined) {
-      const reason = unusedKey(key);
-      if (reason !== undefined) warnings.add(`${reason}: has no effect, ${unused.get(reason) ?? ''}`);
-      else if (!(sections.has(key) && entry.value === null)) problems.push(unknownKey(entry));
+      const instead = restrictionOf(meant, entry.value);
+      const reason = unusedKey(meant);
+      if (instead !== undefined) problems.push({ key, message: `has no effect here; ${instead}`, origin });
+      else if (reason !== undefined) warnings.add(`${reason}: has no effect, ${unused.get(reason) ?? ''}`);
+      else if (!(entry.value === null && (sections.has(meant) || meant === 'armory'))) problems.push(unknownKey(entry));
       continue;
     }
     const { leaf, factor } = target;
@@ -52,24 +57,9 @@ export function resolveValues(entries: readonly Entry[]): Values {
   return { values, problems, warnings: [...warnings] };
 }
 
-/** Names that are documented with a dash, by their camel-case spelling, which Spring takes as well. */
-const dashed: ReadonlyMap<string, string> = new Map(
-  [...leaves.keys(), ...unused.keys()]
-    .flatMap((key) => key.split('.'))
-    .filter((name) => name.includes('-'))
-    .map((name) => [name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()), name]),
-);
-
-function documented(key: string): string {
-  return key
-    .split('.')
-    .map((name) => dashed.get(name) ?? name)
-    .join('.');
-}
-
 function targetOf(key: string): { readonly leaf: Leaf; readonly factor: number } | undefined {
   const alias = aliases.get(key);
-  const leaf = leaves.get(alias?.key ?? documented(key));
+  const leaf = leaves.get(alias?.key ?? key);
   return leaf === undefined ? undefined : { leaf, factor: alias?.factor ?? 1 };
 }
 
@@ -77,19 +67,41 @@ function targetOf(key: string): { readonly leaf: Leaf; readonly factor: number }
 const strictSections = new Set([...aliases.keys()].map((key) => key.slice(0, key.lastIndexOf('.'))));
 
 function unusedKey(key: string): string | undefined {
-  for (let candidate = documented(key); candidate !== ''; candidate = parentOf(candidate)) {
+  for (let candidate = key; candidate !== ''; candidate = canonical(parentOf(candidate))) {
     if (unused.has(candidate)) return candidate;
     if (strictSections.has(candidate)) return undefined;
   }
   return undefined;
 }
 
+/** What to do instead of an option that would restrict something. */
+function restrictionOf(key: string, value: unknown): string | undefined {
+  const restriction = restrictions.find(({ keys }) => keys.test(uniform(key)));
+  if (restriction === undefined || value === null || value === undefined) return undefined;
+  const plain =
+    typeof value === 'string' ? value.toLowerCase() === String(restriction.harmless) : value === restriction.harmless;
+  return plain ? undefined : restriction.instead;
+}
+
 function parentOf(key: string): string {
   return key.slice(0, Math.max(0, key.lastIndexOf('.')));
 }
 
+/** The plugin's options under both of its names in one place: nobody knows which one is meant. */
+function twoPlugins(entries: readonly Entry[]): Problem[] {
+  const given = entries.filter(({ value }) => value !== null);
+  return [...new Set(given.map(({ origin }) => origin.kind))].flatMap((kind) => {
+    const here = given.filter(({ origin }) => origin.kind === kind);
+    const other = here.find(({ key }) => isOtherSpelling(key));
+    const one = here.find(({ key }) => !isOtherSpelling(key) && uniform(key).startsWith(`${pluginSection}.`));
+    if (other === undefined || one === undefined) return [];
+    const message = `stands beside ${pluginSection} (${one.origin.text}); write all of it below one of them`;
+    return [{ key: otherPluginSection, message, origin: other.origin }];
+  });
+}
+
 function unknownKey({ key, value, origin }: Entry): Problem {
-  if (sections.has(key)) {
+  if (sections.has(canonical(key))) {
     const kind = Array.isArray(value) ? 'a list' : 'a single value';
     return { key, message: `expected a section with keys below it, found ${kind}`, origin };
   }
@@ -102,15 +114,12 @@ type Result = 'unset' | { readonly problem: string } | { readonly value: unknown
 function valueOf(leaf: Leaf, written: unknown, factor: number, origin: Origin): Result {
   if (written === null || written === undefined || (written === '' && leaf.optional)) return 'unset';
   const fail = (note = '') => ({ problem: `expected ${leaf.expected}, found ${found(written, leaf.secret)}${note}` });
-  if (typeof written === 'string' && origin.kind === 'file') {
-    if (written.includes('${')) {
-      return { problem: 'placeholders (${...}) of Spring are not resolved here; write the value, or set a variable' };
-    }
-    if (leaf.secret && /^encrypted(File)?:/.test(written)) {
-      return { problem: 'encrypted secrets of Spinnaker are not decrypted here; write file:/PATH' };
-    }
-  }
-  let value = leaf.secret ? secretFrom(written) : written;
+  const kind = leaf.secret === false ? (leaf.path ? 'path' : 'text') : 'secret';
+  const reference = unresolved(written, kind, origin.kind === 'file');
+  if (reference !== undefined) return { problem: reference };
+  let value: unknown = written;
+  if (typeof written === 'string' && leaf.secret !== false) value = secretFrom(written);
+  if (typeof written === 'string' && leaf.path) value = pathFrom(written);
   if (value instanceof Error) return { problem: value.message };
   if (leaf.kind === 'text' && typeof value !== 'string') {
     return fail(typeof value === 'object' ? '' : '; write it in quotes');
@@ -118,20 +127,13 @@ function valueOf(leaf: Leaf, written: unknown, factor: number, origin: Origin): 
   value = parse(leaf, value);
   if (typeof value === 'number') value *= factor;
   let warning: string | undefined;
-  if (typeof value === 'string' && leaf.jdbc) ({ url: value, warning } = withoutJdbc(value));
+  if (typeof value === 'string' && leaf.jdbc) {
+    const url = databaseUrl(value);
+    if ('problem' in url) return url;
+    ({ url: value, warning } = url);
+  }
   if (!Value.Check(leaf.schema, value)) return fail();
   return { value, ...(warning === undefined ? {} : { warning }) };
-}
-
-/** `file:/PATH` stands for what is in the file, without white space around it. */
-function secretFrom(written: unknown): unknown {
-  if (typeof written !== 'string' || !written.startsWith('file:')) return written;
-  try {
-    return readFileSync(written.slice('file:'.length).replace(/^\/\//, ''), 'utf8').trim();
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
-    return new Error(`the file that it names cannot be read${code}`);
-  }
 }
 
 const unitBytes: Readonly<Record<string, number>> = { '': 1, B: 1, KB: 1 << 10, MB: 1 << 20, GB: 1 << 30 };

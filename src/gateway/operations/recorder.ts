@@ -2,8 +2,8 @@
  * Writes operations and their outcomes to SQL, in groups: what one replica has to write at a moment is one statement.
  */
 
-import { retry } from '../../core/retry.js';
-import { GroupCommit } from '../../core/group-commit.js';
+import { retry, type RetryOptions } from '../../core/retry.js';
+import { GroupCommit, isRefusal } from '../../core/group-commit.js';
 import type { Logger } from '../../core/logger.js';
 import { GatewayError, messageOf } from '../../core/errors.js';
 import type { FinishedOperation, InsertOutcome, StoredOperation } from '../../store/operation-record.js';
@@ -20,6 +20,8 @@ export interface RecorderOptions {
 
 const batchSize = 200;
 const queueLimit = 20_000;
+/** So often is an outcome offered again that the database refuses, though it answers. */
+const refusedAttempts = 5;
 /** Below the 16 MB that MariaDB takes in one packet by default, as base64. */
 const batchBytes = 4 << 20;
 /** Nobody waits for these, so that they gather a little longer. */
@@ -42,7 +44,7 @@ export class Recorder {
   constructor(options: RecorderOptions) {
     this.#options = options;
     const { operations } = options;
-    const shared = { batchSize, queueLimit };
+    const shared = { batchSize, queueLimit, repeatable: true };
     const pending = { ...shared, name: 'kubesvc_ops', batchBytes, bytesOf: ({ body }: StoredOperation) => body.length };
     const history = { ...shared, name: 'kubesvc_ops_history' };
     this.#chosen = new GroupCommit({ ...pending, write: (items) => operations.insert(items) });
@@ -85,17 +87,36 @@ export class Recorder {
 
   /**
    * Records an outcome whenever the database takes it: for those that are known to a caller already, and may not be
-   * lost because the database is away for a while.
+   * lost because the database is away for a while. One that the database refuses is given up.
    * @returns whether this was the first outcome; not told from one whose commit was not heard of
+   * @throws GatewayError what it was refused with; `overloaded`
    */
   async endEventually(record: FinishedOperation): Promise<boolean> {
     if (this.#unrecorded >= queueLimit) throw new GatewayError('overloaded', 'too many outcomes wait for the database');
     this.#unrecorded += 1;
     try {
-      return await retry(() => this.#ends.add(record), { signal: this.#options.stopping, attempts: 10_000 });
+      return await retry(() => this.#ends.add(record), this.#retries(record));
     } finally {
       this.#unrecorded -= 1;
     }
+  }
+
+  #retries({ operationId }: FinishedOperation): RetryOptions {
+    let refused = 0;
+    return {
+      signal: this.#options.stopping,
+      attempts: 10_000,
+      retryable: (error) => {
+        if (isRefusal(error)) refused += 1;
+        return refused < refusedAttempts;
+      },
+      onRetry: (error, attempt, waitMs) => {
+        // While the database is away, its pool and the lease say so, once for all operations.
+        if (!isRefusal(error)) return;
+        const fields = { operationId, attempt, waitMs, error: messageOf(error) };
+        this.#options.logger.warn(fields, 'the database refused the outcome of an operation; trying again');
+      },
+    };
   }
 
   /** Records an outcome that nobody waits for; of a reading operation together with others, within moments. */

@@ -51,7 +51,7 @@ export class Readiness {
 
 /** What a replica depends on: SQL, by the lease that it keeps there; Redis and discovery, which only cost speed. */
 export function dependencyChecks(observed: {
-  readonly leaseHeld: () => boolean;
+  readonly lease: { readonly held: boolean; readonly failure: string | undefined };
   readonly mirror: () => { readonly live: boolean; readonly reason?: string | undefined } | undefined;
   readonly discovery: () => { readonly status: 'known' | 'unknown'; readonly error?: string };
 }): readonly DependencyCheck[] {
@@ -64,8 +64,10 @@ export function dependencyChecks(observed: {
       name: 'sql',
       required: true,
       check: () => {
-        const held = observed.leaseHeld();
-        return withDetail(held, held ? undefined : 'the database has not taken a heartbeat within the lease (sql.url)');
+        const { held, failure } = observed.lease;
+        if (held) return { ok: true };
+        const detail = 'the database has not taken a heartbeat within the lease (sql.url)';
+        return withDetail(false, failure === undefined ? detail : `${detail}: ${failure}`);
       },
     },
     {

@@ -23,7 +23,7 @@ interface Json {
 }
 
 const programs = await kubernetesPrograms();
-const patience = { timeoutMs: 20_000 };
+const patience = { timeoutMs: 60_000 };
 const web = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'default', name: 'web' };
 
 function deployment(image: string, more: object = {}): object {

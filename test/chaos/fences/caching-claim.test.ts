@@ -18,7 +18,7 @@ const comers: FencedRun = {
         const agents = await connected(cluster);
         return agents.every(({ agentId, caching }) => caching && !frozen.has(agentId)) && agents;
       },
-      { timeoutMs: 30_000, description: 'the other agents to cache everything' },
+      { description: 'the other agents to cache everything' },
     );
     const replica = cluster.replicas.find(({ id }) => left.some(({ clouddriverId }) => clouddriverId === id));
     await cutOff(cluster, replica!, () => group!.process.thaw());

@@ -42,7 +42,7 @@ export async function cutOff(
       const noticed = losing.every(({ agentId }) => events.some(({ agent, on }) => agent === agentId && !on));
       return noticed && events.some(({ on }) => on);
     },
-    { timeoutMs: 15_000, description: 'the agents that are cut off to notice, and one to cache' },
+    { description: 'the agents that are cut off to notice, and one to cache' },
   );
   await replica.proxies.agents.heal();
 }

@@ -25,7 +25,7 @@ const repeated: FencedRun = {
   force: async (cluster) => {
     const callers = new Callers({ cluster, concurrency: 8, seed: 2, timeoutMs, reading: 0 });
     callers.start();
-    await waitFor(() => callers.count >= 40, { timeoutMs: 30_000 });
+    await waitFor(() => callers.count >= 40);
     const [group] = cluster.groups;
     await waitFor(() => {
       const answered = new Set(readHistory(cluster.directory).flatMap((e) => (e.type === 'answered' ? [e.id] : [])));

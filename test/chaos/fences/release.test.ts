@@ -35,7 +35,7 @@ const reconnects: FencedRun = {
   },
   timeoutMs: 2_000,
   force: async (cluster) => {
-    await waitFor(() => dials(cluster) >= 2, { timeoutMs: 30_000, description: 'every agent to dial twice' });
+    await waitFor(() => dials(cluster) >= 2, { description: 'every agent to dial twice' });
   },
 };
 

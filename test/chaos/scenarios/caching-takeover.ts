@@ -106,7 +106,7 @@ export const cachingTakeover: Scenario = {
       const rows: (string | number)[][] = [];
       const failures: string[] = [];
       for (const { name, limitMs, breaks, heals } of steps) {
-        await waitFor(() => cachers(cachingOf(cluster.directory)).size === accounts, { timeoutMs: 20_000 });
+        await waitFor(() => cachers(cachingOf(cluster.directory)).size === accounts);
         const before = cachingOf(cluster.directory);
         const was = cachers(before);
         const where = places(readHistory(cluster.directory));

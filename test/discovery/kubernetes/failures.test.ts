@@ -172,7 +172,7 @@ test('half-open: a watch on which nothing comes any more is noticed and replaced
   api.fail('watch', 500);
   put('pod-missed');
   t.notOk(discovery.instance('pod-missed'));
-  await waitFor(() => discovery.state().status === 'unknown', { timeoutMs: 2_000 });
+  await waitFor(() => discovery.state().status === 'unknown');
   await waitFor(() => discovery.instance('pod-missed'));
   await resumed(t, running);
 });

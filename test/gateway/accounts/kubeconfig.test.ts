@@ -18,7 +18,7 @@ import {
 import { parseReference } from '../../../src/gateway/accounts/kubeconfig/reference.js';
 import { isSealed, Sealer } from '../../../src/gateway/accounts/kubeconfig/sealer.js';
 
-const signal = AbortSignal.timeout(30_000);
+const signal = AbortSignal.timeout(120_000);
 const key = Buffer.alloc(32, 1).toString('base64');
 const kubeconfig =
   'clusters: [{ name: c }]\nusers: [{ user: { token: canary-token, client-key-data: Y2FuYXJ5LWtleS1kYXRh } }]\n';
@@ -40,6 +40,21 @@ test('sealing', (t) => {
   t.throws(() => another.open(sealed, 'a'), /encryptionKey is not the key that the kubeconfig was stored with/u);
   t.throws(() => new Sealer(undefined).open(sealed, 'a'), /encryptionKey is not set/u);
   t.throws(() => new Sealer(undefined).seal('x', 'a'), /only stored encrypted/u);
+  t.end();
+});
+
+test('a reference of a secret engine inside a kubeconfig, and groups that nobody would check, are refused', (t) => {
+  for (const user of ['token: encrypted:k8s!n:kc!k:token', 'client-key-data: "encryptedFile:s3!b:x!f:y"']) {
+    const text = `clusters: [{ name: c }]\nusers: [{ name: u, user: { ${user} } }]\n`;
+    t.throws(() => readKubeconfig(text), /a reference of a secret engine \(encrypted:...\) in it/u, user);
+  }
+  const definitions = new Definitions(new Sealer(key), {} as ConstructorParameters<typeof Definitions>[1]);
+  const groups = { kubeconfigFile: '/kube/prod', requiredGroupMembership: ['ops'] };
+  t.throws(() => definitions.seal('prod', groups, 'accounts[0]'), {
+    code: 'invalid-argument',
+    message: /^accounts\[0\].requiredGroupMembership: has no effect here; write these groups as permissions/u,
+  });
+  t.doesNotThrow(() => definitions.seal('prod', { ...groups, requiredGroupMembership: [] }, 'accounts[0]'));
   t.end();
 });
 

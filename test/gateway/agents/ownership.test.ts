@@ -8,7 +8,7 @@ import type { Change } from '../../../src/store/mirror/wire.js';
 import type { Ownership } from '../../../src/store/ownership.js';
 import { connection, registrations, TruthDouble } from '../../store/mirror/replicas.js';
 
-const signal = AbortSignal.timeout(30_000);
+const signal = AbortSignal.timeout(120_000);
 
 function setUp(settings: Partial<OwnershipSettings> = {}): {
   truth: TruthDouble;

@@ -15,7 +15,7 @@ import { waitFor } from '../../wait.js';
 import { frames, TransportDouble } from './session-double.js';
 
 const instanceId = 'gateway-1';
-const signal = AbortSignal.timeout(30_000);
+const signal = AbortSignal.timeout(120_000);
 
 /** SQL's rules, with the one that the newest connection of an agent stays. */
 class FencedTruth extends TruthDouble {

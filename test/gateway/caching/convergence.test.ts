@@ -22,7 +22,7 @@ import { waitFor } from '../../wait.js';
 
 const account = 'prod';
 const scope = { account, apiVersion: 'v1', kind: 'Pod', namespace: '' };
-const signal = AbortSignal.timeout(100_000);
+const signal = AbortSignal.timeout(120_000);
 
 interface Change {
   readonly type: 'modified' | 'deleted';
@@ -236,7 +236,7 @@ test('the tables equal the cluster in the end', async (t) => {
         if (last?.caughtUp !== true) last?.step();
         return last?.caughtUp;
       },
-      { timeoutMs: 10_000, intervalMs: 1, description: 'the last agent to catch up' },
+      { intervalMs: 1, description: 'the last agent to catch up' },
     );
     for (const { agent } of agents) {
       if (agent === last) continue;

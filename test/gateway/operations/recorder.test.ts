@@ -13,7 +13,8 @@ function setUp() {
   const inserts: string[][] = [];
   const ends: string[][] = [];
   const ended = new Set<string>();
-  const state = { failure: undefined as Error | undefined };
+  const state = { failure: undefined as Error | undefined, refused: new Set<string>(), finishes: 0 };
+  const warnings: object[] = [];
   const operations = {
     insert: async (items: readonly StoredOperation[]) => {
       if (state.failure !== undefined) throw state.failure;
@@ -28,7 +29,12 @@ function setUp() {
       ends.push(records.map(({ operationId }) => `noted ${operationId}`));
     },
     finish: async (records: readonly FinishedOperation[]) => {
+      state.finishes += 1;
       if (state.failure !== undefined) throw state.failure;
+      if (records.some(({ operationId }) => state.refused.has(operationId))) {
+        const cause = new Error('ER_DATA_TOO_LONG');
+        throw new GatewayError('internal', 'the database refused a statement', { cause });
+      }
       ends.push(records.map(({ operationId }) => operationId));
       const first = records.filter(({ operationId }) => !ended.has(operationId)).map(({ operationId }) => operationId);
       for (const id of first) ended.add(id);
@@ -36,8 +42,9 @@ function setUp() {
     },
   } as unknown as OperationStore;
   const metrics = createMetrics('gateway', 'test');
-  const recorder = new Recorder({ operations, logger: silentLogger, metrics, stopping: new AbortController().signal });
-  return { recorder, metrics, inserts, ends, state };
+  const logger = { ...silentLogger, warn: (fields: object) => void warnings.push(fields) } as typeof silentLogger;
+  const recorder = new Recorder({ operations, logger, metrics, stopping: new AbortController().signal });
+  return { recorder, metrics, inserts, ends, state, warnings };
 }
 
 const stored = (id: string): StoredOperation => ({ id, body: new Uint8Array() }) as StoredOperation;
@@ -81,4 +88,21 @@ test('while the database is away notes are lost and outcomes wait; who asks is t
   await waitFor(() => ends.length > 0, { description: 'the outcome to be written' });
   t.same(ends, [['1']]);
   t.equal(await lost(), 1);
+});
+
+test('an outcome that the database refuses is offered a few times, logged, given up, and harms no other', async (t) => {
+  const { recorder, metrics, ends, state, warnings } = setUp();
+  state.refused.add('bad');
+  const others = [recorder.endEventually(finished('1')), recorder.endEventually(finished('2'))];
+  const bad = recorder.endEventually(finished('bad'));
+  t.same(await Promise.all(others), [true, true]);
+  t.same(ends.flat().toSorted(), ['1', '2']);
+  await t.rejects(bad, { code: 'internal' });
+  t.equal(warnings.length, 4, 'each retry is logged');
+  t.match(warnings[0], { operationId: 'bad', attempt: 1, error: /refused a statement: ER_DATA_TOO_LONG/ });
+  t.ok(state.finishes < 15, `${String(state.finishes)} statements`);
+
+  recorder.endLater(finished('bad'), true);
+  const lost = async (): Promise<number | undefined> => (await metrics.recordsLost.get()).values[0]?.value;
+  await waitFor(async () => (await lost()) === 1, { description: 'the outcome to be given up', timeoutMs: 20_000 });
 });

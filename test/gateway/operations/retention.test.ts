@@ -16,7 +16,7 @@ const weekMs = 7 * 24 * 3_600_000;
 test('the purge of history', async (t) => {
   const database = openDatabase({ url: 'pglite:memory', ...limits });
   t.teardown(() => database.close());
-  await migrate(database, { logger: silentLogger, signal: AbortSignal.timeout(60_000) });
+  await migrate(database, { logger: silentLogger, signal: AbortSignal.timeout(120_000) });
   const operations = new OperationStore(database);
   const locks = new LockStore(database);
   const fill = async (old: number, recent: number): Promise<void> => {

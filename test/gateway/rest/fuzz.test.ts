@@ -18,7 +18,7 @@ test('schemathesis', { skip }, async (t) => {
     ...{ addresses: [gateway.agentsAddress], agents: 1, accounts: 2, latencyMs: 1 },
   });
   t.teardown(() => agents.stop());
-  await agents.ready(AbortSignal.timeout(20_000));
+  await agents.ready(AbortSignal.timeout(120_000));
   const { code, output } = await run(
     'run',
     `${gateway.restUrl}/openapi.json`,

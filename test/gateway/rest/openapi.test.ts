@@ -89,10 +89,10 @@ test('the page of the API', async (t) => {
     const stream = session.request({ ':path': path });
     let text = '';
     stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-    await once(stream, 'end', { signal: AbortSignal.timeout(10_000) });
+    await once(stream, 'end', { signal: AbortSignal.timeout(120_000) });
     return text;
   };
-  const overHttp1 = async (path: string) => fetch(gateway.restUrl + path, { signal: AbortSignal.timeout(10_000) });
+  const overHttp1 = async (path: string) => fetch(gateway.restUrl + path, { signal: AbortSignal.timeout(120_000) });
   const page = await overHttp1('/docs/');
   t.equal(page.status, 200);
   const policy = page.headers.get('content-security-policy') ?? '';

@@ -177,7 +177,7 @@ test('refusals', async (t) => {
       let answer = '';
       socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
       socket.on('error', () => undefined);
-      await once(socket, 'close', { signal: AbortSignal.timeout(5_000) });
+      await once(socket, 'close', { signal: AbortSignal.timeout(120_000) });
       return answer;
     };
     t.match(await send('GET /a b c HTTP/1.1\r\n\r\n'), /^HTTP\/1\.1 400 .*application\/problem\+json.*"status":400/su);

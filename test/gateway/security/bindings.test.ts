@@ -43,7 +43,7 @@ async function register(
 ): Promise<StatusObject | 'in'> {
   agent.send({ case: 'register', value: { ...registration, accounts: accounts.map((name) => ({ name })) } });
   const registered = () => agent.all('registered').length > 0;
-  await waitFor(() => registered() || agent.end !== undefined, { timeoutMs: 10_000 });
+  await waitFor(() => registered() || agent.end !== undefined);
   return registered() || agent.end === undefined ? 'in' : agent.end;
 }
 
@@ -70,7 +70,7 @@ async function reachForCaching(
   call.write(
     toBinary(CachingMessageSchema, create(CachingMessageSchema, { message: { case: 'hello', value: hello } })),
   );
-  const resume = await waitFor(() => replies.find(({ message }) => message.case === 'resume'), { timeoutMs: 10_000 });
+  const resume = await waitFor(() => replies.find(({ message }) => message.case === 'resume'));
   call.cancel();
   return resume.message.case === 'resume' ? resume.message.value.accounts : [];
 }
@@ -118,7 +118,7 @@ test('reaching for what is another one', async (t) => {
     const victim = dial(t, strict, 'victim');
     t.equal(await register(victim, { agentId: 'victim-3', accounts: ['away'] }), 'in');
     victim.finish();
-    await waitFor(async () => (await strict.operate(pod('away'))).status === 503, { timeoutMs: 10_000 });
+    await waitFor(async () => (await strict.operate(pod('away'))).status === 503);
     t.match(await register(dial(t, strict, 'attacker'), { agentId: 'attacker-3', accounts: ['away'] }), {
       code: status.PERMISSION_DENIED,
     });
@@ -221,12 +221,7 @@ test('its operation, at another replica than the one that sent it', async (t) =>
         }),
       ),
     )) as [RunningGateway, RunningGateway];
-    await waitFor(
-      async () => JSON.stringify((await other.request('/armory/clouddrivers')).body).includes('replica-0'),
-      {
-        timeoutMs: 10_000,
-      },
-    );
+    await waitFor(async () => JSON.stringify((await other.request('/armory/clouddrivers')).body).includes('replica-0'));
     const victim = dial(t, sender, 'victim');
     t.equal(await register(victim, { agentId: 'agent', accounts: ['orders'] }), 'in');
     const answering = sender.operate({ account: 'orders', delete: { object: { kind: 'Pod', name: 'web' } } });

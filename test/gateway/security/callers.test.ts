@@ -76,7 +76,7 @@ async function call(gateway: RunningGateway, method: string, path: string, who: 
     ...(method === 'GET' ? {} : { 'content-type': 'application/json' }),
   };
   const response = await fetch(gateway.restUrl + path, {
-    ...{ method, headers, redirect: 'manual', signal: AbortSignal.timeout(20_000) },
+    ...{ method, headers, redirect: 'manual', signal: AbortSignal.timeout(120_000) },
     ...(method === 'GET' ? {} : { body: '{}' }),
   });
   await response.body?.cancel();
@@ -226,7 +226,7 @@ test('a policy that changes counts at once', async (t) => {
   const ask = () => fetchAnswer(`${gateway.restUrl}/armory/agents`, { headers: { authorization: 'Bearer stranger' } });
   t.equal((await ask()).status, 403);
   writeFileSync(policy, "callers: [{name: all, match: ['token:*'], role: read}]");
-  await waitFor(async () => (await ask()).status === 200, { timeoutMs: 10_000 });
+  await waitFor(async () => (await ask()).status === 200);
 });
 
 test('a route that names no role takes the highest one', async (t) => {

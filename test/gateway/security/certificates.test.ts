@@ -27,7 +27,7 @@ function dial(t: Test, { agentsAddress }: RunningGateway, authority: Authority, 
 async function register(agent: RawAgent, agentId: string, account: string): Promise<{ code: number; details: string }> {
   agent.send({ case: 'register', value: { agentId, accounts: [{ name: account }] } });
   const registered = () => agent.all('registered').length > 0;
-  await waitFor(() => registered() || agent.end !== undefined, { timeoutMs: 10_000 });
+  await waitFor(() => registered() || agent.end !== undefined);
   return registered() ? { code: 0, details: '' } : (agent.end ?? { code: -1, details: '' });
 }
 
@@ -35,7 +35,7 @@ async function register(agent: RawAgent, agentId: string, account: string): Prom
 async function serves(t: Test, gateway: RunningGateway, agent: RawAgent, account: string): Promise<void> {
   const before = agent.all('operation').length;
   const answering = gateway.operate({ account, get: { object: { kind: 'Pod', name: 'web' } } });
-  const { id } = await waitFor(() => agent.all('operation')[before], { timeoutMs: 10_000 });
+  const { id } = await waitFor(() => agent.all('operation')[before]);
   agent.send({ case: 'result', value: { operationId: id, account, status: 200 } });
   t.equal((await answering).status, 200, 'the honest agent is served');
 }
@@ -161,7 +161,7 @@ test('attackers with certificates', async (t) => {
     const fired = dial(t, strict, authority, shows);
     t.equal((await register(fired, 'fired', 'fired')).code, 0);
     authority.revoke(shows);
-    await waitFor(() => fired.end, { timeoutMs: 10_000, description: 'its open stream to end' });
+    await waitFor(() => fired.end, { description: 'its open stream to end' });
     t.ok(strict.log.some(({ msg }) => msg.includes('its certificate has been revoked since it was let in')));
     t.equal((await register(dial(t, strict, authority, shows), 'fired', 'fired')).code, status.UNAVAILABLE);
     const { gateway, agent } = honestAgents[2] ?? {};

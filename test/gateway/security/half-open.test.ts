@@ -36,7 +36,7 @@ test('10,000 half-open connections', async (t) => {
       await closed;
     };
     t.teardown(end);
-    await once(child.stdout, 'data', { signal: AbortSignal.timeout(30_000) });
+    await once(child.stdout, 'data', { signal: AbortSignal.timeout(120_000) });
     return end;
   };
   const idle = await metric(open, 'process_open_fds');
@@ -52,9 +52,9 @@ test('10,000 half-open connections', async (t) => {
   // As many operations as the attack takes time for.
   const attackStrict = async () => void releases.push(await attack(strict));
   await delaysNobody(t, strict, agent, attackStrict, 400);
-  await waitFor(async () => (await metric(strict, 'process_open_fds')) < before + 600, { timeoutMs: 10_000 });
+  await waitFor(async () => (await metric(strict, 'process_open_fds')) < before + 600);
   const refused = 'agent_gateway_refused_connections_total{port="agents",protocol="limit"';
-  await waitFor(async () => (await metric(strict, refused)) > 9_000, { timeoutMs: 10_000 });
+  await waitFor(async () => (await metric(strict, refused)) > 9_000);
   const lines = strict.log.filter(({ msg }) => msg.startsWith('connection refused'));
   const [first = 0, last = 0] = [lines[0], lines.at(-1)].map((line) => Date.parse(String(line?.['time'])));
   const periods = (last - first) / logPeriodMs;
@@ -62,7 +62,7 @@ test('10,000 half-open connections', async (t) => {
   const late = await RawAgent.register(t, strict.agentsAddress, { agentId: 'late', accounts: [{ name: 'late' }] });
   t.equal(late.end, undefined, 'an honest agent still gets in');
   for (const end of releases) await end();
-  await waitFor(async () => (await metric(strict, 'process_open_fds')) < before + 20, { timeoutMs: 20_000 });
+  await waitFor(async () => (await metric(strict, 'process_open_fds')) < before + 20);
   t.ok((await metric(strict, 'process_resident_memory_bytes')) < memory + (150 << 20), 'the memory is free again');
 });
 
@@ -73,9 +73,9 @@ test('connections over the limits', async (t) => {
     [Number(new URL(strict.restUrl).port), 15],
   ] as const) {
     const attackers = await Promise.all(Array.from({ length: 40 }, () => dial(t, port)));
-    await waitFor(() => attackers.filter(({ closed }) => closed).length >= 20, { timeoutMs: 5_000 });
+    await waitFor(() => attackers.filter(({ closed }) => closed).length >= 20);
     t.ok(attackers.filter(({ closed }) => !closed).length >= limit, 'those of before stay');
     for (const { socket } of attackers) socket.destroy();
   }
-  await waitFor(async () => (await fetch(`${strict.restUrl}/healthz`)).ok, { timeoutMs: 10_000 });
+  await waitFor(async () => (await fetch(`${strict.restUrl}/healthz`)).ok);
 });

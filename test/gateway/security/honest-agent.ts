@@ -30,7 +30,7 @@ export async function p99(replica: Replica, agent: RawAgent, operations: number)
       method: 'POST',
       headers: { 'content-type': 'application/json', prefer: 'wait=20' },
       body: JSON.stringify({ operation: { account: 'honest', get: { object: { kind: 'Pod', name: 'web' } } } }),
-      signal: AbortSignal.timeout(20_000),
+      signal: AbortSignal.timeout(120_000),
     });
     if (response.status !== 200) throw new Error(`an operation was answered with ${response.status}`);
     await response.text();
@@ -119,7 +119,7 @@ export async function flood(attacker: Attacker, bytes: Buffer, times: number): P
     if (attacker.socket.write(bytes)) continue;
     let drained = false;
     attacker.socket.once('drain', () => (drained = true));
-    await waitFor(() => drained || attacker.closed, { timeoutMs: 30_000, intervalMs: 1 });
+    await waitFor(() => drained || attacker.closed, { intervalMs: 1 });
   }
 }
 

@@ -104,7 +104,7 @@ test('everything is replaced under load', async (t) => {
   };
   const register = async (agent: RawAgent, account: string): Promise<boolean> => {
     agent.send({ case: 'register', value: { agentId: account, accounts: [{ name: account }] } });
-    await waitFor(() => agent.all('registered').length > 0 || agent.end !== undefined, { timeoutMs: 10_000 });
+    await waitFor(() => agent.all('registered').length > 0 || agent.end !== undefined);
     return agent.end === undefined;
   };
   const agent = await dial(before, keys[0]);
@@ -147,14 +147,11 @@ test('everything is replaced under load', async (t) => {
   const callAll = async (): Promise<void> => {
     while (!load.signal.aborted) await operate();
   };
-  await waitFor(
-    async () => {
-      const response = await request(`${entry.restUrl}/readyz`, { dispatcher: caller.trusts });
-      await response.body.dump();
-      return response.statusCode === 200;
-    },
-    { timeoutMs: 20_000 },
-  );
+  await waitFor(async () => {
+    const response = await request(`${entry.restUrl}/readyz`, { dispatcher: caller.trusts });
+    await response.body.dump();
+    return response.statusCode === 200;
+  });
   const answering = answer();
   const calling = Array.from({ length: 4 }, callAll);
 
@@ -164,11 +161,10 @@ test('everything is replaced under load', async (t) => {
     const told = lines();
     await change();
     await waitFor(() => lines().every((now, index) => now > (told[index] ?? 0)), {
-      timeoutMs: 20_000,
       description: `"${message}" of both`,
     });
     const done = answered;
-    await waitFor(() => answered > done + 20, { timeoutMs: 20_000, description: 'operations to go on' });
+    await waitFor(() => answered > done + 20, { description: 'operations to go on' });
   };
   const tlsTaken = 'TLS files changed: new connections use them';
   const fileTaken = 'a file has changed: it counts from now on';

@@ -136,7 +136,7 @@ test('no secret comes out of a replica', async (t) => {
   await waitFor(async () => (await fetch(`${rest}/readyz`)).ok, { timeoutMs: 60_000, description: replica.output() });
   const ask = async (method: string, path: string, body?: unknown, token = callerToken): Promise<void> => {
     const response = await fetch(rest + path, {
-      ...{ method, signal: AbortSignal.timeout(20_000), redirect: 'manual' },
+      ...{ method, signal: AbortSignal.timeout(120_000), redirect: 'manual' },
       headers: {
         authorization: `Bearer ${token}`,
         prefer: 'wait=1',
@@ -159,7 +159,7 @@ test('no secret comes out of a replica', async (t) => {
       t.teardown(() => agent.close());
       const accounts = [{ name: 'prod', properties: { note: 'nothing' } }];
       agent.send({ case: 'register', value: { agentId: 'agent', zoneId: 'zone', dynamicAccounts: true, accounts } });
-      await waitFor(() => agent.all('registered').length > 0 || agent.end !== undefined, { timeoutMs: 10_000 });
+      await waitFor(() => agent.all('registered').length > 0 || agent.end !== undefined);
     }
     const manifest = {
       apiVersion: 'v1',
@@ -275,10 +275,11 @@ test('no secret comes out of a replica', async (t) => {
     await Promise.all(
       runs.map(async ([name, args]) => {
         const run = start(t, args, environment);
-        await Promise.race([
-          run.ended,
-          waitFor(() => /ready|listening|serving/iu.test(run.output()), { timeoutMs: 30_000 }),
-        ]);
+        let ended = false;
+        void run.ended.then(() => (ended = true));
+        // Nine processes start at once.
+        const limit = { timeoutMs: 200_000, description: `"${name}" to end, or to serve: ${args.join(' ')}` };
+        await waitFor(() => ended || /ready|listening|serving/iu.test(run.output()), limit);
         await run.end();
         outputs.set(name, run.output());
       }),

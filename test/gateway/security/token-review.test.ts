@@ -20,7 +20,7 @@ async function register(t: Test, { agentsAddress }: RunningGateway, token: strin
   const agent = new RawAgent(agentsAddress, undefined, {}, `Bearer ${token}`);
   t.teardown(() => agent.close());
   agent.send({ case: 'register', value: { agentId: account, accounts: [{ name: account }] } });
-  await waitFor(() => agent.all('registered').length > 0 || agent.end !== undefined, { timeoutMs: 15_000 });
+  await waitFor(() => agent.all('registered').length > 0 || agent.end !== undefined);
   return { code: agent.end?.code ?? 0, details: agent.end?.details ?? '' };
 }
 
@@ -77,7 +77,7 @@ test('answers are kept for a time, and no longer', async (t) => {
     },
   };
   const reviewer = new TokenReviewer({ client, audiences: [], now: () => now });
-  const signal = AbortSignal.timeout(10_000);
+  const signal = AbortSignal.timeout(120_000);
   t.match(await reviewer.verify('a', signal), { name: 'kubernetes:u', claims: { sub: 'u', groups: [] } });
   await reviewer.verify('a', signal);
   t.equal(asked, 1);
@@ -105,5 +105,5 @@ test('an API server that knows nothing of audiences proves nothing', async (t) =
       (await fetch(url + path, { method: 'POST', body: JSON.stringify(body) })).json(),
   };
   const reviewer = new TokenReviewer({ client, audiences: ['gateway'], now: Date.now });
-  await t.rejects(reviewer.verify('a', AbortSignal.timeout(5_000)), { code: 'unauthenticated' });
+  await t.rejects(reviewer.verify('a', AbortSignal.timeout(120_000)), { code: 'unauthenticated' });
 });

@@ -50,7 +50,7 @@ async function register(
 ): Promise<{ code: number; details: string }> {
   agent.send({ case: 'register', value: { agentId, accounts: [{ name: account }] } });
   const registered = () => agent.all('registered').length > 0;
-  await waitFor(() => registered() || agent.end !== undefined, { timeoutMs: 10_000 });
+  await waitFor(() => registered() || agent.end !== undefined);
   return registered() ? { code: 0, details: '' } : (agent.end ?? { code: -1, details: '' });
 }
 
@@ -158,16 +158,14 @@ test('attackers with tokens', async (t) => {
     writeFileSync(keys, await keySet(key, next));
     writeFileSync(tokens, `tokens: [{name: team-a, sha256: ${digest('new-word')}}]`);
     const changes = () => strict.log.filter(({ msg }) => msg === 'a file has changed: it counts from now on').length;
-    await waitFor(() => changes() === 2, { timeoutMs: 10_000 });
+    await waitFor(() => changes() === 2);
     t.equal((await register(dial(t, strict, `Bearer ${await makeToken(next, { sub: 'agent-2' })}`), 'second')).code, 0);
     t.equal((await register(dial(t, strict, 'Bearer new-word'), 'renewed')).code, 0);
     t.equal((await register(dial(t, strict, 'Bearer open-sesame'), 'late')).code, status.UNAUTHENTICATED);
     t.equal(honest.end, undefined, 'a replaced token of the same name ends no stream');
 
     writeFileSync(tokens, 'tokens: [{name: team-a, sha256: nonsense}]');
-    await waitFor(() => strict.log.some(({ msg }) => msg === 'a file has changed and cannot be used'), {
-      timeoutMs: 10_000,
-    });
+    await waitFor(() => strict.log.some(({ msg }) => msg === 'a file has changed and cannot be used'));
     t.match(
       strict.log.find(({ msg }) => msg === 'a file has changed and cannot be used'),
       {

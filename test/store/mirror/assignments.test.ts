@@ -10,7 +10,7 @@ import { waitFor } from '../../wait.js';
 import { onEveryMigratedEngine } from '../engines.js';
 import { connection, registrations, startReplica } from './replicas.js';
 
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(120_000);
 
 onEveryMigratedEngine(async (t, database) => {
   const truth = new AssignmentStore(database, { leaseMs: 30_000 });

@@ -21,7 +21,7 @@ import {
 
 const hash = '{agent-gateway:ownership}:accounts';
 const channel = '{agent-gateway:ownership}:changes';
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(120_000);
 
 /** A client of the test's own. */
 function client(t: TestWithTeardown, url: string): Redis {
@@ -208,9 +208,8 @@ test('a stalled connection delays nobody, is given up, and what was not sent is 
   const near = await startReplica(t, { url, truth });
   const far = await startReplica(t, { url: `redis://127.0.0.1:${proxy.port}`, truth });
   proxy.stall();
-  const started = performance.now();
   await far.service.claim(connection(1), registrations('a'), signal);
-  t.ok(performance.now() - started < 100, 'the claim did not wait for Redis');
+  t.not(far.mirror.state.name, 'degraded', 'the claim did not wait for Redis, not even until it was given up');
   await waitFor(() => far.mirror.state.name === 'degraded');
   t.equal(far.mirror.statistics().pending, 1);
   await near.service.claim(connection(2), registrations('b'), signal);

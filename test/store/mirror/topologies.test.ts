@@ -15,7 +15,7 @@ import type { Service } from '../../services/service.js';
 import { waitFor } from '../../wait.js';
 import { connection, registrations, startReplica, TruthDouble, untilEqual } from './replicas.js';
 
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(120_000);
 
 async function start(t: TestWithTeardown, ...args: string[]): Promise<{ service: Service; redis: Redis }> {
   const service = await startRedis({ args });
@@ -39,7 +39,7 @@ test('the mirror works on a Redis Cluster', async (t) => {
   const [, busPort] = /cluster-port\n(\d+)/.exec((await two.redis.config('GET', 'cluster-port')).join('\n')) ?? [];
   await one.redis.call('CLUSTER', 'MEET', '127.0.0.1', String(two.service.port), String(busPort));
   for (const { redis } of [one, two]) {
-    await waitFor(async () => /cluster_state:ok/.test(String(await redis.cluster('INFO'))), { timeoutMs: 15_000 });
+    await waitFor(async () => /cluster_state:ok/.test(String(await redis.cluster('INFO'))));
   }
   const truth = new TruthDouble();
   truth.fill(1_200);
@@ -62,9 +62,7 @@ test('the mirror works on a Redis Cluster', async (t) => {
 test('the mirror follows Sentinel to another primary', async (t) => {
   const primary = await start(t);
   const replica = await start(t, '--replicaof', '127.0.0.1', String(primary.service.port));
-  await waitFor(async () => /master_link_status:up/.test(await replica.redis.info('replication')), {
-    timeoutMs: 15_000,
-  });
+  await waitFor(async () => /master_link_status:up/.test(await replica.redis.info('replication')));
   const sentinelPort = await freePort();
   await startSentinel(t, sentinelPort, primary.service.port);
   const sentinel = new Redis(sentinelPort);
@@ -72,9 +70,7 @@ test('the mirror follows Sentinel to another primary', async (t) => {
     sentinel.disconnect();
     return Promise.resolve();
   });
-  await waitFor(async () => ((await sentinel.call('SENTINEL', 'REPLICAS', 'primary')) as unknown[]).length === 1, {
-    timeoutMs: 20_000,
-  });
+  await waitFor(async () => ((await sentinel.call('SENTINEL', 'REPLICAS', 'primary')) as unknown[]).length === 1);
 
   const truth = new TruthDouble();
   truth.fill(100);
@@ -86,7 +82,7 @@ test('the mirror follows Sentinel to another primary', async (t) => {
   await primary.service.kill();
   await waitFor(() => mirrored.mirror.state.name === 'degraded');
   await mirrored.service.claim(connection(2), registrations('b'), signal);
-  await waitFor(async () => (await replica.redis.role())[0] === 'master', { timeoutMs: 30_000 });
+  await waitFor(async () => (await replica.redis.role())[0] === 'master');
   await untilEqual(mirrored, truth, 15_000);
   await waitFor(() => mirrored.mirror.statistics().pending === 0);
   t.match(await replica.redis.hget('{agent-gateway:ownership}:accounts', 'b'), /^\[1,/);

@@ -2,6 +2,7 @@
 
 import { parse } from 'yaml';
 import { GatewayError } from '../../../core/errors.js';
+import { holdsSecretReference } from '../../../core/secret-reference.js';
 
 export interface Kubeconfig {
   readonly text: string;
@@ -26,6 +27,10 @@ export function readKubeconfig(text: string): Kubeconfig {
   }
   const { clusters, users } = typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : {};
   if (!Array.isArray(clusters) || clusters.length === 0) throw noKubeconfig();
+  if (holdsSecretReference(plain)) {
+    const message = 'the kubeconfig has a reference of a secret engine (encrypted:...) in it: write the value itself';
+    throw new GatewayError('invalid-argument', message);
+  }
   const secrets = [...new Set([...scalars(users), plain, text])].filter((each) => each.length >= shortestSecret);
   // Longest first: one may be part of another.
   secrets.sort((a, b) => b.length - a.length);

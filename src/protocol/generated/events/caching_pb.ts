@@ -111,7 +111,7 @@ export type Scope = Message<"events.Scope"> & {
   kind: string;
 
   /**
-   * Empty: all namespaces.
+   * Empty: all namespaces, and kinds without one. An account with namespaces has a scope for each.
    *
    * @generated from field: string namespace = 4;
    */
@@ -130,7 +130,8 @@ export const ScopeSchema: GenMessage<Scope> = /*@__PURE__*/
  */
 export type ObjectEvents = Message<"events.ObjectEvents"> & {
   /**
-   * Grows by one with each message of the stream; acknowledgements name it.
+   * Grows by one with each message of the stream, Snapshots included, from 1; acknowledgements name it. A second
+   * CachingHello does not reset it.
    *
    * @generated from field: uint64 sequence = 1;
    */
@@ -147,7 +148,8 @@ export type ObjectEvents = Message<"events.ObjectEvents"> & {
   events: ObjectEvent[];
 
   /**
-   * Where a watch may resume once this message is acknowledged; empty inside a snapshot's brackets.
+   * Where a watch may resume once this message is acknowledged; empty inside a snapshot's brackets. Without events: a
+   * bookmark.
    *
    * @generated from field: string resource_version = 4;
    */
@@ -171,7 +173,8 @@ export type ObjectEvent = Message<"events.ObjectEvent"> & {
   type: ObjectEvent_Type;
 
   /**
-   * The Kubernetes object as JSON; Secret data is removed by the agent, and again by the gateway.
+   * The Kubernetes object as JSON. One that is above 4 MiB, of another scope or of TYPE_UNSPECIFIED is dropped. Secret
+   * data is removed by the agent, and again by the gateway.
    *
    * @generated from field: bytes object = 2;
    */
@@ -235,6 +238,9 @@ export type Snapshot = Message<"events.Snapshot"> & {
   scope?: Scope | undefined;
 
   /**
+   * At the end: the list's, from where the watch goes on; empty: none, so that the next stream begins with a snapshot. At
+   * the start it is ignored.
+   *
    * @generated from field: string resource_version = 3;
    */
   resourceVersion: string;
@@ -414,7 +420,8 @@ export const AcknowledgementSchema: GenMessage<Acknowledgement> = /*@__PURE__*/
 export const Caching: GenService<{
   /**
    * The agent sends object events; the gateway acknowledges what it has committed, so that after a reconnect the
-   * agent resumes from the last acknowledged resourceVersion.
+   * agent resumes from the last acknowledged resourceVersion. It goes over the connection of the Connect stream whose epoch
+   * it names. An agent that half-closes it gets everything acknowledged, and OK.
    *
    * @generated from rpc events.Caching.Stream
    */

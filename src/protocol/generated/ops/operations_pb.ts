@@ -1,3 +1,5 @@
+// For whoever writes an agent: docs/writing-an-agent.md has the states, and what to do when.
+//
 // The agent protocol: one bidirectional stream per agent. The agent dials out, registers the accounts it
 // serves, and answers the operations that the gateway pushes to it.
 //
@@ -147,7 +149,7 @@ export type Registration = Message<"ops.Registration"> & {
   agentId: string;
 
   /**
-   * Default: "<deployment>_<namespace>", made by the agent.
+   * Default: "<deployment>_<namespace>", made by the agent. Empty: dynamic accounts that name a zone do not reach it.
    *
    * @generated from field: string zone_id = 2;
    */
@@ -190,16 +192,22 @@ export type Account = Message<"ops.Account"> & {
   name: string;
 
   /**
+   * URL of the API server, "https://10.0.0.1:6443". This and the next two are for people, and may be empty.
+   *
    * @generated from field: string kube_host = 2;
    */
   kubeHost: string;
 
   /**
+   * gitVersion of its /version, "v1.31.2".
+   *
    * @generated from field: string kube_version = 3;
    */
   kubeVersion: string;
 
   /**
+   * SHA-256 of the certificate authority's certificate, in hexadecimal, pairs separated by colons.
+   *
    * @generated from field: string cert_fingerprint = 4;
    */
   certFingerprint: string;
@@ -240,7 +248,9 @@ export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
   messageDesc(file_ops_operations, 3);
 
 /**
- * Accounts that the agent serves from now on: of its own accord, or because AddAccounts asked for them.
+ * Accounts that the agent serves from now on: of its own accord, or because AddAccounts asked for them. There is no
+ * acknowledgement: operations may come from now on, and a refusal ends the stream with a status that names the account. One
+ * that is served already is described anew.
  *
  * @generated from message ops.AccountsAdded
  */
@@ -267,7 +277,8 @@ export const AccountsAddedSchema: GenMessage<AccountsAdded> = /*@__PURE__*/
 
 /**
  * Accounts that the agent serves no more: of its own accord, or because DeleteAccounts asked for it. Also names those
- * that it was asked to delete and does not know.
+ * that it was asked to delete and does not know. It has stopped caching them, as others begin at once. Operations of them
+ * may still come (404), and no account need be left.
  *
  * @generated from message ops.AccountsRemoved
  */
@@ -344,7 +355,8 @@ export type Registered = Message<"ops.Registered"> & {
   epoch: bigint;
 
   /**
-   * The largest message that the gateway takes, in bytes.
+   * The largest message that the gateway takes, in bytes. A result beyond is answered with status 413 by the agent itself.
+   * An agent takes messages of 16 MiB.
    *
    * @generated from field: uint32 max_message_bytes = 3;
    */
@@ -359,7 +371,8 @@ export const RegisteredSchema: GenMessage<Registered> = /*@__PURE__*/
   messageDesc(file_ops_operations, 7);
 
 /**
- * Which of the agent's accounts it caches from now on. Accounts that are not named keep their state.
+ * Which of the agent's accounts it caches from now on. Accounts that are not named keep their state; a new registration
+ * begins with none.
  *
  * @generated from message ops.CachingAssignment
  */
@@ -438,7 +451,7 @@ export type DynamicAccount = Message<"ops.DynamicAccount"> & {
   kubeconfig: Uint8Array;
 
   /**
-   * The rest of the account's definition as JSON: the options of `kubernetes.accounts[]`.
+   * The rest of the account's definition as a JSON object: the options of `kubernetes.accounts[]`; empty: none.
    *
    * @generated from field: string definition = 6;
    */
@@ -472,7 +485,8 @@ export const DeleteAccountsSchema: GenMessage<DeleteAccounts> = /*@__PURE__*/
   messageDesc(file_ops_operations, 11);
 
 /**
- * Application-level liveness. An agent that hears nothing for three periods stops caching and dials again.
+ * Application-level liveness. An agent that hears nothing, no message of any kind, for three periods stops caching and dials
+ * again. The first Ping follows Registered.
  *
  * @generated from message ops.Ping
  */
@@ -514,7 +528,8 @@ export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
 
 /**
  * Please dial again, which may lead to another replica. The stream stays usable until the agent ends it:
- * it registers on its new connection first, so that no operation finds the account without an owner.
+ * it registers on its new connection first, so that no operation finds the account without an owner. Then the gateway ends
+ * the older stream with ABORTED; results that it is owed come on the newer one. Asked again meanwhile, nothing changes.
  *
  * @generated from message ops.Reconnect
  */
@@ -592,7 +607,8 @@ export const ResultReceiptsSchema: GenMessage<ResultReceipts> = /*@__PURE__*/
   messageDesc(file_ops_operations, 15);
 
 /**
- * The gateway has a result, or can never use it: the agent may forget it.
+ * The gateway has a result, or can never use it: whatever the outcome, the agent may forget it, and never executes the id
+ * again (409, reason "AlreadyExecuted", for an hour at least).
  *
  * @generated from message ops.ResultReceipt
  */
@@ -657,6 +673,9 @@ export const ResultReceipt_OutcomeSchema: GenEnum<ResultReceipt_Outcome> = /*@__
  * kubesvc_ops before they are sent, unless the caller chose their id: an agent lost means "ask again".
  * All others are durable: a 2xx answer means that the operation is in kubesvc_ops.
  *
+ * Operations are independent of each other, also those of one account: the gateway waits for no result before the next.
+ * The same id comes again after a loss: while it executes the agent ignores it, then it sends the kept result again.
+ *
  * @generated from message ops.Operation
  */
 export type Operation = Message<"ops.Operation"> & {
@@ -674,7 +693,8 @@ export type Operation = Message<"ops.Operation"> & {
 
   /**
    * Time left, in milliseconds; every hop takes off what it used (as gRPC does with deadlines, because clocks
-   * differ between clusters). 0: the gateway's kubesvc.cache.operationWaitMs.
+   * differ between clusters). 0: the gateway's kubesvc.cache.operationWaitMs; agents are always sent at least 1. When it is
+   * over the agent answers 504, reason "Timeout".
    *
    * @generated from field: uint32 timeout_ms = 3;
    */
@@ -1355,12 +1375,14 @@ export type OperationResult = Message<"ops.OperationResult"> & {
   operationId: string;
 
   /**
+   * The operation's, which is what counts.
+   *
    * @generated from field: string account = 2;
    */
   account: string;
 
   /**
-   * HTTP status: 2xx is success; else what the Kubernetes API, or the agent itself, answered.
+   * HTTP status, 200 to 599: 2xx is success; else what the Kubernetes API, or the agent itself, answered.
    *
    * @generated from field: int32 status = 3;
    */
@@ -1587,10 +1609,15 @@ export const AccessReviewResultSchema: GenMessage<AccessReviewResult> = /*@__PUR
 export const Operations: GenService<{
   /**
    * One stream per agent, for as long as the agent lives. The first message must be a Registration; it is
-   * answered by Registered or by a status: INVALID_ARGUMENT (a field is missing or wrong), RESOURCE_EXHAUSTED
-   * (a limit is reached), UNAVAILABLE (this replica is draining: dial again). A newer stream of the same agent
-   * id ends the older one with ABORTED. An agent that half-closes its stream says that it has stopped caching: others
-   * begin at once. When a stream ends in any other way, they begin when the agent must have noticed (Ping).
+   * answered by Registered or by a status: INVALID_ARGUMENT (a field is missing or wrong), UNAUTHENTICATED (no token or
+   * certificate, or one that is not valid), PERMISSION_DENIED (the identity may not have the zone or an account),
+   * RESOURCE_EXHAUSTED (a limit is reached), UNAVAILABLE (this replica is draining: dial again). The same ones end it
+   * later. Of these INVALID_ARGUMENT, UNAUTHENTICATED and PERMISSION_DENIED are for somebody to mend: dial again after 30 s
+   * at least, after the others from 1 s on. A newer stream of the same agent id ends the older one with ABORTED: expected
+   * by the agent that opened the newer one, and otherwise a second process with this id, which waits 30 s as well. A
+   * token is shown as `authorization: Bearer TOKEN`, here and on events.Caching. An agent that half-closes
+   * its stream says that it has stopped caching: others begin at once. When a stream ends in any other way, they begin
+   * when the agent must have noticed (Ping).
    *
    * @generated from rpc ops.Operations.Connect
    */
