@@ -10,6 +10,7 @@ import {
   AccountsAddedSchema,
   AccountsRemovedSchema,
   type Account,
+  type AgentMessage,
   type GatewayMessage,
   type Reconnect,
   type Registered,
@@ -49,19 +50,21 @@ export class AgentConnection {
   /** @throws RangeError when `addresses` is empty */
   constructor(options: AgentConnectionOptions) {
     this.#options = resolveOptions(options);
-    const { execute, now, limits } = this.#options;
+    const { execute, logger, now, limits } = this.#options;
     this.#runner = new OperationRunner({
       ...limits,
       execute,
+      logger,
       now,
       currentSink: () => this.#current,
       firstEpoch: () => this.#firstEpoch,
     });
     const { registration, dynamicAccounts } = this.#options;
     const isOwn = (name: string): boolean => registration.accounts.some((account) => account.name === name);
-    this.#dynamic = new DynamicAccounts(dynamicAccounts, isOwn, (message) => {
+    const send = (message: AgentMessage['message']): void => {
       this.#current?.send(encodeAgentMessage(message));
-    });
+    };
+    this.#dynamic = new DynamicAccounts(dynamicAccounts, isOwn, send, logger);
     this.#events = {
       onTransport: (stream) => this.#transportUp(stream),
       onRegistered: (stream, registered) => this.#registered(stream, registered),

@@ -7,7 +7,7 @@ import Type from 'typebox';
 import { Value } from 'typebox/value';
 import { unlessAborted, unlessLate, withDeadline } from '../core/deadline.js';
 import type { Environment } from '../core/environment.js';
-import { messageOf } from '../core/errors.js';
+import { GatewayError, messageOf, TellableError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { backoffMs, wait } from '../core/retry.js';
 import { AccountSchema, type Account, type DynamicAccount } from '../protocol/generated/ops/operations_pb.js';
@@ -192,7 +192,7 @@ function versionOf({ cluster, closing }: Asked, timeoutMs: number): Promise<Acco
 }
 
 function end({ cluster, closing }: Asked): Promise<void> {
-  closing.abort(new Error('the account is no longer served'));
+  closing.abort(new GatewayError('cancelled', 'the account is no longer served'));
   return cluster.close();
 }
 
@@ -238,7 +238,16 @@ const dynamicOptions = Type.Object({
 
 /** What a dynamic account's definition may say of `kubernetes.accounts[]`. @throws Error */
 function optionsOf(definition: string): Type.Static<typeof dynamicOptions> {
-  const value: unknown = definition === '' ? {} : JSON.parse(definition);
-  if (!Value.Check(dynamicOptions, value)) throw new Error('the definition of the account has options of a wrong type');
+  const value: unknown = definition === '' ? {} : definitionOf(definition);
+  if (!Value.Check(dynamicOptions, value))
+    throw new TellableError('the definition of the account has options of a wrong type');
   return Value.Clean(dynamicOptions, value) as Type.Static<typeof dynamicOptions>;
+}
+
+function definitionOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw new TellableError('the definition of the account is not JSON', { cause: error });
+  }
 }

@@ -17,6 +17,7 @@ import { dialTarget } from './dial-proxy.js';
 import { GatewaySecurity } from './dial-security.js';
 import { healthListener, metricsListener, openPort } from './health-server.js';
 import { createExecute } from './kubernetes/execute.js';
+import { withoutEffect } from './kubernetes/retries.js';
 import { createAgentMetrics } from './metrics.js';
 import type { Execute } from './operation-runner.js';
 import { ServedAccounts } from './served-accounts.js';
@@ -66,6 +67,11 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
   const agentId = configuration.agentId ?? environment['POD_NAME'] ?? hostname;
   const [deployment, namespace] = [environment['DEPLOYMENT_NAME'], environment['POD_NAMESPACE']];
   const zoneId = configuration.zoneId ?? (deployment && namespace ? `${deployment}_${namespace}` : agentId);
+  for (const entry of withoutEffect(kubernetes.retries.retryableErrors)) {
+    const expected =
+      'expected a status (500) or a reason of Kubernetes (InternalError); words of messages are not compared';
+    logger.warn({ entry }, `an entry of kubernetes.retries.retryableErrors has no effect: ${expected}`);
+  }
   const { backoff } = clouddriver;
   const registration = { agentId, zoneId, version, accounts: [] };
 
@@ -79,6 +85,7 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
         clusterOf: (name) => accounts.get(name)?.cluster,
         fieldManager: 'agent-gateway-agent',
         retries: kubernetes.retries,
+        logger,
       }),
     ),
     streamAccount: createStreamAccount({

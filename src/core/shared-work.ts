@@ -11,6 +11,10 @@ interface Running<T> {
 export class SharedWork<T> {
   #running: Running<T> | undefined;
 
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
   /**
    * Waits for the work that is under way, or begins it.
    * @param task its signal aborts when nobody waits any more

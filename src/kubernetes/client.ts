@@ -7,12 +7,20 @@
 import { StringDecoder } from 'node:string_decoder';
 import type { Dispatcher } from 'undici';
 import { withDeadline } from '../core/deadline.js';
+import { GatewayError, TellableError } from '../core/errors.js';
 import { parseJson, stringifyJson } from '../documents/exact-json.js';
 import type { ApiAccess } from './access.js';
 import { ListSplitter } from './list-splitter.js';
 
+/** One of several reasons of a refusal: a field, and what is wrong with it (`details.causes` of a Status). */
+export interface ApiErrorCause {
+  readonly reason?: string;
+  readonly message: string;
+  readonly field?: string;
+}
+
 /** An answer other than success: an HTTP status, or the Status object inside a watch. */
-export class ApiError extends Error {
+export class ApiError extends TellableError {
   override readonly name = 'ApiError';
 
   /**
@@ -20,6 +28,7 @@ export class ApiError extends Error {
    * @param detail Kubernetes' own message; '' where there is none
    * @param reason Kubernetes' own reason ("NotFound"); '' where there is none
    * @param retryAfterMs how long the server asks to wait before the next attempt
+   * @param causes which fields are meant, where the server says so
    */
   constructor(
     readonly status: number,
@@ -27,6 +36,7 @@ export class ApiError extends Error {
     readonly detail = '',
     readonly reason = '',
     readonly retryAfterMs?: number,
+    readonly causes: readonly ApiErrorCause[] = [],
   ) {
     super(message);
   }
@@ -113,7 +123,14 @@ export class ApiClient {
 
   /** Any request whose answer is JSON, whose numbers are exact (documents/exact-json.ts). @throws as get() */
   async call(request: ApiRequest, signal: AbortSignal): Promise<unknown> {
-    return parseJson(await this.text(request, signal));
+    const text = await this.text(request, signal);
+    try {
+      return parseJson(text);
+    } catch (error) {
+      throw new GatewayError('dependency-unavailable', 'the answer of the Kubernetes API is not JSON', {
+        cause: error,
+      });
+    }
   }
 
   /**
@@ -233,7 +250,7 @@ async function textOf(body: AsyncIterable<Uint8Array>, maximumBytes: number): Pr
   let size = 0;
   for await (const chunk of body) {
     size += chunk.length;
-    if (size > maximumBytes) throw new Error('the answer of the Kubernetes API is too large');
+    if (size > maximumBytes) throw new GatewayError('too-large', 'the answer of the Kubernetes API is too large');
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
@@ -243,15 +260,23 @@ async function textOf(body: AsyncIterable<Uint8Array>, maximumBytes: number): Pr
 function statusError(status: number, text: string, retryAfterMs?: number): ApiError {
   let detail = '';
   let reason = '';
+  let causes: readonly ApiErrorCause[] = [];
   try {
     const parsed = parseJson(text);
     if (typeof parsed === 'object' && parsed !== null) {
       if ('message' in parsed) detail = String(parsed.message);
       if ('reason' in parsed) reason = String(parsed.reason);
+      if ('details' in parsed) causes = causesOf(parsed.details);
     }
   } catch {
     // Not a Status.
   }
   const message = `the Kubernetes API answered ${String(status)}${detail === '' ? '' : `: ${detail}`}`;
-  return new ApiError(status, message, detail, reason, retryAfterMs);
+  return new ApiError(status, message, detail, reason, retryAfterMs, causes);
+}
+
+function causesOf(details: unknown): readonly ApiErrorCause[] {
+  const { causes } = (details ?? {}) as { readonly causes?: unknown };
+  if (!Array.isArray(causes)) return [];
+  return causes.filter((cause): cause is ApiErrorCause => typeof (cause as ApiErrorCause | null)?.message === 'string');
 }

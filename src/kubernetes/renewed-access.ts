@@ -4,6 +4,7 @@
  */
 
 import { withDeadline } from '../core/deadline.js';
+import { GatewayError } from '../core/errors.js';
 import { SharedWork } from '../core/shared-work.js';
 import type { ApiAccess } from './access.js';
 import type { AccessSource } from './client.js';
@@ -34,7 +35,7 @@ export class RenewedAccess implements AccessSource {
     this.#kept = new KeptCredentials(now);
   }
 
-  /** @throws GatewayError `configuration`, `timed-out`; the signal's reason; Error after close() */
+  /** @throws GatewayError `configuration`, `timed-out`; the signal's reason; `cancelled` after close() */
   async current(signal: AbortSignal): Promise<ApiAccess> {
     this.#closing.signal.throwIfAborted();
     const access = this.#access;
@@ -52,7 +53,7 @@ export class RenewedAccess implements AccessSource {
 
   /** Ends all requests. */
   async close(): Promise<void> {
-    this.#closing.abort(new Error('the account is no longer served'));
+    this.#closing.abort(new GatewayError('cancelled', 'the account is no longer served'));
     await this.#access?.dispatcher.destroy();
   }
 

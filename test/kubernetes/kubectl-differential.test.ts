@@ -16,6 +16,8 @@ interface Case {
   readonly user?: object;
   readonly context?: object;
   readonly environment?: NodeJS.ProcessEnv;
+  /** Makes of the kubeconfig, which is JSON, what JSON cannot say. */
+  readonly written?: (json: string) => string;
   /** Of the request that arrives, or what our refusal names. */
   readonly right: Partial<Recorded> | RegExp;
   /** Where kubectl does something else, and we do not follow. */
@@ -150,6 +152,12 @@ test('kubeconfigs mean what they mean to kubectl', skip, async (t) => {
     'text for a flag': {
       cluster: { ...insecure, 'insecure-skip-tls-verify': 'true' },
       right: /expected true or false/,
+    },
+    'a flag of YAML 1.1': {
+      user: token,
+      written: (json) =>
+        `# YAML\n${json.replace('"insecure-skip-tls-verify":true', '"insecure-skip-tls-verify": yes')}`,
+      right: bearer,
     },
     'another name of the server': {
       cluster: { ...trusted, 'tls-server-name': 'api.internal' },
@@ -317,11 +325,21 @@ test('kubeconfigs mean what they mean to kubectl', skip, async (t) => {
 
   for (const [
     name,
-    { cluster = insecure, user = token, context, environment = {}, right, kubectl, proxied = [], info },
+    {
+      cluster = insecure,
+      user = token,
+      context,
+      written = String,
+      environment = {},
+      right,
+      kubectl,
+      proxied = [],
+      info,
+    },
   ] of Object.entries(cases)) {
     await t.test(name, async (t) => {
       const kubeconfigFile = join(directory, 'config');
-      writeFileSync(kubeconfigFile, kubeconfigOf(cluster, user, context));
+      writeFileSync(kubeconfigFile, written(kubeconfigOf(cluster, user, context)));
       const variables = { PATH: process.env['PATH'], HOME: directory, ...environment };
       const theirs = await outcomeOf(() =>
         tools.kubectl(['--kubeconfig', kubeconfigFile, 'get', '--raw', '/version'], { environment: variables }),

@@ -124,7 +124,10 @@ export const agentSchema = section({
       maxRetries: count('Attempts after the first.', 3, 0, 100),
       backOffMs: count('First pause between two attempts; a server’s Retry-After counts more.', 3_000, 0, 600_000),
       retryAnyError: flag('Any answer of 500 and above is worth another attempt.', false),
-      retryableErrors: list('Answers of 500 and above with such words are, too.', ['timeout', 'deadline exceeded']),
+      retryableErrors: list(
+        'Answers of 500 and above of such a status (`500`) or reason (`InternalError`) are, too; `timeout` and `deadline exceeded` are the reasons `Timeout` and `ServerTimeout`. Words of messages are not compared.',
+        ['timeout', 'deadline exceeded'],
+      ),
     }),
   }),
   tasks: section({
