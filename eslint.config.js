@@ -8,6 +8,11 @@ const defaultExport = {
   selector: 'ExportDefaultDeclaration, ExportSpecifier[exported.name="default"]',
   message: 'Export by name: a default export gets another name in every file that imports it.',
 };
+/** Of other people's documents; see src/documents/exact-json.ts. */
+const inexactJson = {
+  selector: 'MemberExpression[object.name="JSON"][property.name=/^(parse|stringify)$/]',
+  message: 'JSON of a cluster, or of a person, keeps its numbers: parseJson and stringifyJson of documents/exact-json.',
+};
 const environment = {
   selector:
     'MemberExpression[object.name="process"][property.name="env"], ImportDeclaration[source.value=/^(node:)?process$/] ImportSpecifier[imported.name="env"]',
@@ -74,6 +79,15 @@ export default defineConfig(
     },
   },
   { files: ['src/**/*.ts'], rules: { 'no-console': 'error' } },
+  {
+    files: [
+      'src/agent/{kubernetes,watching}/**/*.ts',
+      'src/client/**/*.ts',
+      'src/gateway/caching/**/*.ts',
+      'src/kubernetes/**/*.ts',
+    ],
+    rules: { 'no-restricted-syntax': ['error', defaultExport, environment, inexactJson] },
+  },
   {
     files: ['src/main.ts', 'src/gateway/config*.ts', 'src/gateway/config/**/*.ts', 'src/agent/config.ts'],
     rules: { 'no-restricted-syntax': ['error', defaultExport] },
