@@ -9,10 +9,10 @@ import {
   OperationResultSchema,
   OperationSchema,
 } from '../../src/protocol/generated/ops/operations_pb.js';
+import { readDelimited, writeDelimited } from '../../src/protocol/delimited.js';
 import {
   operationFrame,
   readAgentFrame,
-  readDelimited,
   readOperationHeader,
   readResultHeader,
   readRoute,
@@ -22,7 +22,6 @@ import {
   withOriginator,
   withRoute,
   withRouting,
-  writeDelimited,
 } from '../../src/protocol/wire.js';
 
 const operationOf = (init: Parameters<typeof create<typeof OperationSchema>>[1]): Uint8Array =>

@@ -14,7 +14,7 @@ import { GroupCommit } from '../../core/group-commit.js';
 import { digestOf, instanceTokenHeader, type InstanceCall } from '../auth/instance-tokens.js';
 import { OperationResultSchema, OperationSchema } from '../../protocol/generated/ops/operations_pb.js';
 import { formatText } from '../../protocol/text-format.js';
-import { writeDelimited } from '../../protocol/wire.js';
+import { writeDelimited } from '../../protocol/delimited.js';
 import {
   answerOf,
   forwardedByHeader,

@@ -6,13 +6,8 @@ import Type from 'typebox';
 import { unlessLate } from '../../core/deadline.js';
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import { quoteLargeIntegers } from '../../documents/exact-json.js';
-import {
-  bindingOf,
-  operationFrame,
-  readDelimited,
-  readOperationHeader,
-  readResultHeader,
-} from '../../protocol/wire.js';
+import { readDelimited } from '../../protocol/delimited.js';
+import { bindingOf, operationFrame, readOperationHeader, readResultHeader } from '../../protocol/wire.js';
 import type { OperationStore } from '../../store/operations.js';
 import type { Registry } from '../agents/registry.js';
 import {

@@ -19,7 +19,7 @@ import {
   OperationSchema,
   ResultReceipt_Outcome,
 } from '../../../src/protocol/generated/ops/operations_pb.js';
-import { readDelimited, writeDelimited } from '../../../src/protocol/wire.js';
+import { readDelimited, writeDelimited } from '../../../src/protocol/delimited.js';
 import { startCluster } from '../../cluster/cluster.js';
 import type { OperationAnswer, Replica } from '../../cluster/replica.js';
 import { waitFor } from '../../wait.js';
