@@ -46,7 +46,9 @@ export function readKubernetesObject(scope: ObjectScope, bytes: Uint8Array): Kub
     );
   }
   const { account } = scope;
-  const object = parse(bytes);
+  const isSecret = scope.kind.toLowerCase() === 'secret';
+  // eslint-disable-next-line no-restricted-syntax -- only a Secret is written anew; of others the bytes stay, and no number is read
+  const object = parse(bytes, isSecret ? parseJson : JSON.parse);
   const metadata = record(object['metadata']);
   const name = text(metadata['name']);
   const namespace = text(metadata['namespace']);
@@ -69,7 +71,7 @@ export function readKubernetesObject(scope: ObjectScope, bytes: Uint8Array): Kub
     namespace,
     application,
     relations: relationsOf(metadata, account, namespace, application),
-    body: scope.kind.toLowerCase() === 'secret' ? withoutSecrets(object, metadata) : bytes,
+    body: isSecret ? withoutSecrets(object, metadata) : bytes,
   };
 }
 
@@ -130,11 +132,11 @@ function appliedWithoutSecrets(applied: string): string | undefined {
   }
 }
 
-function parse(bytes: Uint8Array): JsonObject {
+function parse(bytes: Uint8Array, read: (text: string) => unknown): JsonObject {
   if (!isUtf8(bytes)) throw invalid('an object is not UTF-8');
   let object: unknown;
   try {
-    object = parseJson(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+    object = read(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
   } catch {
     // The parser's message would quote the object.
     throw invalid('an object is not JSON');

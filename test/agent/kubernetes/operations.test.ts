@@ -176,7 +176,9 @@ test('operations on a cluster', { skip: typeof programs === 'string' && programs
   await t.test('undo goes back to the template before, or to a revision', async (t) => {
     const revisionAfter = (known: number): Promise<number> =>
       waitFor(async () => {
-        const { metadata } = await live(deploymentPath);
+        const { metadata, status } = await live(deploymentPath);
+        // Until the controller has seen the last change, the revision is that of one before.
+        if (status?.['observedGeneration'] !== metadata?.['generation']) return false;
         const revision = Number(metadata?.['annotations']?.['deployment.kubernetes.io/revision'] ?? 0);
         return revision > known && revision;
       }, patience);

@@ -1,8 +1,8 @@
 /** Where kubeconfigs come from, how they are kept, and that nothing else can be had by a reference. */
 
 import fc from 'fast-check';
-import { createServer } from 'node:http';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +17,7 @@ import {
 } from '../../../src/gateway/accounts/kubeconfig/providers.js';
 import { parseReference } from '../../../src/gateway/accounts/kubeconfig/reference.js';
 import { isSealed, Sealer } from '../../../src/gateway/accounts/kubeconfig/sealer.js';
+import { makeCertificates } from '../../commands/certificates.js';
 
 const signal = AbortSignal.timeout(120_000);
 const key = Buffer.alloc(32, 1).toString('base64');
@@ -159,7 +160,10 @@ test('variables: with one prefix only', async (t) => {
 
 test('secrets of Kubernetes', async (t) => {
   const asked: string[] = [];
-  const server = createServer((request, response) => {
+  const certificates = makeCertificates(t);
+  // Nothing secret of a kubeconfig is sent in cleartext.
+  const tls = { cert: certificates.read(certificates.chain), key: certificates.read(certificates.key) };
+  const server = createServer(tls, (request, response) => {
     asked.push(`${request.method} ${request.url} ${request.headers.authorization}`);
     const found = request.url === '/api/v1/namespaces/spin/secrets/kc';
     response.statusCode = found ? 200 : 403;
@@ -178,7 +182,7 @@ test('secrets of Kubernetes', async (t) => {
   const { port } = server.address() as AddressInfo;
   await writeFile(
     kubeconfigFile,
-    `{clusters: [{name: c, cluster: {server: "http://127.0.0.1:${port}"}}], users: [{name: u, user: {token: own-token}}],
+    `{clusters: [{name: c, cluster: {server: "https://127.0.0.1:${port}"}}], users: [{name: u, user: {token: own-token}}],
       contexts: [{name: x, context: {cluster: c, user: u, namespace: spin}}], current-context: x}`,
   );
   const provider = kubernetesProvider((secret, within) =>
