@@ -4,7 +4,8 @@ import { startSimulatedAgents, type SimulatedAgents } from '../src/simulate/agen
 import { answerCalls } from './child.js';
 
 export interface IdleAgentsOptions {
-  readonly address: string;
+  /** `host:port` of gateways; agents dial one of them at random. */
+  readonly addresses: readonly string[];
   readonly agents: number;
   /** Of each; default 1. */
   readonly accounts?: number;
@@ -17,8 +18,8 @@ let connected: SimulatedAgents | undefined;
 
 answerCalls({
   /** Resolves once all are registered. */
-  connect: async ({ address, agents, accounts = 1, objects }: IdleAgentsOptions) => {
-    connected = await startSimulatedAgents({ addresses: [address], agents, accounts, objects });
+  connect: async ({ addresses, agents, accounts = 1, objects }: IdleAgentsOptions) => {
+    connected = await startSimulatedAgents({ addresses, agents, accounts, objects });
     await connected.ready(AbortSignal.timeout(readyTimeoutMs));
   },
   stats: () => connected?.stats(),

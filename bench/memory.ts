@@ -26,10 +26,10 @@ export async function measureMemory(replica: ServerUnderTest, agents: number, ob
   const worker = new Child('bench/idle-agents.ts', { execArgv: ['--import=tsx'] });
   try {
     // What the first agents make it load and compile is not theirs.
-    await worker.call('connect', { address: replica.agentsAddress, agents: 10, objects });
+    await worker.call('connect', { addresses: [replica.agentsAddress], agents: 10, objects });
     await worker.call('disconnect');
     const before = await settled(replica);
-    await worker.call('connect', { address: replica.agentsAddress, agents, objects });
+    await worker.call('connect', { addresses: [replica.agentsAddress], agents, objects });
     const after = await settled(replica);
     const heap = (memory: Memory) => memory.heapUsed + memory.external;
     return {

@@ -30,6 +30,7 @@ import {
   watchingTable,
   watchingTargets,
 } from './report.js';
+import { measureReplicas, replicasTable, replicasTargets } from './replicas.js';
 import { scaleTable, scaleTargets } from './scale-report.js';
 import { measureScale, type ScaleReport } from './scale.js';
 import { createDatabase, startBare, startReplicas, type ServerUnderTest } from './servers.js';
@@ -82,7 +83,7 @@ async function startServers(
   scope: Scope,
   secretFile?: string,
 ): Promise<{ servers: Servers; load: Child; processes: readonly Child[] }> {
-  const [owner, entry] = await startReplicas(2, database, redisUrl, secretFile);
+  const [owner, entry] = await startReplicas(2, database, redisUrl, secretFile === undefined ? {} : { secretFile });
   const servers: Servers = { owner: required(owner), entry: required(entry), bare };
   const { load, agents } = await startWorkers(servers);
   const processes = [load, agents, servers.owner.child, servers.entry.child];
@@ -132,9 +133,19 @@ async function scale(): Promise<boolean> {
   return flags['no-targets'] || targets.every(isMet);
 }
 
+/** Many replicas. */
+async function replicas(): Promise<boolean> {
+  const report = await measureReplicas(flags.quick ? 3 : 20, 100, say);
+  say(`\n${replicasTable(report)}\n`);
+  const targets = replicasTargets(report);
+  for (const target of targets) say(targetLine(target));
+  return flags['no-targets'] || targets.every(isMet);
+}
+
 /** One part by itself. */
 async function only(part: string, scope: Scope): Promise<boolean> {
   if (part === 'scale') return scale();
+  if (part === 'replicas') return replicas();
   const redis = await startRedis();
   scope.push('redis', () => redis.stop());
   if (part === 'caching-kill') {
@@ -146,7 +157,8 @@ async function only(part: string, scope: Scope): Promise<boolean> {
   }
   if (part === 'signed') return signed(redis.url, scope);
   if (part === 'agent') return watchingAgent(redis.url);
-  if (part !== 'caching') throw new Error(`--only takes caching, caching-kill, agent, scale or signed, not ${part}`);
+  if (part !== 'caching')
+    throw new Error(`--only takes caching, caching-kill, agent, replicas, scale or signed, not ${part}`);
   const caching = await measureCaching(redis.url, cachedObjects);
   say(`\n${cachingTable(caching)}\n`);
   const targets = cachingTargets(caching);

@@ -25,6 +25,8 @@ export interface ScaleCase {
   /** How long each stall lasts, in ms. */
   readonly stallMs: number;
   readonly stalls: readonly Stall[];
+  /** As ReplicasOptions has it. */
+  readonly fromSources?: boolean;
 }
 
 /** What stops: the replica, the database, Redis, or, with other programs on the cores, everything a little. */
@@ -70,7 +72,8 @@ const gets = 300;
 export async function measureScale(amounts: ScaleCase, say: (text: string) => void): Promise<ScaleReport> {
   const [mariaDb, redis] = await Promise.all([startMariaDb(), startRedis()]);
   const url = await createDatabase(mariaDb.url, 'scale');
-  const [replica] = await startReplicas(1, url, redis.url);
+  const { fromSources = false } = amounts;
+  const [replica] = await startReplicas(1, url, redis.url, { fromSources });
   const database = await createConnection({ uri: mariaDb.url });
   const commands = new Redis(redis.url);
   const agents = new Child('bench/idle-agents.ts', {
@@ -127,7 +130,7 @@ class Scale {
 
   async measure(): Promise<ScaleReport> {
     const { agents, accounts, restMs, stalls } = this.#amounts;
-    const options: IdleAgentsOptions = { address: this.replica.agentsAddress, agents: 10, objects: 0 };
+    const options: IdleAgentsOptions = { addresses: [this.replica.agentsAddress], agents: 10, objects: 0 };
     // What the first agents make it load and compile is not theirs.
     await this.#agents.call('connect', options);
     await this.#agents.call('disconnect');

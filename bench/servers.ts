@@ -17,7 +17,7 @@ export interface ServerUnderTest {
 
 /** For the probe; the collector is needed where memory is measured, and changes nothing elsewhere. */
 const serverOptions = ['--expose-gc', '--import=./bench/probe.js'];
-const readyTimeoutMs = 30_000;
+const readyTimeoutMs = 120_000;
 
 /** A new, empty database on a MariaDB server. */
 export async function createDatabase(serverUrl: string, name: string): Promise<string> {
@@ -27,18 +27,27 @@ export async function createDatabase(serverUrl: string, name: string): Promise<s
   return `${serverUrl}/${name}`;
 }
 
-/** Replicas of one cluster with static discovery. @param secretFile what they prove to each other with; absent: nothing */
+export interface ReplicasOptions {
+  /** What they prove to each other with; absent: nothing. */
+  readonly secretFile?: string;
+  /** Whether the sources are run, which takes longer to start, in place of the built program, which may be older. */
+  readonly fromSources?: boolean;
+}
+
+/** Replicas of one cluster with static discovery. */
 export async function startReplicas(
   count: number,
   sqlUrl: string,
   redisUrl: string,
-  secretFile?: string,
+  { secretFile, fromSources = false }: ReplicasOptions = {},
 ): Promise<ServerUnderTest[]> {
+  const script = fromSources ? 'src/main.ts' : 'dist/main.js';
+  const execArgv = fromSources ? ['--import=tsx', ...serverOptions] : serverOptions;
   const ports = await Promise.all(Array.from({ length: count }, async () => [await freePort(), await freePort()]));
   const baseUrls = ports.map(([rest]) => `http://127.0.0.1:${String(rest)}`);
   return Promise.all(
     ports.map(([rest = 0, agents = 0], index) =>
-      ready(rest, agents, 'dist/main.js', serverOptions, [
+      ready(rest, agents, script, execArgv, [
         'serve',
         `--instance.id=replica-${index}`,
         `--instance.baseUrl=http://127.0.0.1:${rest}`,
