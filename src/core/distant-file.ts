@@ -6,6 +6,7 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { TellableError } from './errors.js';
 import { runProgram } from './program.js';
 
 /** File systems that need nobody else to answer. */
@@ -13,7 +14,7 @@ const local = /^(?:tmpfs|ramfs|rootfs|devtmpfs|proc|overlay|ext[234]|xfs|btrfs|z
 const script = 'process.stdout.write(require("node:fs").readFileSync(process.argv[1]))';
 const maximumBytes = 8 * 1024 * 1024;
 
-/** @throws Error naming the file and why (an error code); the signal's reason */
+/** @throws TellableError naming the file and why (an error code); the signal's reason */
 export async function readDistantFile(path: string, signal: AbortSignal): Promise<Buffer> {
   const file = resolve(path);
   const mounts = await readFile('/proc/self/mountinfo', 'utf8').catch(() => undefined);
@@ -24,7 +25,7 @@ export async function readDistantFile(path: string, signal: AbortSignal): Promis
       if (found.isDirectory()) throw new Error('it is a directory');
     } catch (error) {
       signal.throwIfAborted();
-      throw new Error(`${path} cannot be read: ${codeOf(error)}`, { cause: error });
+      throw new TellableError(`${path} cannot be read: ${codeOf(error)}`, { cause: error });
     }
   }
   try {
@@ -32,7 +33,7 @@ export async function readDistantFile(path: string, signal: AbortSignal): Promis
     return await runProgram(program, signal);
   } catch (error) {
     signal.throwIfAborted();
-    throw new Error(`${path} cannot be read`, { cause: error });
+    throw new TellableError(`${path} cannot be read`, { cause: error });
   }
 }
 

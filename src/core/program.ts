@@ -5,6 +5,7 @@
 
 import { spawn } from 'node:child_process';
 import type { Environment } from './environment.js';
+import { TellableError } from './errors.js';
 
 export interface Program {
   readonly command: string;
@@ -16,7 +17,7 @@ export interface Program {
 }
 
 /** A program that did not do what it should; says nothing of what it printed, which may be half a secret. */
-export class ProgramError extends Error {
+export class ProgramError extends TellableError {
   override readonly name = 'ProgramError';
 
   /** @param missing there is no such program, or it cannot be executed */
@@ -38,8 +39,7 @@ const lateOutputMs = 1_000;
 export async function runProgram(program: Program, signal: AbortSignal): Promise<Buffer> {
   const { command, args, environment, maximumBytes = 1024 * 1024 } = program;
   signal.throwIfAborted();
-  // Detached: a process group of its own, which can be ended as one, and no terminal to wait at.
-  const child = spawn(command, args, { detached: true, env: environment, stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = start(command, args, environment);
   const end = (): void => {
     try {
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
@@ -62,9 +62,7 @@ export async function runProgram(program: Program, signal: AbortSignal): Promise
           reject(new ProgramError(`"${command}" printed more than ${String(maximumBytes)} bytes`));
       });
       child.stdout.on('error', () => undefined);
-      child.once('error', (error: NodeJS.ErrnoException) => {
-        reject(new ProgramError(`"${command}" cannot be started (${error.code ?? 'unknown'})`, true));
-      });
+      child.once('error', (error) => reject(notStarted(command, error, true)));
       child.once('exit', (code, killedBy) => {
         if (code !== 0)
           reject(
@@ -87,4 +85,18 @@ export async function runProgram(program: Program, signal: AbortSignal): Promise
     child.stdout.destroy();
     child.unref();
   }
+}
+
+function start(command: string, args: readonly string[], env: Environment) {
+  try {
+    // Detached: a process group of its own, which can be ended as one, and no terminal to wait at.
+    return spawn(command, args, { detached: true, env, stdio: ['ignore', 'pipe', 'ignore'] });
+  } catch (error) {
+    // Too long, or with a zero byte: Node.js would quote what may be a secret.
+    throw notStarted(command, error as NodeJS.ErrnoException, false);
+  }
+}
+
+function notStarted(command: string, { code = 'unknown' }: NodeJS.ErrnoException, missing: boolean): ProgramError {
+  return new ProgramError(`"${command}" cannot be started (${code})`, missing);
 }

@@ -6,8 +6,9 @@
 import { BlockList, isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
 import type { Environment } from './environment.js';
+import { TellableError } from './errors.js';
 
-/** @returns undefined where the server is reached without one. @throws Error when the variable is no address of a proxy */
+/** @returns undefined where the server is reached without one. @throws TellableError when the variable is no address of a proxy */
 export function proxyFor(server: URL, environment: Environment): URL | undefined {
   const names = server.protocol === 'https:' ? ['HTTPS_PROXY', 'https_proxy'] : ['HTTP_PROXY', 'http_proxy'];
   const [name, value] = variable(environment, names);
@@ -16,10 +17,20 @@ export function proxyFor(server: URL, environment: Environment): URL | undefined
   const url = parsed(value);
   const proxy = url === undefined || url.host === '' ? parsed(`http://${value}`) : url;
   // The address itself may contain a password.
-  if (proxy === undefined || !['http:', 'https:', 'socks5:'].includes(proxy.protocol)) {
-    throw new Error(`${name}: expected the address of a proxy, http://, https:// or socks5://`);
+  if (proxy === undefined || !isProxy(proxy)) {
+    throw new TellableError(`${name}: expected the address of a proxy, http://, https:// or socks5://`);
   }
   return proxy;
+}
+
+/** Whether there are proxies of this kind, and its name and password can be read. */
+export function isProxy({ protocol, username, password }: URL): boolean {
+  try {
+    decodeURIComponent(username + password);
+  } catch {
+    return false;
+  }
+  return ['http:', 'https:', 'socks5:'].includes(protocol);
 }
 
 /** Whether NO_PROXY leaves the server to the proxy. */

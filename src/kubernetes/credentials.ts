@@ -6,13 +6,14 @@
 import { dirname, resolve } from 'node:path';
 import { readDistantFile } from '../core/distant-file.js';
 import type { Environment } from '../core/environment.js';
-import { GatewayError } from '../core/errors.js';
+import { GatewayError, TellableError } from '../core/errors.js';
 import { proxyFor, usesProxy } from '../core/proxy.js';
 import { holdsSecretReference } from '../core/secret-reference.js';
 import type { ApiAccess, Headers } from './access.js';
 import { openDispatcher } from './dispatcher.js';
 import { runPlugin, type PluginCredential } from './exec-plugin.js';
 import { impersonationHeaders } from './impersonation.js';
+import { headerValue } from './header-value.js';
 import { KeptCredentials } from './kept-credentials.js';
 import type { Material } from './kubeconfig-fields.js';
 import { parseKubeconfig, type ClusterSettings, type Kubeconfig, type UserSettings } from './kubeconfig.js';
@@ -56,8 +57,9 @@ export async function openAccess(
   } catch (error) {
     signal.throwIfAborted();
     const where = kubeconfigFile ?? (kubeconfig === undefined ? 'the service account of this pod' : 'the kubeconfig');
-    const reason = error instanceof Error ? error.message : 'unknown';
-    throw new GatewayError('configuration', `no Kubernetes credentials from ${where}: ${reason}`, {
+    // A fault of ours is for the log alone.
+    if (!(error instanceof TellableError)) throw error;
+    throw new GatewayError('configuration', `no Kubernetes credentials from ${where}: ${error.message}`, {
       field: setting,
       cause: error,
     });
@@ -77,7 +79,7 @@ async function fromPod(options: CredentialOptions, signal: AbortSignal): Promise
   const isNear = address !== undefined && !usesProxy(withHost(server, address), noProxyOf(environment));
   return {
     server: server.href,
-    headers: { authorization: `Bearer ${token.toString('utf8').trim()}` },
+    headers: bearer(token.toString('utf8').trim()),
     dispatcher: openDispatcher(server, tls, proxy && !isNear ? proxyFor(server, environment) : undefined),
     namespace: namespace?.toString('utf8').trim(),
     ca,
@@ -92,7 +94,8 @@ async function fromKubeconfig(
   signal: AbortSignal,
 ): Promise<ApiAccess> {
   // Taken literally they would be sent as tokens and passwords.
-  if (holdsSecretReference(text)) throw new Error('it has a reference of a secret engine (encrypted:...) in it');
+  if (holdsSecretReference(text))
+    throw new TellableError('it has a reference of a secret engine (encrypted:...) in it');
   const { context, proxy: mayProxy = true, environment = {} } = options;
   const config = parseKubeconfig(text, { context, directory });
   const { cluster, user } = config;
@@ -141,7 +144,7 @@ async function authenticate(
   const cert = await read(user.cert, signal);
   const key = await read(user.key, signal);
   const token = await tokenOf(user, signal);
-  if (token !== undefined) return { cert, key, headers: { authorization: `Bearer ${token}` } };
+  if (token !== undefined) return { cert, key, headers: bearer(token) };
   if (user.basic !== undefined) {
     const { username, password } = user.basic;
     return {
@@ -163,10 +166,14 @@ async function authenticate(
 
 function ofPlugin({ token, cert, key, expiresAt }: PluginCredential): Given {
   return {
-    ...(token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }),
+    ...(token === undefined ? {} : { headers: bearer(token) }),
     ...(cert === undefined ? {} : { cert, key }),
     expiresAt,
   };
+}
+
+function bearer(token: string): Headers {
+  return { authorization: headerValue('the token', `Bearer ${token}`) };
 }
 
 /** rest.ConfigToExecCluster: the authority as data, also where the kubeconfig names a file. */
@@ -187,7 +194,7 @@ async function tokenOf({ token, tokenFile }: UserSettings, signal: AbortSignal):
   if (tokenFile === undefined) return token;
   try {
     const text = (await readDistantFile(tokenFile, signal)).toString('utf8').trim();
-    if (text === '') throw new Error(`${tokenFile}: expected a token, found nothing`);
+    if (text === '') throw new TellableError(`${tokenFile}: expected a token, found nothing`);
     return text;
   } catch (error) {
     signal.throwIfAborted();

@@ -2,6 +2,7 @@
 
 import { createSecureContext } from 'node:tls';
 import { Agent, ProxyAgent, type Dispatcher } from 'undici';
+import { TellableError } from '../core/errors.js';
 
 /** Below the time after which load balancers forget a silent connection. */
 const connect = { keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 };
@@ -35,13 +36,13 @@ export function openDispatcher(server: URL, tls: ApiTls, proxy: URL | undefined)
 
 function check({ ca, cert, key }: ApiTls): void {
   if (ca !== undefined && !String(ca).includes('-----BEGIN ')) {
-    throw new Error('certificate-authority: expected certificates as PEM');
+    throw new TellableError('certificate-authority: expected certificates as PEM');
   }
   try {
     createSecureContext({ ca, cert, key });
   } catch (error) {
     const message =
       'client-certificate, client-key or certificate-authority: expected PEM, and a key of the certificate';
-    throw new Error(message, { cause: error });
+    throw new TellableError(message, { cause: error });
   }
 }

@@ -4,6 +4,7 @@
  */
 
 import type { Environment } from '../core/environment.js';
+import { TellableError } from '../core/errors.js';
 import { ProgramError, runProgram } from '../core/program.js';
 import { parseJson, stringifyJson } from '../documents/exact-json.js';
 import type { ExecSettings } from './kubeconfig.js';
@@ -40,12 +41,12 @@ export async function runPlugin(
   } catch (error) {
     if (!(error instanceof ProgramError)) throw error;
     const hint = error.missing && installHint !== undefined ? `; its kubeconfig says: ${firstLine(installHint)}` : '';
-    throw new Error(`the credential plugin ${error.message}${hint}`, { cause: error });
+    throw new TellableError(`the credential plugin ${error.message}${hint}`, { cause: error });
   }
 }
 
 function credentialOf(text: string, { command, apiVersion }: ExecSettings): PluginCredential {
-  const wrong = (what: string): Error => new Error(`the credential plugin "${command}" ${what}`);
+  const wrong = (what: string): Error => new TellableError(`the credential plugin "${command}" ${what}`);
   let printed: { kind?: unknown; apiVersion?: unknown; status?: Record<string, unknown> | null } | null;
   try {
     printed = parseJson(text) as typeof printed;

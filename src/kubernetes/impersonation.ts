@@ -1,7 +1,10 @@
 /** As whom a user acts: the headers of client-go (transport.NewImpersonatingRoundTripper). */
 
 import type { Headers } from './access.js';
+import { headerValue } from './header-value.js';
 import type { Impersonated } from './kubeconfig.js';
+
+const wire = (text: string): string => headerValue('as', text);
 
 export function impersonationHeaders({ user, uid, groups, extra }: Impersonated): Headers {
   return {
@@ -21,12 +24,4 @@ function extraHeader(key: string): string {
     return /[\w!#$&'*+.^`|~-]/u.test(character) ? character : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
   });
   return `impersonate-extra-${escaped.join('')}`;
-}
-
-/** Headers are written byte by byte: UTF-8, as Go does it. @throws Error when no header may have such a value */
-function wire(value: string): string {
-  // eslint-disable-next-line no-control-regex -- these are what a header may not have
-  if (/[\u0000-\u0008\u000a-\u001f\u007f]/u.test(value))
-    throw new Error('as: expected text without control characters');
-  return Buffer.from(value).toString('latin1');
 }

@@ -1,6 +1,7 @@
 /** Fields of a kubeconfig: each of the type that client-go decodes, or refused by its name. No message quotes a value. */
 
 import { resolve } from 'node:path';
+import { TellableError } from '../core/errors.js';
 import { isJsonObject } from '../documents/exact-json.js';
 
 /** Text in the kubeconfig itself, or the path of a file. */
@@ -20,14 +21,14 @@ export class Fields {
    * @throws Error when it is no section
    */
   constructor(value: unknown, path: string, directory: string) {
-    if (value !== null && !isJsonObject(value)) throw new Error(`${path || 'it'}: expected a section`);
+    if (value !== null && !isJsonObject(value)) throw new TellableError(`${path || 'it'}: expected a section`);
     this.#value = { ...value };
     this.path = path;
     this.#directory = directory;
   }
 
   wrong(key: string, message: string): Error {
-    return new Error(`${this.#below(key)}: ${message}`);
+    return new TellableError(`${this.#below(key)}: ${message}`);
   }
 
   #below(key: string): string {
@@ -108,7 +109,7 @@ export class Fields {
 /** The content of one of the lists `[{name, [kind]: {...}}]`. @throws Error when it is not there, or there twice */
 export function lookUp(config: Fields, kind: 'context' | 'cluster' | 'user', name: string): Fields {
   const [entry, second] = config.sections(`${kind}s`).filter((one) => one.text('name') === name);
-  if (entry === undefined) throw new Error(`it has no ${kind} "${name}"`);
-  if (second !== undefined) throw new Error(`it has two of ${kind} "${name}"`);
+  if (entry === undefined) throw new TellableError(`it has no ${kind} "${name}"`);
+  if (second !== undefined) throw new TellableError(`it has two of ${kind} "${name}"`);
   return entry.section(kind) ?? new Fields({}, `${entry.path}.${kind}`, '/');
 }

@@ -3,6 +3,8 @@
  * honoured, or have nothing to say here, or are refused by name. Reads no other file and runs nothing.
  */
 
+import { TellableError } from '../core/errors.js';
+import { isProxy } from '../core/proxy.js';
 import { readManifests, YamlError } from '../documents/yaml.js';
 import { Fields, lookUp, type Material } from './kubeconfig-fields.js';
 
@@ -75,12 +77,12 @@ export interface KubeconfigOptions {
   readonly directory: string;
 }
 
-/** @throws Error in words, without anything of the content but names of fields, contexts, clusters and users */
+/** @throws TellableError in words, without anything of the content but names of fields, contexts, clusters and users */
 export function parseKubeconfig(text: string, options: KubeconfigOptions): Kubeconfig {
   const { directory } = options;
   const config = new Fields(parseYaml(text), '', directory);
   const contextName = options.context ?? config.text('current-context');
-  if (contextName === undefined) throw new Error('it has no current context');
+  if (contextName === undefined) throw new TellableError('it has no current context');
   const context = lookUp(config, 'context', contextName);
   const cluster = lookUp(config, 'cluster', context.text('cluster') ?? '');
   const userName = context.text('user');
@@ -119,7 +121,7 @@ function proxyOf(cluster: Fields): URL | undefined {
   const text = cluster.text('proxy-url');
   if (text === undefined) return undefined;
   const proxy = URL.canParse(text) ? new URL(text) : undefined;
-  if (proxy !== undefined && ['http:', 'https:', 'socks5:'].includes(proxy.protocol)) return proxy;
+  if (proxy !== undefined && isProxy(proxy)) return proxy;
   throw cluster.wrong('proxy-url', 'expected a URL that begins with http://, https:// or socks5://');
 }
 
@@ -223,6 +225,6 @@ function parseYaml(text: string): unknown {
   try {
     return readManifests(text)[0] ?? null;
   } catch (error) {
-    throw error instanceof YamlError ? new Error(`it is not YAML: ${error.message}`) : error;
+    throw error instanceof YamlError ? new TellableError(`it is not YAML: ${error.message}`) : error;
   }
 }

@@ -6,8 +6,9 @@
 import { withDeadline } from '../core/deadline.js';
 import { readDistantFile } from '../core/distant-file.js';
 import type { Environment } from '../core/environment.js';
+import { TellableError } from '../core/errors.js';
 import { proxyFor } from '../core/proxy.js';
-import { parseJson } from '../documents/exact-json.js';
+import { isJsonObject, parseJson, type JsonObject } from '../documents/exact-json.js';
 import { openDispatcher } from './dispatcher.js';
 import type { PluginCredential } from './exec-plugin.js';
 import type { OidcSettings } from './kubeconfig.js';
@@ -28,10 +29,10 @@ export class OidcTokens {
     if (given?.expiresAt !== undefined && given.expiresAt > Date.now()) return given;
     const refreshToken = this.#refreshToken?.written === written ? this.#refreshToken?.now : written;
     if (refreshToken === undefined)
-      throw new Error('auth-provider oidc: its id-token is over, and it has no refresh-token');
+      throw new TellableError('auth-provider oidc: its id-token is over, and it has no refresh-token');
     const answer = await refresh(settings, refreshToken, environment, signal);
     if (answer.refresh_token !== undefined) this.#refreshToken = { written, now: answer.refresh_token };
-    if (answer.id_token === undefined) throw new Error('auth-provider oidc: the issuer gave no id_token');
+    if (answer.id_token === undefined) throw new TellableError('auth-provider oidc: the issuer gave no id_token');
     return credentialOf(answer.id_token);
   }
 }
@@ -50,7 +51,7 @@ async function refresh(
   const { issuer, clientId, clientSecret, authority } = settings;
   const ca = authority.file === undefined ? authority.data : await readDistantFile(authority.file, signal);
   const tls = { ca, cert: undefined, key: undefined, servername: undefined, rejectUnauthorized: true };
-  const ask = (url: URL, body: string | undefined, what: string): Promise<unknown> =>
+  const ask = (url: URL, body: string | undefined, what: string): Promise<JsonObject> =>
     withDeadline(timeoutMs, signal, what, async (limit) => {
       const dispatcher = openDispatcher(url, tls, proxyFor(url, environment));
       try {
@@ -62,11 +63,13 @@ async function refresh(
         });
         const text = await response.body.text();
         if (response.statusCode !== 200 || text.length > maximumBytes) throw new Error(String(response.statusCode));
-        return parseJson(text);
+        const answer = parseJson(text);
+        if (!isJsonObject(answer)) throw new Error('expected an object');
+        return answer;
       } catch (error) {
         limit.throwIfAborted();
         // The answer may quote a token.
-        throw new Error(`auth-provider oidc: ${what} cannot be had`, { cause: error });
+        throw new TellableError(`auth-provider oidc: ${what} cannot be had`, { cause: error });
       } finally {
         await dispatcher.destroy();
       }
@@ -78,14 +81,12 @@ async function refresh(
           authorization: `Basic ${Buffer.from(`${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`).toString('base64')}`,
         };
   const wellKnown = new URL(`${issuer.href.replace(/\/$/u, '')}/.well-known/openid-configuration`);
-  const { token_endpoint: endpoint } = (await ask(wellKnown, undefined, wellKnown.href)) as {
-    token_endpoint?: unknown;
-  };
+  const { token_endpoint: endpoint } = await ask(wellKnown, undefined, wellKnown.href);
   if (typeof endpoint !== 'string' || !URL.canParse(endpoint)) {
-    throw new Error(`auth-provider oidc: ${wellKnown.href} names no token_endpoint`);
+    throw new TellableError(`auth-provider oidc: ${wellKnown.href} names no token_endpoint`);
   }
   const form = { grant_type: 'refresh_token', refresh_token: refreshToken, client_id: clientId };
-  return (await ask(new URL(endpoint), new URLSearchParams(form).toString(), 'a new id-token')) as TokenAnswer;
+  return await ask(new URL(endpoint), new URLSearchParams(form).toString(), 'a new id-token');
 }
 
 /** @throws Error when it is no JSON Web Token */
@@ -98,6 +99,6 @@ function credentialOf(token: string): PluginCredential {
     const expiresAt = Number.isFinite(seconds) ? seconds * 1_000 - leewayMs : 0;
     return { token, cert: undefined, key: undefined, expiresAt };
   } catch {
-    throw new Error('auth-provider oidc: expected a JSON Web Token for id-token');
+    throw new TellableError('auth-provider oidc: expected a JSON Web Token for id-token');
   }
 }

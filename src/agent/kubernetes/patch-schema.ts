@@ -49,7 +49,8 @@ export class PatchSchema {
   /** Of an object: one of its fields. */
   field(name: string): PatchSchema | undefined {
     const { properties, additionalProperties } = this.#resolved();
-    const found = properties?.[name] ?? (typeof additionalProperties === 'object' ? additionalProperties : undefined);
+    const named = properties !== undefined && Object.hasOwn(properties, name) ? properties[name] : undefined;
+    const found = named ?? (typeof additionalProperties === 'object' ? additionalProperties : undefined);
     return found === undefined ? undefined : new PatchSchema(this.#schemas, found);
   }
 

@@ -22,9 +22,10 @@ export function threeWayPatch(
   { original, modified, current }: Versions,
   schema: PatchSchema | undefined,
 ): Record<string, unknown> {
-  const patch: Record<string, unknown> = {};
+  // Without a prototype meanwhile, as a key may be "__proto__".
+  const patch = Object.create(null) as Record<string, unknown>;
   for (const [key, value] of Object.entries(modified)) {
-    const [before, live] = [original[key], current[key]];
+    const [before, live] = [own(original, key), own(current, key)];
     if (value === null) {
       // A JSON merge patch of kubectl leaves what others set where the same null was applied before.
       if (live !== undefined && (schema !== undefined || before !== null)) patch[key] = null;
@@ -43,9 +44,14 @@ export function threeWayPatch(
     } else if (!isDeepStrictEqual(value, live)) patch[key] = value;
   }
   for (const key of Object.keys(original)) {
-    if (!(key in modified) && current[key] !== undefined) patch[key] = null;
+    if (!Object.hasOwn(modified, key) && own(current, key) !== undefined) patch[key] = null;
   }
-  return patch;
+  return { ...patch };
+}
+
+/** Keys are people's: "constructor" and "toString" are there only where they are written. */
+function own(object: JsonObject, key: string): unknown {
+  return Object.hasOwn(object, key) ? object[key] : undefined;
 }
 
 interface Lists {
@@ -114,6 +120,6 @@ function byKey(list: readonly unknown[], mergeKey: string): Map<string, JsonObje
 /** Of a union such as a Deployment's `strategy`: what is not named goes. */
 function retained(changes: JsonObject, value: JsonObject, live: JsonObject): JsonObject {
   const named = Object.keys(value).filter((key) => value[key] !== null);
-  const differs = Object.keys(changes).length > 0 || Object.keys(live).some((key) => !(key in value));
+  const differs = Object.keys(changes).length > 0 || Object.keys(live).some((key) => !Object.hasOwn(value, key));
   return named.length > 0 && differs ? { $retainKeys: named } : {};
 }

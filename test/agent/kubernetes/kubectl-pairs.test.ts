@@ -4,9 +4,12 @@ import { test } from 'tap';
 import { lastAppliedAnnotation } from '../../../src/kubernetes/client.js';
 import type { Execution } from '../../../src/agent/operation-results.js';
 import { Deploy_Mode } from '../../../src/protocol/generated/ops/operations_pb.js';
-import { pairs } from './manifest-pairs.js';
+import { pairs as firstPairs } from './manifest-pairs.js';
 import type { Pair } from './manifest-shapes.js';
+import { morePairs } from './more-manifest-pairs.js';
 import { agentManager, missing, startRealCluster, type Json, type RealCluster } from './real-cluster.js';
+
+const pairs = { ...firstPairs, ...morePairs };
 
 const sides = ['side-agent', 'side-kubectl'] as const;
 type Side = (typeof sides)[number];
@@ -39,8 +42,15 @@ const modes: Readonly<Record<string, readonly (readonly [readonly string[], Depl
  */
 const otherwise = new Set(['secret: data and stringData', 'stateful set']);
 
-test('there are 60 pairs of manifests at least', (t) => {
-  t.ok(Object.keys(pairs).length >= 60, String(Object.keys(pairs).length));
+/**
+ * What kubectl's apply on the client makes a patch of that the API refuses: it takes two ports of one number for one
+ * (kubernetes/kubernetes#39188). We write the whole list, and what was meant is there.
+ */
+const onlyWe = 'service: one number, two protocols (DNS)';
+
+test('there are 60 pairs of manifests at least, and 20 more of other kinds', (t) => {
+  t.ok(Object.keys(firstPairs).length >= 60, String(Object.keys(firstPairs).length));
+  t.ok(Object.keys(morePairs).length >= 20, String(Object.keys(morePairs).length));
   t.end();
 });
 
@@ -72,7 +82,10 @@ test('deploy beside kubectl', { skip: missing }, async (t) => {
           const items = [mine[index], kubectls[index]] as [Json, Json];
           const found = await Promise.all(items.map((item, at) => seen(real, sides[at] as Side, item, handedOver)));
           const { status = 0, message = '' } = results[index] ?? {};
-          if (typeof ours === 'number' && !(handedOver && otherwise.has(name))) {
+          if (mode === 'client-side apply' && name === onlyWe && version === 1) {
+            t.match(found[0], { spec: mine[index]?.['spec'] }, name);
+            t.notMatch(found[1], { spec: mine[index]?.['spec'] }, `${name}: by kubectl`);
+          } else if (typeof ours === 'number' && !(handedOver && otherwise.has(name))) {
             t.strictSame(found[0], found[1], `${name}, version ${String(version + 1)}: ${String(status)} ${message}`);
           }
           t.not(status, 500, message);
