@@ -93,7 +93,7 @@ export async function watchOne(
   waitSeconds: number,
   signal: AbortSignal,
 ): Promise<Printed> {
-  const until = Date.now() + waitSeconds * 1_000;
+  const until = performance.now() + waitSeconds * 1_000;
   for (;;) {
     const record = await find(client, id);
     const { finalOutcome } = record;
@@ -101,7 +101,7 @@ export async function watchOne(
       const exitCode = finalOutcome === 'completed' ? exitCodes.done : exitCodes.failed;
       return { text: format(form, record, columns), exitCode };
     }
-    if (Date.now() >= until) return { text: format(form, record, columns), exitCode: exitCodes.noResult };
+    if (performance.now() >= until) return { text: format(form, record, columns), exitCode: exitCodes.noResult };
     await delay(pollMs, undefined, { signal });
   }
 }

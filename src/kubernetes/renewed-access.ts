@@ -16,8 +16,8 @@ export class RenewedAccess implements AccessSource {
   #since = 0;
   #closed = false;
 
-  /** @param now Unix ms */
-  constructor(options: CredentialOptions, now: () => number = Date.now) {
+  /** @param now a clock that only goes forward, in ms */
+  constructor(options: CredentialOptions, now: () => number = () => performance.now()) {
     this.#options = options;
     this.#now = now;
   }

@@ -68,8 +68,8 @@ export class ApiResources {
   #reading: Promise<readonly ApiResource[]> | undefined;
   #readAt = Number.NEGATIVE_INFINITY;
 
-  /** @param now Unix ms */
-  constructor(client: ApiClient, now: () => number = Date.now) {
+  /** @param now a clock that only goes forward, in ms */
+  constructor(client: ApiClient, now: () => number = () => performance.now()) {
     this.#client = client;
     this.#now = now;
   }

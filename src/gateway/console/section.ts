@@ -11,6 +11,7 @@ export interface SectionOptions<Value> {
   /** Least time between two readings, in ms; one that takes long is followed by a rest of nine times as long. */
   readonly periodMs: number;
   readonly stopping: AbortSignal;
+  /** Wall clock, Unix ms. */
   readonly now: () => number;
 }
 
@@ -28,7 +29,8 @@ export class Section<Value> {
   readTime: number | undefined;
   readonly #options: SectionOptions<Value>;
   #digest = '';
-  #nextTime = 0;
+  /** By performance.now(). */
+  #nextAt = 0;
   #reading: Promise<void> | undefined;
 
   constructor(options: SectionOptions<Value>) {
@@ -37,7 +39,7 @@ export class Section<Value> {
 
   /** Reads when it is due, or waits for the reading that is under way. Never rejects: see `error`. */
   async refresh(): Promise<void> {
-    if (this.#reading === undefined && this.#options.now() < this.#nextTime) return;
+    if (this.#reading === undefined && performance.now() < this.#nextAt) return;
     this.#reading ??= this.#read().finally(() => {
       this.#reading = undefined;
     });
@@ -53,7 +55,7 @@ export class Section<Value> {
 
   async #read(): Promise<void> {
     const { name, read, periodMs, stopping, now } = this.#options;
-    const start = now();
+    const startedAt = performance.now();
     try {
       const value = await withDeadline(readTimeoutMs, stopping, `reading ${name}`, read);
       const digest = createHash('sha1').update(JSON.stringify(value)).digest('base64');
@@ -65,8 +67,8 @@ export class Section<Value> {
     } catch (error) {
       this.error = toGatewayError(error).message;
     } finally {
-      const end = now();
-      this.#nextTime = end + Math.max(periodMs, (end - start) * restFactor);
+      const endedAt = performance.now();
+      this.#nextAt = endedAt + Math.max(periodMs, (endedAt - startedAt) * restFactor);
     }
   }
 }
