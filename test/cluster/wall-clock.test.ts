@@ -60,6 +60,8 @@ test('the wall clock of all replicas is set back an hour, and forward again', as
     here: await RawAgent.register(t, asked.agentsAddress, { agentId: 'here', accounts: [{ name: 'here' }] }),
     there: await RawAgent.register(t, other.agentsAddress, { agentId: 'there', accounts: [{ name: 'there' }] }),
   };
+  const idle = await RawAgent.register(t, other.agentsAddress, { agentId: 'idle', accounts: [{ name: 'idle' }] });
+  const all = [...Object.values(agents), idle];
   const recorded = (id: string): Promise<OperationHistory> =>
     waitFor(
       async () => {
@@ -85,7 +87,7 @@ test('the wall clock of all replicas is set back an hour, and forward again', as
       const timeoutMs = 2_000;
       const unanswered = await submit(agents.here, scale('here', { timeout_ms: timeoutMs }));
       await setClock(replicas);
-      const pings = Object.values(agents).map((agent) => agent.all('ping').length);
+      const pings = all.map((agent) => agent.all('ping').length);
 
       for (const { id, agent } of underWay) agent.send({ case: 'result', value: { operationId: id, status: 200 } });
       for (const { id, account } of underWay) {
@@ -110,7 +112,7 @@ test('the wall clock of all replicas is set back an hour, and forward again', as
       // Timers may be a millisecond early.
       t.ok(late.totalDurationMs >= timeoutMs - 10, String(late.totalDurationMs));
 
-      for (const [index, agent] of Object.values(agents).entries()) {
+      for (const [index, agent] of all.entries()) {
         await waitFor(() => agent.all('ping').length > pings[index]! + 1, { description: 'pings to go on' });
         t.equal(agent.end, undefined, 'its stream stays');
       }
