@@ -33,7 +33,7 @@ export interface AgentConnectionOptions {
   /** Serves accounts that the gateway asks for; absent: the agent takes none. */
   readonly dynamicAccounts?: DynamicAccountHandler;
   readonly limits?: Partial<ConnectionLimits>;
-  /** Unix ms. */
+  /** A clock that only goes forward, in ms; default: performance.now(). */
   readonly now?: () => number;
   readonly random?: () => number;
 }
@@ -133,7 +133,7 @@ export function resolveOptions(options: AgentConnectionOptions): ResolvedOptions
     onState: options.onState ?? (() => undefined),
     dynamicAccounts: options.dynamicAccounts,
     limits: { ...defaultLimits, ...options.limits },
-    now: options.now ?? Date.now,
+    now: options.now ?? (() => performance.now()),
     random: options.random ?? Math.random,
   };
 }

@@ -19,8 +19,6 @@ export type Execute = (operation: Operation, context: ExecuteContext) => Promise
 export interface ExecuteContext {
   /** Aborts at the deadline and when the agent stops: nobody waits for the result any more. */
   readonly signal: AbortSignal;
-  /** Unix ms, by the agent's clock. */
-  readonly deadline: number;
 }
 
 /** Where results go: a stream to the gateway. */
@@ -38,6 +36,7 @@ export interface OperationRunnerOptions {
   readonly currentSink: () => ResultSink | undefined;
   /** Whether an operation that is bound was sent to this runner, and not to another process of the agent. */
   readonly isOwn: (operation: Operation) => boolean;
+  /** A clock that only goes forward, in ms. */
   readonly now: () => number;
   readonly maximumExecuting: number;
   readonly maximumQueued: number;
@@ -58,7 +57,7 @@ interface Unfinished {
   readonly reads: boolean;
   /** The stream that asked last; its result goes there while it is open. */
   via: ResultSink;
-  /** Unix ms: when it arrived, then when it was answered. */
+  /** By the runner's clock: when it arrived, then when it was answered. */
   since: number;
   work:
     | {
@@ -210,21 +209,18 @@ export class OperationRunner {
       answer: undefined,
     };
     this.#unfinished.set(entry.id, entry);
-    if (this.#executing < this.#options.maximumExecuting) void this.#run(entry, since + timeoutMs);
+    if (this.#executing < this.#options.maximumExecuting) void this.#run(entry);
     else this.#queue.add(entry);
   }
 
-  async #run(entry: Unfinished, deadline: number): Promise<void> {
+  async #run(entry: Unfinished): Promise<void> {
     if (entry.work === undefined) return;
     const { operation, controller } = entry.work;
     const startedAt = this.#options.now();
     this.#executing += 1;
     let execution: Execution;
     try {
-      execution = await this.#options.execute(operation, {
-        signal: controller.signal,
-        deadline,
-      });
+      execution = await this.#options.execute(operation, { signal: controller.signal });
     } catch (error) {
       this.#options.logger.error({ operationId: operation.id, error }, 'an operation failed as nobody expected');
       execution = failures.internal(operation.id);
@@ -239,8 +235,7 @@ export class OperationRunner {
     for (const next of this.#queue) {
       if (this.#executing >= this.#options.maximumExecuting) return;
       this.#queue.delete(next);
-      const timeoutMs = next.work?.operation.timeoutMs || this.#options.defaultTimeoutMs;
-      void this.#run(next, next.since + timeoutMs);
+      void this.#run(next);
     }
   }
 

@@ -89,12 +89,12 @@ export async function list({ client, form, io }: Session, filter: ListFilter): P
 /** Waits until the operation has ended, and prints its record. */
 export async function watchOne(session: Session, id: string, waitSeconds: number): Promise<ExitCode> {
   const { client, form, io } = session;
-  const until = Date.now() + waitSeconds * 1_000;
+  const until = performance.now() + waitSeconds * 1_000;
   const record = await tellingHowToWatch(session, id, async () => {
     for (;;) {
       const found = await find(client, id);
-      if (found.finalOutcome !== undefined || Date.now() >= until) return found;
-      await delay(Math.min(pollMs, until - Date.now()), undefined, { signal: io.signal });
+      if (found.finalOutcome !== undefined || performance.now() >= until) return found;
+      await delay(Math.min(pollMs, until - performance.now()), undefined, { signal: io.signal });
     }
   });
   io.stdout.write(format(form, record, columns));

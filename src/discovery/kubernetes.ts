@@ -106,11 +106,11 @@ export class KubernetesDiscovery extends Membership implements Discovery {
   async #follow(onOutcome: (error?: unknown) => void): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
-      const began = Date.now();
+      const began = performance.now();
       try {
         await this.#attempt(onOutcome, signal);
         // Ended in order. The members stay known while the next watch resumes.
-        if (Date.now() - began >= shortestWatchMs) this.#failures = 0;
+        if (performance.now() - began >= shortestWatchMs) this.#failures = 0;
         else this.#failures += 1;
       } catch (error) {
         if (signal.aborted) return;

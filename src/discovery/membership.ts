@@ -9,6 +9,9 @@ export type Member = Omit<Instance, 'lastUpdated'> & {
   readonly lastUpdated?: number;
 };
 
+/** Connections are made, and the others start, meanwhile: until then it is no fault that the members are not known, in ms. */
+const startTimeMs = 10_000;
+
 export abstract class Membership {
   protected readonly logger: Logger;
   readonly #listeners = new Set<(change: MembershipChange) => void>();
@@ -19,9 +22,14 @@ export abstract class Membership {
     since: Date.now(),
     error: 'not started',
   };
+  /** When it is a fault that the members are not known, by performance.now(). */
+  #expectedAt: number;
+  #warned = false;
 
-  constructor(logger: Logger) {
+  /** @param startMs how long it may take until the members are known, in ms */
+  constructor(logger: Logger, startMs = startTimeMs) {
     this.logger = logger;
+    this.#expectedAt = performance.now() + startMs;
   }
 
   instances(): readonly Instance[] {
@@ -77,6 +85,8 @@ export abstract class Membership {
   protected setKnown(): void {
     if (this.#state.status === 'known') return;
     this.#state = { status: 'known', since: Date.now() };
+    this.#expectedAt = 0;
+    this.#warned = false;
     this.logger.info({ members: this.#byId.size }, 'the members of the cluster are known');
   }
 
@@ -86,8 +96,14 @@ export abstract class Membership {
     const [error = ''] = message.split('\n', 1);
     const { status, since, error: before } = this.#state;
     this.#state = { status: 'unknown', since: status === 'unknown' ? since : Date.now(), error };
-    if (error === before) return;
+    const fault = performance.now() >= this.#expectedAt;
+    if (error === before && (this.#warned || !fault)) return;
     const fields = { error: message, members: this.#byId.size };
+    if (!fault) {
+      this.logger.info(fields, 'the members of the cluster are not known yet');
+      return;
+    }
+    this.#warned = true;
     this.logger.warn(fields, 'the members of the cluster cannot be followed, keeping the last known');
   }
 

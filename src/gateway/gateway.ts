@@ -72,7 +72,11 @@ export interface GatewayOptions {
   /** Variables that kubeconfigs may be taken from, and that lead to Kubernetes (proxies); default: none. */
   readonly environment?: Environment;
   /** In place of what the configuration names, for tests. */
-  readonly overrides?: { readonly discovery?: Discovery; readonly now?: () => number };
+  readonly overrides?: {
+    readonly discovery?: Discovery;
+    /** Wall clock, Unix ms. */
+    readonly now?: () => number;
+  };
 }
 
 export interface Addresses {
@@ -99,6 +103,8 @@ export function createGateway(options: GatewayOptions): Gateway {
   const { config, version, logger: pino, environment = {}, overrides = {} } = options;
   const { kubesvc, instance, server } = config;
   const { now = Date.now } = overrides;
+  // Whatever measures: the wall clock may be set at any moment.
+  const steadyTime = (): number => performance.now();
   const grpc = kubesvc.grpc.server;
   const logger: Logger = pino;
   const { heartbeatMs, leaseMs } = kubesvc.instances;
@@ -234,7 +240,6 @@ export function createGateway(options: GatewayOptions): Gateway {
       metrics,
       tracing,
       attempts: kubesvc.operations.routingAttempts,
-      now,
     });
     scope.push('routing', () => {
       routing.stop();
@@ -270,13 +275,13 @@ export function createGateway(options: GatewayOptions): Gateway {
       stopping: routing.stopping,
       now,
     });
-    const recovery = new Recovery({ router, routing, ownership, logger, metrics, checkMs: recoveryCheckMs, now });
+    const recovery = new Recovery({ router, routing, ownership, logger, metrics, checkMs: recoveryCheckMs });
     recovery.start();
     scope.push('recovery', () => {
       recovery.stop();
     });
     background('recovery', (at) => recovery.run(at));
-    const adoption = new Adoption({ instanceId: instance.id, operations, router, recorder, logger, overdueMs, now });
+    const adoption = new Adoption({ instanceId: instance.id, operations, router, recorder, logger, overdueMs });
     const stopping = () =>
       new GatewayError('draining', `instance ${instance.id} is shutting down; dial or ask another one`, {
         instanceId: instance.id,
@@ -332,7 +337,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     const caching = createCachingIngest(shared);
     scope.push('caching', () => caching.stop(stopping()));
     const maxConnectionAgeMs = grpc.maxConnectionAgeSeconds * 1_000;
-    background('liveness', (at) => new Liveness({ registry, frames, times, maxConnectionAgeMs, now }).run(at));
+    background('liveness', (at) =>
+      new Liveness({ registry, frames, times, maxConnectionAgeMs, now: steadyTime, wallTime: now }).run(at),
+    );
     const readiness = new Readiness(
       dependencyChecks({
         lease,
@@ -389,14 +396,14 @@ export function createGateway(options: GatewayOptions): Gateway {
         registry,
         results,
         admission,
-        registrationLimits: new RegistrationLimits(grpc, now),
+        registrationLimits: new RegistrationLimits(grpc, steadyTime),
         limits: { maxInFlight: kubesvc.operations.maxPendingPerAgent, queueLimit: kubesvc.operations.agentQueueLimit },
         maxMessageBytes: grpc.maxInboundMessageSize,
         handshakeTimeoutMs: grpc.handshakeTimeoutMs,
         registrationTimeoutMs: config.sql.queryTimeoutMs * 3,
         logger,
         metrics,
-        now,
+        now: steadyTime,
       }),
       caching: createCachingService(caching, grpc.handshakeTimeoutMs, admission),
       health: grpc.healthServiceEnabled,

@@ -45,14 +45,14 @@ function earliestExpiry(chain: Buffer): number {
 export async function renewTls(renewal: TlsRenewal, signal: AbortSignal): Promise<void> {
   const { name, port, config, section, material, logger, metrics } = renewal;
   let current = material;
-  let warnedAt = 0;
+  let warnedAt = Number.NEGATIVE_INFINITY;
   let refused: string | undefined;
   const look = (): void => {
     const expiresAt = earliestExpiry(current.cert);
     metrics.certificateExpiry.set({ port: name }, expiresAt / 1_000);
     const days = Math.floor((expiresAt - Date.now()) / dayMs);
-    if (days >= warnDays || Date.now() - warnedAt < dayMs) return;
-    warnedAt = Date.now();
+    if (days >= warnDays || performance.now() - warnedAt < dayMs) return;
+    warnedAt = performance.now();
     logger.warn({ port: name, days }, `certificate of ${section} expires soon or has expired`);
   };
   const failed = (error: unknown): void => {
@@ -68,7 +68,7 @@ export async function renewTls(renewal: TlsRenewal, signal: AbortSignal): Promis
     if (next !== undefined && !isDeepStrictEqual(next, current)) {
       port.renew(next);
       current = next;
-      warnedAt = 0;
+      warnedAt = Number.NEGATIVE_INFINITY;
       metrics.tlsRenewals.inc({ port: name, outcome: 'taken' });
       logger.info({ port: name }, 'TLS files changed: new connections use them');
     }

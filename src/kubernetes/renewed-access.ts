@@ -28,8 +28,8 @@ export class RenewedAccess implements AccessSource {
   /** When they were read last, or when that was tried. */
   #since = 0;
 
-  /** @param now Unix ms */
-  constructor(options: CredentialOptions, now: () => number = Date.now) {
+  /** @param now a clock that only goes forward, in ms */
+  constructor(options: CredentialOptions, now: () => number = () => performance.now()) {
     this.#options = options;
     this.#now = now;
     this.#kept = new KeptCredentials(now);

@@ -227,6 +227,32 @@ test('while results of too many bytes wait for a receipt, new operations get 429
   t.match(stream.results('3')[0], { status: 200 });
 });
 
+test('ids are remembered, and work is timed, whatever the wall clock says', async (t) => {
+  // Longer than they are remembered for.
+  const dayMs = 24 * 3_600_000;
+  let wallTime = Date.now();
+  t.intercept(Date, 'now', { value: () => wallTime });
+  const setup = await setUp(t, {
+    execute: async () => {
+      wallTime += dayMs;
+      return { status: 200 };
+    },
+    onResult: (stream, { operationId }) => stream.receipt(operationId),
+  });
+  await active(setup);
+  const stream = await streamOf(setup, 0);
+  stream.operation({ id: 'op' });
+  await waitFor(() => stream.results('op').length === 1);
+  const [result] = stream.results('op');
+  t.match(result, { status: 200 });
+  t.ok(result!.durationMs < dayMs / 2, `it took ${result!.durationMs} ms`);
+  await waitFor(() => setup.connection.operations.remembered === 1);
+  wallTime += dayMs;
+  stream.operation({ id: 'op' });
+  await waitFor(() => stream.results('op').length === 2);
+  t.match(stream.results('op')[1], { status: 409, reason: 'AlreadyExecuted' }, 'a day later, by the wall clock');
+});
+
 test('ids are remembered up to a number and a time', async (t) => {
   let now = 0;
   const setup = await setUp(t, {

@@ -17,10 +17,14 @@ export interface Cluster {
 export interface ClusterOptions {
   readonly size?: number;
   readonly settings?: Readonly<Record<string, string | number>>;
+  readonly nodeArguments?: readonly string[];
 }
 
 /** Starts the cluster and ends it at the test's teardown. */
-export async function startCluster(t: Test, { size = 3, settings = {} }: ClusterOptions = {}): Promise<Cluster> {
+export async function startCluster(
+  t: Test,
+  { size = 3, settings = {}, nodeArguments = [] }: ClusterOptions = {},
+): Promise<Cluster> {
   const database = (await mySqlMissing('8.0')) === undefined ? await mySqlDatabase(t, '8.0') : await mariaDbDatabase(t);
   const redis = await startRedis();
   t.teardown(() => redis.stop());
@@ -33,7 +37,9 @@ export async function startCluster(t: Test, { size = 3, settings = {} }: Cluster
     ...settings,
   };
   const replicas = await Promise.all(
-    Array.from({ length: size }, (_, index) => Replica.spawn({ id: `gateway-${String(index)}`, settings: all })),
+    Array.from({ length: size }, (_, index) =>
+      Replica.spawn({ id: `gateway-${String(index)}`, settings: all, nodeArguments }),
+    ),
   );
   t.teardown(() => Promise.all(replicas.map((replica) => replica.end())));
   await Promise.all(replicas.map((replica) => replica.ready()));

@@ -15,6 +15,8 @@ export interface ReplicaOptions {
   readonly settings: Readonly<Record<string, string | number>>;
   readonly agentsPort?: number;
   readonly restPort?: number;
+  /** Of Node.js itself: `--import=...`. */
+  readonly nodeArguments?: readonly string[];
 }
 
 /** A line of its log. */
@@ -43,7 +45,7 @@ export class Replica {
   }
 
   /** Starts the process; ready() waits until it serves. */
-  static async spawn({ id, settings, agentsPort, restPort }: ReplicaOptions): Promise<Replica> {
+  static async spawn({ id, settings, agentsPort, restPort, nodeArguments = [] }: ReplicaOptions): Promise<Replica> {
     const [agents, rest] = [agentsPort ?? (await freePort()), restPort ?? (await freePort())];
     const all = {
       'instance.id': id,
@@ -57,7 +59,7 @@ export class Replica {
       ...settings,
     };
     const flags = Object.entries(all).map(([key, value]) => `--${key}=${String(value)}`);
-    const child = spawn(process.execPath, ['--import=tsx', main, 'serve', ...flags], {
+    const child = spawn(process.execPath, [...nodeArguments, '--import=tsx', main, 'serve', ...flags], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     return new Replica(id, child, agents, rest);

@@ -5,6 +5,7 @@ import { silentLogger } from '../../src/core/logger.js';
 import type { MembershipChange } from '../../src/discovery/discovery.js';
 import { LocalDiscovery } from '../../src/discovery/local.js';
 import { Membership, type Member } from '../../src/discovery/membership.js';
+import { waitFor } from '../wait.js';
 import { recordingLogger } from './recording-logger.js';
 
 class Table extends Membership {
@@ -90,6 +91,26 @@ test('unknown keeps the members, its beginning and its last error', (t) => {
   table.known();
   t.equal(table.state().error, undefined);
   t.end();
+});
+
+test('what is not known yet at the start is no warning, until it takes too long', async (t) => {
+  const logger = recordingLogger();
+  const table = new Table(logger, 200);
+  const levels = (): string[] => logger.lines.map(({ level }) => level);
+  table.unknown('no connection');
+  table.unknown('no connection');
+  t.same(levels(), ['info']);
+  await waitFor(() => {
+    table.unknown('no connection');
+    return levels().includes('warn');
+  });
+  table.unknown('no connection');
+  t.same(levels(), ['info', 'warn'], 'each is said once');
+  const quick = recordingLogger();
+  const known = new Table(quick);
+  known.known();
+  known.unknown('no connection');
+  t.match(quick.lines.at(-1), { level: 'warn' }, 'a connection that was there before is missed at once');
 });
 
 test('local discovery knows one member, which is as ready as it was told', async (t) => {

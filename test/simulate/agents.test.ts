@@ -13,7 +13,7 @@ import { requestKinds } from '../../src/simulate/request-kinds.js';
 import { startGatewayDouble } from '../agent/gateway-double.js';
 import { waitFor } from '../wait.js';
 
-const context = { signal: new AbortController().signal, deadline: Number.POSITIVE_INFINITY };
+const context = { signal: new AbortController().signal };
 
 function operation(request: Operation['request'] = create(OperationSchema).request, id = 'op'): Operation {
   return create(OperationSchema, { id, account: 'sim-0-0', request });

@@ -157,7 +157,7 @@ class ScopeFeed {
     const { random, observer } = this.#options;
     const seconds = Math.ceil(this.#options.watchSeconds * (0.75 + random() / 2));
     const query = { ...this.#selector, resourceVersion: this.position ?? '', timeoutSeconds: String(seconds) };
-    const began = Date.now();
+    const began = performance.now();
     const limitMs = seconds * 1_000 + watchMarginMs;
     const { client } = this.#watched.cluster;
     let received = false;
@@ -174,7 +174,7 @@ class ScopeFeed {
     } finally {
       observer.watching(-1);
     }
-    return received || Date.now() - began >= 1_000;
+    return received || performance.now() - began >= 1_000;
   }
 
   #encode(

@@ -13,6 +13,8 @@ export interface DeliverableOperation {
   readonly account: string;
   readonly originatingInstanceId: string;
   readonly timeoutMs: number;
+  /** When this instance began with it, Unix ms; absent: at this moment. */
+  readonly processedTime?: number;
   /** '' for none. */
   readonly traceparent: string;
   /** Only this process may have it: it was, or may have been, sent to it before, and another one would do it twice. */

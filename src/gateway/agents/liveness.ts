@@ -18,7 +18,10 @@ export interface LivenessOptions {
   readonly times: Pick<LivenessTimes, 'alone' | 'sharing'>;
   /** Age at which a connection is asked to dial again, ±10 %, in ms; 0: never. */
   readonly maxConnectionAgeMs: number;
+  /** A clock that only goes forward, the one of the sessions, in ms. */
   readonly now: () => number;
+  /** Wall clock, Unix ms: what proofs of identity expire by. */
+  readonly wallTime: () => number;
 }
 
 /** Every stream is looked at so often within the longest silence. */
@@ -89,7 +92,7 @@ export class Liveness {
     const unheardMs = session.answersPings ? time - session.lastHeard : 0;
     if (unheardMs > lostMs && time >= this.#awakeUntil) {
       const { agentId } = session.identity;
-      const message = `agent ${agentId} has been silent for ${String(unheardMs)} ms`;
+      const message = `agent ${agentId} has been silent for ${String(Math.round(unheardMs))} ms`;
       registry.closed(session, new GatewayError('agent-lost', message, { agentId }));
       return;
     }
@@ -102,7 +105,8 @@ export class Liveness {
       session.ping(this.#ping(session.sharing ? times.sharing : times.alone), silenceMs);
     }
     const { agentId, epoch } = session.identity;
-    const expiredMs = time - (session.peer?.expiresAt ?? time);
+    const expiresAt = session.peer?.expiresAt;
+    const expiredMs = expiresAt === undefined ? 0 : this.#options.wallTime() - expiresAt;
     if (expiredMs > expiryGraceMs) {
       const message = `agent ${agentId} has not dialled again with a new proof of its identity`;
       registry.closed(session, new GatewayError('unauthenticated', message, { agentId }));

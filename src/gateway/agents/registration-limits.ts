@@ -18,7 +18,7 @@ export class RegistrationLimits {
   #minuteEnds = 0;
   readonly #sessions = new Map<string, Set<Session>>();
 
-  /** @param now this instance's clock, Unix ms */
+  /** @param now a clock that only goes forward, in ms */
   constructor(settings: RegistrationLimitSettings, now: () => number) {
     this.#settings = settings;
     this.#now = now;
@@ -35,7 +35,7 @@ export class RegistrationLimits {
     this.#counts.set(who, count);
     if (count > maxRegistrationsPerMinute) {
       throw new GatewayError('overloaded', `too many registrations of ${who} (maxRegistrationsPerMinute)`, {
-        retryAfterMs: this.#minuteEnds - now,
+        retryAfterMs: Math.ceil(this.#minuteEnds - now),
       });
     }
     if (owner === undefined) return;

@@ -50,6 +50,7 @@ export interface RegistryOptions {
   readonly maxAccountsPerAgent: number;
   /** An in-flight operation is forgotten this long after its time is over, in ms. */
   readonly lateResultMs: number;
+  /** Wall clock, Unix ms. */
   readonly now: () => number;
 }
 
@@ -134,7 +135,7 @@ export class Registry {
     const { peer } = session;
     if (peer !== undefined) authorize(peer, request.zoneId, request.accounts);
     session.registering();
-    const { instanceId, frames, logger, now } = this.#options;
+    const { instanceId, frames, logger } = this.#options;
     if (peer !== undefined) await claimZone(peer, request, this.#options.bindZone, signal);
     const { agentId, zoneId } = request;
     const ofProcess = request.processId === undefined ? {} : { processId: request.processId };
@@ -187,7 +188,7 @@ export class Registry {
         ...(peer === undefined ? {} : { owner: peer.owner }),
         accounts: request.accounts.length,
         peer: session.transport.peer,
-        tookMs: now() - session.connectedAt,
+        tookMs: Math.round(session.ageMs),
       },
       'agent registered',
     );
@@ -258,8 +259,9 @@ export class Registry {
    * @returns false when there is no such stream here
    */
   async disconnect(agentId: string, before: number): Promise<boolean> {
+    const sinceMs = this.#options.now() - before;
     const sessions = [...this.#agents.values()].filter(
-      ({ identity, connectedAt }) => identity.agentId === agentId && connectedAt <= before,
+      ({ identity, ageMs }) => identity.agentId === agentId && ageMs >= sinceMs,
     );
     for (const session of sessions)
       this.closed(session, new GatewayError('cancelled', `agent ${agentId} was disconnected on request`, { agentId }));
@@ -307,7 +309,7 @@ export class Registry {
    */
   deliver(operation: DeliverableOperation, frame: Uint8Array): Delivery {
     const { id, account, originatingInstanceId, timeoutMs, traceparent, binding } = operation;
-    const processedTime = this.#options.now();
+    const { processedTime = this.#options.now() } = operation;
     const session = choose(this.#byAccount.get(account), binding);
     if (session === undefined) {
       const { instanceId } = this.#options;
@@ -316,17 +318,16 @@ export class Registry {
       const message = `instance ${instanceId} holds no stream${whose} for account "${account}"`;
       throw new GatewayError('not-owner', message, { account, operationId: id, instanceId });
     }
-    const sentTime = this.#options.now();
+    const sentAt = performance.now();
     const inFlight: InFlight = {
       account,
       originatingInstanceId,
       traceparent,
-      processedTime,
-      sentTime,
-      expiresAt: sentTime + timeoutMs + this.#options.lateResultMs,
+      ...{ processedTime, sentTime: processedTime, sentAt },
+      expiresAt: sentAt + timeoutMs + this.#options.lateResultMs,
     };
     session.deliver(id, frame, inFlight);
-    return { ...bindingTo(session.identity), processedTime, sentTime };
+    return { ...bindingTo(session.identity), processedTime, sentTime: processedTime };
   }
 
   #index(account: AccountRegistration, session: Session): void {

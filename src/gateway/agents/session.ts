@@ -39,7 +39,9 @@ export interface InFlight {
   readonly traceparent: string;
   readonly processedTime: number;
   readonly sentTime: number;
-  /** When this instance forgets it (its own clock, Unix ms). */
+  /** When it was sent, by performance.now(). */
+  readonly sentAt: number;
+  /** When this instance forgets it, likewise. */
   readonly expiresAt: number;
 }
 
@@ -85,6 +87,7 @@ export class Session {
   readonly transport: AgentTransport;
   /** Who it has proven to be; undefined: nobody has to. */
   readonly peer: SessionPeer | undefined;
+  /** When the stream was opened, by this session's clock. */
   readonly connectedAt: number;
   /** Accounts that this stream serves, as the agent described them. */
   readonly accounts = new Map<string, AccountRegistration>();
@@ -92,7 +95,7 @@ export class Session {
   readonly caching = new Set<string>();
   /** What the agent was asked of dynamic accounts. */
   readonly questions = new AccountQuestions();
-  /** When something was last heard of the agent (this instance's clock, Unix ms). */
+  /** When something was last heard of the agent, by this session's clock. */
   lastHeard: number;
   /** When something was last written to the agent, likewise. */
   lastSent: number;
@@ -119,7 +122,7 @@ export class Session {
   #reading = true;
   #answering = 0;
 
-  /** @param now this instance's clock, Unix ms */
+  /** @param now a clock that only goes forward, in ms: performance.now(), but for tests */
   constructor(transport: AgentTransport, limits: SessionLimits, now: () => number, peer?: SessionPeer) {
     this.transport = transport;
     this.peer = peer;
@@ -144,7 +147,7 @@ export class Session {
     return this.#identity !== undefined;
   }
 
-  /** When the agent was last pinged (this instance's clock, Unix ms); 0: never. */
+  /** When the agent was last pinged, by this session's clock; 0: never. */
   get pingedAt(): number {
     return this.#pingedAt;
   }
@@ -157,6 +160,11 @@ export class Session {
   /** How long its agent may go on caching from now on if it hears nothing more, in ms. */
   get cachesOnMs(): number {
     return Math.max(0, cachesOnMs(this.#silenceMs) - (this.#now() - this.lastSent));
+  }
+
+  /** Since its stream was opened, in ms. */
+  get ageMs(): number {
+    return this.#now() - this.connectedAt;
   }
 
   get inFlightCount(): number {

@@ -70,7 +70,7 @@ export class Authentication<Grant> {
     const tokenReviewer =
       access === undefined
         ? undefined
-        : new TokenReviewer({ client: new ApiClient(access, reviewTimeoutMs), audiences, now });
+        : new TokenReviewer({ client: new ApiClient(access, reviewTimeoutMs), audiences });
     // The rules of the configuration have refused what is no filter.
     const filters = x509.filters.map(parseFilter).filter((filter) => typeof filter !== 'string');
     const certificates = x509.enabled ? { filters } : undefined;

@@ -52,7 +52,7 @@ export interface InstanceTokensOptions {
   /** This instance. */
   readonly instanceId: string;
   readonly secrets: () => InstanceSecrets;
-  /** Unix ms. */
+  /** Wall clock, Unix ms. */
   readonly now: () => number;
 }
 
@@ -129,7 +129,8 @@ export class InstanceTokens {
 
   /** Notes that a token was used. */
   #use(id: string): void {
-    const now = this.#options.now();
+    // A wall clock that is set forward and back again would forget tokens that are valid once more.
+    const now = performance.now();
     if (now >= this.#generationEnds) {
       this.#usedBefore = now >= this.#generationEnds + validMs ? new Set() : this.#used;
       this.#used = new Set();

@@ -11,7 +11,10 @@ export interface SectionOptions<Value> {
   /** Least time between two readings, in ms; one that takes long is followed by a rest of nine times as long. */
   readonly periodMs: number;
   readonly stopping: AbortSignal;
+  /** Wall clock, Unix ms. */
   readonly now: () => number;
+  /** A clock that only goes forward, in ms; default: performance.now(). */
+  readonly steadyTime?: () => number;
 }
 
 /** A section costs the database a tenth of one connection's time at most. */
@@ -27,17 +30,20 @@ export class Section<Value> {
   /** When the value was read last, Unix ms. */
   readTime: number | undefined;
   readonly #options: SectionOptions<Value>;
+  readonly #steadyTime: () => number;
   #digest = '';
-  #nextTime = 0;
+  /** By the steady clock. */
+  #nextAt = 0;
   #reading: Promise<void> | undefined;
 
   constructor(options: SectionOptions<Value>) {
     this.#options = options;
+    this.#steadyTime = options.steadyTime ?? (() => performance.now());
   }
 
   /** Reads when it is due, or waits for the reading that is under way. Never rejects: see `error`. */
   async refresh(): Promise<void> {
-    if (this.#reading === undefined && this.#options.now() < this.#nextTime) return;
+    if (this.#reading === undefined && this.#steadyTime() < this.#nextAt) return;
     this.#reading ??= this.#read().finally(() => {
       this.#reading = undefined;
     });
@@ -53,7 +59,7 @@ export class Section<Value> {
 
   async #read(): Promise<void> {
     const { name, read, periodMs, stopping, now } = this.#options;
-    const start = now();
+    const startedAt = this.#steadyTime();
     try {
       const value = await withDeadline(readTimeoutMs, stopping, `reading ${name}`, read);
       const digest = createHash('sha1').update(JSON.stringify(value)).digest('base64');
@@ -65,8 +71,8 @@ export class Section<Value> {
     } catch (error) {
       this.error = toGatewayError(error).message;
     } finally {
-      const end = now();
-      this.#nextTime = end + Math.max(periodMs, (end - start) * restFactor);
+      const endedAt = this.#steadyTime();
+      this.#nextAt = endedAt + Math.max(periodMs, (endedAt - startedAt) * restFactor);
     }
   }
 }

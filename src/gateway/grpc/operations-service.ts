@@ -28,6 +28,7 @@ export interface OperationsServiceOptions {
   readonly registrationTimeoutMs: number;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** A clock that only goes forward, in ms. */
   readonly now: () => number;
 }
 

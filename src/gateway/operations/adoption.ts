@@ -19,7 +19,6 @@ export interface AdoptionOptions {
   readonly logger: Logger;
   /** An operation is swept this long after its deadline: its originating instance has ended it long since, in ms. */
   readonly overdueMs: number;
-  readonly now: () => number;
 }
 
 /** Each has up to 4 MB. */
@@ -90,16 +89,17 @@ export class Adoption {
   }
 
   #lost(operation: UnfinishedOperation): FinishedOperation {
-    const { id, operationType, account, digest, receivedTime, receivedByInstanceId } = operation;
-    const endTime = Math.max(receivedTime, this.#options.now());
+    const { id, operationType, account, digest, receivedTime, receivedByInstanceId, timeoutMs, timeLeftMs } = operation;
+    // By the database's clock: this instance's may differ from the one that told when it began.
+    const totalDurationMs = timeoutMs - timeLeftMs;
     return {
       operationId: id,
       operationType,
       account,
       digest,
       startTime: receivedTime,
-      endTime,
-      totalDurationMs: endTime - receivedTime,
+      endTime: receivedTime + totalDurationMs,
+      totalDurationMs,
       finalOutcome: 'agent lost',
       receivedBy: { instanceId: receivedByInstanceId, time: receivedTime },
       errorMessage: `instance ${receivedByInstanceId} was lost while it waited for the result; whether the operation was done is not known`,

@@ -42,8 +42,13 @@ export interface Originated {
   readonly durable: boolean;
   /** The instance that was asked. */
   readonly receivedByInstanceId: string;
+  /** Unix ms, as it is recorded. */
   readonly receivedTime: number;
-  /** This instance's clock, Unix ms. */
+  /** The same moment by performance.now(): somebody may set the wall clock while the operation is under way. */
+  readonly receivedAt: number;
+  /** How long it may take in all, in ms. */
+  readonly timeoutMs: number;
+  /** By performance.now(). */
   readonly deadline: number;
   /**
    * The one process of an agent that may have it: another would do it twice. Durable operations are bound in kubesvc_ops before they
@@ -54,6 +59,11 @@ export interface Originated {
   taken: Taken | undefined;
   /** Its route is being (re)done; recovery leaves it alone meanwhile. */
   routing: boolean;
+}
+
+/** The present moment as the operation's record tells it, Unix ms: never before what was told earlier, however clocks are set. */
+export function timeOf({ receivedTime, receivedAt }: Pick<Originated, 'receivedTime' | 'receivedAt'>): number {
+  return Math.floor(receivedTime + performance.now() - receivedAt);
 }
 
 /** How an operation ended. */

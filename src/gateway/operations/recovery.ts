@@ -29,7 +29,6 @@ export interface RecoveryOptions {
   readonly metrics: Metrics;
   /** Without news from the mirror the truth is re-read this often for operations that take longer, in ms. */
   readonly checkMs: number;
-  readonly now: () => number;
 }
 
 /** Accounts that are re-read in one check; the others wait for the next. */
@@ -55,16 +54,16 @@ export class Recovery {
 
   /** Re-reads the truth for operations that take long; runs until the signal aborts. */
   run(signal: AbortSignal): Promise<void> {
-    const { router, ownership, checkMs, now, logger } = this.#options;
+    const { router, ownership, checkMs, logger } = this.#options;
     const failed = (error: unknown): void => {
       logger.debug({ error: messageOf(error) }, 'ownership of waiting operations not re-read');
     };
     return repeat({ pauseMs: () => checkMs, failed }, signal, async () => {
-      const old = now() - checkMs;
+      const old = performance.now() - checkMs;
       const accounts: string[] = [];
       for (const account of router.accountsUnderWay()) {
         if (accounts.length >= accountsPerCheck) break;
-        if (router.ofAccount(account).some((operation) => operation.receivedTime < old)) accounts.push(account);
+        if (router.ofAccount(account).some((operation) => operation.receivedAt < old)) accounts.push(account);
       }
       for (const account of accounts) {
         const truth = await ownership.refresh(account, signal);

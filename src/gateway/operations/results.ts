@@ -27,7 +27,7 @@ import type { InFlight, Session } from '../agents/session.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Tracing } from '../telemetry/tracing.js';
 import type { Forwarder } from './forwarder.js';
-import { endedWithout, outcomeOf, recordOf, type Originated } from './operation.js';
+import { endedWithout, outcomeOf, recordOf, timeOf, type Originated } from './operation.js';
 import type { Recorder } from './recorder.js';
 import type { Router } from './router.js';
 
@@ -49,6 +49,7 @@ export interface ResultsOptions {
   readonly tooLarge: (operationId: string, account: string, bytes: number, limit: number) => Uint8Array;
   /** Aborted when the gateway stops. */
   readonly stopping: AbortSignal;
+  /** Wall clock, Unix ms: for times that are told. */
   readonly now: () => number;
 }
 
@@ -150,17 +151,21 @@ export class Results {
   /** The usual case: the result of what was sent on this very stream. */
   #answered(session: Session, header: ResultHeader, bytes: Uint8Array, inFlight: InFlight): boolean | Promise<boolean> {
     const { tracing } = this.#options;
+    const { processedTime, sentTime, sentAt } = inFlight;
+    // Rounded down as timeOf() is, so that it is never after the end.
+    const answeredTime = Math.floor(sentTime + performance.now() - sentAt);
     if (tracing.enabled) {
       const parent = { traceparent: inFlight.traceparent, tracestate: '' };
-      const span = tracing.start('agent', { kind: 'client', parent, startTime: inFlight.sentTime });
+      const span = tracing.start('agent', { kind: 'client', parent, startTime: sentTime });
       const { operationId, status, message } = header;
       const agent = { 'agent_gateway.agent.id': session.identity.agentId, 'agent_gateway.account': inFlight.account };
       span?.end(
         { ...agent, 'agent_gateway.operation.id': operationId, 'agent_gateway.status': status },
         status < 300 ? undefined : message,
+        answeredTime,
       );
     }
-    const route = this.#route(session, inFlight.processedTime, inFlight.sentTime);
+    const route = this.#route(session, { processedTime, sentTime, answeredTime });
     if (inFlight.originatingInstanceId !== this.#options.instanceId)
       return this.#forward(header, bytes, inFlight, route);
     this.#options.metrics.results.inc({ way: 'local' });
@@ -193,18 +198,18 @@ export class Results {
     const originated = this.#options.router.originated(header.operationId);
     if (originated !== undefined) {
       if (!mayAnswer(session, originated.account, originated.binding?.agentId)) return 'foreign';
-      const { taken } = originated;
-      return this.#complete(
-        header,
-        bytes,
-        this.#route(session, taken?.processedTime ?? now(), taken?.sentTime ?? now()),
-      );
+      const answeredTime = timeOf(originated);
+      const { processedTime = answeredTime, sentTime = answeredTime } = originated.taken ?? {};
+      return this.#complete(header, bytes, this.#route(session, { processedTime, sentTime, answeredTime }));
     }
     const record = await operations.find(header.operationId);
     if (record === undefined) return false;
     if (!mayAnswer(session, record.account, record.sentToAgent?.agentId)) return 'foreign';
     if (record.finalOutcome !== undefined) return true;
-    const route = this.#route(session, record.processedBy?.time ?? now(), record.sentToAgent?.time ?? now());
+    const answeredTime = Math.max(record.startTime, now());
+    const { processedBy, sentToAgent } = record;
+    const [processedTime, sentTime] = [processedBy?.time ?? answeredTime, sentToAgent?.time ?? answeredTime];
+    const route = this.#route(session, { processedTime, sentTime, answeredTime });
     const originator = record.receivedBy?.instanceId;
     try {
       if (
@@ -222,11 +227,11 @@ export class Results {
 
   /** @returns false when this instance does not wait for it; of a reading operation at once */
   #complete(header: ResultHeader, bytes: Uint8Array, route: OperationRoute | undefined): boolean | Promise<true> {
-    const { router, recorder, instanceId, metrics, now } = this.#options;
+    const { router, recorder, instanceId, metrics } = this.#options;
     const taken = router.take(header.operationId);
     if (taken === undefined) return false;
     const operation = taken.context;
-    const endTime = now();
+    const endTime = timeOf(operation);
     const outcome = outcomeOf(header);
     if (route !== undefined) {
       operation.taken = {
@@ -282,7 +287,7 @@ export class Results {
   ): Promise<void> {
     const { id, account, deadline } = taken.context;
     try {
-      const outcome = await unlessLate(recorded, Math.max(0, deadline - this.#options.now()));
+      const outcome = await unlessLate(recorded, Math.max(0, deadline - performance.now()));
       if (outcome === expected) taken.resolve(answer);
       else if (outcome !== undefined) taken.reject(endedWithout(outcome, taken.context));
       else {
@@ -327,17 +332,15 @@ export class Results {
     return (await this.#options.operations.find(operationId))?.finalOutcome !== undefined;
   }
 
-  #route(session: Session, processedTime: number, sentTime: number): OperationRoute {
-    const { instanceId, now } = this.#options;
+  #route(session: Session, times: Pick<OperationRoute, 'processedTime' | 'sentTime' | 'answeredTime'>): OperationRoute {
+    const { instanceId } = this.#options;
     const { agentId } = session.identity;
     return {
+      ...times,
       processedByInstanceId: instanceId,
-      processedTime,
       sentToAgentId: agentId,
-      sentTime,
       answeredByAgentId: agentId,
       answeredToInstanceId: instanceId,
-      answeredTime: now(),
     };
   }
 
@@ -347,7 +350,7 @@ export class Results {
 
   #recordWithout(record: OperationRecord, header: ResultHeader, route: OperationRoute | undefined): FinishedOperation {
     const { instanceId, now } = this.#options;
-    const endTime = now();
+    const endTime = Math.max(record.startTime, route?.answeredTime ?? now());
     return {
       ...record,
       endTime,

@@ -20,6 +20,7 @@ export interface RetentionOptions {
   /** Told after each batch how many records went. */
   readonly purged: (count: number) => void;
   readonly logger: Logger;
+  /** Wall clock, Unix ms: what the schedule is of. */
   readonly now: () => number;
   readonly settings?: Partial<RetentionSettings>;
 }
@@ -37,8 +38,8 @@ export interface RetentionSettings {
 const defaults: RetentionSettings = { periodMs: 10 * 60_000, batchSize: 500, pauseMs: 50, lockMs: 60_000 };
 const lockName = 'operation-history-purge';
 const weekMs = 7 * 24 * 3_600_000;
-/** setTimeout() takes 2^31 - 1 ms at most. */
-const longestWaitMs = 24 * 3_600_000;
+/** Somebody may set the clock meanwhile: a time of day is looked for so often. */
+const longestWaitMs = 60_000;
 
 /** Runs until the signal aborts. */
 export async function purgeHistory(options: RetentionOptions, signal: AbortSignal): Promise<void> {
@@ -46,8 +47,8 @@ export async function purgeHistory(options: RetentionOptions, signal: AbortSigna
   const settings = { ...defaults, ...options.settings };
   for (;;) {
     const pauseMs = settings.periodMs * (0.8 + 0.4 * Math.random());
-    const due = schedule === undefined ? now() + pauseMs : schedule.next(now());
-    await until(due ?? Number.POSITIVE_INFINITY, now, signal);
+    if (schedule === undefined) await wait(pauseMs, signal).catch(() => undefined);
+    else await until(schedule.next(now()) ?? Number.POSITIVE_INFINITY, now, signal);
     while (!signal.aborted) {
       try {
         if (await purgeOnce(options, settings, signal)) break;

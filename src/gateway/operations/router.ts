@@ -14,7 +14,7 @@ import type { OperationStore } from '../../store/operations.js';
 import { bindingTo } from '../agents/delivery.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { endedWithout, isReading, recordOf, type Originated, type Taken, type Target } from './operation.js';
+import { endedWithout, isReading, recordOf, timeOf, type Originated, type Taken, type Target } from './operation.js';
 import type { Recorder } from './recorder.js';
 import type { Routing } from './routing.js';
 import { createOperationIds } from './operation-id.js';
@@ -36,6 +36,7 @@ export interface RouterOptions {
   readonly defaultTimeoutMs: number;
   readonly maxTimeoutMs: number;
   readonly maxMessageBytes: number;
+  /** Wall clock, Unix ms: for times that are told. */
   readonly now: () => number;
 }
 
@@ -149,7 +150,7 @@ export class Router {
    */
   adopt(stored: UnfinishedOperation): boolean {
     if (this.#pending.context(stored.id) !== undefined) return false;
-    const { now } = this.#options;
+    const deadline = performance.now() + stored.timeLeftMs;
     const operation: Originated = {
       id: stored.id,
       account: stored.account,
@@ -159,7 +160,10 @@ export class Router {
       durable: true,
       receivedByInstanceId: stored.receivedByInstanceId,
       receivedTime: stored.receivedTime,
-      deadline: now() + stored.timeLeftMs,
+      // By the database's clock, which says how much of the time is over.
+      receivedAt: deadline - stored.timeoutMs,
+      timeoutMs: stored.timeoutMs,
+      deadline,
       binding: stored.agentId === '' ? undefined : bindingOf(stored),
       // Whether it was sent is not known: as if it was, on a connection that is gone.
       taken: {
@@ -190,10 +194,10 @@ export class Router {
     error: GatewayError,
   ): void {
     const operation = taken.context;
-    const { recorder, instanceId, metrics, now } = this.#options;
+    const { recorder, instanceId, metrics } = this.#options;
     metrics.ended(this.path(operation.taken), outcome);
     recorder.endLater(
-      recordOf(operation, instanceId, { outcome, endTime: now(), message: error.message }),
+      recordOf(operation, instanceId, { outcome, endTime: timeOf(operation), message: error.message }),
       operation.durable,
     );
     taken.reject(error);
@@ -230,6 +234,7 @@ export class Router {
     const { now, instanceId, maxMessageBytes } = this.#options;
     const { account, type, digest } = submission;
     const receivedTime = now();
+    const receivedAt = performance.now();
     const id = submission.id === '' ? this.#newId(receivedTime) : submission.id;
     const bytes = submission.encode(id, receivedTime);
     // As much as any agent may get of it, now or after a loss: one that has this limit would lose its stream each time.
@@ -249,7 +254,9 @@ export class Router {
       durable: !reading || submission.id !== '',
       receivedByInstanceId: instanceId,
       receivedTime,
-      deadline: receivedTime + timeoutMs,
+      receivedAt,
+      timeoutMs,
+      deadline: receivedAt + timeoutMs,
       binding: reading ? undefined : bindingTo(target),
       taken: undefined,
       routing: true,
@@ -257,7 +264,7 @@ export class Router {
   }
 
   #wait(operation: Originated): Promise<Uint8Array> {
-    const timeoutMs = operation.deadline - this.#options.now();
+    const timeoutMs = operation.deadline - performance.now();
     const timedOut = this.#timedOut.bind(this);
     const result = this.#pending.add(operation.id, operation, timeoutMs, timedOut, operation.bytes.length);
     const operations = this.#byAccount.get(operation.account);
@@ -271,7 +278,7 @@ export class Router {
    * @returns false when the same operation is known already, under way elsewhere or ended
    */
   async #begin(operation: Originated, made: boolean): Promise<boolean> {
-    const { id, account, type, bytes, digest, receivedByInstanceId, receivedTime, deadline, binding } = operation;
+    const { id, account, type, bytes, digest, receivedByInstanceId, receivedTime, timeoutMs, binding } = operation;
     const stored = {
       id,
       account,
@@ -280,7 +287,7 @@ export class Router {
       digest,
       receivedByInstanceId,
       receivedTime,
-      timeoutMs: deadline - receivedTime,
+      timeoutMs,
       agentId: binding?.agentId ?? '',
       agentEpoch: binding?.epoch ?? 0,
       ...(binding?.processId === undefined ? {} : { agentProcessId: binding.processId }),
@@ -305,18 +312,18 @@ export class Router {
   /** The same operation, if the database knows it. @throws GatewayError `operation-conflict` */
   async #recorded({ id, account, digest }: Submission): Promise<Accepted | undefined> {
     if (id === '') return undefined;
-    const { operations, defaultTimeoutMs, now } = this.#options;
+    const { operations, defaultTimeoutMs } = this.#options;
     const record = await operations.find(id);
     if (record === undefined) return undefined;
     if (record.digest !== digest) throw idConflict(id);
-    return this.#elsewhere({ id, account, deadline: now() + defaultTimeoutMs });
+    return this.#elsewhere({ id, account, deadline: performance.now() + defaultTimeoutMs });
   }
 
   async #awaitRecord({ id, account, deadline }: Pick<Originated, 'id' | 'account' | 'deadline'>): Promise<Uint8Array> {
-    const { operations, recordedResult, routing, now } = this.#options;
+    const { operations, recordedResult, routing } = this.#options;
     const signal = routing.stopping;
-    while (now() < deadline) {
-      const left = Math.max(1, deadline - now());
+    while (performance.now() < deadline) {
+      const left = Math.max(1, Math.ceil(deadline - performance.now()));
       const record = await withDeadline(left, signal, `reading operation ${id}`, (at) => operations.find(id, at));
       const answer = record?.resultReceivedFromAgent;
       if (record !== undefined && answer !== undefined) return recordedResult(record, answer);
@@ -359,13 +366,13 @@ export class Router {
   #timedOut(taken: TakenOut<Uint8Array, Originated>): void {
     const operation = taken.context;
     this.#forget(operation);
-    const { id, account, deadline, receivedTime } = operation;
+    const { id, account, timeoutMs } = operation;
     const details = { operationId: id, account };
     if (operation.taken !== undefined && !this.#stillHeld(account, operation.taken)) {
       const message = `agent ${operation.taken.agentId} went away while it worked on operation ${id} and did not come back in time; whether it was done is not known`;
       this.end(taken, 'agent lost', new GatewayError('agent-lost', message, details));
     } else {
-      const message = `operation ${id} had no result after ${String(deadline - receivedTime)} ms`;
+      const message = `operation ${id} had no result after ${String(timeoutMs)} ms`;
       this.end(taken, 'timed out', new GatewayError('timed-out', message, details));
     }
   }

@@ -17,7 +17,7 @@ import type { Registry } from '../agents/registry.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { TraceContext, Tracing } from '../telemetry/tracing.js';
 import type { Forwarder } from './forwarder.js';
-import { isReading, type Originated, type Taken, type Target } from './operation.js';
+import { isReading, timeOf, type Originated, type Taken, type Target } from './operation.js';
 import { UnknownDelivery } from './peer.js';
 
 export interface RoutingOptions {
@@ -33,7 +33,6 @@ export interface RoutingOptions {
   readonly tracing: Tracing;
   /** How often an owner is looked for, the first time included. */
   readonly attempts: number;
-  readonly now: () => number;
 }
 
 /** Of the time an operation has, no more than this is spent on finding its owner, in ms. */
@@ -84,10 +83,10 @@ export class Routing {
    * @returns false when it has to be routed
    */
   deliverHere(operation: Originated, target: Target): boolean {
-    const { instanceId, metrics, now } = this.#options;
+    const { instanceId, metrics } = this.#options;
     if (target.instanceId !== instanceId || operation.taken !== undefined) return false;
     if (operation.binding !== undefined && operation.binding.epoch !== target.epoch) return false;
-    const started = now();
+    const started = performance.now();
     try {
       operation.taken = this.#deliver(operation);
     } catch {
@@ -95,7 +94,7 @@ export class Routing {
       return false;
     }
     operation.routing = false;
-    metrics.routed('local', (now() - started) / 1_000);
+    metrics.routed('local', (performance.now() - started) / 1_000);
     return true;
   }
 
@@ -105,8 +104,8 @@ export class Routing {
    * @throws GatewayError when no owner took it in the attempts and the time there are
    */
   async route(operation: Originated, first?: Target): Promise<void> {
-    const { now, attempts, metrics, instanceId } = this.#options;
-    const started = now();
+    const { attempts, metrics, instanceId } = this.#options;
+    const started = performance.now();
     const until = Math.min(operation.deadline, started + routingTimeMs);
     operation.routing = true;
     const resent = operation.taken !== undefined;
@@ -117,13 +116,13 @@ export class Routing {
           target ??= await this.#find(operation, attempt > 0, until);
           operation.taken = await this.#give(operation, target);
           const path = operation.taken.instanceId === instanceId ? 'local' : 'forwarded';
-          metrics.routed(path, (now() - started) / 1_000);
+          metrics.routed(path, (performance.now() - started) / 1_000);
           return;
         } catch (thrown) {
           const error = toGatewayError(thrown);
           if (target !== undefined && error.details.cause instanceof UnknownDelivery && !isReading(operation.type)) {
             // It may be on its way. The result, or the time-out, will tell; saying "failed" here could be a lie.
-            operation.taken = { ...target, processedTime: now(), sentTime: now() };
+            operation.taken = { ...target, ...takenNow(operation) };
             this.#options.logger.warn(
               { operationId: operation.id, ownerInstanceId: target.instanceId },
               'the owner broke off while it took an operation; waiting for the result',
@@ -134,7 +133,7 @@ export class Routing {
           // "Not owner" is an answer: the truth is re-read at once. A silent peer is given a moment.
           if (error.code === 'not-owner' && attempt === 0) continue;
           const pauseMs = backoffMs(defaultBackoff, attempt);
-          if (now() + pauseMs >= until) throw forCaller(error, operation);
+          if (performance.now() + pauseMs >= until) throw forCaller(error, operation);
           await wait(pauseMs, this.#stopping.signal);
         }
       }
@@ -144,17 +143,19 @@ export class Routing {
   }
 
   async #find(operation: Originated, doubtful: boolean, until: number): Promise<Target> {
-    const { ownership, now } = this.#options;
+    const { ownership } = this.#options;
     const { account, binding, taken } = operation;
     const only = taken === undefined ? undefined : binding;
     const local = this.#local(account, only);
     if (local !== undefined) return local;
-    const owners = doubtful ? await this.#refresh(account, until - now()) : await ownership.resolve(account);
+    const owners = doubtful
+      ? await this.#refresh(account, until - performance.now())
+      : await ownership.resolve(account);
     return this.#expect(account, owners, only);
   }
 
   async #give(operation: Originated, target: Target): Promise<Taken> {
-    const { instanceId, discovery, forwarder, bind, metrics, tracing, now } = this.#options;
+    const { instanceId, discovery, forwarder, bind, metrics, tracing } = this.#options;
     const { id, account } = operation;
     // One that nobody took may go to another agent, or to this one's next life; one that was taken stays where it is.
     if (operation.binding !== undefined && operation.taken === undefined && operation.binding.epoch !== target.epoch) {
@@ -183,7 +184,7 @@ export class Routing {
       );
       span?.end(attributes);
       metrics.forwards.inc({ outcome: 'taken' });
-      return { ...target, processedTime: now(), sentTime: now(), ...answer };
+      return { ...target, ...takenNow(operation), ...answer };
     } catch (error) {
       span?.end(attributes, messageOf(error));
       metrics.forwards.inc({ outcome: forwardOutcome(error) });
@@ -198,7 +199,10 @@ export class Routing {
     const timeoutMs = this.#timeLeft(operation);
     const { traceparent } = this.#traceOf(operation);
     const delivery = registry.deliver(
-      { id, account, originatingInstanceId: instanceId, timeoutMs, traceparent, binding },
+      {
+        ...{ id, account, originatingInstanceId: instanceId, timeoutMs, traceparent, binding },
+        processedTime: timeOf(operation),
+      },
       routedFrame(operation.bytes, timeoutMs, binding),
     );
     return { instanceId, ...delivery };
@@ -209,13 +213,13 @@ export class Routing {
   }
 
   #timeLeft({ deadline }: Originated): number {
-    return Math.max(1, deadline - this.#options.now());
+    return Math.max(1, Math.ceil(deadline - performance.now()));
   }
 
   #refresh(account: string, ms: number): Promise<Ownership | undefined> {
     const { ownership } = this.#options;
     return withDeadline(
-      Math.max(1, ms),
+      Math.max(1, Math.ceil(ms)),
       this.#stopping.signal,
       `looking for the owner of account "${account}"`,
       (signal) => ownership.refresh(account, signal),
@@ -252,6 +256,12 @@ export class Routing {
         : `the process of agent ${binding.agentId} that has the operation is gone`;
     throw new GatewayError('no-agent', `account "${account}": ${who}`, { account, retryAfterMs: 5_000 });
   }
+}
+
+/** Where the owner, who knows the times better, does not tell them. */
+function takenNow(operation: Originated): Pick<Taken, 'processedTime' | 'sentTime'> {
+  const time = timeOf(operation);
+  return { processedTime: time, sentTime: time };
 }
 
 /** An agent that is changing instances is nowhere for a moment; one that was nowhere to begin with is not waited for. */

@@ -37,7 +37,7 @@ export function collectGauges(metrics: Metrics, observed: Observed): void {
   metrics.mirrorSize.set(map.size);
   const live = mirror === undefined || mirror.state.name === 'live';
   metrics.mirrorLive.set(live ? 1 : 0);
-  metrics.mirrorAge.set(live ? 0 : (Date.now() - mirror.state.since) / 1_000);
+  metrics.mirrorAge.set(live ? 0 : (performance.now() - mirror.state.since) / 1_000);
   const { gaps, reloads } = mirror?.statistics() ?? { gaps: 0, reloads: 0 };
   metrics.mirrorGaps.reset();
   metrics.mirrorGaps.inc(gaps);

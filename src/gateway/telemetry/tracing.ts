@@ -27,8 +27,11 @@ export interface SpanOptions {
 export interface Span {
   /** For what comes after it. */
   readonly context: TraceContext;
-  /** @param error why it failed, where it did */
-  end(attributes: Attributes, error?: string): void;
+  /**
+   * @param error why it failed, where it did
+   * @param endTime Unix ms; default: so long after its start as it took, but of one with a `startTime` by the wall clock
+   */
+  end(attributes: Attributes, error?: string, endTime?: number): void;
 }
 
 export interface Tracing {
@@ -96,10 +99,10 @@ export async function createTracing(config: Config, version: string): Promise<Tr
           traceparent: `00-${traceId}-${spanId}-0${Number(traceFlags).toString(16)}`,
           tracestate: traceState?.serialize() ?? '',
         },
-        end: (attributes, error) => {
+        end: (attributes, error, endTime) => {
           span.setAttributes(attributes);
           if (error !== undefined) span.setStatus({ code: api.SpanStatusCode.ERROR, message: error });
-          span.end();
+          span.end(endTime);
         },
       };
     },

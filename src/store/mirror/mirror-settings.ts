@@ -43,7 +43,7 @@ export const defaultMirrorSettings: MirrorSettings = {
 export interface MirrorState {
   /** live: changes arrive and none is known to be missing. degraded: the map may be behind; SQL is asked more often. */
   readonly name: 'live' | 'loading' | 'degraded';
-  /** ms since the epoch */
+  /** By performance.now(). */
   readonly since: number;
   readonly reason?: string;
 }

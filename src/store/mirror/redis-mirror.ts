@@ -56,9 +56,13 @@ export class RedisMirror {
     overflows: 0,
   };
   #loops: Promise<unknown> = Promise.resolve();
-  #state: MirrorState = { name: 'loading', since: Date.now() };
+  #state: MirrorState = { name: 'loading', since: performance.now() };
   #contactAt: number | undefined;
   #connectionError: string | undefined;
+  /** Whether start() still waits: what goes wrong until then is said at its end, if it does not pass. */
+  #starting = true;
+  /** Why the last look at Redis failed; undefined: it did not. */
+  #failure: string | undefined = 'Redis: not connected';
   /** Of the last message or reload. */
   #generation: string | undefined;
   #sequence = 0;
@@ -102,7 +106,7 @@ export class RedisMirror {
   }
 
   statistics(): MirrorStatistics {
-    const contactAgeMs = this.#contactAt === undefined ? undefined : Date.now() - this.#contactAt;
+    const contactAgeMs = this.#contactAt === undefined ? undefined : performance.now() - this.#contactAt;
     return { ...this.#counts, pending: this.#outbox.size, contactAgeMs };
   }
 
@@ -114,7 +118,8 @@ export class RedisMirror {
     this.#subscription.open();
     this.#loops = Promise.all([this.#watch(), this.#send(), this.#reconcile()]);
     await this.#startWakeup.pause(this.#settings.startTimeoutMs, this.#stopped.signal);
-    if (this.#state.name === 'loading') this.#setState('degraded', this.#dirty ?? 'start');
+    this.#starting = false;
+    if (this.#failure !== undefined) this.#setState('degraded', this.#failure);
   }
 
   /** Sends what Redis has not taken yet, for `pageTimeoutMs` at most, then ends everything that start() began. */
@@ -153,7 +158,7 @@ export class RedisMirror {
 
   #receive(text: string): void {
     const message = decodeMessage(text);
-    this.#contactAt = Date.now();
+    this.#contactAt = performance.now();
     if (message === undefined) {
       this.#counts.malformed += 1;
       this.#soil('a message that cannot be read');
@@ -199,7 +204,8 @@ export class RedisMirror {
         if (!this.#isRunning()) return;
         const reason = messageOf(error);
         const cause = this.#redis.status === 'ready' ? undefined : this.#connectionError;
-        this.#setState('degraded', cause === undefined ? reason : `${reason} (${cause})`);
+        this.#failure = cause === undefined ? reason : `${reason} (${cause})`;
+        this.#setState('degraded', this.#failure);
         pauseMs = backoffMs(backoff, failures);
         failures += 1;
       }
@@ -217,7 +223,8 @@ export class RedisMirror {
     const generation = this.#generation;
     const sequence = this.#sequence;
     const position = await this.#store.position();
-    this.#contactAt = Date.now();
+    this.#contactAt = performance.now();
+    this.#failure = undefined;
     const same = position.generation === generation;
     if (position.completed > 0 && (position.completed < this.#completed || (same && position.sequence < sequence))) {
       this.#demand ??= { after: this.#soundAt, reason: 'Redis holds older data than before' };
@@ -296,7 +303,8 @@ export class RedisMirror {
   /** One replica fills Redis from SQL; the others come back at the next check, or when they are told that it is done. */
   async #rebuild(): Promise<void> {
     const reason = this.#demand?.reason ?? 'Redis is incomplete';
-    this.#setState('degraded', reason);
+    // Somebody fills it for the first time: nothing was lost.
+    this.#setState(this.#soundAt === 0 ? 'loading' : 'degraded', reason);
     const rebuilt = await this.#withLock(async (token) => {
       const began = await this.#store.position();
       if (this.#isWhole(began)) return;
@@ -375,10 +383,11 @@ export class RedisMirror {
     return !this.#stopped.signal.aborted;
   }
 
-  #setState(name: MirrorState['name'], reason?: string): void {
+  #setState(wanted: MirrorState['name'], reason?: string): void {
     const previous = this.#state;
+    const name = this.#starting && wanted === 'degraded' ? 'loading' : wanted;
     if (name === previous.name && reason === previous.reason) return;
-    const since = name === previous.name ? previous.since : Date.now();
+    const since = name === previous.name ? previous.since : performance.now();
     this.#state = reason === undefined ? { name, since } : { name, since, reason };
     if (name === 'live') this.#startWakeup.ring();
     if (name === previous.name) return;

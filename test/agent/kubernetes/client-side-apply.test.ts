@@ -109,7 +109,7 @@ test('client-side apply', { skip: missing ?? false }, async (t) => {
     const value = { manifest: Buffer.from(JSON.stringify(manifest)), mode };
     const operation = create(OperationSchema, { id: 'x', account: 'prod', request: { case: 'deploy', value } });
     const signal = AbortSignal.timeout(120_000);
-    const { status, message } = await execute(operation, { signal, deadline: Date.now() + 20_000 });
+    const { status, message } = await execute(operation, { signal });
     if (status !== 200) throw new Error(`${String(status)} ${message ?? ''}`);
   };
   const names = { plural: 'widgets', singular: 'widget', kind: 'Widget' };

@@ -80,7 +80,6 @@ test('operations on a cluster', { skip: typeof programs === 'string' && programs
   const run = (request: Request, account = 'prod', timeoutMs = 20_000): Promise<Execution> =>
     execute(create(OperationSchema, { id: 'x', account, request }), {
       signal: AbortSignal.timeout(timeoutMs),
-      deadline: Date.now() + timeoutMs,
     });
   const deploy = (manifest: object, more: object = {}): Promise<Execution> =>
     run({ case: 'deploy', value: { manifest: bytes(manifest), ...more } });

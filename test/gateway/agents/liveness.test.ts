@@ -41,6 +41,7 @@ async function setUp(t: Test, { maxConnectionAgeMs = 0, queueLimit = 3, epoch = 
     times,
     maxConnectionAgeMs,
     now: () => clock.ms,
+    wallTime: () => clock.ms,
   });
   const stop = new AbortController();
   const running = liveness.run(stop.signal);
@@ -202,7 +203,14 @@ test('an agent of an old connection is asked once to dial again', async (t) => {
 
 test('operations whose time is over are forgotten', async (t) => {
   const { clock, session, looked } = await setUp(t);
-  const inFlight = { account: 'a', originatingInstanceId: 'i', traceparent: '', processedTime: 0, sentTime: 0 };
+  const inFlight = {
+    account: 'a',
+    originatingInstanceId: 'i',
+    traceparent: '',
+    processedTime: 0,
+    sentTime: 0,
+    sentAt: 0,
+  };
   session.deliver('early', new Uint8Array(), { ...inFlight, expiresAt: clock.ms + 1 });
   session.deliver('late', new Uint8Array(), { ...inFlight, expiresAt: clock.ms + 2 });
   clock.ms += 1;

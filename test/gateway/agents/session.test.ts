@@ -18,6 +18,7 @@ const inFlight = {
   traceparent: '',
   processedTime: 1,
   sentTime: 2,
+  sentAt: 2,
   expiresAt: 10,
 };
 

@@ -162,9 +162,19 @@ test('agents that do something wrong', async (t) => {
   });
 
   await t.test('a message far over the limit ends the stream, and the account is free again', async (t) => {
-    const agent = await RawAgent.register(t, address, { agentId: 'huge', accounts: [{ name: 'huge' }] });
-    agent.send({ case: 'result', value: { operationId: unknownId, message: 'x'.repeat(17 << 20) } });
+    const registration = { agentId: 'huge', processId: 'the-only-process-of-it', accounts: [{ name: 'huge' }] };
+    const agent = await RawAgent.register(t, address, registration);
+    const scale = { account: 'huge', scale: { object: { kind: 'Deployment', name: 'web' }, replicas: 2 } };
+    const answering = gateway.operate(scale);
+    const { id } = await agent.next('operation');
+    agent.send({ case: 'result', value: { operationId: id, message: 'x'.repeat(17 << 20) } });
     t.equal((await agent.ended()).code, status.RESOURCE_EXHAUSTED);
+    const again = await RawAgent.register(t, address, registration);
+    t.equal((await again.next('operation')).id, id, 'its process is asked again');
+    again.send({ case: 'result', value: { operationId: id, status: 413, reason: 'RequestEntityTooLarge' } });
+    t.match((await answering).body['result'], { operationId: id, status: 413 }, 'what it answers by itself ends it');
+    t.match(await again.next('receipt'), { operationId: id, outcome: ResultReceipt_Outcome.RECORDED });
+    again.close();
     await waitFor(async () => (await gateway.operate(pod('huge'))).status === 503, {
       description: 'its account to be free',
     });

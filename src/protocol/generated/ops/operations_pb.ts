@@ -365,7 +365,9 @@ export type Registered = Message<"ops.Registered"> & {
   epoch: bigint;
 
   /**
-   * The largest message that the gateway takes, in bytes. A result beyond is answered with status 413 by the agent itself.
+   * The largest message that the gateway takes, in bytes. A result beyond is answered with status 413 by the agent itself,
+   * reason "RequestEntityTooLarge". One that is sent all the same fails with OUTCOME_TOO_LARGE; but a message above four times
+   * the limit ends the stream (RESOURCE_EXHAUSTED) before anybody has read whose it is: sent again it ends the next stream, too.
    * An agent takes messages of 16 MiB.
    *
    * @generated from field: uint32 max_message_bytes = 3;
