@@ -35,16 +35,18 @@ module.exports = {
     only('core', [], []),
     only('protocol', ['core'], ['@bufbuild/protobuf']),
     only('store', ['core'], ['kysely', 'mysql2', 'pg', '@electric-sql/pglite', 'ioredis', 'pg-protocol', 'pg-types']),
-    only('configuration', ['core'], ['yaml']),
-    only('kubernetes', ['core'], ['@kubernetes/client-node', 'undici', 'yaml']),
+    only('documents', ['core'], ['lossless-json', 'yaml']),
+    only('configuration', ['core', 'documents'], []),
+    only('kubernetes', ['core', 'documents'], ['undici']),
     only('discovery', ['core', 'kubernetes'], ['ioredis', 'undici']),
     only(
       'agent',
-      ['configuration', 'core', 'protocol', 'kubernetes'],
+      ['configuration', 'core', 'documents', 'protocol', 'kubernetes'],
       ['@grpc/grpc-js', '@bufbuild/protobuf', 'prom-client', 'typebox', 'undici'],
     ),
-    only('client', ['core'], ['undici', 'yaml']),
-    only('simulate', ['core', 'protocol', 'agent'], ['@bufbuild/protobuf', 'undici']),
+    only('command-line', ['configuration', 'core'], []),
+    only('client', ['command-line', 'core', 'documents', 'protocol'], ['@bufbuild/protobuf', 'ulid', 'undici']),
+    only('simulate', ['agent', 'command-line', 'core', 'protocol'], ['@bufbuild/protobuf', 'undici']),
 
     forbid(
       'no-test-code',
@@ -84,6 +86,12 @@ module.exports = {
       { path: packages('jose') },
     ),
     forbid(
+      'yaml-in-documents',
+      'YAML is read in one way, by documents.',
+      { path: '^src/', pathNot: '^src/documents/' },
+      { path: packages('yaml') },
+    ),
+    forbid(
       'fastify-in-rest',
       'Fastify stops at REST, the console and the listeners.',
       { path: '^src/', pathNot: '^src/gateway/(rest/|console/|listeners)' },
@@ -98,7 +106,10 @@ module.exports = {
     forbid(
       'generated-at-the-edges',
       'Generated messages stop where bytes are read and written.',
-      { path: '^src/', pathNot: '^src/(protocol/|gateway/(grpc/|rest/|operations/(forwarder|peer))|agent/|simulate/)' },
+      {
+        path: '^src/',
+        pathNot: '^src/(protocol/|client/text-|gateway/(grpc/|rest/|operations/(forwarder|peer))|agent/|simulate/)',
+      },
       { path: '^src/protocol/generated/' },
     ),
   ],

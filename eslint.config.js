@@ -8,6 +8,11 @@ const defaultExport = {
   selector: 'ExportDefaultDeclaration, ExportSpecifier[exported.name="default"]',
   message: 'Export by name: a default export gets another name in every file that imports it.',
 };
+/** Of other people's documents; see src/documents/exact-json.ts. */
+const inexactJson = {
+  selector: 'MemberExpression[object.name="JSON"][property.name=/^(parse|stringify)$/]',
+  message: 'JSON of a cluster, or of a person, keeps its numbers: parseJson and stringifyJson of documents/exact-json.',
+};
 const environment = {
   selector:
     'MemberExpression[object.name="process"][property.name="env"], ImportDeclaration[source.value=/^(node:)?process$/] ImportSpecifier[imported.name="env"]',
@@ -89,16 +94,26 @@ export default defineConfig(
     },
   },
   {
-    // What is told, or compared with times of others: the clock that the gateway hands on, certificates, members, another clock.
+    // What is told, or compared with times of others: the clock that the gateway hands on, certificates, tokens, members.
     files: [
       'src/gateway/gateway.ts',
       'src/gateway/tls-renewal.ts',
       'src/discovery/{membership,static}.ts',
       'src/store/examination.ts',
-      'src/commands/client.ts',
+      'src/command-line/flags.ts',
+      'src/kubernetes/{kept-credentials,oidc}.ts',
       'src/commands/doctor/{identities,tls}.ts',
     ],
     rules: { 'no-restricted-properties': 'off' },
+  },
+  {
+    files: [
+      'src/agent/{kubernetes,watching}/**/*.ts',
+      'src/client/**/*.ts',
+      'src/gateway/caching/**/*.ts',
+      'src/kubernetes/**/*.ts',
+    ],
+    rules: { 'no-restricted-syntax': ['error', defaultExport, environment, inexactJson] },
   },
   {
     files: ['src/main.ts', 'src/gateway/config*.ts', 'src/gateway/config/**/*.ts', 'src/agent/config.ts'],

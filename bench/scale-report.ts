@@ -43,7 +43,8 @@ export function scaleTargets(report: ScaleReport): readonly Target[] {
   });
   return [
     most('registered', report.connectSeconds, 60, 's'),
-    most('refused', report.refused, agents / 100, 'registrations'),
+    // Each may be told once to come back, no more.
+    most('refused', report.refused, agents, 'registrations'),
     // With many accounts each, what is kept of an account counts, not what an agent costs.
     ...(accounts === 1 ? [most('resident set for each agent', report.residentBytesPerAgent / 1_024, 40, 'KiB')] : []),
     most('CPU at rest', report.restCpuPercent, 15, '%'),

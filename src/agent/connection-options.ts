@@ -8,6 +8,7 @@ import type { Backoff } from '../core/retry.js';
 import { RegistrationSchema, type Registration } from '../protocol/generated/ops/operations_pb.js';
 import type { CachingChange, StreamAccount } from './caching-sink.js';
 import type { ConnectionState } from './connection-state.js';
+import type { DialTarget } from './dial-proxy.js';
 import type { DynamicAccountHandler } from './dynamic-accounts.js';
 import type { DialSecurity } from './gateway-stream.js';
 import type { Execute } from './operation-runner.js';
@@ -22,6 +23,8 @@ export interface AgentConnectionOptions {
   readonly credentials?: ChannelCredentials;
   /** Instead of `credentials`: asked at each dial, so that certificates and tokens may change. */
   readonly security?: () => DialSecurity;
+  /** What is dialled for an address: a proxy perhaps; default: what grpc-js finds. */
+  readonly dialTarget?: (address: string) => DialTarget;
   /** Which accounts to cache from now on; everything stops when no stream is left, and when a new one takes over. */
   readonly onCaching?: (change: CachingChange) => void;
   /** Streams the objects of an account while this agent caches it. Absent: none are sent. */
@@ -99,6 +102,7 @@ export interface ResolvedOptions {
   readonly execute: Execute;
   readonly logger: Logger;
   readonly security: () => DialSecurity;
+  readonly dialTarget: (address: string) => DialTarget;
   readonly onCaching: (change: CachingChange) => void;
   readonly streamAccount: StreamAccount | undefined;
   readonly onState: (state: ConnectionState) => void;
@@ -123,6 +127,7 @@ export function resolveOptions(options: AgentConnectionOptions): ResolvedOptions
     execute: options.execute,
     logger: options.logger,
     security: options.security ?? (() => ({ credentials: options.credentials ?? grpcCredentials.createInsecure() })),
+    dialTarget: options.dialTarget ?? ((target) => ({ target, options: {} })),
     onCaching: options.onCaching ?? (() => undefined),
     streamAccount: options.streamAccount,
     onState: options.onState ?? (() => undefined),

@@ -11,6 +11,7 @@ import {
   AccountsRemovedSchema,
   Reconnect_Reason,
   type Account,
+  type AgentMessage,
   type GatewayMessage,
   type Reconnect,
   type Registered,
@@ -59,10 +60,11 @@ export class AgentConnection {
   /** @throws RangeError when `addresses` is empty */
   constructor(options: AgentConnectionOptions) {
     this.#options = resolveOptions(options);
-    const { execute, now, limits } = this.#options;
+    const { execute, logger, now, limits } = this.#options;
     this.#runner = new OperationRunner({
       ...limits,
       execute,
+      logger,
       now,
       currentSink: () => this.#current,
       isOwn: ({ boundProcessId, boundEpoch }) =>
@@ -70,9 +72,10 @@ export class AgentConnection {
     });
     const { registration, dynamicAccounts } = this.#options;
     const isOwn = (name: string): boolean => registration.accounts.some((account) => account.name === name);
-    this.#dynamic = new DynamicAccounts(dynamicAccounts, isOwn, (message) => {
+    const send = (message: AgentMessage['message']): void => {
       this.#current?.send(encodeAgentMessage(message));
-    });
+    };
+    this.#dynamic = new DynamicAccounts(dynamicAccounts, isOwn, send, logger);
     this.#events = {
       onTransport: (stream) => this.#transportUp(stream),
       onRegistered: (stream, registered) => this.#registered(stream, registered),
@@ -189,12 +192,12 @@ export class AgentConnection {
   }
 
   #dial(): void {
-    const { addresses, security, limits } = this.#options;
+    const { addresses, security, dialTarget, limits } = this.#options;
     const registration = { ...this.#options.registration, accounts: this.#accounts };
     this.#dialTimer = undefined;
     const address = addresses[this.#nextAddress % addresses.length] ?? addresses[0];
     this.#nextAddress += 1;
-    this.#dialled = new GatewayStream({ ...limits, address, security, registration }, this.#events);
+    this.#dialled = new GatewayStream({ ...limits, address, security, dialTarget, registration }, this.#events);
     this.#enterDialling(this.#dialled);
     this.#dialled.dial();
   }

@@ -1,17 +1,17 @@
 /** TLS and token of each dial, by the configuration: files are read anew, so that certificates and tokens may change. */
 
-import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
-import { promisify } from 'node:util';
 import { credentials as grpcCredentials, type ChannelCredentials } from '@grpc/grpc-js';
+import { withDeadline } from '../core/deadline.js';
+import type { Environment } from '../core/environment.js';
 import { GatewayError, messageOf } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
+import { ProgramError, runProgram } from '../core/program.js';
 import { repeat } from '../core/repeat.js';
 import type { AgentConfiguration } from './configuration/schema.js';
 import type { DialSecurity } from './gateway-stream.js';
 
-const run = promisify(execFile);
 const commandTimeoutMs = 30_000;
 const shortestRefreshMs = 30_000;
 
@@ -20,17 +20,19 @@ type Clouddriver = Pick<AgentConfiguration['clouddriver'], 'insecure' | 'tls' | 
 export class GatewaySecurity {
   readonly #clouddriver: Clouddriver;
   readonly #logger: Logger;
+  readonly #environment: Environment;
   /** What the token command printed last. */
   #printed: string | undefined;
 
-  constructor(clouddriver: Clouddriver, logger: Logger) {
+  constructor(clouddriver: Clouddriver, logger: Logger, environment: Environment) {
     this.#clouddriver = clouddriver;
     this.#logger = logger;
+    this.#environment = environment;
   }
 
   /** Reads everything once. @throws GatewayError `configuration` naming the setting that cannot be used */
-  async start(): Promise<void> {
-    if (this.#clouddriver.auth.tokenCommand.command !== undefined) await this.#runCommand();
+  async start(signal: AbortSignal): Promise<void> {
+    if (this.#clouddriver.auth.tokenCommand.command !== undefined) await this.#runCommand(signal);
     this.security();
   }
 
@@ -40,7 +42,7 @@ export class GatewaySecurity {
     if (command === undefined) return;
     const pauseMs = Math.max(shortestRefreshMs, refreshIntervalSeconds * 1_000);
     const failed = (error: unknown): void => this.#logger.error({ error: messageOf(error) }, 'the old token stays');
-    await repeat({ pauseMs: () => pauseMs, failed }, signal, () => this.#runCommand());
+    await repeat({ pauseMs: () => pauseMs, failed }, signal, () => this.#runCommand(signal));
   }
 
   /** @throws GatewayError `configuration` naming the setting */
@@ -60,15 +62,19 @@ export class GatewaySecurity {
     return tokenCommand.command === undefined ? token : this.#printed;
   }
 
-  async #runCommand(): Promise<void> {
+  async #runCommand(signal: AbortSignal): Promise<void> {
     const { command = '', args, format } = this.#clouddriver.auth.tokenCommand;
     try {
-      const { stdout } = await run(command, args, { timeout: commandTimeoutMs, maxBuffer: 1 << 20 });
-      this.#printed = tokenOf(stdout.trim(), format);
+      const program = { command, args, environment: this.#environment };
+      const printed = await withDeadline(commandTimeoutMs, signal, `"${command}"`, (limit) =>
+        runProgram(program, limit),
+      );
+      this.#printed = tokenOf(printed.toString('utf8').trim(), format);
     } catch (error) {
+      signal.throwIfAborted();
       // What it printed may be half a token.
-      const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
-      throw wrong('clouddriver.auth.tokenCommand', `"${command}" gave no token${code}`, error);
+      const told = error instanceof ProgramError || error instanceof GatewayError ? error.message : `"${command}"`;
+      throw wrong('clouddriver.auth.tokenCommand', `${told}: it gave no token`, error);
     }
   }
 }

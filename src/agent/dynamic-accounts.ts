@@ -4,7 +4,9 @@
  */
 
 import { create } from '@bufbuild/protobuf';
-import { messageOf } from '../core/errors.js';
+import { isUnexpected, reasonFor } from '../core/connection-failure.js';
+import { TellableError } from '../core/errors.js';
+import type { Logger } from '../core/logger.js';
 import {
   AccountSchema,
   AccountsAddedSchema,
@@ -22,7 +24,8 @@ export type AccountDescription = Partial<
 export interface DynamicAccountHandler {
   /**
    * Begins to serve an account, or goes on by a newer definition.
-   * @throws Error whose message is shown to operators, so it must not quote the kubeconfig
+   * @throws TellableError whose message is shown to operators, so it must not quote the kubeconfig; of other errors they
+   * are told only that the log has more
    */
   add(account: DynamicAccount): Promise<AccountDescription>;
   /** @throws as add(); the account is served on */
@@ -36,14 +39,21 @@ export class DynamicAccounts {
   /** Whether the agent has such an account by itself. */
   readonly #isOwn: (name: string) => boolean;
   readonly #send: Send;
+  readonly #logger: Logger;
   readonly #served = new Map<string, Account>();
   /** What is done with each account, one thing after the other. */
   readonly #queues = new Map<string, Promise<void>>();
 
-  constructor(handler: DynamicAccountHandler | undefined, isOwn: (name: string) => boolean, send: Send) {
+  constructor(
+    handler: DynamicAccountHandler | undefined,
+    isOwn: (name: string) => boolean,
+    send: Send,
+    logger: Logger,
+  ) {
     this.#handler = handler;
     this.#isOwn = isOwn;
     this.#send = send;
+    this.#logger = logger;
   }
 
   get accounts(): readonly Account[] {
@@ -63,28 +73,34 @@ export class DynamicAccounts {
   async #add(request: DynamicAccount): Promise<void> {
     const { name, version } = request;
     try {
-      if (this.#handler === undefined) throw new Error('this agent does not take dynamic accounts');
-      if (this.#isOwn(name)) throw new Error(`the agent has an account "${name}" of its own`);
+      if (this.#handler === undefined) throw new TellableError('this agent does not take dynamic accounts');
+      if (this.#isOwn(name)) throw new TellableError(`the agent has an account "${name}" of its own`);
       const description = await this.#handler.add(request);
       const account = create(AccountSchema, { ...description, name, dynamicVersion: version });
       this.#served.set(name, account);
       this.#send({ case: 'accountsAdded', value: create(AccountsAddedSchema, { accounts: [account] }) });
     } catch (error) {
-      const failures = [{ name, version, message: messageOf(error) }];
+      const failures = [{ name, version, message: this.#reasonFor(name, error) }];
       this.#send({ case: 'accountsAdded', value: create(AccountsAddedSchema, { failures }) });
     }
   }
 
   async #remove(name: string): Promise<void> {
     try {
-      if (this.#isOwn(name)) throw new Error(`account "${name}" is in the configuration of the agent`);
+      if (this.#isOwn(name)) throw new TellableError(`account "${name}" is in the configuration of the agent`);
       if (this.#served.has(name)) await this.#handler?.remove(name);
       this.#served.delete(name);
       this.#sendRemoved([name]);
     } catch (error) {
-      const failures = [{ name, message: messageOf(error) }];
+      const failures = [{ name, message: this.#reasonFor(name, error) }];
       this.#send({ case: 'accountsRemoved', value: create(AccountsRemovedSchema, { failures }) });
     }
+  }
+
+  #reasonFor(account: string, thrown: unknown): string {
+    if (!isUnexpected(thrown)) return reasonFor(thrown);
+    this.#logger.error({ account, error: thrown }, 'an account failed as nobody expected; it is refused');
+    return `internal error of the agent; its log says more under account "${account}"`;
   }
 
   #sendRemoved(names: readonly string[]): void {

@@ -17,6 +17,7 @@ import {
 import { messageOf } from '../core/errors.js';
 import { CachingReplySchema } from '../protocol/generated/events/caching_pb.js';
 import type { CachingCall } from './caching-sink.js';
+import type { DialTarget } from './dial-proxy.js';
 import {
   AgentMessageSchema,
   GatewayMessageSchema,
@@ -38,6 +39,8 @@ export interface GatewayStreamOptions {
   readonly address: string;
   /** Asked at the dial. Throws in words when a file of it cannot be used. */
   readonly security: () => DialSecurity;
+  /** What is dialled for the address: a proxy perhaps. Throws in words. */
+  readonly dialTarget: (address: string) => DialTarget;
   readonly registration: Registration;
   /** Time for the dial and the answer to the registration together, in ms. */
   readonly registerTimeoutMs: number;
@@ -141,7 +144,8 @@ export class GatewayStream {
       const { credentials, serverName, authorization } = security();
       const names = serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName };
       this.#authorization = authorization;
-      client = new Client(this.address, credentials, { ...this.#channelOptions(), ...names });
+      const { target, options } = this.#options.dialTarget(this.address);
+      client = new Client(target, credentials, { ...this.#channelOptions(), ...options, ...names });
     } catch (error) {
       this.#abandon(grpcStatus.INVALID_ARGUMENT, messageOf(error));
       return;

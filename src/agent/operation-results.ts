@@ -1,7 +1,9 @@
 /** What came of executing an operation, and the answers that an agent gives without executing one. */
 
-import { create } from '@bufbuild/protobuf';
+import { create, fromBinary } from '@bufbuild/protobuf';
 import {
+  AgentMessageSchema,
+  ObjectsSchema,
   OperationResultSchema,
   type Operation,
   type OperationResult,
@@ -66,12 +68,37 @@ export const failures = {
     reason: 'AgentRestarted',
     message: 'the operation was sent to another process of this agent; whether it was executed is not known',
   }),
-  internal: (message: string): Execution => ({
+  internal: (operationId: string): Execution => ({
     status: 500,
     reason: 'InternalError',
-    message,
+    message: `internal error of the agent; its log says more under operation ${operationId}`,
   }),
 } as const;
+
+/** What only reads: its result may be asked for again, in smaller parts. */
+const readings: ReadonlySet<Operation['request']['case']> = new Set(['get', 'list', 'logs', 'accessReview']);
+
+export function isReading({ request }: Operation): boolean {
+  return readings.has(request.case);
+}
+
+/**
+ * The answer of an operation that has changed the cluster, where it is too large: a change that was done is told as done.
+ * @param answer an encoded AgentMessage. @returns it without its objects, then without their outcomes, until it fits
+ */
+export function withoutObjects(answer: Uint8Array, maximumBytes: number): Uint8Array {
+  const { message } = fromBinary(AgentMessageSchema, answer);
+  if (message.case !== 'result' || message.value.body.case !== 'objects') return answer;
+  const result = message.value;
+  const { outcomes } = message.value.body.value;
+  const note = `the objects are left out of the result: with them it has ${answer.byteLength} bytes, the gateway takes ${maximumBytes}`;
+  result.message = result.message === '' ? note : `${result.message}; ${note}`;
+  result.body = { case: 'objects', value: create(ObjectsSchema, { outcomes }) };
+  const told = encodeAgentMessage({ case: 'result', value: result });
+  if (told.byteLength <= maximumBytes) return told;
+  result.body = { case: undefined };
+  return encodeAgentMessage({ case: 'result', value: result });
+}
 
 /** The encoded AgentMessage that answers `operation`. */
 export function encodeResult(

@@ -9,9 +9,9 @@
  * A repeated id is answered from `answered`, ignored while queued or executing, and refused (409) afterwards.
  */
 
-import { messageOf } from '../core/errors.js';
+import type { Logger } from '../core/logger.js';
 import type { Operation } from '../protocol/generated/ops/operations_pb.js';
-import { encodeResult, failures, type Execution } from './operation-results.js';
+import { encodeResult, failures, isReading, withoutObjects, type Execution } from './operation-results.js';
 
 /** Does the work of one operation. Anything it throws becomes a result with status 500. */
 export type Execute = (operation: Operation, context: ExecuteContext) => Promise<Execution>;
@@ -31,6 +31,7 @@ export interface ResultSink {
 
 export interface OperationRunnerOptions {
   readonly execute: Execute;
+  readonly logger: Logger;
   /** The sink for results whose own stream is gone. */
   readonly currentSink: () => ResultSink | undefined;
   /** Whether an operation that is bound was sent to this runner, and not to another process of the agent. */
@@ -53,6 +54,7 @@ export interface OperationRunnerOptions {
 interface Unfinished {
   readonly id: string;
   readonly account: string;
+  readonly reads: boolean;
   /** The stream that asked last; its result goes there while it is open. */
   via: ResultSink;
   /** By the runner's clock: when it arrived, then when it was answered. */
@@ -200,6 +202,7 @@ export class OperationRunner {
     const entry: Unfinished = {
       id: operation.id,
       account: operation.account,
+      reads: isReading(operation),
       via,
       since,
       work,
@@ -219,7 +222,8 @@ export class OperationRunner {
     try {
       execution = await this.#options.execute(operation, { signal: controller.signal });
     } catch (error) {
-      execution = failures.internal(messageOf(error));
+      this.#options.logger.error({ operationId: operation.id, error }, 'an operation failed as nobody expected');
+      execution = failures.internal(operation.id);
     }
     // The slot is taken until the work really ended, also when its deadline answered for it long ago.
     this.#executing -= 1;
@@ -267,7 +271,7 @@ export class OperationRunner {
     if (sink === undefined || entry.answer === undefined) return;
     const bytes = entry.answer.byteLength;
     if (bytes > sink.maximumMessageBytes) {
-      this.#keep(entry, encodeResult(entry, failures.tooLarge(bytes, sink.maximumMessageBytes), 0));
+      this.#keep(entry, smaller(entry, entry.answer, sink.maximumMessageBytes));
     }
     entry.via = sink;
     sink.send(entry.answer);
@@ -290,4 +294,11 @@ export class OperationRunner {
     if (this.#unfinished.size > 0) return;
     for (const notify of this.#idleWaiters) notify();
   }
+}
+
+/** An answer that the gateway takes, in place of one that is too large for it. */
+function smaller(entry: Unfinished, answer: Uint8Array, maximumBytes: number): Uint8Array {
+  const reduced = entry.reads ? answer : withoutObjects(answer, maximumBytes);
+  if (reduced.byteLength <= maximumBytes) return reduced;
+  return encodeResult(entry, failures.tooLarge(answer.byteLength, maximumBytes), 0);
 }

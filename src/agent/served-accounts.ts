@@ -5,9 +5,11 @@ import { isDeepStrictEqual } from 'node:util';
 import { create } from '@bufbuild/protobuf';
 import Type from 'typebox';
 import { Value } from 'typebox/value';
-import { messageOf } from '../core/errors.js';
+import { unlessAborted, unlessLate, withDeadline } from '../core/deadline.js';
+import type { Environment } from '../core/environment.js';
+import { GatewayError, messageOf, TellableError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
-import { withDeadline } from '../core/deadline.js';
+import { backoffMs, wait } from '../core/retry.js';
 import { AccountSchema, type Account, type DynamicAccount } from '../protocol/generated/ops/operations_pb.js';
 import { accountSchema, type AccountConfiguration, type AgentConfiguration } from './configuration/schema.js';
 import type { AccountDescription, DynamicAccountHandler } from './dynamic-accounts.js';
@@ -16,21 +18,35 @@ import type { WatchedAccount } from './watching/account-watcher.js';
 
 /** How long a cluster has to tell its version before the account is registered without. */
 const describeTimeoutMs = 5_000;
+/** How long it is asked at the most, credentials included, before it is asked again. */
+const answerTimeoutMs = 60_000;
+const askAgain = { initialMs: 5_000, maximumMs: 120_000, multiplier: 1.6, jitter: 0.2 };
 
 type KubernetesConfiguration = AgentConfiguration['kubernetes'];
 
 interface ServedAccount extends WatchedAccount {
+  /** Absent: the gateway asked for it. */
   readonly configuration: AccountConfiguration | undefined;
+  /** Aborts when it is served no more. */
+  readonly closing: AbortController;
+}
+
+export interface ServedAccountsOptions {
+  readonly logger: Logger;
+  /** Of this process: proxies, and what credential plugins inherit. */
+  readonly environment: Environment;
+  /** Told of an account of the configuration whose cluster answers at last. */
+  readonly onAnswer: (account: Account) => void;
 }
 
 export class ServedAccounts implements DynamicAccountHandler {
   readonly #accounts = new Map<string, ServedAccount>();
-  readonly #logger: Logger;
+  readonly #options: ServedAccountsOptions;
   #kubernetes: KubernetesConfiguration;
 
-  constructor(kubernetes: KubernetesConfiguration, logger: Logger) {
+  constructor(kubernetes: KubernetesConfiguration, options: ServedAccountsOptions) {
     this.#kubernetes = kubernetes;
-    this.#logger = logger;
+    this.#options = options;
   }
 
   get size(): number {
@@ -42,7 +58,7 @@ export class ServedAccounts implements DynamicAccountHandler {
   }
 
   /**
-   * Serves what the configuration says from now on.
+   * Serves what the configuration says from now on. A cluster that does not answer now is served all the same.
    * @returns what changed: an account in both was served in another way before
    */
   async configure(
@@ -54,25 +70,21 @@ export class ServedAccounts implements DynamicAccountHandler {
     this.#kubernetes = kubernetes;
     const wanted = new Map(kubernetes.accounts.map((account) => [account.name, account]));
     const removed: string[] = [];
-    for (const [name, { configuration, cluster }] of this.#accounts) {
+    for (const [name, account] of this.#accounts) {
+      const { configuration } = account;
       if (configuration === undefined || (same && isDeepStrictEqual(wanted.get(name), configuration))) continue;
       removed.push(name);
       this.#accounts.delete(name);
-      void cluster.close();
+      void end(account);
     }
-    const added = await Promise.all(
-      [...wanted.values()]
-        .filter(({ name }) => !this.#accounts.has(name))
-        .map(async (configuration) => {
-          const account = this.#serve(configuration);
-          this.#accounts.set(configuration.name, { ...account, configuration });
-          return create(AccountSchema, {
-            ...(await this.#describe(account.cluster, signal)),
-            ...registered(configuration),
-          });
-        }),
-    );
-    return { removed, added };
+    const added = [...wanted.values()]
+      .filter(({ name }) => !this.#accounts.has(name))
+      .map((configuration) => {
+        const account = this.#serve(configuration);
+        this.#accounts.set(configuration.name, { ...account, configuration });
+        return this.#describe(account, configuration);
+      });
+    return { removed, added: await unlessAborted(Promise.all(added), signal) };
   }
 
   /** @throws Error without anything of the kubeconfig */
@@ -88,13 +100,12 @@ export class ServedAccounts implements DynamicAccountHandler {
     );
     try {
       // An account that cannot be reached is refused, with the reason.
-      await account.cluster.access.current();
-      const description = await this.#version(account.cluster, AbortSignal.timeout(describeTimeoutMs * 2));
-      await this.#accounts.get(name)?.cluster.close();
+      const description = await versionOf(account, describeTimeoutMs * 2);
+      await this.remove(name);
       this.#accounts.set(name, { ...account, configuration: undefined });
       return { ...description, namespaces: [...account.cluster.options.namespaces] };
     } catch (error) {
-      await account.cluster.close();
+      await end(account);
       throw error;
     }
   }
@@ -102,15 +113,15 @@ export class ServedAccounts implements DynamicAccountHandler {
   async remove(name: string): Promise<void> {
     const account = this.#accounts.get(name);
     this.#accounts.delete(name);
-    await account?.cluster.close();
+    if (account !== undefined) await end(account);
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#accounts.values()].map(({ cluster }) => cluster.close()));
+    await Promise.all([...this.#accounts.values()].map(end));
     this.#accounts.clear();
   }
 
-  #serve(account: AccountConfiguration, kubeconfig?: string): WatchedAccount {
+  #serve(account: AccountConfiguration, kubeconfig?: string): Omit<ServedAccount, 'configuration'> {
     const { noProxy, requestTimeoutMs, serverSideApply } = this.#kubernetes;
     const cluster = new Cluster({
       name: account.name,
@@ -120,6 +131,7 @@ export class ServedAccounts implements DynamicAccountHandler {
         context: account.context,
         verifySsl: !account.insecure,
         proxy: !noProxy && !account.noProxy,
+        environment: this.#options.environment,
         setting: 'kubernetes.accounts[].kubeConfigFile',
       },
       namespaces: account.namespaces,
@@ -131,6 +143,7 @@ export class ServedAccounts implements DynamicAccountHandler {
     const custom = account.kinds.length === 0 ? [] : account.customResourceDefinitions.map(({ kind }) => kind);
     return {
       cluster,
+      closing: new AbortController(),
       cached: {
         kinds: [...account.kinds, ...custom],
         omitKinds: account.omitKinds,
@@ -139,22 +152,52 @@ export class ServedAccounts implements DynamicAccountHandler {
     };
   }
 
-  /** A cluster that does not answer now is served all the same. */
-  async #describe(cluster: Cluster, signal: AbortSignal): Promise<AccountDescription> {
-    try {
-      return await withDeadline(describeTimeoutMs, signal, 'the cluster', (limit) => this.#version(cluster, limit));
-    } catch (error) {
-      signal.throwIfAborted();
-      this.#logger.warn({ account: cluster.name, error: messageOf(error) }, 'the cluster does not answer yet');
-      return {};
+  /** An account as it is registered: with what its cluster tells of itself, if it does so soon. */
+  async #describe(account: Asked, configuration: AccountConfiguration): Promise<Account> {
+    const answer = versionOf(account, answerTimeoutMs);
+    let reason = `nothing heard for ${String(describeTimeoutMs)} ms`;
+    const description = await unlessLate(answer, describeTimeoutMs).catch((error: unknown) => {
+      reason = messageOf(error);
+      return undefined;
+    });
+    if (description === undefined && !account.closing.signal.aborted) {
+      this.#options.logger.warn({ account: configuration.name, error: reason }, 'the cluster does not answer yet');
+      void this.#join(account, configuration, answer).catch(() => undefined);
     }
+    return accountOf(configuration, description ?? {});
   }
 
-  async #version(cluster: Cluster, signal: AbortSignal): Promise<AccountDescription> {
-    const { server, ca } = await cluster.access.current();
-    const { gitVersion = '' } = (await cluster.client.get('/version', {}, signal)) as { gitVersion?: string };
-    return { kubeHost: server, kubeVersion: gitVersion, certFingerprint: fingerprintOf(ca) };
+  /** Asks on until the cluster answers. @throws the signal's reason */
+  async #join(account: Asked, configuration: AccountConfiguration, first: Promise<AccountDescription>): Promise<void> {
+    const { signal } = account.closing;
+    let description = await first.catch(() => undefined);
+    for (let attempt = 0; description === undefined; attempt += 1) {
+      await wait(backoffMs(askAgain, attempt), signal);
+      description = await versionOf(account, answerTimeoutMs).catch(() => undefined);
+    }
+    signal.throwIfAborted();
+    this.#options.logger.info({ account: configuration.name }, 'the cluster answers now');
+    this.#options.onAnswer(accountOf(configuration, description));
   }
+}
+
+type Asked = Pick<ServedAccount, 'cluster' | 'closing'>;
+
+function versionOf({ cluster, closing }: Asked, timeoutMs: number): Promise<AccountDescription> {
+  return withDeadline(timeoutMs, closing.signal, 'the cluster', async (limit) => {
+    const { server, ca } = await cluster.access.current(limit);
+    const { gitVersion = '' } = (await cluster.client.get('/version', {}, limit)) as { gitVersion?: string };
+    return { kubeHost: server, kubeVersion: gitVersion, certFingerprint: fingerprintOf(ca) };
+  });
+}
+
+function end({ cluster, closing }: Asked): Promise<void> {
+  closing.abort(new GatewayError('cancelled', 'the account is no longer served'));
+  return cluster.close();
+}
+
+function accountOf(configuration: AccountConfiguration, description: AccountDescription): Account {
+  return create(AccountSchema, { ...description, ...registered(configuration) });
 }
 
 function registered({ name, namespaces, permissions }: AccountConfiguration) {
@@ -195,7 +238,16 @@ const dynamicOptions = Type.Object({
 
 /** What a dynamic account's definition may say of `kubernetes.accounts[]`. @throws Error */
 function optionsOf(definition: string): Type.Static<typeof dynamicOptions> {
-  const value: unknown = definition === '' ? {} : JSON.parse(definition);
-  if (!Value.Check(dynamicOptions, value)) throw new Error('the definition of the account has options of a wrong type');
+  const value: unknown = definition === '' ? {} : definitionOf(definition);
+  if (!Value.Check(dynamicOptions, value))
+    throw new TellableError('the definition of the account has options of a wrong type');
   return Value.Clean(dynamicOptions, value) as Type.Static<typeof dynamicOptions>;
+}
+
+function definitionOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw new TellableError('the definition of the account is not JSON', { cause: error });
+  }
 }

@@ -3,6 +3,7 @@
  * Start and stop go through one scope, as in the gateway.
  */
 
+import type { Environment } from '../core/environment.js';
 import { GatewayError, messageOf } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { repeat } from '../core/repeat.js';
@@ -12,20 +13,23 @@ import { parseAgentConfiguration } from './configuration/read.js';
 import type { AgentConfiguration } from './configuration/schema.js';
 import { AgentConnection } from './connection.js';
 import { defaultLimits } from './connection-options.js';
+import { dialTarget } from './dial-proxy.js';
 import { GatewaySecurity } from './dial-security.js';
 import { healthListener, metricsListener, openPort } from './health-server.js';
 import { createExecute } from './kubernetes/execute.js';
+import { withoutEffect } from './kubernetes/retries.js';
 import { createAgentMetrics } from './metrics.js';
 import type { Execute } from './operation-runner.js';
 import { ServedAccounts } from './served-accounts.js';
 import { createStreamAccount } from './watching/account-watcher.js';
 import { ListBudget } from './watching/list-budget.js';
+import { watchSeconds } from './watching/scope-watcher.js';
 
 export interface AgentServiceOptions {
   readonly configuration: AgentConfiguration;
   readonly version: string;
   readonly logger: Logger;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly environment: Environment;
   /** Where agentId comes from when neither the configuration nor POD_NAME says it. */
   readonly hostname: string;
   /** The configuration file: the text that `configuration` was read from, and as it is now. A change of it is followed. */
@@ -46,8 +50,6 @@ export interface AgentService {
 const configurationPeriodMs = 5_000;
 /** How often a cluster's kinds are looked at, in ms. */
 const kindsPeriodMs = 60_000;
-/** client-go lets watches run for five to ten minutes. */
-const watchSeconds = 400;
 const nanosecondMs = 1e-6;
 
 export function createAgentService(options: AgentServiceOptions): AgentService {
@@ -56,11 +58,20 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
   const scope = new Scope();
   const loops = new AbortController();
   const metrics = createAgentMetrics(version);
-  const accounts = new ServedAccounts(kubernetes, logger);
-  const security = new GatewaySecurity(clouddriver, logger);
+  const accounts = new ServedAccounts(kubernetes, {
+    logger,
+    environment,
+    onAnswer: (account) => connection.updateAccounts([], [account]),
+  });
+  const security = new GatewaySecurity(clouddriver, logger, environment);
   const agentId = configuration.agentId ?? environment['POD_NAME'] ?? hostname;
   const [deployment, namespace] = [environment['DEPLOYMENT_NAME'], environment['POD_NAMESPACE']];
   const zoneId = configuration.zoneId ?? (deployment && namespace ? `${deployment}_${namespace}` : agentId);
+  for (const entry of withoutEffect(kubernetes.retries.retryableErrors)) {
+    const expected =
+      'expected a status (500) or a reason of Kubernetes (InternalError); words of messages are not compared';
+    logger.warn({ entry }, `an entry of kubernetes.retries.retryableErrors has no effect: ${expected}`);
+  }
   const { backoff } = clouddriver;
   const registration = { agentId, zoneId, version, accounts: [] };
 
@@ -68,11 +79,13 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
     addresses: addressesOf(clouddriver),
     registration,
     security: () => security.security(),
+    dialTarget: (address) => dialTarget(address, clouddriver.noProxy ? undefined : environment),
     execute: measured(
       createExecute({
         clusterOf: (name) => accounts.get(name)?.cluster,
         fieldManager: 'agent-gateway-agent',
         retries: kubernetes.retries,
+        logger,
       }),
     ),
     streamAccount: createStreamAccount({
@@ -172,7 +185,7 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
     scope.push('metrics', () => {
       metrics.registry.clear();
     });
-    await security.start();
+    await security.start(signal);
     scope.push('accounts', () => accounts.close());
     const { added } = await accounts.configure(kubernetes, signal);
     connection.updateAccounts([], added);

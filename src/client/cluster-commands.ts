@@ -1,8 +1,11 @@
 /** `agents`, `accounts` and `instances`: who is there, and who serves what. */
 
+import { command, type Command, type CommandIo } from '../command-line/command.js';
 import { ClientError, exitCodes } from './exit-code.js';
+import { gatewayFlags, type GatewayFlags } from './flags.js';
 import { format, type Column, type OutputForm } from './output.js';
-import type { RestClient } from './rest-client.js';
+import { pathOf, type RestClient, type Shape } from './rest-client.js';
+import { openSession } from './session.js';
 
 interface Agent {
   readonly accounts: readonly string[];
@@ -23,6 +26,14 @@ interface Account {
   readonly name: string;
   readonly agents: readonly { readonly agentId: string; readonly clouddriverId: string }[];
 }
+
+const agentShape: Shape<Agent> = {
+  agentId: 'string',
+  accounts: 'object',
+  clouddriverId: 'string',
+  lastConnection: 'string',
+};
+const instanceShape: Shape<Instance> = { id: 'string', baseUrl: 'string', lastUpdated: 'string' };
 
 /** Names of accounts in one cell of a table. */
 const shownAccounts = 3;
@@ -48,22 +59,51 @@ const accountColumns: readonly Column<Account>[] = [
   ['SERVED BY', ({ agents }) => few(agents.map(({ agentId, clouddriverId }) => `${agentId} (${clouddriverId})`))],
 ];
 
-export async function agents(client: RestClient, form: OutputForm, id: string | undefined): Promise<string> {
-  const path = '/armory/agents';
-  if (id === undefined) return format(form, (await client.get(path)) as readonly Agent[], agentColumns);
-  return format(form, (await client.get(`${path}/${encodeURIComponent(id)}`)) as Agent, agentColumns);
-}
+type Show = (client: RestClient, form: OutputForm, name: string | undefined) => Promise<string>;
 
-export async function instances(client: RestClient, form: OutputForm, id: string | undefined): Promise<string> {
-  const path = '/armory/clouddrivers';
-  if (id === undefined) return format(form, (await client.get(path)) as readonly Instance[], instanceColumns);
-  return format(form, (await client.get(`${path}/${encodeURIComponent(id)}`)) as Instance, instanceColumns);
+const show =
+  (shown: Show) =>
+  async ({ words, flags }: { words: readonly string[]; flags: GatewayFlags }, io: CommandIo) => {
+    const { client, form } = openSession(flags, io);
+    io.stdout.write(await shown(client, form, words[0]));
+    return exitCodes.done;
+  };
+
+export const clusterCommands: readonly Command[] = [
+  command({
+    name: 'agents',
+    summary: 'List connected agents, or show one.',
+    arguments: [{ name: 'ID', optional: true, completes: 'agents' }],
+    flags: gatewayFlags,
+    run: show(listOrOne<Agent>('/armory/agents', agentShape, agentColumns)),
+  }),
+  command({
+    name: 'accounts',
+    summary: 'List accounts with the agents that serve them, or show one.',
+    arguments: [{ name: 'NAME', optional: true, completes: 'accounts' }],
+    flags: gatewayFlags,
+    run: show(accounts),
+  }),
+  command({
+    name: 'instances',
+    summary: 'List the replicas of the cluster, or show one.',
+    arguments: [{ name: 'ID', optional: true, completes: 'instances' }],
+    flags: gatewayFlags,
+    run: show(listOrOne<Instance>('/armory/clouddrivers', instanceShape, instanceColumns)),
+  }),
+];
+
+function listOrOne<Row>(path: string, shape: Shape<Row>, columns: readonly Column<Row>[]): Show {
+  return async (client, form, id) =>
+    id === undefined
+      ? format(form, await client.list<Row>(path, shape), columns)
+      : format(form, await client.one<Row>(pathOf(path, id), shape), columns);
 }
 
 /** Accounts with a connected agent, by name. */
-export async function accounts(client: RestClient, form: OutputForm, name: string | undefined): Promise<string> {
+async function accounts(client: RestClient, form: OutputForm, name: string | undefined): Promise<string> {
   const byName = new Map<string, { agentId: string; clouddriverId: string }[]>();
-  for (const { accounts: names, agentId, clouddriverId } of (await client.get('/armory/agents')) as readonly Agent[]) {
+  for (const { accounts: names, agentId, clouddriverId } of await client.list<Agent>('/armory/agents', agentShape)) {
     for (const account of names) {
       const serving = byName.get(account) ?? [];
       serving.push({ agentId, clouddriverId });

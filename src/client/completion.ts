@@ -1,96 +1,70 @@
-/** Completion scripts for shells, made of the table of commands. */
+/** Completion scripts for shells. They ask the command itself what may come next, as those of kubectl do. */
 
-import { commands, type Command, type shells } from './command-table.js';
+export const shells = ['bash', 'zsh', 'fish'] as const;
 
-/** Commands that are completed by name alone. */
-const others = ['serve', 'agent', 'migrate', 'doctor', 'simulate', 'version', 'help'];
+export type Shell = (typeof shells)[number];
 
-export function completion(shell: (typeof shells)[number]): string {
-  switch (shell) {
-    case 'bash':
-      return bash();
-    case 'zsh':
-      // zsh runs bash's completions.
-      return `autoload -U +X bashcompinit && bashcompinit\n${bash()}`;
-    case 'fish':
-      return fish();
-  }
+/** Stands in an answer where the shell itself completes file names. */
+export const filesMark = ':files';
+
+/** @returns a script to be sourced */
+export function completionScript(shell: Shell): string {
+  return scripts[shell];
 }
 
-function bash(): string {
-  const cases = commands.map(
-    (command) =>
-      `    "${command.name}"*) words="${[...(command.choices ?? []), ...flagNames(command)].join(' ')}" ;;\n`,
+const scripts: Readonly<Record<Shell, string>> = {
+  // Where the answer is empty, bash completes file names (-o default).
+  bash: `_agent_gateway() {
+  local IFS=$'\\n'
+  COMPREPLY=($(COMP_LINE="$COMP_LINE" COMP_POINT="$COMP_POINT" "$1" __complete bash "$2" 2>/dev/null))
+}
+complete -o default -F _agent_gateway agent-gateway
+`,
+  zsh: `#compdef agent-gateway
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+_agent_gateway() {
+  local -a found
+  found=(\${(f)"$("\${(Q)words[1]}" __complete zsh "\${(@Q)words[2,CURRENT]}" 2>/dev/null)"})
+  if (( \${found[(I)${filesMark}]} )); then
+    compset -P '--*='
+    _files
+  else
+    compadd -- $found
+  fi
+}
+compdef _agent_gateway agent-gateway
+`,
+  fish: `function __agent_gateway_complete
+    set -l words (commandline -opc)
+    set -l current (commandline -ct)
+    set -l prefix (string match -r -- '^--[^=]*=' $current)
+    for found in ($words[1] __complete fish $words[2..-1] "$current" 2>/dev/null)
+        if test "$found" = ${filesMark}
+            for path in (__fish_complete_path (string replace -- "$prefix" '' "$current"))
+                echo "$prefix$path"
+            end
+        else
+            echo $found
+        end
+    end
+end
+complete -c agent-gateway -f -a '(__agent_gateway_complete)'
+`,
+};
+
+/**
+ * The words of bash's line up to its cursor, and what bash itself replaces: the part of the last word after = and :.
+ * @param environment with COMP_LINE and COMP_POINT
+ */
+export function bashWords(environment: Readonly<Record<string, string | undefined>>): readonly string[] {
+  const { COMP_LINE: line = '', COMP_POINT: point = '' } = environment;
+  const typed = Buffer.from(line).subarray(0, Number(point)).toString();
+  const words = typed.match(/(?:[^\s'"\\]|\\.|'[^']*'?|"(?:[^"\\]|\\.)*"?)+/gu) ?? [];
+  const plain = words.map((word) =>
+    word.replaceAll(
+      /'([^']*)'?|"((?:[^"\\]|\\.)*)"?|\\(.)/gu,
+      (_, single?: string, double?: string, one?: string) => single ?? double?.replaceAll(/\\(.)/gu, '$1') ?? one ?? '',
+    ),
   );
-  const flagCases = choiceFlags().map(
-    ([flag, choices]) =>
-      `    ${flag}) mapfile -t COMPREPLY < <(compgen -W "${choices.join(' ')}" -- "$current"); return ;;\n`,
-  );
-  return `_agent_gateway() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" words
-  case "$previous" in
-    -f|--file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-${flagCases.join('')}  esac
-  case "\${COMP_WORDS[*]:1:COMP_CWORD-1}" in
-    "") words="${[...topLevel(), ...others].join(' ')}" ;;
-    ops) words="${subcommands('ops').join(' ')}" ;;
-${cases.join('')}  esac
-  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
-}
-complete -F _agent_gateway agent-gateway
-`;
-}
-
-function fish(): string {
-  const lines = [`complete -c agent-gateway -f`];
-  const top = [...topLevel(), ...others];
-  lines.push(`complete -c agent-gateway -n __fish_use_subcommand -a '${top.join(' ')}'`);
-  const subs = subcommands('ops');
-  lines.push(
-    `complete -c agent-gateway -n '__fish_seen_subcommand_from ops; and not __fish_seen_subcommand_from ${subs.join(' ')}' -a '${subs.join(' ')}'`,
-  );
-  for (const command of commands) {
-    const seen = command.name
-      .split(' ')
-      .map((word) => `__fish_seen_subcommand_from ${word}`)
-      .join('; and ');
-    if (command.choices !== undefined)
-      lines.push(`complete -c agent-gateway -n '${seen}' -a '${command.choices.join(' ')}'`);
-    for (const { name, short, value, help, choices } of command.flags) {
-      const values = choices === undefined ? '' : ` -a '${choices.join(' ')}'`;
-      const file = name === 'file' ? ' -F' : '';
-      lines.push(
-        `complete -c agent-gateway -n '${seen}' -l ${name}${short === undefined ? '' : ` -s ${short}`}${value === undefined ? '' : ' -r'}${values}${file} -d ${quoted(help)}`,
-      );
-    }
-  }
-  return `${lines.join('\n')}\n`;
-}
-
-function topLevel(): string[] {
-  return [...new Set(commands.map(({ name }) => name.split(' ')[0] ?? name))];
-}
-
-function subcommands(first: string): string[] {
-  return commands.flatMap(({ name }) => (name.startsWith(`${first} `) ? [name.slice(first.length + 1)] : []));
-}
-
-function flagNames({ flags }: Command): string[] {
-  return flags.map(({ name }) => `--${name}`);
-}
-
-/** Flags with a fixed set of values without blanks, as bash's case patterns. */
-function choiceFlags(): [string, readonly string[]][] {
-  const found = new Map<string, readonly string[]>();
-  for (const { flags } of commands) {
-    for (const { name, short, choices } of flags) {
-      if (choices === undefined || choices.some((choice) => choice.includes(' '))) continue;
-      found.set(short === undefined ? `--${name}` : `-${short}|--${name}`, choices);
-    }
-  }
-  return [...found];
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", String.raw`\'`)}'`;
+  return [...plain.slice(1), ...(/\s$/u.test(typed) ? [''] : [])];
 }

@@ -1,101 +1,49 @@
 /** The operation that `ops send` posts: made of a request's name and flags, or read from a file. */
 
-import { parse as parseYaml, parseAllDocuments } from 'yaml';
-import { messageOf } from '../core/errors.js';
-import { usageError } from './exit-code.js';
+import { ulid } from 'ulid';
+import { UsageError } from '../command-line/usage-error.js';
+import { isJsonObject, stringifyJson, type JsonObject } from '../documents/exact-json.js';
+import { readManifests, YamlError } from '../documents/yaml.js';
 
-export const requestNames = [
-  'deploy',
-  'delete',
-  'get',
-  'list',
-  'patch',
-  'scale',
-  'restart',
-  'pause',
-  'resume',
-  'undo',
-  'run-job',
-  'logs',
-] as const;
-type RequestName = (typeof requestNames)[number];
+/** As they are called on the command line. */
+export type RequestName =
+  | ('deploy' | 'delete' | 'get' | 'list' | 'patch' | 'scale')
+  | ('restart' | 'pause' | 'resume' | 'undo' | 'run-job' | 'logs');
 
-export interface OperationFlags {
+/** Protobuf JSON. */
+export type OperationBody = Readonly<Record<string, unknown>> & { readonly id: string };
+
+/** What operations of every kind can be given. */
+export interface CommonFields {
   readonly account?: string | undefined;
-  readonly namespace?: string | undefined;
-  readonly selector?: string | undefined;
-  readonly container?: string | undefined;
   readonly id?: string | undefined;
-  readonly replicas?: number | undefined;
-  readonly tail?: number | undefined;
-  readonly timeoutMs?: number | undefined;
+  /** Seconds. */
+  readonly timeout?: number | undefined;
 }
 
-/** Protobuf JSON, or text format. */
-export type OperationBody = string | Readonly<Record<string, unknown>>;
-
-/**
- * @param words REQUEST, KIND and NAME, as far as they were given
- * @param file the text of --file
- * @throws ClientError that names the flag or argument
- */
+/** @param body of the request */
 export function operationBody(
-  words: readonly string[],
-  flags: OperationFlags,
-  file: string | undefined,
-): OperationBody {
-  const [request, kind, name] = words;
-  if (request === undefined) return wholeOperation(file, flags);
-  if (!isRequestName(request)) throw usageError(`REQUEST must be one of ${requestNames.join(', ')}, not "${request}"`);
-  if (flags.account === undefined) throw usageError('--account is missing: which account is meant?');
-  const field = request === 'run-job' ? 'runJob' : request;
-  return { ...common(flags), account: flags.account, [field]: requestBody(request, kind, name, flags, file) };
-}
-
-function requestBody(
   request: RequestName,
-  kind: string | undefined,
-  name: string | undefined,
-  flags: OperationFlags,
-  file: string | undefined,
-): Record<string, unknown> {
-  const { selector, replicas, container, tail } = flags;
-  if (request === 'deploy' || request === 'run-job') {
-    if (kind !== undefined) throw usageError(`${request} takes its object from --file, not from "${kind}"`);
-    return { manifest: base64(oneDocument(file, request)) };
-  }
-  const object = objectReference(kind, flags.namespace, name);
-  const labels = selector === undefined ? {} : { labelSelector: selector };
-  if (request === 'list') return { object, ...labels };
-  if (name === undefined && !(request === 'delete' && selector !== undefined)) {
-    throw usageError(`NAME is missing: which ${kind ?? 'object'} is meant?`);
-  }
-  switch (request) {
-    case 'delete':
-      return { object, ...labels };
-    case 'patch':
-      return { object, type: 'TYPE_MERGE', patch: base64(oneDocument(file, request)) };
-    case 'scale':
-      if (replicas === undefined) throw usageError('--replicas is missing: scale to how many?');
-      return { object, replicas };
-    case 'logs':
-      return {
-        object,
-        ...(container === undefined ? {} : { container }),
-        ...(tail === undefined ? {} : { tailLines: tail }),
-      };
-    case 'get':
-    case 'restart':
-    case 'pause':
-    case 'resume':
-    case 'undo':
-      return { object };
-  }
+  fields: CommonFields,
+  body: Readonly<Record<string, unknown>>,
+): OperationBody {
+  return withId({ ...common(fields), [request === 'run-job' ? 'runJob' : request]: body });
 }
 
-/** "Pod", "v1/Pod", "apps/v1/Deployment". */
-function objectReference(kind: string | undefined, namespace: string | undefined, name: string | undefined) {
-  if (kind === undefined) throw usageError('KIND is missing, as in: Pod, apps/v1/Deployment');
+/** The gateway could choose the id itself; but then nobody knows it until it has answered. */
+function withId(operation: Readonly<Record<string, unknown>>): OperationBody {
+  const { id } = operation;
+  return { ...operation, id: typeof id === 'string' && id !== '' ? id : ulid() };
+}
+
+const kindForm = /^(?:(?:[a-z0-9.-]+\/[a-z0-9-]+|v\d\w*)\/)?[A-Za-z]\w*$/u;
+
+/** @param kind "Pod", "v1/Pod", "apps/v1/Deployment". @throws UsageError */
+export function objectReference(kind: string, namespace: string | undefined, name?: string): Record<string, unknown> {
+  if (!kindForm.test(kind)) {
+    const hint = kind.includes('/') ? '; NAME is the argument after it' : '';
+    throw new UsageError(`KIND must be such as Pod, v1/Pod or apps/v1/Deployment, not "${kind}"${hint}`);
+  }
   const slash = kind.lastIndexOf('/');
   return {
     ...(slash < 0 ? {} : { apiVersion: kind.slice(0, slash) }),
@@ -105,48 +53,80 @@ function objectReference(kind: string | undefined, namespace: string | undefined
   };
 }
 
-function wholeOperation(file: string | undefined, flags: OperationFlags): OperationBody {
-  if (file === undefined) throw usageError('say what to send: REQUEST KIND NAME, or --file with a whole operation');
+/**
+ * The operation that a file has.
+ * @param file its text: protobuf JSON, YAML or text format
+ * @param fields that are added to it, or that stand in place of its own
+ */
+export async function wholeOperation(file: string, fields: CommonFields): Promise<OperationBody> {
   let value: unknown;
   try {
-    value = parseYaml(file);
+    [value] = readManifests(file);
   } catch {
+    // Text format is no YAML.
     value = undefined;
   }
-  const { account } = flags;
-  const added = { ...common(flags), ...(account === undefined ? {} : { account }) };
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+  if (isJsonObject(value)) {
     // The body of a request, as curl sends it, is taken as well.
-    const { operation = value } = value as { readonly operation?: unknown };
-    if (typeof operation === 'object' && operation !== null) return { ...operation, ...added };
+    const { operation = value } = value;
+    if (isJsonObject(operation)) return withId({ ...operation, ...common(fields) });
   }
-  const [flag] = Object.keys(added);
-  if (flag !== undefined)
-    throw usageError(`--${flag.replace('Ms', '')} cannot be added to text format: write it into the file`);
-  return file;
+  const { readTextOperation } = await import('./text-operation.js');
+  return withId({ ...readTextOperation(file), ...common(fields) });
 }
 
-function common({ id, timeoutMs }: OperationFlags): Record<string, unknown> {
-  return { ...(id === undefined ? {} : { id }), ...(timeoutMs === undefined ? {} : { timeoutMs }) };
+function common({ account, id, timeout }: CommonFields): Record<string, unknown> {
+  return {
+    ...(account === undefined ? {} : { account }),
+    ...(id === undefined ? {} : { id }),
+    ...(timeout === undefined ? {} : { timeoutMs: timeout * 1_000 }),
+  };
 }
 
-/** The one Kubernetes object, or patch, of a YAML or JSON file, as JSON. */
-function oneDocument(file: string | undefined, request: RequestName): string {
-  if (file === undefined) throw usageError(`--file is missing: ${request} needs it`);
-  const documents = [parseAllDocuments(file)].flat();
-  const [document, second] = documents;
-  if (document === undefined || second !== undefined) {
-    throw usageError(`--file must have one YAML document, it has ${documents.length}; send each for itself`);
+/** The manifest of a file, in this namespace where it has none itself. @throws UsageError */
+export function manifestOf(file: string, request: RequestName, namespace: string | undefined): string {
+  const manifest = oneDocument(file, request);
+  return base64(stringifyJson(namespace === undefined ? manifest : inNamespace(manifest, namespace)));
+}
+
+export function patchOf(file: string): string {
+  return base64(stringifyJson(oneDocument(file, 'patch')));
+}
+
+/** @throws UsageError in the words of kubectl, for an object that says another namespace */
+function inNamespace(manifest: JsonObject, namespace: string): JsonObject {
+  const { items, metadata, kind } = manifest;
+  if (Array.isArray(items) && typeof kind === 'string' && kind.endsWith('List'))
+    return {
+      ...manifest,
+      items: items.map((item: unknown) => (isJsonObject(item) ? inNamespace(item, namespace) : item)),
+    };
+  const { namespace: own } = (metadata ?? {}) as { readonly namespace?: unknown };
+  if (typeof own !== 'string' || own === '') return { ...manifest, metadata: { ...(metadata ?? {}), namespace } };
+  if (own === namespace) return manifest;
+  throw new UsageError(
+    `the namespace from the provided object "${own}" does not match the namespace "${namespace}". ` +
+      `You must pass '--namespace=${own}' to perform this operation.`,
+  );
+}
+
+/** The one Kubernetes object, or patch, of a YAML or JSON file. @throws UsageError */
+function oneDocument(file: string, request: RequestName): JsonObject {
+  const documents = manifestsOf(file);
+  const [document] = documents;
+  if (documents.length !== 1) {
+    throw new UsageError(`--file must have one YAML document, it has ${documents.length}; send each for itself`);
   }
-  const [error] = document.errors;
-  if (error !== undefined) throw usageError(`--file is not YAML or JSON: ${messageOf(error).split('\n')[0] ?? ''}`);
-  const value: unknown = document.toJS();
-  if (typeof value !== 'object' || value === null) throw usageError('--file must have an object');
-  return JSON.stringify(value);
+  if (!isJsonObject(document)) throw new UsageError(`--file must have an object: ${request} needs one`);
+  return document;
 }
 
-function isRequestName(name: string): name is RequestName {
-  return (requestNames as readonly string[]).includes(name);
+function manifestsOf(file: string): unknown[] {
+  try {
+    return readManifests(file);
+  } catch (error) {
+    throw error instanceof YamlError ? new UsageError(`--file is not YAML or JSON: ${error.message}`) : error;
+  }
 }
 
 function base64(text: string): string {

@@ -1,10 +1,12 @@
-/** `ops send`, `ops get`, `ops list` and `ops watch`. */
+/** What `ops send`, `ops get`, `ops list` and `ops watch` do; operation-table.ts says how they are called. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { exitCodes, usageError, type ExitCode } from './exit-code.js';
+import { parseJson, stringifyJson } from '../documents/exact-json.js';
+import { ClientError, exitCodes, type ExitCode } from './exit-code.js';
 import type { OperationBody } from './operation-body.js';
-import { format, table, type Column, type OutputForm } from './output.js';
-import type { RestClient } from './rest-client.js';
+import { format, table, type Column } from './output.js';
+import { pathOf, type RestClient, type Shape } from './rest-client.js';
+import type { Session } from './session.js';
 
 export interface OperationRecord {
   readonly operationId: string;
@@ -18,6 +20,13 @@ export interface OperationRecord {
   readonly opSentToAgent?: { readonly agentId: string };
 }
 
+const shape: Shape<OperationRecord> = {
+  operationId: 'string',
+  operationType: 'string',
+  account: 'string',
+  startTime: 'string',
+};
+
 interface Result {
   readonly status?: number;
   readonly message?: string;
@@ -25,14 +34,10 @@ interface Result {
   readonly logs?: { readonly text?: string };
 }
 
-export interface ListFilter {
-  readonly account?: string | undefined;
-  readonly outcome?: string | undefined;
-  readonly since?: string | undefined;
-  readonly until?: string | undefined;
-  readonly items?: string | undefined;
-  readonly page?: string | undefined;
-}
+/** Query parameters of the list. */
+export type ListFilter = Readonly<
+  Record<'account' | 'outcome' | 'since' | 'until' | 'items' | 'page', string | undefined>
+>;
 
 const operationsPath = '/armory/agent/operations';
 const pollMs = 1_000;
@@ -50,74 +55,71 @@ const columns: readonly Column<OperationRecord>[] = [
   ['MESSAGE', ({ message }) => (message ?? '').split('\n')[0] ?? ''],
 ];
 
-export interface Printed {
-  readonly text: string;
-  readonly exitCode: ExitCode;
-}
-
-/** @param waitSeconds for the result; 0: not at all */
-export async function send(
-  client: RestClient,
-  form: OutputForm,
-  operation: OperationBody,
-  waitSeconds: number,
-): Promise<Printed> {
+/**
+ * Sends an operation and prints its result.
+ * @param waitSeconds for the result; 0: not at all
+ */
+export async function send(session: Session, operation: OperationBody, waitSeconds: number): Promise<ExitCode> {
+  const { client, form, io } = session;
   const headers = {
     accept: 'application/json; form=json',
     ...(waitSeconds === 0 ? {} : { prefer: `wait=${waitSeconds}` }),
   };
-  const { body } = await client.post(operationsPath, { operation }, headers);
-  const { id } = body['operation'] as { readonly id: string };
+  const { id } = operation;
+  const { body } = await tellingHowToWatch(session, id, () => client.post(operationsPath, { operation }, headers));
   const result = body['result'] as Result | undefined;
-  const text = form === 'table' ? resultText(id, result) : format(form, body, []);
-  if (result === undefined) return { text, exitCode: waitSeconds === 0 ? exitCodes.done : exitCodes.noResult };
+  const underWay = `operation ${id} is under way; ${session.watchCommand(id)}\n`;
+  const text = result === undefined ? underWay : resultText(id, result);
+  io.stdout.write(form === 'table' ? text : format(form, body, []));
+  if (result === undefined) return exitCodes.noResult;
   const { status = 0 } = result;
-  return { text, exitCode: status >= 200 && status < 300 ? exitCodes.done : exitCodes.failed };
+  return status >= 200 && status < 300 ? exitCodes.done : exitCodes.failed;
 }
 
-export async function get(client: RestClient, form: OutputForm, id: string): Promise<string> {
-  return format(form, await find(client, id), columns);
+export async function get({ client, form, io }: Session, id: string): Promise<ExitCode> {
+  io.stdout.write(format(form, await find(client, id), columns));
+  return exitCodes.done;
 }
 
-export async function list(client: RestClient, form: OutputForm, filter: ListFilter, now: number): Promise<string> {
-  const { since, until } = filter;
-  const query = { ...filter, since: timeOf('since', since, now), until: timeOf('until', until, now) };
-  return format(form, (await client.get(operationsPath, query)) as readonly OperationRecord[], columns);
+export async function list({ client, form, io }: Session, filter: ListFilter): Promise<ExitCode> {
+  io.stdout.write(format(form, await client.list<OperationRecord>(operationsPath, shape, filter), columns));
+  return exitCodes.done;
 }
 
-/** Waits until the operation has ended. */
-export async function watchOne(
-  client: RestClient,
-  form: OutputForm,
-  id: string,
-  waitSeconds: number,
-  signal: AbortSignal,
-): Promise<Printed> {
+/** Waits until the operation has ended, and prints its record. */
+export async function watchOne(session: Session, id: string, waitSeconds: number): Promise<ExitCode> {
+  const { client, form, io } = session;
   const until = performance.now() + waitSeconds * 1_000;
-  for (;;) {
-    const record = await find(client, id);
-    const { finalOutcome } = record;
-    if (finalOutcome !== undefined) {
-      const exitCode = finalOutcome === 'completed' ? exitCodes.done : exitCodes.failed;
-      return { text: format(form, record, columns), exitCode };
+  const record = await tellingHowToWatch(session, id, async () => {
+    for (;;) {
+      const found = await find(client, id);
+      if (found.finalOutcome !== undefined || performance.now() >= until) return found;
+      await delay(Math.min(pollMs, until - performance.now()), undefined, { signal: io.signal });
     }
-    if (performance.now() >= until) return { text: format(form, record, columns), exitCode: exitCodes.noResult };
-    await delay(pollMs, undefined, { signal });
+  });
+  io.stdout.write(format(form, record, columns));
+  if (record.finalOutcome === undefined) return exitCodes.noResult;
+  return record.finalOutcome === 'completed' ? exitCodes.done : exitCodes.failed;
+}
+
+/** Who stops waiting has to know what goes on without them, and how to come back to it. */
+async function tellingHowToWatch<T>({ io, watchCommand }: Session, id: string, wait: () => Promise<T>): Promise<T> {
+  try {
+    return await wait();
+  } catch (error) {
+    const unknown = error instanceof ClientError && error.exitCode === exitCodes.noResult;
+    if (io.signal.aborted) io.stderr.write(`agent-gateway: stopped; operation ${id} may go on\n`);
+    if (io.signal.aborted || unknown) io.stderr.write(`To watch it: ${watchCommand(id)}\n`);
+    throw error;
   }
 }
 
 /** Writes each operation when it has started and again when it has ended, until the signal aborts. */
-export async function watchAll(
-  client: RestClient,
-  form: OutputForm,
-  account: string | undefined,
-  write: (text: string) => void,
-  signal: AbortSignal,
-): Promise<void> {
+export async function watchAll({ client, form, io }: Session, account: string | undefined): Promise<never> {
   const seen = new Map<string, string>();
   let headings = true;
   for (;;) {
-    const newest = (await client.get(operationsPath, { account, items: '100' })) as readonly OperationRecord[];
+    const newest = await client.list<OperationRecord>(operationsPath, shape, { account, items: '100' });
     const changed = newest.filter((record) => seen.get(record.operationId) !== outcomeOf(record)).toReversed();
     for (const record of changed) {
       seen.delete(record.operationId);
@@ -126,16 +128,16 @@ export async function watchAll(
     for (const id of [...seen.keys()].slice(0, Math.max(0, seen.size - remembered))) seen.delete(id);
     if (form === 'table' && (headings || changed.length > 0)) {
       const text = table(changed, columns);
-      write(headings ? text : text.slice(text.indexOf('\n') + 1));
+      io.stdout.write(headings ? text : text.slice(text.indexOf('\n') + 1));
       headings = false;
-    } else if (form === 'json') for (const record of changed) write(`${JSON.stringify(record)}\n`);
-    else for (const record of changed) write(`---\n${format(form, record, [])}`);
-    await delay(pollMs, undefined, { signal });
+    } else if (form === 'json') for (const record of changed) io.stdout.write(`${stringifyJson(record)}\n`);
+    else for (const record of changed) io.stdout.write(`---\n${format(form, record, [])}`);
+    await delay(pollMs, undefined, { signal: io.signal });
   }
 }
 
-async function find(client: RestClient, id: string): Promise<OperationRecord> {
-  return (await client.get(`${operationsPath}/${encodeURIComponent(id)}`)) as OperationRecord;
+function find(client: RestClient, id: string): Promise<OperationRecord> {
+  return client.one<OperationRecord>(pathOf(operationsPath, id), shape);
 }
 
 function outcomeOf({ finalOutcome }: OperationRecord): string {
@@ -143,8 +145,7 @@ function outcomeOf({ finalOutcome }: OperationRecord): string {
 }
 
 /** What a person wants to see of a result: its message, then the objects or the log. */
-function resultText(id: string, result: Result | undefined): string {
-  if (result === undefined) return `operation ${id} is under way; agent-gateway ops watch ${id}\n`;
+function resultText(id: string, result: Result): string {
   const { status = 0, message = '', objects, logs } = result;
   const decode = (text: string) => Buffer.from(text, 'base64').toString();
   const manifests = (objects?.manifests ?? []).map((one) => `${pretty(decode(one))}\n`);
@@ -154,20 +155,8 @@ function resultText(id: string, result: Result | undefined): string {
 
 function pretty(json: string): string {
   try {
-    return JSON.stringify(JSON.parse(json), null, 2);
+    return stringifyJson(parseJson(json), 2);
   } catch {
     return json;
   }
-}
-
-const units: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** A time, or how long ago. @throws ClientError */
-function timeOf(flag: string, text: string | undefined, now: number): string | undefined {
-  if (text === undefined) return undefined;
-  const [, amount, unit] = /^(\d+)([smhd])$/u.exec(text) ?? [];
-  const ms = amount === undefined ? Date.parse(text) : now - Number(amount) * (units[unit ?? ''] ?? 0);
-  if (Number.isNaN(ms))
-    throw usageError(`--${flag} must be a time such as 2026-03-01T12:00:00Z, or 10m, 2h, 1d; not "${text}"`);
-  return new Date(ms).toISOString();
 }

@@ -1,6 +1,7 @@
 /** Answers as a table for people, as JSON or YAML for programs. */
 
-import { stringify } from 'yaml';
+import { stringifyJson } from '../documents/exact-json.js';
+import { writeYaml } from '../documents/yaml.js';
 
 export const outputForms = ['table', 'json', 'yaml'] as const;
 export type OutputForm = (typeof outputForms)[number];
@@ -13,8 +14,8 @@ export type Column<Row> = readonly [heading: string, cell: (row: Row) => string]
  * @param shown what a table is made of; the other forms have everything
  */
 export function format<Row>(form: OutputForm, records: Row | readonly Row[], columns: readonly Column<Row>[]): string {
-  if (form === 'json') return `${JSON.stringify(records, null, 2)}\n`;
-  if (form === 'yaml') return stringify(records);
+  if (form === 'json') return `${stringifyJson(records, 2)}\n`;
+  if (form === 'yaml') return writeYaml(records);
   return table(Array.isArray(records) ? (records as readonly Row[]) : [records as Row], columns);
 }
 

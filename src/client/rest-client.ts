@@ -1,13 +1,24 @@
 /** Calls of a gateway's REST API for the terminal: every failure becomes one sentence and an exit code. */
 
 import { Agent, request, type Dispatcher } from 'undici';
+import { UsageError } from '../command-line/usage-error.js';
 import { messageOf } from '../core/errors.js';
+import { parseJson, stringifyJson } from '../documents/exact-json.js';
 import type { ClientCredentials } from './credentials.js';
-import { ClientError, exitCodeOf, exitCodes } from './exit-code.js';
+import { ClientError, exitCodeOf, exitCodes, foreignExitCodeOf } from './exit-code.js';
+
+/** Fields that every record has, and what they are: other servers answer with JSON, too. */
+export type Shape<Row> = Readonly<Partial<Record<keyof Row, 'string' | 'boolean' | 'object'>>>;
 
 export interface RestClient {
   /** @throws ClientError */
-  get(path: string, query?: Readonly<Record<string, string | undefined>>): Promise<unknown>;
+  list<Row>(
+    path: string,
+    shape: Shape<Row>,
+    query?: Readonly<Record<string, string | undefined>>,
+  ): Promise<readonly Row[]>;
+  /** @throws ClientError */
+  one<Row>(path: string, shape: Shape<Row>): Promise<Row>;
   /** @throws ClientError */
   post(path: string, body: unknown, headers: Readonly<Record<string, string>>): Promise<PostAnswer>;
 }
@@ -18,7 +29,7 @@ export interface PostAnswer {
 }
 
 export interface RestClientOptions {
-  /** `http://host:port`. */
+  /** `http://host:port/path`, without a slash at the end: every request is below it. */
   readonly baseUrl: string;
   readonly signal: AbortSignal;
   /** For the gateway to begin its answer, in ms. */
@@ -30,7 +41,7 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
   const { token, ...tls } = credentials;
   const dispatcher = new Agent({ connect: tls });
   async function call(path: string, options: Partial<Dispatcher.RequestOptions>): Promise<PostAnswer> {
-    const url = new URL(path, baseUrl);
+    const url = new URL(baseUrl + path);
     const headers = {
       accept: 'application/json',
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
@@ -52,42 +63,82 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
       text = await response.body.text();
     } catch (error) {
       signal.throwIfAborted();
-      throw new ClientError(exitCodes.unavailable, `${url.origin} does not answer: ${reasonOf(error)}`);
+      // What was sent may have arrived: asking again is not safe for a script that does not know.
+      const code = options.method === 'POST' && mayHaveArrived(error) ? exitCodes.noResult : exitCodes.unavailable;
+      throw new ClientError(code, `${baseUrl} does not answer: ${reasonOf(error)}`);
     }
     const body = parse(text);
-    if (status < 200 || status > 299) throw new ClientError(exitCodeOf(status), problemText(status, body, text));
-    if (body === undefined)
-      throw new ClientError(exitCodes.unavailable, `${url.href} answered ${status} with something that is not JSON`);
+    if (status < 200 || status > 299) {
+      const detail = problemDetail(body);
+      if (detail !== undefined) throw new ClientError(exitCodeOf(status), detail);
+      throw new ClientError(foreignExitCodeOf(status), `${url.href} answered ${status}, ${foreign}`);
+    }
+    if (body === undefined) throw new ClientError(exitCodes.unavailable, `${url.href} answered no JSON, ${foreign}`);
     return { status, body: body as Record<string, unknown> };
   }
 
+  async function get<Row>(path: string, shape: Shape<Row>, isExpected: (body: unknown) => boolean): Promise<unknown> {
+    const { body } = await call(path, {});
+    const rows: readonly unknown[] = Array.isArray(body) ? body : [body];
+    if (!isExpected(body) || !rows.every((row) => hasShape(row, shape)))
+      throw new ClientError(exitCodes.unavailable, `${baseUrl}${path} answered something else, ${foreign}`);
+    return body;
+  }
+
   return {
-    get: async (path, query = {}) => {
+    list: async <Row>(path: string, shape: Shape<Row>, query: Readonly<Record<string, string | undefined>> = {}) => {
       const set = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined);
       const search = new URLSearchParams(set).toString();
-      return (await call(search === '' ? path : `${path}?${search}`, {})).body;
+      const body = await get(search === '' ? path : `${path}?${search}`, shape, Array.isArray);
+      return body as readonly Row[];
     },
+    one: async <Row>(path: string, shape: Shape<Row>) =>
+      (await get(path, shape, (body) => !Array.isArray(body))) as Row,
     post: (path, body, headers) =>
       call(path, {
         method: 'POST',
-        body: JSON.stringify(body),
+        body: stringifyJson(body),
         headers: { 'content-type': 'application/json', ...headers },
       }),
   };
 }
 
+/** The path of one of those at `path`. @throws UsageError for a name that a URL cannot have there */
+export function pathOf(path: string, name: string): string {
+  if (name === '.' || name === '..') throw new UsageError(`"${name}" is no name`);
+  return `${path}/${encodeURIComponent(name)}`;
+}
+
+function hasShape<Row>(row: unknown, shape: Shape<Row>): boolean {
+  if (typeof row !== 'object' || row === null) return false;
+  return Object.entries(shape).every(([name, type]) => {
+    const value = (row as Readonly<Record<string, unknown>>)[name];
+    return typeof value === type && value !== null;
+  });
+}
+
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return undefined;
   }
 }
 
-/** RFC 9457's detail, or what there is. */
-function problemText(status: number, body: unknown, text: string): string {
-  const { detail } = (body ?? {}) as { readonly detail?: unknown };
-  return typeof detail === 'string' ? detail : `the gateway answered ${status}: ${text.slice(0, 200)}`;
+const foreign = 'which no gateway does: is --rest right?';
+
+/** The detail of a problem of ours (RFC 9457). */
+function problemDetail(body: unknown): string | undefined {
+  const { type, detail } = (body ?? {}) as { readonly type?: unknown; readonly detail?: unknown };
+  return typeof type === 'string' && typeof detail === 'string' ? detail : undefined;
+}
+
+const afterSending = ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'];
+
+/** Whether the connection stood when it failed. */
+function mayHaveArrived(error: unknown): boolean {
+  const { code } = error as { readonly code?: unknown };
+  return typeof code === 'string' && afterSending.includes(code);
 }
 
 /** Node.js hides why a connection failed in an error of several. */

@@ -1,5 +1,7 @@
 /** `agent-gateway doctor`: looks at everything that the gateway will rely on, and says what to do about it. */
 
+import { UsageError } from '../command-line/usage-error.js';
+import type { Environment } from '../core/environment.js';
 import { GatewayError, messageOf } from '../core/errors.js';
 import { loadConfig, type Config, type ConfigSources } from '../gateway/config.js';
 import type { Finding } from './doctor/finding.js';
@@ -16,14 +18,20 @@ export interface DoctorOutput {
   readonly signal: AbortSignal;
   /** `text`: a line for each finding as it comes; `json`: one object at the end. Default `text`. */
   readonly output?: 'text' | 'json';
+  /** Proxies, and what credential plugins inherit; default: none. */
+  readonly environment?: Environment;
 }
 
 /**
  * The command: loads the configuration, which is the first check, then runs the others.
  * @param sources with `--output text|json` among the flags
  * @returns the exit code: 1 when a check failed, 0 otherwise
+ * @throws UsageError
  */
-export async function doctor(sources: ConfigSources, io: Omit<DoctorOutput, 'output'>): Promise<number> {
+export async function doctor(
+  sources: ConfigSources,
+  io: Omit<DoctorOutput, 'output' | 'environment'>,
+): Promise<number> {
   const { output, flags } = takeOutput(sources.flags);
   let loaded: ReturnType<typeof loadConfig>;
   try {
@@ -34,7 +42,7 @@ export async function doctor(sources: ConfigSources, io: Omit<DoctorOutput, 'out
     const remedy = [...rest, 'docs/configuration.md lists every setting.'].join('\n');
     return report([{ check: 'configuration', status: 'failed', found, remedy }], { ...io, output });
   }
-  return runDoctor(loaded.config, { ...io, output }, loaded.warnings);
+  return runDoctor(loaded.config, { ...io, output, environment: sources.environment }, loaded.warnings);
 }
 
 /**
@@ -44,18 +52,22 @@ export async function doctor(sources: ConfigSources, io: Omit<DoctorOutput, 'out
  * @throws the reason of the signal
  */
 export function runDoctor(config: Config, io: DoctorOutput, warnings: readonly string[] = []): Promise<number> {
-  return report(findings(config, warnings, io.signal), io);
+  return report(findings(config, warnings, io), io);
 }
 
-async function* findings(config: Config, warnings: readonly string[], signal: AbortSignal): AsyncGenerator<Finding> {
+async function* findings(
+  config: Config,
+  warnings: readonly string[],
+  { signal, environment = {} }: DoctorOutput,
+): AsyncGenerator<Finding> {
   const check = 'configuration';
   yield { check, status: 'ok', found: `instance ${config.instance.id}, cluster ${config.kubesvc.cluster}` };
   for (const found of warnings) yield { check, status: 'warning', found };
   yield* examineTls(config, signal);
-  yield* examineIdentities(config, signal);
+  yield* examineIdentities(config, environment, signal);
   yield* examineSql(config, signal);
   yield* examineRedis(config, signal);
-  yield* examineKubernetes(config, signal);
+  yield* examineKubernetes(config, signal, { environment });
   yield* examinePorts(config, signal);
 }
 
@@ -89,8 +101,8 @@ function takeOutput(flags: readonly string[]): { output: 'text' | 'json'; flags:
   const [flag = '', next] = rest.slice(index, index + 2);
   const inline = flag.startsWith('--output=');
   const value = inline ? flag.slice('--output='.length) : next;
-  // Left in place, anything else is refused with the unknown settings.
-  if (value !== 'text' && value !== 'json') return { output: 'text', flags: rest };
+  if (value !== 'text' && value !== 'json')
+    throw new UsageError(`--output must be one of text, json, not "${value ?? ''}"`);
   rest.splice(index, inline ? 1 : 2);
   return { output: value, flags: rest };
 }

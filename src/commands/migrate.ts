@@ -1,5 +1,6 @@
 /** `agent-gateway migrate`: brings the tables up to date, for those who do not want a replica to do it at its start. */
 
+import type { CommandIo } from '../command-line/command.js';
 import { silentLogger } from '../core/logger.js';
 import type { Config } from '../gateway/config.js';
 import { databaseOptions } from '../gateway/config/database-options.js';
@@ -12,7 +13,7 @@ import { migrate } from '../store/migrate.js';
  */
 export async function runMigrate(
   config: Config,
-  { signal, stdout }: { readonly signal: AbortSignal; readonly stdout: NodeJS.WritableStream },
+  { signal, stdout }: Pick<CommandIo, 'signal' | 'stdout'>,
 ): Promise<number> {
   const database = openDatabase(await databaseOptions(config, 'migration'));
   try {

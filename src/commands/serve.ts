@@ -1,20 +1,15 @@
 /** `agent-gateway serve`: runs one replica until a signal or until it fails. */
 
+import type { CommandIo } from '../command-line/command.js';
 import { aborted } from '../core/deadline.js';
 import { messageOf, toGatewayError, type GatewayError } from '../core/errors.js';
 import type { Config, LoadedConfig } from '../gateway/config.js';
 import { createGateway, type Addresses } from '../gateway/gateway.js';
 import { createLogger } from './logger.js';
 
-export interface ServeOptions {
+/** `io.environment` is where `env:KUBECONFIG_NAME` is looked up. */
+export interface ServeOptions extends Omit<CommandIo, 'stdin'> {
   readonly loaded: LoadedConfig;
-  readonly version: string;
-  /** Where `env:KUBECONFIG_NAME` is looked up. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Aborted by the first signal. */
-  readonly signal: AbortSignal;
-  readonly stdout: NodeJS.WritableStream;
-  readonly stderr: NodeJS.WritableStream;
 }
 
 /** Messages are a few KB: with Node.js's own 8 KiB every third one takes a new piece of memory from the system. */

@@ -4,53 +4,35 @@ import { Agent, request } from 'undici';
 import { GatewaySecurity } from '../agent/dial-security.js';
 import type { DialSecurity } from '../agent/gateway-stream.js';
 import { readCredentials, type ClientCredentials } from '../client/credentials.js';
-import { ClientError } from '../client/exit-code.js';
+import type { CommandIo } from '../command-line/command.js';
+import { UsageError } from '../command-line/usage-error.js';
 import { withDeadline } from '../core/deadline.js';
-import { GatewayError, messageOf } from '../core/errors.js';
+import { messageOf } from '../core/errors.js';
 import { silentLogger } from '../core/logger.js';
 import { simulatedAgentId, startSimulatedAgents, type SimulatedAgents } from '../simulate/agents.js';
-import { parseSimulateFlags, simulateHelp, type LoadFlags, type SimulateFlags } from '../simulate/command-line.js';
+import {
+  readSimulateFlags,
+  type LoadFlags,
+  type SimulateFlags,
+  type SimulateValues,
+} from '../simulate/command-line.js';
 import type { LoadProgress } from '../simulate/load-report.js';
 import { runLoad } from '../simulate/load.js';
 import { progressText, reportText } from '../simulate/report-text.js';
 
-/** Where text goes: a process's stream, or a test's. */
-export interface TextStream {
-  write(text: string): unknown;
-  /** A terminal, where a line can be written over. */
-  readonly isTTY?: boolean | undefined;
-}
-
-export interface SimulateOutput {
-  /** The report, and what to do next. */
-  readonly stdout: TextStream;
-  /** Progress and problems. */
-  readonly stderr: TextStream;
-  /** Ends the command: agents say goodbye, a load reports what it has. */
-  readonly signal: AbortSignal;
-  /** Variables that name the load's token; default none. */
-  readonly environment?: Readonly<Record<string, string | undefined>>;
-}
+/** The report and what to do next go to standard output, progress and problems to standard error. */
+type SimulateIo = Pick<CommandIo, 'stdout' | 'stderr' | 'signal' | 'environment'>;
 
 /** Operations that execute when the agents stop have this long, in ms. */
 const drainMs = 5_000;
 
-/** @returns the exit code: 0 done or stopped, 1 the gateway could not be reached for the load, 2 a flag is wrong */
-export async function runSimulate(argv: readonly string[], io: SimulateOutput): Promise<number> {
-  let flags: SimulateFlags | undefined;
-  let security: Security | undefined;
-  try {
-    flags = parseSimulateFlags(argv);
-    security = flags && readSecurity(flags, io.environment ?? {});
-  } catch (error) {
-    if (!(error instanceof GatewayError || error instanceof ClientError)) throw error;
-    io.stderr.write(`${error.message}\nTry: agent-gateway simulate --help\n`);
-    return 2;
-  }
-  if (flags === undefined || security === undefined) {
-    io.stdout.write(simulateHelp);
-    return 0;
-  }
+/**
+ * @returns the exit code: 0 done or stopped, 1 the gateway could not be reached for the load
+ * @throws UsageError
+ */
+export async function runSimulate(values: SimulateValues, io: SimulateIo): Promise<number> {
+  const flags = readSimulateFlags(values);
+  const security = readSecurity(flags, io.environment);
   const agents = await startAgents(flags, security.agents, io);
   try {
     return flags.load === undefined
@@ -66,12 +48,12 @@ interface Security {
   readonly load: ClientCredentials;
 }
 
-/** @throws ClientError, GatewayError naming what cannot be used */
+/** @throws UsageError naming what cannot be used */
 function readSecurity(
   { credentialFiles, agentsTokenFile: tokenFile, agentsTls }: SimulateFlags,
   environment: Readonly<Record<string, string | undefined>>,
 ): Security {
-  const load = readCredentials((name) => credentialFiles[name], environment);
+  const load = readCredentials(credentialFiles, environment);
   const { cacert: cacertFile, cert: clientCertFile, key: clientKeyFile } = credentialFiles;
   const agents = new GatewaySecurity(
     {
@@ -88,21 +70,16 @@ function readSecurity(
       },
     },
     silentLogger,
+    environment,
   );
   try {
     return { load, agents: agents.security() };
   } catch (error) {
-    throw new GatewayError('configuration', `--agents-token-file, --cacert, --cert, --key: ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw new UsageError(`--agents-token-file, --cacert, --cert, --key: ${messageOf(error)}`);
   }
 }
 
-function startAgents(
-  flags: SimulateFlags,
-  security: DialSecurity,
-  { stderr }: SimulateOutput,
-): Promise<SimulatedAgents> {
+function startAgents(flags: SimulateFlags, security: DialSecurity, { stderr }: SimulateIo): Promise<SimulatedAgents> {
   // Each problem is told once, not by every agent at every dial.
   const told = new Set<string>();
   return startSimulatedAgents({
@@ -119,7 +96,7 @@ function startAgents(
   });
 }
 
-async function stay(flags: SimulateFlags, agents: SimulatedAgents, io: SimulateOutput): Promise<number> {
+async function stay(flags: SimulateFlags, agents: SimulatedAgents, io: SimulateIo): Promise<number> {
   const { signal, stdout } = io;
   try {
     await agents.ready(signal);
@@ -165,7 +142,7 @@ async function load(
   options: LoadFlags,
   { token, ...tls }: ClientCredentials,
   agents: SimulatedAgents,
-  io: SimulateOutput,
+  io: SimulateIo,
 ): Promise<number> {
   const { signal, stdout, stderr } = io;
   const unreachable = await unreachableRest(flags.restUrls, tls, signal);
@@ -240,9 +217,9 @@ async function unreachableRest(
 
 /** A terminal shows one line that changes; a log gets a line each time. */
 class ProgressLine {
-  readonly #stream: TextStream;
+  readonly #stream: CommandIo['stderr'];
 
-  constructor(stream: TextStream) {
+  constructor(stream: CommandIo['stderr']) {
     this.#stream = stream;
   }
 

@@ -64,8 +64,11 @@ export interface ErrorDetails {
   readonly instanceId?: string;
 }
 
+/** A failure whose `message` is ours, or another server's, and may be shown to a caller. */
+export class TellableError extends Error {}
+
 /** An expected failure: `message` is safe to show to a caller and says what to do. */
-export class GatewayError extends Error {
+export class GatewayError extends TellableError {
   override readonly name = 'GatewayError';
   readonly code: ErrorCode;
   readonly details: ErrorDetails;

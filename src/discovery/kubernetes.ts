@@ -12,6 +12,7 @@ import type { Discovery } from './discovery.js';
 import type { ApiAccess } from '../kubernetes/access.js';
 import { ApiClient, ApiError, type KubernetesObject, type ObjectList } from '../kubernetes/client.js';
 import { openAccess, type CredentialOptions } from '../kubernetes/credentials.js';
+import { KeptCredentials } from '../kubernetes/kept-credentials.js';
 import { isMeant, mergeMembers, type MergeOptions } from './kubernetes/merge.js';
 import { permissionMessage, serviceAccountOf } from './kubernetes/permission.js';
 import { endpoints, endpointSlices, type Source } from './kubernetes/sources.js';
@@ -38,7 +39,7 @@ export interface KubernetesDiscoveryOptions extends CredentialOptions {
   /** How long one answer of the API may take, in ms; default 10,000. */
   readonly requestTimeoutMs?: number | undefined;
   /**
-   * The server ends each watch after this time, in s; default 60. One that has not ended `watchMarginMs` (default
+   * The server ends each watch after this time, in s; default 45. One that has not ended `watchMarginMs` (default
    * 5,000) later is dead, so together they bound how long a half-open connection goes unnoticed.
    */
   readonly watchTimeoutSeconds?: number | undefined;
@@ -61,6 +62,7 @@ export class KubernetesDiscovery extends Membership implements Discovery {
   readonly #backoff: Backoff;
   readonly #stopping = new AbortController();
   readonly #objects = new Map<string, KubernetesObject>();
+  readonly #kept = new KeptCredentials();
   /** What is watched, and from which version the next watch begins. Undefined: ask for permissions and list first. */
   #position: Position | undefined;
   /** Attempts in a row that failed. */
@@ -113,6 +115,7 @@ export class KubernetesDiscovery extends Membership implements Discovery {
       } catch (error) {
         if (signal.aborted) return;
         this.#failures += 1;
+        if (error instanceof ApiError && error.status === 401) this.#kept.forget();
         if (makesUseless(error) || this.#failures > attemptsToResume) this.#position = undefined;
         this.setUnknown(error);
         onOutcome(error);
@@ -125,7 +128,7 @@ export class KubernetesDiscovery extends Membership implements Discovery {
   async #attempt(onListed: () => void, signal: AbortSignal): Promise<void> {
     const timeoutMs = this.#options.requestTimeoutMs ?? 10_000;
     const access = await withDeadline(timeoutMs, signal, 'reading the Kubernetes credentials', (limit) =>
-      unlessAborted(openAccess(this.#options), limit),
+      openAccess(this.#options, limit, this.#kept),
     );
     try {
       const client = new ApiClient(access, timeoutMs);
@@ -153,13 +156,14 @@ export class KubernetesDiscovery extends Membership implements Discovery {
       this.setKnown();
       return { source, version };
     }
-    const account = serviceAccountOf(access.headers['authorization'] ?? access.headers['Authorization']);
+    const { authorization } = access.headers;
+    const account = serviceAccountOf(typeof authorization === 'string' ? authorization : undefined);
     const field = 'kubesvc.cluster-kubernetes';
     throw new GatewayError('permission-denied', permissionMessage(namespace, account), { field });
   }
 
   async #watch(client: ApiClient, position: Position, merge: MergeOptions, signal: AbortSignal): Promise<void> {
-    const { watchTimeoutSeconds = 60, watchMarginMs = 5_000 } = this.#options;
+    const { watchTimeoutSeconds = 45, watchMarginMs = 5_000 } = this.#options;
     const { source, version } = position;
     const query = { resourceVersion: version, timeoutSeconds: String(watchTimeoutSeconds) };
     const limitMs = watchTimeoutSeconds * 1_000 + watchMarginMs;

@@ -2,6 +2,7 @@
 
 import { Redis } from 'ioredis';
 import type { Logger } from '../core/logger.js';
+import type { Environment } from '../core/environment.js';
 import { GatewayError } from '../core/errors.js';
 import type { Discovery } from '../discovery/discovery.js';
 import { LocalDiscovery } from '../discovery/local.js';
@@ -23,12 +24,13 @@ export function createRedis({ redis }: Config): Redis | undefined {
   return new Redis(redis.connection, { ...redisOptions, ...(password === undefined ? {} : { password }) });
 }
 
-/** Imports only what the chosen way of discovery needs: the Kubernetes client alone takes 140 MB. */
+/** Imports only what the chosen way of discovery needs: each has clients of its own. */
 export async function createDiscovery(
   config: Config,
   redis: Redis | undefined,
   tls: () => PeerTls,
   logger: Logger,
+  environment: Environment,
 ): Promise<Discovery> {
   const self = config.instance;
   switch (config.kubesvc.cluster) {
@@ -50,7 +52,7 @@ export async function createDiscovery(
     case 'kubernetes': {
       const { KubernetesDiscovery } = await import('../discovery/kubernetes.js');
       const scheme = config.server.ssl.enabled ? 'https' : 'http';
-      return new KubernetesDiscovery({ ...config.kubesvc['cluster-kubernetes'], logger, scheme });
+      return new KubernetesDiscovery({ ...config.kubesvc['cluster-kubernetes'], environment, logger, scheme });
     }
   }
 }

@@ -63,7 +63,7 @@ export function createDynamicAccounts(parts: DynamicAccountsParts): DynamicAccou
     env: environmentProvider(environment),
     k8s: kubernetesProvider(async (secret, signal) => {
       const { readSecret } = await import('../discovery/kubernetes/secrets.js');
-      return readSecret(config.kubesvc['cluster-kubernetes'], secret, signal);
+      return readSecret({ ...config.kubesvc['cluster-kubernetes'], environment }, secret, signal);
     }),
   });
   const releaseClaims = (id: string, signal: AbortSignal): Promise<void> => turns.release(id, signal);

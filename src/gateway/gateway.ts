@@ -10,6 +10,7 @@
 
 import { setMaxListeners } from 'node:events';
 import type { Logger as PinoLogger } from 'pino';
+import type { Environment } from '../core/environment.js';
 import { GatewayError, messageOf, toGatewayError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { Scope } from '../core/scope.js';
@@ -68,8 +69,8 @@ export interface GatewayOptions {
   readonly config: Config;
   readonly version: string;
   readonly logger: PinoLogger;
-  /** Variables that kubeconfigs may be taken from; default: none. */
-  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Variables that kubeconfigs may be taken from, and that lead to Kubernetes (proxies); default: none. */
+  readonly environment?: Environment;
   /** In place of what the configuration names, for tests. */
   readonly overrides?: {
     readonly discovery?: Discovery;
@@ -147,7 +148,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       readTls(server.ssl, 'server.ssl'),
     ]);
 
-    const security = await openSecurity(config, scope, now);
+    const security = await openSecurity(config, environment, scope, now);
     let peerMaterial = restTls;
     const tlsToPeers = () => peerTls(peerMaterial, server.auth.instances.serverName);
 
@@ -178,7 +179,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       scope.push('mirror', () => mirror.stop());
       await mirror.start();
     }
-    const discovery = overrides.discovery ?? (await createDiscovery(config, redis, tlsToPeers, logger));
+    const discovery = overrides.discovery ?? (await createDiscovery(config, redis, tlsToPeers, logger, environment));
     scope.push('discovery', () => discovery.stop());
     await discovery.start(signal);
 

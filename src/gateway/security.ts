@@ -1,5 +1,6 @@
 /** Opens what the configuration says about who may come in, on both ports, and who is an instance. */
 
+import type { Environment } from '../core/environment.js';
 import type { Logger } from '../core/logger.js';
 import type { Scope } from '../core/scope.js';
 import { Authentication } from './auth/authentication.js';
@@ -25,12 +26,16 @@ export interface Security {
 /** @throws GatewayError `configuration` naming the setting of the file that cannot be used */
 export async function openSecurity(
   { kubesvc, server, instance }: Config,
+  environment: Environment,
   scope: Scope,
   now: () => number,
 ): Promise<Security> {
-  const agents = await Authentication.open('kubesvc.grpc.auth', kubesvc.grpc.auth, parseAgentPolicy, now);
+  const agents = await Authentication.open('kubesvc.grpc.auth', kubesvc.grpc.auth, parseAgentPolicy, {
+    now,
+    environment,
+  });
   if (agents !== undefined) scope.push('authentication of agents', () => agents.close());
-  const callers = await Authentication.open('server.auth', server.auth, parseCallerPolicy, now);
+  const callers = await Authentication.open('server.auth', server.auth, parseCallerPolicy, { now, environment });
   if (callers !== undefined) scope.push('authentication of callers', () => callers.close());
   const { secretFile } = server.auth.instances;
   const secrets =

@@ -7,11 +7,20 @@
 import { StringDecoder } from 'node:string_decoder';
 import type { Dispatcher } from 'undici';
 import { withDeadline } from '../core/deadline.js';
+import { GatewayError, TellableError } from '../core/errors.js';
+import { parseJson, stringifyJson } from '../documents/exact-json.js';
 import type { ApiAccess } from './access.js';
 import { ListSplitter } from './list-splitter.js';
 
+/** One of several reasons of a refusal: a field, and what is wrong with it (`details.causes` of a Status). */
+export interface ApiErrorCause {
+  readonly reason?: string;
+  readonly message: string;
+  readonly field?: string;
+}
+
 /** An answer other than success: an HTTP status, or the Status object inside a watch. */
-export class ApiError extends Error {
+export class ApiError extends TellableError {
   override readonly name = 'ApiError';
 
   /**
@@ -19,6 +28,7 @@ export class ApiError extends Error {
    * @param detail Kubernetes' own message; '' where there is none
    * @param reason Kubernetes' own reason ("NotFound"); '' where there is none
    * @param retryAfterMs how long the server asks to wait before the next attempt
+   * @param causes which fields are meant, where the server says so
    */
   constructor(
     readonly status: number,
@@ -26,6 +36,7 @@ export class ApiError extends Error {
     readonly detail = '',
     readonly reason = '',
     readonly retryAfterMs?: number,
+    readonly causes: readonly ApiErrorCause[] = [],
   ) {
     super(message);
   }
@@ -80,9 +91,10 @@ export interface ApiRequest {
 
 /** Where the server is and who we are there; asked before each request, so that tokens may change. */
 export interface AccessSource {
-  current(): Promise<ApiAccess>;
+  /** @throws the signal's reason */
+  current(signal: AbortSignal): Promise<ApiAccess>;
   /** The server did not accept these credentials (401). */
-  refused(): void;
+  refused(access: ApiAccess): void;
 }
 
 /** etcd takes objects of 1.5 MB; a page of a list holds 500. */
@@ -109,9 +121,16 @@ export class ApiClient {
     return this.call({ method: 'POST', path, body }, signal);
   }
 
-  /** Any request whose answer is JSON. @throws as get() */
+  /** Any request whose answer is JSON, whose numbers are exact (documents/exact-json.ts). @throws as get() */
   async call(request: ApiRequest, signal: AbortSignal): Promise<unknown> {
-    return JSON.parse(await this.text(request, signal)) as unknown;
+    const text = await this.text(request, signal);
+    try {
+      return parseJson(text);
+    } catch (error) {
+      throw new GatewayError('dependency-unavailable', 'the answer of the Kubernetes API is not JSON', {
+        cause: error,
+      });
+    }
   }
 
   /**
@@ -127,7 +146,7 @@ export class ApiClient {
     return withDeadline(this.#timeoutMs, signal, `GET ${path}`, async (limit) => {
       const { body } = await this.#send({ method: 'GET', path, query }, limit, {});
       const splitter = new ListSplitter(maximumObjectBytes, (json) => {
-        onItem(JSON.parse(json.toString('utf8')) as KubernetesObject);
+        onItem(parseJson(json.toString('utf8')) as KubernetesObject);
       });
       for await (const chunk of body) splitter.push(chunk as Buffer);
       return (splitter.end() as ObjectList).metadata;
@@ -165,7 +184,8 @@ export class ApiClient {
     signal: AbortSignal,
     limits: { readonly headersTimeout?: number; readonly bodyTimeout?: number },
   ): Promise<Dispatcher.ResponseData> {
-    const { server, headers, dispatcher } = await this.#source.current();
+    const access = await this.#source.current(signal);
+    const { server, headers, dispatcher } = access;
     const { method, path, query = {}, body, accept = 'application/json', contentType = 'application/json' } = request;
     const url = new URL(`${server.replace(/\/+$/, '')}${path}`);
     url.search = new URLSearchParams(query).toString();
@@ -179,7 +199,7 @@ export class ApiClient {
       body: bodyOf(body),
     });
     if (response.statusCode >= 200 && response.statusCode < 300) return response;
-    if (response.statusCode === 401) this.#source.refused();
+    if (response.statusCode === 401) this.#source.refused(access);
     const retryAfter = Number(response.headers['retry-after']);
     const text = await textOf(response.body, maximumErrorBytes);
     throw statusError(response.statusCode, text, retryAfter > 0 ? retryAfter * 1_000 : undefined);
@@ -188,7 +208,7 @@ export class ApiClient {
 
 function bodyOf(body: ApiRequest['body']): string | Uint8Array | null {
   if (body === undefined) return null;
-  return typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body);
+  return typeof body === 'string' || body instanceof Uint8Array ? body : stringifyJson(body);
 }
 
 async function* flatten(all: AsyncIterable<readonly WatchEvent[]>): AsyncGenerator<WatchEvent> {
@@ -200,9 +220,9 @@ async function* batches(body: AsyncIterable<Uint8Array>): AsyncGenerator<readonl
     const events: WatchEvent[] = [];
     let failure: ApiError | undefined;
     for (const line of lines) {
-      const event = JSON.parse(line) as WatchEvent | { readonly type: 'ERROR'; readonly object: { code?: number } };
+      const event = parseJson(line) as WatchEvent | { readonly type: 'ERROR'; readonly object: { code?: number } };
       if (event.type === 'ERROR') {
-        failure = statusError(event.object.code ?? 500, JSON.stringify(event.object));
+        failure = statusError(event.object.code ?? 500, stringifyJson(event.object));
         break;
       }
       events.push(event);
@@ -230,7 +250,7 @@ async function textOf(body: AsyncIterable<Uint8Array>, maximumBytes: number): Pr
   let size = 0;
   for await (const chunk of body) {
     size += chunk.length;
-    if (size > maximumBytes) throw new Error('the answer of the Kubernetes API is too large');
+    if (size > maximumBytes) throw new GatewayError('too-large', 'the answer of the Kubernetes API is too large');
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
@@ -240,15 +260,23 @@ async function textOf(body: AsyncIterable<Uint8Array>, maximumBytes: number): Pr
 function statusError(status: number, text: string, retryAfterMs?: number): ApiError {
   let detail = '';
   let reason = '';
+  let causes: readonly ApiErrorCause[] = [];
   try {
-    const parsed: unknown = JSON.parse(text);
+    const parsed = parseJson(text);
     if (typeof parsed === 'object' && parsed !== null) {
       if ('message' in parsed) detail = String(parsed.message);
       if ('reason' in parsed) reason = String(parsed.reason);
+      if ('details' in parsed) causes = causesOf(parsed.details);
     }
   } catch {
     // Not a Status.
   }
   const message = `the Kubernetes API answered ${String(status)}${detail === '' ? '' : `: ${detail}`}`;
-  return new ApiError(status, message, detail, reason, retryAfterMs);
+  return new ApiError(status, message, detail, reason, retryAfterMs, causes);
+}
+
+function causesOf(details: unknown): readonly ApiErrorCause[] {
+  const { causes } = (details ?? {}) as { readonly causes?: unknown };
+  if (!Array.isArray(causes)) return [];
+  return causes.filter((cause): cause is ApiErrorCause => typeof (cause as ApiErrorCause | null)?.message === 'string');
 }

@@ -1,14 +1,21 @@
 /**
- * How to reach the API server, read anew for each connection: tokens and authorities change while we run.
- * In a pod that is four small files; of a kubeconfig, kubeconfig.ts reads what needs no plugin.
+ * How to reach the API server, read anew from time to time: tokens and authorities change while we run. In a pod that is
+ * four small files, elsewhere a kubeconfig; there is no other reader of kubeconfigs for what connects to clusters.
  */
 
-import { readFile } from 'node:fs/promises';
-import { Agent } from 'undici';
+import { dirname, resolve } from 'node:path';
+import { readDistantFile } from '../core/distant-file.js';
+import type { Environment } from '../core/environment.js';
 import { GatewayError } from '../core/errors.js';
+import { proxyFor, usesProxy } from '../core/proxy.js';
 import { holdsSecretReference } from '../core/secret-reference.js';
-import type { ApiAccess } from './access.js';
-import { directoryOf, keepAlive, readKubeconfig } from './kubeconfig.js';
+import type { ApiAccess, Headers } from './access.js';
+import { openDispatcher } from './dispatcher.js';
+import { runPlugin, type PluginCredential } from './exec-plugin.js';
+import { impersonationHeaders } from './impersonation.js';
+import { KeptCredentials } from './kept-credentials.js';
+import type { Material } from './kubeconfig-fields.js';
+import { parseKubeconfig, type ClusterSettings, type Kubeconfig, type UserSettings } from './kubeconfig.js';
 
 export interface CredentialOptions {
   /** Take cluster and user from here; default: the pod's own service account. */
@@ -19,8 +26,10 @@ export interface CredentialOptions {
   readonly context?: string | undefined;
   /** Whether the API server's certificate is verified; default true. */
   readonly verifySsl?: boolean | undefined;
-  /** Whether a kubeconfig's `proxy-url` counts; default true. */
+  /** Whether proxies count, the kubeconfig's and those of the environment; default true. */
   readonly proxy?: boolean | undefined;
+  /** Of this process: proxies, and what credential plugins inherit. Default: none. */
+  readonly environment?: Environment | undefined;
   /** The API server as seen from a pod; default `https://kubernetes.default.svc`. */
   readonly apiServer?: string | undefined;
   /** Default `/var/run/secrets/kubernetes.io/serviceaccount`. */
@@ -29,65 +38,174 @@ export interface CredentialOptions {
   readonly setting?: string | undefined;
 }
 
-/** @throws GatewayError `configuration` when there are no usable credentials */
-export async function openAccess(options: CredentialOptions): Promise<ApiAccess> {
+/**
+ * @param kept what a credential plugin gave; default: it runs for this access alone
+ * @throws GatewayError `configuration` when there are no usable credentials; the signal's reason
+ */
+export async function openAccess(
+  options: CredentialOptions,
+  signal: AbortSignal,
+  kept = new KeptCredentials(),
+): Promise<ApiAccess> {
   const { kubeconfigFile, kubeconfig, setting = 'kubesvc.cluster-kubernetes.kubeconfigFile' } = options;
   try {
-    if (kubeconfig !== undefined) return await fromKubeconfig(kubeconfig, options, '/');
-    if (kubeconfigFile === undefined) return await fromPod(options);
-    return await fromKubeconfig(await readFile(kubeconfigFile, 'utf8'), options, directoryOf(kubeconfigFile));
+    if (kubeconfig !== undefined) return await fromKubeconfig(kubeconfig, '/', options, kept, signal);
+    if (kubeconfigFile === undefined) return await fromPod(options, signal);
+    const text = (await readDistantFile(kubeconfigFile, signal)).toString('utf8');
+    return await fromKubeconfig(text, dirname(resolve(kubeconfigFile)), options, kept, signal);
   } catch (error) {
+    signal.throwIfAborted();
     const where = kubeconfigFile ?? (kubeconfig === undefined ? 'the service account of this pod' : 'the kubeconfig');
-    throw new GatewayError('configuration', `no Kubernetes credentials from ${where}: ${reasonOf(error)}`, {
+    const reason = error instanceof Error ? error.message : 'unknown';
+    throw new GatewayError('configuration', `no Kubernetes credentials from ${where}: ${reason}`, {
       field: setting,
       cause: error,
     });
   }
 }
 
-async function fromPod(options: CredentialOptions): Promise<ApiAccess> {
+async function fromPod(options: CredentialOptions, signal: AbortSignal): Promise<ApiAccess> {
+  const { proxy = true, environment = {}, verifySsl = true } = options;
   const directory = options.serviceAccountDirectory ?? '/var/run/secrets/kubernetes.io/serviceaccount';
-  const [token, ca, namespace] = await Promise.all([
-    readFile(`${directory}/token`, 'utf8'),
-    readFile(`${directory}/ca.crt`, 'utf8'),
-    readFile(`${directory}/namespace`, 'utf8').catch(() => undefined),
-  ]);
+  const token = await readDistantFile(`${directory}/token`, signal);
+  const ca = await readDistantFile(`${directory}/ca.crt`, signal);
+  const namespace = await readDistantFile(`${directory}/namespace`, signal).catch(() => undefined);
+  const server = new URL(options.apiServer ?? 'https://kubernetes.default.svc');
+  const tls = { ca, cert: undefined, key: undefined, servername: undefined, rejectUnauthorized: verifySsl };
+  // client-go goes by the address of the Service, and NO_PROXY may name only that.
+  const address = environment['KUBERNETES_SERVICE_HOST'];
+  const isNear = address !== undefined && !usesProxy(withHost(server, address), noProxyOf(environment));
   return {
-    server: options.apiServer ?? 'https://kubernetes.default.svc',
-    headers: { authorization: `Bearer ${token.trim()}` },
-    dispatcher: new Agent({ connect: { ...keepAlive, ca, rejectUnauthorized: options.verifySsl ?? true } }),
-    namespace: namespace?.trim(),
+    server: server.href,
+    headers: { authorization: `Bearer ${token.toString('utf8').trim()}` },
+    dispatcher: openDispatcher(server, tls, proxy && !isNear ? proxyFor(server, environment) : undefined),
+    namespace: namespace?.toString('utf8').trim(),
     ca,
   };
 }
 
-async function fromKubeconfig(text: string, options: CredentialOptions, directory: string): Promise<ApiAccess> {
+async function fromKubeconfig(
+  text: string,
+  directory: string,
+  options: CredentialOptions,
+  kept: KeptCredentials,
+  signal: AbortSignal,
+): Promise<ApiAccess> {
   // Taken literally they would be sent as tokens and passwords.
   if (holdsSecretReference(text)) throw new Error('it has a reference of a secret engine (encrypted:...) in it');
-  const { context, verifySsl = true, proxy = true } = options;
-  const declared = await readKubeconfig(text, { context, verifySsl, proxy, directory });
-  if (declared !== undefined) return declared;
-
-  const { HttpMethod, KubeConfig, RequestContext } = await import('@kubernetes/client-node');
-  const config = new KubeConfig();
-  config.loadFromString(text);
-  config.makePathsAbsolute(directory);
-  if (context !== undefined) config.setCurrentContext(context);
-  if (!verifySsl) config.clusters = config.clusters.map((cluster) => ({ ...cluster, skipTLSVerify: true }));
-  const cluster = config.getCurrentCluster();
-  if (cluster === null) throw new Error('it has no current context');
-  const request = new RequestContext(cluster.server, HttpMethod.GET);
-  await config.applySecurityAuthentication(request);
+  const { context, proxy: mayProxy = true, environment = {} } = options;
+  const config = parseKubeconfig(text, { context, directory });
+  const { cluster, user } = config;
+  // One after the other, so that an account waits for one file at a time.
+  const ca = await read(cluster.ca, signal);
+  const isSecure = cluster.server.protocol === 'https:';
+  const given = isSecure ? await authenticate(config, ca, mayProxy, environment, kept, signal) : {};
+  const verify = (options.verifySsl ?? true) && !cluster.insecure;
+  const tls = {
+    ca,
+    cert: given.cert,
+    key: given.key,
+    servername: cluster.tlsServerName,
+    rejectUnauthorized: verify,
+  };
+  const proxy = mayProxy ? (cluster.proxy ?? proxyFor(cluster.server, environment)) : undefined;
   return {
-    server: cluster.server,
-    headers: request.getHeaders(),
-    dispatcher: request.getDispatcher() ?? new Agent({ connect: keepAlive }),
-    namespace: config.getContextObject(config.getCurrentContext())?.namespace,
-    ca: cluster.caData === undefined ? undefined : Buffer.from(cluster.caData, 'base64'),
+    server: cluster.server.href,
+    headers: {
+      ...given.headers,
+      ...(user.impersonated === undefined ? {} : impersonationHeaders(user.impersonated)),
+    },
+    dispatcher: openDispatcher(cluster.server, tls, proxy),
+    namespace: config.namespace,
+    ca,
+    expiresAt: given.expiresAt,
   };
 }
 
-/** The first line only: the text of a failing credential plugin or YAML parser may quote what must stay secret. */
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : 'unknown';
+interface Given {
+  readonly headers?: Headers;
+  readonly cert?: Buffer | string | undefined;
+  readonly key?: Buffer | string | undefined;
+  readonly expiresAt?: number | undefined;
+}
+
+/** Who the user is, to servers that are reached by TLS: client-go sends nothing secret in cleartext. */
+async function authenticate(
+  { cluster, user }: Kubeconfig,
+  ca: Buffer | undefined,
+  mayProxy: boolean,
+  environment: Environment,
+  kept: KeptCredentials,
+  signal: AbortSignal,
+): Promise<Given> {
+  const cert = await read(user.cert, signal);
+  const key = await read(user.key, signal);
+  const token = await tokenOf(user, signal);
+  if (token !== undefined) return { cert, key, headers: { authorization: `Bearer ${token}` } };
+  if (user.basic !== undefined) {
+    const { username, password } = user.basic;
+    return {
+      cert,
+      key,
+      headers: { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}` },
+    };
+  }
+  const { exec, oidc } = user;
+  if (oidc !== undefined) {
+    const ask = () => kept.oidc.credential(oidc, mayProxy ? environment : {}, signal);
+    return { cert, key, ...ofPlugin(await kept.of(oidc, ask)) };
+  }
+  if (exec === undefined) return { cert, key };
+  const info = exec.provideClusterInfo ? clusterInfo(cluster, ca, mayProxy) : undefined;
+  const ask = () => runPlugin({ settings: exec, cluster: info, environment }, signal);
+  return { cert, key, ...ofPlugin(await kept.of({ exec, info }, ask)) };
+}
+
+function ofPlugin({ token, cert, key, expiresAt }: PluginCredential): Given {
+  return {
+    ...(token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }),
+    ...(cert === undefined ? {} : { cert, key }),
+    expiresAt,
+  };
+}
+
+/** rest.ConfigToExecCluster: the authority as data, also where the kubeconfig names a file. */
+function clusterInfo(cluster: ClusterSettings, ca: Buffer | undefined, mayProxy: boolean): object {
+  return {
+    server: cluster.written.server,
+    ...(cluster.tlsServerName === undefined ? {} : { 'tls-server-name': cluster.tlsServerName }),
+    ...(cluster.insecure ? { 'insecure-skip-tls-verify': true } : {}),
+    ...(ca === undefined ? {} : { 'certificate-authority-data': ca.toString('base64') }),
+    ...(cluster.proxy === undefined || !mayProxy ? {} : { 'proxy-url': cluster.written.proxy }),
+    ...(cluster.disableCompression ? { 'disable-compression': true } : {}),
+    config: cluster.execConfig ?? null,
+  };
+}
+
+/** The file wins over the text, which counts where the file cannot be read. */
+async function tokenOf({ token, tokenFile }: UserSettings, signal: AbortSignal): Promise<string | undefined> {
+  if (tokenFile === undefined) return token;
+  try {
+    const text = (await readDistantFile(tokenFile, signal)).toString('utf8').trim();
+    if (text === '') throw new Error(`${tokenFile}: expected a token, found nothing`);
+    return text;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (token === undefined) throw error;
+    return token;
+  }
+}
+
+async function read({ data, file }: Material, signal: AbortSignal): Promise<Buffer | undefined> {
+  return file === undefined ? data : readDistantFile(file, signal);
+}
+
+function withHost(server: URL, host: string): URL {
+  const other = new URL(server);
+  other.hostname = host.includes(':') ? `[${host}]` : host;
+  return other;
+}
+
+function noProxyOf(environment: Environment): string {
+  return environment['NO_PROXY'] ?? environment['no_proxy'] ?? '';
 }

@@ -3,6 +3,8 @@
  * an agent needs does not depend on the size of a page: of 100 objects of etcd's largest size, one at a time is parsed.
  */
 
+import { parseJson } from '../documents/exact-json.js';
+
 const [quote, backslash, openBrace, closeBrace, openBracket, closeBracket] = [...Buffer.from('"\\{}[]')] as [
   number,
   number,
@@ -77,10 +79,10 @@ export class ListSplitter {
   /** The list, with as many commas between its items as there were: parsed, without them. @throws SyntaxError */
   end(): unknown {
     if (this.#depth !== 0) throw new Error('the answer of the Kubernetes API was cut off');
-    return JSON.parse(
+    return parseJson(
       Buffer.concat(this.#shell)
         .toString('utf8')
         .replace(/\[[\s,]*\]/u, '[]'),
-    ) as unknown;
+    );
   }
 }

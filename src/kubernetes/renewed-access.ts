@@ -1,59 +1,78 @@
-/** Credentials of a client that lives long: read anew from time to time, and when the server refuses them. */
+/**
+ * Credentials of a client that lives long: read once for all who wait for them, anew from time to time, when they expire,
+ * and when the server refuses them.
+ */
 
+import { withDeadline } from '../core/deadline.js';
+import { GatewayError } from '../core/errors.js';
+import { SharedWork } from '../core/shared-work.js';
 import type { ApiAccess } from './access.js';
 import type { AccessSource } from './client.js';
 import { openAccess, type CredentialOptions } from './credentials.js';
+import { KeptCredentials } from './kept-credentials.js';
 
 /** Tokens of service accounts are renewed at 80 % of an hour, those of cloud plugins live fifteen minutes. */
 const renewMs = 5 * 60_000;
 /** However often the server says no. */
 const shortestRenewMs = 2_000;
+/** A credential plugin that takes longer never ends. */
+const openTimeoutMs = 60_000;
 
 export class RenewedAccess implements AccessSource {
   readonly #options: CredentialOptions;
   readonly #now: () => number;
-  #access: Promise<ApiAccess> | undefined;
+  readonly #opening = new SharedWork<ApiAccess>();
+  readonly #kept: KeptCredentials;
+  readonly #closing = new AbortController();
+  #access: ApiAccess | undefined;
+  /** When they were read last, or when that was tried. */
   #since = 0;
-  #closed = false;
 
   /** @param now a clock that only goes forward, in ms */
   constructor(options: CredentialOptions, now: () => number = () => performance.now()) {
     this.#options = options;
     this.#now = now;
+    this.#kept = new KeptCredentials(now);
   }
 
-  /** @throws GatewayError `configuration`; Error after close() */
-  current(): Promise<ApiAccess> {
-    if (this.#closed) return Promise.reject(new Error('the account is no longer served'));
-    if (this.#access === undefined || this.#now() - this.#since >= renewMs) this.#renew();
-    return this.#access as unknown as Promise<ApiAccess>;
+  /** @throws GatewayError `configuration`, `timed-out`; the signal's reason; `cancelled` after close() */
+  async current(signal: AbortSignal): Promise<ApiAccess> {
+    this.#closing.signal.throwIfAborted();
+    const access = this.#access;
+    if (access === undefined || (access.expiresAt ?? Infinity) <= this.#now()) return this.#open(signal);
+    // What is there is good until the server says otherwise: nobody waits for the new ones, or fails without them.
+    if (this.#now() - this.#since >= renewMs) void this.#open(this.#closing.signal).catch(() => undefined);
+    return access;
   }
 
-  refused(): void {
-    if (this.#now() - this.#since >= shortestRenewMs) this.#forget();
+  refused(access: ApiAccess): void {
+    if (access !== this.#access || this.#now() - this.#since < shortestRenewMs) return;
+    this.#kept.forget();
+    this.#replace(undefined);
   }
 
   /** Ends all requests. */
   async close(): Promise<void> {
-    this.#closed = true;
-    const access = await this.#access?.catch(() => undefined);
-    await access?.dispatcher.destroy();
+    this.#closing.abort(new GatewayError('cancelled', 'the account is no longer served'));
+    await this.#access?.dispatcher.destroy();
   }
 
-  #renew(): void {
-    this.#forget();
-    this.#since = this.#now();
-    const opened = openAccess(this.#options);
-    this.#access = opened;
-    opened.catch(() => {
-      if (this.#access === opened) this.#access = undefined;
+  #open(signal: AbortSignal): Promise<ApiAccess> {
+    return this.#opening.run(signal, async (wanted) => {
+      this.#since = this.#now();
+      const access = await withDeadline(openTimeoutMs, wanted, 'to get the credentials', (limit) =>
+        openAccess(this.#options, limit, this.#kept),
+      );
+      if (this.#closing.signal.aborted) await access.dispatcher.destroy();
+      this.#closing.signal.throwIfAborted();
+      this.#replace(access);
+      return access;
     });
   }
 
   /** Requests and watches that use the old ones go on. */
-  #forget(): void {
-    const old = this.#access;
-    this.#access = undefined;
-    old?.then(({ dispatcher }) => dispatcher.close()).catch(() => undefined);
+  #replace(access: ApiAccess | undefined): void {
+    void this.#access?.dispatcher.close().catch(() => undefined);
+    this.#access = access;
   }
 }

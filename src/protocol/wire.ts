@@ -21,8 +21,8 @@ import {
   type AgentMessage,
   type GatewayMessage,
 } from './generated/ops/operations_pb.js';
-import { GatewayError, messageOf } from '../core/errors.js';
 import { FieldWriter, newMessage } from './field-writer.js';
+import { reading } from './reading.js';
 
 /** What a replica reads of an operation. */
 export interface OperationHeader {
@@ -366,23 +366,6 @@ export function readCachingEnded(bytes: Uint8Array): boolean {
   });
 }
 
-/** Messages one after the other, each behind its length (as protobuf's writeDelimitedTo() has it). */
-export function writeDelimited(messages: readonly Uint8Array[]): Uint8Array {
-  const writer = new BinaryWriter();
-  for (const message of messages) writer.bytes(message);
-  return writer.finish();
-}
-
-/** @throws GatewayError `invalid-argument` when the lengths and the bytes do not fit */
-export function readDelimited(bytes: Uint8Array, type: string): Uint8Array[] {
-  return reading(`sequence of ${type}`, () => {
-    const messages: Uint8Array[] = [];
-    const reader = new BinaryReader(bytes);
-    while (reader.pos < reader.len) messages.push(reader.bytes());
-    return messages;
-  });
-}
-
 function readFirstString(bytes: Uint8Array): string {
   const reader = new BinaryReader(bytes);
   let text = '';
@@ -392,16 +375,4 @@ function readFirstString(bytes: Uint8Array): string {
     else reader.skip(wireType, field);
   }
   return text;
-}
-
-function reading<T>(type: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof GatewayError) throw error;
-    throw new GatewayError('invalid-argument', `not a valid ${type}: ${messageOf(error)}`, {
-      field: type,
-      cause: error,
-    });
-  }
 }

@@ -5,6 +5,7 @@ import { defaultLimits, type AgentConnectionOptions, type ConnectionLimits } fro
 import type { ConnectionState } from '../agent/connection-state.js';
 import type { StreamAccount } from '../agent/caching-sink.js';
 import { AgentConnection } from '../agent/connection.js';
+import { TellableError } from '../core/errors.js';
 import type { DynamicAccountHandler } from '../agent/dynamic-accounts.js';
 import type { Execute } from '../agent/operation-runner.js';
 import { batches } from '../core/batches.js';
@@ -206,7 +207,8 @@ function simulatedDynamicAccounts(
       onAdd?.(account, agent);
       const { name } = account;
       if (latencyMs > 0) await setTimeout(latencyMs);
-      if (failing?.test(name) === true) throw new Error(`the simulated cluster of "${name}" refuses the credentials`);
+      if (failing?.test(name) === true)
+        throw new TellableError(`the simulated cluster of "${name}" refuses the credentials`);
       return { kubeHost: `https://${name}.example`, kubeVersion: 'v1.33.0', namespaces: ['default'] };
     },
     remove: () => Promise.resolve(),

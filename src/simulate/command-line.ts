@@ -1,57 +1,127 @@
-/** The flags of `agent-gateway simulate`: parsing, checks that name the flag, and the help text. */
+/** The flags of `agent-gateway simulate`, and the rules that several of them have together. */
 
-import { parseArgs } from 'node:util';
-import { GatewayError, messageOf } from '../core/errors.js';
+import {
+  choice,
+  decimal,
+  file,
+  largest,
+  repeated,
+  text,
+  toggle,
+  url,
+  whole,
+  type Flag,
+  type Values,
+} from '../command-line/flags.js';
+import { UsageError } from '../command-line/usage-error.js';
 import { isRequestKind, requestKinds, type RequestKind } from './request-kinds.js';
 
-export const simulateHelp = `Usage: agent-gateway simulate [FLAGS]
+const numbered = (help: string, bounds = {}, value = 'N') => whole(bounds, { value, help });
+const measured = (value: string, help: string, bounds = {}) => decimal(bounds, { value, help });
 
-Runs simulated agents against a gateway, and optionally a load of operations. Without a load flag the agents stay
-connected until Ctrl-C.
+const hostPort: Flag<string> = {
+  value: 'HOST:PORT',
+  help: 'gRPC address of a gateway; repeat it for several (default 127.0.0.1:9091)',
+  expected: 'HOST:PORT, as in 127.0.0.1:9091',
+  read: (given) => {
+    const port = Number(/^(?:[^\s/:]+|\[[0-9A-Fa-f:.]+\]):(\d+)$/u.exec(given)?.[1]);
+    return port >= 1 && port <= 65_535 ? given : undefined;
+  },
+};
 
-Agents
-  --agents N            simulated agents, sim-agent-0 ... (default 3; 0: load only, with --account)
-  --accounts N          accounts of each agent, sim-<agent>-<account> (default 2)
-  --dynamic             take dynamic accounts (docs/dynamic-accounts.md) beside their own
-  --dynamic-failing RE  as --dynamic, but accounts whose names match this regular expression cannot be served
-  --zone ID             zone of the agents (default simulated_default)
-  --gateway HOST:PORT   gRPC address of a gateway; repeat it for several (default 127.0.0.1:9091)
-  --latency MS          time that an agent takes for an operation (default 20)
-  --jitter MS           the time varies by up to this much (default 0)
-  --failure-rate F      part of the operations that fail, 0 to 1 (default 0)
-  --result-size BYTES   least size of objects and logs in results (default 0)
-  --seed N              the same seed gives the same latencies, answers, objects and requests (default 1)
+const kinds: Flag<readonly RequestKind[]> = {
+  value: 'LIST',
+  help: `requests to send, of ${requestKinds.join(',')} (default get)`,
+  expected: `of ${requestKinds.join(', ')}`,
+  read: (given) => {
+    const names = given.split(',').map((name) => name.trim());
+    return names.every((name) => isRequestKind(name)) ? names : undefined;
+  },
+};
 
-Cached objects (sent by agents that are told to cache an account)
-  --objects N           objects in the cluster of each account (default 0)
-  --object-bytes BYTES  least size of each (default 0)
-  --change-rate N       changes of each cluster per second (default 0)
-  --changes N           a cluster rests after so many changes (default: it does not)
+const pattern: Flag<RegExp> = {
+  value: 'RE',
+  help: 'as --dynamic, but accounts whose names match this regular expression cannot be served',
+  expected: 'a regular expression',
+  read: (given) => {
+    try {
+      return new RegExp(given, 'u');
+    } catch {
+      return undefined;
+    }
+  },
+};
 
-Load (any of the first four starts one)
-  --operations N        end after N operations
-  --duration SECONDS    end after this time
-  --concurrency N       closed loop: N operations in flight (default 10)
-  --rate N              open loop: N operations per second
-  --rest URL            base URL of REST; repeat it for several (default http://127.0.0.1:7002)
-  --account NAME        send to this account instead of the simulated ones; may be repeated
-  --kinds LIST          requests to send, of ${requestKinds.join(',')} (default get)
-  --wait SECONDS        how long the gateway waits for each result; 0: do not wait (default 10)
-  --payload BYTES       size of manifests and patches (default 0)
-  --ready-timeout SECONDS  how long the agents have to connect before the load starts (default 30)
+const agentFlags = {
+  accounts: numbered('accounts of each agent, sim-<agent>-<account> (default 2)'),
+  dynamic: toggle('take dynamic accounts (docs/dynamic-accounts.md) beside their own'),
+  'dynamic-failing': pattern,
+  zone: text('a name', { value: 'ID', help: 'zone of the agents (default simulated_default)' }),
+  gateway: repeated(hostPort),
+  latency: measured('MS', 'time that an agent takes for an operation (default 20)'),
+  jitter: measured('MS', 'the time varies by up to this much (default 0)'),
+  'failure-rate': measured('F', 'part of the operations that fail, 0 to 1 (default 0)', { maximum: 1 }),
+  'result-size': numbered('least size of objects and logs in results (default 0)', {}, 'BYTES'),
+  objects: numbered('objects in the cluster of each account (default 0)', { maximum: 10_000_000 }),
+  'object-bytes': numbered('least size of each (default 0)', { maximum: 1_500_000 }, 'BYTES'),
+  'change-rate': measured('N', 'changes of each cluster per second (default 0)', { maximum: 1_000_000 }),
+  changes: numbered('a cluster rests after so many changes (default: it does not)'),
+  'agents-token-file': file({ help: 'bearer token of the agents' }),
+  'agents-tls': toggle('agents speak TLS; the load does where --rest is https'),
+};
 
-Who it is (docs/security.md)
-  --token-file FILE     bearer token of the load; without it AGENT_GATEWAY_TOKEN_FILE or AGENT_GATEWAY_TOKEN
-  --agents-token-file FILE  bearer token of the agents
-  --agents-tls          agents speak TLS; the load does where --rest is https
-  --cacert FILE         authorities that both trust
-  --cert FILE           certificate that both show, with --key FILE
+const loadStarts = {
+  operations: numbered('end after N operations', { minimum: 1 }),
+  duration: measured('SECONDS', 'end after this time', { maximum: 1_000_000 }),
+  concurrency: numbered('closed loop: N operations in flight (default 10)', { minimum: 1, maximum: 100_000 }),
+  rate: measured('N', 'open loop: N operations per second', { minimum: 0.001, maximum: 1_000_000 }),
+};
 
-  --output text|json    form of the report on standard output (default text)
-  --help
+const loadFlags = {
+  account: repeated(
+    text('the name of an account', {
+      ...{ value: 'NAME', completes: 'accounts' },
+      help: 'send to this account instead of the simulated ones; may be repeated',
+    }),
+  ),
+  kinds,
+  wait: numbered(
+    'how long the gateway waits for each result; 0: do not wait (default 10)',
+    { maximum: 3_600 },
+    'SECONDS',
+  ),
+  payload: numbered('size of manifests and patches (default 0)', {}, 'BYTES'),
+  'ready-timeout': measured('SECONDS', 'how long the agents have to connect before the load starts (default 30)', {
+    maximum: 1_000_000,
+  }),
+  'token-file': file({
+    help: 'bearer token of the load; without it AGENT_GATEWAY_TOKEN_FILE or AGENT_GATEWAY_TOKEN',
+  }),
+};
 
-Exit code: 0 done or stopped; 1 the gateway could not be reached for the load; 2 a flag is wrong.
-`;
+export const simulateFlags = {
+  agents: numbered('simulated agents, sim-agent-0 ... (default 3; 0: load only, with --account)'),
+  ...agentFlags,
+  seed: numbered('the same seed gives the same latencies, answers, objects and requests (default 1)', {
+    minimum: -largest - 1,
+  }),
+  ...loadStarts,
+  ...loadFlags,
+  rest: repeated(url({ help: 'base URL of REST; repeat it for several (default http://127.0.0.1:7002)' })),
+  cacert: file({ help: 'authorities that both trust (docs/security.md)' }),
+  cert: file({ help: 'certificate that both show, with --key' }),
+  key: file({ help: 'its private key' }),
+  output: choice(['text', 'json'], { value: 'FORM', help: 'text or json: form of the report (default text)' }),
+  help: toggle('print this help', 'h'),
+};
+
+export const simulateSummary = `Run simulated agents against a gateway, and optionally a load of operations.
+Without a load the agents stay connected until Ctrl-C; any of ${named(loadStarts)} starts one.`;
+
+export const simulateExitCodes =
+  'Exit code: 0 done or stopped; 1 the gateway could not be reached for the load; 2 a flag is wrong.';
+
+export type SimulateValues = Values<typeof simulateFlags>;
 
 export interface SimulateFlags {
   readonly agents: number;
@@ -71,8 +141,8 @@ export interface SimulateFlags {
   /** Infinity: without end. */
   readonly changes: number;
   readonly restUrls: readonly string[];
-  /** By the name of a flag: token-file (of the load), cacert, cert, key. */
-  readonly credentialFiles: Readonly<Record<string, string | undefined>>;
+  /** Names of files. */
+  readonly credentialFiles: Readonly<Record<'token-file' | 'cacert' | 'cert' | 'key', string | undefined>>;
   readonly agentsTokenFile: string | undefined;
   readonly agentsTls: boolean;
   readonly output: 'text' | 'json';
@@ -93,31 +163,25 @@ export interface LoadFlags {
   readonly readyTimeoutMs: number;
 }
 
-/**
- * @returns undefined when help is asked for
- * @throws GatewayError `configuration`, naming the flag
- */
-export function parseSimulateFlags(argv: readonly string[]): SimulateFlags | undefined {
-  const values = parse(argv);
-  if (values.help === true) return undefined;
-  const number = (flag: NumberFlag, fallback: number, bounds: Bounds = {}): number =>
-    readNumber(flag, values[flag], bounds) ?? fallback;
+/** @throws UsageError for flags that have no effect, or contradict each other */
+export function readSimulateFlags(values: SimulateValues): SimulateFlags {
+  const restUrls = values.rest ?? ['http://127.0.0.1:7002'];
   const flags: SimulateFlags = {
-    agents: number('agents', 3, whole),
-    accounts: number('accounts', 2, whole),
-    gateways: values.gateway?.map(readHostPort) ?? ['127.0.0.1:9091'],
-    latencyMs: number('latency', 20),
-    jitterMs: number('jitter', 0),
-    failureRate: number('failure-rate', 0, { maximum: 1 }),
-    resultBytes: number('result-size', 0, whole),
-    seed: number('seed', 1, { ...whole, minimum: -(2 ** 31) }),
+    agents: values.agents ?? 3,
+    accounts: values.accounts ?? 2,
+    gateways: values.gateway ?? ['127.0.0.1:9091'],
+    latencyMs: values.latency ?? 20,
+    jitterMs: values.jitter ?? 0,
+    failureRate: values['failure-rate'] ?? 0,
+    resultBytes: values['result-size'] ?? 0,
+    seed: values.seed ?? 1,
     ...readDynamic(values),
     ...(values.zone === undefined ? {} : { zoneId: values.zone }),
-    objects: number('objects', 0, { ...whole, maximum: 10_000_000 }),
-    objectBytes: number('object-bytes', 0, { ...whole, maximum: 1_500_000 }),
-    changeRate: number('change-rate', 0, { maximum: 1_000_000 }),
-    changes: number('changes', Number.POSITIVE_INFINITY, whole),
-    restUrls: values.rest?.map(readUrl) ?? ['http://127.0.0.1:7002'],
+    objects: values.objects ?? 0,
+    objectBytes: values['object-bytes'] ?? 0,
+    changeRate: values['change-rate'] ?? 0,
+    changes: values.changes ?? Number.POSITIVE_INFINITY,
+    restUrls,
     credentialFiles: {
       'token-file': values['token-file'],
       cacert: values.cacert,
@@ -125,142 +189,53 @@ export function parseSimulateFlags(argv: readonly string[]): SimulateFlags | und
       key: values.key,
     },
     agentsTokenFile: values['agents-token-file'],
-    agentsTls: values['agents-tls'] === true,
-    output: readOutput(values.output),
+    agentsTls: values['agents-tls'] ?? false,
+    output: values.output ?? 'text',
     load: readLoad(values),
   };
-  if (flags.agents === 0 && flags.load === undefined) throw wrong('agents', 'must be 1 or more where there is no load');
-  if (flags.load?.accounts.length === 0 && flags.agents * flags.accounts === 0) {
-    throw wrong('account', 'must name an account to send to, because no agent has one');
-  }
+  const { agents, load } = flags;
+  if (agents === 0 && load === undefined) throw new UsageError('--agents must be 1 or more where there is no load');
+  if (load?.accounts.length === 0 && agents * flags.accounts === 0)
+    throw new UsageError('--account must name an account to send to, because no agent has one');
+  if (load === undefined) refuse(values, loadFlags, `needs a load: ${named(loadStarts)}`);
+  if (agents === 0) refuse(values, agentFlags, 'needs agents, and --agents is 0');
+  if (flags.objects === 0) refuse(values, { 'object-bytes': 0, 'change-rate': 0, changes: 0 }, 'needs --objects');
+  if (flags.changeRate === 0) refuse(values, { changes: 0 }, 'needs --change-rate');
+  const isSecure = flags.agentsTls || restUrls.some((one) => one.startsWith('https:'));
+  if (!isSecure && (values.cert === undefined) === (values.key === undefined))
+    refuse(values, { cacert: 0, cert: 0 }, 'needs --agents-tls, or a --rest that is https');
   return flags;
 }
 
-const text = { type: 'string' } as const;
-const list = { type: 'string', multiple: true } as const;
-const numberFlags = {
-  agents: text,
-  accounts: text,
-  latency: text,
-  jitter: text,
-  'failure-rate': text,
-  'result-size': text,
-  seed: text,
-  objects: text,
-  'object-bytes': text,
-  'change-rate': text,
-  changes: text,
-  operations: text,
-  duration: text,
-  concurrency: text,
-  rate: text,
-  wait: text,
-  payload: text,
-  'ready-timeout': text,
-};
-type NumberFlag = keyof typeof numberFlags;
-
-function parse(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      options: {
-        ...numberFlags,
-        gateway: list,
-        rest: list,
-        account: list,
-        dynamic: { type: 'boolean' },
-        'dynamic-failing': text,
-        zone: text,
-        kinds: text,
-        'token-file': text,
-        'agents-token-file': text,
-        'agents-tls': { type: 'boolean' },
-        cacert: text,
-        cert: text,
-        key: text,
-        output: text,
-        help: { type: 'boolean', short: 'h' },
-      },
-    }).values;
-  } catch (error) {
-    throw new GatewayError('configuration', messageOf(error).split('. ')[0] ?? '', { cause: error });
-  }
+/** @throws UsageError for the first of some flags that was given */
+function refuse(values: SimulateValues, some: Readonly<Record<string, unknown>>, why: string): void {
+  const given = Object.entries(values).find(([name, value]) => value !== undefined && Object.hasOwn(some, name));
+  if (given !== undefined) throw new UsageError(`--${given[0]} ${why}`);
 }
 
-type Values = ReturnType<typeof parse>;
+function named(flags: Readonly<Record<string, unknown>>): string {
+  return Object.keys(flags)
+    .map((name) => `--${name}`)
+    .join(', ');
+}
 
-function readLoad(values: Values): LoadFlags | undefined {
-  const { operations, duration, concurrency, rate, kinds = 'get', account = [] } = values;
+function readLoad(values: SimulateValues): LoadFlags | undefined {
+  const { operations, duration, concurrency, rate } = values;
   if ([operations, duration, concurrency, rate].every((value) => value === undefined)) return undefined;
-  if (concurrency !== undefined && rate !== undefined) throw wrong('rate', 'and --concurrency exclude each other');
-  const seconds = (flag: NumberFlag): number | undefined => {
-    const value = readNumber(flag, values[flag], { maximum: 1_000_000 });
-    return value === undefined ? undefined : value * 1000;
-  };
+  if (concurrency !== undefined && rate !== undefined)
+    throw new UsageError('--rate and --concurrency exclude each other');
   return {
-    operations: readNumber('operations', operations, { ...whole, minimum: 1 }),
-    durationMs: seconds('duration'),
-    concurrency: readNumber('concurrency', concurrency, { ...whole, minimum: 1, maximum: 100_000 }),
-    rate: readNumber('rate', rate, { minimum: 0.001, maximum: 1_000_000 }),
-    accounts: account,
-    kinds: kinds.split(',').map(readKind),
-    waitSeconds: readNumber('wait', values.wait, { ...whole, maximum: 3_600 }) ?? 10,
-    payloadBytes: readNumber('payload', values.payload, whole) ?? 0,
-    readyTimeoutMs: seconds('ready-timeout') ?? 30_000,
+    ...{ operations, concurrency, rate },
+    durationMs: duration === undefined ? undefined : duration * 1_000,
+    accounts: values.account ?? [],
+    kinds: values.kinds ?? ['get'],
+    waitSeconds: values.wait ?? 10,
+    payloadBytes: values.payload ?? 0,
+    readyTimeoutMs: (values['ready-timeout'] ?? 30) * 1_000,
   };
 }
 
-function readDynamic(values: Values): Pick<SimulateFlags, 'dynamic'> {
-  const pattern = values['dynamic-failing'];
-  if (pattern === undefined) return values.dynamic === true ? { dynamic: {} } : {};
-  try {
-    return { dynamic: { failing: new RegExp(pattern, 'u') } };
-  } catch (error) {
-    throw wrong('dynamic-failing', `must be a regular expression: ${messageOf(error)}`);
-  }
-}
-
-interface Bounds {
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly integer?: boolean;
-}
-
-const whole: Bounds = { integer: true, maximum: 2 ** 31 - 1 };
-
-function readNumber(flag: NumberFlag, value: string | undefined, bounds: Bounds): number | undefined {
-  if (value === undefined) return undefined;
-  const { minimum = 0, maximum = 2 ** 31 - 1, integer = false } = bounds;
-  const number = value.trim() === '' ? Number.NaN : Number(value);
-  if (number >= minimum && number <= maximum && (!integer || Number.isInteger(number))) return number;
-  throw wrong(flag, `must be a ${integer ? 'whole ' : ''}number from ${minimum} to ${maximum}, not "${value}"`);
-}
-
-function readHostPort(value: string): string {
-  const port = Number(/^(?:[^\s/:]+|\[[0-9A-Fa-f:.]+\]):(\d+)$/u.exec(value)?.[1]);
-  if (port >= 1 && port <= 65_535) return value;
-  throw wrong('gateway', `must be HOST:PORT, as in 127.0.0.1:9091, not "${value}"`);
-}
-
-function readUrl(value: string): string {
-  const url = URL.canParse(value) ? new URL(value) : undefined;
-  if (url !== undefined && /^https?:$/u.test(url.protocol)) return url.origin;
-  throw wrong('rest', `must be a URL, as in http://127.0.0.1:7002, not "${value}"`);
-}
-
-function readKind(value: string): RequestKind {
-  const name = value.trim();
-  if (isRequestKind(name)) return name;
-  throw wrong('kinds', `must be of ${requestKinds.join(', ')}, not "${name}"`);
-}
-
-function readOutput(value: string | undefined): 'text' | 'json' {
-  if (value === undefined || value === 'text') return 'text';
-  if (value === 'json') return 'json';
-  throw wrong('output', `must be text or json, not "${value}"`);
-}
-
-function wrong(flag: string, message: string): GatewayError {
-  return new GatewayError('configuration', `--${flag} ${message}`, { field: `--${flag}` });
+function readDynamic({ dynamic, 'dynamic-failing': failing }: SimulateValues): Pick<SimulateFlags, 'dynamic'> {
+  if (failing !== undefined) return { dynamic: { failing } };
+  return dynamic === true ? { dynamic: {} } : {};
 }

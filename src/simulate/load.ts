@@ -16,7 +16,7 @@ import { pick, seededRandom } from './random.js';
 import { sampleRequest, type RequestKind } from './request-kinds.js';
 
 export interface LoadOptions {
-  /** Of REST; used in turn. */
+  /** Of REST, without a slash at the end; used in turn. */
   readonly baseUrls: readonly string[];
   /** Chosen at random for each operation. */
   readonly accounts: readonly string[];
@@ -67,7 +67,7 @@ export async function runLoad(options: LoadOptions, signal: AbortSignal): Promis
 
 class Load {
   readonly #options: LoadOptions;
-  readonly #pools: readonly Pool[];
+  readonly #targets: readonly { readonly pool: Pool; readonly path: string }[];
   readonly #headers: Record<string, string>;
   readonly #requests: ReadonlyMap<RequestKind, string>;
   readonly #kinds: readonly RequestKind[];
@@ -94,15 +94,14 @@ class Load {
     const inFlight = options.rate === undefined ? this.#concurrency : this.#maximumInFlight;
     const connections = Math.min(maximumConnections, Math.ceil(inFlight / baseUrls.length));
     const timeout = waitSeconds * 1000 + answerGraceMs;
-    this.#pools = baseUrls.map(
-      (url) =>
-        new Pool(url, {
-          connections,
-          headersTimeout: timeout,
-          bodyTimeout: timeout,
-          connect: { ...tls, timeout: 5_000 },
-        }),
-    );
+    this.#targets = baseUrls.map((url) => {
+      const { origin, pathname } = new URL(url + operationsPath);
+      const connect = { ...tls, timeout: 5_000 };
+      return {
+        pool: new Pool(origin, { connections, headersTimeout: timeout, bodyTimeout: timeout, connect }),
+        path: pathname,
+      };
+    });
   }
 
   get #concurrency(): number {
@@ -119,7 +118,7 @@ class Load {
     const timer = setInterval(() => onProgress?.(this.#recorder.progress()), progressMs);
     const drop = (): void => {
       this.#dropped = true;
-      for (const pool of this.#pools) void pool.destroy();
+      for (const { pool } of this.#targets) void pool.destroy();
     };
     signal.addEventListener('abort', drop);
     if (signal.aborted) drop();
@@ -131,7 +130,7 @@ class Load {
       this.#recorder.stop();
       clearInterval(timer);
       signal.removeEventListener('abort', drop);
-      await Promise.all(this.#pools.map((pool) => pool.destroy()));
+      await Promise.all(this.#targets.map(({ pool }) => pool.destroy()));
     }
     return this.#recorder.report();
   }
@@ -176,12 +175,12 @@ class Load {
   async #send(since: number): Promise<boolean> {
     const account = pick(this.#options.accounts, this.#random);
     const kind = pick(this.#kinds, this.#random);
-    const pool = this.#pools[this.#taken % this.#pools.length] ?? pick(this.#pools, this.#random);
+    const { pool, path } = this.#targets[this.#taken % this.#targets.length] ?? pick(this.#targets, this.#random);
     const body = `{"operation":{"account":${JSON.stringify(account)},"${kind}":${this.#requests.get(kind) ?? '{}'}}}`;
     this.#recorder.sent();
     let answer: Answer;
     try {
-      const response = await pool.request({ path: operationsPath, method: 'POST', headers: this.#headers, body });
+      const response = await pool.request({ path, method: 'POST', headers: this.#headers, body });
       answer = readAnswer(response.statusCode, await response.body.text());
     } catch (error) {
       if (this.#dropped) {

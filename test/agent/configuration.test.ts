@@ -84,3 +84,20 @@ test('what Armory’s agent has and this one does not is one warning', (t) => {
   t.equal(parse('dynamicAccounts: {enabled: "true"}').configuration.dynamicAccounts.enabled, true);
   t.end();
 });
+
+test('YAML is read as kubectl reads it: anchors, merges, octal numbers, yes and no', (t) => {
+  const { configuration } = parse(`
+kubernetes:
+  accounts:
+  - &account {name: a, serviceAccount: yes, namespaces: &namespaces [shop]}
+  - {<<: *account, name: b}
+  - {name: c, serviceAccount: on, namespaces: *namespaces}
+server: {port: 017622}
+---
+`);
+  t.match(configuration, {
+    kubernetes: { accounts: ['a', 'b', 'c'].map((name) => ({ name, serviceAccount: true, namespaces: ['shop'] })) },
+    server: { port: 8082 },
+  });
+  t.end();
+});

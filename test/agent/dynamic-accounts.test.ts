@@ -1,6 +1,8 @@
 /** What an agent does with accounts that the gateway asks it to serve, and what a new connection says of them. */
 
 import { test } from 'tap';
+import { TellableError } from '../../src/core/errors.js';
+import { silentLogger } from '../../src/core/logger.js';
 import type { DynamicAccountHandler } from '../../src/agent/dynamic-accounts.js';
 import type { AgentMessage } from '../../src/protocol/generated/ops/operations_pb.js';
 import { waitFor } from '../wait.js';
@@ -9,11 +11,11 @@ import { setUp, streamOf } from './set-up.js';
 
 const handler = (removed: string[] = []): DynamicAccountHandler => ({
   add: ({ name, definition }) => {
-    if (definition === 'bad') return Promise.reject(new Error('the cluster refuses the credentials'));
+    if (definition === 'bad') return Promise.reject(new TellableError('the cluster refuses the credentials'));
     return Promise.resolve({ kubeHost: `https://${name}` });
   },
   remove: (name) => {
-    if (name === 'stuck') return Promise.reject(new Error('it is busy'));
+    if (name === 'stuck') return Promise.reject(new TellableError('it is busy'));
     removed.push(name);
     return Promise.resolve();
   },
@@ -114,4 +116,31 @@ test('an agent that takes none says so', async (t) => {
   t.equal(stream.registration?.dynamicAccounts, false);
   stream.send({ case: 'addAccounts', value: { accounts: [{ name: 'new', version: 7n }] } });
   t.same(await saidAll(stream, 1), ['new: this agent does not take dynamic accounts']);
+});
+
+test('of a fault while an account is added or removed the gateway is told nothing, and the log has it', async (t) => {
+  const logged: object[] = [];
+  const fault = new TypeError("Cannot read properties of null (reading 'clusters')");
+  const set = await setUp(t, {
+    logger: { ...silentLogger, error: (fields) => logged.push(fields) },
+    dynamicAccounts: {
+      add: ({ definition }) => (definition === 'bad' ? Promise.reject(fault) : Promise.resolve({})),
+      remove: () => Promise.reject(fault),
+    },
+  });
+  const stream = await streamOf(set, 0);
+  const accounts = [
+    { name: 'one', version: 7n, definition: 'bad' },
+    { name: 'two', version: 7n },
+  ];
+  stream.send({ case: 'addAccounts', value: { accounts } });
+  await saidAll(stream, 2);
+  stream.send({ case: 'deleteAccounts', value: { names: ['two'] } });
+  const answers = await saidAll(stream, 3);
+  const told = 'internal error of the agent; its log says more under account';
+  t.same(answers.toSorted(), ['+two@7', `one: ${told} "one"`, `two: ${told} "two"`]);
+  t.same(logged, [
+    { account: 'one', error: fault },
+    { account: 'two', error: fault },
+  ]);
 });

@@ -1,8 +1,14 @@
 /** What a connection does with operations: once each, within their deadlines and its bounds, answered until it is known. */
 
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { status } from '@grpc/grpc-js';
 import { test } from 'tap';
 import type { Execution } from '../../src/agent/operation-results.js';
+import {
+  ObjectOutcomeSchema,
+  ObjectsSchema,
+  type OperationSchema,
+} from '../../src/protocol/generated/ops/operations_pb.js';
 import { waitFor } from '../wait.js';
 import { active, fast, setUp, streamOf } from './set-up.js';
 
@@ -117,7 +123,11 @@ test('what execute throws becomes a result with status 500', async (t) => {
   const stream = await streamOf(setup, 0);
   stream.operation({ id: 'op' });
   await waitFor(() => stream.results().length === 1);
-  t.match(stream.results()[0], { status: 500, reason: 'InternalError', message: 'kubeconfig is missing' });
+  t.match(stream.results()[0], {
+    status: 500,
+    reason: 'InternalError',
+    message: /internal error of the agent.*operation op$/,
+  });
 });
 
 test('a result larger than the gateway takes is replaced by a 413', async (t) => {
@@ -133,6 +143,32 @@ test('a result larger than the gateway takes is replaced by a 413', async (t) =>
   await waitFor(() => stream.results().length === 1);
   t.match(stream.results()[0], { status: 413, reason: 'RequestEntityTooLarge', message: /50\d\d bytes/ });
   t.equal(setup.connection.state.name, 'active');
+});
+
+test('a change that was done is told as done, whatever the size of its result', async (t) => {
+  const outcome = (name: string) =>
+    create(ObjectOutcomeSchema, { object: { kind: 'ConfigMap', name }, status: name === 'b' ? 403 : 200 });
+  const manifests = ['a', 'b'].map(() => new Uint8Array(5_000));
+  let outcomes = ['a', 'b'].map(outcome);
+  const setup = await setUp(t, {
+    execute: () => {
+      const body = { case: 'objects' as const, value: create(ObjectsSchema, { manifests, outcomes }) };
+      return Promise.resolve({ status: 200, message: 'done', body });
+    },
+  });
+  await active(setup);
+  const stream = await streamOf(setup, 0);
+  const result = async (id: string, request: NonNullable<MessageInitShape<typeof OperationSchema>['request']>) => {
+    stream.operation({ id, request });
+    return waitFor(() => stream.results().find(({ operationId }) => operationId === id));
+  };
+  const deletion = { case: 'delete' as const, value: { labelSelector: 'a=b' } };
+  const without = await result('few', deletion);
+  t.match(without, { status: 200, message: /^done; the objects are left out of the result/ });
+  t.match(without.body, { value: { manifests: [], outcomes: [{ status: 200 }, { status: 403 }] } });
+  outcomes = Array.from({ length: 1_000 }, (_, index) => outcome(String(index)));
+  t.match(await result('many', deletion), { status: 200, message: /left out/, body: { case: undefined } });
+  t.match(await result('read', { case: 'list', value: {} }), { status: 413 });
 });
 
 test('concurrency and queue are bounded; beyond them 429, which is not remembered', async (t) => {

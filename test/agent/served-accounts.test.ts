@@ -19,7 +19,11 @@ test('dynamic accounts', skip, async (t) => {
   const kubeconfig = await readFile(kubernetes.adminKubeconfig);
   const text = 'dynamicAccounts: {enabled: true}';
   const { configuration } = parseAgentConfiguration(text, 'agent.yml', {});
-  const accounts = new ServedAccounts(configuration.kubernetes, silentLogger);
+  const accounts = new ServedAccounts(configuration.kubernetes, {
+    logger: silentLogger,
+    environment: {},
+    onAnswer: () => undefined,
+  });
   t.teardown(() => accounts.close());
   const account = (init: MessageInitShape<typeof DynamicAccountSchema>) =>
     create(DynamicAccountSchema, { name: 'prod', version: 1n, ...init });

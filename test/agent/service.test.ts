@@ -127,6 +127,7 @@ test('TLS with a client certificate, which is read again at each dial', async (t
   const security = new GatewaySecurity(
     parseAgentConfiguration(JSON.stringify({ clouddriver, kubernetes }), 'agent.yml', {}).configuration.clouddriver,
     silentLogger,
+    {},
   );
   t.throws(() => security.security(), { code: 'configuration', message: /^clouddriver.tls: certificate and key/ });
 });
@@ -136,13 +137,17 @@ test('certificate and key may be in one file; one without a key is told at the s
   const security = (clientCertFile: string): GatewaySecurity => {
     const tls = { clientCertFile };
     const text = JSON.stringify({ clouddriver: { insecure: false, tls }, dynamicAccounts: { enabled: true } });
-    return new GatewaySecurity(parseAgentConfiguration(text, 'agent.yml', {}).configuration.clouddriver, silentLogger);
+    return new GatewaySecurity(
+      parseAgentConfiguration(text, 'agent.yml', {}).configuration.clouddriver,
+      silentLogger,
+      {},
+    );
   };
   const both = [certificates.chain, certificates.key].map((path) => readFileSync(path, 'utf8'));
   for (const text of [both.join(''), both.reverse().join('')]) {
-    await t.resolves(security(certificates.write('both.pem', text)).start());
+    await t.resolves(security(certificates.write('both.pem', text)).start(AbortSignal.timeout(120_000)));
   }
-  await t.rejects(security(certificates.chain).start(), {
+  await t.rejects(security(certificates.chain).start(AbortSignal.timeout(120_000)), {
     code: 'configuration',
     message: /^clouddriver.tls.clientKeyFile: expected a PEM file: there is no private key in /,
   });
@@ -153,8 +158,8 @@ test('the token comes from where the configuration says', async (t) => {
   const authorization = async (auth: object): Promise<string | undefined> => {
     const text = JSON.stringify({ clouddriver: { auth }, dynamicAccounts: { enabled: true } });
     const { clouddriver }: AgentConfiguration = parseAgentConfiguration(text, 'agent.yml', {}).configuration;
-    const security = new GatewaySecurity(clouddriver, silentLogger);
-    await security.start();
+    const security = new GatewaySecurity(clouddriver, silentLogger, {});
+    await security.start(new AbortController().signal);
     return security.security().authorization;
   };
   t.equal(await authorization({}), undefined);

@@ -4,7 +4,7 @@ import type { Test } from 'tap';
 import type { AgentConnectionOptions, ConnectionLimits } from '../../src/agent/connection-options.js';
 import { AgentConnection } from '../../src/agent/connection.js';
 import type { Execution } from '../../src/agent/operation-results.js';
-import { silentLogger } from '../../src/core/logger.js';
+import { silentLogger, type Logger } from '../../src/core/logger.js';
 import type { Operation } from '../../src/protocol/generated/ops/operations_pb.js';
 import { waitFor } from '../wait.js';
 import {
@@ -30,6 +30,7 @@ interface SetupOptions extends GatewayDoubleOptions {
   readonly onState?: () => void;
   readonly dynamicAccounts?: AgentConnectionOptions['dynamicAccounts'];
   readonly now?: () => number;
+  readonly logger?: Logger;
   readonly addresses?: (gateway: GatewayDouble) => readonly string[];
 }
 
@@ -46,7 +47,7 @@ export async function setUp(t: Test, options: SetupOptions = {}): Promise<Setup>
       executed.push(operation.id);
       return execute(operation, context);
     },
-    logger: silentLogger,
+    logger: options.logger ?? silentLogger,
     random: () => 0,
     limits: { backoff: fast, refusedBackoff: { ...fast, initialMs: 60_000, maximumMs: 60_000 }, ...options.limits },
     onState: (state) => {

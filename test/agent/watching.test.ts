@@ -1,14 +1,17 @@
 /** The agent's watchers against a real API server: what a gateway would be sent. */
 
+import { readFile } from 'node:fs/promises';
 import { test, type Test } from 'tap';
 import type { CachingEvent, CachingScope, CachingSink } from '../../src/agent/caching-sink.js';
 import { Cluster, type ClusterOptions } from '../../src/agent/kubernetes/cluster.js';
 import { createStreamAccount, type CachedKinds } from '../../src/agent/watching/account-watcher.js';
 import { ListBudget } from '../../src/agent/watching/list-budget.js';
+import { watchMarginMs, watchSeconds } from '../../src/agent/watching/scope-watcher.js';
 import { silentLogger } from '../../src/core/logger.js';
 import { ObjectEvent_Type } from '../../src/protocol/generated/events/caching_pb.js';
 import { kubernetesPrograms } from '../services/kubernetes-program.js';
 import { startKubernetes, type Kubernetes } from '../services/kubernetes.js';
+import { startTcpProxy } from '../tcp-proxy.js';
 import { waitFor } from '../wait.js';
 
 interface Manifest {
@@ -86,9 +89,9 @@ function stream(
   t: Test,
   kubernetes: Kubernetes,
   copy: Copy,
-  options: Partial<ClusterOptions> & { readonly cached?: Partial<CachedKinds> } = {},
+  options: Partial<ClusterOptions> & { readonly cached?: Partial<CachedKinds>; readonly seconds?: number } = {},
 ): { stop(): Promise<void> } {
-  const { cached = {}, ...rest } = options;
+  const { cached = {}, seconds = 60, ...rest } = options;
   const cluster = new Cluster({
     name: 'prod',
     credentials: { kubeconfigFile: kubernetes.adminKubeconfig },
@@ -104,7 +107,7 @@ function stream(
     accountOf: () => ({ cluster, cached: { kinds: [], omitKinds: [], labelSelector: '', ...cached } }),
     budget: new ListBudget({ total: 1, perAccount: 1 }),
     backoff: { initialMs: 50, maximumMs: 500, multiplier: 1.6, jitter: 0.2 },
-    watchSeconds: 60,
+    watchSeconds: seconds,
     kindsPeriodMs: 200,
     observer: {
       listed: (reason) => copy.lists.push(reason),
@@ -253,6 +256,24 @@ test('an account is streamed', skip, async (t) => {
     await kubernetes.apiServer.restart();
     await makeMap(kubernetes, 'after');
     await waitFor(() => copy.objects.has('ConfigMap/after'));
+  });
+
+  await t.test('a silent server behind a proxy that stays up is noticed, and nothing is listed again', async (t) => {
+    t.ok(watchSeconds * 1_250 + watchMarginMs < 60_000, 'within a minute');
+    const proxy = await startTcpProxy({ port: Number(new URL(kubernetes.server).port) });
+    t.teardown(() => proxy.close());
+    const admin = await readFile(kubernetes.adminKubeconfig, 'utf8');
+    const kubeconfig = admin.replace(kubernetes.server, `https://127.0.0.1:${String(proxy.port)}`);
+    const copy = new Copy(['ConfigMap']);
+    stream(t, kubernetes, copy, { credentials: { kubeconfig }, requestTimeoutMs: 2_000, seconds: 2 });
+    await waitFor(() => copy.watches === 1, patience);
+    proxy.stall();
+    await makeMap(kubernetes, 'in-silence');
+    await waitFor(() => copy.failures > 0, { timeoutMs: 20_000, description: 'the silence to be noticed' });
+    t.notOk(copy.objects.has('ConfigMap/in-silence'));
+    await proxy.heal();
+    await waitFor(() => copy.objects.has('ConfigMap/in-silence'), patience);
+    t.strictSame(copy.lists, ['first']);
   });
 });
 

@@ -115,7 +115,7 @@ test('every route, asked of any replica', async (t) => {
       'it is pending everywhere',
     );
     const result = { result: { operationId: id, account, status: 200, message: 'done by hand' } };
-    t.equal((await post(third, '/armory/agent/operationresults', result)).status, 204);
+    t.match(await post(third, '/armory/agent/operationresults', result), { status: 200, body: result });
     t.match(await onEvery(`${operations}/${id}`), { finalOutcome: 'completed', message: 'done by hand' });
     t.equal((await post(third, '/armory/agent/operationresults', result)).status, 409);
 
@@ -131,7 +131,7 @@ test('every route, asked of any replica', async (t) => {
         );
       }
       const bring = { result: { operationId: id, account, status: 200, message: 'done' } };
-      t.equal((await post(first, '/armory/agent/operationresults', bring)).status, 204);
+      t.match(await post(first, '/armory/agent/operationresults', bring), { status: 200, body: bring });
     });
   });
 

@@ -13,7 +13,7 @@ test('files of identities', async (t) => {
   const look = async (...flags: string[]) => {
     const { config } = loadConfig({ environment: {}, flags });
     const findings = [];
-    for await (const finding of examineIdentities(config, AbortSignal.timeout(120_000))) findings.push(finding);
+    for await (const finding of examineIdentities(config, {}, AbortSignal.timeout(120_000))) findings.push(finding);
     return findings;
   };
   t.match(await look(), [{ status: 'ok' }], 'a replica to try');

@@ -24,7 +24,7 @@ test('inside a kubeconfig', async (t) => {
     contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
     'current-context': 'c',
   });
-  await t.rejects(openAccess({ kubeconfig }), {
+  await t.rejects(openAccess({ kubeconfig }, AbortSignal.timeout(120_000)), {
     message: /it has a reference of a secret engine \(encrypted:...\) in it/,
   });
 });

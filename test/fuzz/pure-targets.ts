@@ -12,13 +12,8 @@ import { readKubernetesObject } from '../../src/gateway/caching/kubernetes-objec
 import { sniff } from '../../src/gateway/listeners.js';
 import { OperationResultSchema, OperationSchema } from '../../src/protocol/generated/ops/operations_pb.js';
 import { formatText, parseText } from '../../src/protocol/text-format.js';
-import {
-  readAgentFrame,
-  readDelimited,
-  readOperationHeader,
-  readResultHeader,
-  readRoute,
-} from '../../src/protocol/wire.js';
+import { readDelimited } from '../../src/protocol/delimited.js';
+import { readAgentFrame, readOperationHeader, readResultHeader, readRoute } from '../../src/protocol/wire.js';
 import { kindOf, type Target } from './fuzz.js';
 
 function pure(name: string, run: (input: Buffer) => string): Target {

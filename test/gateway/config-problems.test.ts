@@ -85,7 +85,7 @@ const cases: [what: string, wrong: Wrong, message: string][] = [
   [
     'numbers where text is expected, because their notation would be lost',
     { yaml: 'redis:\n  keyPrefix: 0123' },
-    'redis.keyPrefix: expected text, found 123; write it in quotes (gateway.yml:2)',
+    'redis.keyPrefix: expected text, found 83; write it in quotes (gateway.yml:2)',
   ],
   [
     'a list with something else in it',

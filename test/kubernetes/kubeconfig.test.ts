@@ -1,9 +1,11 @@
 /** Kubeconfigs that need no plugin: who we are, where the server is, and errors that quote nothing of them. */
 
 import { join } from 'node:path';
+import { rootCertificates } from 'node:tls';
 import { test, type Test } from 'tap';
 import { openAccess, type CredentialOptions } from '../../src/kubernetes/credentials.js';
 
+const authority = String(rootCertificates[0]);
 const clusters = [
   { name: 'one', cluster: { server: 'https://one.example:6443', 'certificate-authority': 'ca.crt' } },
   { name: 'two', cluster: { server: 'https://two.example', 'insecure-skip-tls-verify': true } },
@@ -22,23 +24,26 @@ const users = [
 const config = { clusters, contexts, users, 'current-context': 'first' };
 
 async function access(t: Test, options: Omit<CredentialOptions, 'kubeconfigFile'>) {
-  const directory = t.testdir({ config: JSON.stringify(config), 'ca.crt': 'authority', token: 'from-file\n' });
-  const opened = await openAccess({ kubeconfigFile: join(directory, 'config'), ...options });
+  const directory = t.testdir({ config: JSON.stringify(config), 'ca.crt': authority, token: 'from-file\n' });
+  const opened = await openAccess(
+    { kubeconfigFile: join(directory, 'config'), ...options },
+    new AbortController().signal,
+  );
   t.teardown(() => opened.dispatcher.destroy());
   return opened;
 }
 
 test('the current context, with files beside the kubeconfig', async (t) => {
   const { server, headers, namespace, ca } = await access(t, {});
-  t.equal(server, 'https://one.example:6443');
+  t.equal(server, 'https://one.example:6443/');
   t.strictSame(headers, { authorization: 'Bearer hunter2' });
   t.equal(namespace, 'shop');
-  t.equal(String(ca), 'authority');
+  t.equal(String(ca), authority);
 });
 
 test('another context', async (t) => {
   const { server, headers } = await access(t, { context: 'second' });
-  t.equal(server, 'https://two.example');
+  t.equal(server, 'https://two.example/');
   t.strictSame(headers, { authorization: `Basic ${Buffer.from('me:hunter2').toString('base64')}` });
 });
 
@@ -48,7 +53,10 @@ test('a token file wins over a token', async (t) => {
 
 test('what is wrong is said in words, without what is in it', async (t) => {
   const refused = (kubeconfig: string, context?: string): Promise<Error> =>
-    openAccess({ kubeconfig, context, setting: 'kubernetes.accounts[].kubeConfigFile' }).then(
+    openAccess(
+      { kubeconfig, context, setting: 'kubernetes.accounts[].kubeConfigFile' },
+      new AbortController().signal,
+    ).then(
       () => new Error('it was taken'),
       (error: unknown) => error as Error,
     );

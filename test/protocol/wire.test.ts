@@ -9,10 +9,10 @@ import {
   OperationResultSchema,
   OperationSchema,
 } from '../../src/protocol/generated/ops/operations_pb.js';
+import { readDelimited, writeDelimited } from '../../src/protocol/delimited.js';
 import {
   operationFrame,
   readAgentFrame,
-  readDelimited,
   readOperationHeader,
   readResultHeader,
   readRoute,
@@ -22,7 +22,6 @@ import {
   withOriginator,
   withRoute,
   withRouting,
-  writeDelimited,
 } from '../../src/protocol/wire.js';
 
 const operationOf = (init: Parameters<typeof create<typeof OperationSchema>>[1]): Uint8Array =>
@@ -185,6 +184,11 @@ test('bytes that are no message are refused by name, whatever they are', (t) => 
   t.throws(() => readOperationHeader(Buffer.from([0x0a, 0x05, 0x61])), {
     code: 'invalid-argument',
     message: /^not a valid ops\.Operation: /,
+  });
+  const registration = Buffer.from([0x0a, 0x04, 0x0a, 0x02, 0xff, 0xfe]);
+  t.throws(() => readAgentFrame(registration), {
+    code: 'invalid-argument',
+    message: 'not a valid ops.AgentMessage: a text in it is not UTF-8',
   });
   t.end();
 });

@@ -16,7 +16,10 @@ const integrity = 'sha512-QJYajbSLiKepLMn4Iu/xftbhYERkaqYcwtMH6EyqiiRZryV9g67fkf
 const commandTimeoutMs = 60_000;
 
 /** A command line; gives standard output. Rejects with what it printed as errors. */
-export type CommandLine = (args: readonly string[], options?: { readonly stdin?: string }) => Promise<string>;
+export type CommandLine = (
+  args: readonly string[],
+  options?: { readonly stdin?: string; readonly environment?: NodeJS.ProcessEnv },
+) => Promise<string>;
 
 export interface ClusterTools {
   readonly helm: CommandLine;
@@ -46,9 +49,9 @@ export async function clusterTools(): Promise<ClusterTools | string> {
 }
 
 function commandLine(program: string): CommandLine {
-  return (args, { stdin = '' } = {}) =>
+  return (args, { stdin = '', environment = process.env } = {}) =>
     new Promise((resolve, reject) => {
-      const options = { timeout: commandTimeoutMs, maxBuffer: 64 * 1024 * 1024 };
+      const options = { timeout: commandTimeoutMs, maxBuffer: 64 * 1024 * 1024, env: environment };
       const child = execFile(program, [...args], options, (error, stdout, stderr) => {
         if (error === null) resolve(stdout);
         else reject(new Error(`${stderr}${stdout}`.trim() || error.message));

@@ -1,39 +1,33 @@
 /** `agent-gateway simulate` as a person runs it, against doubles of both ports. */
 
 import { test } from 'tap';
-import { runSimulate } from '../../src/commands/simulate.js';
+import { startCommand } from '../commands/run-command.js';
 import { freePort } from '../free-port.js';
 import { startGatewayDouble } from '../agent/gateway-double.js';
 import { waitFor } from '../wait.js';
 import { startRestDouble } from './rest-double.js';
 
-function run(argv: readonly string[], { isTTY = false } = {}) {
-  const text = { out: '', err: '' };
-  const controller = new AbortController();
-  const code = runSimulate(argv, {
-    stdout: { write: (part) => (text.out += part) },
-    stderr: { write: (part) => (text.err += part), isTTY },
-    signal: controller.signal,
-  });
-  return { text, code, stop: () => controller.abort() };
-}
+const run = (argv: readonly string[], { isTTY = false } = {}) => {
+  const { texts: text, ...rest } = startCommand(['simulate', ...argv], { isTTY });
+  return { text, ...rest };
+};
 
 test('wrong flags are named, and end with 2', async (t) => {
   const wrong: [string[], RegExp][] = [
-    [['--agents', 'many'], /^--agents must be a whole number from 0 to \d+, not "many"/],
-    [['--agents', '0'], /^--agents must be 1 or more/],
-    [['--agents', '0', '--operations', '1'], /^--account must name an account/],
-    [['--failure-rate', '1.5'], /^--failure-rate must be a number from 0 to 1, not "1.5"/],
-    [['--gateway', 'http://localhost:9091'], /^--gateway must be HOST:PORT/],
-    [['--gateway', 'localhost:99999'], /^--gateway must be HOST:PORT/],
-    [['--rest', 'localhost:7002'], /^--rest must be a URL/],
-    [['--operations', '1', '--kinds', 'get,steal'], /^--kinds must be of deploy, .*, not "steal"/],
-    [['--rate', '1', '--concurrency', '1'], /^--rate and --concurrency exclude each other/],
-    [['--output', 'xml'], /^--output must be text or json/],
-    [['--token-file', '/none'], /^--token-file: ENOENT/],
-    [['--agents-token-file', '/none'], /^--agents-token-file.*: \/none cannot be read/],
-    [['--cert', '/none'], /^--cert and --key belong together/],
-    [['--agnets', '1'], /^Unknown option '--agnets'/],
+    [['--agents', 'many'], /^agent-gateway: --agents must be a whole number from 0 to \d+, not "many"/],
+    [['--agents', '0'], /^agent-gateway: --agents must be 1 or more/],
+    [['--agents', '0', '--operations', '1'], /^agent-gateway: --account must name an account/],
+    [['--failure-rate', '1.5'], /^agent-gateway: --failure-rate must be a number from 0 to 1, not "1.5"/],
+    [['--gateway', 'http://localhost:9091'], /^agent-gateway: --gateway must be HOST:PORT/],
+    [['--gateway', 'localhost:99999'], /^agent-gateway: --gateway must be HOST:PORT/],
+    [['--rest', 'localhost:7002'], /^agent-gateway: --rest must be a URL/],
+    [['--operations', '1', '--kinds', 'get,steal'], /^agent-gateway: --kinds must be of deploy, .*, not "get,steal"/],
+    [['--rate', '1', '--concurrency', '1'], /^agent-gateway: --rate and --concurrency exclude each other/],
+    [['--output', 'xml'], /^agent-gateway: --output must be one of text, json, not "xml"/],
+    [['--token-file', '/none', '--operations', '1'], /^agent-gateway: --token-file: ENOENT/],
+    [['--agents-token-file', '/none'], /^agent-gateway: --agents-token-file.*: \/none cannot be read/],
+    [['--cert', '/none'], /^agent-gateway: --cert and --key belong together/],
+    [['--agnets', '1'], /^agent-gateway: no such flag: --agnets; is --agents meant\?/],
   ];
   for (const [argv, message] of wrong) {
     const { text, code } = run(argv);

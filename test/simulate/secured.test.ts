@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
-import { runSimulate } from '../../src/commands/simulate.js';
+import { startCommand } from '../commands/run-command.js';
 import { startGateway } from '../gateway/running-gateway.js';
 import { Authority } from '../gateway/security/authority.js';
 
@@ -34,20 +34,18 @@ test('agents and load show tokens and certificates', async (t) => {
     'server.auth.policyFile': file('policy.yml', "callers: [{name: load, match: ['token:caller'], role: operate}]"),
   });
   const run = async (...flags: string[]) => {
-    const text = { out: '', err: '' };
-    const code = await runSimulate(
-      [
-        ...['--agents', '2', '--operations', '20', '--latency', '0', '--output', 'json', '--ready-timeout', '10'],
-        ...['--gateway', gateway.agentsAddress, '--rest', gateway.restUrl, '--agents-tls'],
-        ...['--cacert', authority.certificate, '--cert', client.certificate, '--key', client.key, ...flags],
-      ],
-      {
-        stdout: { write: (part) => (text.out += part) },
-        stderr: { write: (part) => (text.err += part) },
-        signal: AbortSignal.timeout(120_000),
-      },
-    );
-    return { code, ...text };
+    const { texts, code, stop } = startCommand([
+      'simulate',
+      ...['--agents', '2', '--operations', '20', '--latency', '0', '--output', 'json'],
+      ...['--gateway', gateway.agentsAddress, '--rest', gateway.restUrl, '--agents-tls'],
+      ...['--cacert', authority.certificate, '--cert', client.certificate, '--key', client.key, ...flags],
+    ]);
+    const timer = setTimeout(stop, 120_000);
+    try {
+      return { code: await code, ...texts };
+    } finally {
+      clearTimeout(timer);
+    }
   };
   const caller = ['--token-file', join(directory, 'caller')];
   const agent = ['--agents-token-file', join(directory, 'agent')];

@@ -9,7 +9,7 @@ const head = `# The agent's configuration
 \`agent-gateway agent --config FILE\` reads one YAML file with the names of Armory's agent, so that a file of it can be used as it
 is, and so can the account of a \`clouddriver.yml\`. Unknown keys are errors that name the line and the nearest known key; what has
 [no effect here](#options-without-effect) is one warning; what would [restrict something](#options-that-are-refused) and cannot is
-refused. Keys may be dotted (\`clouddriver.grpc: HOST:PORT\`). Secrets may be written as \`file:/PATH\` or \`env:NAME\`, paths also as
+refused. YAML is read as \`kubectl\` reads it (YAML 1.1, with anchors). Keys may be dotted (\`clouddriver.grpc: HOST:PORT\`). Secrets may be written as \`file:/PATH\` or \`env:NAME\`, paths also as
 \`file:/PATH\`; references of Spinnaker's secret engines (\`encrypted:...\`, \`encryptedFile:...\`) and placeholders (\`\${...}\`) are
 refused, in every text. The file is read again when it changes (looked at every five seconds): accounts and \`logging.level\` follow
 at once, without a new connection; a file that cannot be used changes nothing and is logged. What the agent does is told in

@@ -34,7 +34,7 @@ export const accountSchema = section({
   ),
   context: optionalText('Context of the kubeconfig. Default: its current one.'),
   insecure: flag("Do not verify the API server's certificate.", false),
-  noProxy: flag('Ignore the proxy that the kubeconfig names.', false),
+  noProxy: flag('As kubernetes.noProxy, for this account.', false),
   namespaces: list('The account covers these namespaces only; empty: all. Operations elsewhere are refused.'),
   omitNamespaces: list('Namespaces that the account does not cover.'),
   kinds: list('Kinds to cache, "Deployment" or "Certificate.cert-manager.io"; empty: all that the gateway wants.'),
@@ -64,7 +64,7 @@ export const agentSchema = section({
       'spin-clouddriver-grpc:9091',
     ),
     insecure: flag('Dial without TLS.', true),
-    noProxy: flag('Accepted for compatibility: gateways are dialled without a proxy unless http_proxy is set.', false),
+    noProxy: flag('Dial gateways directly, whatever HTTPS_PROXY and NO_PROXY say.', false),
     keepAliveHeartbeatSeconds: count('An HTTP/2 PING after this many seconds; 0: none.', 20, 0, 3_600),
     keepAliveTimeOutSeconds: count(
       'The connection is dead when a PING is not answered for so long; 0: the default of gRPC, 20.',
@@ -107,7 +107,10 @@ export const agentSchema = section({
   }),
   kubernetes: section({
     accounts: Type.Array(accountSchema, { description: 'The accounts that this agent serves.', default: [] }),
-    noProxy: flag('Ignore the proxies that kubeconfigs name.', false),
+    noProxy: flag(
+      'Reach API servers directly, whatever HTTPS_PROXY, HTTP_PROXY, NO_PROXY and the proxy-url of kubeconfigs say.',
+      false,
+    ),
     requestTimeoutMs: count('How long one answer of an API server may take.', 30_000, 1_000, 600_000),
     reconnectTimeoutMs: count('First pause before a watch that failed is begun again.', 5_000, 10, 600_000),
     serverSideApply: section({
@@ -121,7 +124,10 @@ export const agentSchema = section({
       maxRetries: count('Attempts after the first.', 3, 0, 100),
       backOffMs: count('First pause between two attempts; a server’s Retry-After counts more.', 3_000, 0, 600_000),
       retryAnyError: flag('Any answer of 500 and above is worth another attempt.', false),
-      retryableErrors: list('Answers of 500 and above with such words are, too.', ['timeout', 'deadline exceeded']),
+      retryableErrors: list(
+        'Answers of 500 and above of such a status (`500`) or reason (`InternalError`) are, too; `timeout` and `deadline exceeded` are the reasons `Timeout` and `ServerTimeout`. Words of messages are not compared.',
+        ['timeout', 'deadline exceeded'],
+      ),
     }),
   }),
   tasks: section({

@@ -3,6 +3,8 @@
  * two requests) or one per group and version. Kept, and read anew when a kind is asked for that is not among them.
  */
 
+import { GatewayError } from '../../core/errors.js';
+import { SharedWork } from '../../core/shared-work.js';
 import type { ApiClient } from '../../kubernetes/client.js';
 import { ApiError } from '../../kubernetes/client.js';
 
@@ -58,20 +60,13 @@ const aggregated = ['v2', 'v2beta1'].map(
   (v) => `application/json;g=apidiscovery.k8s.io;v=${v};as=APIGroupDiscoveryList`,
 );
 const accept = [...aggregated, 'application/json'].join(',');
-/** However often somebody asks for a kind that the cluster does not have. */
-const shortestRefreshMs = 5_000;
-
 export class ApiResources {
   readonly #client: ApiClient;
-  readonly #now: () => number;
   #known: readonly ApiResource[] = [];
-  #reading: Promise<readonly ApiResource[]> | undefined;
-  #readAt = Number.NEGATIVE_INFINITY;
+  readonly #reading = new SharedWork<readonly ApiResource[]>();
 
-  /** @param now a clock that only goes forward, in ms */
-  constructor(client: ApiClient, now: () => number = () => performance.now()) {
+  constructor(client: ApiClient) {
     this.#client = client;
-    this.#now = now;
   }
 
   /**
@@ -80,39 +75,42 @@ export class ApiResources {
    * @throws ApiError 404 with kubectl's words when the cluster does not have it; as ApiClient.get()
    */
   async find(apiVersion: string, kind: string, signal: AbortSignal): Promise<ApiResource> {
-    const found = matching(this.#known, apiVersion, kind);
+    let found = matching(this.#known, apiVersion, kind);
+    // What others read now may have begun before the kind was there.
+    if (found === undefined && this.#reading.isRunning) found = matching(await this.read(signal), apiVersion, kind);
+    found ??= matching(await this.read(signal), apiVersion, kind);
     if (found !== undefined) return found;
-    const renewed = this.#now() - this.#readAt < shortestRefreshMs ? undefined : await this.read(signal);
-    const resource = matching(renewed ?? this.#known, apiVersion, kind);
-    if (resource !== undefined) return resource;
     const text = `no matches for kind "${kind}"${apiVersion === '' ? '' : ` in version "${apiVersion}"`}`;
     throw new ApiError(404, text, text, 'NotFound');
   }
 
+  /** The cluster answered otherwise than what is known of it: the next one who asks reads anew. */
+  forget(): void {
+    this.#known = [];
+  }
+
   /** Every kind in every version, the preferred one of each group first. @throws as ApiClient.get() */
   async read(signal: AbortSignal): Promise<readonly ApiResource[]> {
-    this.#reading ??= readAll(this.#client, signal)
-      .then((resources) => {
-        this.#known = resources;
-        this.#readAt = this.#now();
-        return resources;
-      })
-      .finally(() => {
-        this.#reading = undefined;
-      });
-    return this.#reading;
+    return this.#reading.run(signal, async (wanted) => {
+      this.#known = await readAll(this.#client, wanted);
+      return this.#known;
+    });
   }
 }
 
+/** Of several resources of one kind (OpenShift's templates and processedtemplates) the one that can be got and patched. */
 function matching(resources: readonly ApiResource[], apiVersion: string, kind: string): ApiResource | undefined {
   const [name = '', ...group] = kind.split('.');
   const wanted = name.toLowerCase();
-  return resources.find(
+  const found = resources.filter(
     (resource) =>
       resource.kind.toLowerCase() === wanted &&
       (apiVersion === '' || apiVersionOf(resource) === apiVersion) &&
       (group.length === 0 || resource.group === group.join('.')),
   );
+  const withVerbs = (...verbs: readonly string[]): ApiResource | undefined =>
+    found.find((resource) => verbs.every((verb) => resource.verbs.includes(verb)));
+  return withVerbs('get', 'patch') ?? withVerbs('get') ?? found[0];
 }
 
 async function readAll(client: ApiClient, signal: AbortSignal): Promise<readonly ApiResource[]> {
@@ -157,7 +155,8 @@ async function ofVersion(
       .map(({ name, kind, namespaced, verbs }) => ({ group, version, kind, name, namespaced, verbs }));
   } catch (error) {
     // A group whose own server is down or answers nonsense (a metrics adapter, say) must not hide all others.
-    if (error instanceof ApiError || error instanceof SyntaxError) return [];
+    if (error instanceof ApiError || (error instanceof GatewayError && error.code === 'dependency-unavailable'))
+      return [];
     throw error;
   }
 }

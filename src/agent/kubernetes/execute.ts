@@ -1,11 +1,11 @@
 /** Executes operations on the clusters of this agent: a request by its case to the function that does it. */
 
-import { messageOf, GatewayError } from '../../core/errors.js';
-import { ApiError } from '../../kubernetes/client.js';
+import type { Logger } from '../../core/logger.js';
 import type { Operation } from '../../protocol/generated/ops/operations_pb.js';
 import type { Execution } from '../operation-results.js';
 import type { Execute } from '../operation-runner.js';
 import type { Cluster } from './cluster.js';
+import { failureOf } from './failures.js';
 import { deploy, runJob } from './operations/deploy.js';
 import { get, list, patch, remove } from './operations/objects.js';
 import { accessReview, logs } from './operations/questions.js';
@@ -19,17 +19,23 @@ export interface ExecuteOptions {
   /** The name of this agent in `metadata.managedFields`. */
   readonly fieldManager: string;
   readonly retries: Retries;
+  readonly logger: Logger;
 }
 
-export function createExecute({ clusterOf, fieldManager, retries }: ExecuteOptions): Execute {
+export function createExecute({ clusterOf, fieldManager, retries, logger }: ExecuteOptions): Execute {
   return async (operation, { signal }) => {
     const cluster = clusterOf(operation.account);
     if (cluster === undefined) {
       return { status: 404, reason: 'NotFound', message: `this agent does not serve account "${operation.account}"` };
     }
-    const work = new Work(cluster, fieldManager, retries, signal);
+    const { id, account } = operation;
+    const failure = (thrown: unknown): Execution =>
+      failureOf(thrown, id, () => {
+        logger.error({ operationId: id, account, error: thrown }, 'an operation failed as nobody expected');
+      });
+    const work = new Work(cluster, { fieldManager, retries, signal, failure });
     try {
-      return await execute(work, operation.request);
+      return await work.withFreshKinds(() => execute(work, operation.request));
     } catch (error) {
       // The deadline is answered by whoever set it.
       signal.throwIfAborted();
@@ -73,16 +79,4 @@ function execute(work: Work, request: Operation['request']): Promise<Execution> 
         message: 'the operation carries no request that this agent knows',
       });
   }
-}
-
-/** Kubernetes' own status, reason and message, where it answered. */
-function failure(error: unknown): Execution {
-  if (error instanceof ApiError) {
-    return { status: error.status, reason: error.reason, message: error.detail || error.message };
-  }
-  const [status, reason] =
-    error instanceof GatewayError && error.code === 'configuration'
-      ? [500, 'InvalidCredentials']
-      : [503, 'ServiceUnavailable'];
-  return { status, reason, message: `the cluster's API server cannot be asked: ${messageOf(error)}` };
 }

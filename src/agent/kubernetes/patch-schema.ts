@@ -1,6 +1,6 @@
 /**
  * How the lists of a kind are merged: what its OpenAPI v3 document says by `x-kubernetes-patch-strategy` and
- * `x-kubernetes-patch-merge-key`. kubectl reads the same.
+ * `x-kubernetes-patch-merge-key`, and by the types of patches that the kind takes. kubectl reads the same.
  */
 
 import { ApiError } from '../../kubernetes/client.js';
@@ -15,7 +15,23 @@ interface OpenApiSchema {
   readonly items?: OpenApiSchema;
   readonly 'x-kubernetes-patch-strategy'?: string;
   readonly 'x-kubernetes-patch-merge-key'?: string;
-  readonly 'x-kubernetes-group-version-kind'?: readonly { group: string; version: string; kind: string }[];
+  readonly 'x-kubernetes-group-version-kind'?: readonly GroupVersionKind[];
+}
+
+interface GroupVersionKind {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+}
+
+interface OpenApiDocument {
+  readonly components?: { readonly schemas?: Schemas };
+  readonly paths?: Readonly<Record<string, { readonly patch?: PatchOperation }>>;
+}
+
+interface PatchOperation {
+  readonly requestBody?: { readonly content?: Readonly<Record<string, unknown>> };
+  readonly 'x-kubernetes-group-version-kind'?: GroupVersionKind;
 }
 
 type Schemas = Readonly<Record<string, OpenApiSchema>>;
@@ -65,20 +81,25 @@ export class PatchSchema {
   }
 }
 
-/** Undefined where the server has no such document: then lists are replaced as a whole. */
+export const strategicMergePatch = 'application/strategic-merge-patch+json';
+
+/**
+ * Undefined where the server has no such document, and for kinds that are merged by JSON alone, as custom resources are:
+ * then lists are replaced as a whole.
+ */
 export async function patchSchemaOf(
   work: Work,
   { group, version, kind }: ApiResource,
 ): Promise<PatchSchema | undefined> {
   const path = group === '' ? `/openapi/v3/api/${version}` : `/openapi/v3/apis/${group}/${version}`;
   try {
-    const document = await work.send<{ components?: { schemas?: Schemas } }>({ method: 'GET', path });
-    const schemas = document.components?.schemas ?? {};
-    const root = Object.values(schemas).find((schema) =>
-      schema['x-kubernetes-group-version-kind']?.some(
-        (one) => one.group === group && one.version === version && one.kind === kind,
-      ),
-    );
+    const { paths = {}, components } = await work.send<OpenApiDocument>({ method: 'GET', path });
+    const isMeant = (one: GroupVersionKind | undefined): boolean =>
+      one?.group === group && one.version === version && one.kind === kind;
+    const patch = Object.values(paths).find((each) => isMeant(each.patch?.['x-kubernetes-group-version-kind']))?.patch;
+    if (patch?.requestBody?.content?.[strategicMergePatch] === undefined) return undefined;
+    const schemas = components?.schemas ?? {};
+    const root = Object.values(schemas).find((schema) => schema['x-kubernetes-group-version-kind']?.some(isMeant));
     return root === undefined ? undefined : new PatchSchema(schemas, root);
   } catch (error) {
     if (error instanceof ApiError && [403, 404, 406].includes(error.status)) return undefined;

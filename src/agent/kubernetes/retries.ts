@@ -3,7 +3,8 @@
  * server said 429 or "not now"); what may have, only where sending it twice is the same as sending it once.
  */
 
-import { GatewayError, messageOf } from '../../core/errors.js';
+import { connectionFailure } from '../../core/connection-failure.js';
+import { GatewayError } from '../../core/errors.js';
 import { backoffMs, wait } from '../../core/retry.js';
 import { ApiError } from '../../kubernetes/client.js';
 
@@ -14,7 +15,7 @@ export interface Retries {
   readonly backOffMs: number;
   /** Every failure is worth another attempt, but for refusals of what was asked (4xx). */
   readonly retryAnyError: boolean;
-  /** Parts of messages of failures that pass by themselves. */
+  /** Answers of 500 and above that pass by themselves, by Kubernetes' reason ("ServerTimeout") or status ("500"). */
   readonly retryableErrors: readonly string[];
 }
 
@@ -53,18 +54,41 @@ export async function withRetries<T>(
 function mayRepeat(error: unknown, repeatable: boolean, { retryAnyError, retryableErrors }: Retries): boolean {
   if (hadNoEffect(error)) return true;
   if (!repeatable) return false;
-  if (error instanceof GatewayError) return error.code === 'timed-out';
-  // The connection broke, or the answer was cut off.
-  if (!(error instanceof ApiError)) return true;
+  // The answer was late, or was cut off.
+  if (error instanceof GatewayError) return error.code === 'timed-out' || error.code === 'dependency-unavailable';
+  if (!(error instanceof ApiError)) return connectionFailure(error) !== undefined;
   if (error.status < 500) return false;
-  const text = messageOf(error).toLowerCase();
-  return retryAnyError || error.status >= 502 || retryableErrors.some((part) => text.includes(part.toLowerCase()));
+  return retryAnyError || error.status >= 502 || retryableErrors.some((each) => names(each, error));
 }
 
 /** Refused before anything was done: too many requests, or nobody there to connect to. */
 function hadNoEffect(error: unknown): boolean {
   if (error instanceof ApiError)
     return error.status === 429 || (error.status === 503 && error.retryAfterMs !== undefined);
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return ['ECONNREFUSED', 'UND_ERR_CONNECT_TIMEOUT', 'ENOTFOUND', 'EAI_AGAIN'].includes(code);
+  return connectionFailure(error)?.unsent === true;
+}
+
+/** What Armory's documentation calls errors, as Kubernetes names them (apimachinery, StatusReason). */
+const timeouts = ['Timeout', 'ServerTimeout'];
+const known: ReadonlyMap<string, readonly string[]> = new Map([
+  ['timeout', timeouts],
+  ['deadlineexceeded', timeouts],
+  ...['ServerTimeout', 'InternalError', 'ServiceUnavailable', 'Unknown'].map((reason): [string, string[]] => [
+    reason.toLowerCase(),
+    [reason],
+  ]),
+]);
+
+/** Messages are not looked at: their words may be the names of objects and fields. */
+function names(entry: string, { status, reason }: ApiError): boolean {
+  return entry.trim() === String(status) || known.get(keyOf(entry))?.includes(reason) === true;
+}
+
+/** The entries of `kubernetes.retries.retryableErrors` that name neither a status nor a reason, and so have no effect. */
+export function withoutEffect(retryableErrors: readonly string[]): readonly string[] {
+  return retryableErrors.filter((entry) => !/^\s*5\d\d\s*$/u.test(entry) && !known.has(keyOf(entry)));
+}
+
+function keyOf(entry: string): string {
+  return entry.toLowerCase().replaceAll(/[\s_-]/gu, '');
 }

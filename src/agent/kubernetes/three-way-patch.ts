@@ -5,9 +5,8 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
+import { ExactNumber, isJsonObject, stringifyJson, type JsonObject } from '../../documents/exact-json.js';
 import type { PatchSchema } from './patch-schema.js';
-
-export type JsonObject = { readonly [key: string]: unknown };
 
 export interface Versions {
   /** As it was applied last. */
@@ -27,12 +26,17 @@ export function threeWayPatch(
   for (const [key, value] of Object.entries(modified)) {
     const [before, live] = [original[key], current[key]];
     if (value === null) {
-      if (live !== undefined) patch[key] = null;
+      // A JSON merge patch of kubectl leaves what others set where the same null was applied before.
+      if (live !== undefined && (schema !== undefined || before !== null)) patch[key] = null;
     } else if (live === undefined) patch[key] = value;
-    else if (isObject(value) && isObject(live)) {
+    else if (isJsonObject(value) && isJsonObject(live)) {
       const field = schema?.field(key);
-      const below = threeWayPatch({ original: isObject(before) ? before : {}, modified: value, current: live }, field);
-      if (Object.keys(below).length > 0) patch[key] = field?.retainKeys ? { ...below, ...retained(value) } : below;
+      const below = threeWayPatch(
+        { original: isJsonObject(before) ? before : {}, modified: value, current: live },
+        field,
+      );
+      if (field?.retainKeys === true) Object.assign(below, retained(below, value, live));
+      if (Object.keys(below).length > 0) patch[key] = below;
     } else if (Array.isArray(value) && Array.isArray(live) && schema?.field(key)?.mergesList === true) {
       const lists = { original: Array.isArray(before) ? before : [], modified: value, current: live };
       Object.assign(patch, listPatch(key, lists, schema.field(key) as PatchSchema));
@@ -54,11 +58,13 @@ function listPatch(name: string, lists: Lists, schema: PatchSchema): Record<stri
   const { original, modified, current } = lists;
   const { mergeKey } = schema;
   if (mergeKey === undefined) {
-    const missing = modified.filter((item) => !current.includes(item));
-    const surplus = original.filter((item) => !modified.includes(item) && current.includes(item));
+    const missing = modified.filter((item) => !includes(current, item));
+    const surplus = original.filter((item) => !includes(modified, item) && includes(current, item));
+    const ordered = isDeepStrictEqual(modified, current) || modified.length === 0;
     return {
       ...(missing.length > 0 ? { [name]: missing } : {}),
       ...(surplus.length > 0 ? { [`$deleteFromPrimitiveList/${name}`]: surplus } : {}),
+      ...(ordered ? {} : { [`$setElementOrder/${name}`]: modified }),
     };
   }
   const [before, wanted, live] = [original, modified, current].map((list) => byKey(list, mergeKey));
@@ -72,33 +78,42 @@ function listPatch(name: string, lists: Lists, schema: PatchSchema): Record<stri
     if (now === undefined) changes.push(item);
     else {
       const below = threeWayPatch({ original: before.get(key) ?? {}, modified: item, current: now }, schema.item());
-      if (Object.keys(below).length === 0) continue;
-      changes.push({ ...below, ...(schema.retainKeys ? retained(item) : {}), [mergeKey]: key });
+      if (schema.retainKeys) Object.assign(below, retained(below, item, now));
+      if (Object.keys(below).length > 0) changes.push({ ...below, [mergeKey]: item[mergeKey] });
     }
   }
-  for (const key of before.keys()) {
-    if (!wanted.has(key) && live.has(key)) changes.push({ $patch: 'delete', [mergeKey]: key });
+  for (const [key, item] of before) {
+    if (!wanted.has(key) && live.has(key)) changes.push({ $patch: 'delete', [mergeKey]: item[mergeKey] });
   }
-  if (changes.length === 0) return {};
-  const order = [...wanted.keys()].map((key) => ({ [mergeKey]: key }));
-  return { [`$setElementOrder/${name}`]: order, [name]: changes };
+  const keys = [...wanted.values()].map((item) => ({ [mergeKey]: item[mergeKey] }));
+  if (changes.length === 0 && isDeepStrictEqual([...wanted.keys()], [...live.keys()])) return {};
+  // Items of others keep their places between these.
+  const order = keys.length === 0 ? {} : { [`$setElementOrder/${name}`]: keys };
+  return { ...order, ...(changes.length === 0 ? {} : { [name]: changes }) };
 }
 
-/** Undefined when items cannot be told apart by the key. */
-function byKey(list: readonly unknown[], mergeKey: string): Map<unknown, JsonObject> | undefined {
-  const items = new Map<unknown, JsonObject>();
+function includes(list: readonly unknown[], item: unknown): boolean {
+  return list.some((each) => isDeepStrictEqual(each, item));
+}
+
+/** By the key as JSON, which exact numbers have in common. Undefined when items cannot be told apart by it. */
+function byKey(list: readonly unknown[], mergeKey: string): Map<string, JsonObject> | undefined {
+  const items = new Map<string, JsonObject>();
   for (const item of list) {
-    if (!isObject(item) || item[mergeKey] === undefined || items.has(item[mergeKey])) return undefined;
-    items.set(item[mergeKey], item);
+    const key = isJsonObject(item) ? item[mergeKey] : undefined;
+    // By a key that is an object or a list the API server would break off (a panic: it cannot be hashed).
+    if (!isJsonObject(item) || key === undefined || (typeof key === 'object' && !(key instanceof ExactNumber)))
+      return undefined;
+    const text = stringifyJson(key);
+    if (items.has(text)) return undefined;
+    items.set(text, item);
   }
   return items;
 }
 
 /** Of a union such as a Deployment's `strategy`: what is not named goes. */
-function retained(value: JsonObject): JsonObject {
-  return { $retainKeys: Object.keys(value) };
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+function retained(changes: JsonObject, value: JsonObject, live: JsonObject): JsonObject {
+  const named = Object.keys(value).filter((key) => value[key] !== null);
+  const differs = Object.keys(changes).length > 0 || Object.keys(live).some((key) => !(key in value));
+  return named.length > 0 && differs ? { $retainKeys: named } : {};
 }

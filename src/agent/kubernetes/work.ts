@@ -1,6 +1,8 @@
 /** What every operation works with: the account's cluster, the limits of what it covers, and how requests are sent. */
 
 import { create } from '@bufbuild/protobuf';
+import { retry } from '../../core/retry.js';
+import { stringifyJson } from '../../documents/exact-json.js';
 import { ApiError, type ApiRequest, type KubernetesObject } from '../../kubernetes/client.js';
 import { ObjectsSchema, type ObjectReference } from '../../protocol/generated/ops/operations_pb.js';
 import type { Execution } from '../operation-results.js';
@@ -22,18 +24,43 @@ export interface Target {
   readonly path: string;
 }
 
-export class Work {
-  readonly cluster: Cluster;
+/** As client-go's retry.DefaultBackoff, with room for controllers that write all the time. */
+const conflictBackoff = { initialMs: 10, maximumMs: 500, multiplier: 2, jitter: 0.5 };
+
+export interface WorkOptions {
   /** Written into `metadata.managedFields` where the caller names none. */
   readonly fieldManager: string;
+  readonly retries: Retries;
   readonly signal: AbortSignal;
+  /** What the caller is told of something that was thrown. */
+  readonly failure: (thrown: unknown) => Execution;
+}
+
+export class Work {
+  readonly cluster: Cluster;
+  readonly fieldManager: string;
+  readonly signal: AbortSignal;
+  readonly failure: WorkOptions['failure'];
   readonly #retries: Retries;
 
-  constructor(cluster: Cluster, fieldManager: string, retries: Retries, signal: AbortSignal) {
+  constructor(cluster: Cluster, { fieldManager, retries, signal, failure }: WorkOptions) {
     this.cluster = cluster;
     this.fieldManager = fieldManager;
     this.signal = signal;
+    this.failure = failure;
     this.#retries = retries;
+  }
+
+  /** Runs a task again if what is known of the cluster's kinds is out of date: a path that is none does nothing. */
+  async withFreshKinds<T>(task: () => Promise<T>): Promise<T> {
+    try {
+      return await task();
+    } catch (error) {
+      // Of an object that is not there the API says so, with a reason.
+      if (!(error instanceof ApiError && error.status === 404 && error.reason === '')) throw error;
+      this.cluster.resources.forget();
+      return task();
+    }
   }
 
   /** The kind of a reference or manifest. @throws ApiError 400, 404 */
@@ -50,13 +77,16 @@ export class Work {
     return this.targetOf(resource, namespace, name, subresource);
   }
 
+  /** @throws ApiError 400, 403 */
   targetOf(resource: ApiResource, given: string, name: string, subresource?: string): Target {
+    checkSegment('name', name);
     const namespace = this.namespaceOf(resource, given);
     return { resource, namespace, name, path: pathOf(resource, namespace, name, subresource) };
   }
 
-  /** Where an object of the kind is; no namespace means "default", as everywhere in Kubernetes. @throws ApiError 403 */
+  /** Where an object of the kind is; no namespace means "default", as everywhere in Kubernetes. @throws ApiError 400, 403 */
   namespaceOf(resource: ApiResource, given: string): string {
+    checkSegment('namespace', given);
     const namespace = resource.namespaced ? given || 'default' : '';
     if (this.cluster.covers(namespace)) return namespace;
     const what = namespace === '' ? `${resource.name}, which are in no namespace` : `namespace "${namespace}"`;
@@ -78,31 +108,35 @@ export class Work {
     }
   }
 
+  /**
+   * Runs a task that reads an object and writes what it makes of it: again when somebody else was faster (409).
+   * @throws the last conflict; whatever else the task throws
+   */
+  readThenWrite<T>(task: () => Promise<T>): Promise<T> {
+    const retryable = (error: unknown): boolean =>
+      error instanceof ApiError && (error.reason === 'Conflict' || error.reason === 'AlreadyExists');
+    return retry(task, { signal: this.signal, attempts: 10, backoff: conflictBackoff, retryable });
+  }
+
   call<T>(repeatable: boolean, task: (attempt: number) => Promise<T>): Promise<T> {
     return withRetries(this.#retries, repeatable, this.signal, task);
   }
 }
 
+/** client-go's rule (IsValidPathSegmentName): such a name would lead to another object. @throws ApiError 400 */
+function checkSegment(field: 'name' | 'namespace', value: string): void {
+  if (value !== '.' && value !== '..' && !/[/%]/u.test(value)) return;
+  throw refuse(
+    400,
+    'BadRequest',
+    `${field}: "${value}" is not a ${field}: it may not be "." or "..", or contain "/" or "%"`,
+  );
+}
+
 export function objects(manifests: readonly object[], continuation = ''): Execution {
-  const bytes = manifests.map((manifest) => Buffer.from(JSON.stringify(manifest)));
+  const bytes = manifests.map((manifest) => Buffer.from(stringifyJson(manifest)));
   return {
     status: 200,
     body: { case: 'objects', value: create(ObjectsSchema, { manifests: bytes, continue: continuation }) },
   };
-}
-
-/** The manifest of a request. @throws ApiError 400 */
-export function manifestOf(bytes: Uint8Array): KubernetesObject & Record<string, unknown> {
-  let manifest: unknown;
-  try {
-    manifest = JSON.parse(Buffer.from(bytes).toString('utf8'));
-  } catch {
-    // The parser's message would quote it.
-    throw refuse(400, 'BadRequest', 'manifest: expected a Kubernetes object as JSON');
-  }
-  const { apiVersion, kind, metadata } = (manifest ?? {}) as Partial<KubernetesObject>;
-  if (typeof apiVersion !== 'string' || typeof kind !== 'string' || typeof metadata !== 'object') {
-    throw refuse(400, 'BadRequest', 'manifest: expected apiVersion, kind and metadata');
-  }
-  return manifest as KubernetesObject & Record<string, unknown>;
 }

@@ -1,17 +1,18 @@
 /** A Kubernetes object as it is sent: without what only the API server needs, and without the data of Secrets. */
 
+import { stringifyJson } from '../../documents/exact-json.js';
 import { lastAppliedAnnotation, type KubernetesObject } from '../../kubernetes/client.js';
 
-/** @param type what the items of a list do not say */
+/** Of an item of a list, which does not say its own apiVersion and kind. */
 export function objectBytes(
   object: KubernetesObject,
-  type: { readonly apiVersion: string; readonly kind: string },
+  { apiVersion, kind }: { readonly apiVersion: string; readonly kind: string },
 ): Buffer {
   const { managedFields: _, ...metadata } = object.metadata as KubernetesObject['metadata'] & {
     managedFields?: unknown;
   };
-  const whole = { ...type, ...object, metadata };
-  return Buffer.from(JSON.stringify(type.kind === 'Secret' ? withoutData(whole) : whole));
+  const whole = { apiVersion, kind, ...object, metadata };
+  return Buffer.from(stringifyJson(kind === 'Secret' ? withoutData(whole) : whole));
 }
 
 function withoutData(secret: KubernetesObject): object {

@@ -47,8 +47,13 @@ export interface WatchedScope {
 const pageObjects = 100;
 /** Objects of one message; it ends sooner when it has so many bytes. */
 const messageBytes = 128 * 1_024;
+/**
+ * Each watch ends after 27 to 45 s, and the next one begins where it was. A server that has not ended it ten seconds later
+ * is dead: noticed within a minute also behind a proxy that stays up. (client-go sends HTTP/2 pings, and takes 45 s.)
+ */
+export const watchSeconds = 36;
 /** Added to a watch's time: beyond it, the connection is dead. */
-const watchMarginMs = 10_000;
+export const watchMarginMs = 10_000;
 
 /** Until the signal aborts, or the cluster has the kind no more. @throws the signal's reason */
 export async function watchScope(
@@ -149,8 +154,8 @@ class ScopeFeed {
 
   /** @returns whether anything came; false: the server ended it at once */
   async watch(): Promise<boolean> {
-    const { watchSeconds, random, observer } = this.#options;
-    const seconds = Math.ceil(watchSeconds * (0.75 + random() / 2));
+    const { random, observer } = this.#options;
+    const seconds = Math.ceil(this.#options.watchSeconds * (0.75 + random() / 2));
     const query = { ...this.#selector, resourceVersion: this.position ?? '', timeoutSeconds: String(seconds) };
     const began = performance.now();
     const limitMs = seconds * 1_000 + watchMarginMs;

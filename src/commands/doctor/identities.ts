@@ -1,5 +1,6 @@
 /** Can the files of tokens, keys, policies and secrets be used, that say who may come in? */
 
+import type { Environment } from '../../core/environment.js';
 import { Scope } from '../../core/scope.js';
 import type { Config } from '../../gateway/config.js';
 import { openSecurity } from '../../gateway/security.js';
@@ -7,11 +8,15 @@ import { examine, ok, warning, type Finding } from './finding.js';
 
 const remedy = 'docs/security.md says what belongs into the file.';
 
-export async function* examineIdentities(config: Config, signal: AbortSignal): AsyncGenerator<Finding> {
+export async function* examineIdentities(
+  config: Config,
+  environment: Environment,
+  signal: AbortSignal,
+): AsyncGenerator<Finding> {
   yield await examine('identities', remedy, signal, async () => {
     const scope = new Scope();
     try {
-      const { agents, callers, instanceTokens } = await openSecurity(config, scope, Date.now);
+      const { agents, callers, instanceTokens } = await openSecurity(config, environment, scope, Date.now);
       if (agents === undefined && config.kubesvc.cluster === 'local') return ok('nobody has to prove who they are');
       if (agents === undefined) {
         const advice = 'Let them: docs/security.md. Whoever reaches the port can register accounts, and serve them.';

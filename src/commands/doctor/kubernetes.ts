@@ -8,12 +8,12 @@ import { examine, failed, ok, warning, type Finding, type Outcome } from './find
 
 /**
  * Does what the gateway does at its start: asks for the permissions, lists, and watches.
- * @param access where the API server and its credentials are, other than in a pod; for tests
+ * @param access the environment; where the API server and its credentials are, other than in a pod, for tests
  */
 export async function* examineKubernetes(
   config: Config,
   signal: AbortSignal,
-  access: Pick<KubernetesDiscoveryOptions, 'apiServer' | 'serviceAccountDirectory'> = {},
+  access: Pick<KubernetesDiscoveryOptions, 'apiServer' | 'serviceAccountDirectory' | 'environment'> = {},
 ): AsyncGenerator<Finding> {
   if (config.kubesvc.cluster !== 'kubernetes') return;
   const settings = config.kubesvc['cluster-kubernetes'];

@@ -1,5 +1,6 @@
 /** Reads secrets of Kubernetes, with the credentials that discovery has. */
 
+import { withDeadline } from '../../core/deadline.js';
 import { GatewayError } from '../../core/errors.js';
 import { ApiClient, ApiError } from '../../kubernetes/client.js';
 import { openAccess, type CredentialOptions } from '../../kubernetes/credentials.js';
@@ -22,7 +23,9 @@ export async function readSecret(
   { name, key, namespace }: SecretReference,
   signal: AbortSignal,
 ): Promise<string> {
-  const access = await openAccess(credentials);
+  const access = await withDeadline(timeoutMs, signal, 'to get the credentials', (limit) =>
+    openAccess(credentials, limit),
+  );
   try {
     const path = `/api/v1/namespaces/${namespace ?? access.namespace ?? 'default'}/secrets/${name}`;
     const secret = (await new ApiClient(access, timeoutMs).get(path, {}, signal)) as { data?: Record<string, string> };

@@ -4,7 +4,8 @@
  */
 
 import { request } from 'undici';
-import { GatewayError, messageOf } from '../../core/errors.js';
+import { isUnexpected, reasonFor } from '../../core/connection-failure.js';
+import { GatewayError, TellableError } from '../../core/errors.js';
 
 export interface ClouddriverAccount {
   readonly name: string;
@@ -63,12 +64,21 @@ export class Clouddriver {
       });
       const text = await body.text();
       if (statusCode === 404) return undefined;
-      if (statusCode !== 200) throw new Error(`it answered ${String(statusCode)}`);
-      return JSON.parse(text) as unknown;
+      if (statusCode !== 200) throw new TellableError(`it answered ${String(statusCode)}`);
+      return parse(text);
     } catch (error) {
       signal.throwIfAborted();
-      throw new GatewayError('dependency-unavailable', `${field}: ${messageOf(error)}`, { field, cause: error });
+      if (isUnexpected(error)) throw error;
+      throw new GatewayError('dependency-unavailable', `${field}: ${reasonFor(error)}`, { field, cause: error });
     }
+  }
+}
+
+function parse(answer: string): unknown {
+  try {
+    return JSON.parse(answer) as unknown;
+  } catch (error) {
+    throw new TellableError('its answer is not JSON', { cause: error });
   }
 }
 

@@ -26,7 +26,6 @@ export interface ClaimsOptions {
   /** For one transaction and its retries, in ms. */
   readonly timeoutMs: number;
   readonly logger: Logger;
-  readonly random?: () => number;
 }
 
 /** A connection that is about to register: its number comes with the claim. */
@@ -57,6 +56,8 @@ const batchAccounts = 2_000;
 const concurrency = 2;
 /** A registration that would wait longer than this is told to come back later, in ms: agents wait for 20 s. */
 const longestWaitMs = 8_000;
+/** The estimate may be wrong: nobody is sent away for longer than this, in ms. */
+const latestTurnMs = 60_000;
 /** Each bound only keeps a fault from growing without end: there is an entry for each stream at most, and streams are bounded. */
 const queueLimit = 1_000_000;
 
@@ -67,6 +68,8 @@ export class Claims {
   readonly #unsettled = new Set<Promise<void>>();
   /** Time that a waiting claim adds to the wait of those behind it, measured, in ms. */
   #perClaimMs = 1;
+  /** When the last one that was sent away may come back, on the monotonic clock. */
+  #lastTurnAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: ClaimsOptions) {
     this.#options = options;
@@ -110,10 +113,8 @@ export class Claims {
     const { lease } = this.#options;
     const waitMs = this.waiting * this.#perClaimMs;
     if (waitMs > longestWaitMs) {
-      const { random = Math.random } = this.#options;
       throw new GatewayError('overloaded', 'too many agents register at the same time; come back later', {
-        // By then the others have gone through; spread, so that those that are sent away do not come back together.
-        retryAfterMs: Math.ceil(waitMs * (0.5 + random())),
+        retryAfterMs: this.#nextTurnMs(waitMs),
       });
     }
     let { term } = lease();
@@ -163,6 +164,13 @@ export class Claims {
   /** Resolves once every release that was asked for is written or given up. */
   async settled(): Promise<void> {
     while (this.#unsettled.size > 0) await Promise.all(this.#unsettled);
+  }
+
+  /** Those that are sent away queue outside: each is told a turn of its own behind the last one. @returns from now on, in ms */
+  #nextTurnMs(waitMs: number): number {
+    const now = performance.now();
+    this.#lastTurnAt = Math.min(Math.max(this.#lastTurnAt, now + waitMs) + this.#perClaimMs, now + latestTurnMs);
+    return Math.ceil(this.#lastTurnAt - now);
   }
 
   async #claim(claim: Claim): Promise<Claimed> {

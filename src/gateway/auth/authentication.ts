@@ -1,5 +1,6 @@
 /** Who may come in at one port, as a section of the configuration says it: proof of identity, then the policy's rule. */
 
+import type { Environment } from '../../core/environment.js';
 import type { Logger } from '../../core/logger.js';
 import { ApiClient } from '../../kubernetes/client.js';
 import { RenewedAccess } from '../../kubernetes/renewed-access.js';
@@ -52,7 +53,7 @@ export class Authentication<Grant> {
     section: string,
     config: AuthenticationConfig,
     parsePolicy: (text: string) => readonly Rule<Grant>[],
-    now: () => number,
+    { now, environment }: { readonly now: () => number; readonly environment: Environment },
   ): Promise<Authentication<Grant> | undefined> {
     const { x509, tokens, policyFile } = config;
     const open = <Content>(name: string, path: string | undefined, parse: (text: string) => Content) =>
@@ -65,7 +66,7 @@ export class Authentication<Grant> {
     const jsonWebTokens: JsonWebTokenOptions | undefined = keys === undefined ? undefined : { ...rules, keys, issuer };
     const { enabled, kubeconfigFile, audiences } = tokens.kubernetes;
     const setting = `${section}.tokens.kubernetes.kubeconfigFile`;
-    const access = enabled ? new RenewedAccess({ kubeconfigFile, setting }) : undefined;
+    const access = enabled ? new RenewedAccess({ kubeconfigFile, environment, setting }) : undefined;
     const tokenReviewer =
       access === undefined
         ? undefined

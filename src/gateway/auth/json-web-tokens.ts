@@ -9,7 +9,8 @@ import {
   type JSONWebKeySet,
   type JWTVerifyGetKey,
 } from 'jose';
-import { GatewayError, messageOf } from '../../core/errors.js';
+import { isUnexpected, reasonFor } from '../../core/connection-failure.js';
+import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Identity } from './identity.js';
 import type { ReloadedFile } from './reloaded-file.js';
 
@@ -81,7 +82,10 @@ function refusalOf(error: unknown): GatewayError {
     const reason = reasons[error.code] ?? 'it is not valid';
     return new GatewayError('unauthenticated', `token refused: ${reason}`, { field: 'authorization', cause: error });
   }
-  const message = `the keys that tokens are checked with are out of reach: ${messageOf(error)}`;
+  const known = error instanceof errors.JOSEError;
+  if (!known && isUnexpected(error)) return toGatewayError(error);
+  const reason = known ? error.message : reasonFor(error);
+  const message = `the keys that tokens are checked with are out of reach: ${reason}`;
   return new GatewayError('dependency-unavailable', message, { cause: error, retryAfterMs: 1_000 });
 }
 

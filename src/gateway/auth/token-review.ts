@@ -5,7 +5,8 @@
 
 import { createHash } from 'node:crypto';
 import { decodeJwt } from 'jose';
-import { GatewayError, messageOf } from '../../core/errors.js';
+import { isUnexpected, reasonFor } from '../../core/connection-failure.js';
+import { GatewayError } from '../../core/errors.js';
 import type { ApiClient } from '../../kubernetes/client.js';
 import type { Identity } from './identity.js';
 
@@ -68,7 +69,8 @@ export class TokenReviewer {
       review = (await client.post(path, body, signal)) as TokenReview;
     } catch (error) {
       signal.throwIfAborted();
-      const message = `the Kubernetes API server does not check tokens: ${messageOf(error)}`;
+      if (isUnexpected(error)) throw error;
+      const message = `the Kubernetes API server does not check tokens: ${reasonFor(error)}`;
       throw new GatewayError('dependency-unavailable', message, { cause: error, retryAfterMs: 1_000 });
     }
     const { authenticated = false, user, audiences: valid = [] } = review.status ?? {};

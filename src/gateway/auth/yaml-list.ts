@@ -2,7 +2,7 @@
 
 import type { Static, TObject } from 'typebox';
 import Value from 'typebox/value';
-import { parse } from 'yaml';
+import { readSettings, YamlError } from '../../documents/yaml.js';
 
 /**
  * @param expected for each field, what an error says of it
@@ -36,11 +36,10 @@ export function readYamlList<Schema extends TObject>(
 function readList(text: string, key: string): unknown[] {
   let content: unknown;
   try {
-    // Without a schema everything is text: a digest may have digits only, and a name may be 1e3.
-    content = parse(text, { schema: 'failsafe', maxAliasCount: 0, logLevel: 'error' }) as unknown;
-  } catch {
-    // The parser's message quotes the file, and so would the warnings that it prints by default.
-    throw new Error('it is not YAML');
+    // A digest may have digits only, and a name may be 1e3.
+    content = readSettings(text, 'text').value;
+  } catch (error) {
+    throw error instanceof YamlError ? new Error(`it is not YAML: ${error.message}`) : error;
   }
   const list = (content as Readonly<Record<string, unknown>> | null | undefined)?.[key];
   if (!Array.isArray(list) || Object.keys(content as object).length !== 1)

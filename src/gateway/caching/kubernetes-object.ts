@@ -5,6 +5,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '../../core/errors.js';
+import { isJsonObject, parseJson, stringifyJson, type JsonObject } from '../../documents/exact-json.js';
 import type { CachedRelation } from '../../store/cached-object.js';
 import { lastAppliedAnnotation as lastApplied } from '../../kubernetes/client.js';
 import { kindName } from './kinds.js';
@@ -109,46 +110,41 @@ function relationsOf(
 function withoutSecrets(object: JsonObject, metadata: JsonObject): Uint8Array {
   const annotations = record(metadata['annotations']);
   const applied = annotations[lastApplied];
-  const { data, stringData, ...rest } = object;
-  const dropped = data !== undefined || stringData !== undefined || applied !== undefined;
-  if (applied !== undefined) {
-    const { [lastApplied]: _, ...others } = annotations;
-    const cleaned = appliedWithoutSecrets(text(applied));
-    const kept = cleaned === undefined ? others : { ...others, [lastApplied]: cleaned };
-    rest['metadata'] = { ...metadata, annotations: kept };
-  }
-  return Buffer.from(JSON.stringify(dropped ? rest : object));
+  const { data: _, stringData: __, ...rest } = object;
+  if (applied === undefined) return Buffer.from(stringifyJson(rest));
+  const { [lastApplied]: ___, ...others } = annotations;
+  const cleaned = appliedWithoutSecrets(text(applied));
+  const kept = cleaned === undefined ? others : { ...others, [lastApplied]: cleaned };
+  return Buffer.from(stringifyJson({ ...rest, metadata: { ...metadata, annotations: kept } }));
 }
 
 /** Only what is known to hold no secret: it is text that anybody may have written. */
 function appliedWithoutSecrets(applied: string): string | undefined {
   try {
-    const { apiVersion, kind, metadata, type } = record(JSON.parse(applied));
+    const { apiVersion, kind, metadata, type } = record(parseJson(applied));
     if (kind !== 'Secret') return undefined;
     const { name, namespace, labels } = record(metadata);
-    return JSON.stringify({ apiVersion, kind, metadata: { name, namespace, labels }, type });
+    return stringifyJson({ apiVersion, kind, metadata: { name, namespace, labels }, type });
   } catch {
     return undefined;
   }
 }
 
-type JsonObject = Record<string, unknown>;
-
 function parse(bytes: Uint8Array): JsonObject {
   if (!isUtf8(bytes)) throw invalid('an object is not UTF-8');
   let object: unknown;
   try {
-    object = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+    object = parseJson(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
   } catch {
     // The parser's message would quote the object.
     throw invalid('an object is not JSON');
   }
-  if (typeof object !== 'object' || object === null || Array.isArray(object)) throw invalid('an object is no object');
-  return object as JsonObject;
+  if (!isJsonObject(object)) throw invalid('an object is no object');
+  return object;
 }
 
 function record(value: unknown): JsonObject {
-  return typeof value === 'object' && value !== null ? (value as JsonObject) : {};
+  return isJsonObject(value) ? value : {};
 }
 
 function text(value: unknown): string {

@@ -87,7 +87,8 @@ Settings come from three places, later ones winning:
 1. **A YAML file**, named by \`--config FILE\` or \`${prefix}CONFIG\`. It has the shape of \`clouddriver.yml\`: the
    \`kubesvc:\` section (or \`armory: {kubesvc: ...}\`, as it is called since Armory CD 2.40.3; never both) and the \`sql:\` and
    \`redis:\` sections of a working one can be pasted in. Keys may be dotted, and spelled as Spring takes them: \`clientAuth\`,
-   \`client-auth\` and \`client_auth\` are one key. One document only; Spring's profiles and placeholders (\`\${...}\`) are refused.
+   \`client-auth\` and \`client_auth\` are one key. YAML is read as \`kubectl\` reads it (YAML 1.1: \`yes\` is true, \`0400\` is 256,
+   \`<<\` merges). One document only; Spring's profiles and placeholders (\`\${...}\`) are refused.
 2. **Environment variables**: \`${prefix}\` and the key in upper case, dots as underscores, dashes left out:
    \`${variableOf('kubesvc.grpc.server.port')}=9091\`, \`${variableOf('kubesvc.cluster-kubernetes.namespace')}=spinnaker\`.
    \`POD_NAME\` and \`POD_IP\`, where set, give the defaults of \`instance\`.

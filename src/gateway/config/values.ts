@@ -105,7 +105,8 @@ function unknownKey({ key, value, origin }: Entry): Problem {
     const kind = Array.isArray(value) ? 'a list' : 'a single value';
     return { key, message: `expected a section with keys below it, found ${kind}`, origin };
   }
-  const candidate = nearest(key, [...leaves.keys(), ...aliases.keys(), ...unused.keys()]);
+  const flags = origin.kind === 'flag' ? ['config', 'help'] : [];
+  const candidate = nearest(key, [...leaves.keys(), ...aliases.keys(), ...unused.keys(), ...flags]);
   return { key, message: `no such setting${candidate === undefined ? '' : `; is ${candidate} meant?`}`, origin };
 }
 

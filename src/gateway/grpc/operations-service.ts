@@ -1,6 +1,7 @@
 /** `ops.Operations` on grpc-js: turns calls into sessions and frames into calls of the domain. */
 
 import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { BoundedWarnings } from '../../core/bounded-warnings.js';
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { Account, AccountsAdded, AccountsRemoved } from '../../protocol/generated/ops/operations_pb.js';
@@ -33,17 +34,25 @@ export interface OperationsServiceOptions {
 
 export const operationsDefinition: ServiceDefinition = { connect: byteStreamMethod('/ops.Operations/Connect') };
 
+/** A wave of agents that have to wait must not flood the log: at most one line in so long, in ms. */
+const overloadPeriodMs = 10_000;
+
+interface Serving extends OperationsServiceOptions {
+  readonly overloads: BoundedWarnings;
+}
+
 export function createOperationsService(options: OperationsServiceOptions): UntypedServiceImplementation {
+  const serving = { ...options, overloads: new BoundedWarnings(options.logger, overloadPeriodMs) };
   return {
     connect: (call: ByteStream) => {
       admitStream(call, options.admission, (peer) => {
-        serve(call, peer, options);
+        serve(call, peer, serving);
       });
     },
   };
 }
 
-function serve(call: ByteStream, peer: SessionPeer | undefined, options: OperationsServiceOptions): void {
+function serve(call: ByteStream, peer: SessionPeer | undefined, options: Serving): void {
   const { registry, limits, handshakeTimeoutMs, now } = options;
   const session = new Session(transportOf(call), limits, now, peer);
   registry.opened(session);
@@ -93,12 +102,7 @@ function broken(): GatewayError {
   return new GatewayError('cancelled', 'the stream was reset, or its connection broke');
 }
 
-async function receive(
-  session: Session,
-  message: Uint8Array,
-  options: OperationsServiceOptions,
-  introduced: () => void,
-): Promise<void> {
+async function receive(session: Session, message: Uint8Array, options: Serving, introduced: () => void): Promise<void> {
   const { registry, results, maxMessageBytes, registrationTimeoutMs, metrics, logger } = options;
   const frame = readAgentFrame(message);
   if (session.state === 'waiting') {
@@ -158,8 +162,8 @@ async function accountsRemoved(
   for (const { name, message } of failures) session.questions.answer(name, 0, { kind: 'refused', message });
 }
 
-async function register(session: Session, frame: AgentFrame, options: OperationsServiceOptions): Promise<void> {
-  const { registry, registrationTimeoutMs, metrics, logger } = options;
+async function register(session: Session, frame: AgentFrame, options: Serving): Promise<void> {
+  const { registry, registrationTimeoutMs, metrics, logger, overloads } = options;
   try {
     if (frame.case !== 'register') {
       throw new GatewayError(
@@ -179,10 +183,9 @@ async function register(session: Session, frame: AgentFrame, options: Operations
   } catch (thrown) {
     const error = toGatewayError(thrown);
     metrics.registrations.inc({ outcome: error.code });
-    logger.warn(
-      { peer: session.transport.peer, code: error.code, error: error.message, cause: messageOf(error.cause ?? '') },
-      'registration refused',
-    );
+    const { code, message } = error;
+    const fields = { peer: session.transport.peer, code, error: message, cause: messageOf(error.cause ?? '') };
+    (code === 'overloaded' ? overloads : logger).warn(fields, 'registration refused');
     throw error;
   }
 }

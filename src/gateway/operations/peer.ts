@@ -8,12 +8,13 @@
 
 import { fromBinary, type DescMessage } from '@bufbuild/protobuf';
 import { Pool } from 'undici';
-import { GatewayError, messageOf, type ErrorCode } from '../../core/errors.js';
+import { reasonFor } from '../../core/connection-failure.js';
+import { GatewayError, type ErrorCode } from '../../core/errors.js';
 import { GroupCommit } from '../../core/group-commit.js';
 import { digestOf, instanceTokenHeader, type InstanceCall } from '../auth/instance-tokens.js';
 import { OperationResultSchema, OperationSchema } from '../../protocol/generated/ops/operations_pb.js';
 import { formatText } from '../../protocol/text-format.js';
-import { writeDelimited } from '../../protocol/wire.js';
+import { writeDelimited } from '../../protocol/delimited.js';
 import {
   answerOf,
   forwardedByHeader,
@@ -210,7 +211,7 @@ export class Peer {
     } catch (error) {
       const { id, baseUrl } = this.address;
       const cause = neverSent(error) ? error : new UnknownDelivery(error);
-      const message = `instance ${id} at ${baseUrl} does not answer: ${messageOf(error)}`;
+      const message = `instance ${id} at ${baseUrl} does not answer: ${reasonFor(error)}`;
       throw new GatewayError('owner-unreachable', message, { cause, instanceId: id, retryAfterMs: 1_000 });
     }
   }

@@ -131,7 +131,9 @@ function readJson<T>(field: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    throw new GatewayError('invalid-argument', `${field}: not valid protobuf JSON: ${messageOf(error)}`, {
+    // The library says what is wrong in plain errors; a fault in it is for the log.
+    const reason = error instanceof TypeError ? 'it has a form that it cannot have' : messageOf(error);
+    throw new GatewayError('invalid-argument', `${field}: not valid protobuf JSON: ${reason}`, {
       field,
       cause: error,
     });

@@ -5,13 +5,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { unlessLate } from '../../core/deadline.js';
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
-import {
-  bindingOf,
-  operationFrame,
-  readDelimited,
-  readOperationHeader,
-  readResultHeader,
-} from '../../protocol/wire.js';
+import { quoteLargeIntegers } from '../../documents/exact-json.js';
+import { readDelimited } from '../../protocol/delimited.js';
+import { bindingOf, operationFrame, readOperationHeader, readResultHeader } from '../../protocol/wire.js';
 import type { OperationStore } from '../../store/operations.js';
 import type { Registry } from '../agents/registry.js';
 import {
@@ -69,16 +65,17 @@ const operationAnswer = Type.Object(
     ],
   },
 );
-const resultRequest = Type.Object(
-  { result: encoded('ops.OperationResult') },
-  {
-    additionalProperties: false,
-    examples: [{ result: { operationId, account: 'prod-eu', status: 200, message: 'done by hand' } }],
-  },
-);
+const resultFields = { result: encoded('ops.OperationResult') };
+const resultExamples = [{ result: { operationId, account: 'prod-eu', status: 200, message: 'done by hand' } }];
+const resultRequest = Type.Object(resultFields, { additionalProperties: false, examples: resultExamples });
+const resultAnswer = Type.Object(resultFields, { examples: resultExamples });
 
 export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOptions> = (app, options, done) => {
   const { instanceId, router, registry, results, operations, tracing } = options;
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body: string, done) =>
+    parseJson(request, quoteLargeIntegers(body), done),
+  );
 
   app.post(
     operationPath,
@@ -130,17 +127,21 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     {
       config: { role: 'operate' },
       preValidation: takeForwardedResults,
+      serializerCompiler: () => JSON.stringify,
       schema: {
         operationId: 'finishOperation',
         tags: ['operations'],
         summary: 'Finish an operation with a result, wherever it waits.',
+        description:
+          'Answered once the result is recorded, with that result in the form that was sent (text format or protobuf JSON); `Accept: application/json; form=text|json` asks for the other.',
         body: resultRequest,
-        response: { 204: Type.Null(), ...problems(400, 404, 409, 413, 415, 500, 503) },
+        response: { 200: resultAnswer, ...problems(400, 404, 409, 413, 415, 500, 503) },
       },
     },
-    async (request, reply) => {
-      await results.fromInstance(readResult(request.body.result), request.headers[forwardedByHeader] !== undefined);
-      return reply.code(204).send(null);
+    async ({ headers, body: { result: sent } }) => {
+      const taken = readResult(sent);
+      await results.fromInstance(taken, headers[forwardedByHeader] !== undefined);
+      return { result: writeResult(taken, formOf(headers.accept, sent)) };
     },
   );
 

@@ -194,5 +194,7 @@ function toKnown(thrown: unknown, request: FastifyRequest): GatewayError {
   const invalid = invalidRequest(error, request);
   if (invalid !== undefined) return new GatewayError(code, invalid.message, { field: invalid.field });
   const field = error.code?.startsWith('FST_ERR_CTP') === true ? 'body' : undefined;
-  return new GatewayError(code, messageOf(thrown), field === undefined ? {} : { field });
+  // What is not Fastify's own is a parser's, in words of JavaScript.
+  const message = error.code?.startsWith('FST_') === true ? messageOf(thrown) : 'the request cannot be read';
+  return new GatewayError(code, message, { cause: thrown, ...(field === undefined ? {} : { field }) });
 }

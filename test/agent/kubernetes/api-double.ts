@@ -3,7 +3,15 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { Cluster } from '../../../src/agent/kubernetes/cluster.js';
+import { createExecute } from '../../../src/agent/kubernetes/execute.js';
+import { defaultRetries, type Retries } from '../../../src/agent/kubernetes/retries.js';
+import type { Execution } from '../../../src/agent/operation-results.js';
+import { silentLogger } from '../../../src/core/logger.js';
+import { OperationSchema } from '../../../src/protocol/generated/ops/operations_pb.js';
+
+type Request = NonNullable<MessageInitShape<typeof OperationSchema>['request']>;
 
 export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -20,14 +28,19 @@ const discovery: Record<string, object> = {
   },
 };
 
-/** Starts one, and a cluster that leads to it. @param answer whatever is not discovery */
+/**
+ * Starts one, and a cluster that leads to it.
+ * @param answer whatever is not discovery
+ * @param more documents of discovery, by path
+ */
 export async function startApiDouble(
   t: { teardown(release: () => Promise<void>): unknown },
   answer: Answer,
+  more: Readonly<Record<string, object>> = {},
 ): Promise<{ readonly cluster: Cluster; readonly requests: string[] }> {
   const requests: string[] = [];
   const server = createServer((request, response) => {
-    const found = discovery[request.url ?? ''];
+    const found = { ...discovery, ...more }[request.url ?? ''];
     if (found !== undefined) {
       response.setHeader('content-type', 'application/json').end(JSON.stringify(found));
       return;
@@ -66,7 +79,25 @@ export async function startApiDouble(
   return { cluster, requests };
 }
 
-export function sendStatus(response: ServerResponse, code: number, message: string, headers: object = {}): void {
+/** Executes one operation on a cluster, as the agent does it. */
+export function runOn(cluster: Cluster, request: Request, retries: Partial<Retries> = {}): Promise<Execution> {
+  const execute = createExecute({
+    clusterOf: () => cluster,
+    fieldManager: 'agent',
+    logger: silentLogger,
+    retries: { ...defaultRetries, maxRetries: 2, backOffMs: 1, ...retries },
+  });
+  const operation = create(OperationSchema, { id: 'x', account: 'prod', request });
+  return execute(operation, { signal: AbortSignal.timeout(120_000) });
+}
+
+export function sendStatus(
+  response: ServerResponse,
+  code: number,
+  message: string,
+  headers: object = {},
+  reason = message,
+): void {
   response.writeHead(code, { 'content-type': 'application/json', ...headers });
-  response.end(JSON.stringify({ kind: 'Status', code, message, reason: message }));
+  response.end(JSON.stringify({ kind: 'Status', code, message, reason }));
 }

@@ -5,9 +5,11 @@ import fc from 'fast-check';
 import { test } from 'tap';
 import { Cluster } from '../../../src/agent/kubernetes/cluster.js';
 import { createExecute } from '../../../src/agent/kubernetes/execute.js';
+import { silentLogger } from '../../../src/core/logger.js';
 import { defaultRetries } from '../../../src/agent/kubernetes/retries.js';
 import { PatchSchema } from '../../../src/agent/kubernetes/patch-schema.js';
-import { threeWayPatch, type JsonObject } from '../../../src/agent/kubernetes/three-way-patch.js';
+import { threeWayPatch } from '../../../src/agent/kubernetes/three-way-patch.js';
+import type { JsonObject } from '../../../src/documents/exact-json.js';
 import { Deploy_Mode, OperationSchema } from '../../../src/protocol/generated/ops/operations_pb.js';
 import { kubernetesPrograms } from '../../services/kubernetes-program.js';
 import { startKubernetes } from '../../services/kubernetes.js';
@@ -97,7 +99,12 @@ test('client-side apply', { skip: missing ?? false }, async (t) => {
     requestTimeoutMs: 20_000,
   });
   t.teardown(() => cluster.close());
-  const execute = createExecute({ clusterOf: () => cluster, fieldManager: 'agent', retries: defaultRetries });
+  const execute = createExecute({
+    clusterOf: () => cluster,
+    fieldManager: 'agent',
+    retries: defaultRetries,
+    logger: silentLogger,
+  });
   const apply = async (manifest: object, mode: Deploy_Mode): Promise<void> => {
     const value = { manifest: Buffer.from(JSON.stringify(manifest)), mode };
     const operation = create(OperationSchema, { id: 'x', account: 'prod', request: { case: 'deploy', value } });

@@ -4,6 +4,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { test } from 'tap';
 import { Cluster, type ClusterOptions } from '../../../src/agent/kubernetes/cluster.js';
 import { createExecute } from '../../../src/agent/kubernetes/execute.js';
+import { silentLogger } from '../../../src/core/logger.js';
 import { defaultRetries } from '../../../src/agent/kubernetes/retries.js';
 import type { Execution } from '../../../src/agent/operation-results.js';
 import {
@@ -73,6 +74,7 @@ test('operations on a cluster', { skip: typeof programs === 'string' && programs
   const execute = createExecute({
     clusterOf: (account) => clusters.get(account),
     fieldManager: 'agent-gateway-agent',
+    logger: silentLogger,
     retries: { ...defaultRetries, backOffMs: 50 },
   });
   const run = (request: Request, account = 'prod', timeoutMs = 20_000): Promise<Execution> =>

@@ -1,35 +1,17 @@
 /** Logs, old discovery, and which requests are sent again: against a server that fails as it is told to. */
 
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { test } from 'tap';
-import type { Cluster } from '../../../src/agent/kubernetes/cluster.js';
-import { createExecute } from '../../../src/agent/kubernetes/execute.js';
-import type { Execution } from '../../../src/agent/operation-results.js';
-import { OperationSchema } from '../../../src/protocol/generated/ops/operations_pb.js';
-import { sendStatus, startApiDouble } from './api-double.js';
+import type { OperationSchema } from '../../../src/protocol/generated/ops/operations_pb.js';
+import { defaultRetries, withoutEffect, withRetries } from '../../../src/agent/kubernetes/retries.js';
+import { GatewayError } from '../../../src/core/errors.js';
+import { runOn, sendStatus, startApiDouble } from './api-double.js';
 
 type Request = NonNullable<MessageInitShape<typeof OperationSchema>['request']>;
 
 const object = { kind: 'ConfigMap', namespace: 'default', name: 'one' };
 const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'one', namespace: 'default' } };
 const manifest = Buffer.from(JSON.stringify(map));
-
-function run(cluster: Cluster, request: Request, retries: object = {}): Promise<Execution> {
-  const execute = createExecute({
-    clusterOf: () => cluster,
-    fieldManager: 'agent',
-    retries: {
-      enabled: true,
-      maxRetries: 2,
-      backOffMs: 1,
-      retryAnyError: false,
-      retryableErrors: ['timeout'],
-      ...retries,
-    },
-  });
-  const operation = create(OperationSchema, { id: 'x', account: 'prod', request });
-  return execute(operation, { signal: AbortSignal.timeout(120_000) });
-}
 
 test('logs are asked for as the request says', async (t) => {
   const { cluster, requests } = await startApiDouble(t, (_, response) => response.end('first\nsecond\n'));
@@ -40,7 +22,7 @@ test('logs are asked for as the request says', async (t) => {
     sinceSeconds: 60,
     previous: true,
   };
-  const { status, body } = await run(cluster, { case: 'logs', value });
+  const { status, body } = await runOn(cluster, { case: 'logs', value });
   t.equal(status, 200);
   t.equal(body?.case === 'logs' && Buffer.from(body.value.text).toString(), 'first\nsecond\n');
   t.strictSame(requests, [
@@ -51,7 +33,7 @@ test('logs are asked for as the request says', async (t) => {
 test('a request is sent again where twice is the same as once', async (t) => {
   const failures: [string, number, string, object][] = [
     ['a server that is busy, for as long as it asks', 429, 'TooManyRequests', { 'retry-after': '1' }],
-    ['a time-out by its words', 500, 'etcd: request timeout', {}],
+    ['a server that ran out of time', 500, 'ServerTimeout', {}],
     ['a gateway in between', 502, 'Bad Gateway', {}],
   ];
   for (const [name, code, message, headers] of failures) {
@@ -61,7 +43,7 @@ test('a request is sent again where twice is the same as once', async (t) => {
         if (left-- > 0) sendStatus(response, code, message, headers);
         else response.end(JSON.stringify(map));
       });
-      t.equal((await run(cluster, { case: 'get', value: { object } })).status, 200);
+      t.equal((await runOn(cluster, { case: 'get', value: { object } })).status, 200);
       t.equal(requests.filter((line) => line.includes('configmaps')).length, 2);
     });
   }
@@ -78,7 +60,7 @@ test('a request is not sent again where it may have been done, where it was refu
   for (const [name, request, code, message, times] of cases) {
     await t.test(name, async (t) => {
       const { cluster, requests } = await startApiDouble(t, (_, response) => sendStatus(response, code, message));
-      t.match(await run(cluster, request), { status: code, message });
+      t.match(await runOn(cluster, request), { status: code, message });
       t.equal(requests.filter((line) => line.includes('configmaps')).length, times);
     });
   }
@@ -86,7 +68,7 @@ test('a request is not sent again where it may have been done, where it was refu
     const { cluster, requests } = await startApiDouble(t, (_, response) =>
       sendStatus(response, 429, 'TooManyRequests'),
     );
-    t.match(await run(cluster, { case: 'get', value: { object } }, { enabled: false }), { status: 429 });
+    t.match(await runOn(cluster, { case: 'get', value: { object } }, { enabled: false }), { status: 429 });
     t.equal(requests.filter((line) => line.includes('configmaps')).length, 1);
   });
 });
@@ -98,5 +80,74 @@ test('a deletion whose answer was lost is done', async (t) => {
     else if (deletions === 1) request.socket.destroy();
     else sendStatus(response, 404, 'NotFound');
   });
-  t.match(await run(cluster, { case: 'delete', value: { object } }), { status: 200 });
+  t.match(await runOn(cluster, { case: 'delete', value: { object } }), { status: 200 });
+});
+
+test('words of a message, which may be names, are no reason to repeat a request', async (t) => {
+  const words = ['timeout', 'deadline exceeded', 'ServerTimeout', 'Timeout', '503', 'etcdserver: leader changed'];
+  const retryableErrors = [...words, 'spec.timeoutSeconds'];
+  for (const [code, reason] of [
+    [500, ''],
+    [500, 'InternalError'],
+    [501, ''],
+    [422, 'Invalid'],
+  ] as const) {
+    const message = `.spec.timeoutSeconds: expected numeric, got "5": ${words.join(' ')}`;
+    const { cluster, requests } = await startApiDouble(t, (_, response) =>
+      sendStatus(response, code, message, {}, reason),
+    );
+    t.match(await runOn(cluster, { case: 'get', value: { object } }, { retryableErrors }), { status: code, message });
+    t.equal(requests.length, 1, `${String(code)} ${reason}`);
+  }
+});
+
+test('kubernetes.retries.retryableErrors names statuses and reasons, and what it cannot name is told', async (t) => {
+  const attempts = async (retryableErrors: string[], code: number, reason: string): Promise<number> => {
+    const { cluster, requests } = await startApiDouble(t, (_, response) => sendStatus(response, code, 'm', {}, reason));
+    await runOn(cluster, { case: 'get', value: { object } }, { retryableErrors });
+    return requests.length;
+  };
+  t.equal(await attempts(['500'], 500, ''), 3);
+  t.equal(await attempts(['internal error'], 500, 'InternalError'), 3);
+  t.equal(await attempts(['deadline exceeded'], 500, 'ServerTimeout'), 3);
+  t.equal(await attempts([], 500, 'ServerTimeout'), 1);
+  t.equal(await attempts(['404'], 404, 'NotFound'), 1, 'a refusal is one');
+  t.strictSame(withoutEffect(['timeout', 'Deadline Exceeded', 'InternalError', ' 500', 'server-timeout']), []);
+  t.strictSame(withoutEffect(['connection refused', '404', 'leader changed']), [
+    'connection refused',
+    '404',
+    'leader changed',
+  ]);
+});
+
+test('by the cause of a failed connection, and of nothing else', async (t) => {
+  const attempts = async (error: unknown): Promise<number> => {
+    let count = 0;
+    const failing = withRetries(
+      { ...defaultRetries, maxRetries: 2, backOffMs: 1 },
+      true,
+      AbortSignal.timeout(5_000),
+      () => {
+        count += 1;
+        return Promise.reject(error);
+      },
+    );
+    await t.rejects(failing);
+    return count;
+  };
+  const coded = (code: string) => Object.assign(new Error('words'), { code });
+  t.equal(await attempts(new TypeError('fetch failed', { cause: coded('ECONNRESET') })), 3);
+  t.equal(await attempts(coded('UND_ERR_SOCKET')), 3);
+  t.equal(await attempts(new GatewayError('timed-out', 'late')), 3);
+  t.equal(await attempts(new TypeError('connection timeout')), 1, 'a fault of ours');
+  t.equal(await attempts(new GatewayError('configuration', 'timeout')), 1);
+});
+
+test('an answer that is not JSON, and one that is too large, are told in words of ours', async (t) => {
+  const nonsense = await startApiDouble(t, (_, response) => response.end('<html>timeout'));
+  t.match(await runOn(nonsense.cluster, { case: 'get', value: { object } }), {
+    status: 503,
+    message: "the cluster's API server cannot be asked: the answer of the Kubernetes API is not JSON",
+  });
+  t.equal(nonsense.requests.length, 3, 'it may have been cut off');
 });

@@ -12,7 +12,7 @@ import type { Watches } from '../../kubernetes-server/watches.js';
 import { startTcpProxy } from '../../tcp-proxy.js';
 import { waitFor } from '../../wait.js';
 import { recordingLogger } from '../recording-logger.js';
-import { startDiscovery } from './start.js';
+import { selfSigned, startDiscovery } from './start.js';
 
 const service = 'spin-clouddriver';
 
@@ -212,8 +212,8 @@ test('the API server restarts: refused meanwhile, then resumed', async (t) => {
 
 test('an expired token is read anew, from the service account and from a kubeconfig', async (t) => {
   for (const from of ['service account', 'kubeconfig'] as const) {
-    const api = await KubernetesApiServer.start(t);
-    const options = from === 'kubeconfig' ? { kubeconfigFile: api.kubeconfigFile } : {};
+    const api = await KubernetesApiServer.start(t, { tls: selfSigned() });
+    const options = from === 'kubeconfig' ? { kubeconfigFile: api.kubeconfigFile, verifySsl: false } : {};
     const discovery = await startDiscovery(t, api, options);
     await waitFor(() => api.watches.count === 1);
     api.expireToken();

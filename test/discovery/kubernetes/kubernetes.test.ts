@@ -1,6 +1,5 @@
 /** Discovery in Kubernetes when all goes well: what is watched, what is seen and how soon, what is refused. */
 
-import { spawnSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'tap';
@@ -11,7 +10,7 @@ import { KubernetesApiServer } from '../../kubernetes-server/api-server.js';
 import { endpoints, endpointSlice } from '../../kubernetes-server/objects.js';
 import { waitFor } from '../../wait.js';
 import { recordingLogger } from '../recording-logger.js';
-import { makeDiscovery, startDiscovery } from './start.js';
+import { makeDiscovery, selfSigned, startDiscovery } from './start.js';
 
 const service = 'spin-clouddriver';
 const first = { name: 'pod-1', ip: '10.0.0.1' };
@@ -230,10 +229,13 @@ test('stop leaves no connection, also in the middle of a watch', async (t) => {
 });
 
 test('a kubeconfig file gives server, token and namespace', async (t) => {
-  const api = await KubernetesApiServer.start(t);
+  const api = await KubernetesApiServer.start(t, { tls: selfSigned() });
   api.store.put('endpointslices', endpointSlice({ service, pods: [first] }));
   const { kubeconfigFile } = api;
-  const discovery = await startDiscovery(t, api, { kubeconfigFile, apiServer: 'http://127.0.0.1:1', useDNS: true });
+  const discovery = await startDiscovery(t, api, {
+    ...{ kubeconfigFile, verifySsl: false },
+    ...{ apiServer: 'http://127.0.0.1:1', useDNS: true },
+  });
   t.match(discovery.instances(), [{ baseUrl: 'http://10-0-0-1.spinnaker.pod.cluster.local:7002' }]);
   t.match(
     await readFile(kubeconfigFile, 'utf8'),
@@ -242,12 +244,7 @@ test('a kubeconfig file gives server, token and namespace', async (t) => {
 });
 
 test('the certificate of the API server is verified, unless verifySsl is false', async (t) => {
-  const command = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost';
-  const made = spawnSync('openssl', [...command.split(' '), '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', '-'], {
-    encoding: 'utf8',
-  });
-  const [key = '', cert = ''] = made.stdout.split(/(?=-----BEGIN CERTIFICATE-----)/);
-  const api = await KubernetesApiServer.start(t, { tls: { key, cert } });
+  const api = await KubernetesApiServer.start(t, { tls: selfSigned() });
   api.store.put('endpointslices', endpointSlice({ service, pods: [first] }));
   const trusting = await startDiscovery(t, api);
   t.match(trusting.instances(), [{ id: 'pod-1' }], 'the service account brings the authority');

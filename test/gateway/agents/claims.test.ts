@@ -151,10 +151,10 @@ test('more than the database takes in time is told when to come back, and not al
   }
   t.ok(claims.waiting > 20, 'some wait');
   t.ok(
-    Math.min(...refused) >= 4_000 && Math.max(...refused) <= 13_000,
+    Math.min(...refused) >= 8_000 && Math.max(...refused) <= 13_000,
     `told to come back after ${String(refused)} ms`,
   );
-  t.ok(new Set(refused).size > 10, 'spread');
+  t.ok(new Set(refused).size > 10, 'one after the other');
   proceed();
   await Promise.all(outcomes);
 });

@@ -19,7 +19,7 @@ import {
   OperationSchema,
   ResultReceipt_Outcome,
 } from '../../../src/protocol/generated/ops/operations_pb.js';
-import { readDelimited, writeDelimited } from '../../../src/protocol/wire.js';
+import { readDelimited, writeDelimited } from '../../../src/protocol/delimited.js';
 import { startCluster } from '../../cluster/cluster.js';
 import type { OperationAnswer, Replica } from '../../cluster/replica.js';
 import { waitFor } from '../../wait.js';
@@ -232,7 +232,7 @@ test('forwarding', async (t) => {
     const answering = asked.operate(scale('by-hand'));
     const { id } = await agent.next('operation');
     const body = { result: `operation_id: "${id}" status: 200 message: "by hand"` };
-    t.equal(await post(third, '/armory/agent/operationresults', body), 204);
+    t.equal(await post(third, '/armory/agent/operationresults', body), 200);
     t.match((await answering).body.result, { status: 200, message: 'by hand' });
     for (const replica of replicas) t.equal(await post(replica, '/armory/agent/operationresults', body), 409);
     agent.send({ case: 'result', value: { operationId: id, account: 'by-hand', status: 500, message: 'late' } });

@@ -12,7 +12,7 @@ import { jwtVerify, SignJWT, UnsecuredJWT } from 'jose';
 import { test } from 'tap';
 import { digestOf, InstanceTokens, parseInstanceSecrets } from '../../../src/gateway/auth/instance-tokens.js';
 import { OperationSchema } from '../../../src/protocol/generated/ops/operations_pb.js';
-import { writeDelimited } from '../../../src/protocol/wire.js';
+import { writeDelimited } from '../../../src/protocol/delimited.js';
 import { waitFor } from '../../wait.js';
 import { RawAgent } from '../raw-agent.js';
 import { gatewayId, startGateway, type RunningGateway } from '../running-gateway.js';

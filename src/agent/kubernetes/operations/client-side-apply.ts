@@ -3,64 +3,64 @@
  * make one patch. What was applied last is kept in an annotation, which kubectl reads and writes too.
  */
 
-import { ApiError, lastAppliedAnnotation as annotation, type KubernetesObject } from '../../../kubernetes/client.js';
+import { isJsonObject, parseJson, type JsonObject } from '../../../documents/exact-json.js';
+import { lastAppliedAnnotation as annotation, type KubernetesObject } from '../../../kubernetes/client.js';
 import { pathOf } from '../api-resources.js';
-import { patchSchemaOf } from '../patch-schema.js';
-import { threeWayPatch, type JsonObject } from '../three-way-patch.js';
+import { goJson } from '../go-json.js';
+import { judged } from '../judged.js';
+import type { Manifest } from '../manifest.js';
+import { patchSchemaOf, strategicMergePatch } from '../patch-schema.js';
+import { threeWayPatch } from '../three-way-patch.js';
 import type { Target, Work } from '../work.js';
 
-export async function clientSideApply(
+export function clientSideApply(
   work: Work,
   target: Target,
-  manifest: KubernetesObject & Record<string, unknown>,
+  manifest: Manifest,
   query: Readonly<Record<string, string>>,
 ): Promise<KubernetesObject> {
-  const modified = withAnnotation(manifest);
+  const modified = withAnnotation(manifest, target.namespace);
   const { path, resource, namespace } = target;
-  const live = await work.find(path);
-  if (live === undefined)
-    return work.send({ method: 'POST', path: pathOf(resource, namespace), query, body: modified });
-  const versions = {
-    original: lastApplied(live),
-    modified: modified as unknown as JsonObject,
-    current: live as unknown as JsonObject,
-  };
-  const schema = await patchSchemaOf(work, resource);
-  const strategic = threeWayPatch(versions, schema);
-  if (Object.keys(strategic).length === 0) return live;
-  const patch = (body: object, contentType: string) =>
-    work.send({ method: 'PATCH', path, query, body, contentType: `application/${contentType}+json` }, true);
-  if (schema === undefined) return patch(strategic, 'merge-patch');
-  try {
-    return await patch(strategic, 'strategic-merge-patch');
-  } catch (error) {
-    // Objects of custom resources are merged by JSON alone.
-    if (!(error instanceof ApiError && error.status === 415)) throw error;
-    return patch(threeWayPatch(versions, undefined), 'merge-patch');
-  }
+  return work.readThenWrite(async () => {
+    const live = await work.find(path);
+    if (live === undefined) {
+      return work.send({ method: 'POST', path: pathOf(resource, namespace), query, body: withoutNulls(modified) });
+    }
+    const schema = await patchSchemaOf(work, resource);
+    const current = live as unknown as JsonObject;
+    const body = threeWayPatch({ original: lastApplied(live), modified, current }, schema);
+    if (Object.keys(body).length === 0) return live;
+    const contentType = schema === undefined ? 'application/merge-patch+json' : strategicMergePatch;
+    return judged(work, target, withoutNulls(modified), () =>
+      work.send({ method: 'PATCH', path, query, body, contentType }, true),
+    );
+  });
 }
 
-function withAnnotation(manifest: KubernetesObject & Record<string, unknown>): KubernetesObject {
-  const { [annotation]: _, ...annotations } = manifest.metadata.annotations ?? {};
-  const bare = { ...manifest, metadata: { ...manifest.metadata, annotations } };
-  // Byte for byte as kubectl writes it: an empty map of annotations, a line feed at the end.
-  const text = `${JSON.stringify(sorted(bare))}\n`;
+function withAnnotation({ metadata, ...rest }: Manifest, namespace: string): JsonObject {
+  const { [annotation]: _, ...given } = metadata.annotations ?? {};
+  // kubectl reads annotations, and only them, as texts.
+  const annotations = Object.fromEntries(Object.entries(given).map(([key, text]) => [key, text ?? '']));
+  const place = namespace === '' ? {} : { namespace };
+  const bare = { ...rest, metadata: { ...metadata, ...place, annotations } };
+  // As kubectl has it: an empty map of annotations, a line feed at the end.
+  const text = `${goJson(bare)}\n`;
   return { ...bare, metadata: { ...bare.metadata, annotations: { ...annotations, [annotation]: text } } };
 }
 
 function lastApplied(live: KubernetesObject): JsonObject {
   try {
-    const value: unknown = JSON.parse(live.metadata.annotations?.[annotation] ?? '{}');
-    return typeof value === 'object' && value !== null ? (value as JsonObject) : {};
+    const value = parseJson(live.metadata.annotations?.[annotation] ?? '{}');
+    return isJsonObject(value) ? value : {};
   } catch {
     return {};
   }
 }
 
-/** Go writes maps in the order of their keys. */
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([key, each]) => [key, sorted(each)]));
+/** A patch deletes by null; in an object that is new there is nothing to delete. */
+function withoutNulls<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(withoutNulls) as T;
+  if (!isJsonObject(value)) return value;
+  const entries = Object.entries(value).filter(([, each]) => each !== null);
+  return Object.fromEntries(entries.map(([key, each]) => [key, withoutNulls(each)])) as T;
 }

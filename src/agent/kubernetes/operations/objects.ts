@@ -12,6 +12,7 @@ import {
 } from '../../../protocol/generated/ops/operations_pb.js';
 import type { Execution } from '../../operation-results.js';
 import { apiVersionOf, pathOf, type ApiResource } from '../api-resources.js';
+import { inTurn, type Step } from '../outcomes.js';
 import { objects, refuse, type Target, type Work } from '../work.js';
 
 export async function get(work: Work, { object }: Get): Promise<Execution> {
@@ -91,46 +92,68 @@ const propagations = {
 /** Gives the objects as they were last seen. By selector, none that matches is success, as in kubectl. */
 export async function remove(work: Work, request: Delete): Promise<Execution> {
   const { object, labelSelector } = request;
-  if (object?.name) {
-    if (labelSelector !== '')
-      throw refuse(400, 'BadRequest', 'label_selector: expected a name or a selector, not both');
-    const target = await work.target(object);
-    return objects([await removeOne(work, target, request)]);
-  }
+  if (!object?.name) return removeSelected(work, request);
+  if (labelSelector !== '') throw refuse(400, 'BadRequest', 'label_selector: expected a name or a selector, not both');
+  const target = await work.target(object);
+  const live = await work.send({ method: 'GET', path: target.path });
+  await removeOne(work, target, live, request);
+  if (request.wait && !request.dryRun) await gone(work, target.path, live.metadata.uid);
+  return objects([live]);
+}
+
+/** As the lists of the agent's watches: few enough to be held, whatever their size. */
+const pageSize = 100;
+
+async function removeSelected(work: Work, request: Delete): Promise<Execution> {
+  const { object, labelSelector, wait, dryRun } = request;
   if (labelSelector === '') throw refuse(400, 'BadRequest', 'object.name: expected a name, or a label_selector');
   const resource = await work.resource(object?.apiVersion ?? '', object?.kind ?? '');
   const namespace = work.namespaceOf(resource, object?.namespace ?? '');
-  const { items } = await listPage(work, resource, pathOf(resource, namespace), { labelSelector });
-  const removed: object[] = [];
-  for (const { metadata } of items) {
-    removed.push(await removeOne(work, work.targetOf(resource, namespace, metadata.name), request));
+  const removed: { readonly path: string; readonly uid: string | undefined }[] = [];
+  async function* steps(): AsyncGenerator<Step> {
+    let next = '';
+    do {
+      const page = { labelSelector, limit: pageSize, continue: next };
+      const { items, continuation } = await listPage(work, resource, pathOf(resource, namespace), page);
+      for (const live of items) {
+        const { name, uid } = live.metadata;
+        const target = work.targetOf(resource, namespace, name);
+        const run = async (): Promise<object> => {
+          await removeOne(work, target, live, request);
+          removed.push({ path: target.path, uid });
+          return live;
+        };
+        yield { object: { apiVersion: apiVersionOf(resource), kind: resource.kind, namespace, name }, run };
+      }
+      next = continuation;
+    } while (next !== '');
   }
-  return objects(removed);
+  const result = await inTurn(work, steps());
+  // All of them end at the same time, not one after the other.
+  if (wait && !dryRun) for (const { path, uid } of removed) await gone(work, path, uid);
+  return result;
 }
 
-async function removeOne(work: Work, { path }: Target, request: Delete): Promise<object> {
-  const { propagation, gracePeriodSeconds, dryRun, wait } = request;
-  const live = await work.send({ method: 'GET', path });
+/** Whoever removed it: that it is not there any more is success. */
+async function removeOne(work: Work, { path }: Target, live: KubernetesObject, request: Delete): Promise<void> {
+  const { propagation, gracePeriodSeconds, dryRun } = request;
+  const { uid } = live.metadata;
   const policy = propagations[propagation] as string | undefined;
   const body = {
     apiVersion: 'v1',
     kind: 'DeleteOptions',
     // Another object of this name, made meanwhile, is not meant.
-    preconditions: { uid: live.metadata.uid },
+    preconditions: { uid },
     ...(policy === undefined ? {} : { propagationPolicy: policy }),
     ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
     ...(dryRun ? { dryRun: ['All'] } : {}),
   };
-  await work.call(true, async (attempt) => {
-    try {
-      await work.cluster.client.call({ method: 'DELETE', path, body }, work.signal);
-    } catch (error) {
-      // An attempt before may have done it.
-      if (!(attempt > 0 && error instanceof ApiError && (error.status === 404 || error.status === 409))) throw error;
-    }
-  });
-  if (wait && !dryRun) await gone(work, path, live.metadata.uid);
-  return live;
+  try {
+    await work.send({ method: 'DELETE', path, body }, true);
+  } catch (error) {
+    if (!(error instanceof ApiError && (error.status === 404 || error.status === 409))) throw error;
+    if (error.status === 409 && (await work.find(path))?.metadata.uid === uid) throw error;
+  }
 }
 
 /** Finalizers and grace periods take their time. @throws the operation's deadline */

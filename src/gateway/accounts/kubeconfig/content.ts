@@ -1,7 +1,7 @@
 /** The text of a kubeconfig: whether it is one, and what in it must never be repeated. */
 
-import { parse } from 'yaml';
 import { GatewayError } from '../../../core/errors.js';
+import { readManifests } from '../../../documents/yaml.js';
 import { holdsSecretReference } from '../../../core/secret-reference.js';
 
 export interface Kubeconfig {
@@ -21,7 +21,7 @@ export function readKubeconfig(text: string): Kubeconfig {
   const plain = /^[A-Za-z0-9+/=\s]+$/u.test(text) ? Buffer.from(text, 'base64').toString('utf8') : text;
   let parsed: unknown;
   try {
-    parsed = parse(plain, { logLevel: 'silent', maxAliasCount: 100 });
+    [parsed] = readManifests(plain);
   } catch {
     throw noKubeconfig();
   }

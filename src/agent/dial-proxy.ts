@@ -1,0 +1,42 @@
+/** The proxy that leads to a gateway: HTTPS_PROXY, as Armory's agent (grpc-go) goes by, for cleartext too. */
+
+import type { ChannelOptions } from '@grpc/grpc-js';
+import type { Environment } from '../core/environment.js';
+import { proxyFor } from '../core/proxy.js';
+
+/** What is dialled, and with which options of grpc-js. */
+export interface DialTarget {
+  readonly target: string;
+  readonly options: ChannelOptions;
+}
+
+/**
+ * @param address `host:port`
+ * @param environment absent: no proxy
+ * @throws Error in words when the variable is no address, or names a proxy of another kind than http://
+ */
+export function dialTarget(address: string, environment: Environment | undefined): DialTarget {
+  // grpc-js has rules of its own, without upper case, suffixes, ports and IPv6.
+  const direct = { target: address, options: { 'grpc.enable_http_proxy': 0 } };
+  const url = `https://${address.replace(/^dns:(?:\/\/\/)?/u, '')}`;
+  if (environment === undefined || address.startsWith('unix:') || !URL.canParse(url)) return direct;
+  const proxy = proxyFor(new URL(url), environment);
+  if (proxy === undefined) return direct;
+  if (proxy.protocol !== 'http:') {
+    throw new Error(
+      `HTTPS_PROXY: expected an http:// proxy for gateways, found ${proxy.protocol}//; or set clouddriver.noProxy`,
+    );
+  }
+  const { username, password, hostname, port } = proxy;
+  const authority = url.slice('https://'.length);
+  return {
+    target: `dns:${hostname}:${port || '80'}`,
+    options: {
+      ...direct.options,
+      // What grpc-js sets itself where it goes by its own rules (http_proxy.ts).
+      'grpc.http_connect_target': `dns:${authority}`,
+      'grpc.default_authority': authority,
+      ...(username === '' ? {} : { 'grpc.http_connect_creds': decodeURIComponent(`${username}:${password}`) }),
+    },
+  };
+}

@@ -1,0 +1,61 @@
+/** Several objects in one operation: each is done in its turn, whatever became of the others, and its outcome is told. */
+
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { stringifyJson } from '../../documents/exact-json.js';
+import {
+  ObjectOutcomeSchema,
+  ObjectsSchema,
+  type ObjectOutcome,
+  type ObjectReferenceSchema,
+} from '../../protocol/generated/ops/operations_pb.js';
+import type { Execution } from '../operation-results.js';
+import type { Work } from './work.js';
+
+export interface Step {
+  /** As the caller names it. */
+  readonly object: MessageInitShape<typeof ObjectReferenceSchema>;
+  /** Gives the object that is told. @throws whatever becomes its outcome */
+  readonly run: () => Promise<object>;
+}
+
+/** Below the gateway's default limit of a message, 4 MB. */
+const maximumBytes = 3 << 20;
+/** Failures that the message of the whole spells out; all of them are in the outcomes. */
+const toldFailures = 5;
+
+/** @returns success if every step was; else the status and reason of the first failure. @throws the signal's reason */
+export async function inTurn(work: Work, steps: AsyncIterable<Step> | Iterable<Step>): Promise<Execution> {
+  const outcomes: ObjectOutcome[] = [];
+  const manifests: Uint8Array[] = [];
+  let bytes = 0;
+  let leftOut = 0;
+  for await (const { object, run } of steps) {
+    let outcome: Execution = { status: 200 };
+    try {
+      const manifest = Buffer.from(stringifyJson(await run()));
+      bytes += manifest.byteLength;
+      if (bytes <= maximumBytes) manifests.push(manifest);
+      else leftOut += 1;
+    } catch (error) {
+      work.signal.throwIfAborted();
+      outcome = work.failure(error);
+    }
+    const { status, message = '', reason = '' } = outcome;
+    outcomes.push(create(ObjectOutcomeSchema, { object, status, message, reason }));
+  }
+  const note = leftOut === 0 ? '' : `${String(leftOut)} objects were done and are left out of the result, for its size`;
+  const value = create(ObjectsSchema, { manifests, outcomes });
+  return { ...summary(outcomes, note), body: { case: 'objects', value } };
+}
+
+function summary(outcomes: readonly ObjectOutcome[], note: string): Execution {
+  const failed = outcomes.filter(({ status }) => status >= 300);
+  const [first] = failed;
+  if (first === undefined) return { status: 200, message: note };
+  const told = failed.slice(0, toldFailures).map(({ object, message }) => {
+    return `${object?.kind ?? ''} "${object?.name ?? ''}": ${message}`;
+  });
+  const more = failed.length > told.length ? [`and ${String(failed.length - told.length)} more`] : [];
+  const text = `${String(failed.length)} of ${String(outcomes.length)} objects failed: ${[...told, ...more].join('; ')}`;
+  return { status: first.status, reason: first.reason, message: note === '' ? text : `${text}; ${note}` };
+}

@@ -1,0 +1,32 @@
+/** Flags of every command that talks to a running gateway. */
+
+import { choice, file, text, toggle, url, type Values } from '../command-line/flags.js';
+import { outputForms } from './output.js';
+
+export const defaultRest = 'http://127.0.0.1:7002';
+
+export const help = toggle('print this help', 'h');
+
+export const gatewayFlags = {
+  output: choice(outputForms, { short: 'o', value: 'FORM', help: 'table, json or yaml (default table)' }),
+  rest: url({
+    help: `base URL of any replica, with the path of a proxy where there is one (default $AGENT_GATEWAY_REST, or ${defaultRest})`,
+  }),
+  'token-file': file({
+    help: 'file with a bearer token (default $AGENT_GATEWAY_TOKEN_FILE, or the token itself in $AGENT_GATEWAY_TOKEN)',
+  }),
+  cacert: file({ help: 'authorities of the certificate of the gateway, as PEM' }),
+  cert: file({ help: 'certificate to show, as PEM' }),
+  key: file({ help: 'its private key' }),
+  help,
+};
+
+export type GatewayFlags = Values<typeof gatewayFlags>;
+
+export const accountFlag = text('the name of an account', {
+  ...{ short: 'a', value: 'NAME', completes: 'accounts' },
+  help: 'the account',
+});
+
+/** The longest that a command waits, in seconds. */
+export const maxSeconds = 3_600;

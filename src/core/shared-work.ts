@@ -1,0 +1,48 @@
+/** Work that many ask for and that is done once. Each of them waits for as long as it likes; the work ends with the last. */
+
+import { unlessAborted } from './deadline.js';
+
+interface Running<T> {
+  readonly result: Promise<T>;
+  readonly controller: AbortController;
+  waiting: number;
+}
+
+export class SharedWork<T> {
+  #running: Running<T> | undefined;
+
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /**
+   * Waits for the work that is under way, or begins it.
+   * @param task its signal aborts when nobody waits any more
+   * @throws what the task throws; the signal's reason, while others wait on
+   */
+  async run(signal: AbortSignal, task: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    signal.throwIfAborted();
+    const running = (this.#running ??= this.#begin(task));
+    running.waiting += 1;
+    try {
+      return await unlessAborted(running.result, signal);
+    } finally {
+      running.waiting -= 1;
+      if (running.waiting === 0 && this.#running === running) {
+        this.#running = undefined;
+        running.controller.abort(signal.reason ?? new Error('nobody waits for it any more'));
+      }
+    }
+  }
+
+  #begin(task: (signal: AbortSignal) => Promise<T>): Running<T> {
+    const controller = new AbortController();
+    const result = task(controller.signal);
+    const running = { result, controller, waiting: 0 };
+    const ended = (): void => {
+      if (this.#running === running) this.#running = undefined;
+    };
+    result.then(ended, ended);
+    return running;
+  }
+}
