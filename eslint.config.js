@@ -94,13 +94,14 @@ export default defineConfig(
     },
   },
   {
-    // What is told, or compared with times of others: the clock that the gateway hands on, certificates, members, another clock.
+    // What is told, or compared with times of others: the clock that the gateway hands on, certificates, tokens, members.
     files: [
       'src/gateway/gateway.ts',
       'src/gateway/tls-renewal.ts',
       'src/discovery/{membership,static}.ts',
       'src/store/examination.ts',
-      'src/commands/client.ts',
+      'src/command-line/flags.ts',
+      'src/kubernetes/{kept-credentials,oidc}.ts',
       'src/commands/doctor/{identities,tls}.ts',
     ],
     rules: { 'no-restricted-properties': 'off' },

@@ -88,7 +88,7 @@ export function runOn(cluster: Cluster, request: Request, retries: Partial<Retri
     retries: { ...defaultRetries, maxRetries: 2, backOffMs: 1, ...retries },
   });
   const operation = create(OperationSchema, { id: 'x', account: 'prod', request });
-  return execute(operation, { signal: AbortSignal.timeout(120_000), deadline: Date.now() + 10_000 });
+  return execute(operation, { signal: AbortSignal.timeout(120_000) });
 }
 
 export function sendStatus(

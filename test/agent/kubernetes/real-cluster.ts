@@ -63,7 +63,6 @@ export async function startRealCluster(
   const run = (request: Request): Promise<Execution> =>
     execute(create(OperationSchema, { id: 'x', account: 'prod', request }), {
       signal: AbortSignal.timeout(timeoutMs),
-      deadline: Date.now() + timeoutMs,
     });
   return {
     kubernetes,
