@@ -66,6 +66,7 @@ class Stream:
         self.introduction = agent.registration()
         self.registered = None
         self.end = None
+        self.pushback = None
         self.silence = 0
         self.moved_on = asyncio.Event()
         self.reconnect_ms = None
@@ -112,6 +113,11 @@ class Stream:
             self.end = (error.code(), error.details() or "")
         except asyncio.CancelledError:
             self.end = (Code.CANCELLED, "cancelled by the agent")
+        if self.call is not None:
+            # 3. A place in the gateway's queue.
+            trailers = dict(await self.call.trailing_metadata() or ())
+            if trailers.get("grpc-retry-pushback-ms", "").isdigit():
+                self.pushback = int(trailers["grpc-retry-pushback-ms"]) / 1_000
         self.timer.cancel()
         self.outgoing.close()
         self.caching.close()
@@ -320,8 +326,11 @@ class Agent:
                 pause = stream.reconnect_ms / 1_000
                 continue
             first, most = self.limits.refused_backoff if stream.end[0] in REFUSALS else self.limits.backoff
-            pause = min(most, first * 1.6**failures) * random.uniform(0.8, 1.2)
-            failures += 1
+            if stream.pushback is None:
+                pause = min(most, first * 1.6**failures) * random.uniform(0.8, 1.2)
+                failures += 1
+            else:
+                pause = stream.pushback * random.uniform(1, 1.2)
             if self.current is None and not self.stopping.is_set():
                 self.say("backing-off", seconds=pause, status=stream.end[0].name, details=stream.end[1])
 
