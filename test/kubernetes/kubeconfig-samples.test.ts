@@ -1,6 +1,6 @@
 /**
- * Kubeconfigs in the form in which programs write them, kubectl beside us: the same request. `right` was written down first,
- * by what the program's documentation says that its kubeconfig does.
+ * Kubeconfigs in the form that programs give them, kubectl beside us: the same request. Written by hand, none is the output
+ * of the program itself. `right` was written down first, by what each field means to client-go.
  */
 
 import { writeFileSync } from 'node:fs';

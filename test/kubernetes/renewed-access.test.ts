@@ -129,3 +129,22 @@ test('the auth provider oidc gives its id-token, then a new one', async (t) => {
   await second.ask();
   t.strictSame(asked, ['refresh-0', 'refresh-1'], 'a refresh token is exchanged for the next one');
 });
+
+test('an issuer that answers no object is told in words of ours', async (t) => {
+  const answers = ['null', '[]', '{"token_endpoint": 1}', '{"token_endpoint": "URL"}'];
+  for (const [index, discovery] of answers.entries()) {
+    const issuer = createServer((request, response) =>
+      response.end(request.method === 'GET' ? discovery.replace('URL', `${url}/token`) : 'null'),
+    );
+    issuer.listen(0, '127.0.0.1');
+    await once(issuer, 'listening');
+    t.teardown(() => issuer.close());
+    const url = `http://127.0.0.1:${String((issuer.address() as AddressInfo).port)}`;
+    const config = { 'idp-issuer-url': url, 'client-id': 'me', 'refresh-token': 'r' };
+    const { ask } = await start(t, { 'auth-provider': { name: 'oidc', config } });
+    const message = [/cannot be had/, /cannot be had/, /names no token_endpoint/, /a new id-token cannot be had/][
+      index
+    ];
+    await t.rejects(ask(), { name: 'GatewayError', code: 'configuration', message });
+  }
+});
