@@ -23,10 +23,10 @@ import type { ConnectionState } from './connection-state.js';
 import { dialWaitMs } from './dial-wait.js';
 import { DynamicAccounts } from './dynamic-accounts.js';
 import { encodeAgentMessage, GatewayStream, type GatewayStreamEvents, type StreamEnd } from './gateway-stream.js';
+import { OwnEpochs } from './own-epochs.js';
 import { OperationRunner, type OperationCounts } from './operation-runner.js';
 
 /** More than there are connections in the time that an operation may take. */
-const rememberedEpochs = 100;
 
 export class AgentConnection {
   readonly #options: ResolvedOptions;
@@ -36,7 +36,9 @@ export class AgentConnection {
   /** The registered stream that carries everything new. */
   #current: GatewayStream | undefined;
   /** Of this process, the newest last: gateways that do not name processes bind operations to them. */
-  readonly #epochs = new Set<bigint>();
+  readonly #epochs = new OwnEpochs();
+  /** When a dial was given up whose registration the gateway may have taken all the same. */
+  #abandonedAt = Number.NEGATIVE_INFINITY;
   #currentSince = 0;
   /** What the gateway said when #current was registered. */
   #registration: Registered | undefined;
@@ -216,7 +218,7 @@ export class AgentConnection {
     const { clouddriverId, epoch } = registered;
     this.#registration = registered;
     this.#dialsForSilence = false;
-    this.#rememberEpoch(epoch);
+    this.#epochs.add(epoch);
     const replaced = this.#current;
     this.#current = stream;
     this.#currentSince = now();
@@ -229,12 +231,6 @@ export class AgentConnection {
     if (replaced !== undefined) this.#retire(replaced);
     this.#catchUp(stream);
     this.#runner.resend();
-  }
-
-  #rememberEpoch(epoch: bigint): void {
-    this.#epochs.add(epoch);
-    const [oldest] = this.#epochs;
-    if (this.#epochs.size > rememberedEpochs && oldest !== undefined) this.#epochs.delete(oldest);
   }
 
   #receive(stream: GatewayStream, message: GatewayMessage['message']): void {
@@ -303,6 +299,7 @@ export class AgentConnection {
     this.#dialTimer = undefined;
     const dialled = this.#dialled;
     this.#dialled = undefined;
+    if (dialled !== undefined) this.#abandonedAt = this.#options.now();
     dialled?.cancel();
     this.#enter({ name: 'active', address: stream.address, clouddriverId, epoch });
   }
@@ -344,8 +341,9 @@ export class AgentConnection {
 
   #backOff(stream: GatewayStream, end: StreamEnd): void {
     if (this.#stops) return;
-    const { limits, random, logger } = this.#options;
-    const waitMs = dialWaitMs(end, limits, this.#failures, random);
+    const { limits, random, logger, now } = this.#options;
+    const abandoned = now() - this.#abandonedAt < limits.registerTimeoutMs;
+    const waitMs = dialWaitMs(end, limits, { failures: this.#failures, abandoned }, random);
     // What the gateway asks for ends with its overload.
     if (end.retryAfterMs === undefined) this.#failures += 1;
     const fields = { address: stream.address, status: grpcStatus[end.code], waitMs };

@@ -1,18 +1,27 @@
 /** When an agent dials again after its stream ended. */
 
+import { status } from '@grpc/grpc-js';
 import { backoffMs } from '../core/retry.js';
 import type { ConnectionLimits } from './connection-options.js';
 import { isRefusal } from './connection-state.js';
 import type { StreamEnd } from './gateway-stream.js';
 
+export interface DialHistory {
+  /** Dials in a row that led to no stable stream. */
+  readonly failures: number;
+  /** A dial was given up lately: the gateway may have registered it all the same, and ended the older stream for it. */
+  readonly abandoned: boolean;
+}
+
 /** How long to wait before the next dial, in ms: what the gateway asks for, or the backoff. */
 export function dialWaitMs(
   end: StreamEnd,
   { backoff, refusedBackoff }: Pick<ConnectionLimits, 'backoff' | 'refusedBackoff'>,
-  failures: number,
+  { failures, abandoned }: DialHistory,
   random: () => number,
 ): number {
   const { retryAfterMs } = end;
-  if (retryAfterMs === undefined) return backoffMs(isRefusal(end) ? refusedBackoff : backoff, failures, random);
-  return Math.round(retryAfterMs * (1 + backoff.jitter * random()));
+  if (retryAfterMs !== undefined) return Math.round(retryAfterMs * (1 + backoff.jitter * random()));
+  const refused = isRefusal(end) && !(abandoned && end.code === status.ABORTED);
+  return backoffMs(refused ? refusedBackoff : backoff, failures, random);
 }

@@ -161,6 +161,34 @@ test('a gateway that stalls is left after three silent ping periods, and caching
   t.same(setup.connection.caching, []);
 });
 
+test('a silent gateway that is heard again keeps its agent, also when it has registered the dial that was given up', async (t) => {
+  let registrations = 0;
+  const setup = await setUp(t, {
+    onRegister: () => {
+      registrations += 1;
+      const registered = { clouddriverId: 'double', epoch: BigInt(registrations), resumesCaching: true };
+      // The second one is under way when the first stream is heard again.
+      return registrations === 2 ? undefined : { case: 'registered', value: registered };
+    },
+  });
+  await active(setup);
+  const first = await streamOf(setup, 0);
+  first.send({ case: 'caching', value: { start: ['a'] } });
+  first.send({ case: 'ping', value: { sequence: 1n, periodMs: 50 } });
+  const second = await streamOf(setup, 1);
+  t.same(setup.connection.caching, [], 'it caches no more');
+  first.send({ case: 'ping', value: { sequence: 2n, periodMs: 60_000 } });
+  await active(setup);
+  await waitFor(() => second.ended);
+  const pongs = () => first.received.flatMap((message) => (message.case === 'pong' ? [message.value] : []));
+  await waitFor(() => pongs().some(({ sequence, cachingEnded }) => sequence === 2n && cachingEnded));
+  // As a gateway does that had the registration before it learned that nobody waits for it.
+  first.finish(status.ABORTED, 'replaced by a newer connection');
+  await streamOf(setup, 2);
+  await active(setup);
+  t.same(registrations, 3);
+});
+
 test('other messages than pings also prove that the gateway lives', async (t) => {
   const setup = await setUp(t);
   await active(setup);

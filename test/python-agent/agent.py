@@ -115,9 +115,9 @@ class Stream:
             self.end = (Code.CANCELLED, "cancelled by the agent")
         if self.call is not None:
             # 3. A place in the gateway's queue.
-            trailers = dict(await self.call.trailing_metadata() or ())
-            if trailers.get("grpc-retry-pushback-ms", "").isdigit():
-                self.pushback = int(trailers["grpc-retry-pushback-ms"]) / 1_000
+            asked = (await self.call.trailing_metadata() or {}).get("grpc-retry-pushback-ms", "")
+            if asked.isdigit():
+                self.pushback = int(asked) / 1_000
         self.timer.cancel()
         self.outgoing.close()
         self.caching.close()

@@ -66,8 +66,10 @@ export class Claims {
   readonly #claims: GroupCommit<Claim, Claimed | GatewayError>;
   readonly #releases: GroupCommit<Release, 'released'>;
   readonly #unsettled = new Set<Promise<void>>();
-  /** Time that a waiting claim adds to the wait of those behind it, measured, in ms. */
-  #perClaimMs = 1;
+  /** How many full batches the claims make that are not written yet. */
+  #waitingBatches = 0;
+  /** How long a batch takes, measured, in ms. Those that are not full take less, so this grows with the wave. */
+  #batchMs = 100;
   /** When the last one that was sent away may come back, on the monotonic clock. */
   #lastTurnAt = Number.NEGATIVE_INFINITY;
 
@@ -94,11 +96,6 @@ export class Claims {
     });
   }
 
-  /** Claims that wait for their turn. */
-  get waiting(): number {
-    return this.#claims.queueLength;
-  }
-
   /**
    * Claims the accounts for a new connection, again where the lease may have lapsed meanwhile: others may have released them
    * then. A claim whose signal aborts before its turn is not written; what may have
@@ -111,10 +108,10 @@ export class Claims {
     signal: AbortSignal,
   ): Promise<Claimed> {
     const { lease } = this.#options;
-    const waitMs = this.waiting * this.#perClaimMs;
+    const waitMs = this.#takes(this.#waitingBatches);
     if (waitMs > longestWaitMs) {
       throw new GatewayError('overloaded', 'too many agents register at the same time; come back later', {
-        retryAfterMs: this.#nextTurnMs(waitMs),
+        retryAfterMs: this.#nextTurnMs(waitMs, this.#takes(batchPart(accounts))),
       });
     }
     let { term } = lease();
@@ -166,15 +163,26 @@ export class Claims {
     while (this.#unsettled.size > 0) await Promise.all(this.#unsettled);
   }
 
-  /** Those that are sent away queue outside: each is told a turn of its own behind the last one. @returns from now on, in ms */
-  #nextTurnMs(waitMs: number): number {
+  /** In ms. */
+  #takes(batches: number): number {
+    return (batches * this.#batchMs) / concurrency;
+  }
+
+  /**
+   * Those that are sent away queue outside: each is told a turn of its own behind the last one.
+   * @returns from now on, in ms
+   */
+  #nextTurnMs(waitMs: number, ownMs: number): number {
     const now = performance.now();
-    this.#lastTurnAt = Math.min(Math.max(this.#lastTurnAt, now + waitMs) + this.#perClaimMs, now + latestTurnMs);
+    this.#lastTurnAt = Math.min(Math.max(this.#lastTurnAt, now + waitMs) + ownMs, now + latestTurnMs);
     return Math.ceil(this.#lastTurnAt - now);
   }
 
   async #claim(claim: Claim): Promise<Claimed> {
-    const outcome = await unlessAborted(this.#claims.add(claim), claim.signal);
+    const part = batchPart(claim.accounts);
+    this.#waitingBatches += part;
+    const written = this.#claims.add(claim).finally(() => (this.#waitingBatches -= part));
+    const outcome = await unlessAborted(written, claim.signal);
     if (outcome instanceof GatewayError) throw outcome;
     return outcome;
   }
@@ -200,8 +208,7 @@ export class Claims {
       for (const request of requests.values()) this.#abandon(request);
       throw error;
     }
-    const tookMs = performance.now() - beganAt;
-    this.#perClaimMs += 0.2 * (tookMs / concurrency / Math.max(1, claims.length) - this.#perClaimMs);
+    this.#batchMs += 0.2 * (performance.now() - beganAt - this.#batchMs);
     const byClaim = new Map(wanted.map((claim, index) => [claim, outcomes[index] ?? []]));
     return claims.map((claim) => {
       const request = requests.get(claim);
@@ -225,4 +232,9 @@ export class Claims {
     await retry(() => ownership.releaseAll(releases, signal), { signal, attempts: 5 });
     return releases.map(() => 'released');
   }
+}
+
+/** The part of a full batch that a claim makes. */
+function batchPart(accounts: readonly AccountRegistration[]): number {
+  return Math.max(1 / batchClaims, accounts.length / batchAccounts);
 }

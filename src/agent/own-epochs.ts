@@ -1,0 +1,17 @@
+/** The numbers of this process's latest connections: what is bound to another one is not for it. */
+
+const remembered = 100;
+
+export class OwnEpochs {
+  readonly #epochs = new Set<bigint>();
+
+  add(epoch: bigint): void {
+    this.#epochs.add(epoch);
+    const [oldest] = this.#epochs;
+    if (this.#epochs.size > remembered && oldest !== undefined) this.#epochs.delete(oldest);
+  }
+
+  has(epoch: bigint): boolean {
+    return this.#epochs.has(epoch);
+  }
+}
