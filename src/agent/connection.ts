@@ -19,7 +19,7 @@ import {
 import type { CachingChange } from './caching-sink.js';
 import { CachingStream } from './caching-stream.js';
 import { resolveOptions, type AgentConnectionOptions, type ResolvedOptions } from './connection-options.js';
-import type { ConnectionState } from './connection-state.js';
+import { isRefusal, type ConnectionState } from './connection-state.js';
 import { dialWaitMs } from './dial-wait.js';
 import { DynamicAccounts } from './dynamic-accounts.js';
 import { encodeAgentMessage, GatewayStream, type GatewayStreamEvents, type StreamEnd } from './gateway-stream.js';
@@ -38,7 +38,7 @@ export class AgentConnection {
   /** Of this process, the newest last: gateways that do not name processes bind operations to them. */
   readonly #epochs = new OwnEpochs();
   /** When a dial was given up whose registration the gateway may have taken all the same. */
-  #abandonedAt = Number.NEGATIVE_INFINITY;
+  #givenUpAt = Number.NEGATIVE_INFINITY;
   #currentSince = 0;
   /** What the gateway said when #current was registered. */
   #registration: Registered | undefined;
@@ -299,7 +299,7 @@ export class AgentConnection {
     this.#dialTimer = undefined;
     const dialled = this.#dialled;
     this.#dialled = undefined;
-    if (dialled !== undefined) this.#abandonedAt = this.#options.now();
+    if (dialled !== undefined) this.#givenUpAt = this.#options.now();
     dialled?.cancel();
     this.#enter({ name: 'active', address: stream.address, clouddriverId, epoch });
   }
@@ -334,6 +334,7 @@ export class AgentConnection {
       else if (!this.#stops) this.#enterDialling(this.#dialled);
     } else if (stream === this.#dialled) {
       this.#dialled = undefined;
+      if (!isRefusal(end)) this.#givenUpAt = this.#options.now();
       this.#backOff(stream, end);
     }
     this.#streamEnded?.();
@@ -342,8 +343,8 @@ export class AgentConnection {
   #backOff(stream: GatewayStream, end: StreamEnd): void {
     if (this.#stops) return;
     const { limits, random, logger, now } = this.#options;
-    const abandoned = now() - this.#abandonedAt < limits.registerTimeoutMs;
-    const waitMs = dialWaitMs(end, limits, { failures: this.#failures, abandoned }, random);
+    const gaveUp = now() - this.#givenUpAt < limits.registerTimeoutMs;
+    const waitMs = dialWaitMs(end, limits, { failures: this.#failures, gaveUp }, random);
     // What the gateway asks for ends with its overload.
     if (end.retryAfterMs === undefined) this.#failures += 1;
     const fields = { address: stream.address, status: grpcStatus[end.code], waitMs };

@@ -10,18 +10,18 @@ export interface DialHistory {
   /** Dials in a row that led to no stable stream. */
   readonly failures: number;
   /** A dial was given up lately: the gateway may have registered it all the same, and ended the older stream for it. */
-  readonly abandoned: boolean;
+  readonly gaveUp: boolean;
 }
 
 /** How long to wait before the next dial, in ms: what the gateway asks for, or the backoff. */
 export function dialWaitMs(
   end: StreamEnd,
   { backoff, refusedBackoff }: Pick<ConnectionLimits, 'backoff' | 'refusedBackoff'>,
-  { failures, abandoned }: DialHistory,
+  { failures, gaveUp }: DialHistory,
   random: () => number,
 ): number {
   const { retryAfterMs } = end;
   if (retryAfterMs !== undefined) return Math.round(retryAfterMs * (1 + backoff.jitter * random()));
-  const refused = isRefusal(end) && !(abandoned && end.code === status.ABORTED);
+  const refused = isRefusal(end) && !(gaveUp && end.code === status.ABORTED);
   return backoffMs(refused ? refusedBackoff : backoff, failures, random);
 }

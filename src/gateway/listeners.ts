@@ -41,6 +41,8 @@ export interface PortOptions {
 
 /** As much of the preface as it takes: the rest is looked at by whoever speaks HTTP/2. */
 const preface = Buffer.from('PRI * HTTP/2.0');
+/** A fleet dials at once after a stall; Node.js' own 511 makes the kernel drop what is more. The kernel has a limit of its own. */
+const backlog = 8_192;
 const logLines = 50;
 const logPeriodMs = 10_000;
 const methods = ['GET ', 'POST ', 'PUT ', 'PATCH ', 'DELETE ', 'HEAD ', 'OPTIONS ', 'CONNECT ', 'TRACE '];
@@ -100,7 +102,7 @@ export class Port {
           ),
         );
       });
-      server.listen({ port, ...(address === '*' ? {} : { host: address }) }, resolve);
+      server.listen({ port, backlog, ...(address === '*' ? {} : { host: address }) }, resolve);
     });
     return server.address() as AddressInfo;
   }
