@@ -153,10 +153,18 @@ export class Port {
     this.#peers.set(socket, `${socket.remoteAddress ?? '?'}:${String(socket.remotePort ?? 0)}`);
     // Until the socket is handed on nobody else listens for its errors.
     const onError = () => socket.destroy();
+    let lastLook: NodeJS.Immediate | undefined;
     const timer = setTimeout(() => {
-      this.#log(socket, 'nothing', 'no first bytes in time');
-      socket.destroy();
+      // A process that was stopped has not read yet what came in time.
+      lastLook = setImmediate(() => {
+        this.#log(socket, 'nothing', 'no first bytes in time');
+        socket.destroy();
+      });
     }, this.#options.firstBytesTimeoutMs);
+    const inTime = (): void => {
+      clearTimeout(timer);
+      clearImmediate(lastLook);
+    };
     let received: Buffer = Buffer.alloc(0);
     const onReadable = () => {
       const chunk = socket.read() as Buffer | null;
@@ -165,16 +173,14 @@ export class Port {
       const protocol = sniff(received);
       if (protocol === 'incomplete') return;
       socket.unshift(received);
-      clearTimeout(timer);
+      inTime();
       socket.off('readable', onReadable);
       socket.off('error', onError);
       this.#hand(socket, protocol);
     };
     socket.on('error', onError);
     socket.on('readable', onReadable);
-    socket.once('close', () => {
-      clearTimeout(timer);
-    });
+    socket.once('close', inTime);
   }
 
   #hand(socket: Socket, protocol: 'http2' | 'http1' | 'tls' | 'unknown'): void {
