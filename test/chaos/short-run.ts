@@ -1,6 +1,7 @@
 /** A shrunk scenario as a test. */
 
 import { t as root, type Test } from 'tap';
+import { fileTimeoutMs } from '../file-timeout.js';
 import { copySources } from './build.js';
 import { describeViolations } from './describe.js';
 import type { Scenario, ScenarioResult } from './scenario.js';
@@ -10,9 +11,6 @@ export interface ShortRunOptions {
   /** Part of the full scenario, 0 to 1. */
   readonly scale: number;
 }
-
-/** Of a file, in ms; tap's own default is 30 s. */
-const fileTimeoutMs = 110_000;
 
 /** Runs it and asserts that no invariant was broken; numbers that depend on the machine are the caller's to look at. */
 export async function shortRun(t: Test, scenario: Scenario, options: ShortRunOptions): Promise<ScenarioResult> {

@@ -12,7 +12,7 @@ import { clusterTools } from '../services/helm.js';
 import { startRecordingServer, type Recorded } from './recording-server.js';
 
 const tools = await clusterTools();
-const skip = { skip: typeof tools === 'string' && tools, timeout: 110_000 };
+const skip = { skip: typeof tools === 'string' && tools, timeout: 240_000 };
 
 test('kubeconfigs as programs write them', skip, async (t) => {
   if (typeof tools === 'string') return;

@@ -29,7 +29,7 @@ interface Case {
 }
 
 const tools = await clusterTools();
-const skip = { skip: typeof tools === 'string' && tools, timeout: 110_000 };
+const skip = { skip: typeof tools === 'string' && tools, timeout: 240_000 };
 const version = 'client.authentication.k8s.io/v1';
 const beta = 'client.authentication.k8s.io/v1beta1';
 

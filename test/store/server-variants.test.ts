@@ -22,7 +22,7 @@ import { waitFor } from '../wait.js';
 import { limits } from './engines.js';
 import { accounts, connection, finished, operation } from './fixtures.js';
 
-const signal = AbortSignal.timeout(110_000);
+const signal = AbortSignal.timeout(240_000);
 
 /** What a replica does with its tables, with text that quoting, escaping and comparing could get wrong. */
 async function exercise(t: Test, database: Database): Promise<void> {

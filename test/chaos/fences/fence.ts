@@ -4,6 +4,7 @@
  */
 
 import { t as root, type Test } from 'tap';
+import { fileTimeoutMs } from '../../file-timeout.js';
 import { copySources, type Patch } from '../build.js';
 import type { Rule } from '../checker.js';
 import { ChaosCluster, type ClusterOptions } from '../cluster.js';
@@ -22,8 +23,7 @@ export interface FencedRun {
   readonly patches?: readonly Patch[];
 }
 
-// tap's own limit for a file is 30 s.
-root.setTimeout(115_000);
+root.setTimeout(fileTimeoutMs);
 
 /** @returns the rules that were broken, and what is to be said of them */
 async function run({ cluster: options, force, timeoutMs, ignored = [] }: FencedRun, patches: readonly Patch[]) {
