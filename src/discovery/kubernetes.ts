@@ -70,7 +70,8 @@ export class KubernetesDiscovery extends Membership implements Discovery {
   #following: Promise<void> | undefined;
 
   constructor(options: KubernetesDiscoveryOptions) {
-    super(options.logger);
+    // The API server is there before the replica: what it says at the start is for somebody to act on.
+    super(options.logger, 0);
     this.#options = options;
     this.#backoff = options.backoff ?? defaultBackoff;
   }
