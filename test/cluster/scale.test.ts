@@ -1,6 +1,6 @@
 /**
  * Many agents at one replica: it takes them all, comes to rest, and comes to rest again after a stall and after a kill. The
- * numbers of the full size: `npm run bench -- --only scale`, docs/sizing.md.
+ * numbers of the full size: `npm run bench -- --only scale`.
  */
 
 import { test, t as root } from 'tap';

@@ -1,7 +1,7 @@
 /**
  * An operation inside the gateway: what is known of it while it is under way, and how it ends.
  *
- * received → routed → sent → answered → recorded (contract, section 7).
+ * received → routed → sent → answered → recorded: "The way of an operation" in docs/architecture.md.
  */
 
 import { GatewayError } from '../../core/errors.js';
