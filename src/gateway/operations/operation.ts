@@ -24,7 +24,7 @@ export interface Target extends Binding {
 }
 
 /** Where an operation was taken: by the owner's stream to the agent. Times are the owner's clock, Unix ms. */
-export interface Taken extends Target {
+export interface Dispatch extends Target {
   readonly processedTime: number;
   readonly sentTime: number;
 }
@@ -56,7 +56,7 @@ export interface Originated {
    */
   binding: Binding | undefined;
   /** Set once an owner has taken it; the newest, when it had to be sent again. */
-  taken: Taken | undefined;
+  taken: Dispatch | undefined;
   /** Its route is being (re)done; recovery leaves it alone meanwhile. */
   routing: boolean;
 }
