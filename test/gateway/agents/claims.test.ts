@@ -155,7 +155,11 @@ test('more than the database takes in time is told when to come back, one after 
     Math.min(...refused) >= 8_000 && Math.max(...refused) <= 13_000,
     `told to come back after ${String(refused)} ms`,
   );
-  t.same(refused, [...new Set(refused)].toSorted((a, b) => a - b), 'one after the other');
+  t.same(
+    refused,
+    [...new Set(refused)].toSorted((a, b) => a - b),
+    'one after the other',
+  );
   proceed();
   await Promise.all(outcomes);
 });
