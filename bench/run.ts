@@ -9,7 +9,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Scope } from '../src/core/scope.js';
+import { ReleaseStack } from '../src/core/release-stack.js';
 import { startMariaDb } from '../test/services/mariadb.js';
 import { startRedis } from '../test/services/redis.js';
 import { killHalfWay } from './caching-kill.js';
@@ -80,7 +80,7 @@ async function startServers(
   bare: ServerUnderTest,
   database: string,
   redisUrl: string,
-  scope: Scope,
+  scope: ReleaseStack,
   secretFile?: string,
 ): Promise<{ servers: Servers; load: Child; processes: readonly Child[] }> {
   const [owner, entry] = await startReplicas(2, database, redisUrl, secretFile === undefined ? {} : { secretFile });
@@ -92,7 +92,7 @@ async function startServers(
 }
 
 /** Forwarding between instances that prove to each other that they are, beside instances that do not. */
-async function signed(redisUrl: string, scope: Scope): Promise<boolean> {
+async function signed(redisUrl: string, scope: ReleaseStack): Promise<boolean> {
   const mariaDb = await startMariaDb();
   scope.push('mariadb', () => mariaDb.stop());
   const directory = await mkdtemp(join(tmpdir(), 'agent-gateway-bench-'));
@@ -143,7 +143,7 @@ async function replicas(): Promise<boolean> {
 }
 
 /** One part by itself. */
-async function only(part: string, scope: Scope): Promise<boolean> {
+async function only(part: string, scope: ReleaseStack): Promise<boolean> {
   if (part === 'scale') return scale();
   if (part === 'replicas') return replicas();
   const redis = await startRedis();
@@ -166,7 +166,7 @@ async function only(part: string, scope: Scope): Promise<boolean> {
   return flags['no-targets'] || targets.every(isMet);
 }
 
-async function main(scope: Scope): Promise<boolean> {
+async function main(scope: ReleaseStack): Promise<boolean> {
   const startedAt = performance.now();
   say(describeMachine().join('\n'));
   if (flags.only !== undefined) return only(flags.only, scope);
@@ -214,7 +214,7 @@ async function main(scope: Scope): Promise<boolean> {
   return flags['no-targets'] || (targets.every(isMet) && agentMeets);
 }
 
-const scope = new Scope();
+const scope = new ReleaseStack();
 try {
   process.exitCode = (await main(scope)) ? 0 : 1;
 } finally {

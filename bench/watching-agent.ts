@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise';
-import { Scope } from '../src/core/scope.js';
+import { ReleaseStack } from '../src/core/release-stack.js';
 import { freePort } from '../test/free-port.js';
 import { kubernetesPrograms } from '../test/services/kubernetes-program.js';
 import { startKubernetes, type Kubernetes } from '../test/services/kubernetes.js';
@@ -46,7 +46,7 @@ const kinds: Record<string, { readonly path: string; readonly spec: object }> = 
 export async function measureWatchingAgent(redisUrl: string): Promise<WatchingReport | string> {
   const programs = await kubernetesPrograms();
   if (typeof programs === 'string') return programs;
-  const scope = new Scope();
+  const scope = new ReleaseStack();
   try {
     const [server, kubernetes] = await Promise.all([startMariaDb(), startKubernetes(programs, { controllers: false })]);
     scope.push('MariaDB', () => server.stop());
@@ -58,7 +58,12 @@ export async function measureWatchingAgent(redisUrl: string): Promise<WatchingRe
   }
 }
 
-async function measure(url: string, redisUrl: string, kubernetes: Kubernetes, scope: Scope): Promise<WatchingReport> {
+async function measure(
+  url: string,
+  redisUrl: string,
+  kubernetes: Kubernetes,
+  scope: ReleaseStack,
+): Promise<WatchingReport> {
   const [replica] = await startReplicas(1, url, redisUrl);
   if (replica === undefined) throw new Error('no replica was started');
   scope.push('replica', () => replica.child.stop());
@@ -102,7 +107,7 @@ async function measure(url: string, redisUrl: string, kubernetes: Kubernetes, sc
   };
 }
 
-async function startAgent(gateway: string, kubernetes: Kubernetes, scope: Scope) {
+async function startAgent(gateway: string, kubernetes: Kubernetes, scope: ReleaseStack) {
   const directory = await mkdtemp(join(tmpdir(), 'agent-gateway-bench-'));
   scope.push('files', () => rm(directory, { recursive: true, force: true }));
   const port = await freePort();

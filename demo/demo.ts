@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { startMariaDb } from '../test/services/mariadb.js';
 import { ensurePackages } from '../test/services/packages.js';
 import { startRedis } from '../test/services/redis.js';
-import { Scope } from '../src/core/scope.js';
+import { ReleaseStack } from '../src/core/release-stack.js';
 import { startSimulatedAgents } from '../src/simulate/agents.js';
 import type { LoadReport } from '../src/simulate/load-report.js';
 import { runLoad } from '../src/simulate/load.js';
@@ -21,7 +21,7 @@ const deadlineMs = 110_000;
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
-async function demo(scope: Scope, signal: AbortSignal): Promise<void> {
+async function demo(scope: ReleaseStack, signal: AbortSignal): Promise<void> {
   ensurePackages();
   say('Starting a private MariaDB and Redis ...');
   const [mariaDb, redis] = await Promise.all([startMariaDb(), startRedis()]);
@@ -126,7 +126,7 @@ async function shareOut(replicas: readonly Replica[]): Promise<void> {
   say(`   agents: ${shares.join(', ')}`);
 }
 
-const scope = new Scope();
+const scope = new ReleaseStack();
 const stop = new AbortController();
 process.once('SIGINT', () => {
   stop.abort(new Error('interrupted'));

@@ -7,7 +7,7 @@
 import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Scope } from '../src/core/scope.js';
+import { ReleaseStack } from '../src/core/release-stack.js';
 import { fileTimeoutMs } from './file-timeout.js';
 import { mariaDbVariable, startMariaDb } from './services/mariadb.js';
 import { kubernetesPrograms } from './services/kubernetes-program.js';
@@ -49,7 +49,7 @@ async function runAll(files: readonly string[], options: FileOptions): Promise<F
   return results;
 }
 
-async function runTests(scope: Scope, signal: AbortSignal): Promise<FileResult[]> {
+async function runTests(scope: ReleaseStack, signal: AbortSignal): Promise<FileResult[]> {
   const paths = process.argv.slice(2);
   const files = await testFiles(paths.length > 0 ? paths : ['test']);
   ensurePackages();
@@ -101,7 +101,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     interruption.abort(new Error(`interrupted by ${signal}`));
   });
 }
-const scope = new Scope();
+const scope = new ReleaseStack();
 let closing = '0 passed, 1 failed';
 process.exitCode = 1;
 try {

@@ -32,13 +32,13 @@ export interface AgentConnectionOptions {
   readonly onState?: (state: ConnectionState) => void;
   /** Serves accounts that the gateway asks for; absent: the agent takes none. */
   readonly dynamicAccounts?: DynamicAccountHandler;
-  readonly limits?: Partial<ConnectionLimits>;
+  readonly limits?: Partial<AgentConnectionLimits>;
   /** A clock that only goes forward, in ms; default: performance.now(). */
   readonly now?: () => number;
   readonly random?: () => number;
 }
 
-export interface ConnectionLimits {
+export interface AgentConnectionLimits {
   /** Between dials that fail for reasons that pass by themselves. Armory's `clouddriver.backoff.*`. */
   readonly backoff: Backoff;
   /** After a refusal that somebody has to act on (wrong registration, no permission, a second agent of this id). */
@@ -64,7 +64,7 @@ export interface ConnectionLimits {
   readonly cachingWindowBytes: number;
 }
 
-export const defaultLimits: ConnectionLimits = {
+export const defaultLimits: AgentConnectionLimits = {
   backoff: {
     initialMs: 1_000,
     multiplier: 1.6,
@@ -107,7 +107,7 @@ export interface ResolvedOptions {
   readonly streamAccount: StreamAccount | undefined;
   readonly onState: (state: ConnectionState) => void;
   readonly dynamicAccounts: DynamicAccountHandler | undefined;
-  readonly limits: ConnectionLimits;
+  readonly limits: AgentConnectionLimits;
   readonly now: () => number;
   readonly random: () => number;
 }

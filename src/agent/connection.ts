@@ -26,8 +26,6 @@ import { encodeAgentMessage, GatewayStream, type GatewayStreamEvents, type Strea
 import { OwnEpochs } from './own-epochs.js';
 import { OperationRunner, type OperationCounts } from './operation-runner.js';
 
-/** More than there are connections in the time that an operation may take. */
-
 export class AgentConnection {
   readonly #options: ResolvedOptions;
   readonly #runner: OperationRunner;

@@ -2,7 +2,7 @@
 
 import { status } from '@grpc/grpc-js';
 import { backoffMs } from '../core/retry.js';
-import type { ConnectionLimits } from './connection-options.js';
+import type { AgentConnectionLimits } from './connection-options.js';
 import { isRefusal } from './connection-state.js';
 import type { StreamEnd } from './gateway-stream.js';
 
@@ -16,7 +16,7 @@ export interface DialHistory {
 /** How long to wait before the next dial, in ms: what the gateway asks for, or the backoff. */
 export function dialWaitMs(
   end: StreamEnd,
-  { backoff, refusedBackoff }: Pick<ConnectionLimits, 'backoff' | 'refusedBackoff'>,
+  { backoff, refusedBackoff }: Pick<AgentConnectionLimits, 'backoff' | 'refusedBackoff'>,
   { failures, gaveUp }: DialHistory,
   random: () => number,
 ): number {

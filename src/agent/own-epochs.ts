@@ -1,5 +1,6 @@
 /** The numbers of this process's latest connections: what is bound to another one is not for it. */
 
+/** More than there are connections in the time that an operation may take. */
 const remembered = 100;
 
 export class OwnEpochs {

@@ -7,7 +7,7 @@ import type { Environment } from '../core/environment.js';
 import { GatewayError, messageOf } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { repeat } from '../core/repeat.js';
-import { Scope } from '../core/scope.js';
+import { ReleaseStack } from '../core/release-stack.js';
 import { gatewayAddresses } from './configuration/addresses.js';
 import { parseAgentConfiguration } from './configuration/read.js';
 import type { AgentConfiguration } from './configuration/schema.js';
@@ -55,7 +55,7 @@ const nanosecondMs = 1e-6;
 export function createAgentService(options: AgentServiceOptions): AgentService {
   const { configuration, version, logger, environment, hostname } = options;
   const { clouddriver, kubernetes, tasks, server, prometheus, dynamicAccounts } = configuration;
-  const scope = new Scope();
+  const scope = new ReleaseStack();
   const loops = new AbortController();
   const metrics = createAgentMetrics(version);
   const accounts = new ServedAccounts(kubernetes, {

@@ -1,6 +1,6 @@
 /** Flags of every command that talks to a running gateway. */
 
-import { choice, file, text, toggle, url, type Values } from '../command-line/flags.js';
+import { choice, file, text, toggle, url, type FlagValues } from '../command-line/flags.js';
 import { outputForms } from './output.js';
 
 export const defaultRest = 'http://127.0.0.1:7002';
@@ -21,7 +21,7 @@ export const gatewayFlags = {
   help,
 };
 
-export type GatewayFlags = Values<typeof gatewayFlags>;
+export type GatewayFlags = FlagValues<typeof gatewayFlags>;
 
 export const accountFlag = text('the name of an account', {
   ...{ short: 'a', value: 'NAME', completes: 'accounts' },

@@ -6,9 +6,9 @@ import { ClientError, exitCodes, type ExitCode } from './exit-code.js';
 import type { OperationBody } from './operation-body.js';
 import { format, table, type Column } from './output.js';
 import { pathOf, type RestClient, type Shape } from './rest-client.js';
-import type { Session } from './session.js';
+import type { ClientSession } from './session.js';
 
-export interface OperationRecord {
+export interface RestOperation {
   readonly operationId: string;
   readonly operationType: string;
   readonly account: string;
@@ -20,7 +20,7 @@ export interface OperationRecord {
   readonly opSentToAgent?: { readonly agentId: string };
 }
 
-const shape: Shape<OperationRecord> = {
+const shape: Shape<RestOperation> = {
   operationId: 'string',
   operationType: 'string',
   account: 'string',
@@ -44,7 +44,7 @@ const pollMs = 1_000;
 /** Operations remembered by a watch, so that each is printed once when it starts and once when it ends. */
 const remembered = 5_000;
 
-const columns: readonly Column<OperationRecord>[] = [
+const columns: readonly Column<RestOperation>[] = [
   ['OPERATION', ({ operationId }) => operationId],
   ['TYPE', ({ operationType }) => operationType],
   ['ACCOUNT', ({ account }) => account],
@@ -59,7 +59,7 @@ const columns: readonly Column<OperationRecord>[] = [
  * Sends an operation and prints its result.
  * @param waitSeconds for the result; 0: not at all
  */
-export async function send(session: Session, operation: OperationBody, waitSeconds: number): Promise<ExitCode> {
+export async function send(session: ClientSession, operation: OperationBody, waitSeconds: number): Promise<ExitCode> {
   const { client, form, io } = session;
   const headers = {
     accept: 'application/json; form=json',
@@ -76,18 +76,18 @@ export async function send(session: Session, operation: OperationBody, waitSecon
   return status >= 200 && status < 300 ? exitCodes.done : exitCodes.failed;
 }
 
-export async function get({ client, form, io }: Session, id: string): Promise<ExitCode> {
+export async function get({ client, form, io }: ClientSession, id: string): Promise<ExitCode> {
   io.stdout.write(format(form, await find(client, id), columns));
   return exitCodes.done;
 }
 
-export async function list({ client, form, io }: Session, filter: ListFilter): Promise<ExitCode> {
-  io.stdout.write(format(form, await client.list<OperationRecord>(operationsPath, shape, filter), columns));
+export async function list({ client, form, io }: ClientSession, filter: ListFilter): Promise<ExitCode> {
+  io.stdout.write(format(form, await client.list<RestOperation>(operationsPath, shape, filter), columns));
   return exitCodes.done;
 }
 
 /** Waits until the operation has ended, and prints its record. */
-export async function watchOne(session: Session, id: string, waitSeconds: number): Promise<ExitCode> {
+export async function watchOne(session: ClientSession, id: string, waitSeconds: number): Promise<ExitCode> {
   const { client, form, io } = session;
   const until = performance.now() + waitSeconds * 1_000;
   const record = await tellingHowToWatch(session, id, async () => {
@@ -103,7 +103,11 @@ export async function watchOne(session: Session, id: string, waitSeconds: number
 }
 
 /** Who stops waiting has to know what goes on without them, and how to come back to it. */
-async function tellingHowToWatch<T>({ io, watchCommand }: Session, id: string, wait: () => Promise<T>): Promise<T> {
+async function tellingHowToWatch<T>(
+  { io, watchCommand }: ClientSession,
+  id: string,
+  wait: () => Promise<T>,
+): Promise<T> {
   try {
     return await wait();
   } catch (error) {
@@ -115,11 +119,11 @@ async function tellingHowToWatch<T>({ io, watchCommand }: Session, id: string, w
 }
 
 /** Writes each operation when it has started and again when it has ended, until the signal aborts. */
-export async function watchAll({ client, form, io }: Session, account: string | undefined): Promise<never> {
+export async function watchAll({ client, form, io }: ClientSession, account: string | undefined): Promise<never> {
   const seen = new Map<string, string>();
   let headings = true;
   for (;;) {
-    const newest = await client.list<OperationRecord>(operationsPath, shape, { account, items: '100' });
+    const newest = await client.list<RestOperation>(operationsPath, shape, { account, items: '100' });
     const changed = newest.filter((record) => seen.get(record.operationId) !== outcomeOf(record)).toReversed();
     for (const record of changed) {
       seen.delete(record.operationId);
@@ -136,11 +140,11 @@ export async function watchAll({ client, form, io }: Session, account: string | 
   }
 }
 
-function find(client: RestClient, id: string): Promise<OperationRecord> {
-  return client.one<OperationRecord>(pathOf(operationsPath, id), shape);
+function find(client: RestClient, id: string): Promise<RestOperation> {
+  return client.one<RestOperation>(pathOf(operationsPath, id), shape);
 }
 
-function outcomeOf({ finalOutcome }: OperationRecord): string {
+function outcomeOf({ finalOutcome }: RestOperation): string {
   return finalOutcome ?? 'pending';
 }
 

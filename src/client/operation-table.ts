@@ -4,7 +4,17 @@ import { readFile } from 'node:fs/promises';
 import { addAbortSignal } from 'node:stream';
 import { text as readAll } from 'node:stream/consumers';
 import { command, type Argument, type Command, type CommandIo } from '../command-line/command.js';
-import { choice, file, required, seconds, text, time, whole, type Flags, type Values } from '../command-line/flags.js';
+import {
+  choice,
+  file,
+  required,
+  seconds,
+  text,
+  time,
+  whole,
+  type Flags,
+  type FlagValues,
+} from '../command-line/flags.js';
 import { UsageError } from '../command-line/usage-error.js';
 import { messageOf } from '../core/errors.js';
 import { accountFlag, gatewayFlags, maxSeconds, type GatewayFlags } from './flags.js';
@@ -53,13 +63,13 @@ function onObject<const F extends Flags>(
   request: RequestName,
   summary: string,
   flags: F,
-  fieldsOf: (flags: Values<F>, io: CommandIo) => object | Promise<object>,
+  fieldsOf: (flags: FlagValues<F>, io: CommandIo) => object | Promise<object>,
 ): Command {
   return command({
     ...{ name: `ops send ${request}`, summary, arguments: [kind, name] },
     flags: { account, namespace, ...flags, ...sending },
     run: ({ words: [kindOf = '', nameOf], flags: all }, io) => {
-      const given = all as Sending & Values<F> & { readonly namespace?: string };
+      const given = all as Sending & FlagValues<F> & { readonly namespace?: string };
       return send(given, io, async () => {
         const object = objectReference(kindOf, given.namespace, nameOf);
         return operationBody(request, given, { object, ...(await fieldsOf(given, io)) });

@@ -12,7 +12,7 @@ const restVariable = 'AGENT_GATEWAY_REST';
 /** Beside the time that the gateway is asked to wait, in ms. */
 const answerMs = 30_000;
 
-export interface Session {
+export interface ClientSession {
   readonly client: RestClient;
   readonly form: OutputForm;
   readonly io: CommandIo;
@@ -24,7 +24,7 @@ export interface Session {
  * @param waitSeconds that the gateway is asked to wait before it answers
  * @throws UsageError that names the flag or variable
  */
-export function openSession(flags: GatewayFlags, io: CommandIo, waitSeconds = 0): Session {
+export function openSession(flags: GatewayFlags, io: CommandIo, waitSeconds = 0): ClientSession {
   // An empty variable is none.
   const baseUrl = flags.rest ?? readFlag(restVariable, gatewayFlags.rest, io.environment[restVariable] || defaultRest);
   const credentials = readCredentials(flags, io.environment);

@@ -1,7 +1,7 @@
 /** Commands: each declares its arguments and its flags, and can read no other ones. */
 
 import type { Readable } from 'node:stream';
-import type { Completes, Flags, Values } from './flags.js';
+import type { Completes, Flags, FlagValues } from './flags.js';
 
 /** What a command has to do with the world: a process's streams, or a test's. */
 export interface CommandIo {
@@ -31,7 +31,7 @@ export interface Argument {
 export interface Input<F extends Flags> {
   /** The arguments, as many as were given. */
   readonly words: readonly string[];
-  readonly flags: Values<F>;
+  readonly flags: FlagValues<F>;
   /** All that follows the command's name, where it reads that itself. */
   readonly settings: readonly string[];
 }

@@ -28,7 +28,7 @@ type ReadOf<F> = F extends Flag<infer T> ? (F extends { readonly repeated: true 
 type ValueOf<F> = F extends { readonly missing: string } ? ReadOf<F> : ReadOf<F> | undefined;
 
 /** What was given, by the names of the flags; undefined: it was not. */
-export type Values<F extends Flags> = { readonly [Name in keyof F]: ValueOf<F[Name]> };
+export type FlagValues<F extends Flags> = { readonly [Name in keyof F]: ValueOf<F[Name]> };
 
 interface Described {
   readonly value: string;

@@ -3,27 +3,27 @@
 import { GatewayError } from '../core/errors.js';
 
 /** Where a value was written. */
-export interface Origin {
+export interface SettingOrigin {
   readonly kind: 'file' | 'environment' | 'flag' | 'default';
   /** As shown: `gateway.yml:12`, `AGENT_GATEWAY_SERVER_PORT`, `--server.port`. */
   readonly text: string;
 }
 
-export interface Problem {
+export interface SettingProblem {
   readonly key: string;
   readonly message: string;
-  readonly origin?: Origin;
+  readonly origin?: SettingOrigin;
 }
 
 /** A value that was set, before it is checked. */
 export interface Entry {
   readonly key: string;
   readonly value: unknown;
-  readonly origin: Origin;
+  readonly origin: SettingOrigin;
 }
 
 /** One error that lists every problem, `field` being the key of the first. */
-export function configurationError(problems: readonly Problem[]): GatewayError {
+export function configurationError(problems: readonly SettingProblem[]): GatewayError {
   const lines = problems.map(({ key, message, origin }) => {
     return `${key}: ${message}${origin === undefined ? '' : ` (${origin.text})`}`;
   });

@@ -3,10 +3,10 @@
 import { readSettings, YamlError, type Settings } from '../documents/yaml.js';
 import { configurationError } from './problems.js';
 
-export type Section = Readonly<Record<string, unknown>>;
+export type YamlSection = Readonly<Record<string, unknown>>;
 
 export interface YamlSettings {
-  readonly content: Section;
+  readonly content: YamlSection;
   /** The line of a key, `kubernetes.accounts[0].name`, or of the nearest that it stands in; as `agent.yml:12`. */
   readonly place: (key: string) => string;
 }
@@ -33,7 +33,7 @@ export function parseSettings(source: string, name: string): YamlSettings {
   };
 }
 
-export function isSection(value: unknown): value is Section {
+export function isSection(value: unknown): value is YamlSection {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
@@ -53,7 +53,7 @@ function settingsOf(source: string, name: string): Settings {
 }
 
 /** Samples in documentation are often whole objects of Kubernetes with the file inside. */
-function refuseManifest({ apiVersion, kind }: Section, name: string): void {
+function refuseManifest({ apiVersion, kind }: YamlSection, name: string): void {
   if (typeof apiVersion !== 'string' || typeof kind !== 'string') return;
   const shown = /^\w{1,60}$/u.test(kind) ? ` (kind: ${kind})` : '';
   const message = `this is an object of Kubernetes${shown}: write what stands in it as the configuration file alone`;

@@ -6,13 +6,13 @@
 import { GatewayError } from './errors.js';
 
 /** Taken out of the table: its holder alone settles the promise. */
-export interface Taken<Value, Context> {
+export interface TakenEntry<Value, Context> {
   readonly context: Context;
   resolve(value: Value): void;
   reject(error: GatewayError): void;
 }
 
-interface Entry<Value, Context> extends Taken<Value, Context> {
+interface Entry<Value, Context> extends TakenEntry<Value, Context> {
   readonly promise: Promise<Value>;
   readonly timer: NodeJS.Timeout;
   readonly bytes: number;
@@ -62,7 +62,7 @@ export class Pending<Value, Context> {
     id: string,
     context: Context,
     timeoutMs: number,
-    onTimeout: (taken: Taken<Value, Context>) => void,
+    onTimeout: (taken: TakenEntry<Value, Context>) => void,
     bytes = 0,
   ): Promise<Value> {
     if (this.#entries.has(id)) {
@@ -90,7 +90,7 @@ export class Pending<Value, Context> {
   }
 
   /** Takes the entry out; undefined when nobody waits for the id (any more). */
-  take(id: string): Taken<Value, Context> | undefined {
+  take(id: string): TakenEntry<Value, Context> | undefined {
     const entry = this.#entries.get(id);
     if (entry === undefined) return undefined;
     this.#entries.delete(id);

@@ -5,7 +5,7 @@
  */
 
 /** The JSON in the hash, by instance id; `{"left": true}` after leaving. */
-export interface InstanceRecord {
+export interface RedisInstanceRecord {
   readonly baseUrl: string;
   readonly ready: boolean;
   /** Travels with the record, so that instances with different settings understand each other. */
@@ -16,7 +16,7 @@ export interface RecordsReply {
   /** The clock of Redis, in Unix ms. */
   readonly now: number;
   /** When each record ends, and what it says; undefined: that it left, or something that we do not understand. */
-  readonly records: ReadonlyMap<string, { readonly end: number; readonly record: InstanceRecord | undefined }>;
+  readonly records: ReadonlyMap<string, { readonly end: number; readonly record: RedisInstanceRecord | undefined }>;
 }
 
 /** Writes ARGV[2] as the record of ARGV[1] for ARGV[3] ms. */
@@ -65,7 +65,7 @@ export const leftRecord = JSON.stringify({ left: true });
 export function parseReply(reply: unknown): RecordsReply {
   if (!Array.isArray(reply) || reply.length % 3 !== 1) throw new Error('Redis answered something else than records');
   const [now, ...rest] = reply.map(String);
-  const records = new Map<string, { end: number; record: InstanceRecord | undefined }>();
+  const records = new Map<string, { end: number; record: RedisInstanceRecord | undefined }>();
   for (let i = 0; i < rest.length; i += 3) {
     const [id = '', end, json = ''] = rest.slice(i, i + 3);
     records.set(id, { end: Number(end), record: parseRecord(json) });
@@ -73,9 +73,9 @@ export function parseReply(reply: unknown): RecordsReply {
   return { now: Number(now), records };
 }
 
-function parseRecord(json: string): InstanceRecord | undefined {
+function parseRecord(json: string): RedisInstanceRecord | undefined {
   try {
-    const value = JSON.parse(json) as Partial<Record<keyof InstanceRecord, unknown>> | null;
+    const value = JSON.parse(json) as Partial<Record<keyof RedisInstanceRecord, unknown>> | null;
     const { baseUrl, ready, ttlMs } = value ?? {};
     if (typeof baseUrl !== 'string' || typeof ready !== 'boolean' || typeof ttlMs !== 'number') return undefined;
     return { baseUrl, ready, ttlMs };

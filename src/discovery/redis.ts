@@ -11,7 +11,7 @@ import { backoffMs, defaultBackoff, wait } from '../core/retry.js';
 import { unlessAborted, withDeadline } from '../core/deadline.js';
 import type { Discovery } from './discovery.js';
 import { Membership, type Member } from './membership.js';
-import { leaveScript, leftRecord, parseReply, syncScript, type InstanceRecord } from './redis-records.js';
+import { leaveScript, leftRecord, parseReply, syncScript, type RedisInstanceRecord } from './redis-records.js';
 
 export interface RedisDiscoveryOptions {
   readonly self: { readonly id: string; readonly baseUrl: string };
@@ -174,7 +174,7 @@ export class RedisDiscovery extends Membership implements Discovery {
         this.logger.warn({ error: messageOf(error) }, 'no word of changes from Redis, they are seen at the next beat');
       });
     }
-    const record: InstanceRecord = { baseUrl, ready: this.#ready, ttlMs: this.#ttlMs };
+    const record: RedisInstanceRecord = { baseUrl, ready: this.#ready, ttlMs: this.#ttlMs };
     const reply = await this.#commands.eval(syncScript, 3, ...this.#keys, id, JSON.stringify(record), this.#ttlMs);
     const { now, records } = parseReply(reply);
     for (const [instanceId, { end, record: found }] of records) {

@@ -5,7 +5,7 @@ import type { Discovery } from '../discovery/discovery.js';
 import type { AssignmentStore } from '../store/assignments.js';
 import type { InstanceStore } from '../store/instances.js';
 import type { OperationStore } from '../store/operations.js';
-import { CachingAssignment } from './agents/caching-assignment.js';
+import { CachingAssigner } from './agents/caching-assignment.js';
 import type { OwnershipService } from './agents/ownership.js';
 import type { Registry } from './agents/registry.js';
 import type { Config } from './config.js';
@@ -42,7 +42,7 @@ export function createClusterCalls({ config, dynamicAccounts: { requests, store 
   return {
     everyInstance: new EveryInstance(shared),
     resend: new Resend(shared),
-    cachingAssignment: new CachingAssignment({ ...shared, timeoutMs: forwardTimeoutMs }),
+    cachingAssignment: new CachingAssigner({ ...shared, timeoutMs: forwardTimeoutMs }),
     console: new ClusterWatch({ ...shared, dynamicAccounts: requests && store, leaseMs }),
     forwardTimeoutMs,
   };

@@ -7,7 +7,7 @@ import { derivedDefaults } from './config/derived.js';
 import { fileVariable, readEnvironment } from './config/environment.js';
 import { readFlags } from './config/flags.js';
 import { leaves, type Leaf } from './config/leaves.js';
-import { configurationError, type Origin } from '../configuration/problems.js';
+import { configurationError, type SettingOrigin } from '../configuration/problems.js';
 import { checkRules } from './config/rules.js';
 import type { Config } from './config/schema.js';
 import { isLeaf } from './config/spelling.js';
@@ -69,7 +69,7 @@ export function redacted(config: Config): Config {
   });
 }
 
-function originOf(set: SetValue | undefined): { readonly origin?: Origin } {
+function originOf(set: SetValue | undefined): { readonly origin?: SettingOrigin } {
   return set === undefined ? {} : { origin: set.origin };
 }
 

@@ -11,7 +11,7 @@ import { openDatabase, type Database } from '../store/database.js';
 import { migrate } from '../store/migrate.js';
 import { redisOptions } from '../store/mirror/redis-options.js';
 import { CachingIngest } from './caching/ingest.js';
-import { KindSelection } from './caching/kinds.js';
+import { KindFilter } from './caching/kinds.js';
 import type { Config } from './config.js';
 import { databaseOptions } from './config/database-options.js';
 import type { PeerTls } from './operations/peer.js';
@@ -69,7 +69,7 @@ export async function migrateAsOther(config: Config, logger: Logger, signal: Abo
 
 /** Takes what agents stream of their clusters. */
 export function createCachingIngest({ config, database, logger, metrics }: CachingParts): CachingIngest {
-  const kinds = new KindSelection(config.kubesvc.cache);
+  const kinds = new KindFilter(config.kubesvc.cache);
   return new CachingIngest({ cache: new CacheStore(database), kinds, logger, metrics });
 }
 

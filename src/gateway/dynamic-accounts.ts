@@ -32,7 +32,7 @@ export interface DynamicAccountsParts {
   readonly metrics: Metrics;
 }
 
-export interface DynamicAccounts {
+export interface DynamicAccountParts {
   readonly routes: DynamicAccountRoutesOptions;
   /** To run until the gateway stops, by name. */
   readonly loops: ReadonlyMap<string, (signal: AbortSignal) => Promise<void>>;
@@ -45,7 +45,7 @@ const refreshTimeoutMs = 30_000;
 /** For reading the kubeconfig and for writing, beside the two times that agents may have in one turn. */
 const claimMarginMs = 30_000;
 
-export function createDynamicAccounts(parts: DynamicAccountsParts): DynamicAccounts {
+export function createDynamicAccounts(parts: DynamicAccountsParts): DynamicAccountParts {
   const { config, environment, database, locks, registry, frames, ownership, logger, metrics } = parts;
   const { dynamicAccounts: options, instances, grpc } = config.kubesvc;
   const instanceId = config.instance.id;

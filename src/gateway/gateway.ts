@@ -13,7 +13,7 @@ import type { Logger as PinoLogger } from 'pino';
 import type { Environment } from '../core/environment.js';
 import { GatewayError, messageOf, toGatewayError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
-import { Scope } from '../core/scope.js';
+import { ReleaseStack } from '../core/release-stack.js';
 import type { Discovery } from '../discovery/discovery.js';
 import { AssignmentStore } from '../store/assignments.js';
 import { openDatabase } from '../store/database.js';
@@ -109,7 +109,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const logger: Logger = pino;
   const { heartbeatMs, leaseMs } = kubesvc.instances;
   const times = livenessTimes(kubesvc.instances);
-  const scope = new Scope();
+  const scope = new ReleaseStack();
   const loops = new AbortController();
   setMaxListeners(0, loops.signal);
   let ended!: () => void;

@@ -2,7 +2,7 @@
 
 import type { Environment } from '../core/environment.js';
 import type { Logger } from '../core/logger.js';
-import type { Scope } from '../core/scope.js';
+import type { ReleaseStack } from '../core/release-stack.js';
 import { Authentication } from './auth/authentication.js';
 import { parseFilter } from './auth/filter.js';
 import { InstanceTokens, parseInstanceSecrets } from './auth/instance-tokens.js';
@@ -27,7 +27,7 @@ export interface Security {
 export async function openSecurity(
   { kubesvc, server, instance }: Config,
   environment: Environment,
-  scope: Scope,
+  scope: ReleaseStack,
   now: () => number,
 ): Promise<Security> {
   const agents = await Authentication.open('kubesvc.grpc.auth', kubesvc.grpc.auth, parseAgentPolicy, {

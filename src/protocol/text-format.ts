@@ -1,5 +1,5 @@
 /**
- * Protobuf text format, the form in which REST carries operations and their results (the contract, section 4).
+ * Protobuf text format, the form in which REST carries operations and their results.
  * Why not the library's own reader and printer: docs/decisions/0004-text-format.md.
  */
 import type { DescMessage, MessageShape, Registry } from '@bufbuild/protobuf';

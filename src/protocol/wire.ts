@@ -252,7 +252,7 @@ function routed(
 }
 
 /** Where an operation comes from: what the originating instance adds to it. */
-export interface Origin {
+export interface OperationOrigin {
   readonly id: string;
   readonly originatingInstanceId: string;
   readonly receivedTime: number;
@@ -262,7 +262,7 @@ export interface Origin {
 }
 
 /** The operation, which has none of these yet, with its id and where it comes from. */
-export function withOrigin(operation: Uint8Array, origin: Origin): Uint8Array {
+export function withOrigin(operation: Uint8Array, origin: OperationOrigin): Uint8Array {
   const { id, originatingInstanceId, receivedTime, traceparent, tracestate } = origin;
   const strings = [id, originatingInstanceId, traceparent, tracestate];
   const writer = new FieldWriter(operation, strings, 6)

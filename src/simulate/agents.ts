@@ -1,7 +1,7 @@
 /** Simulated agents: real connections of the agent protocol, with answers made up from a seed instead of a cluster. */
 
 import { setTimeout } from 'node:timers/promises';
-import { defaultLimits, type AgentConnectionOptions, type ConnectionLimits } from '../agent/connection-options.js';
+import { defaultLimits, type AgentConnectionOptions, type AgentConnectionLimits } from '../agent/connection-options.js';
 import type { ConnectionState } from '../agent/connection-state.js';
 import type { StreamAccount } from '../agent/caching-sink.js';
 import { AgentConnection } from '../agent/connection.js';
@@ -42,7 +42,7 @@ export interface SimulatedAgentsOptions extends SimulatedClustersOptions {
   readonly dynamic?: SimulatedDynamicAccounts;
   /** Default: cleartext, without a token. */
   readonly security?: NonNullable<AgentConnectionOptions['security']>;
-  readonly limits?: Partial<ConnectionLimits>;
+  readonly limits?: Partial<AgentConnectionLimits>;
   readonly logger?: Logger;
   readonly onState?: (state: ConnectionState, agent: number) => void;
 }

@@ -10,10 +10,10 @@ export const outcomes = ['completed', 'failed', 'accepted', 'refused', 'unreacha
  *   refused      the gateway answered 4xx or 5xx, with no result of an agent
  *   unreachable  no HTTP answer
  */
-export type Outcome = (typeof outcomes)[number];
+export type RequestOutcome = (typeof outcomes)[number];
 
 export interface Answer {
-  readonly outcome: Outcome;
+  readonly outcome: RequestOutcome;
   /** What failed, as a key to count by: "403 Forbidden" of the agent, "HTTP 503 no-agent" of the gateway. */
   readonly kind?: string;
   readonly message?: string;

@@ -11,7 +11,7 @@ import {
   url,
   whole,
   type Flag,
-  type Values,
+  type FlagValues,
 } from '../command-line/flags.js';
 import { UsageError } from '../command-line/usage-error.js';
 import { isRequestKind, requestKinds, type RequestKind } from './request-kinds.js';
@@ -121,7 +121,7 @@ Without a load the agents stay connected until Ctrl-C; any of ${named(loadStarts
 export const simulateExitCodes =
   'Exit code: 0 done or stopped; 1 the gateway could not be reached for the load; 2 a flag is wrong.';
 
-export type SimulateValues = Values<typeof simulateFlags>;
+export type SimulateValues = FlagValues<typeof simulateFlags>;
 
 export interface SimulateFlags {
   readonly agents: number;

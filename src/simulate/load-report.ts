@@ -1,6 +1,6 @@
 /** Counts what a load run did, and makes the report of it. */
 
-import { outcomes, type Answer, type Outcome } from './answer.js';
+import { outcomes, type Answer, type RequestOutcome } from './answer.js';
 import { Histogram } from './histogram.js';
 
 export interface LoadProgress {
@@ -24,7 +24,7 @@ export interface FailureReport {
 export interface LoadReport {
   readonly durationMs: number;
   readonly sent: number;
-  readonly outcomes: Readonly<Record<Outcome, number>>;
+  readonly outcomes: Readonly<Record<RequestOutcome, number>>;
   /** Due in the open loop, but too many were in flight. */
   readonly notSent: number;
   /** In flight when the run was interrupted. */
@@ -47,7 +47,7 @@ export interface LoadReport {
 export class LoadRecorder {
   readonly #now: () => number;
   readonly #latencyMicroseconds = new Histogram();
-  readonly #outcomes = Object.fromEntries(outcomes.map((outcome) => [outcome, 0])) as Record<Outcome, number>;
+  readonly #outcomes = Object.fromEntries(outcomes.map((outcome) => [outcome, 0])) as Record<RequestOutcome, number>;
   readonly #routes = { local: 0, forwarded: 0, unknown: 0 };
   readonly #failures = new Map<string, { count: number; readonly example: string }>();
   #startedAt = 0;

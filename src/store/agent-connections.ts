@@ -7,7 +7,7 @@ import type { Database } from './database.js';
 import type { Schema } from './schema.js';
 
 /** An agent with its accounts at one instance. */
-export interface AgentConnection {
+export interface ConnectedAgent {
   readonly agentId: string;
   readonly instanceId: string;
   readonly accounts: readonly string[];
@@ -25,7 +25,7 @@ export async function* agentConnections(
   leaseMs: number,
   agentId: string | undefined,
   signal: AbortSignal,
-): AsyncGenerator<AgentConnection> {
+): AsyncGenerator<ConnectedAgent> {
   const { dialect } = database;
   const live = await database.run((db) => selectLiveInstances(db, dialect, leaseMs), signal);
   let position = { agentId: agentId ?? '', account: '' };
@@ -83,7 +83,7 @@ function selectPage(
 }
 
 /** An agent that is moving is at two instances for a moment. */
-function* byInstance(rows: readonly Row[]): Generator<AgentConnection> {
+function* byInstance(rows: readonly Row[]): Generator<ConnectedAgent> {
   for (const instanceId of new Set(rows.map((row) => row.cd_id))) {
     const own = rows.filter((row) => row.cd_id === instanceId);
     // Rows of an older connection, not yet released, do not say when this one began.

@@ -3,7 +3,7 @@
 import type { Kysely } from 'kysely';
 
 import { GatewayError } from '../core/errors.js';
-import { agentConnections, type AgentConnection } from './agent-connections.js';
+import { agentConnections, type ConnectedAgent } from './agent-connections.js';
 import { planElection } from './assignment-rules.js';
 import {
   bumpAccounts,
@@ -25,7 +25,7 @@ import type { AccountRegistration, Connection, Ownership } from './ownership.js'
 import { releaseConnections, releaseOfInstance, type ReleaseContext, type ReleaseRequest } from './release.js';
 import type { Schema } from './schema.js';
 
-export type { AgentConnection } from './agent-connections.js';
+export type { ConnectedAgent } from './agent-connections.js';
 
 export interface AssignmentStoreOptions {
   /** An instance is alive while its last heartbeat is younger, in ms. */
@@ -215,7 +215,7 @@ export class AssignmentStore {
   }
 
   /** Agents at live instances in the order of their ids, read in pages while they are iterated. */
-  list(filter: { readonly agentId?: string }, signal: AbortSignal): AsyncGenerator<AgentConnection> {
+  list(filter: { readonly agentId?: string }, signal: AbortSignal): AsyncGenerator<ConnectedAgent> {
     return agentConnections(this.#database, this.#leaseMs, filter.agentId, signal);
   }
 

@@ -14,7 +14,7 @@ import { preparedMark } from './engine-mysql.js';
 import type { Schema } from './schema.js';
 
 /** `base64`: bytes, written as base64 in the JSON. `fromNow`: ms, added to the database's clock. */
-export type ColumnKind = 'text' | 'number' | 'base64' | 'fromNow';
+export type JsonColumnKind = 'text' | 'number' | 'base64' | 'fromNow';
 
 /** Values in the order of the columns. */
 export type JsonRow = readonly (string | number | null)[];
@@ -27,7 +27,7 @@ export interface BulkInsert {
 /** @param key columns of the primary key */
 export function bulkInsert(
   table: keyof Schema,
-  columns: Readonly<Record<string, ColumnKind>>,
+  columns: Readonly<Record<string, JsonColumnKind>>,
   key: string,
 ): BulkInsert {
   const text = { mysql: mysqlText(table, columns, key), postgresql: postgresText(table, columns, key) };
@@ -40,7 +40,7 @@ export function bulkInsert(
   };
 }
 
-function mysqlText(table: string, columns: Readonly<Record<string, ColumnKind>>, key: string): string {
+function mysqlText(table: string, columns: Readonly<Record<string, JsonColumnKind>>, key: string): string {
   // Of its own accord MariaDB takes the character set of the database.
   const text = 'longtext character set utf8mb4';
   const types = { text, number: 'bigint', base64: text, fromNow: 'bigint' };
@@ -56,7 +56,7 @@ function mysqlText(table: string, columns: Readonly<Record<string, ColumnKind>>,
   );
 }
 
-function postgresText(table: string, columns: Readonly<Record<string, ColumnKind>>, key: string): string {
+function postgresText(table: string, columns: Readonly<Record<string, JsonColumnKind>>, key: string): string {
   const values = Object.values(columns).map((kind, index) => {
     const text = `(r->>${index})`;
     if (kind === 'text') return text;

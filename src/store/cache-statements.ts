@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { sql, type Kysely } from 'kysely';
 import { batches } from '../core/batches.js';
 import { bulkUpsert } from './bulk-upsert.js';
-import type { CachedObject, CacheScope, CachingAgent, CachingHolder, ResumePoint } from './cached-object.js';
+import type { CachedObject, CacheScope, CachingAgent, CachingHolder, StoredResumePoint } from './cached-object.js';
 import type { SqlDialect } from './dialect.js';
 import { foreignAccounts } from './owners.js';
 import type { Schema } from './schema.js';
@@ -72,7 +72,7 @@ export async function lockHolders(
   );
 }
 
-export async function selectResumePoints(db: Db, accounts: readonly string[]): Promise<ResumePoint[]> {
+export async function selectResumePoints(db: Db, accounts: readonly string[]): Promise<StoredResumePoint[]> {
   const rows = await db
     .selectFrom('kubesvc_resourceversion')
     .select(['account', 'ns_group_kind', 'resourceversion'])

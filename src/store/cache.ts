@@ -33,7 +33,7 @@ import type {
   CachingAgent,
   CachingHolder,
   CachingStart,
-  ResumePoint,
+  StoredResumePoint,
 } from './cached-object.js';
 import type { Database } from './database.js';
 
@@ -59,7 +59,7 @@ export class CacheStore {
   async start(agent: CachingAgent, accounts: readonly string[], signal?: AbortSignal): Promise<CachingStart> {
     const { dialect } = this.#database;
     const streams = new Map<string, number>();
-    const points: ResumePoint[] = [];
+    const points: StoredResumePoint[] = [];
     for (const batch of batches([...new Set(accounts)].toSorted())) {
       const taken = await this.#database.transaction(async (trx) => {
         const held = await lockCaching(trx, agent, batch);

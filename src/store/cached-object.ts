@@ -74,10 +74,10 @@ export interface CacheWriteOutcome {
 export interface CachingStart {
   /** Those that it may write, with the numbers of their streams. */
   readonly streams: ReadonlyMap<string, number>;
-  readonly points: readonly ResumePoint[];
+  readonly points: readonly StoredResumePoint[];
 }
 
-export interface ResumePoint {
+export interface StoredResumePoint {
   readonly account: string;
   /** `<namespace>_<group>_<kind>`. */
   readonly key: string;

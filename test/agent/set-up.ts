@@ -1,7 +1,7 @@
 /** A connection to a gateway double, and what it did, for tests. */
 
 import type { Test } from 'tap';
-import type { AgentConnectionOptions, ConnectionLimits } from '../../src/agent/connection-options.js';
+import type { AgentConnectionOptions, AgentConnectionLimits } from '../../src/agent/connection-options.js';
 import { AgentConnection } from '../../src/agent/connection.js';
 import type { Execution } from '../../src/agent/operation-results.js';
 import { silentLogger, type Logger } from '../../src/core/logger.js';
@@ -24,7 +24,7 @@ export interface Setup {
 }
 
 interface SetupOptions extends GatewayDoubleOptions {
-  readonly limits?: Partial<ConnectionLimits>;
+  readonly limits?: Partial<AgentConnectionLimits>;
   readonly execute?: AgentConnectionOptions['execute'];
   readonly onCaching?: AgentConnectionOptions['onCaching'];
   readonly onState?: () => void;

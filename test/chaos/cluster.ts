@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createConnection } from 'mysql2/promise';
-import { Scope } from '../../src/core/scope.js';
+import { ReleaseStack } from '../../src/core/release-stack.js';
 import { startMariaDb } from '../services/mariadb.js';
 import { startRedis } from '../services/redis.js';
 import type { Service } from '../services/service.js';
@@ -61,11 +61,18 @@ export class ChaosCluster {
   readonly groups: AgentGroup[] = [];
   readonly options: ClusterOptions;
   readonly #build: Build;
-  readonly #scope: Scope;
+  readonly #scope: ReleaseStack;
 
   private constructor(
     options: ClusterOptions,
-    parts: { directory: string; history: HistoryWriter; database: Service; redis: Service; build: Build; scope: Scope },
+    parts: {
+      directory: string;
+      history: HistoryWriter;
+      database: Service;
+      redis: Service;
+      build: Build;
+      scope: ReleaseStack;
+    },
   ) {
     this.options = options;
     this.directory = parts.directory;
@@ -79,7 +86,7 @@ export class ChaosCluster {
   /** Starts everything and waits until all agents are registered. What was started is released when it fails. */
   static async start(options: ClusterOptions): Promise<ChaosCluster> {
     destroyEndedSockets();
-    const scope = new Scope();
+    const scope = new ReleaseStack();
     try {
       const directory = await mkdtemp(join(tmpdir(), 'agent-gateway-chaos-'));
       if (options.keepFiles !== true)

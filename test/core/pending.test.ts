@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { test } from 'tap';
 import { GatewayError } from '../../src/core/errors.js';
-import { Pending, type Taken } from '../../src/core/pending.js';
+import { Pending, type TakenEntry } from '../../src/core/pending.js';
 
 const never = (): void => undefined;
 const hour = 3_600_000;
@@ -37,7 +37,7 @@ test('at the deadline the entry is taken and handed over', async (t) => {
 
 test('what was taken in time has no deadline any more', async (t) => {
   const pending = new Pending<string, string>({ entries: 10 });
-  const timedOut: Taken<string, string>[] = [];
+  const timedOut: TakenEntry<string, string>[] = [];
   void pending.add('a', '', 5, (taken) => timedOut.push(taken));
   pending.take('a')?.resolve('');
   await new Promise((resolve) => setTimeout(resolve, 20));

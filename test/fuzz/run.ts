@@ -4,7 +4,7 @@
  */
 
 import { parseArgs } from 'node:util';
-import { Scope } from '../../src/core/scope.js';
+import { ReleaseStack } from '../../src/core/release-stack.js';
 import { Coverage } from './coverage.js';
 import { fuzz } from './fuzz.js';
 import { networkTargets } from './network-targets.js';
@@ -14,7 +14,7 @@ const { values } = parseArgs({
   options: { seconds: { type: 'string', default: '100' }, target: { type: 'string' }, seed: { type: 'string' } },
 });
 const seed = Number(values.seed ?? Date.now() % 1_000_000);
-const scope = new Scope();
+const scope = new ReleaseStack();
 const coverage = await Coverage.start();
 scope.push('coverage', () => {
   coverage.stop();

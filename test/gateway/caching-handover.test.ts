@@ -10,7 +10,7 @@ import { startGateway } from './running-gateway.js';
 // Agents that share an account give up after 3,000 ms, and are taken for able to cache for 3,500 ms.
 const settings = { 'kubesvc.instances.heartbeatMs': 500, 'kubesvc.instances.leaseMs': 5_000 };
 const heldMs = 3_500;
-/** Contract, section 8: "another takes over within seconds". */
+/** Another takes over within seconds; 15 s on a slow machine. */
 const takeOverMs = 15_000;
 
 class CachingAgent {

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Agent } from 'undici';
-import { Scope } from '../../src/core/scope.js';
+import { ReleaseStack } from '../../src/core/release-stack.js';
 import { freePort } from '../free-port.js';
 import { waitFor } from '../wait.js';
 import { KubernetesApi } from './kubernetes-api.js';
@@ -61,7 +61,7 @@ export class Kubernetes {
   /** How to reach etcd, for compaction. */
   readonly etcd: Service;
   readonly #apiServer: Service;
-  readonly #scope: Scope;
+  readonly #scope: ReleaseStack;
 
   constructor(parts: {
     directory: string;
@@ -69,7 +69,7 @@ export class Kubernetes {
     etcd: Service;
     apiServer: Service;
     dispatcher: Agent;
-    scope: Scope;
+    scope: ReleaseStack;
   }) {
     this.directory = parts.directory;
     this.ca = parts.ca;
@@ -131,7 +131,7 @@ export async function startKubernetes(
   options: KubernetesOptions = {},
 ): Promise<Kubernetes> {
   if (typeof programs === 'string') throw new Error(programs);
-  const scope = new Scope();
+  const scope = new ReleaseStack();
   try {
     return await start(programs, options, scope);
   } catch (error) {
@@ -140,7 +140,11 @@ export async function startKubernetes(
   }
 }
 
-async function start(programs: KubernetesPrograms, options: KubernetesOptions, scope: Scope): Promise<Kubernetes> {
+async function start(
+  programs: KubernetesPrograms,
+  options: KubernetesOptions,
+  scope: ReleaseStack,
+): Promise<Kubernetes> {
   const directory = await mkdtemp(join(tmpdir(), 'agent-gateway-kubernetes-'));
   scope.push('files', () => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
   const path = (name: string): string => join(directory, name);

@@ -79,13 +79,13 @@ export const unused: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** When a value of a key must not be ignored, and what to do instead. */
-export interface Restriction {
+export interface AgentRestriction {
   readonly restricts: (value: unknown) => boolean;
   readonly instead: string;
 }
 
 /** Where these do not restrict anything, `unused` says why they have no effect. */
-export const restrictions: ReadonlyMap<string, Restriction> = new Map<string, Restriction>([
+export const restrictions: ReadonlyMap<string, AgentRestriction> = new Map<string, AgentRestriction>([
   [
     'server.ssl.enabled',
     { restricts: isOn, instead: 'the health port has no TLS here: leave it out, and server.host at localhost' },

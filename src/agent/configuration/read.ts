@@ -3,14 +3,15 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import Type, { type TSchema } from 'typebox';
-import { configurationError, found, nearest, type Problem } from '../../configuration/problems.js';
+import { configurationError, found, nearest, type SettingProblem } from '../../configuration/problems.js';
 import { isSection, join, parseSettings } from '../../configuration/yaml.js';
+import type { Environment } from '../../core/environment.js';
 import { GatewayError, messageOf } from '../../core/errors.js';
 import { restrictions, unused } from './foreign.js';
 import { checkRules } from './rules.js';
 import { agentSchema, type AgentConfiguration } from './schema.js';
 import { normalizeSpelling } from './spelling.js';
-import { expectation, valueOf, type Environment } from './values.js';
+import { expectation, valueOf } from './values.js';
 
 export interface LoadedAgentConfiguration {
   readonly configuration: AgentConfiguration;
@@ -40,7 +41,7 @@ export function parseAgentConfiguration(
   const broken = checkRules(configuration, tree).filter(
     ({ key }) => !reading.problems.some(({ key: wrong }) => key.startsWith(wrong) || wrong.startsWith(`${key}.`)),
   );
-  const problems = [...reading.problems, ...broken].map(({ key, message }): Problem => {
+  const problems = [...reading.problems, ...broken].map(({ key, message }): SettingProblem => {
     const shown = written.get(key) ?? key;
     return { key: shown, message, origin: { kind: 'file', text: place(shown) } };
   });
@@ -50,7 +51,7 @@ export function parseAgentConfiguration(
 }
 
 interface Reading {
-  readonly problems: Problem[];
+  readonly problems: SettingProblem[];
   /** Keys that are there, but mean nothing here, and why. */
   readonly withoutEffect: Map<string, string>;
   readonly environment: Environment;

@@ -1,16 +1,16 @@
 /** What no single setting of the agent can tell. */
 
-import type { Problem } from '../../configuration/problems.js';
-import type { Section } from '../../configuration/yaml.js';
+import type { SettingProblem } from '../../configuration/problems.js';
+import type { YamlSection } from '../../configuration/yaml.js';
 import { gatewayAddresses } from './addresses.js';
 import type { AgentConfiguration } from './schema.js';
 
 /** @param written the settings as the file has them */
 export function checkRules(
   { clouddriver, dynamicAccounts, kubernetes }: AgentConfiguration,
-  written: Section,
-): Problem[] {
-  const problems: Problem[] = [];
+  written: YamlSection,
+): SettingProblem[] {
+  const problems: SettingProblem[] = [];
   const mustHold = (holds: boolean, key: string, message: string): void => {
     if (!holds) problems.push({ key, message });
   };
@@ -50,7 +50,7 @@ export function checkRules(
   return problems;
 }
 
-function grpcOf(written: Section): unknown {
+function grpcOf(written: YamlSection): unknown {
   const { clouddriver } = written as { clouddriver?: { grpc?: unknown } | null };
   return clouddriver?.grpc ?? undefined;
 }

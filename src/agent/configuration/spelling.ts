@@ -1,23 +1,23 @@
 /** One spelling for all files: dotted keys as sections (`clouddriver.grpc: ...`), other names as ours. */
 
-import type { Problem } from '../../configuration/problems.js';
-import { isSection, join, type Section } from '../../configuration/yaml.js';
+import type { SettingProblem } from '../../configuration/problems.js';
+import { isSection, join, type YamlSection } from '../../configuration/yaml.js';
 import { aliases } from './foreign.js';
 
 type Tree = Record<string, unknown>;
 
 export interface Spelling {
-  readonly tree: Section;
+  readonly tree: YamlSection;
   /** How keys were written, where that was in another way. */
   readonly written: ReadonlyMap<string, string>;
-  readonly problems: readonly Problem[];
+  readonly problems: readonly SettingProblem[];
 }
 
 /** Keys below it are data. */
 const dataKey = 'logging.fields';
 
-export function normalizeSpelling(content: Section): Spelling {
-  const problems: Problem[] = [];
+export function normalizeSpelling(content: YamlSection): Spelling {
+  const problems: SettingProblem[] = [];
   const written = new Map<string, string>();
   const tree = nested(content, '', problems);
   for (const [alias, key] of aliases) {
@@ -26,7 +26,7 @@ export function normalizeSpelling(content: Section): Spelling {
   return { tree, written, problems };
 }
 
-function nested(section: Section, key: string, problems: Problem[]): Tree {
+function nested(section: YamlSection, key: string, problems: SettingProblem[]): Tree {
   const result: Tree = {};
   for (const [name, value] of Object.entries(section)) {
     const path = join(key, name);
@@ -41,7 +41,7 @@ function nested(section: Section, key: string, problems: Problem[]): Tree {
   return result;
 }
 
-function merge(target: Tree, path: readonly string[], value: unknown, key: string, problems: Problem[]): void {
+function merge(target: Tree, path: readonly string[], value: unknown, key: string, problems: SettingProblem[]): void {
   const [name = '', ...rest] = path;
   const present = target[name];
   if (rest.length > 0) {
@@ -53,7 +53,7 @@ function merge(target: Tree, path: readonly string[], value: unknown, key: strin
   else target[name] = value;
 }
 
-function setAlready(key: string): Problem {
+function setAlready(key: string): SettingProblem {
   return { key, message: 'set already, in another spelling: write it once' };
 }
 
@@ -68,7 +68,7 @@ function places(tree: Tree, alias: string, key: string): (readonly [from: string
   );
 }
 
-function rename(tree: Tree, from: string, to: string, written: Map<string, string>, problems: Problem[]): void {
+function rename(tree: Tree, from: string, to: string, written: Map<string, string>, problems: SettingProblem[]): void {
   const value = valueAt(tree, from);
   if (value === undefined) return;
   const [parent, name] = split(from);

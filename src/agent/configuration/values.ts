@@ -4,8 +4,7 @@ import Type, { type TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { found } from '../../configuration/problems.js';
 import { pathFrom, secretFrom, unresolved } from '../../configuration/references.js';
-
-export type Environment = Readonly<Record<string, string | undefined>>;
+import type { Environment } from '../../core/environment.js';
 
 interface Keywords {
   readonly secret?: boolean;

@@ -2,14 +2,19 @@
 
 import { ApiError } from '../../kubernetes/client.js';
 import { pathOf } from './api-resources.js';
-import type { Target, Work } from './work.js';
+import type { TargetObject, Work } from './work.js';
 
 /**
  * Sends a patch of an object that is to be as `manifest` says. Of a field with a wrong type the server says in a creation
  * that it is the caller's fault, and which field; so that is asked (a dry run) when the patch failed.
  * @throws ApiError 400 or 422 with the field; else what `patch` throws
  */
-export async function judged<T>(work: Work, target: Target, manifest: object, patch: () => Promise<T>): Promise<T> {
+export async function judged<T>(
+  work: Work,
+  target: TargetObject,
+  manifest: object,
+  patch: () => Promise<T>,
+): Promise<T> {
   try {
     return await patch();
   } catch (error) {
@@ -20,7 +25,7 @@ export async function judged<T>(work: Work, target: Target, manifest: object, pa
 
 async function refusalOfCreation(
   work: Work,
-  { resource, namespace }: Target,
+  { resource, namespace }: TargetObject,
   body: object,
 ): Promise<ApiError | undefined> {
   try {

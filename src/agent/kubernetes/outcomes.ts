@@ -11,7 +11,7 @@ import {
 import type { Execution } from '../operation-results.js';
 import type { Work } from './work.js';
 
-export interface Step {
+export interface ObjectStep {
   /** As the caller names it. */
   readonly object: MessageInitShape<typeof ObjectReferenceSchema>;
   /** Gives the object that is told. @throws whatever becomes its outcome */
@@ -24,7 +24,7 @@ const maximumBytes = 3 << 20;
 const toldFailures = 5;
 
 /** @returns success if every step was; else the status and reason of the first failure. @throws the signal's reason */
-export async function inTurn(work: Work, steps: AsyncIterable<Step> | Iterable<Step>): Promise<Execution> {
+export async function inTurn(work: Work, steps: AsyncIterable<ObjectStep> | Iterable<ObjectStep>): Promise<Execution> {
   const outcomes: ObjectOutcome[] = [];
   const manifests: Uint8Array[] = [];
   let bytes = 0;

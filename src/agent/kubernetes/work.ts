@@ -16,7 +16,7 @@ export function refuse(status: number, reason: string, message: string): ApiErro
 }
 
 /** One object of a cluster. */
-export interface Target {
+export interface TargetObject {
   readonly resource: ApiResource;
   /** '' for kinds that are in none. */
   readonly namespace: string;
@@ -70,7 +70,7 @@ export class Work {
   }
 
   /** @throws ApiError 400, 403 (not covered by the account), 404 (no such kind) */
-  async target(object: ObjectReference | undefined, subresource?: string): Promise<Target> {
+  async target(object: ObjectReference | undefined, subresource?: string): Promise<TargetObject> {
     const { apiVersion = '', kind = '', namespace = '', name = '' } = object ?? {};
     if (name === '') throw refuse(400, 'BadRequest', 'object.name: expected a name');
     const resource = await this.resource(apiVersion, kind);
@@ -78,7 +78,7 @@ export class Work {
   }
 
   /** @throws ApiError 400, 403 */
-  targetOf(resource: ApiResource, given: string, name: string, subresource?: string): Target {
+  targetOf(resource: ApiResource, given: string, name: string, subresource?: string): TargetObject {
     checkSegment('name', name);
     const namespace = this.namespaceOf(resource, given);
     return { resource, namespace, name, path: pathOf(resource, namespace, name, subresource) };

@@ -13,11 +13,11 @@ export interface Finding {
   readonly remedy?: string;
 }
 
-export type Outcome = Omit<Finding, 'check'>;
+export type CheckOutcome = Omit<Finding, 'check'>;
 
-export const ok = (found: string): Outcome => ({ status: 'ok', found });
-export const warning = (found: string, remedy: string): Outcome => ({ status: 'warning', found, remedy });
-export const failed = (found: string, remedy: string): Outcome => ({ status: 'failed', found, remedy });
+export const ok = (found: string): CheckOutcome => ({ status: 'ok', found });
+export const warning = (found: string, remedy: string): CheckOutcome => ({ status: 'warning', found, remedy });
+export const failed = (found: string, remedy: string): CheckOutcome => ({ status: 'failed', found, remedy });
 
 /** How long one check may take, in ms. */
 export const checkTimeoutMs = 10_000;
@@ -30,7 +30,7 @@ export async function examine(
   check: string,
   remedy: string,
   signal: AbortSignal,
-  task: (signal: AbortSignal) => Promise<Outcome>,
+  task: (signal: AbortSignal) => Promise<CheckOutcome>,
 ): Promise<Finding> {
   try {
     const outcome = await withDeadline(checkTimeoutMs, signal, 'this check', (limit) =>

@@ -1,7 +1,7 @@
 /** Can the files of tokens, keys, policies and secrets be used, that say who may come in? */
 
 import type { Environment } from '../../core/environment.js';
-import { Scope } from '../../core/scope.js';
+import { ReleaseStack } from '../../core/release-stack.js';
 import type { Config } from '../../gateway/config.js';
 import { openSecurity } from '../../gateway/security.js';
 import { examine, ok, warning, type Finding } from './finding.js';
@@ -14,7 +14,7 @@ export async function* examineIdentities(
   signal: AbortSignal,
 ): AsyncGenerator<Finding> {
   yield await examine('identities', remedy, signal, async () => {
-    const scope = new Scope();
+    const scope = new ReleaseStack();
     try {
       const { agents, callers, instanceTokens } = await openSecurity(config, environment, scope, Date.now);
       if (agents === undefined && config.kubesvc.cluster === 'local') return ok('nobody has to prove who they are');

@@ -4,7 +4,7 @@ import { GatewayError } from '../../core/errors.js';
 import { silentLogger } from '../../core/logger.js';
 import { KubernetesDiscovery, type KubernetesDiscoveryOptions } from '../../discovery/kubernetes.js';
 import type { Config } from '../../gateway/config.js';
-import { examine, failed, ok, warning, type Finding, type Outcome } from './finding.js';
+import { examine, failed, ok, warning, type Finding, type CheckOutcome } from './finding.js';
 
 /**
  * Does what the gateway does at its start: asks for the permissions, lists, and watches.
@@ -45,7 +45,7 @@ export async function* examineKubernetes(
   });
 }
 
-export function membersOutcome(ids: readonly string[], { instance, kubesvc }: Config): Outcome {
+export function membersOutcome(ids: readonly string[], { instance, kubesvc }: Config): CheckOutcome {
   const { clouddriverServiceNamePrefix: prefix, httpPortName: port } = kubesvc['cluster-kubernetes'];
   const found = `permitted; ${String(ids.length)} instance${ids.length === 1 ? '' : 's'} found`;
   if (ids.length === 0) {

@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { Agent, request } from 'undici';
 import { messageOf } from '../../core/errors.js';
 import type { Config } from '../../gateway/config.js';
-import { examine, failed, ok, warning, type Finding, type Outcome } from './finding.js';
+import { examine, failed, ok, warning, type Finding, type CheckOutcome } from './finding.js';
 
 /** The port of REST first: who holds that one tells whether a gateway holds the other. */
 export async function* examinePorts(config: Config, signal: AbortSignal): AsyncGenerator<Finding> {
@@ -35,7 +35,7 @@ export interface PortState {
   readonly self: string;
 }
 
-export function portOutcome({ key, address, port, error, gateway, self }: PortState): Outcome {
+export function portOutcome({ key, address, port, error, gateway, self }: PortState): CheckOutcome {
   const place = `${address}:${String(port)}`;
   switch (error) {
     case undefined:

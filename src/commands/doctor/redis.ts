@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { Redis } from 'ioredis';
 import type { Config } from '../../gateway/config.js';
 import { withoutCredentials } from '../../gateway/config/url.js';
-import { examine, failed, ok, warning, type Finding, type Outcome } from './finding.js';
+import { examine, failed, ok, warning, type Finding, type CheckOutcome } from './finding.js';
 
 const minimumMajor = 6;
 
@@ -43,7 +43,7 @@ export async function* examineRedis({ redis, kubesvc }: Config, signal: AbortSig
   }
 }
 
-async function pubSubOutcome(client: Redis, keyPrefix: string, signal: AbortSignal): Promise<Outcome> {
+async function pubSubOutcome(client: Redis, keyPrefix: string, signal: AbortSignal): Promise<CheckOutcome> {
   const channel = `${keyPrefix}doctor:${randomBytes(6).toString('hex')}`;
   const subscriber = client.duplicate();
   subscriber.on('error', () => undefined);
@@ -58,7 +58,7 @@ async function pubSubOutcome(client: Redis, keyPrefix: string, signal: AbortSign
   }
 }
 
-export function versionOutcome(version: string): Outcome {
+export function versionOutcome(version: string): CheckOutcome {
   const major = Number.parseInt(version, 10);
   if (major >= minimumMajor) return ok(`Redis ${version}`);
   return failed(`Redis ${version}`, `Use Redis ${String(minimumMajor)} or newer.`);
@@ -68,7 +68,7 @@ export function versionOutcome(version: string): Outcome {
  * Redis evicts keys only when a limit of memory is set (redis.conf, maxmemory-policy). Evicted mirrors are read again
  * from SQL, but an evicted member of a cluster through Redis is a member that is gone.
  */
-export function memoryOutcome(info: ReadonlyMap<string, string>, members: boolean): Outcome {
+export function memoryOutcome(info: ReadonlyMap<string, string>, members: boolean): CheckOutcome {
   const policy = info.get('maxmemory_policy') ?? 'unknown';
   const limit = info.get('maxmemory_human') ?? 'unknown';
   if (info.get('maxmemory') === '0') return ok('no limit of memory, so nothing is evicted');

@@ -8,7 +8,7 @@ import { databaseOptions } from '../../gateway/config/database-options.js';
 import { withoutCredentials } from '../../gateway/config/url.js';
 import { openDatabase, type Database } from '../../store/database.js';
 import { appliedMigrations, describeServer, tryTableChanges, type ServerDescription } from '../../store/examination.js';
-import { examine, failed, ok, warning, type Finding, type Outcome } from './finding.js';
+import { examine, failed, ok, warning, type Finding, type CheckOutcome } from './finding.js';
 
 /** For operations of 4 MiB, which go as base64, and their neighbours in a batch. */
 const wantedPacketBytes = 16 * 1_024 * 1_024;
@@ -48,7 +48,7 @@ export async function* examineSql(config: Config, signal: AbortSignal): AsyncGen
 }
 
 /** A directory is not opened: two processes on one would destroy it, and a gateway may be running. */
-async function embeddedOutcome(directory: string): Promise<Outcome> {
+async function embeddedOutcome(directory: string): Promise<CheckOutcome> {
   if (directory === 'memory') return ok('embedded, in memory: for a first run, its data ends with the process');
   const nearest = await nearestDirectory(resolve(directory));
   await access(nearest, constants.W_OK | constants.X_OK);
@@ -80,19 +80,19 @@ async function examineTableChanges(config: Config, signal: AbortSignal): Promise
   });
 }
 
-export function versionOutcome({ product, version, minimum, supported }: ServerDescription): Outcome {
+export function versionOutcome({ product, version, minimum, supported }: ServerDescription): CheckOutcome {
   const found = `${product} ${version}`;
   if (supported) return ok(found);
   return failed(`${found}, older than ${minimum}`, `Use ${product} ${minimum} or newer.`);
 }
 
-function packetOutcome(bytes: number): Outcome {
+function packetOutcome(bytes: number): CheckOutcome {
   const found = `max_allowed_packet is ${String(bytes)} bytes: operations and cached objects that need more are refused`;
   return warning(found, `Set max_allowed_packet to ${String(wantedPacketBytes)} or more on the server.`);
 }
 
 /** Times that instances compare are the database's own; ours go into logs, histories and certificates. */
-export function clockOutcome(differenceMs: number, leaseMs: number): Outcome {
+export function clockOutcome(differenceMs: number, leaseMs: number): CheckOutcome {
   const distance = Math.abs(differenceMs);
   const found = `this clock is ${String(distance)} ms ${differenceMs > 0 ? 'behind' : 'ahead of'} the database's`;
   const remedy = 'Synchronise the clocks of both machines (NTP).';
@@ -100,7 +100,7 @@ export function clockOutcome(differenceMs: number, leaseMs: number): Outcome {
   return distance > 1_000 ? warning(found, remedy) : ok(found);
 }
 
-function migrationOutcome(applied: readonly string[] | undefined): Outcome {
+function migrationOutcome(applied: readonly string[] | undefined): CheckOutcome {
   if (applied === undefined) return ok('no tables yet: the first start makes them');
   const last = applied.at(-1);
   return ok(`${String(applied.length)} applied${last === undefined ? '' : `, the last one ${last}`}`);

@@ -3,7 +3,7 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Config, TlsConfig } from '../../gateway/config.js';
-import { examine, failed, ok, warning, type Finding, type Outcome } from './finding.js';
+import { examine, failed, ok, warning, type Finding, type CheckOutcome } from './finding.js';
 
 const dayMs = 86_400_000;
 const warnDays = 30;
@@ -24,7 +24,7 @@ export async function* examineTls(config: Config, signal: AbortSignal, now = Dat
   }
 }
 
-async function certificateOutcome(section: string, tls: TlsConfig, now: number): Promise<Outcome> {
+async function certificateOutcome(section: string, tls: TlsConfig, now: number): Promise<CheckOutcome> {
   const chain = await certificates(tls.certificateChain ?? '');
   const [leaf] = chain;
   if (leaf === undefined) return failed('the chain holds no certificate', `Correct ${section}.certificateChain.`);
@@ -53,7 +53,7 @@ async function certificateOutcome(section: string, tls: TlsConfig, now: number):
   return validityOutcome(chain, now);
 }
 
-async function trustOutcome(key: string, file: string, now: number): Promise<Outcome> {
+async function trustOutcome(key: string, file: string, now: number): Promise<CheckOutcome> {
   const authorities = await certificates(file);
   if (authorities.length === 0) return failed('no certificate in it', `Correct ${key}.`);
   const other = authorities.find((certificate) => !certificate.ca);
@@ -64,7 +64,7 @@ async function trustOutcome(key: string, file: string, now: number): Promise<Out
 }
 
 /** The one that ends first decides. */
-export function validityOutcome(chain: readonly X509Certificate[], now: number): Outcome {
+export function validityOutcome(chain: readonly X509Certificate[], now: number): CheckOutcome {
   const [first, ...rest] = chain;
   if (first === undefined) return failed('no certificate', 'Give one.');
   const end = (certificate: X509Certificate): number => Date.parse(certificate.validTo);

@@ -8,7 +8,7 @@ import type { Definition, Definitions } from './definition.js';
 import { knownOptions } from './migration.js';
 
 /** Armory's AddAgentAccountRequest. */
-export interface AccountRequest {
+export interface AddAccountRequest {
   readonly name: string;
   readonly state?: 'ACTIVE' | 'INACTIVE';
   readonly zoneId?: string;
@@ -57,7 +57,7 @@ export class AccountRequests {
    * @returns as add()
    * @throws as add(); `dependency-unavailable` when Clouddriver is needed and does not answer
    */
-  async migrate(requests: readonly AccountRequest[], signal: AbortSignal): Promise<readonly AccountRecord[]> {
+  async migrate(requests: readonly AddAccountRequest[], signal: AbortSignal): Promise<readonly AccountRecord[]> {
     const { accounts, definitions, wake } = this.#options;
     checkNames(requests.map(({ name }) => name));
     const fresh = [];
@@ -78,7 +78,7 @@ export class AccountRequests {
    * @throws GatewayError `unknown-account`, `account-conflict`: the other accounts were changed; `invalid-argument`:
    *   none was
    */
-  async change(requests: readonly AccountRequest[], signal: AbortSignal): Promise<void> {
+  async change(requests: readonly AddAccountRequest[], signal: AbortSignal): Promise<void> {
     checkNames(requests.map(({ name }) => name));
     const changes = requests.map(({ name, state, zoneId, kubeconfigFile }, index): AccountChange => {
       const field = `body.${String(index)}`;

@@ -10,7 +10,7 @@ import { assignmentsPath } from '../operations/forwarding.js';
 import type { OwnershipService } from './ownership.js';
 import type { Registry } from './registry.js';
 
-export interface CachingAssignmentOptions {
+export interface CachingAssignerOptions {
   readonly instanceId: string;
   readonly assignments: Pick<AssignmentStore, 'ensureCaching'>;
   readonly ownership: OwnershipService;
@@ -32,10 +32,10 @@ export interface CachedAccount {
 
 const deadlineMs = 30_000;
 
-export class CachingAssignment {
-  readonly #options: CachingAssignmentOptions;
+export class CachingAssigner {
+  readonly #options: CachingAssignerOptions;
 
-  constructor(options: CachingAssignmentOptions) {
+  constructor(options: CachingAssignerOptions) {
     this.#options = options;
   }
 

@@ -10,11 +10,11 @@ import type { CacheStore } from '../../store/cache.js';
 import type { CacheWrite, CacheWriteOutcome, CachingAgent, CachingStart } from '../../store/cached-object.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Batch } from './batch.js';
-import type { KindSelection } from './kinds.js';
+import type { KindFilter } from './kinds.js';
 
 export interface CachingIngestOptions {
   readonly cache: Pick<CacheStore, 'start' | 'write'>;
-  readonly kinds: KindSelection;
+  readonly kinds: KindFilter;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
@@ -41,7 +41,7 @@ interface Item {
 }
 
 export class CachingIngest {
-  readonly kinds: KindSelection;
+  readonly kinds: KindFilter;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly #cache: CachingIngestOptions['cache'];

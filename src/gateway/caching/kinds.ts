@@ -47,7 +47,7 @@ export interface KindSettings {
 }
 
 /** Which kinds are cached. */
-export class KindSelection {
+export class KindFilter {
   readonly settings: KindSettings;
   readonly #kinds: ReadonlySet<string>;
   readonly #omitted: ReadonlySet<string>;

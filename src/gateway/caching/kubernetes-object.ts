@@ -19,7 +19,7 @@ export interface ObjectScope {
   readonly namespace: string;
 }
 
-export interface KubernetesObject {
+export interface CacheableObject {
   readonly id: string;
   readonly kind: string;
   readonly namespace: string;
@@ -38,7 +38,7 @@ const clusterScoped = new Set(['node', 'namespace', 'persistentVolume', 'cluster
 const printable = /^[^\p{Cc}\p{Cs}]+$/u;
 
 /** @throws GatewayError `invalid-argument` (what is wrong), `too-large` */
-export function readKubernetesObject(scope: ObjectScope, bytes: Uint8Array): KubernetesObject {
+export function readKubernetesObject(scope: ObjectScope, bytes: Uint8Array): CacheableObject {
   if (bytes.length > maximumBytes) {
     throw new GatewayError(
       'too-large',

@@ -16,7 +16,7 @@ import { readKubernetesObject, type ObjectScope } from './kubernetes-object.js';
 export type EventType = 'added' | 'modified' | 'deleted';
 
 /** A message of the stream; `bytes` is its size. */
-export type CachingMessage = { readonly bytes: number } & (
+export type CachingStreamMessage = { readonly bytes: number } & (
   | { readonly case: 'hello'; readonly agentId: string; readonly epoch: number; readonly accounts: readonly string[] }
   | {
       readonly case: 'events';
@@ -55,7 +55,7 @@ const batchObjects = 1_000;
 /** The store numbers generations by these (store/cache.ts). */
 const maximumSnapshots = 2 ** 20 - 1;
 
-type Waiting = CachingMessage & { readonly at: number };
+type Waiting = CachingStreamMessage & { readonly at: number };
 
 export class CachingSession implements IngestedStream {
   readonly #ingest: CachingIngest;
@@ -94,7 +94,7 @@ export class CachingSession implements IngestedStream {
     return this.#abort.signal.aborted;
   }
 
-  receive(message: CachingMessage): void {
+  receive(message: CachingStreamMessage): void {
     if (this.closed) return;
     this.#inbox.push({ ...message, at: performance.now() });
     this.#bytes += message.bytes;
@@ -167,7 +167,7 @@ export class CachingSession implements IngestedStream {
     this.close();
   }
 
-  async #hello({ agentId, epoch, accounts }: CachingMessage & { case: 'hello' }): Promise<void> {
+  async #hello({ agentId, epoch, accounts }: CachingStreamMessage & { case: 'hello' }): Promise<void> {
     const { signal } = this.#abort;
     const known = this.#agent;
     if (agentId === '')
@@ -208,7 +208,7 @@ export class CachingSession implements IngestedStream {
     return batch;
   }
 
-  #add(batch: Batch, message: Exclude<CachingMessage, { case: 'hello' }>): void {
+  #add(batch: Batch, message: Exclude<CachingStreamMessage, { case: 'hello' }>): void {
     const { account, apiVersion, kind, namespace } = message.scope;
     const { metrics, kinds } = this.#ingest;
     const events = message.case === 'events' ? message.events : [];

@@ -1,6 +1,6 @@
 /** Rules between the settings that say who may come in, alike for agents and for callers of the REST API. */
 
-import type { Problem } from '../../configuration/problems.js';
+import type { SettingProblem } from '../../configuration/problems.js';
 import { parseFilter } from '../auth/filter.js';
 import { isLoopback } from './derived.js';
 import type { AuthenticationConfig, Config, TlsConfig } from './schema.js';
@@ -13,7 +13,7 @@ export function checkAuthentication(
   section: string,
   auth: AuthenticationConfig,
   tls: TlsConfig,
-  problems: Problem[],
+  problems: SettingProblem[],
   warnings: string[],
 ): void {
   const mustHold = (holds: boolean, name: string, message: string) => {
@@ -77,7 +77,7 @@ export function takesTokens({ tokens: { file, jwt, kubernetes } }: Authenticatio
 }
 
 /** What holds for callers of the REST API, and for instances among them. */
-export function checkCallers({ server, kubesvc }: Config, problems: Problem[], warnings: string[]): void {
+export function checkCallers({ server, kubesvc }: Config, problems: SettingProblem[], warnings: string[]): void {
   const { auth, ssl, address } = server;
   const { instances, anonymousRole } = auth;
   const mustHold = (holds: boolean, key: string, message: string) => {

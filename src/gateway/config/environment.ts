@@ -2,7 +2,7 @@
 
 import { aliases, unused } from './foreign.js';
 import { leaves } from './leaves.js';
-import { nearest, type Entry, type Problem } from '../../configuration/problems.js';
+import { nearest, type Entry, type SettingProblem } from '../../configuration/problems.js';
 
 export const prefix = 'AGENT_GATEWAY_';
 /** The variable that names the file. */
@@ -29,10 +29,10 @@ const serviceLink = /_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UD
 /** The variables that are set, and a problem for each that is ours by its prefix but names no setting. */
 export function readEnvironment(environment: Readonly<Record<string, string | undefined>>): {
   readonly entries: readonly Entry[];
-  readonly problems: readonly Problem[];
+  readonly problems: readonly SettingProblem[];
 } {
   const entries: Entry[] = [];
-  const problems: Problem[] = [];
+  const problems: SettingProblem[] = [];
   for (const [name, value] of Object.entries(environment)) {
     if (!name.startsWith(prefix) || name === fileVariable || clientVariables.has(name)) continue;
     if (value === undefined) continue;

@@ -2,7 +2,7 @@
 
 import { leaves } from './leaves.js';
 import { canonical } from './spelling.js';
-import type { Entry, Problem } from '../../configuration/problems.js';
+import type { Entry, SettingProblem } from '../../configuration/problems.js';
 
 /**
  * Splits arguments into settings. A setting that is true or false may stand alone, which means true. Whether a key
@@ -11,10 +11,10 @@ import type { Entry, Problem } from '../../configuration/problems.js';
 export function readFlags(flags: readonly string[]): {
   readonly file?: string;
   readonly entries: readonly Entry[];
-  readonly problems: readonly Problem[];
+  readonly problems: readonly SettingProblem[];
 } {
   const entries: Entry[] = [];
-  const problems: Problem[] = [];
+  const problems: SettingProblem[] = [];
   let file: string | undefined;
   for (let index = 0; index < flags.length; index += 1) {
     const argument = flags[index] ?? '';

@@ -95,7 +95,7 @@ export const unused: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** An option that would restrict something, and has no effect here. */
-export interface Restriction {
+export interface GatewayRestriction {
   /** Keys, as uniform() of spelling.ts has them. */
   readonly keys: RegExp;
   /** The value that restricts nothing; without it every value is refused. */
@@ -105,7 +105,7 @@ export interface Restriction {
   readonly name: string;
 }
 
-export const restrictions: readonly Restriction[] = [
+export const restrictions: readonly GatewayRestriction[] = [
   {
     name: '`services.fiat.enabled`',
     keys: /^services\.fiat\.enabled$/u,

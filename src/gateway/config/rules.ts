@@ -4,18 +4,18 @@ import { messageOf } from '../../core/errors.js';
 import { peerIdleMs } from '../operations/forwarding.js';
 import { checkAuthentication, checkCallers } from './authentication-rules.js';
 import { parseCron } from './cron.js';
-import type { Problem } from '../../configuration/problems.js';
+import type { SettingProblem } from '../../configuration/problems.js';
 import type { Config, TlsConfig } from './schema.js';
 import { tlsDemand } from './url.js';
 
 export interface Findings {
-  readonly problems: readonly Problem[];
+  readonly problems: readonly SettingProblem[];
   readonly warnings: readonly string[];
 }
 
 /** Every rule that a configuration breaks, its settings being valid one by one. */
 export function checkRules(config: Config): Findings {
-  const problems: Problem[] = [];
+  const problems: SettingProblem[] = [];
   const warnings: string[] = [];
   const mustHold = (holds: boolean, key: string, message: string) => {
     if (!holds) problems.push({ key, message });
@@ -150,7 +150,7 @@ function problemOf(task: () => unknown): string | undefined {
   }
 }
 
-function checkTls(section: string, tls: TlsConfig, problems: Problem[], warnings: string[]): void {
+function checkTls(section: string, tls: TlsConfig, problems: SettingProblem[], warnings: string[]): void {
   if (!tls.enabled) {
     const set = tls.certificateChain !== undefined || tls.privateKey !== undefined || tls.clientAuth !== 'NONE';
     if (set) warnings.push(`${section}.enabled: false, so nothing else in ${section} has an effect`);

@@ -5,24 +5,24 @@ import { aliases, restrictions, unused } from './foreign.js';
 import { databaseUrl } from './url.js';
 import { leaves, sections, type Leaf } from './leaves.js';
 import { canonical, isOtherSpelling, otherPluginSection, pluginSection, uniform } from './spelling.js';
-import { found, nearest, type Entry, type Origin, type Problem } from '../../configuration/problems.js';
+import { found, nearest, type Entry, type SettingOrigin, type SettingProblem } from '../../configuration/problems.js';
 import { pathFrom, secretFrom, unresolved } from '../../configuration/references.js';
 
 export interface SetValue {
   readonly value: unknown;
-  readonly origin: Origin;
+  readonly origin: SettingOrigin;
 }
 
-export interface Values {
+export interface ResolvedValues {
   readonly values: Map<string, SetValue>;
-  readonly problems: Problem[];
+  readonly problems: SettingProblem[];
   readonly warnings: string[];
 }
 
 /** Resolves entries, later ones winning over earlier ones unless both are of the same kind of source. */
-export function resolveValues(entries: readonly Entry[]): Values {
+export function resolveValues(entries: readonly Entry[]): ResolvedValues {
   const values = new Map<string, SetValue>();
-  const problems: Problem[] = [];
+  const problems: SettingProblem[] = [];
   const warnings = new Set<string>();
   const spelled = new Map<string, Entry>();
   problems.push(...twoPlugins(entries));
@@ -88,7 +88,7 @@ function parentOf(key: string): string {
 }
 
 /** The plugin's options under both of its names in one place: nobody knows which one is meant. */
-function twoPlugins(entries: readonly Entry[]): Problem[] {
+function twoPlugins(entries: readonly Entry[]): SettingProblem[] {
   const given = entries.filter(({ value }) => value !== null);
   return [...new Set(given.map(({ origin }) => origin.kind))].flatMap((kind) => {
     const here = given.filter(({ origin }) => origin.kind === kind);
@@ -100,7 +100,7 @@ function twoPlugins(entries: readonly Entry[]): Problem[] {
   });
 }
 
-function unknownKey({ key, value, origin }: Entry): Problem {
+function unknownKey({ key, value, origin }: Entry): SettingProblem {
   if (sections.has(canonical(key))) {
     const kind = Array.isArray(value) ? 'a list' : 'a single value';
     return { key, message: `expected a section with keys below it, found ${kind}`, origin };
@@ -112,7 +112,7 @@ function unknownKey({ key, value, origin }: Entry): Problem {
 
 type Result = 'unset' | { readonly problem: string } | { readonly value: unknown; readonly warning?: string };
 
-function valueOf(leaf: Leaf, written: unknown, factor: number, origin: Origin): Result {
+function valueOf(leaf: Leaf, written: unknown, factor: number, origin: SettingOrigin): Result {
   if (written === null || written === undefined || (written === '' && leaf.optional)) return 'unset';
   const fail = (note = '') => ({ problem: `expected ${leaf.expected}, found ${found(written, leaf.secret)}${note}` });
   const kind = leaf.secret === false ? (leaf.path ? 'path' : 'text') : 'secret';

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { configurationError, type Entry } from '../../configuration/problems.js';
-import { isSection, join, parseSettings, type Section } from '../../configuration/yaml.js';
+import { isSection, join, parseSettings, type YamlSection } from '../../configuration/yaml.js';
 import { messageOf } from '../../core/errors.js';
 
 /**
@@ -32,7 +32,7 @@ export function parseYaml(source: string, name: string, isLeaf: (key: string) =>
 }
 
 function flatten(
-  section: Section,
+  section: YamlSection,
   prefix: string,
   isLeaf: (key: string) => boolean,
   add: (key: string, value: unknown) => void,

@@ -89,7 +89,7 @@ export interface DynamicAccountRow {
   readonly lastUpdated: string;
 }
 
-export interface Step {
+export interface OperationStep {
   readonly clouddriverId: string;
   readonly time: string;
 }
@@ -104,8 +104,8 @@ export interface OperationRow {
   readonly totalDurationMs?: number;
   readonly finalOutcome?: string;
   readonly message?: string;
-  readonly opReceivedByClouddriver?: Step;
-  readonly opProcessedByClouddriver?: Step;
+  readonly opReceivedByClouddriver?: OperationStep;
+  readonly opProcessedByClouddriver?: OperationStep;
   readonly opSentToAgent?: { readonly agentId: string; readonly time: string };
   readonly resultReceivedFromAgent?: {
     readonly agentId: string;
@@ -113,7 +113,7 @@ export interface OperationRow {
     readonly time: string;
     readonly result: { readonly status: number; readonly durationMs: number };
   };
-  readonly resultReceivedByClouddriver?: Step;
+  readonly resultReceivedByClouddriver?: OperationStep;
 }
 
 export interface OperationPage {

@@ -5,7 +5,7 @@
 
 import { wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
-import type { AgentConnection, AssignmentStore } from '../../store/assignments.js';
+import type { ConnectedAgent, AssignmentStore } from '../../store/assignments.js';
 import type { DynamicAccountStore, DynamicAccountSummary } from '../../store/dynamic-accounts.js';
 import type { InstanceRecord, InstanceStore } from '../../store/instances.js';
 import type { OperationFilter, OperationRecord } from '../../store/operation-record.js';
@@ -27,7 +27,7 @@ export interface ClusterWatchOptions {
 }
 
 export interface AgentsRead {
-  readonly agents: readonly AgentConnection[];
+  readonly agents: readonly ConnectedAgent[];
   readonly truncated: boolean;
 }
 
@@ -154,7 +154,7 @@ export class ClusterWatch {
 }
 
 async function readAgents(assignments: Pick<AssignmentStore, 'list'>, signal: AbortSignal): Promise<AgentsRead> {
-  const agents: AgentConnection[] = [];
+  const agents: ConnectedAgent[] = [];
   let count = 0;
   for await (const agent of assignments.list({}, signal)) {
     count += agent.accounts.length;

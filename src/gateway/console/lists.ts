@@ -1,6 +1,6 @@
 /** Searches, filters and pages of what cluster-watch.ts has read. */
 
-import type { AgentConnection } from '../../store/assignments.js';
+import type { ConnectedAgent } from '../../store/assignments.js';
 import type { DynamicAccountSummary } from '../../store/dynamic-accounts.js';
 import { compareText } from '../../discovery/discovery.js';
 import type { AccountRow, AgentAt, AgentRow, DynamicAccountRow, Page } from './answers.js';
@@ -29,7 +29,7 @@ const pageSize = 50;
 const someAccounts = 6;
 const someAgents = 6;
 
-export function agentPage(agents: readonly AgentConnection[], question: AgentQuestion, page: number): Page<AgentRow> {
+export function agentPage(agents: readonly ConnectedAgent[], question: AgentQuestion, page: number): Page<AgentRow> {
   const { caching, replica } = question;
   const search = question.search?.toLowerCase() ?? '';
   const named = (name: string): boolean => name.toLowerCase().includes(search);
@@ -55,10 +55,10 @@ interface ServedAccount {
   readonly servedBy: AgentAt[];
 }
 
-const served = new WeakMap<readonly AgentConnection[], readonly ServedAccount[]>();
+const served = new WeakMap<readonly ConnectedAgent[], readonly ServedAccount[]>();
 
 /** By account, in the order of their names; made once for each reading of the agents. */
-function byAccount(agents: readonly AgentConnection[]): readonly ServedAccount[] {
+function byAccount(agents: readonly ConnectedAgent[]): readonly ServedAccount[] {
   const known = served.get(agents);
   if (known !== undefined) return known;
   const accounts = new Map<string, ServedAccount>();
@@ -78,7 +78,7 @@ function byAccount(agents: readonly AgentConnection[]): readonly ServedAccount[]
 }
 
 export function accountPage(
-  agents: readonly AgentConnection[],
+  agents: readonly ConnectedAgent[],
   question: AccountQuestion,
   page: number,
 ): Page<AccountRow> {

@@ -10,10 +10,15 @@ import {
   type CachingReply,
   type Scope,
 } from '../../protocol/generated/events/caching_pb.js';
-import type { ResumePoint } from '../../store/cached-object.js';
+import type { StoredResumePoint } from '../../store/cached-object.js';
 import { validateText } from '../agents/account-description.js';
 import type { CachingIngest } from '../caching/ingest.js';
-import { CachingSession, type CachingMessage, type CachingTransport, type EventType } from '../caching/session.js';
+import {
+  CachingSession,
+  type CachingStreamMessage,
+  type CachingTransport,
+  type EventType,
+} from '../caching/session.js';
 import { admitStream, type AdmissionOptions } from './admission.js';
 import { byteStreamMethod, endCall, type ByteStream } from './byte-stream.js';
 
@@ -70,7 +75,7 @@ const types: Readonly<Partial<Record<ObjectEvent_Type, EventType>>> = {
 };
 
 /** undefined: a kind of message that a newer agent knows. @throws GatewayError `invalid-argument` */
-function readMessage(encoded: Uint8Array): CachingMessage | undefined {
+function readMessage(encoded: Uint8Array): CachingStreamMessage | undefined {
   const { message } = decode(encoded);
   const bytes = encoded.length;
   switch (message.case) {
@@ -169,7 +174,7 @@ function transportOf(call: ByteStream, { kinds: { settings } }: CachingIngest): 
 }
 
 /** The version is not kept: it does not matter for resuming. */
-function scopeOf({ account, key }: ResumePoint): Scope {
+function scopeOf({ account, key }: StoredResumePoint): Scope {
   const [namespace = '', group = '', kind = ''] = key.split('_');
   return { $typeName: 'events.Scope', account, apiVersion: group === '' ? '' : `${group}/`, kind, namespace };
 }

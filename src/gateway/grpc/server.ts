@@ -42,7 +42,7 @@ const hardLimitFactor = 4;
 /** Calls on one connection: an agent needs three, a proxy in between may carry many. */
 const maxConcurrentStreams = 1_000;
 
-/** The services that reflection lists (contract, section 3). */
+/** The services that reflection lists: `grpcurl` and the like find the protocol without a copy of proto/. */
 const services = [
   'events.Caching',
   'grpc.health.v1.Health',

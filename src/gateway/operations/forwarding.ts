@@ -37,7 +37,7 @@ export interface Refusal {
   readonly retryAfterMs?: number;
 }
 
-export type Outcome<Answer> = Answer | { readonly refused: Refusal };
+export type ForwardingOutcome<Answer> = Answer | { readonly refused: Refusal };
 
 export function refusalOf({ code, message, details }: GatewayError): { readonly refused: Refusal } {
   const { retryAfterMs } = details;
@@ -45,7 +45,7 @@ export function refusalOf({ code, message, details }: GatewayError): { readonly 
 }
 
 /** @throws GatewayError what the other instance refused it with */
-export function answerOf<Answer extends object>(outcome: Outcome<Answer>, instanceId: string): Answer {
+export function answerOf<Answer extends object>(outcome: ForwardingOutcome<Answer>, instanceId: string): Answer {
   if (!('refused' in outcome)) return outcome;
   const { code, detail, retryAfterMs } = outcome.refused;
   throw new GatewayError(code, detail, { instanceId, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });

@@ -1,7 +1,7 @@
 /**
  * An operation inside the gateway: what is known of it while it is under way, and how it ends.
  *
- * received → routed → sent → answered → recorded (contract, section 7).
+ * received → routed → sent → answered → recorded: "The way of an operation" in docs/architecture.md.
  */
 
 import { GatewayError } from '../../core/errors.js';
@@ -24,7 +24,7 @@ export interface Target extends Binding {
 }
 
 /** Where an operation was taken: by the owner's stream to the agent. Times are the owner's clock, Unix ms. */
-export interface Taken extends Target {
+export interface Dispatch extends Target {
   readonly processedTime: number;
   readonly sentTime: number;
 }
@@ -56,7 +56,7 @@ export interface Originated {
    */
   binding: Binding | undefined;
   /** Set once an owner has taken it; the newest, when it had to be sent again. */
-  taken: Taken | undefined;
+  taken: Dispatch | undefined;
   /** Its route is being (re)done; recovery leaves it alone meanwhile. */
   routing: boolean;
 }

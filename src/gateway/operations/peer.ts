@@ -23,7 +23,7 @@ import {
   peerIdleMs,
   protobufMediaType,
   type ForwardAnswer,
-  type Outcome,
+  type ForwardingOutcome,
 } from './forwarding.js';
 
 export interface PeerOptions {
@@ -80,8 +80,8 @@ export class Peer {
   readonly address: PeerAddress;
   readonly #options: PeerOptions;
   #pool: Pool;
-  readonly #operations: GroupCommit<Uint8Array, Outcome<ForwardAnswer>>;
-  readonly #results: GroupCommit<Uint8Array, Outcome<object>>;
+  readonly #operations: GroupCommit<Uint8Array, ForwardingOutcome<ForwardAnswer>>;
+  readonly #results: GroupCommit<Uint8Array, ForwardingOutcome<object>>;
   #protobuf = true;
 
   constructor(address: PeerAddress, options: PeerOptions) {
@@ -155,10 +155,10 @@ export class Peer {
     batch: readonly Uint8Array[],
     schema: DescMessage,
     field: string,
-  ): Promise<readonly Outcome<Answer>[]> {
+  ): Promise<readonly ForwardingOutcome<Answer>[]> {
     if (this.#protobuf) {
       const { status, body } = await this.#post(path, protobufMediaType, writeDelimited(batch));
-      if (status === 200) return JSON.parse(body) as Outcome<Answer>[];
+      if (status === 200) return JSON.parse(body) as ForwardingOutcome<Answer>[];
       if (status !== 415) throw this.#failed(status, body);
       this.#protobuf = false;
     }
@@ -170,7 +170,7 @@ export class Peer {
     message: Uint8Array,
     schema: DescMessage,
     field: string,
-  ): Promise<Outcome<Answer>> {
+  ): Promise<ForwardingOutcome<Answer>> {
     const text = formatText(schema, fromBinary(schema, message));
     const { status, body } = await this.#post(path, 'application/json', JSON.stringify({ [field]: text }));
     if (status < 300) return {} as Answer;

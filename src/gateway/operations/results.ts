@@ -10,7 +10,7 @@ import { BoundedWarnings } from '../../core/bounded-warnings.js';
 import { unlessLate } from '../../core/deadline.js';
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import type { Taken } from '../../core/pending.js';
+import type { TakenEntry } from '../../core/pending.js';
 import { retry } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
 import {
@@ -56,7 +56,7 @@ export interface ResultsOptions {
 export class Results {
   readonly #options: ResultsOptions;
   /** Answers of this turn of the event loop. */
-  #answers: { readonly taken: Taken<Uint8Array, Originated>; readonly answer: Uint8Array }[] = [];
+  #answers: { readonly taken: TakenEntry<Uint8Array, Originated>; readonly answer: Uint8Array }[] = [];
 
   constructor(options: ResultsOptions) {
     this.#options = options;
@@ -262,7 +262,11 @@ export class Results {
   }
 
   /** A caller is told what the record says, so the answer waits for it. */
-  async #record(taken: Taken<Uint8Array, Originated>, record: FinishedOperation, answer: Uint8Array): Promise<true> {
+  async #record(
+    taken: TakenEntry<Uint8Array, Originated>,
+    record: FinishedOperation,
+    answer: Uint8Array,
+  ): Promise<true> {
     const { recorder, operations, logger } = this.#options;
     const { operationId, finalOutcome } = record;
     const written = recorder.end(record).catch((error: unknown) => {
@@ -280,7 +284,7 @@ export class Results {
 
   /** Answers once the outcome is recorded, but not past the caller's deadline. */
   async #answerInTime(
-    taken: Taken<Uint8Array, Originated>,
+    taken: TakenEntry<Uint8Array, Originated>,
     recorded: Promise<FinalOutcome>,
     expected: FinalOutcome,
     answer: Uint8Array,

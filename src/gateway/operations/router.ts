@@ -6,7 +6,7 @@
 import { unlessAborted, withDeadline } from '../../core/deadline.js';
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import { Pending, type PendingLimits, type Taken as TakenOut } from '../../core/pending.js';
+import { Pending, type PendingLimits, type TakenEntry } from '../../core/pending.js';
 import { wait } from '../../core/retry.js';
 import { routingBytes, withOriginator, type Binding } from '../../protocol/wire.js';
 import type { AgentResult, OperationRecord, UnfinishedOperation } from '../../store/operation-record.js';
@@ -14,7 +14,7 @@ import type { OperationStore } from '../../store/operations.js';
 import { bindingTo } from '../agents/delivery.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { endedWithout, isReading, recordOf, timeOf, type Originated, type Taken, type Target } from './operation.js';
+import { endedWithout, isReading, recordOf, timeOf, type Originated, type Dispatch, type Target } from './operation.js';
 import type { Recorder } from './recorder.js';
 import type { Routing } from './routing.js';
 import { createOperationIds } from './operation-id.js';
@@ -86,7 +86,7 @@ export class Router {
   }
 
   /** Takes the operation out of the table: the caller records and settles it. */
-  take(id: string): TakenOut<Uint8Array, Originated> | undefined {
+  take(id: string): TakenEntry<Uint8Array, Originated> | undefined {
     const taken = this.#pending.take(id);
     if (taken !== undefined) this.#forget(taken.context);
     return taken;
@@ -189,7 +189,7 @@ export class Router {
 
   /** Ends an operation without a result: recorded, and told to whoever waits. */
   end(
-    taken: TakenOut<Uint8Array, Originated>,
+    taken: TakenEntry<Uint8Array, Originated>,
     outcome: 'timed out' | 'agent lost' | 'cancelled',
     error: GatewayError,
   ): void {
@@ -204,7 +204,7 @@ export class Router {
   }
 
   /** How an operation went, for metrics. */
-  path(taken: Taken | undefined): 'local' | 'forwarded' | 'none' {
+  path(taken: Dispatch | undefined): 'local' | 'forwarded' | 'none' {
     if (taken === undefined) return 'none';
     return taken.instanceId === this.#options.instanceId ? 'local' : 'forwarded';
   }
@@ -363,7 +363,7 @@ export class Router {
     return told;
   }
 
-  #timedOut(taken: TakenOut<Uint8Array, Originated>): void {
+  #timedOut(taken: TakenEntry<Uint8Array, Originated>): void {
     const operation = taken.context;
     this.#forget(operation);
     const { id, account, timeoutMs } = operation;
@@ -377,7 +377,7 @@ export class Router {
     }
   }
 
-  #stillHeld(account: string, taken: Taken): boolean {
+  #stillHeld(account: string, taken: Dispatch): boolean {
     const owners = this.#options.ownership.peek(account);
     return (
       owners === undefined ||

@@ -15,9 +15,9 @@ import { bindingTo, isBoundTo } from '../agents/delivery.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Registry } from '../agents/registry.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import type { TraceContext, Tracing } from '../telemetry/tracing.js';
+import type { TraceHeaders, Tracing } from '../telemetry/tracing.js';
 import type { Forwarder } from './forwarder.js';
-import { isReading, timeOf, type Originated, type Taken, type Target } from './operation.js';
+import { isReading, timeOf, type Originated, type Dispatch, type Target } from './operation.js';
 import { UnknownDelivery } from './peer.js';
 
 export interface RoutingOptions {
@@ -154,7 +154,7 @@ export class Routing {
     return this.#expect(account, owners, only);
   }
 
-  async #give(operation: Originated, target: Target): Promise<Taken> {
+  async #give(operation: Originated, target: Target): Promise<Dispatch> {
     const { instanceId, discovery, forwarder, bind, metrics, tracing } = this.#options;
     const { id, account } = operation;
     // One that nobody took may go to another agent, or to this one's next life; one that was taken stays where it is.
@@ -193,7 +193,7 @@ export class Routing {
   }
 
   /** @throws GatewayError `not-owner`, `overloaded` */
-  #deliver(operation: Originated): Taken {
+  #deliver(operation: Originated): Dispatch {
     const { instanceId, registry } = this.#options;
     const { id, account, binding } = operation;
     const timeoutMs = this.#timeLeft(operation);
@@ -208,7 +208,7 @@ export class Routing {
     return { instanceId, ...delivery };
   }
 
-  #traceOf({ bytes }: Originated): TraceContext {
+  #traceOf({ bytes }: Originated): TraceHeaders {
     return { traceparent: this.#options.tracing.enabled ? readOperationHeader(bytes).traceparent : '', tracestate: '' };
   }
 
@@ -259,7 +259,7 @@ export class Routing {
 }
 
 /** Where the owner, who knows the times better, does not tell them. */
-function takenNow(operation: Originated): Pick<Taken, 'processedTime' | 'sentTime'> {
+function takenNow(operation: Originated): Pick<Dispatch, 'processedTime' | 'sentTime'> {
   const time = timeOf(operation);
   return { processedTime: time, sentTime: time };
 }

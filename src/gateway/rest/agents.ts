@@ -3,7 +3,7 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { GatewayError } from '../../core/errors.js';
-import type { AgentConnection, AssignmentStore } from '../../store/assignments.js';
+import type { ConnectedAgent, AssignmentStore } from '../../store/assignments.js';
 import type { RivalProcesses } from '../agents/rival-processes.js';
 import { nameSchema } from './names.js';
 import { problems } from './problem.js';
@@ -89,7 +89,7 @@ export const agentRoutes: FastifyPluginCallbackTypebox<AgentRoutesOptions> = (ap
 };
 
 function toAnswer(
-  { accounts, cachedAccounts, agentId, instanceId, lastConnectionTime }: AgentConnection,
+  { accounts, cachedAccounts, agentId, instanceId, lastConnectionTime }: ConnectedAgent,
   hasRivals: boolean,
 ) {
   return {

@@ -8,7 +8,7 @@ import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { GatewayError } from '../../core/errors.js';
 import type { Database } from '../../store/database.js';
-import type { CachingAssignment } from '../agents/caching-assignment.js';
+import type { CachingAssigner } from '../agents/caching-assignment.js';
 import type { Registry } from '../agents/registry.js';
 import { readOwnItem, type EveryInstance, type InstanceAnswer } from '../operations/every-instance.js';
 import {
@@ -26,7 +26,7 @@ export interface ClusterRoutesOptions {
   readonly instanceId: string;
   readonly everyInstance: EveryInstance;
   readonly resend: Pick<Resend, 'run'>;
-  readonly cachingAssignment: Pick<CachingAssignment, 'assign' | 'follow'>;
+  readonly cachingAssignment: Pick<CachingAssigner, 'assign' | 'follow'>;
   readonly registry: Registry;
   readonly database: Pick<Database, 'settings'>;
   /** How long another instance may take, in ms. */

@@ -16,7 +16,7 @@ import {
   operationResultPath,
   refusalOf,
   type ForwardAnswer,
-  type Outcome,
+  type ForwardingOutcome,
 } from '../operations/forwarding.js';
 import type { Results } from '../operations/results.js';
 import type { Accepted, Router } from '../operations/router.js';
@@ -176,7 +176,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
       next();
       return;
     }
-    const outcomes = readDelimited(request.body, 'ops.Operation').map((bytes): Outcome<ForwardAnswer> => {
+    const outcomes = readDelimited(request.body, 'ops.Operation').map((bytes): ForwardingOutcome<ForwardAnswer> => {
       try {
         const header = readOperationHeader(bytes);
         return registry.deliver({ ...header, binding: bindingOf(header) }, operationFrame(bytes));

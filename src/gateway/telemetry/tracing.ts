@@ -7,7 +7,7 @@
 import type { Attributes } from '@opentelemetry/api';
 import type { Config } from '../config.js';
 
-export interface TraceContext {
+export interface TraceHeaders {
   /** '' for none. */
   readonly traceparent: string;
   readonly tracestate: string;
@@ -19,14 +19,14 @@ export type SpanKind = 'server' | 'client';
 export interface SpanOptions {
   readonly kind: SpanKind;
   /** What it is a part of; without one a trace begins, if `samplePercent` wants it. */
-  readonly parent: TraceContext;
+  readonly parent: TraceHeaders;
   /** Unix ms; default: now. */
   readonly startTime?: number;
 }
 
 export interface Span {
   /** For what comes after it. */
-  readonly context: TraceContext;
+  readonly context: TraceHeaders;
   /**
    * @param error why it failed, where it did
    * @param endTime Unix ms; default: so long after its start as it took, but of one with a `startTime` by the wall clock

@@ -2,7 +2,7 @@
  * Keeps the in-process map of this replica, Redis and the maps of all other replicas alike. Redis pub/sub loses
  * messages, Redis loses data: numbered messages, a generation and a mark of completeness find that out, and then
  * everything is read again, from Redis or, by one replica for all, from SQL. Nothing here is waited for on the path of
- * an operation, and nothing is correct only because of it (docs: contract, section 8).
+ * an operation, and nothing is correct only because of it (docs/decisions/0003-ownership.md).
  */
 
 import type { Cluster, Redis } from 'ioredis';

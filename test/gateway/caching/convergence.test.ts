@@ -8,8 +8,8 @@ import fc from 'fast-check';
 import { test } from 'tap';
 import { silentLogger } from '../../../src/core/logger.js';
 import { CachingIngest } from '../../../src/gateway/caching/ingest.js';
-import { KindSelection } from '../../../src/gateway/caching/kinds.js';
-import { CachingSession, type CachingMessage } from '../../../src/gateway/caching/session.js';
+import { KindFilter } from '../../../src/gateway/caching/kinds.js';
+import { CachingSession, type CachingStreamMessage } from '../../../src/gateway/caching/session.js';
 import { createMetrics } from '../../../src/gateway/telemetry/metrics.js';
 import { AssignmentStore } from '../../../src/store/assignments.js';
 import { CacheStore } from '../../../src/store/cache.js';
@@ -58,7 +58,7 @@ class Agent {
   #listing: { readonly at: number; readonly left: Change[] } | undefined;
   #sequence = 0;
   #acknowledged = 0;
-  #last: CachingMessage | undefined;
+  #last: CachingStreamMessage | undefined;
 
   constructor(ingest: CachingIngest, cluster: Cluster, agentId: string, epoch: number) {
     this.#cluster = cluster;
@@ -133,7 +133,7 @@ class Agent {
     this.#send({ case: 'events', bytes: 1, sequence: this.#next(), scope, events, resourceVersion });
   }
 
-  #send(message: CachingMessage): void {
+  #send(message: CachingStreamMessage): void {
     this.#last = message;
     this.#session.receive(message);
   }
@@ -173,7 +173,7 @@ test('the tables equal the cluster in the end', async (t) => {
   t.teardown(() => database.close());
   await migrate(database, { logger: silentLogger, signal });
   const assignments = new AssignmentStore(database, { leaseMs: 30_000 });
-  const kinds = new KindSelection({ cacheAll: true, cacheKinds: [], cacheOmitKinds: [] });
+  const kinds = new KindFilter({ cacheAll: true, cacheKinds: [], cacheOmitKinds: [] });
   // As two replicas would.
   const ingests = ['replica-1', 'replica-2'].map((id) => {
     const metrics = createMetrics(id, 'test');

@@ -1,7 +1,7 @@
 /** What is read of an object: its id, application and relations; what is dropped of Secrets; what is refused. */
 
 import { test } from 'tap';
-import { KindSelection, kindName } from '../../../src/gateway/caching/kinds.js';
+import { KindFilter, kindName } from '../../../src/gateway/caching/kinds.js';
 import { readKubernetesObject } from '../../../src/gateway/caching/kubernetes-object.js';
 
 const pods = { account: 'prod', apiVersion: 'v1', kind: 'Pod', namespace: '' };
@@ -17,7 +17,7 @@ test('names of kinds', (t) => {
 });
 
 test('which kinds are cached', (t) => {
-  const some = new KindSelection({
+  const some = new KindFilter({
     cacheAll: false,
     cacheKinds: ['replicaSet', 'Certificate.cert-manager.io'],
     cacheOmitKinds: [],
@@ -26,7 +26,7 @@ test('which kinds are cached', (t) => {
   t.notOk(some.has('v1', 'Pod'));
   t.ok(some.has('cert-manager.io/v1', 'Certificate'));
   t.notOk(some.has('other.example/v1', 'Certificate'));
-  const all = new KindSelection({ cacheAll: true, cacheKinds: [], cacheOmitKinds: ['Secret'] });
+  const all = new KindFilter({ cacheAll: true, cacheKinds: [], cacheOmitKinds: ['Secret'] });
   t.ok(all.has('v1', 'Pod'));
   t.notOk(all.has('v1', 'Secret'));
   t.end();

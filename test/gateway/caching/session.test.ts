@@ -4,20 +4,20 @@ import { test } from 'tap';
 import { GatewayError } from '../../../src/core/errors.js';
 import { silentLogger } from '../../../src/core/logger.js';
 import { CachingIngest } from '../../../src/gateway/caching/ingest.js';
-import { KindSelection } from '../../../src/gateway/caching/kinds.js';
-import { CachingSession, type CachingMessage } from '../../../src/gateway/caching/session.js';
+import { KindFilter } from '../../../src/gateway/caching/kinds.js';
+import { CachingSession, type CachingStreamMessage } from '../../../src/gateway/caching/session.js';
 import { createMetrics } from '../../../src/gateway/telemetry/metrics.js';
 import type { CacheWrite, CacheWriteOutcome } from '../../../src/store/cached-object.js';
 import { waitFor } from '../../wait.js';
 
 const scope = { account: 'prod', apiVersion: 'v1', kind: 'Pod', namespace: '' };
-const hello: CachingMessage = { case: 'hello', bytes: 10, agentId: 'agent-1', epoch: 7, accounts: ['prod'] };
+const hello: CachingStreamMessage = { case: 'hello', bytes: 10, agentId: 'agent-1', epoch: 7, accounts: ['prod'] };
 
 function events(
   sequence: number,
   names: readonly string[],
-  change: Partial<CachingMessage & { case: 'events' }> = {},
-): CachingMessage {
+  change: Partial<CachingStreamMessage & { case: 'events' }> = {},
+): CachingStreamMessage {
   const objects = names.map((name) => ({
     type: 'added' as const,
     object: Buffer.from(JSON.stringify({ metadata: { name, namespace: 'shop' } })),
@@ -34,7 +34,7 @@ function setUp() {
   }[] = [];
   const metrics = createMetrics('test', 'test');
   const ingest = new CachingIngest({
-    kinds: new KindSelection({ cacheAll: false, cacheKinds: ['Pod', 'Secret'], cacheOmitKinds: [] }),
+    kinds: new KindFilter({ cacheAll: false, cacheKinds: ['Pod', 'Secret'], cacheOmitKinds: [] }),
     logger: silentLogger,
     metrics,
     cache: {
@@ -148,7 +148,7 @@ test('kinds that are not wanted, objects that are none, accounts of others', asy
 });
 
 test('what ends a stream', async (t) => {
-  const cases: readonly (readonly [string, readonly CachingMessage[]])[] = [
+  const cases: readonly (readonly [string, readonly CachingStreamMessage[]])[] = [
     ['no hello', [events(1, ['a'])]],
     ['a hello of another connection', [hello, { ...hello, epoch: 8 }]],
     [
@@ -210,13 +210,13 @@ test('an agent that ends its stream gets what it sent committed', async (t) => {
 
 test('events of a scope that the store does not have whole make no point to resume from', async (t) => {
   const { session, writes, hears } = setUp();
-  const bracket = (kind: 'snapshotStart' | 'snapshotEnd', sequence: number): CachingMessage => ({
+  const bracket = (kind: 'snapshotStart' | 'snapshotEnd', sequence: number): CachingStreamMessage => ({
     ...{ bytes: 10, sequence, scope },
     ...(kind === 'snapshotStart' ? { case: kind } : { case: kind, resourceVersion: '30' }),
   });
   const versions = (index: number) =>
     writes[index]?.items.flatMap((item) => item.versions.map(({ resourceVersion }) => resourceVersion));
-  const commit = async (messages: readonly CachingMessage[], index: number, last: number) => {
+  const commit = async (messages: readonly CachingStreamMessage[], index: number, last: number) => {
     for (const message of messages) session.receive(message);
     await waitFor(() => writes[index], { description: `write ${String(index)}` });
     writes[index]?.settle({});

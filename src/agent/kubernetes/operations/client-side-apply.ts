@@ -11,11 +11,11 @@ import { judged } from '../judged.js';
 import type { Manifest } from '../manifest.js';
 import { patchSchemaOf, strategicMergePatch } from '../patch-schema.js';
 import { threeWayPatch } from '../three-way-patch.js';
-import type { Target, Work } from '../work.js';
+import type { TargetObject, Work } from '../work.js';
 
 export function clientSideApply(
   work: Work,
-  target: Target,
+  target: TargetObject,
   manifest: Manifest,
   query: Readonly<Record<string, string>>,
 ): Promise<KubernetesObject> {

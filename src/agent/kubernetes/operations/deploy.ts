@@ -6,7 +6,7 @@ import type { Execution } from '../../operation-results.js';
 import { pathOf } from '../api-resources.js';
 import { manifestOf, manifestsOf, type Manifest } from '../manifest.js';
 import { inTurn } from '../outcomes.js';
-import { objects, refuse, type Target, type Work } from '../work.js';
+import { objects, refuse, type TargetObject, type Work } from '../work.js';
 import { clientSideApply } from './client-side-apply.js';
 import { serverSideApply } from './server-side-apply.js';
 
@@ -52,7 +52,7 @@ async function deployOne(work: Work, request: Deploy, manifest: Manifest): Promi
 }
 
 /** As Clouddriver does it: an object that is not there is created. */
-async function replace(work: Work, target: Target, manifest: Manifest, query: Query): Promise<KubernetesObject> {
+async function replace(work: Work, target: TargetObject, manifest: Manifest, query: Query): Promise<KubernetesObject> {
   const { path, resource, namespace } = target;
   const once = async (): Promise<KubernetesObject> => {
     const live = await work.find(path);

@@ -12,8 +12,8 @@ import {
 } from '../../../protocol/generated/ops/operations_pb.js';
 import type { Execution } from '../../operation-results.js';
 import { apiVersionOf, pathOf, type ApiResource } from '../api-resources.js';
-import { inTurn, type Step } from '../outcomes.js';
-import { objects, refuse, type Target, type Work } from '../work.js';
+import { inTurn, type ObjectStep } from '../outcomes.js';
+import { objects, refuse, type TargetObject, type Work } from '../work.js';
 
 export async function get(work: Work, { object }: Get): Promise<Execution> {
   const { path } = await work.target(object);
@@ -110,7 +110,7 @@ async function removeSelected(work: Work, request: Delete): Promise<Execution> {
   const resource = await work.resource(object?.apiVersion ?? '', object?.kind ?? '');
   const namespace = work.namespaceOf(resource, object?.namespace ?? '');
   const removed: { readonly path: string; readonly uid: string | undefined }[] = [];
-  async function* steps(): AsyncGenerator<Step> {
+  async function* steps(): AsyncGenerator<ObjectStep> {
     let next = '';
     do {
       const page = { labelSelector, limit: pageSize, continue: next };
@@ -135,7 +135,7 @@ async function removeSelected(work: Work, request: Delete): Promise<Execution> {
 }
 
 /** Whoever removed it: that it is not there any more is success. */
-async function removeOne(work: Work, { path }: Target, live: KubernetesObject, request: Delete): Promise<void> {
+async function removeOne(work: Work, { path }: TargetObject, live: KubernetesObject, request: Delete): Promise<void> {
   const { propagation, gracePeriodSeconds, dryRun } = request;
   const { uid } = live.metadata;
   const policy = propagations[propagation] as string | undefined;

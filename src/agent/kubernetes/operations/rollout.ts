@@ -4,7 +4,7 @@ import { ApiError, lastAppliedAnnotation, type KubernetesObject, type ObjectList
 import type { Pause, Restart, Resume, Scale, Undo } from '../../../protocol/generated/ops/operations_pb.js';
 import type { Execution } from '../../operation-results.js';
 import { pathOf } from '../api-resources.js';
-import { objects, refuse, type Target, type Work } from '../work.js';
+import { objects, refuse, type TargetObject, type Work } from '../work.js';
 
 interface Workload extends KubernetesObject {
   readonly spec?: {
@@ -73,7 +73,12 @@ export async function undo(work: Work, { object, revision }: Undo): Promise<Exec
   return objects([await change(work, target.path, data)]);
 }
 
-async function undoDeployment(work: Work, target: Target, live: Workload, wanted: number): Promise<KubernetesObject> {
+async function undoDeployment(
+  work: Work,
+  target: TargetObject,
+  live: Workload,
+  wanted: number,
+): Promise<KubernetesObject> {
   if (live.spec?.paused === true) {
     throw refuse(400, 'BadRequest', "you cannot rollback a paused deployment; resume it first with 'rollout resume'");
   }
@@ -104,7 +109,7 @@ async function undoDeployment(work: Work, target: Target, live: Workload, wanted
 }
 
 /** @param wanted 0: the one before the newest */
-function revisionOf<T>(target: Target, all: readonly T[], numberOf: (one: T) => number, wanted: number): T {
+function revisionOf<T>(target: TargetObject, all: readonly T[], numberOf: (one: T) => number, wanted: number): T {
   const byAge = [...all].sort((a, b) => numberOf(b) - numberOf(a));
   const name = `${target.resource.kind.toLowerCase()} "${target.name}"`;
   const found = wanted === 0 ? byAge[1] : byAge.find((each) => numberOf(each) === wanted);
@@ -134,7 +139,7 @@ function change(work: Work, path: string, body: object, contentType = strategic)
   return work.send({ method: 'PATCH', path, query, body, contentType }, contentType !== 'application/json-patch+json');
 }
 
-async function rolling(work: Work, object: Restart['object'], verb: string): Promise<Target> {
+async function rolling(work: Work, object: Restart['object'], verb: string): Promise<TargetObject> {
   const target = await work.target(object);
   const { group, kind } = target.resource;
   if (group === 'apps' && ['Deployment', 'DaemonSet', 'StatefulSet'].includes(kind)) return target;
@@ -145,7 +150,7 @@ async function rolling(work: Work, object: Restart['object'], verb: string): Pro
   );
 }
 
-async function deployment(work: Work, object: Pause['object'], verb: string): Promise<Target> {
+async function deployment(work: Work, object: Pause['object'], verb: string): Promise<TargetObject> {
   const target = await work.target(object);
   if (target.resource.group === 'apps' && target.resource.kind === 'Deployment') return target;
   throw refuse(400, 'BadRequest', `object.kind: a ${target.resource.kind} cannot be ${verb}; expected a Deployment`);

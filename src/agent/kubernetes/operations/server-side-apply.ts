@@ -9,7 +9,7 @@ import { ApiError, type KubernetesObject } from '../../../kubernetes/client.js';
 import { clientSideAppliers, fieldOwners, handedOver } from '../field-owners.js';
 import { judged } from '../judged.js';
 import type { Manifest } from '../manifest.js';
-import { refuse, type Target, type Work } from '../work.js';
+import { refuse, type TargetObject, type Work } from '../work.js';
 
 export interface ApplyOptions {
   readonly fieldManager: string;
@@ -21,7 +21,7 @@ export interface ApplyOptions {
 /** @throws ApiError 409 with the manager and the field, as Kubernetes has it */
 export async function serverSideApply(
   work: Work,
-  target: Target,
+  target: TargetObject,
   manifest: Manifest,
   options: ApplyOptions,
 ): Promise<KubernetesObject> {
@@ -34,7 +34,7 @@ export async function serverSideApply(
   return apply(work, target, manifest, options);
 }
 
-function apply(work: Work, target: Target, manifest: Manifest, options: ApplyOptions): Promise<KubernetesObject> {
+function apply(work: Work, target: TargetObject, manifest: Manifest, options: ApplyOptions): Promise<KubernetesObject> {
   const { fieldManager, force, dryRun } = options;
   const query = { fieldManager, force: String(force), ...(dryRun ? { dryRun: 'All' } : {}) };
   const contentType = 'application/apply-patch+yaml';
@@ -45,7 +45,7 @@ function apply(work: Work, target: Target, manifest: Manifest, options: ApplyOpt
 }
 
 /** Writes the owners as they have to be. @returns the object as it is then, if there is one */
-function handOver(work: Work, { path }: Target, options: ApplyOptions): Promise<KubernetesObject | undefined> {
+function handOver(work: Work, { path }: TargetObject, options: ApplyOptions): Promise<KubernetesObject | undefined> {
   return work.readThenWrite(async () => {
     const live = await work.find(path);
     if (live === undefined) return undefined;
@@ -76,7 +76,7 @@ function ownersBefore(work: Work, { fieldManager }: ApplyOptions, live: Kubernet
 /** Owners cannot be written: conflicts with those who would have handed over are passed over. */
 async function dryRun(
   work: Work,
-  target: Target,
+  target: TargetObject,
   manifest: Manifest,
   options: ApplyOptions,
 ): Promise<KubernetesObject> {

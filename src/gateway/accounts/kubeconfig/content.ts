@@ -4,7 +4,7 @@ import { GatewayError } from '../../../core/errors.js';
 import { readManifests } from '../../../documents/yaml.js';
 import { holdsSecretReference } from '../../../core/secret-reference.js';
 
-export interface Kubeconfig {
+export interface KubeconfigContent {
   readonly text: string;
   /** Replaces what is secret of it in a text for people. */
   readonly redact: (text: string) => string;
@@ -17,7 +17,7 @@ const shortestSecret = 6;
  * @param text YAML or JSON, or base64 of that
  * @throws GatewayError `invalid-argument`, which quotes nothing of it
  */
-export function readKubeconfig(text: string): Kubeconfig {
+export function readKubeconfig(text: string): KubeconfigContent {
   const plain = /^[A-Za-z0-9+/=\s]+$/u.test(text) ? Buffer.from(text, 'base64').toString('utf8') : text;
   let parsed: unknown;
   try {

@@ -1,10 +1,10 @@
 /** Releases run last in, first out, all of them, whatever fails. */
 
 import { test } from 'tap';
-import { Scope } from '../../src/core/scope.js';
+import { ReleaseStack } from '../../src/core/release-stack.js';
 
 test('last in, first out, one after the other', async (t) => {
-  const scope = new Scope();
+  const scope = new ReleaseStack();
   const order: string[] = [];
   for (const name of ['first', 'second', 'third']) {
     scope.push(name, async () => {
@@ -23,7 +23,7 @@ test('last in, first out, one after the other', async (t) => {
 });
 
 test('a release that fails keeps none of the others from running; the first failure is thrown', async (t) => {
-  const scope = new Scope();
+  const scope = new ReleaseStack();
   const order: string[] = [];
   const cause = new Error('two is stuck');
   scope.push('one', () => void order.push('one'));
@@ -38,7 +38,7 @@ test('a release that fails keeps none of the others from running; the first fail
 });
 
 test('what is pushed while it closes, or later, is released as well', async (t) => {
-  const scope = new Scope();
+  const scope = new ReleaseStack();
   const order: string[] = [];
   scope.push('early', () => {
     order.push('early');
@@ -51,7 +51,7 @@ test('what is pushed while it closes, or later, is released as well', async (t) 
 });
 
 test('what is pushed late is released also when closing has failed', async (t) => {
-  const scope = new Scope();
+  const scope = new ReleaseStack();
   scope.push('stuck', () => Promise.reject(new Error('stuck')));
   await t.rejects(scope.close(), { message: 'stuck: stuck' });
   let released = false;

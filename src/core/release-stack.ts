@@ -5,7 +5,7 @@
 
 export type Release = () => void | Promise<void>;
 
-export class Scope {
+export class ReleaseStack {
   readonly #releases: { readonly name: string; readonly release: Release }[] = [];
   #closing: Promise<void> | undefined;
 
