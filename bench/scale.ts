@@ -193,16 +193,17 @@ class Scale {
     return (await this.replica.child.call<Memory>('memory')).rss;
   }
 
-  async #metric(name: string, labels = ''): Promise<number> {
+  /** @param leaveOut values with this label do not count */
+  async #metric(name: string, leaveOut?: string): Promise<number> {
     const response = await request(`${this.replica.baseUrl}/metrics`);
     const text = await response.body.text();
-    const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) && line.includes(labels));
-    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+    const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`));
+    const counted = leaveOut === undefined ? lines : lines.filter((line) => !line.includes(leaveOut));
+    return counted.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
   }
 
-  async #refused(): Promise<number> {
-    const name = 'agent_gateway_registrations_total';
-    return (await this.#metric(name)) - (await this.#metric(name, 'outcome="registered"'));
+  #refused(): Promise<number> {
+    return this.#metric('agent_gateway_registrations_total', 'outcome="registered"');
   }
 
   /** How many agents `GET /armory/agents` shows, all of whose accounts are cached. */
