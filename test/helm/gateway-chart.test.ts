@@ -36,6 +36,7 @@ test('a replica starts with what is rendered', async (t) => {
     const { kubesvc, server, instance } = config;
     t.equal(instance.id, 'gw-7d9c5b8f6-x2x9k', name);
     t.equal(server.address, '*', `${name}: probes reach it`);
+    t.equal(kubesvc.grpc.server.address, '*', `${name}: agents reach it`);
 
     const pod = podOf(objects);
     const container = pod.containers[0]!;
