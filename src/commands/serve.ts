@@ -3,9 +3,10 @@
 import type { CommandIo } from '../command-line/command.js';
 import { aborted } from '../core/deadline.js';
 import { messageOf, toGatewayError, type GatewayError } from '../core/errors.js';
-import type { Config, LoadedConfig } from '../gateway/config.js';
-import { createGateway, type Addresses } from '../gateway/gateway.js';
+import type { LoadedConfig } from '../gateway/config.js';
+import { createGateway } from '../gateway/gateway.js';
 import { createLogger } from './logger.js';
+import { inMemory, inMemoryNotice, welcome } from './welcome.js';
 
 /** `io.environment` is where `env:KUBECONFIG_NAME` is looked up. */
 export interface ServeOptions extends Omit<CommandIo, 'stdin'> {
@@ -27,6 +28,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     const addresses = await gateway.start(signal);
     logger.info({ ...addresses, cluster: config.kubesvc.cluster, version }, 'serving');
     if (config.logging.format === 'text') stdout.write(welcome(config, addresses));
+    else if (config.sql.url === inMemory) logger.info({}, inMemoryNotice);
   } catch (thrown) {
     if (signal.aborted) return 0;
     const error = toGatewayError(thrown);
@@ -53,19 +55,4 @@ function describe(error: GatewayError): string {
   const { field } = error.details;
   const text = messageOf(error);
   return field === undefined || text.includes(field) ? text : `${field}: ${text}`;
-}
-
-function welcome({ kubesvc, server }: Config, { agentsPort, restPort }: Addresses): string {
-  const host = server.address === '*' ? '127.0.0.1' : server.address;
-  const rest = `${server.ssl.enabled ? 'https' : 'http'}://${host}:${String(restPort)}`;
-  return `
-Agent Gateway is ready (${kubesvc.cluster}).
-  agents dial  ${host}:${String(agentsPort)}  (gRPC)
-  REST is at   ${rest}  (try ${rest}/armory/agents, ${rest}/openapi.json)
-
-Next, in a second terminal:
-  npx agent-gateway simulate --agents 3 --accounts 2
-Ctrl-C drains and stops; a second one stops at once.
-
-`;
 }

@@ -343,6 +343,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const readiness = new Readiness(
       dependencyChecks({
         lease,
+        database,
         mirror: () =>
           mirror === undefined ? undefined : { live: mirror.state.name === 'live', reason: mirror.state.reason },
         discovery: () => discovery.state(),

@@ -95,6 +95,11 @@ export class Database {
     return this.#connections.packetBytes();
   }
 
+  /** Why nothing new can be kept, as far as it shows before a statement fails: the disk of the embedded engine is full. */
+  get lack(): string | undefined {
+    return this.#connections.lack?.();
+  }
+
   pool(): PoolNumbers {
     return { ...this.#connections.numbers(), waiting: this.#permits.waiting };
   }

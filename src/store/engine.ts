@@ -10,6 +10,8 @@ export interface Engine {
   numbers(): { readonly size: number; readonly idle: number };
   /** Bytes of one statement that the server takes, as the last connection learned; Infinity: no bound that matters. */
   readonly packetBytes: () => number;
+  /** Why it takes no changes, of an engine whose heartbeats would go on; undefined: it does. */
+  readonly lack?: () => string | undefined;
 }
 
 export interface ServerTarget {

@@ -32,6 +32,7 @@ test('without any setting, one local instance with an embedded database', (t) =>
   t.equal(config.instance.id, hostname());
   t.equal(config.instance.baseUrl, 'http://127.0.0.1:7002');
   t.equal(config.server.address, '127.0.0.1');
+  t.equal(config.kubesvc.grpc.server.address, '127.0.0.1', 'agents prove nothing by default: none from elsewhere');
   t.equal(config.kubesvc.drain.endpointRemovalMs, 0);
   t.equal(config.kubesvc.grpc.server.maxInboundMessageSize, 4 * 1024 * 1024);
   t.equal(config.logging.format, 'json');
@@ -56,6 +57,7 @@ test('defaults in a pod of a cluster', (t) => {
   t.same(warnings, []);
   t.same(config.instance, { id: 'gateway-7', baseUrl: 'https://[fd00::7]:7002' });
   t.equal(config.server.address, '*');
+  t.equal(config.kubesvc.grpc.server.address, '*');
   t.equal(config.server.auth.anonymousRole, 'none');
   t.equal(config.kubesvc.drain.endpointRemovalMs, 3000);
   t.equal(config.logging.format, 'text');

@@ -36,6 +36,7 @@ test('a replica starts with what is rendered', async (t) => {
     const { kubesvc, server, instance } = config;
     t.equal(instance.id, 'gw-7d9c5b8f6-x2x9k', name);
     t.equal(server.address, '*', `${name}: probes reach it`);
+    t.equal(kubesvc.grpc.server.address, '*', `${name}: agents reach it`);
 
     const pod = podOf(objects);
     const container = pod.containers[0]!;
@@ -88,7 +89,7 @@ test('alerts and dashboard arrive as they are', async (t) => {
   const file = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
   const objects = await render(tools, chart, gatewayRows['monitored']);
   const alerts: unknown = parse(
-    file('k8s/monitoring/alerts.yaml').replaceAll('runbook: docs/', 'runbook: https://example.com/docs/'),
+    file('k8s/monitoring/alerts.yaml').replaceAll('runbook_url: docs/', 'runbook_url: https://example.com/docs/'),
   );
   t.same(objectOf(objects, 'PrometheusRule').spec, alerts);
   const dashboard = objectOf(objects, 'ConfigMap', /dashboard$/).data!['agent-gateway.json']!;

@@ -12,7 +12,7 @@ import { createMetrics } from '../../src/gateway/telemetry/metrics.js';
 interface Alert {
   readonly alert: string;
   readonly expr: string;
-  readonly annotations: { readonly summary: string; readonly runbook: string };
+  readonly annotations: { readonly summary: string; readonly runbook_url: string };
 }
 
 interface Panel {
@@ -86,6 +86,6 @@ test('every alert has its section in the runbook, and every section its alert', 
     'in the same order',
   );
   for (const { alert, annotations } of alerts)
-    t.equal(annotations.runbook, `docs/runbook.md#${alert.toLowerCase()}`, alert);
+    t.equal(annotations.runbook_url, `docs/runbook.md#${alert.toLowerCase()}`, alert);
   t.end();
 });

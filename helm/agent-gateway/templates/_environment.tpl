@@ -9,10 +9,16 @@ Settings that come from Secrets: each is a mounted file, and a variable that nam
   valueFrom: { fieldRef: { fieldPath: status.podIP } }
 - name: AGENT_GATEWAY_CONFIG
   value: /etc/agent-gateway/gateway.yml
-{{- if and (eq (include "agent-gateway.cluster" .) "local") (not (.Values.config.server).address) }}
-{{- /* A replica alone listens on loopback, where no probe comes. */}}
+{{- if eq (include "agent-gateway.cluster" .) "local" }}
+{{- /* A replica alone listens on loopback, where no probe and no agent comes. */}}
+{{- if not (.Values.config.server).address }}
 - name: AGENT_GATEWAY_SERVER_ADDRESS
   value: "*"
+{{- end }}
+{{- if not (((.Values.config.kubesvc).grpc).server).address }}
+- name: AGENT_GATEWAY_KUBESVC_GRPC_SERVER_ADDRESS
+  value: "*"
+{{- end }}
 {{- end }}
 {{- if include "agent-gateway.anonymousCallers" . }}
 - name: AGENT_GATEWAY_SERVER_AUTH_ANONYMOUSROLE

@@ -47,7 +47,7 @@ export async function* examineSql(config: Config, signal: AbortSignal): AsyncGen
   yield await examineTableChanges(config, signal);
 }
 
-/** A directory is not opened: two processes on one would destroy it, and a gateway may be running. */
+/** A directory is not opened: a gateway may be running on it, and one process at a time can. */
 async function embeddedOutcome(directory: string): Promise<CheckOutcome> {
   if (directory === 'memory') return ok('embedded, in memory: for a first run, its data ends with the process');
   const nearest = await nearestDirectory(resolve(directory));

@@ -27,6 +27,7 @@ export function derivedDefaults(
     ['instance.id', environment['POD_NAME'] ?? hostname()],
     ['instance.baseUrl', `${scheme}://${authority}`],
     ['server.address', address],
+    ['kubesvc.grpc.server.address', address],
     ['server.auth.anonymousRole', anonymousRole],
     ['kubesvc.cache.cacheKinds', setting('kubesvc.cache.cacheDefaults')],
     ['kubesvc.drain.endpointRemovalMs', local ? 0 : 3_000],

@@ -131,7 +131,11 @@ export const configSchema = Type.Object({
       grpc: Type.Object({
         server: Type.Object(
           {
-            address: text('Address that agents connect to; `*` is every address.', '*'),
+            address: Type.String({
+              description: 'Address that agents connect to; `*` is every address.',
+              derived: '`127.0.0.1` when `kubesvc.cluster` is `local`, else `*`',
+              minLength: 1,
+            }),
             port: port('Port that agents connect to; 0 lets the system choose.', 9091),
             healthServiceEnabled: flag('Serve `grpc.health.v1.Health`.', true),
             reflectionServiceEnabled: flag('Serve `grpc.reflection.v1.ServerReflection`.', true),

@@ -76,6 +76,8 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = as
       return reply.type(contentType).send(bytes);
     });
   }
+  // Relative: a proxy may serve all of this below a path of its own.
+  app.get('/', { config: { role: 'public' }, schema: hidden }, (_request, reply) => reply.redirect('console', 302));
   app.get('/console/', { config: { role: 'public' }, schema: hidden }, (_request, reply) =>
     reply.redirect('../console', 308),
   );

@@ -195,11 +195,9 @@ export class Router {
   ): void {
     const operation = taken.context;
     const { recorder, instanceId, metrics } = this.#options;
-    metrics.ended(this.path(operation.taken), outcome);
-    recorder.endLater(
-      recordOf(operation, instanceId, { outcome, endTime: timeOf(operation), message: error.message }),
-      operation.durable,
-    );
+    const endTime = timeOf(operation);
+    metrics.ended(this.path(operation.taken), outcome, (endTime - operation.receivedTime) / 1_000);
+    recorder.endLater(recordOf(operation, instanceId, { outcome, endTime, message: error.message }), operation.durable);
     taken.reject(error);
   }
 
@@ -359,7 +357,7 @@ export class Router {
       }
     }
     taken.reject(told);
-    metrics.ended('none', told.code);
+    metrics.ended('none', told.code, (timeOf(operation) - operation.receivedTime) / 1_000);
     return told;
   }
 

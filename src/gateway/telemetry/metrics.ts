@@ -1,6 +1,8 @@
 /** All metrics of a replica, in one registry of its own. No label has unbounded values. */
 
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { ErrorCode } from '../../core/errors.js';
+import type { FinalOutcome } from '../../store/operation-record.js';
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
@@ -22,15 +24,15 @@ export function createMetrics(instanceId: string, version: string) {
   info.set({ version, instance_id: instanceId }, 1);
   const operations = new Counter({
     name: 'agent_gateway_operations_total',
-    help: 'Operations that this instance originated, by path (local, forwarded, none) and outcome.',
+    help: 'Operations that this instance originated, by path (local, forwarded, none) and outcome: the `finalOutcome` of its record (`timed out`), or of one that was refused the last part of the `type` of its problem (`no-agent`).',
     labelNames: ['path', 'outcome'],
     registers,
   });
   const operationSeconds = new Histogram({
     name: 'agent_gateway_operation_duration_seconds',
-    help: 'From received to answered.',
+    help: 'From received to ended, whatever the outcome: answered, timed out, refused.',
     labelNames: ['path'],
-    buckets: seconds,
+    buckets: [...seconds, 60, 300],
     registers,
   });
   const routingSeconds = new Histogram({
@@ -72,10 +74,10 @@ export function createMetrics(instanceId: string, version: string) {
       help: 'Registrations here of a process that takes an agent id back from another one, which is alive as well.',
       registers,
     }),
-    /** An operation has ended; `durationSeconds` when it was answered. */
-    ended(path: Path, outcome: string, durationSeconds?: number): void {
-      operations.inc({ path, outcome: outcome.replaceAll(' ', '_') });
-      if (durationSeconds !== undefined) operationSeconds.observe({ path }, durationSeconds);
+    /** An operation has ended, with an answer or without. */
+    ended(path: Path, outcome: FinalOutcome | ErrorCode, durationSeconds: number): void {
+      operations.inc({ path, outcome });
+      operationSeconds.observe({ path }, durationSeconds);
     },
     /** An operation was taken by its owner. */
     routed(path: Path, durationSeconds: number): void {

@@ -52,6 +52,7 @@ export class Readiness {
 /** What a replica depends on: SQL, by the lease that it keeps there; Redis and discovery, which only cost speed. */
 export function dependencyChecks(observed: {
   readonly lease: { readonly held: boolean; readonly failure: string | undefined };
+  readonly database: { readonly lack: string | undefined };
   readonly mirror: () => { readonly live: boolean; readonly reason?: string | undefined } | undefined;
   readonly discovery: () => { readonly status: 'known' | 'unknown'; readonly error?: string };
 }): readonly DependencyCheck[] {
@@ -65,6 +66,8 @@ export function dependencyChecks(observed: {
       required: true,
       check: () => {
         const { held, failure } = observed.lease;
+        const { lack } = observed.database;
+        if (lack !== undefined) return { ok: false, detail: `${lack} (sql.url)` };
         if (held) return { ok: true };
         const detail = 'the database has not taken a heartbeat within the lease (sql.url)';
         return withDetail(false, failure === undefined ? detail : `${detail}: ${failure}`);

@@ -1,0 +1,39 @@
+/** What a replica tells whoever started it in a terminal: where things are, and what to do next. */
+
+import type { Config } from '../gateway/config.js';
+import type { Addresses } from '../gateway/gateway.js';
+
+/** The `sql.url` of a first run. */
+export const inMemory = 'pglite:memory';
+
+export const inMemoryNotice =
+  'the database is in memory: operations and accounts end with this process; --sql.url=pglite:DIR keeps them';
+
+export function welcome({ kubesvc, server, sql }: Config, { agentsPort, restPort }: Addresses): string {
+  const rest = `${server.ssl.enabled ? 'https' : 'http'}://${reachable(server.address)}:${String(restPort)}`;
+  const agents = `${reachable(kubesvc.grpc.server.address)}:${String(agentsPort)}`;
+  const database =
+    sql.url === inMemory
+      ? `
+The database is in memory: operations and accounts end with this process.
+To keep them:  --sql.url=pglite:DIR  (a directory such as ./data, for one gateway at a time)
+`
+      : '';
+  return `
+Agent Gateway is ready (${kubesvc.cluster}).
+  agents dial  ${agents}  (gRPC)
+  console      ${rest}/console
+  REST         ${rest}/docs  (to read and try; ${rest}/openapi.json)
+${database}
+Next, in a second terminal:
+  npx agent-gateway simulate --agents 3 --accounts 2
+Ctrl-C drains and stops; a second one stops at once.
+
+`;
+}
+
+/** Where this machine reaches what listens on an address. */
+function reachable(address: string): string {
+  const host = ['*', '0.0.0.0', '::'].includes(address) ? '127.0.0.1' : address;
+  return host.includes(':') ? `[${host}]` : host;
+}
