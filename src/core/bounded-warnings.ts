@@ -1,4 +1,4 @@
-/** Warnings that somebody else can cause at will: one in a period is written, the others are counted. */
+/** Warnings that somebody else can cause at will: one of each message in a period is written, the others are counted. */
 
 import type { Logger } from './logger.js';
 
@@ -7,26 +7,28 @@ const defaultPeriodMs = 60_000;
 export class BoundedWarnings {
   readonly #logger: Logger;
   readonly #periodMs: number;
-  /** When the running period ends, on the monotonic clock. */
-  #until = Number.NEGATIVE_INFINITY;
-  #unwritten = 0;
+  /** By message: when its running period ends, on the monotonic clock, and how many were not written in it. */
+  readonly #periods = new Map<string, { readonly until: number; unwritten: number }>();
 
-  /** @param periodMs at most one line in so long, in ms */
+  /** @param periodMs at most one line of a message in so long, in ms */
   constructor(logger: Logger, periodMs = defaultPeriodMs) {
     this.#logger = logger;
     this.#periodMs = periodMs;
   }
 
-  /** Writes the line, with the number of those before that were not written as `unwritten`; or only counts it. */
+  /**
+   * Writes the line, with the number of those before that were not written as `unwritten`; or only counts it.
+   * @param message one of few: each is remembered
+   */
   warn(fields: Readonly<Record<string, unknown>>, message: string): void {
     const now = performance.now();
-    if (now < this.#until) {
-      this.#unwritten += 1;
+    const period = this.#periods.get(message);
+    if (period !== undefined && now < period.until) {
+      period.unwritten += 1;
       return;
     }
-    const unwritten = this.#unwritten;
-    this.#until = now + this.#periodMs;
-    this.#unwritten = 0;
+    const { unwritten } = period ?? { unwritten: 0 };
+    this.#periods.set(message, { until: now + this.#periodMs, unwritten: 0 });
     this.#logger.warn(unwritten === 0 ? fields : { ...fields, unwritten }, message);
   }
 }

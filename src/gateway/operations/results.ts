@@ -55,25 +55,16 @@ export interface ResultsOptions {
 
 export class Results {
   readonly #options: ResultsOptions;
+  /** Agents can cause these at will. */
+  readonly #warnings: BoundedWarnings;
   /** Answers of this turn of the event loop. */
   #answers: { readonly taken: TakenEntry<Uint8Array, Originated>; readonly answer: Uint8Array }[] = [];
 
   constructor(options: ResultsOptions) {
     this.#options = options;
+    this.#warnings = new BoundedWarnings(options.logger);
     // Prometheus sees an increase only over a value of before, and one is enough for the alert.
     options.metrics.results.inc({ way: 'foreign' }, 0);
-  }
-
-  /** Agents can cause these at will: each kind is written once in a period. */
-  readonly #warnings = new Map<string, BoundedWarnings>();
-
-  #warn(message: string, fields: Readonly<Record<string, unknown>>): void {
-    let warnings = this.#warnings.get(message);
-    if (warnings === undefined) {
-      warnings = new BoundedWarnings(this.#options.logger);
-      this.#warnings.set(message, warnings);
-    }
-    warnings.warn(fields, message);
   }
 
   readonly #answerAll = (): void => {
@@ -88,7 +79,10 @@ export class Results {
     const answered = readResultHeader(bytes);
     const { operationId } = answered;
     if (!session.answering()) {
-      this.#warn('too many results at once; the agent keeps it', { operationId, agentId: session.identity.agentId });
+      this.#warnings.warn(
+        { operationId, agentId: session.identity.agentId },
+        'too many results at once; the agent keeps it',
+      );
       return;
     }
     let said: ReceiptOutcome | undefined;
@@ -105,17 +99,23 @@ export class Results {
           : this.#answered(session, header, result, inFlight);
       const known = typeof taken === 'object' ? await taken : taken;
       if (known === 'foreign')
-        this.#warn('result of an agent that was not sent the operation', {
-          ...{ operationId, agentId: session.identity.agentId },
-          owner: session.peer?.owner,
-        });
+        this.#warnings.warn(
+          {
+            ...{ operationId, agentId: session.identity.agentId },
+            owner: session.peer?.owner,
+          },
+          'result of an agent that was not sent the operation',
+        );
       if (known !== true) metrics.results.inc({ way: known === 'foreign' ? 'foreign' : 'unknown' });
       said = known === true ? outcome : 'unknown-operation';
     } catch (error) {
-      this.#warn('result not recorded; the agent keeps it', {
-        ...{ operationId, agentId: session.identity.agentId },
-        error: messageOf(error),
-      });
+      this.#warnings.warn(
+        {
+          ...{ operationId, agentId: session.identity.agentId },
+          error: messageOf(error),
+        },
+        'result not recorded; the agent keeps it',
+      );
     }
     session.replied(said === undefined ? undefined : receipt(operationId, said));
   }
