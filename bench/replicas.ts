@@ -3,7 +3,7 @@
  * processes, MariaDB, Redis and the product's agents, all on one machine.
  */
 
-import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise';
+import { createConnection, type Connection } from 'mysql2/promise';
 import { Redis } from 'ioredis';
 import { setTimeout as delay } from 'node:timers/promises';
 import { request } from 'undici';
@@ -11,6 +11,7 @@ import { startMariaDb } from '../test/services/mariadb.js';
 import { startRedis } from '../test/services/redis.js';
 import { waitFor } from '../test/wait.js';
 import { Child } from './child.js';
+import { figure, statusOf } from './server-counters.js';
 import type { IdleAgentsOptions } from './idle-agents.js';
 import { table, type Target } from './report.js';
 import { createDatabase, startReplicas, type ServerUnderTest } from './servers.js';
@@ -132,16 +133,6 @@ async function connected({ baseUrl }: ServerUnderTest): Promise<number> {
   const response = await request(`${baseUrl}/metrics`);
   const text = await response.body.text();
   return Number(/^agent_gateway_agents_connected(?:\{[^}]*\})? (\d+)/mu.exec(text)?.[1]);
-}
-
-async function statusOf(database: Connection, name: string): Promise<number> {
-  const [rows] = await database.query<RowDataPacket[]>('show global status like ?', [name]);
-  return Number(rows[0]?.['Value']);
-}
-
-async function figure(commands: Redis, section: string, name: string): Promise<number> {
-  const line = (await commands.info(section)).split('\n').find((each) => each.startsWith(`${name}:`));
-  return Number(line?.slice(name.length + 1));
 }
 
 function sum(values: readonly number[]): number {

@@ -3,7 +3,7 @@
  * stall. One replica of the built gateway, MariaDB, Redis and the product's agents, all on one machine.
  */
 
-import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise';
+import { createConnection, type Connection } from 'mysql2/promise';
 import { Redis } from 'ioredis';
 import { setTimeout as delay } from 'node:timers/promises';
 import { request } from 'undici';
@@ -14,6 +14,7 @@ import type { Service } from '../test/services/service.js';
 import { waitFor } from '../test/wait.js';
 import { Child } from './child.js';
 import type { IdleAgentsOptions } from './idle-agents.js';
+import { figure, statusOf } from './server-counters.js';
 import { createDatabase, startReplicas, type ServerUnderTest } from './servers.js';
 
 export interface ScaleCase {
@@ -177,13 +178,11 @@ class Scale {
   }
 
   async #counters(): Promise<Counters> {
-    const [rows] = await this.#database.query<RowDataPacket[]>("show global status like 'Questions'");
-    const stats = await this.#commands.info('stats');
     return {
       at: performance.now(),
       cpu: await this.replica.child.call<number>('cpu'),
-      statements: Number(rows[0]?.['Value']),
-      commands: Number(/total_commands_processed:(\d+)/u.exec(stats)?.[1]),
+      statements: await statusOf(this.#database, 'Questions'),
+      commands: await figure(this.#commands, 'stats', 'total_commands_processed'),
     };
   }
 
