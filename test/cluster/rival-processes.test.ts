@@ -63,6 +63,11 @@ async function fight({ replicas }: Cluster, agentId: string, registration: { pro
   );
   for (const rival of rivals) rival.start();
   await waitFor(() => registrations >= 4, { timeoutMs: 20_000, description: 'the two to throw each other out' });
+  const both = async (): Promise<boolean> => {
+    await replicas[0]!.operate(scale(agentId));
+    return new Set(executed.map(({ process }) => process)).size === 2;
+  };
+  await waitFor(both, { timeoutMs: 60_000, description: 'both to have had an operation' });
   const answers: { status: number; id: string | undefined }[] = [];
   let given = 0;
   const call = async (caller: number): Promise<void> => {
