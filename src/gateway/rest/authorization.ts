@@ -12,9 +12,9 @@ import type { Logger } from '../../core/logger.js';
 import type { Admitted, Authentication } from '../auth/authentication.js';
 import { readCertificate } from '../auth/certificate.js';
 import type { Filter } from '../auth/filter.js';
-import { digestOf, instanceTokenHeader, type InstanceTokens } from '../auth/instance-tokens.js';
+import { digestOf, instanceTokenHeader, type InstanceTokens } from '../peers/instance-tokens.js';
 import { roles, type Role } from '../auth/policy.js';
-import { forwardedByHeader, protobufMediaType } from '../operations/forwarding.js';
+import { forwardedByHeader, protobufMediaType } from '../peers/forwarding.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
 /** `public`: for whoever reaches the port, such as probes. */

@@ -8,7 +8,7 @@ import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import { quoteLargeIntegers } from '../../documents/exact-json.js';
 import { readDelimited } from '../../protocol/delimited.js';
 import { bindingOf, operationFrame, readOperationHeader, readResultHeader } from '../../protocol/wire.js';
-import type { OperationStore } from '../../store/operations.js';
+import type { OperationStore } from '../../store/operations/operations.js';
 import type { Registry } from '../agents/registry.js';
 import {
   forwardedByHeader,
@@ -17,7 +17,7 @@ import {
   refusalOf,
   type ForwardAnswer,
   type ForwardingOutcome,
-} from '../operations/forwarding.js';
+} from '../peers/forwarding.js';
 import type { Results } from '../operations/results.js';
 import type { Accepted, Router } from '../operations/router.js';
 import type { Submission } from '../operations/submission.js';
