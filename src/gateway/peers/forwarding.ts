@@ -3,10 +3,6 @@
 import { GatewayError, type ErrorCode } from '../../core/errors.js';
 
 export const operationPath = '/armory/agent/operations';
-export const resendPath = '/armory/agent/operations/database';
-export const disconnectPath = (agentId: string) => `/armory/agent/${agentId}/disconnect`;
-export const assignmentsPath = '/armory/agent/assignments';
-export const poolSettingsPath = '/armory/clouddrivers/sql/pool/settings';
 export const operationResultPath = '/armory/agent/operationresults';
 
 /** An instance ends a connection to another one that it has not used for so long, in ms. */

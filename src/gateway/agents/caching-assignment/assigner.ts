@@ -6,7 +6,7 @@ import type { Discovery } from '../../../discovery/discovery.js';
 import type { AssignmentStore } from '../../../store/assignments/assignments.js';
 import type { Ownership } from '../../../store/assignments/ownership.js';
 import type { Forwarder } from '../../peers/forwarder.js';
-import { assignmentsPath } from '../../peers/forwarding.js';
+import { assignmentsPath } from '../../peers/calls.js';
 import type { OwnershipService } from '../ownership.js';
 import type { Registry } from '../registry.js';
 
