@@ -6,6 +6,7 @@ import type { AssignmentStore } from '../store/assignments/assignments.js';
 import type { InstanceStore } from '../store/instances/instances.js';
 import type { OperationStore } from '../store/operations/operations.js';
 import { CachingAssigner } from './agents/caching-assignment/assigner.js';
+import type { CachingSwitches } from './agents/caching-assignment/switches.js';
 import type { OwnershipService } from './agents/ownership.js';
 import type { Registry } from './agents/registry.js';
 import type { Config } from './config.js';
@@ -26,6 +27,7 @@ export interface ClusterCallsOptions {
   readonly assignments: AssignmentStore;
   readonly ownership: OwnershipService;
   readonly registry: Registry;
+  readonly switches: CachingSwitches;
   readonly operations: OperationStore;
   readonly router: Router;
   readonly routing: Routing;

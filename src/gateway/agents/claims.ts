@@ -238,3 +238,11 @@ export class Claims {
 function batchPart(accounts: readonly AccountRegistration[]): number {
   return Math.max(1 / batchClaims, accounts.length / batchAccounts);
 }
+
+/** Whether the connection is an owner of the account: of two of one agent, the newer one is. */
+export function holds(ownership: Ownership, connection: Connection): boolean {
+  return ownership.assignments.some(
+    ({ agentId, epoch, instanceId }) =>
+      agentId === connection.agentId && epoch === connection.epoch && instanceId === connection.instanceId,
+  );
+}
