@@ -3,18 +3,12 @@
 import type { Kysely } from 'kysely';
 
 import { nextStatus } from '../accounts/account-lifecycle.js';
+import { statusOf } from '../accounts/account-row.js';
+import { bumpAccounts, lockAccounts, orphanAccounts } from '../accounts/account-statements.js';
+import { holdCaching } from '../accounts/hold-statements.js';
+import { selectLiveInstances } from '../instances/instance-statements.js';
 import { planRelease, type AssignmentRow } from './assignment-rules.js';
-import {
-  bumpAccounts,
-  deleteAssignments,
-  holdCaching,
-  lockAccounts,
-  orphanAccounts,
-  selectAssignments,
-  selectLiveInstances,
-  startCaching,
-} from './assignment-statements.js';
-import { statusOf } from './claim.js';
+import { deleteAssignments, selectAssignments, startCaching } from './assignment-statements.js';
 import type { SqlDialect } from '../sql/dialect.js';
 import type { Connection, Ownership } from './ownership.js';
 import type { Schema } from '../sql/schema.js';
