@@ -2,8 +2,9 @@
 
 import { sql, type Kysely } from 'kysely';
 
+import type { AccountStatus } from './account-lifecycle.js';
 import type { AccountRecord } from './account-record.js';
-import { accountRecord } from './account-row.js';
+import { accountRecord, statusOf } from './account-row.js';
 import { batches } from '../../core/batches.js';
 import { msAgo } from '../sql/clock.js';
 import type { SqlDialect } from '../sql/dialect.js';
@@ -14,7 +15,7 @@ type Db = Kysely<Schema>;
 export interface LockedAccount {
   readonly name: string;
   readonly version: number;
-  readonly status: string | null;
+  readonly status: AccountStatus;
   readonly dynamic: boolean;
   /** The agent that may still be caching although its stream broke. */
   readonly heldBy: string | undefined;
@@ -36,7 +37,7 @@ export async function lockAccounts(db: Db, dialect: SqlDialect, names: readonly 
   return rows.map((row) => ({
     name: row.name,
     version: row.assignments_version,
-    status: row.status,
+    status: statusOf(row),
     dynamic: Boolean(row.dynamic),
     heldBy: Number(row.held) === 1 ? (row.caching_agent_id ?? '') : undefined,
     hold: row.caching_free_time > 0,

@@ -1,6 +1,6 @@
 /** The agents of the whole cluster, as `GET /armory/agents` shows them: read in pages, however many there are. */
 
-import { selectAgentPage, type AgentRow } from './agent-statements.js';
+import { selectAgentPage, type AgentAssignmentRow } from './agent-statements.js';
 import { selectLiveInstances } from '../instances/instance-statements.js';
 import type { Database } from '../sql/database.js';
 
@@ -27,7 +27,7 @@ export async function* agentConnections(
   const { dialect } = database;
   const live = await database.run((db) => selectLiveInstances(db, dialect, leaseMs), signal);
   let position = { agentId: agentId ?? '', account: '' };
-  let pending: AgentRow[] = [];
+  let pending: AgentAssignmentRow[] = [];
   for (;;) {
     const rows = await database.run((db) => selectAgentPage(db, position, agentId, pageSize), signal);
     for (const row of rows) {
@@ -45,7 +45,7 @@ export async function* agentConnections(
 }
 
 /** An agent that is moving is at two instances for a moment. */
-function* byInstance(rows: readonly AgentRow[]): Generator<ConnectedAgent> {
+function* byInstance(rows: readonly AgentAssignmentRow[]): Generator<ConnectedAgent> {
   for (const instanceId of new Set(rows.map((row) => row.cd_id))) {
     const own = rows.filter((row) => row.cd_id === instanceId);
     // Rows of an older connection, not yet released, do not say when this one began.

@@ -5,7 +5,7 @@ import type { Kysely } from 'kysely';
 import type { Schema } from '../sql/schema.js';
 
 /** An assignment, as the list of agents reads it. */
-export interface AgentRow {
+export interface AgentAssignmentRow {
   readonly agent_id: string;
   readonly account_name: string;
   readonly cd_id: string;
@@ -23,7 +23,7 @@ export function selectAgentPage(
   position: { readonly agentId: string; readonly account: string },
   only: string | undefined,
   limit: number,
-): Promise<AgentRow[]> {
+): Promise<AgentAssignmentRow[]> {
   let query = db
     .selectFrom('kubesvc_assignments')
     .select(['agent_id', 'account_name', 'cd_id', 'caching', 'last_updated', 'epoch'])

@@ -5,7 +5,6 @@ import type { Kysely } from 'kysely';
 import { GatewayError } from '../../core/errors.js';
 import { isServable, nextStatus, type AccountStatus } from '../accounts/account-lifecycle.js';
 import type { AccountRegistration } from '../accounts/account-record.js';
-import { statusOf } from '../accounts/account-row.js';
 import { forgetFailures, lockAccounts, type LockedAccount } from '../accounts/account-statements.js';
 import { deleteHolds } from '../accounts/hold-statements.js';
 import { bind, ownersOf } from '../accounts/owner-statements.js';
@@ -133,7 +132,7 @@ async function lockStates(
       {
         row,
         version: row.version,
-        status: statusOf(row),
+        status: row.status,
         zoneId: row.zoneId,
         assignments: (assignments.get(row.name) ?? []).map(({ id: _, ...assignment }) => assignment),
         changed: new Set(),
