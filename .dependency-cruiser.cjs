@@ -52,8 +52,8 @@ module.exports = {
     {
       ...forbid(
         'one-way',
-        'Two folders of the gateway do not import each other.',
-        { path: '^src/gateway/' },
+        'Two folders of the gateway do not import each other, nor do two of the store.',
+        { path: '^src/(gateway|store)/' },
         { circular: true },
       ),
       scope: 'folder',

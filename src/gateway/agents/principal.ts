@@ -1,7 +1,7 @@
 /** Who an agent has proven to be, and what that entitles it to. */
 
 import { GatewayError } from '../../core/errors.js';
-import type { AccountRegistration } from '../../store/assignments/ownership.js';
+import type { AccountRegistration } from '../../store/accounts/account-record.js';
 import type { RegistrationRequest } from './registration-request.js';
 
 /** An agent with a proven identity, and what that may have. */

@@ -1,7 +1,7 @@
 /** What an agent says of itself when it registers, and which of it is malformed. */
 
 import { GatewayError } from '../../core/errors.js';
-import type { AccountRegistration } from '../../store/assignments/ownership.js';
+import type { AccountRegistration } from '../../store/accounts/account-record.js';
 import { validateDescription, validateText } from './account-description.js';
 
 /** What a Registration says, free of wire types. */

@@ -6,7 +6,8 @@
 import { unlessAborted } from '../../core/deadline.js';
 import type { GatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import type { AccountRegistration, Connection, Ownership } from '../../store/assignments/ownership.js';
+import type { AccountRegistration } from '../../store/accounts/account-record.js';
+import type { Connection, Ownership } from '../../store/assignments/ownership.js';
 import type { CachingSwitches } from './caching-assignment/switches.js';
 import { holds, type Claimed, type Claims } from './claims.js';
 import { authorize, claimZone, type BindZone } from './principal.js';

@@ -7,7 +7,8 @@
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { Binding } from '../../protocol/wire.js';
-import type { AccountRegistration, Connection, Ownership } from '../../store/assignments/ownership.js';
+import type { AccountRegistration } from '../../store/accounts/account-record.js';
+import type { Connection, Ownership } from '../../store/assignments/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Claims } from './claims.js';
 import { bindingTo, type DeliverableOperation, type Delivery } from './delivery.js';
