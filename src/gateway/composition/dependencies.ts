@@ -1,21 +1,21 @@
 /** Makes what a replica stands on, as the configuration names it: Redis, discovery, the cache. */
 
 import { Redis } from 'ioredis';
-import type { Logger } from '../core/logger.js';
-import type { Environment } from '../core/environment.js';
-import { GatewayError } from '../core/errors.js';
-import type { Discovery } from '../discovery/discovery.js';
-import { LocalDiscovery } from '../discovery/local.js';
-import { CacheStore } from '../store/cache.js';
-import { openDatabase, type Database } from '../store/database.js';
-import { migrate } from '../store/migrate.js';
-import { redisOptions } from '../store/mirror/redis-options.js';
-import { CachingIngest } from './caching/ingest.js';
-import { KindFilter } from './caching/kinds.js';
-import type { Config } from './config.js';
-import { databaseOptions } from './config/database-options.js';
-import type { PeerTls } from './operations/peer.js';
-import type { Metrics } from './telemetry/metrics.js';
+import type { Logger } from '../../core/logger.js';
+import type { Environment } from '../../core/environment.js';
+import { GatewayError } from '../../core/errors.js';
+import type { Discovery } from '../../discovery/discovery.js';
+import { LocalDiscovery } from '../../discovery/local.js';
+import { CacheStore } from '../../store/cache.js';
+import { openDatabase, type Database } from '../../store/database.js';
+import { migrate } from '../../store/migrate.js';
+import { redisOptions } from '../../store/mirror/redis-options.js';
+import { CachingIngest } from '../caching/ingest.js';
+import { KindFilter } from '../caching/kinds.js';
+import type { Config } from '../config.js';
+import { databaseOptions } from '../config/database-options.js';
+import type { PeerTls } from '../operations/peer.js';
+import type { Metrics } from '../telemetry/metrics.js';
 
 /** A client that is not connected yet; undefined where no Redis is configured. */
 export function createRedis({ redis }: Config): Redis | undefined {
@@ -37,7 +37,7 @@ export async function createDiscovery(
     case 'local':
       return new LocalDiscovery({ self, logger });
     case 'static': {
-      const { StaticDiscovery } = await import('../discovery/static.js');
+      const { StaticDiscovery } = await import('../../discovery/static.js');
       return new StaticDiscovery({ self, logger, baseUrls: config.kubesvc['cluster-static'].instances, tls });
     }
     case 'redis': {
@@ -45,12 +45,12 @@ export async function createDiscovery(
         throw new GatewayError('configuration', 'redis.connection: expected a URL, because kubesvc.cluster is redis', {
           field: 'redis.connection',
         });
-      const { RedisDiscovery } = await import('../discovery/redis.js');
+      const { RedisDiscovery } = await import('../../discovery/redis.js');
       const ttlMs = config.kubesvc['cluster-redis'].timeToLiveSeconds * 1_000;
       return new RedisDiscovery({ self, logger, redis, ttlMs, prefix: config.redis.keyPrefix });
     }
     case 'kubernetes': {
-      const { KubernetesDiscovery } = await import('../discovery/kubernetes.js');
+      const { KubernetesDiscovery } = await import('../../discovery/kubernetes.js');
       const scheme = config.server.ssl.enabled ? 'https' : 'http';
       return new KubernetesDiscovery({ ...config.kubesvc['cluster-kubernetes'], environment, logger, scheme });
     }

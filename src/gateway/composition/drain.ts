@@ -4,17 +4,17 @@
  * deadline is cut: its agents dial again by themselves, and their results find their way (operations/results.ts).
  */
 
-import type { GatewayError } from '../core/errors.js';
-import type { Logger } from '../core/logger.js';
-import { wait } from '../core/retry.js';
-import type { Discovery } from '../discovery/discovery.js';
-import type { Registry } from './agents/registry.js';
-import type { SessionFrames } from './agents/session-frames.js';
-import type { GrpcServer } from './grpc/server.js';
-import type { Port } from './listeners.js';
-import type { Router } from './operations/router.js';
-import type { Metrics } from './telemetry/metrics.js';
-import type { Readiness } from './telemetry/readiness.js';
+import type { GatewayError } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import { wait } from '../../core/retry.js';
+import type { Discovery } from '../../discovery/discovery.js';
+import type { Registry } from '../agents/registry.js';
+import type { SessionFrames } from '../agents/session-frames.js';
+import type { GrpcServer } from '../grpc/server.js';
+import type { Port } from '../listeners/port.js';
+import type { Router } from '../operations/router.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { Readiness } from '../telemetry/readiness.js';
 
 export interface DrainOptions {
   /** Whether there are other instances to go to; without, agents stay until their streams end, and dial on. */

@@ -1,22 +1,22 @@
 /** Makes what is asked of the whole cluster through any instance (rest/cluster.ts, console/). */
 
-import type { Logger } from '../core/logger.js';
-import type { Discovery } from '../discovery/discovery.js';
-import type { AssignmentStore } from '../store/assignments.js';
-import type { InstanceStore } from '../store/instances.js';
-import type { OperationStore } from '../store/operations.js';
-import { CachingAssigner } from './agents/caching-assignment.js';
-import type { OwnershipService } from './agents/ownership.js';
-import type { Registry } from './agents/registry.js';
-import type { Config } from './config.js';
-import { ClusterWatch } from './console/cluster-watch.js';
-import { EveryInstance } from './operations/every-instance.js';
-import type { Forwarder } from './operations/forwarder.js';
-import { Resend } from './operations/resend.js';
-import type { Router } from './operations/router.js';
-import type { Routing } from './operations/routing.js';
-import type { DynamicAccountRoutesOptions } from './rest/accounts.js';
-import type { Metrics } from './telemetry/metrics.js';
+import type { Logger } from '../../core/logger.js';
+import type { Discovery } from '../../discovery/discovery.js';
+import type { AssignmentStore } from '../../store/assignments.js';
+import type { InstanceStore } from '../../store/instances.js';
+import type { OperationStore } from '../../store/operations.js';
+import { CachingAssigner } from '../agents/caching-assignment.js';
+import type { OwnershipService } from '../agents/ownership.js';
+import type { Registry } from '../agents/registry.js';
+import type { Config } from '../config.js';
+import { ClusterWatch } from '../console/cluster-watch.js';
+import { EveryInstance } from '../operations/every-instance.js';
+import type { Forwarder } from '../operations/forwarder.js';
+import { Resend } from '../operations/resend.js';
+import type { Router } from '../operations/router.js';
+import type { Routing } from '../operations/routing.js';
+import type { DynamicAccountRoutesOptions } from '../rest/accounts.js';
+import type { Metrics } from '../telemetry/metrics.js';
 
 export interface ClusterCallsOptions {
   readonly config: Config;
