@@ -28,6 +28,8 @@ export interface ClusterCallsOptions {
   readonly operations: OperationStore;
   readonly router: Router;
   readonly routing: Routing;
+  /** Aborted when the gateway stops. */
+  readonly stopping: AbortSignal;
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly instances: InstanceStore;
@@ -36,7 +38,7 @@ export interface ClusterCallsOptions {
 }
 
 export function createClusterCalls({ config, dynamicAccounts: { requests, store }, ...parts }: ClusterCallsOptions) {
-  const shared = { ...parts, instanceId: config.instance.id, stopping: parts.routing.stopping };
+  const shared = { ...parts, instanceId: config.instance.id };
   const { forwardTimeoutMs } = config.kubesvc.operations;
   const { leaseMs } = config.kubesvc.instances;
   return {

@@ -1,4 +1,4 @@
-/** Makes what a replica stands on, as the configuration names it: Redis, discovery, the cache. */
+/** Makes what a replica stands on, as the configuration names it: Redis, discovery, the schema of the database. */
 
 import { Redis } from 'ioredis';
 import type { Logger } from '../../core/logger.js';
@@ -6,16 +6,12 @@ import type { Environment } from '../../core/environment.js';
 import { GatewayError } from '../../core/errors.js';
 import type { Discovery } from '../../discovery/discovery.js';
 import { LocalDiscovery } from '../../discovery/local.js';
-import { CacheStore } from '../../store/cache.js';
-import { openDatabase, type Database } from '../../store/database.js';
+import { openDatabase } from '../../store/database.js';
 import { migrate } from '../../store/migrate.js';
 import { redisOptions } from '../../store/mirror/redis-options.js';
-import { CachingIngest } from '../caching/ingest.js';
-import { KindFilter } from '../caching/kinds.js';
 import type { Config } from '../config.js';
 import { databaseOptions } from '../config/database-options.js';
 import type { PeerTls } from '../operations/peer.js';
-import type { Metrics } from '../telemetry/metrics.js';
 
 /** A client that is not connected yet; undefined where no Redis is configured. */
 export function createRedis({ redis }: Config): Redis | undefined {
@@ -65,17 +61,4 @@ export async function migrateAsOther(config: Config, logger: Logger, signal: Abo
   } finally {
     await database.close();
   }
-}
-
-/** Takes what agents stream of their clusters. */
-export function createCachingIngest({ config, database, logger, metrics }: CachingParts): CachingIngest {
-  const kinds = new KindFilter(config.kubesvc.cache);
-  return new CachingIngest({ cache: new CacheStore(database), kinds, logger, metrics });
-}
-
-interface CachingParts {
-  readonly config: Config;
-  readonly database: Database;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
 }

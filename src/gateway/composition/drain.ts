@@ -4,7 +4,7 @@
  * deadline is cut: its agents dial again by themselves, and their results find their way (operations/results.ts).
  */
 
-import type { GatewayError } from '../../core/errors.js';
+import { GatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
@@ -38,6 +38,12 @@ export interface DrainOptions {
 }
 
 const pollMs = 50;
+
+/** What agents and callers are told once this instance stops. */
+export function shuttingDown(instanceId: string): GatewayError {
+  const message = `instance ${instanceId} is shutting down; dial or ask another one`;
+  return new GatewayError('draining', message, { instanceId, retryAfterMs: 1_000 });
+}
 
 /** Resolves when everything has left, or when the deadline aborts. */
 export async function drainGateway(options: DrainOptions, deadline: AbortSignal): Promise<void> {
