@@ -1,5 +1,6 @@
 /** Of phase 2: the way of an operation, from its acceptance to its record. */
 
+import type { OwnershipService } from '../agents/ownership.js';
 import { recordedResult, receipt, tooLargeResult } from '../grpc/frames.js';
 import { Adoption } from '../operations/adoption.js';
 import { Forwarder } from '../operations/forwarder.js';
@@ -30,13 +31,10 @@ export function assembleOperations(
   dependencies: Dependencies,
   { ownership, registry }: Pick<AgentParts, 'ownership' | 'registry'>,
 ): OperationParts {
-  const { config, logger, now, lifetime } = context;
+  const { config, logger, lifetime } = context;
   const { metrics, tracing, discovery } = dependencies;
   const { operations } = dependencies.stores;
-  const options = config.kubesvc.operations;
   const instanceId = config.instance.id;
-  const maxMessageBytes = config.kubesvc.grpc.server.maxInboundMessageSize;
-
   const recorder = new Recorder({ operations, logger, metrics, stopping: lifetime.stopping });
   lifetime.push('recorder', () => recorder.idle());
   const forwarder = createForwarder(context, dependencies);
@@ -50,42 +48,13 @@ export function assembleOperations(
     logger,
     metrics,
     tracing,
-    attempts: options.routingAttempts,
+    attempts: config.kubesvc.operations.routingAttempts,
   });
   lifetime.push('routing', () => {
     routing.stop();
   });
-  const router = new Router({
-    instanceId,
-    ownership,
-    routing,
-    recorder,
-    operations,
-    recordedResult,
-    logger,
-    metrics,
-    pending: { entries: options.maxPending, bytes: options.maxPendingBytes },
-    defaultTimeoutMs: config.kubesvc.cache.operationWaitMs,
-    maxTimeoutMs: options.maxTimeoutMs,
-    maxMessageBytes,
-    now,
-  });
-  const results = new Results({
-    instanceId,
-    router,
-    forwarder,
-    discovery,
-    recorder,
-    operations,
-    logger,
-    metrics,
-    tracing,
-    maxMessageBytes,
-    receipt,
-    tooLarge: tooLargeResult,
-    stopping: lifetime.stopping,
-    now,
-  });
+  const router = createRouter(context, dependencies, { ownership, routing, recorder });
+  const results = createResults(context, dependencies, { router, forwarder, recorder });
   const recovery = new Recovery({ router, routing, ownership, logger, metrics, checkMs: recoveryCheckMs });
   recovery.start();
   lifetime.push('recovery', () => {
@@ -117,4 +86,46 @@ function createForwarder(
     }),
   );
   return forwarder;
+}
+
+function createRouter(
+  { config, logger, now }: StartContext,
+  { stores: { operations }, metrics }: Dependencies,
+  parts: { readonly ownership: OwnershipService; readonly routing: Routing; readonly recorder: Recorder },
+): Router {
+  const { cache, grpc, operations: limits } = config.kubesvc;
+  return new Router({
+    ...parts,
+    instanceId: config.instance.id,
+    operations,
+    recordedResult,
+    logger,
+    metrics,
+    pending: { entries: limits.maxPending, bytes: limits.maxPendingBytes },
+    defaultTimeoutMs: cache.operationWaitMs,
+    maxTimeoutMs: limits.maxTimeoutMs,
+    maxMessageBytes: grpc.server.maxInboundMessageSize,
+    now,
+  });
+}
+
+function createResults(
+  { config, logger, now, lifetime }: StartContext,
+  { stores: { operations }, discovery, metrics, tracing }: Dependencies,
+  parts: { readonly router: Router; readonly forwarder: Forwarder; readonly recorder: Recorder },
+): Results {
+  return new Results({
+    ...parts,
+    instanceId: config.instance.id,
+    discovery,
+    operations,
+    logger,
+    metrics,
+    tracing,
+    maxMessageBytes: config.kubesvc.grpc.server.maxInboundMessageSize,
+    receipt,
+    tooLarge: tooLargeResult,
+    stopping: lifetime.stopping,
+    now,
+  });
 }
