@@ -1,24 +1,24 @@
 /** Puts together what dynamic accounts consist of, for the composition root. */
 
-import type { Logger } from '../core/logger.js';
-import { AccountStore } from '../store/accounts/accounts.js';
-import { AccountTurns } from '../store/accounts/account-turns.js';
-import type { Database } from '../store/sql/database.js';
-import { DynamicAccountStore } from '../store/accounts/dynamic-accounts.js';
-import type { LockStore } from '../store/instances/locks.js';
-import { Clouddriver } from './accounts/clouddriver.js';
-import { Definitions } from './accounts/definition.js';
-import { environmentProvider, fileProvider, kubernetesProvider } from './accounts/kubeconfig/providers.js';
-import { Sealer } from './accounts/kubeconfig/sealer.js';
-import { migrateAccounts } from './accounts/migration.js';
-import { Reconciler } from './accounts/reconciler.js';
-import { AccountRequests } from './accounts/requests.js';
-import type { OwnershipService } from './agents/ownership.js';
-import type { Registry } from './agents/registry.js';
-import type { SessionFrames } from './agents/session-frames.js';
-import type { Config } from './config.js';
-import type { DynamicAccountRoutesOptions } from './rest/accounts.js';
-import type { Metrics } from './telemetry/metrics.js';
+import type { Logger } from '../../core/logger.js';
+import { AccountStore } from '../../store/accounts/accounts.js';
+import { AccountTurns } from '../../store/accounts/account-turns.js';
+import type { Database } from '../../store/sql/database.js';
+import { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
+import type { LockStore } from '../../store/instances/locks.js';
+import { Clouddriver } from '../accounts/clouddriver.js';
+import { Definitions } from '../accounts/definition.js';
+import { environmentProvider, fileProvider, kubernetesProvider } from '../accounts/kubeconfig/providers.js';
+import { Sealer } from '../accounts/kubeconfig/sealer.js';
+import { migrateAccounts } from '../accounts/migration.js';
+import { Reconciler } from '../accounts/reconciler.js';
+import { AccountRequests } from '../accounts/requests.js';
+import type { OwnershipService } from '../agents/ownership.js';
+import type { Registry } from '../agents/registry.js';
+import type { SessionFrames } from '../agents/session-frames.js';
+import type { Config } from '../config.js';
+import type { DynamicAccountRoutesOptions } from '../rest/accounts.js';
+import type { Metrics } from '../telemetry/metrics.js';
 
 export interface DynamicAccountsParts {
   readonly config: Config;
@@ -62,7 +62,7 @@ export function createDynamicAccounts(parts: DynamicAccountsParts): DynamicAccou
     file: fileProvider(options.kubeconfigDirectory),
     env: environmentProvider(environment),
     k8s: kubernetesProvider(async (secret, signal) => {
-      const { readSecret } = await import('../discovery/kubernetes/secrets.js');
+      const { readSecret } = await import('../../discovery/kubernetes/secrets.js');
       return readSecret({ ...config.kubesvc['cluster-kubernetes'], environment }, secret, signal);
     }),
   });

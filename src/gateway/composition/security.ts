@@ -1,17 +1,17 @@
 /** Opens what the configuration says about who may come in, on both ports, and who is an instance. */
 
-import type { Environment } from '../core/environment.js';
-import type { Logger } from '../core/logger.js';
-import type { ReleaseStack } from '../core/release-stack.js';
-import { Authentication } from './auth/authentication.js';
-import { parseFilter } from './auth/filter.js';
-import { InstanceTokens, parseInstanceSecrets } from './peers/instance-tokens.js';
-import { parseAgentPolicy, parseCallerPolicy, type AgentGrant, type Role } from './auth/policy.js';
-import { ReloadedFile } from './auth/reloaded-file.js';
-import type { Config } from './config.js';
-import type { PeerTls } from './peers/peer.js';
-import type { AuthorizationOptions } from './rest/authorization.js';
-import type { TlsMaterial } from './tls.js';
+import type { Environment } from '../../core/environment.js';
+import type { Logger } from '../../core/logger.js';
+import type { ReleaseStack } from '../../core/release-stack.js';
+import { Authentication } from '../auth/authentication.js';
+import { parseFilter } from '../auth/filter.js';
+import { InstanceTokens, parseInstanceSecrets } from '../peers/instance-tokens.js';
+import { parseAgentPolicy, parseCallerPolicy, type AgentGrant, type Role } from '../auth/policy.js';
+import { ReloadedFile } from '../auth/reloaded-file.js';
+import type { Config } from '../config.js';
+import type { PeerTls } from '../peers/peer.js';
+import type { AuthorizationOptions } from '../rest/authorization.js';
+import type { TlsMaterial } from '../tls/material.js';
 
 export interface Security {
   /** Absent: agents do not have to prove anything. */
@@ -27,7 +27,7 @@ export interface Security {
 export async function openSecurity(
   { kubesvc, server, instance }: Config,
   environment: Environment,
-  scope: ReleaseStack,
+  scope: Pick<ReleaseStack, 'push'>,
   now: () => number,
 ): Promise<Security> {
   const agents = await Authentication.open('kubesvc.grpc.auth', kubesvc.grpc.auth, parseAgentPolicy, {
@@ -66,7 +66,23 @@ export function authorizationOf(
 }
 
 /** How this instance speaks TLS to others: with the certificate of its own REST API, and trust in the same authorities. */
-export function peerTls(material: TlsMaterial | undefined, serverName: string | undefined): PeerTls {
-  const { ca, cert, key, passphrase } = material ?? {};
-  return { ca, cert, key, passphrase, servername: serverName };
+export class TlsToPeers {
+  #material: TlsMaterial | undefined;
+  readonly #serverName: string | undefined;
+
+  /** @param material of the REST API; undefined where TLS is off */
+  constructor(material: TlsMaterial | undefined, serverName: string | undefined) {
+    this.#material = material;
+    this.#serverName = serverName;
+  }
+
+  get current(): PeerTls {
+    const { ca, cert, key, passphrase } = this.#material ?? {};
+    return { ca, cert, key, passphrase, servername: this.#serverName };
+  }
+
+  /** From the next connection on. */
+  renew(material: TlsMaterial): void {
+    this.#material = material;
+  }
 }

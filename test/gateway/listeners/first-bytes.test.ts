@@ -8,9 +8,9 @@ import { connect as connectTls } from 'node:tls';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { test, type Test } from 'tap';
-import { sniff } from '../../src/gateway/listeners.js';
-import { RawAgent } from './raw-agent.js';
-import { startGateway } from './running-gateway.js';
+import { sniff } from '../../../src/gateway/listeners/first-bytes.js';
+import { RawAgent } from '../raw-agent.js';
+import { startGateway } from '../running-gateway.js';
 
 const run = promisify(execFile);
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { credentials } from '@grpc/grpc-js';
 import { test } from 'tap';
-import { makeCertificates, type Certificates } from '../commands/certificates.js';
-import { waitFor } from '../wait.js';
-import { RawAgent } from './raw-agent.js';
-import { startGateway } from './running-gateway.js';
+import { makeCertificates, type Certificates } from '../../commands/certificates.js';
+import { waitFor } from '../../wait.js';
+import { RawAgent } from '../raw-agent.js';
+import { startGateway } from '../running-gateway.js';
 
 const section = 'kubesvc.grpc.server.security';
 

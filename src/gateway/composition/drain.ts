@@ -4,18 +4,18 @@
  * deadline is cut: its agents dial again by themselves, and their results find their way (operations/results.ts).
  */
 
-import type { GatewayError } from '../core/errors.js';
-import type { Logger } from '../core/logger.js';
-import { wait } from '../core/retry.js';
-import type { Discovery } from '../discovery/discovery.js';
-import type { Registrations } from './agents/registrations.js';
-import type { Registry } from './agents/registry.js';
-import type { SessionFrames } from './agents/session-frames.js';
-import type { GrpcServer } from './grpc/server.js';
-import type { Port } from './listeners.js';
-import type { Router } from './operations/router.js';
-import type { Metrics } from './telemetry/metrics.js';
-import type { Readiness } from './telemetry/readiness.js';
+import { GatewayError } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import { wait } from '../../core/retry.js';
+import type { Discovery } from '../../discovery/discovery.js';
+import type { Registrations } from '../agents/registrations.js';
+import type { Registry } from '../agents/registry.js';
+import type { SessionFrames } from '../agents/session-frames.js';
+import type { GrpcServer } from '../grpc/server.js';
+import type { Port } from '../listeners/port.js';
+import type { Router } from '../operations/router.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { Readiness } from '../telemetry/readiness.js';
 
 export interface DrainOptions {
   /** Whether there are other instances to go to; without, agents stay until their streams end, and dial on. */
@@ -40,6 +40,12 @@ export interface DrainOptions {
 }
 
 const pollMs = 50;
+
+/** What agents and callers are told once this instance stops. */
+export function shuttingDown(instanceId: string): GatewayError {
+  const message = `instance ${instanceId} is shutting down; dial or ask another one`;
+  return new GatewayError('draining', message, { instanceId, retryAfterMs: 1_000 });
+}
 
 /** Resolves when everything has left, or when the deadline aborts. */
 export async function drainGateway(options: DrainOptions, deadline: AbortSignal): Promise<void> {

@@ -1,11 +1,11 @@
 /** The two ports as the configuration names them, and what they say to clients of another protocol. */
 
 import type { Socket } from 'node:net';
-import type { Logger } from '../core/logger.js';
-import type { Config } from './config.js';
-import { Port, type TakeSocket } from './listeners.js';
-import type { Metrics } from './telemetry/metrics.js';
-import type { TlsMaterial } from './tls.js';
+import type { Logger } from '../../core/logger.js';
+import type { Config } from '../config.js';
+import { Port, type TakeSocket } from './port.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { TlsMaterial } from '../tls/material.js';
 
 interface Shared {
   readonly config: Config;

@@ -8,12 +8,12 @@ import { connect as connectTls } from 'node:tls';
 import { promisify } from 'node:util';
 import { credentials, status } from '@grpc/grpc-js';
 import { test } from 'tap';
-import { silentLogger } from '../../src/core/logger.js';
-import { Port } from '../../src/gateway/listeners.js';
-import { createMetrics } from '../../src/gateway/telemetry/metrics.js';
-import { makeCertificates, type Certificates } from '../commands/certificates.js';
-import { RawAgent } from './raw-agent.js';
-import { startGateway } from './running-gateway.js';
+import { silentLogger } from '../../../src/core/logger.js';
+import { Port } from '../../../src/gateway/listeners/port.js';
+import { createMetrics } from '../../../src/gateway/telemetry/metrics.js';
+import { makeCertificates, type Certificates } from '../../commands/certificates.js';
+import { RawAgent } from '../raw-agent.js';
+import { startGateway } from '../running-gateway.js';
 
 const run = promisify(execFile);
 

@@ -5,15 +5,13 @@
 
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
-import { GatewayError, messageOf } from '../core/errors.js';
-import type { Logger } from '../core/logger.js';
-import { RevokedCertificates } from './auth/revoked-certificates.js';
+import { GatewayError, messageOf } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import { RevokedCertificates } from '../auth/revoked-certificates.js';
 import { ConnectionLimits, type ConnectionLimitSettings } from './connection-limits.js';
-import type { Metrics } from './telemetry/metrics.js';
-import type { TlsMaterial } from './tls.js';
-
-/** What the first bytes of a connection are. */
-export type FirstBytes = 'http2' | 'http1' | 'tls' | 'unknown' | 'incomplete';
+import { sniff } from './first-bytes.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { TlsMaterial } from '../tls/material.js';
 
 /** Takes a socket over; none of its bytes are consumed. */
 export type TakeSocket = (socket: Socket) => void;
@@ -39,27 +37,10 @@ export interface PortOptions {
   readonly metrics: Metrics;
 }
 
-/** As much of the preface as it takes: the rest is looked at by whoever speaks HTTP/2. */
-const preface = Buffer.from('PRI * HTTP/2.0');
 /** A fleet dials at once after a stall; Node.js' own 511 makes the kernel drop what is more. The kernel has a limit of its own. */
 const backlog = 8_192;
 const logLines = 50;
 const logPeriodMs = 10_000;
-const methods = ['GET ', 'POST ', 'PUT ', 'PATCH ', 'DELETE ', 'HEAD ', 'OPTIONS ', 'CONNECT ', 'TRACE '];
-
-/**
- * Tells a protocol by its first bytes: the HTTP/2 connection preface (RFC 9113, 3.4), an HTTP/1.1 method
- * (RFC 9112), a TLS handshake record (RFC 8446, 5.1).
- */
-export function sniff(bytes: Uint8Array): FirstBytes {
-  const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.byteLength, preface.length));
-  if (head.length === 0) return 'incomplete';
-  if (head[0] === 0x16) return head.length < 2 ? 'incomplete' : head[1] === 0x03 ? 'tls' : 'unknown';
-  if (preface.subarray(0, head.length).equals(head)) return head.length === preface.length ? 'http2' : 'incomplete';
-  const text = head.toString('latin1');
-  if (methods.some((method) => text.startsWith(method))) return 'http1';
-  return methods.some((method) => method.startsWith(text)) ? 'incomplete' : 'unknown';
-}
 
 export class Port {
   readonly #options: PortOptions;

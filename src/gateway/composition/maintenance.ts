@@ -1,18 +1,18 @@
 /** The jobs that keep the database small. Every replica runs them, and one at a time does the work. */
 
-import type { Logger } from '../core/logger.js';
-import { AccountStore } from '../store/accounts/accounts.js';
-import { CacheStore } from '../store/cache/cache.js';
-import type { Database } from '../store/sql/database.js';
-import type { LockStore } from '../store/instances/locks.js';
-import type { OperationStore } from '../store/operations/operations.js';
-import { cleanUpAccounts } from './accounts/cleanup.js';
-import type { OwnershipService } from './agents/ownership.js';
-import { cleanUpCache } from './caching/cleanup.js';
-import type { Config } from './config.js';
-import { parseCron } from './config/cron.js';
-import { purgeHistory } from './operations/retention.js';
-import type { Metrics } from './telemetry/metrics.js';
+import type { Logger } from '../../core/logger.js';
+import { AccountStore } from '../../store/accounts/accounts.js';
+import { CacheStore } from '../../store/cache/cache.js';
+import type { Database } from '../../store/sql/database.js';
+import type { LockStore } from '../../store/instances/locks.js';
+import type { OperationStore } from '../../store/operations/operations.js';
+import { cleanUpAccounts } from '../accounts/cleanup.js';
+import type { OwnershipService } from '../agents/ownership.js';
+import { cleanUpCache } from '../caching/cleanup.js';
+import type { Config } from '../config.js';
+import { parseCron } from '../config/cron.js';
+import { purgeHistory } from '../operations/retention.js';
+import type { Metrics } from '../telemetry/metrics.js';
 
 export interface MaintenanceOptions {
   readonly config: Config;

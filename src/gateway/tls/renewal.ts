@@ -2,18 +2,18 @@
 
 import { X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { messageOf } from '../core/errors.js';
-import type { Logger } from '../core/logger.js';
-import { repeat } from '../core/repeat.js';
-import type { TlsConfig } from './config.js';
-import type { Port } from './listeners.js';
-import type { Metrics } from './telemetry/metrics.js';
-import { readTls, type TlsMaterial } from './tls.js';
+import { messageOf } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import { repeat } from '../../core/repeat.js';
+import type { TlsConfig } from '../config.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import { readTls, type TlsMaterial } from './material.js';
 
 export interface TlsRenewal {
   /** For logs and metrics: "agents", "rest". */
   readonly name: string;
-  readonly port: Pick<Port, 'renew'>;
+  /** Told the new material; what it throws is logged and changes nothing. */
+  readonly port: { renew(material: TlsMaterial): void };
   readonly config: TlsConfig;
   /** The section's key, for errors. */
   readonly section: string;

@@ -1,21 +1,17 @@
-/** Makes what a replica stands on, as the configuration names it: Redis, discovery, the cache. */
+/** Makes what a replica stands on, as the configuration names it: Redis, discovery, the schema of the database. */
 
 import { Redis } from 'ioredis';
-import type { Logger } from '../core/logger.js';
-import type { Environment } from '../core/environment.js';
-import { GatewayError } from '../core/errors.js';
-import type { Discovery } from '../discovery/discovery.js';
-import { LocalDiscovery } from '../discovery/local.js';
-import { CacheStore } from '../store/cache/cache.js';
-import { openDatabase, type Database } from '../store/sql/database.js';
-import { migrate } from '../store/migrations/migrate.js';
-import { redisOptions } from '../store/mirror/redis-options.js';
-import { CachingIngest } from './caching/ingest.js';
-import { KindFilter } from './caching/kinds.js';
-import type { Config } from './config.js';
-import { databaseOptions } from './config/database-options.js';
-import type { PeerTls } from './peers/peer.js';
-import type { Metrics } from './telemetry/metrics.js';
+import type { Logger } from '../../core/logger.js';
+import type { Environment } from '../../core/environment.js';
+import { GatewayError } from '../../core/errors.js';
+import type { Discovery } from '../../discovery/discovery.js';
+import { LocalDiscovery } from '../../discovery/local.js';
+import { openDatabase } from '../../store/sql/database.js';
+import { migrate } from '../../store/migrations/migrate.js';
+import { redisOptions } from '../../store/mirror/redis-options.js';
+import type { Config } from '../config.js';
+import { databaseOptions } from '../config/database-options.js';
+import type { PeerTls } from '../peers/peer.js';
 
 /** A client that is not connected yet; undefined where no Redis is configured. */
 export function createRedis({ redis }: Config): Redis | undefined {
@@ -37,7 +33,7 @@ export async function createDiscovery(
     case 'local':
       return new LocalDiscovery({ self, logger });
     case 'static': {
-      const { StaticDiscovery } = await import('../discovery/static.js');
+      const { StaticDiscovery } = await import('../../discovery/static.js');
       return new StaticDiscovery({ self, logger, baseUrls: config.kubesvc['cluster-static'].instances, tls });
     }
     case 'redis': {
@@ -45,12 +41,12 @@ export async function createDiscovery(
         throw new GatewayError('configuration', 'redis.connection: expected a URL, because kubesvc.cluster is redis', {
           field: 'redis.connection',
         });
-      const { RedisDiscovery } = await import('../discovery/redis.js');
+      const { RedisDiscovery } = await import('../../discovery/redis.js');
       const ttlMs = config.kubesvc['cluster-redis'].timeToLiveSeconds * 1_000;
       return new RedisDiscovery({ self, logger, redis, ttlMs, prefix: config.redis.keyPrefix });
     }
     case 'kubernetes': {
-      const { KubernetesDiscovery } = await import('../discovery/kubernetes.js');
+      const { KubernetesDiscovery } = await import('../../discovery/kubernetes.js');
       const scheme = config.server.ssl.enabled ? 'https' : 'http';
       return new KubernetesDiscovery({ ...config.kubesvc['cluster-kubernetes'], environment, logger, scheme });
     }
@@ -65,17 +61,4 @@ export async function migrateAsOther(config: Config, logger: Logger, signal: Abo
   } finally {
     await database.close();
   }
-}
-
-/** Takes what agents stream of their clusters. */
-export function createCachingIngest({ config, database, logger, metrics }: CachingParts): CachingIngest {
-  const kinds = new KindFilter(config.kubesvc.cache);
-  return new CachingIngest({ cache: new CacheStore(database), kinds, logger, metrics });
-}
-
-interface CachingParts {
-  readonly config: Config;
-  readonly database: Database;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
 }
