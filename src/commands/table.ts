@@ -23,7 +23,7 @@ const settings = {
 const ofServer = 'Exit code: 0 stopped, or done; 1 it failed; 2 the configuration is wrong.';
 
 async function load(flags: readonly string[], { environment }: CommandIo) {
-  const { loadConfig } = await import('../gateway/config.js');
+  const { loadConfig } = await import('../gateway/config/config.js');
   return loadConfig({ environment, flags });
 }
 

@@ -16,7 +16,7 @@ import { AccountRequests } from '../accounts/requests.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Registry } from '../agents/registry.js';
 import type { SessionFrames } from '../agents/session-frames.js';
-import type { Config } from '../config.js';
+import type { Config } from '../config/config.js';
 import type { DynamicAccountRoutesOptions } from '../rest/accounts.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
