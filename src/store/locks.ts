@@ -2,9 +2,10 @@
 
 import { sql, type RawBuilder } from 'kysely';
 
+import type { ExpiringLocks } from '../core/lock.js';
 import type { Database } from './database.js';
 
-export class LockStore {
+export class LockStore implements ExpiringLocks {
   readonly #database: Database;
 
   constructor(database: Database) {

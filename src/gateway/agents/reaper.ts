@@ -2,17 +2,17 @@
 
 import { withDeadline } from '../../core/deadline.js';
 import { messageOf } from '../../core/errors.js';
+import { withLock, type ExpiringLocks } from '../../core/lock.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
 import type { InstanceStore } from '../../store/instances.js';
-import type { LockStore } from '../../store/locks.js';
 import type { Lease } from './lease.js';
 import type { OwnershipService } from './ownership.js';
 
 export interface ReaperOptions {
   readonly instanceId: string;
   readonly instances: InstanceStore;
-  readonly locks: LockStore;
+  readonly locks: ExpiringLocks;
   readonly ownership: OwnershipService;
   readonly lease: Lease;
   readonly leaseMs: number;
@@ -48,25 +48,24 @@ export class Reaper {
   }
 
   async #look(signal: AbortSignal): Promise<void> {
-    const { instanceId, instances, locks, ownership, leaseMs, cachesOnMs, onDead, logger } = this.#options;
+    const { instanceId, instances, locks, leaseMs } = this.#options;
     for (const { id } of await instances.expired(leaseMs, signal)) {
       if (id === instanceId) continue;
-      const lock = `reap:${id}`;
-      if (!(await locks.acquire(lock, instanceId, lockMs, signal))) continue;
-      try {
-        let released = 0;
-        for (;;) {
-          const changed = await ownership.releaseInstance(id, batchAccounts, signal, cachesOnMs);
-          if (changed.length === 0) break;
-          released += changed.length;
-          await locks.renew(lock, instanceId, lockMs, signal);
-        }
-        await onDead(id, signal);
-        const forgotten = await instances.forget(id, leaseMs, signal);
-        if (forgotten) logger.info({ deadInstanceId: id, accounts: released }, 'dead instance cleaned up');
-      } finally {
-        await locks.release(lock, instanceId, signal);
-      }
+      const lock = { locks, name: `reap:${id}`, owner: instanceId, ttlMs: lockMs };
+      await withLock(lock, signal, (held) => this.#reap(id, held));
     }
+  }
+
+  async #reap(id: string, signal: AbortSignal): Promise<void> {
+    const { instances, ownership, leaseMs, cachesOnMs, onDead, logger } = this.#options;
+    let released = 0;
+    for (;;) {
+      const changed = await ownership.releaseInstance(id, batchAccounts, signal, cachesOnMs);
+      if (changed.length === 0) break;
+      released += changed.length;
+    }
+    await onDead(id, signal);
+    const forgotten = await instances.forget(id, leaseMs, signal);
+    if (forgotten) logger.info({ deadInstanceId: id, accounts: released }, 'dead instance cleaned up');
   }
 }
