@@ -4,6 +4,7 @@ import { messageOf } from '../../core/errors.js';
 import { withLock, type ExpiringLocks } from '../../core/lock.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
+import { jittered } from '../../core/retry.js';
 import type { AccountStore } from '../../store/accounts.js';
 
 export interface AccountCleanupOptions {
@@ -27,7 +28,7 @@ export function cleanUpAccounts(options: AccountCleanupOptions, signal: AbortSig
   const failed = (error: unknown): void => {
     logger.debug({ error: messageOf(error) }, 'accounts without agents not removed');
   };
-  const pauseMs = (): number => periodMs * (0.8 + 0.4 * Math.random());
+  const pauseMs = (): number => jittered(periodMs, 0.2);
   return repeat({ pauseMs, failed }, signal, async () => {
     await withLock({ locks, name: 'account-cleanup', owner: instanceId, ttlMs: lockMs }, signal, async (held) => {
       for (let names = await accounts.removeWithoutAgents(ageMs, batchSize, held); names.length > 0;) {

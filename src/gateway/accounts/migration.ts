@@ -3,7 +3,7 @@
 import { messageOf } from '../../core/errors.js';
 import { withLock, type ExpiringLocks } from '../../core/lock.js';
 import type { Logger } from '../../core/logger.js';
-import { wait } from '../../core/retry.js';
+import { jittered, wait } from '../../core/retry.js';
 import type { DynamicAccountStore } from '../../store/dynamic-accounts.js';
 import type { Clouddriver, ClouddriverAccount } from './clouddriver.js';
 import type { Definition, Definitions } from './definition.js';
@@ -39,7 +39,7 @@ export async function migrateAccounts(options: MigrationOptions, signal: AbortSi
     } catch (error) {
       if (!signal.aborted) logger.warn({ error: messageOf(error) }, 'accounts of Clouddriver not migrated');
     }
-    await wait(periodMs * (0.9 + 0.2 * Math.random()), signal).catch(() => undefined);
+    await wait(jittered(periodMs, 0.1), signal).catch(() => undefined);
     if (signal.aborted) return;
   }
 }

@@ -5,6 +5,7 @@ import { messageOf } from '../../core/errors.js';
 import { withLock, type ExpiringLocks } from '../../core/lock.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
+import { jittered } from '../../core/retry.js';
 import type { InstanceStore } from '../../store/instances.js';
 import type { Lease } from './lease.js';
 import type { OwnershipService } from './ownership.js';
@@ -40,7 +41,7 @@ export class Reaper {
       logger.debug({ error: messageOf(error) }, 'dead instances not looked for');
     };
     // Replicas look at different times, so that mostly one finds the lock free and the others nothing to do.
-    const pauseMs = (): number => (leaseMs / 4) * (0.5 + Math.random());
+    const pauseMs = (): number => jittered(leaseMs / 4, 0.5);
     return repeat({ pauseMs, failed }, signal, async () => {
       if (!lease.steady) return;
       await withDeadline(lockMs, signal, 'looking for dead instances', (within) => this.#look(within));

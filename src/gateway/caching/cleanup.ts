@@ -4,6 +4,7 @@ import { messageOf } from '../../core/errors.js';
 import { withLock, type ExpiringLocks } from '../../core/lock.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
+import { jittered } from '../../core/retry.js';
 import type { CacheStore } from '../../store/cache.js';
 import { eventKinds } from './kinds.js';
 
@@ -28,7 +29,7 @@ export function cleanUpCache(options: CacheCleanupOptions, signal: AbortSignal):
   const failed = (error: unknown): void => {
     logger.debug({ error: messageOf(error) }, 'cached objects not cleaned up');
   };
-  const pauseMs = (): number => periodMs * (0.8 + 0.4 * Math.random());
+  const pauseMs = (): number => jittered(periodMs, 0.2);
   return repeat({ pauseMs, failed }, signal, async () => {
     const lock = { locks, name: 'cache-cleanup', owner: instanceId, ttlMs: lockMs };
     await withLock(lock, signal, (held) => cleanUpOnce(options, held));

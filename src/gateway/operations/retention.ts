@@ -7,7 +7,7 @@
 import { messageOf } from '../../core/errors.js';
 import { withLock, type ExpiringLocks } from '../../core/lock.js';
 import type { Logger } from '../../core/logger.js';
-import { wait } from '../../core/retry.js';
+import { jittered, wait } from '../../core/retry.js';
 import type { OperationStore } from '../../store/operations.js';
 
 export interface RetentionOptions {
@@ -46,7 +46,7 @@ export async function purgeHistory(options: RetentionOptions, signal: AbortSigna
   const { schedule, logger, now } = options;
   const settings = { ...defaults, ...options.settings };
   for (;;) {
-    const pauseMs = settings.periodMs * (0.8 + 0.4 * Math.random());
+    const pauseMs = jittered(settings.periodMs, 0.2);
     if (schedule === undefined) await wait(pauseMs, signal).catch(() => undefined);
     else await until(schedule.next(now()) ?? Number.POSITIVE_INFINITY, now, signal);
     while (!signal.aborted) {
