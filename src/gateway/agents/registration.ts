@@ -1,6 +1,7 @@
 /** What an agent says of itself when it registers, and what is refused of it. */
 
 import { GatewayError } from '../../core/errors.js';
+import { firstNames } from '../../core/first-names.js';
 import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
 import { validateDescription, validateText } from './account-description.js';
 import type { SessionFrames } from './session-frames.js';
@@ -110,7 +111,7 @@ export function authorize(peer: SessionPeer, zoneId: string, accounts: readonly 
   }
   const refused = accounts.map(({ name }) => name).filter((name) => !peer.mayHaveAccount(name));
   if (refused.length === 0) return;
-  const shown = `${refused.slice(0, 5).join(', ')}${refused.length > 5 ? ' ...' : ''}`;
+  const shown = firstNames(refused, 5);
   throw new GatewayError('permission-denied', `register.accounts: the policy does not give ${shown} to ${peer.owner}`, {
     field: 'register.accounts',
     accounts: refused,
