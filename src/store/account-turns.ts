@@ -221,7 +221,10 @@ export class AccountTurns {
       await db
         .updateTable('kubesvc_accounts')
         .set({
-          ...{ status: to, claimed_by_cd_id: instanceId, write_token: token, last_updated: dialect.nowMs },
+          status: to,
+          claimed_by_cd_id: instanceId,
+          write_token: token,
+          last_updated: dialect.nowMs,
           due_time: sql<number>`${dialect.nowMs} + ${sql.lit(claimMs)}`,
           // A new attempt: why the last one failed no longer counts.
           ...(from === 'FAILED' ? { error_message: null } : {}),
@@ -269,7 +272,9 @@ export class AccountTurns {
       .where('account_name', '=', name)
       .executeTakeFirst();
     const after = afterTurn(outcome, {
-      ...{ status: account.status, zoneId: account.zoneId, maxRetries },
+      status: account.status,
+      zoneId: account.zoneId,
+      maxRetries,
       failedCount: row.failed_count ?? 0,
       errorMessage: row.error_message ?? undefined,
       assigned: assigned !== undefined,
@@ -283,7 +288,9 @@ export class AccountTurns {
     await update
       .set({
         ...free,
-        ...{ status: after.status, failed_count: after.failedCount, error_message: storable(after.errorMessage) },
+        status: after.status,
+        failed_count: after.failedCount,
+        error_message: storable(after.errorMessage),
         ...{
           now: { due_time: dialect.nowMs, waiting_cd_ids: waitingText(waiting) },
           retry: {
@@ -305,7 +312,11 @@ export class AccountTurns {
     const { name, definition } = row;
     return [
       {
-        ...{ name, status, aim, zoneId: row.zone_id ?? '', definition: definition ?? undefined },
+        name,
+        status,
+        aim,
+        zoneId: row.zone_id ?? '',
+        definition: definition ?? undefined,
         // Rows that Armory's plugin left have none.
         definitionVersion: Math.max(1, row.definition_version),
         waitsForMe: waitingIds(row.waiting_cd_ids).includes(this.#options.instanceId),

@@ -133,7 +133,11 @@ export class DynamicAccountStore {
     const live = await selectLiveInstances(db, dialect, this.#leaseMs);
     const query = db.insertInto('kubesvc_accounts').values(
       accounts.map(({ name, zoneId, definition, activate }) => ({
-        ...{ name, zone_id: zoneId, definition, dynamic: true, write_token: token },
+        name,
+        zone_id: zoneId,
+        definition,
+        dynamic: true,
+        write_token: token,
         status: activate ? 'TO_MIGRATE' : 'INACTIVE',
         due_time: activate ? dialect.nowMs : null,
         waiting_cd_ids: activate ? waitingText(live) : null,
@@ -213,7 +217,10 @@ export class DynamicAccountStore {
     await db
       .updateTable('kubesvc_accounts')
       .set({
-        ...{ status, failed_count: 0, error_message: null, last_updated: dialect.nowMs },
+        status,
+        failed_count: 0,
+        error_message: null,
+        last_updated: dialect.nowMs,
         due_time: atRest
           ? null
           : sql<number>`case when claimed_by_cd_id is null then ${dialect.nowMs} else due_time end`,

@@ -84,7 +84,8 @@ export class AccountRequests {
     const changes = requests.map(({ name, state, zoneId, kubeconfigFile }, index): AccountChange => {
       const field = `body.${String(index)}`;
       return {
-        ...{ name, zoneId },
+        name,
+        zoneId,
         request: state === undefined ? undefined : state === 'ACTIVE' ? 'activate' : 'deactivate',
         edit:
           kubeconfigFile === undefined ? undefined : this.#options.definitions.change(name, { kubeconfigFile }, field),

@@ -323,7 +323,9 @@ export class Registry {
       account,
       originatingInstanceId,
       traceparent,
-      ...{ processedTime, sentTime: processedTime, sentAt },
+      processedTime,
+      sentTime: processedTime,
+      sentAt,
       expiresAt: sentAt + timeoutMs + this.#options.lateResultMs,
     };
     session.deliver(id, frame, inFlight);
@@ -352,10 +354,7 @@ export class Registry {
 
   #connection(session: Session): Connection {
     const { zoneId } = session.identity;
-    return {
-      ...{ instanceId: this.#options.instanceId, zoneId, owner: session.peer?.owner },
-      ...bindingTo(session.identity),
-    };
+    return { instanceId: this.#options.instanceId, zoneId, owner: session.peer?.owner, ...bindingTo(session.identity) };
   }
 
   #release(connection: Connection, accounts: readonly AccountRegistration[]): void {

@@ -141,7 +141,8 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = as
     },
     async ({ query: { page: number = 0, account, outcome } }, reply): Promise<OperationPage> => {
       const filter: OperationFilter = {
-        ...{ items: operationItems, page: number },
+        items: operationItems,
+        page: number,
         ...(account === undefined ? {} : { account }),
         ...(outcome === undefined ? {} : { outcome }),
       };
