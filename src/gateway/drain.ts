@@ -8,6 +8,7 @@ import type { GatewayError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { wait } from '../core/retry.js';
 import type { Discovery } from '../discovery/discovery.js';
+import type { Registrations } from './agents/registrations.js';
 import type { Registry } from './agents/registry.js';
 import type { SessionFrames } from './agents/session-frames.js';
 import type { GrpcServer } from './grpc/server.js';
@@ -20,6 +21,7 @@ export interface DrainOptions {
   /** Whether there are other instances to go to; without, agents stay until their streams end, and dial on. */
   readonly agentsMove: boolean;
   readonly registry: Registry;
+  readonly registrations: Registrations;
   readonly router: Router;
   readonly frames: SessionFrames;
   readonly readiness: Readiness;
@@ -48,7 +50,7 @@ export async function drainGateway(options: DrainOptions, deadline: AbortSignal)
   discovery.setReady(false);
   agents.setServing(false);
   await pause(options.endpointRemovalMs, deadline);
-  registry.refuse(refusal);
+  options.registrations.refuse(refusal);
   agentsPort.refuse();
   if (options.agentsMove) {
     askToLeave(options);

@@ -15,17 +15,18 @@ import { GatewayError, messageOf, toGatewayError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { ReleaseStack } from '../core/release-stack.js';
 import type { Discovery } from '../discovery/discovery.js';
-import { AssignmentStore } from '../store/assignments.js';
-import { openDatabase } from '../store/database.js';
-import { InstanceStore } from '../store/instances.js';
-import { LockStore } from '../store/locks.js';
-import { migrate } from '../store/migrate.js';
+import { AssignmentStore } from '../store/assignments/assignments.js';
+import { openDatabase } from '../store/sql/database.js';
+import { InstanceStore } from '../store/instances/instances.js';
+import { LockStore } from '../store/instances/locks.js';
+import { migrate } from '../store/migrations/migrate.js';
 import { OwnershipMap } from '../store/mirror/ownership-map.js';
 import { RedisMirror } from '../store/mirror/redis-mirror.js';
-import { OperationStore } from '../store/operations.js';
-import { OwnerStore } from '../store/owners.js';
+import { OperationStore } from '../store/operations/operations.js';
+import { OwnerStore } from '../store/accounts/owners.js';
 import { agentPeer } from './auth/agent-peer.js';
-import { electCachers } from './agents/caching-election.js';
+import { electCachers } from './agents/caching-assignment/election.js';
+import { CachingSwitches } from './agents/caching-assignment/switches.js';
 import { Claims } from './agents/claims.js';
 import { Lease } from './agents/lease.js';
 import { cachesOnMs, livenessTimes } from './agents/liveness-times.js';
@@ -34,6 +35,7 @@ import { OwnershipService } from './agents/ownership.js';
 import { Reaper } from './agents/reaper.js';
 import { Rebalancer } from './agents/rebalancer.js';
 import { RegistrationLimits } from './agents/registration-limits.js';
+import { Registrations } from './agents/registrations.js';
 import { RivalProcesses } from './agents/rival-processes.js';
 import { Registry } from './agents/registry.js';
 import { createClusterCalls } from './cluster-calls.js';
@@ -49,7 +51,7 @@ import { createOperationsService } from './grpc/operations-service.js';
 import { createGrpcServer } from './grpc/server.js';
 import { maintenanceJobs } from './maintenance.js';
 import { Adoption } from './operations/adoption.js';
-import { Forwarder } from './operations/forwarder.js';
+import { Forwarder } from './peers/forwarder.js';
 import { Recorder } from './operations/recorder.js';
 import { Recovery } from './operations/recovery.js';
 import { Results } from './operations/results.js';
@@ -57,7 +59,7 @@ import { Router } from './operations/router.js';
 import { Routing } from './operations/routing.js';
 import { createAgentsPort, createRestPort } from './ports.js';
 import { createRestServer } from './rest/server.js';
-import { collectGauges } from './telemetry/collect.js';
+import { collectGauges } from './composition/collect.js';
 import { createMetrics } from './telemetry/metrics.js';
 import { createTracing } from './telemetry/tracing.js';
 import { dependencyChecks, Readiness } from './telemetry/readiness.js';
@@ -196,15 +198,24 @@ export function createGateway(options: GatewayOptions): Gateway {
       instanceId: instance.id,
       ownership,
       claims,
-      bindZone: (zoneId, owner, at) => owners.bindZone(zoneId, owner, at),
       frames,
       times,
-      lease: (): Lease => lease,
       logger,
       metrics,
-      maxAccountsPerAgent: grpc.maxAccountsPerAgent,
       lateResultMs,
       now,
+    });
+    const switches = new CachingSwitches({ registry, ownership, frames, lease: (): Lease => lease });
+    const registrations = new Registrations({
+      instanceId: instance.id,
+      registry,
+      claims,
+      ownership,
+      caching: switches,
+      bindZone: (zoneId, owner, at) => owners.bindZone(zoneId, owner, at),
+      frames,
+      logger,
+      maxAccountsPerAgent: grpc.maxAccountsPerAgent,
     });
     const rivals = new RivalProcesses({ instanceId: instance.id, logger, metrics });
     scope.push(
@@ -289,6 +300,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       });
     registry.start();
     scope.push('registry', () => registry.stop(stopping()));
+    scope.push('caching switches', switches.start());
     const shared = { config, environment, database, locks, registry, frames, ownership, logger, metrics };
     const dynamicAccounts = createDynamicAccounts(shared);
     const leaseDatabase = database.reserved();
@@ -300,9 +312,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       leaseMs,
       unsafeMs: times.unsafeMs,
       onUnsafe: () => {
-        registry.stopCaching();
+        switches.stop();
       },
-      onRenewedLate: (at) => registry.reclaim(at),
+      onRenewedLate: (at) => registrations.reclaim(at),
       logger,
     });
     await lease.start(signal);
@@ -350,9 +362,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       }),
     );
     const stores = { assignments, operations, instances, dynamicAccounts: dynamicAccounts.routes };
-    const domain = { discovery, forwarder, ownership, registry, router, routing };
+    const domain = { discovery, forwarder, ownership, registry, switches, router, routing };
     const rest = await createRestServer({
-      ...createClusterCalls({ config, ...stores, ...domain, metrics, logger, now }),
+      ...createClusterCalls({ config, version, ...stores, ...domain, metrics, logger, now }),
       instanceId: instance.id,
       version,
       logger: pino,
@@ -395,6 +407,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     const agents = createGrpcServer({
       operations: createOperationsService({
         registry,
+        registrations,
+        caching: switches,
         results,
         admission,
         registrationLimits: new RegistrationLimits(grpc, steadyTime),
@@ -449,7 +463,19 @@ export function createGateway(options: GatewayOptions): Gateway {
     }
 
     drain = (deadline) => {
-      const parts = { registry, router, frames, readiness, discovery, agents, agentsPort, restPort, metrics, logger };
+      const parts = {
+        registry,
+        registrations,
+        router,
+        frames,
+        readiness,
+        discovery,
+        agents,
+        agentsPort,
+        restPort,
+        metrics,
+        logger,
+      };
       const agentsMove = kubesvc.cluster !== 'local';
       return drainGateway({ ...parts, ...kubesvc.drain, agentsMove, refusal: stopping() }, deadline);
     };

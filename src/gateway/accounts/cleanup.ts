@@ -5,7 +5,7 @@ import { withLock, type ExpiringLocks } from '../../core/lock.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
 import { jittered } from '../../core/retry.js';
-import type { AccountStore } from '../../store/accounts.js';
+import type { AccountStore } from '../../store/accounts/accounts.js';
 
 export interface AccountCleanupOptions {
   readonly instanceId: string;

@@ -4,7 +4,7 @@ import { messageOf } from '../../core/errors.js';
 import { withLock, type ExpiringLocks } from '../../core/lock.js';
 import type { Logger } from '../../core/logger.js';
 import { jittered, wait } from '../../core/retry.js';
-import type { DynamicAccountStore } from '../../store/dynamic-accounts.js';
+import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { Clouddriver, ClouddriverAccount } from './clouddriver.js';
 import type { Definition, Definitions } from './definition.js';
 import { accountOptions } from './options.js';

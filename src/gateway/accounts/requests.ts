@@ -2,8 +2,8 @@
 
 import { GatewayError } from '../../core/errors.js';
 import { firstNames } from '../../core/first-names.js';
-import type { AccountRecord } from '../../store/accounts.js';
-import type { AccountChange, ChangeResult, DynamicAccountStore } from '../../store/dynamic-accounts.js';
+import type { AccountRecord } from '../../store/accounts/accounts.js';
+import type { AccountChange, ChangeResult, DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { Clouddriver } from './clouddriver.js';
 import type { Definition, Definitions } from './definition.js';
 import { knownOptions } from './migration.js';

@@ -6,7 +6,7 @@ import { withLock, type ExpiringLocks } from '../../core/lock.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
 import { jittered } from '../../core/retry.js';
-import type { InstanceStore } from '../../store/instances.js';
+import type { InstanceStore } from '../../store/instances/instances.js';
 import type { Lease } from './lease.js';
 import type { OwnershipService } from './ownership.js';
 

@@ -5,7 +5,7 @@ import { withLock, type ExpiringLocks } from '../../core/lock.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
 import { jittered } from '../../core/retry.js';
-import type { CacheStore } from '../../store/cache.js';
+import type { CacheStore } from '../../store/cache/cache.js';
 import { eventKinds } from './kinds.js';
 
 export interface CacheCleanupOptions {

@@ -8,7 +8,7 @@ import { messageOf } from '../../core/errors.js';
 import { withLock, type ExpiringLocks } from '../../core/lock.js';
 import type { Logger } from '../../core/logger.js';
 import { jittered, wait } from '../../core/retry.js';
-import type { OperationStore } from '../../store/operations.js';
+import type { OperationStore } from '../../store/operations/operations.js';
 
 export interface RetentionOptions {
   readonly instanceId: string;

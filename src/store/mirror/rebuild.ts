@@ -5,7 +5,7 @@
  */
 
 import { within } from '../../core/deadline.js';
-import type { Ownership } from '../ownership.js';
+import type { Ownership } from '../assignments/ownership.js';
 import type { RedisStore } from './redis-store.js';
 import type { Change } from './wire.js';
 
