@@ -109,7 +109,7 @@ export class CachingStream {
   #ended({ code, details }: StatusObject): void {
     const { agentId, logger } = this.#options;
     if (this.#wanted.size > 0) {
-      logger.warn({ agentId, status: status[code] }, `the stream of cached objects ended: ${details}`);
+      logger.warn({ agentId, status: status[code] }, `caching stream ended: ${details}`);
     }
     this.#lost();
     if (this.#wanted.size > 0) this.#askLater();
@@ -153,7 +153,7 @@ export class CachingStream {
       const stream = new AccountStream(account, kinds, own, (message, signal) => this.#send(message, signal));
       this.#streams.set(account, stream);
       stream.run(this.#options.streamAccount).then(
-        () => this.#over(account, stream, 'it ended'),
+        () => this.#over(account, stream, 'the source ended'),
         (error: unknown) => this.#over(account, stream, messageOf(error)),
       );
     }
@@ -163,7 +163,7 @@ export class CachingStream {
   #over(account: string, stream: AccountStream, reason: string): void {
     if (this.#streams.get(account) !== stream) return;
     this.#streams.delete(account);
-    this.#options.logger.warn({ account, reason }, 'objects are no longer sent; trying again');
+    this.#options.logger.warn({ account, reason }, 'caching of the account stopped; retrying');
     this.#askLater();
   }
 

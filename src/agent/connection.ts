@@ -225,7 +225,7 @@ export class AgentConnection {
     this.#endCaching();
     this.#cachingStream = this.#newCachingStream(stream, epoch);
     this.#enter({ name: 'active', address: stream.address, clouddriverId, epoch });
-    logger.info({ clouddriverId, address: stream.address, epoch: String(epoch) }, 'registered at the gateway');
+    logger.info({ clouddriverId, address: stream.address, epoch: String(epoch) }, 'registered with the gateway');
     if (replaced !== undefined) this.#retire(replaced);
     this.#catchUp(stream);
     this.#runner.resend();
@@ -275,10 +275,7 @@ export class AgentConnection {
     }
     const { limits, random, logger } = this.#options;
     this.#endCaching();
-    logger.warn(
-      { address: stream.address, silenceMs },
-      'nothing heard from the gateway; caching stops, dialling again',
-    );
+    logger.warn({ address: stream.address, silenceMs }, 'gateway is silent; caching stops, dialling again');
     if (this.#dialled !== undefined || this.#dialTimer !== undefined) return;
     this.#dialsForSilence = true;
     this.#enter({ name: 'reconnecting', reason: Reconnect_Reason.UNSPECIFIED });
@@ -290,7 +287,7 @@ export class AgentConnection {
     if (stream !== this.#current || this.#registration === undefined || this.#stops) return;
     const { clouddriverId, epoch } = this.#registration;
     this.#cachingStream = this.#newCachingStream(stream, epoch);
-    this.#options.logger.info({ clouddriverId, address: stream.address }, 'the gateway is heard again');
+    this.#options.logger.info({ clouddriverId, address: stream.address }, 'gateway answers again');
     if (!this.#dialsForSilence) return;
     this.#dialsForSilence = false;
     clearTimeout(this.#dialTimer);
@@ -346,7 +343,7 @@ export class AgentConnection {
     // What the gateway asks for ends with its overload.
     if (end.retryAfterMs === undefined) this.#failures += 1;
     const fields = { address: stream.address, status: grpcStatus[end.code], waitMs };
-    logger.warn(fields, `the connection to the gateway ended: ${end.message}`);
+    logger.warn(fields, `connection to the gateway ended: ${end.message}`);
     if (this.#current === undefined) this.#enter({ name: 'backing-off', waitMs, cause: end });
     this.#dialLater(waitMs);
   }

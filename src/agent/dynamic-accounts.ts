@@ -74,7 +74,7 @@ export class DynamicAccounts {
     const { name, version } = request;
     try {
       if (this.#handler === undefined) throw new TellableError('this agent does not take dynamic accounts');
-      if (this.#isOwn(name)) throw new TellableError(`the agent has an account "${name}" of its own`);
+      if (this.#isOwn(name)) throw new TellableError(`the agent's own configuration already has an account "${name}"`);
       const description = await this.#handler.add(request);
       const account = create(AccountSchema, { ...description, name, dynamicVersion: version });
       this.#served.set(name, account);
@@ -87,7 +87,7 @@ export class DynamicAccounts {
 
   async #remove(name: string): Promise<void> {
     try {
-      if (this.#isOwn(name)) throw new TellableError(`account "${name}" is in the configuration of the agent`);
+      if (this.#isOwn(name)) throw new TellableError(`account "${name}" is in the agent's own configuration`);
       if (this.#served.has(name)) await this.#handler?.remove(name);
       this.#served.delete(name);
       this.#sendRemoved([name]);
@@ -99,8 +99,8 @@ export class DynamicAccounts {
 
   #reasonFor(account: string, thrown: unknown): string {
     if (!isUnexpected(thrown)) return reasonFor(thrown);
-    this.#logger.error({ account, error: thrown }, 'an account failed as nobody expected; it is refused');
-    return `internal error of the agent; its log says more under account "${account}"`;
+    this.#logger.error({ account, error: thrown }, 'unexpected error in a dynamic account; refusing it');
+    return `internal error of the agent; see its log for account "${account}"`;
   }
 
   #sendRemoved(names: readonly string[]): void {

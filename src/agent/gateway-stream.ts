@@ -195,7 +195,7 @@ export class GatewayStream {
     this.#halfClosed = true;
     this.#call?.end();
     this.#arm(graceMs, () =>
-      this.#abandon(grpcStatus.CANCELLED, `the gateway did not end the stream in ${graceMs} ms`),
+      this.#abandon(grpcStatus.CANCELLED, `the gateway did not end the stream within ${graceMs} ms`),
     );
   }
 

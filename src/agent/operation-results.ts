@@ -36,7 +36,7 @@ export const failures = {
   tooLarge: (bytes: number, maximumBytes: number): Execution => ({
     status: 413,
     reason: 'RequestEntityTooLarge',
-    message: `the result has ${bytes} bytes, the gateway takes ${maximumBytes}; ask for less (limit, selector, tail_lines)`,
+    message: `the result has ${bytes} bytes, the gateway accepts ${maximumBytes}; ask for less (limit, selector, tail_lines)`,
   }),
   tooMany: (message: string): Execution => ({
     status: 429,
@@ -61,17 +61,17 @@ export const failures = {
   executedBefore: (): Execution => ({
     status: 409,
     reason: 'AlreadyExecuted',
-    message: 'this operation id was executed before, and its result was acknowledged and forgotten',
+    message: 'this operation was already executed; its result was acknowledged and is no longer kept',
   }),
   restarted: (): Execution => ({
     status: 410,
     reason: 'AgentRestarted',
-    message: 'the operation was sent to another process of this agent; whether it was executed is not known',
+    message: 'the operation was sent to another process of this agent; it may have been executed',
   }),
   internal: (operationId: string): Execution => ({
     status: 500,
     reason: 'InternalError',
-    message: `internal error of the agent; its log says more under operation ${operationId}`,
+    message: `internal error of the agent; see its log for operation ${operationId}`,
   }),
 } as const;
 
@@ -91,7 +91,7 @@ export function withoutObjects(answer: Uint8Array, maximumBytes: number): Uint8A
   if (message.case !== 'result' || message.value.body.case !== 'objects') return answer;
   const result = message.value;
   const { outcomes } = message.value.body.value;
-  const note = `the objects are left out of the result: with them it has ${answer.byteLength} bytes, the gateway takes ${maximumBytes}`;
+  const note = `the objects are left out: the result would have ${answer.byteLength} bytes, the gateway accepts ${maximumBytes}`;
   result.message = result.message === '' ? note : `${result.message}; ${note}`;
   result.body = { case: 'objects', value: create(ObjectsSchema, { outcomes }) };
   const told = encodeAgentMessage({ case: 'result', value: result });

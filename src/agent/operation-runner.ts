@@ -186,10 +186,10 @@ export class OperationRunner {
     if (this.#acknowledged.has(operation.id)) return failures.executedBefore();
     if (operation.boundEpoch > 0n && !this.#options.isOwn(operation)) return failures.restarted();
     if (this.#executing >= maximumExecuting && this.#queue.size >= maximumQueued) {
-      return failures.tooMany(`the agent executes ${maximumExecuting} operations and queues ${maximumQueued} already`);
+      return failures.tooMany(`the agent already executes ${maximumExecuting} operations and queues ${maximumQueued}`);
     }
     if (this.#unacknowledgedBytes >= maximumUnacknowledgedBytes || this.#unfinished.size >= rememberedOperations) {
-      return failures.tooMany('too many results wait for a receipt of the gateway already');
+      return failures.tooMany('too many results already wait for a receipt from the gateway');
     }
     return undefined;
   }
@@ -222,7 +222,7 @@ export class OperationRunner {
     try {
       execution = await this.#options.execute(operation, { signal: controller.signal });
     } catch (error) {
-      this.#options.logger.error({ operationId: operation.id, error }, 'an operation failed as nobody expected');
+      this.#options.logger.error({ operationId: operation.id, error }, 'unexpected error in an operation; it fails');
       execution = failures.internal(operation.id);
     }
     // The slot is taken until the work really ended, also when its deadline answered for it long ago.

@@ -155,13 +155,16 @@ export class ServedAccounts implements DynamicAccountHandler {
   /** An account as it is registered: with what its cluster tells of itself, if it does so soon. */
   async #describe(account: Asked, configuration: AccountConfiguration): Promise<Account> {
     const answer = versionOf(account, answerTimeoutMs);
-    let reason = `nothing heard for ${String(describeTimeoutMs)} ms`;
+    let reason = `no answer within ${String(describeTimeoutMs)} ms`;
     const description = await unlessLate(answer, describeTimeoutMs).catch((error: unknown) => {
       reason = messageOf(error);
       return undefined;
     });
     if (description === undefined && !account.closing.signal.aborted) {
-      this.#options.logger.warn({ account: configuration.name, error: reason }, 'the cluster does not answer yet');
+      this.#options.logger.warn(
+        { account: configuration.name, error: reason },
+        'cluster does not answer yet; the account registers without its version',
+      );
       void this.#join(account, configuration, answer).catch(() => undefined);
     }
     return accountOf(configuration, description ?? {});
@@ -176,7 +179,7 @@ export class ServedAccounts implements DynamicAccountHandler {
       description = await versionOf(account, answerTimeoutMs).catch(() => undefined);
     }
     signal.throwIfAborted();
-    this.#options.logger.info({ account: configuration.name }, 'the cluster answers now');
+    this.#options.logger.info({ account: configuration.name }, 'cluster answers');
     this.#options.onAnswer(accountOf(configuration, description));
   }
 }
@@ -240,7 +243,7 @@ const dynamicOptions = Type.Object({
 function optionsOf(definition: string): Type.Static<typeof dynamicOptions> {
   const value: unknown = definition === '' ? {} : definitionOf(definition);
   if (!Value.Check(dynamicOptions, value))
-    throw new TellableError('the definition of the account has options of a wrong type');
+    throw new TellableError('the account definition has options of the wrong type');
   return Value.Clean(dynamicOptions, value) as Type.Static<typeof dynamicOptions>;
 }
 
@@ -248,6 +251,6 @@ function definitionOf(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
-    throw new TellableError('the definition of the account is not JSON', { cause: error });
+    throw new TellableError('the account definition is not JSON', { cause: error });
   }
 }

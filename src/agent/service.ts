@@ -68,8 +68,7 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
   const [deployment, namespace] = [environment['DEPLOYMENT_NAME'], environment['POD_NAMESPACE']];
   const zoneId = configuration.zoneId ?? (deployment && namespace ? `${deployment}_${namespace}` : agentId);
   for (const entry of withoutEffect(kubernetes.retries.retryableErrors)) {
-    const expected =
-      'expected a status (500) or a reason of Kubernetes (InternalError); words of messages are not compared';
+    const expected = 'expected a status (500) or a Kubernetes reason (InternalError); message texts are not matched';
     logger.warn({ entry }, `an entry of kubernetes.retries.retryableErrors has no effect: ${expected}`);
   }
   const { backoff } = clouddriver;
@@ -163,14 +162,14 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
       await configure(wanted);
       metrics.configurationReloads.inc({ outcome: 'taken' });
       const restart = restartKeys(current, wanted);
-      if (restart.length > 0) logger.warn({ keys: restart }, 'these settings take effect at the next start');
-      logger.info({ accounts: wanted.kubernetes.accounts.length }, 'the configuration has changed');
+      if (restart.length > 0) logger.warn({ keys: restart }, 'settings changed that take effect only after a restart');
+      logger.info({ accounts: wanted.kubernetes.accounts.length }, 'configuration reloaded');
       current = wanted;
       options.onConfiguration?.(wanted);
     };
     const failed = (error: unknown): void => {
       metrics.configurationReloads.inc({ outcome: 'refused' });
-      logger.error({ error: messageOf(error) }, 'the changed configuration cannot be used, the old one stays');
+      logger.error({ error: messageOf(error) }, 'changed configuration is invalid; keeping the old one');
     };
     background('configuration', (signal) => repeat({ pauseMs: () => configurationPeriodMs, failed }, signal, look));
   }

@@ -119,6 +119,6 @@ function readForeign(key: string, value: unknown, siblings: readonly string[], r
   const name = key.slice(key.lastIndexOf('.') + 1);
   const section = key.slice(0, Math.max(0, key.lastIndexOf('.')));
   const candidate = nearest(name, siblings);
-  const hint = candidate === undefined ? '' : `; is ${join(section, candidate)} meant?`;
+  const hint = candidate === undefined ? '' : `; did you mean ${join(section, candidate)}?`;
   reading.problems.push({ key, message: `no such setting${hint}` });
 }

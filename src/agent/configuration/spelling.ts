@@ -54,7 +54,7 @@ function merge(target: Tree, path: readonly string[], value: unknown, key: strin
 }
 
 function setAlready(key: string): SettingProblem {
-  return { key, message: 'set already, in another spelling: write it once' };
+  return { key, message: 'already set under another spelling; set it once' };
 }
 
 /** Every place of an alias, `[]` being each item of a list, beside that of the key that it stands for. */
@@ -75,7 +75,7 @@ function rename(tree: Tree, from: string, to: string, written: Map<string, strin
   Reflect.deleteProperty(valueAt(tree, parent) as Tree, name);
   const before = valueAt(tree, to);
   if (before !== undefined && before !== null) {
-    problems.push({ key: from, message: `set already, as ${written.get(to) ?? to}: write it once` });
+    problems.push({ key: from, message: `already set as ${written.get(to) ?? to}; set it once` });
     return;
   }
   const [section, own] = split(to);

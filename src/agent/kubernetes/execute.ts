@@ -31,7 +31,7 @@ export function createExecute({ clusterOf, fieldManager, retries, logger }: Exec
     const { id, account } = operation;
     const failure = (thrown: unknown): Execution =>
       failureOf(thrown, id, () => {
-        logger.error({ operationId: id, account, error: thrown }, 'an operation failed as nobody expected');
+        logger.error({ operationId: id, account, error: thrown }, 'unexpected error in an operation; it fails');
       });
     const work = new Work(cluster, { fieldManager, retries, signal, failure });
     try {
@@ -76,7 +76,7 @@ function execute(work: Work, request: Operation['request']): Promise<Execution> 
       return Promise.resolve({
         status: 400,
         reason: 'BadRequest',
-        message: 'the operation carries no request that this agent knows',
+        message: 'the operation has no request that this agent supports',
       });
   }
 }

@@ -29,5 +29,5 @@ export function failureOf(thrown: unknown, operationId: string, log: LogUnexpect
 }
 
 function unasked(status: number, reason: string, why: string): Execution {
-  return { status, reason, message: `the cluster's API server cannot be asked: ${why}` };
+  return { status, reason, message: `the request to the cluster's API server failed: ${why}` };
 }

@@ -28,7 +28,7 @@ export function manifestsOf(bytes: Uint8Array): { readonly isList: boolean; read
   if (!isJsonObject(document)) throw expected('manifest', 'a Kubernetes object as JSON', document);
   if (!Array.isArray(document['items'])) return { isList: false, manifests: [manifest(document, 'manifest')] };
   const manifests = itemsOf(document, 'manifest');
-  if (manifests.length === 0) throw refuse(400, 'BadRequest', 'manifest.items: expected one object at least');
+  if (manifests.length === 0) throw refuse(400, 'BadRequest', 'manifest.items: expected at least one object');
   return { isList: true, manifests };
 }
 

@@ -43,7 +43,8 @@ export async function inTurn(work: Work, steps: AsyncIterable<ObjectStep> | Iter
     const { status, message = '', reason = '' } = outcome;
     outcomes.push(create(ObjectOutcomeSchema, { object, status, message, reason }));
   }
-  const note = leftOut === 0 ? '' : `${String(leftOut)} objects were done and are left out of the result, for its size`;
+  const note =
+    leftOut === 0 ? '' : `${String(leftOut)} objects succeeded but are left out, because the result would be too large`;
   const value = create(ObjectsSchema, { manifests, outcomes });
   return { ...summary(outcomes, note), body: { case: 'objects', value } };
 }

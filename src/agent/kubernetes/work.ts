@@ -89,7 +89,7 @@ export class Work {
     checkSegment('namespace', given);
     const namespace = resource.namespaced ? given || 'default' : '';
     if (this.cluster.covers(namespace)) return namespace;
-    const what = namespace === '' ? `${resource.name}, which are in no namespace` : `namespace "${namespace}"`;
+    const what = namespace === '' ? `${resource.name}, which have no namespace` : `namespace "${namespace}"`;
     throw refuse(403, 'Forbidden', `account "${this.cluster.name}" does not cover ${what}`);
   }
 

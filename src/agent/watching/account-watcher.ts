@@ -44,7 +44,7 @@ export function createStreamAccount(options: AccountWatcherOptions): StreamAccou
       ) {
         const wanted = new Map(scopesOf(resources, account, sink).map((scope) => [keyOf(scope), scope]));
         for (const [key, { controller }] of running)
-          if (!wanted.has(key)) controller.abort(new Error('the kind is gone'));
+          if (!wanted.has(key)) controller.abort(new Error('the cluster no longer has the kind'));
         for (const [key, scope] of wanted) {
           if (running.has(key)) continue;
           const controller = new AbortController();
@@ -74,7 +74,10 @@ async function kindsLater(
       return await cluster.resources.read(signal);
     } catch (error) {
       signal.throwIfAborted();
-      logger.warn({ account: cluster.name, error: messageOf(error) }, 'cannot read which kinds the cluster has');
+      logger.warn(
+        { account: cluster.name, error: messageOf(error) },
+        'cannot read the kinds of the cluster; keeping the known ones',
+      );
     }
   }
 }

@@ -86,7 +86,7 @@ export async function watchScope(
       // One line for each streak: what is refused (403) is refused every time.
       if (failures === 1) {
         const fields = { account: cluster.name, kind: resource.kind, namespace, error: messageOf(error) };
-        options.logger.warn(fields, `cannot ${doing}; trying again`);
+        options.logger.warn(fields, `cannot ${doing}; retrying`);
       }
     }
     if (failures > 0) await wait(backoffMs(options.backoff, failures - 1, options.random), signal);

@@ -34,7 +34,7 @@ export async function list(work: Work, request: List): Promise<Execution> {
     );
   }
   if (request.continue !== '') {
-    throw refuse(400, 'BadRequest', 'object.namespace: expected a namespace of the account, with continue');
+    throw refuse(400, 'BadRequest', 'object.namespace: expected a namespace of the account, because continue is set');
   }
   const all: object[] = [];
   for (const each of namespaces) all.push(...(await listPage(work, resource, pathOf(resource, each), request)).items);
