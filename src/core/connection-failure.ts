@@ -15,8 +15,8 @@ export interface ConnectionFailure {
 const failures: ReadonlyMap<string, readonly [words: string, unsent: boolean]> = new Map([
   ['ECONNREFUSED', ['connection refused', true]],
   ['ENOTFOUND', ['no such host', true]],
-  ['EAI_AGAIN', ['the name of the host cannot be resolved now', true]],
-  ['UND_ERR_CONNECT_TIMEOUT', ['no connection in time', true]],
+  ['EAI_AGAIN', ['the host name cannot be resolved at the moment', true]],
+  ['UND_ERR_CONNECT_TIMEOUT', ['could not connect in time', true]],
   ['EHOSTUNREACH', ['no route to the host', true]],
   ['ENETUNREACH', ['no route to the network', true]],
   ['ETIMEDOUT', ['the connection timed out', false]],
@@ -24,11 +24,11 @@ const failures: ReadonlyMap<string, readonly [words: string, unsent: boolean]> =
   ['ECONNABORTED', ['the connection was cut', false]],
   ['EPIPE', ['the connection was cut', false]],
   ['UND_ERR_SOCKET', ['the connection was cut', false]],
-  ['UND_ERR_ABORTED', ['the request was given up', false]],
+  ['UND_ERR_ABORTED', ['the request was aborted', false]],
   ['UND_ERR_CLOSED', ['the connection is closed', false]],
   ['UND_ERR_DESTROYED', ['the connection is closed', false]],
   ['UND_ERR_HEADERS_TIMEOUT', ['no answer in time', false]],
-  ['UND_ERR_BODY_TIMEOUT', ['the answer did not end in time', false]],
+  ['UND_ERR_BODY_TIMEOUT', ['the answer was not complete in time', false]],
   ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', ['the answer was cut off', false]],
 ]);
 
@@ -61,6 +61,6 @@ export function isUnexpected(thrown: unknown): boolean {
 }
 
 function tlsFailure(code: string): readonly [words: string, unsent: boolean] {
-  if (code.startsWith('HPE_')) return ['what answers there does not speak HTTP', false];
+  if (code.startsWith('HPE_')) return ['the server does not speak HTTP', false];
   return ['TLS: the certificate or the handshake was refused', true];
 }

@@ -86,8 +86,8 @@ export function toGatewayError(thrown: unknown): GatewayError {
   // What AbortSignal.timeout() and abort() give as their reason.
   const name = thrown instanceof Error ? thrown.name : '';
   if (name === 'TimeoutError') return new GatewayError('timed-out', 'no answer in time', { cause: thrown });
-  if (name === 'AbortError') return new GatewayError('cancelled', 'given up', { cause: thrown });
-  return new GatewayError('internal', 'unexpected failure; the log of this instance says why', { cause: thrown });
+  if (name === 'AbortError') return new GatewayError('cancelled', 'cancelled', { cause: thrown });
+  return new GatewayError('internal', 'unexpected error; see the log of this instance', { cause: thrown });
 }
 
 /** The text of anything thrown, for logs and for whoever runs the process: with what a caller of `internal` is not told. */

@@ -87,7 +87,7 @@ export class GroupCommit<Item, Outcome> {
 
   #enqueue(waiting: Waiting<Item, Outcome>): void {
     if (this.#queue.length >= this.#options.queueLimit) {
-      const message = `too many wait to be written (${this.#options.name})`;
+      const message = `too many writes are queued (${this.#options.name})`;
       waiting.reject(new GatewayError('overloaded', message, { retryAfterMs: 1_000 }));
       return;
     }

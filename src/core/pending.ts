@@ -66,7 +66,7 @@ export class Pending<Value, Context> {
     bytes = 0,
   ): Promise<Value> {
     if (this.#entries.has(id)) {
-      throw new GatewayError('operation-conflict', `operation ${id} is under way already`, { operationId: id });
+      throw new GatewayError('operation-conflict', `operation ${id} is already under way`, { operationId: id });
     }
     const { entries: most, bytes: mostBytes = Number.POSITIVE_INFINITY } = this.#limits;
     const { size } = this.#entries;

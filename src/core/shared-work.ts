@@ -30,7 +30,7 @@ export class SharedWork<T> {
       running.waiting -= 1;
       if (running.waiting === 0 && this.#running === running) {
         this.#running = undefined;
-        running.controller.abort(signal.reason ?? new Error('nobody waits for it any more'));
+        running.controller.abort(signal.reason ?? new Error('nobody waits for it any longer'));
       }
     }
   }

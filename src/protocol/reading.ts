@@ -12,7 +12,7 @@ export function reading<T>(type: string, read: () => T): T {
   } catch (error) {
     if (error instanceof GatewayError) throw error;
     // The library's readers throw plain errors; a TypeError is that of TextDecoder.
-    const reason = error instanceof TypeError ? 'a text in it is not UTF-8' : messageOf(error);
+    const reason = error instanceof TypeError ? 'a string in it is not UTF-8' : messageOf(error);
     throw new GatewayError('invalid-argument', `not a valid ${type}: ${reason}`, {
       field: type,
       cause: error,

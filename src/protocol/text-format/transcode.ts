@@ -147,7 +147,7 @@ class Transcoder {
     const url = scanner.takeBracketedName();
     if (!message.isAny) scanner.fail(`${message.name} has no extension ${quote(url)}`, at);
     const type = this.#registry?.getMessage(url.slice(url.lastIndexOf('/') + 1));
-    if (type === undefined) scanner.fail(`the message type ${quote(url)} is not known here`, at);
+    if (type === undefined) scanner.fail(`unknown message type ${quote(url)}`, at);
     for (const field of message.byName.values()) this.#once(field, given, at);
     scanner.take(':');
     this.#writer.tag(1, WireType.LengthDelimited).string(url).tag(2, WireType.LengthDelimited);
@@ -158,7 +158,7 @@ class Transcoder {
     const scanner: Scanner = this.#scanner;
     const close = scanner.is('{') ? '}' : '>';
     if (!scanner.is('{') && !scanner.is('<')) scanner.expected(`"{" after ${quote(name)}`);
-    if (this.#depth >= deepestNesting) scanner.fail(`more than ${deepestNesting} messages within each other`);
+    if (this.#depth >= deepestNesting) scanner.fail(`messages nested more than ${deepestNesting} deep`);
     scanner.next();
     this.#depth++;
     this.#writer.fork();
