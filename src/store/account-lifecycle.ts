@@ -127,7 +127,7 @@ function afterClearing({ message }: TurnOutcome, facts: TurnFacts): AfterTurn {
   }
   const errorMessage = message ?? facts.errorMessage;
   if (othersWait) return { status, failedCount, errorMessage, next: 'now' };
-  const reason = errorMessage ?? 'an agent that is out of reach still serves it';
+  const reason = errorMessage ?? 'an unreachable agent still serves it';
   if (failedCount < maxRetries) return { status, failedCount: failedCount + 1, errorMessage: reason, next: 'retry' };
   const kept = nextStatus(status, 'kept') ?? status;
   return { status: kept, failedCount: failedCount + 1, errorMessage: reason, next: 'none' };

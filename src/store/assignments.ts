@@ -48,7 +48,8 @@ export class AssignmentStore {
   async nextEpoch(count = 1, signal?: AbortSignal): Promise<number> {
     const { dialect } = this.#database;
     const last = await this.#database.run((db) => dialect.addToCounter(db, 'epoch', count), signal);
-    if (last === undefined) throw new Error('the counter of epochs is missing: the database was not migrated');
+    if (last === undefined)
+      throw new Error('the epoch counter is missing: the database is not migrated; run agent-gateway migrate');
     return last - count + 1;
   }
 

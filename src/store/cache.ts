@@ -66,7 +66,8 @@ export class CacheStore {
         if (held.length === 0) return undefined;
         // Taken under the lock: whoever gets the caching next gets a higher one.
         const stream = await dialect.addToCounter(trx, 'epoch', 1);
-        if (stream === undefined) throw new Error('the counter of epochs is missing: the database was not migrated');
+        if (stream === undefined)
+          throw new Error('the epoch counter is missing: the database is not migrated; run agent-gateway migrate');
         await startStream(trx, agent, held, stream);
         return { held, stream, points: await selectResumePoints(trx, held) };
       }, signal);

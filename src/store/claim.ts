@@ -276,7 +276,7 @@ function foreignAccountsError(accounts: readonly string[], owner: string): Gatew
   const shown = `${accounts.slice(0, 5).join(', ')}${accounts.length > 5 ? ' ...' : ''}`;
   return new GatewayError(
     'permission-denied',
-    `register.accounts: ${shown}: registered by another identity than ${owner}; an operator can release it`,
+    `register.accounts: ${shown}: registered by an identity other than ${owner}; an operator can release it`,
     { field: 'register.accounts', accounts },
   );
 }

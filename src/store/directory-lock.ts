@@ -31,7 +31,7 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
     if (holder === undefined) return () => lock.release();
     await lock.release();
     if (attempt === attempts) {
-      const message = `sql.url: ${holder} uses ${directory}, and one at a time can: stop it, or name another directory`;
+      const message = `sql.url: ${holder} uses ${directory}, and only one process can: stop it, or name another directory`;
       throw new GatewayError('configuration', message, { field: 'sql.url' });
     }
     await delay(pauseMs * (1 + Math.random() * attempt));

@@ -20,7 +20,7 @@ const failures: ReadonlyMap<unknown, string> = new Map<unknown, string>([
   ...(['EROFS', 69] as const).map((code) => [code, 'its file system is read-only'] as const),
   ...(['ENOSPC', 51] as const).map((code) => [code, 'its disk is full'] as const),
   ...(['EDQUOT', 19] as const).map((code) => [code, 'its disk quota is used up'] as const),
-  ...(['ENOTDIR', 'EEXIST', 54] as const).map((code) => [code, 'it is no directory, or below a file'] as const),
+  ...(['ENOTDIR', 'EEXIST', 54] as const).map((code) => [code, 'it is not a directory, or below a file'] as const),
   ...(['ENOTSUP', 'EOPNOTSUPP'] as const).map((code) => [code, 'its file system has no unix sockets'] as const),
 ]);
 

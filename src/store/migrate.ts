@@ -75,7 +75,7 @@ async function migrateLocked(
     if (performance.now() >= deadline) {
       throw new GatewayError(
         'dependency-unavailable',
-        `another instance has been migrating the database for ${lockTimeoutMs} ms; look at its log, or start again later`,
+        `another instance has been migrating the database for ${lockTimeoutMs} ms; see its log, or start this one again later`,
         { field: 'sql.url' },
       );
     }

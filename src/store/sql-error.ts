@@ -123,22 +123,22 @@ export function toStoreError(error: unknown, address: string, unsent = false): u
   const cause = new Error(`${code} ${message}`.trim());
   const kind = sqlErrorKind(error);
   if (kind === 'other')
-    return new GatewayError('internal', 'the database refused a statement; the log of this instance says why', {
+    return new GatewayError('internal', 'the database refused a statement; see the log of this instance', {
       cause,
     });
   if (kind === 'conflict') {
-    return new GatewayError('overloaded', 'the database is too busy with the same rows; try again', {
+    return new GatewayError('overloaded', 'too many transactions change the same rows; try again', {
       cause,
       retryAfterMs: 1_000,
     });
   }
   if (kind === 'too-large') {
-    return new GatewayError('too-large', `it is larger than the database takes: ${message}`, { cause, unsent });
+    return new GatewayError('too-large', `too large for the database: ${message}`, { cause, unsent });
   }
   const details = { cause, field: 'sql.url', retryAfterMs: 1_000, ...(unsent ? { unsent } : {}) };
   if (kind === 'read-only' || kind === 'full') {
-    const why = kind === 'full' ? 'its disk is full' : 'it is read-only, a replica or the primary before a failover';
-    return new GatewayError('dependency-unavailable', `the database at ${address} takes no changes: ${why}`, details);
+    const why = kind === 'full' ? 'its disk is full' : 'it is read-only: a replica, or a primary before a failover';
+    return new GatewayError('dependency-unavailable', `the database at ${address} accepts no changes: ${why}`, details);
   }
   const reason = kind === 'timeout' ? 'no answer in time' : message;
   const text = `the database at ${address} is not available: ${reason || code}`;

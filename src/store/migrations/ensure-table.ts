@@ -61,12 +61,12 @@ async function adoptTable(context: MigrationContext, table: TableDefinition, fou
   for (const existing of found.columns.values()) {
     if (existing.name in table.columns || existing.nullable || existing.filled) continue;
     if (found.primaryKey.includes(existing.name)) {
-      throw notAdoptable(table, existing.name, 'it is part of the primary key and not known to the gateway');
+      throw notAdoptable(table, existing.name, 'it is part of the primary key and unknown to the gateway');
     }
     changes.push(makeNullable(dialect, existing));
   }
   if (changes.length > 0) {
-    logger.info({ table: table.name, changes: changes.length }, 'adopting a table that is there already');
+    logger.info({ table: table.name, changes: changes.length }, 'adopting an existing table');
   }
   // One by one, so that a step that was done before a crash is not tried again.
   for (const change of changes) {
@@ -100,7 +100,10 @@ async function ensureIndexes(context: MigrationContext, table: TableDefinition):
         const reason = isDuplicateKey(error) ? 'several rows have the same value' : messageOf(error);
         throw notAdoptable(table, columns.join(', '), `it must be unique (${reason})`);
       }
-      logger.warn({ table: table.name, columns, error: messageOf(error) }, 'no index could be made');
+      logger.warn(
+        { table: table.name, columns, error: messageOf(error) },
+        'could not create an index; continuing without it',
+      );
     }
   }
 }

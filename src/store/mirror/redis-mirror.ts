@@ -132,10 +132,13 @@ export class RedisMirror {
         await this.#sendBatch();
       }
     } catch (error) {
-      this.#logger.debug({ reason: messageOf(error) }, 'mirror: last changes not sent');
+      this.#logger.debug({ reason: messageOf(error) }, 'mirror: could not send the last changes to Redis');
     }
-    // The next comparison with SQL sends them.
-    if (this.#outbox.size > 0) this.#logger.warn({ pending: this.#outbox.size }, 'mirror: changes left unsent');
+    if (this.#outbox.size > 0)
+      this.#logger.warn(
+        { pending: this.#outbox.size },
+        'mirror: stopped with unsent changes; the next comparison with SQL sends them',
+      );
     this.#subscription.close();
     this.#redis.off('error', this.#onError);
     this.#redis.off('ready', this.#onReady);
@@ -161,7 +164,7 @@ export class RedisMirror {
     this.#contactAt = performance.now();
     if (message === undefined) {
       this.#counts.malformed += 1;
-      this.#soil('a message that cannot be read');
+      this.#soil('an unreadable message');
       return;
     }
     this.#counts.messages += 1;
@@ -173,13 +176,13 @@ export class RedisMirror {
       this.#generation = message.generation;
       this.#sequence = message.sequence;
       this.#expected = 0;
-      this.#soil('another generation');
+      this.#soil('a new generation');
     } else if (message.sequence > this.#sequence) {
       const missing = message.sequence - this.#sequence - 1;
       this.#sequence = message.sequence;
       if (missing === 0) return;
       this.#counts.gaps += 1;
-      this.#soil(`${missing} messages missing`);
+      this.#soil(`${missing} messages were lost`);
     }
   }
 
@@ -227,12 +230,12 @@ export class RedisMirror {
     this.#failure = undefined;
     const same = position.generation === generation;
     if (position.completed > 0 && (position.completed < this.#completed || (same && position.sequence < sequence))) {
-      this.#demand ??= { after: this.#soundAt, reason: 'Redis holds older data than before' };
+      this.#demand ??= { after: this.#soundAt, reason: 'Redis has older data than before' };
       this.#completed = 0;
     }
     if (this.#outbox.takeOverflow()) {
       this.#counts.overflows += 1;
-      this.#demand = { after: position.now, reason: 'more changes than the outbox holds' };
+      this.#demand = { after: position.now, reason: 'the outbox overflowed' };
     }
     if (!this.#isWhole(position)) {
       await this.#rebuild();
@@ -265,7 +268,7 @@ export class RedisMirror {
     const { signal } = this.#stopped;
     const { reloadSpreadMs, backoff, pageAccounts } = this.#settings;
     const first = this.#counts.reloads === 0;
-    this.#setState('loading', this.#dirty ?? 'another generation');
+    this.#setState('loading', this.#dirty ?? 'a new generation');
     if (this.#reloadsInARow > 0) await wait(backoffMs(backoff, this.#reloadsInARow - 1), signal);
     else if (!first) await wait(Math.random() * reloadSpreadMs, signal);
     this.#reloadsInARow += 1;
@@ -293,7 +296,7 @@ export class RedisMirror {
       }
       await reload.commit();
     } catch (error) {
-      this.#dirty = 'a reload that failed';
+      this.#dirty = 'a failed reload';
       throw error;
     } finally {
       reload.end();
@@ -326,7 +329,7 @@ export class RedisMirror {
         await this.#withLock(async (token) => {
           this.#counts.reconciliations += 1;
           const corrected = await this.#copy(token, false);
-          if (corrected > 0) this.#logger.info({ corrected }, 'mirror: Redis differed from SQL');
+          if (corrected > 0) this.#logger.info({ corrected }, 'mirror: Redis differed from SQL; corrected');
         });
       } catch (error) {
         if (this.#isRunning()) this.#logger.warn({ reason: messageOf(error) }, 'mirror: comparison with SQL failed');
@@ -365,7 +368,7 @@ export class RedisMirror {
         }
         await this.#sendWakeup.pause(checkIntervalMs, signal);
       } catch (error) {
-        this.#logger.debug({ reason: messageOf(error) }, 'mirror: changes wait for Redis');
+        this.#logger.debug({ reason: messageOf(error) }, 'mirror: cannot send changes to Redis; retrying');
         // Not the wakeup: every change rings it.
         await wait(backoffMs(backoff, failures), signal).catch(() => undefined);
         failures += 1;
@@ -391,7 +394,7 @@ export class RedisMirror {
     this.#state = reason === undefined ? { name, since } : { name, since, reason };
     if (name === 'live') this.#startWakeup.ring();
     if (name === previous.name) return;
-    if (name === 'degraded') this.#logger.warn({ reason }, 'mirror: degraded, SQL is asked instead');
+    if (name === 'degraded') this.#logger.warn({ reason }, 'mirror: degraded; reading from SQL instead');
     else this.#logger.info({ reason, accounts: this.#map.size }, `mirror: ${name}`);
   }
 }
