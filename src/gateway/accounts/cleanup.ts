@@ -25,7 +25,7 @@ export function cleanUpAccounts(options: AccountCleanupOptions, signal: AbortSig
   const { instanceId, accounts, locks, removed, ageMs, logger } = options;
   const periodMs = Math.min(60_000, ageMs / 4);
   const failed = (error: unknown): void => {
-    logger.debug({ error: messageOf(error) }, 'accounts without agents not removed');
+    logger.debug({ error: messageOf(error) }, 'could not remove accounts without agents; retrying');
   };
   const pauseMs = (): number => periodMs * (0.8 + 0.4 * Math.random());
   return repeat({ pauseMs, failed }, signal, async () => {

@@ -36,7 +36,8 @@ export async function migrateAccounts(options: MigrationOptions, signal: AbortSi
       // Never released: who scanned last keeps the others from scanning until the next one is due.
       if (await locks.acquire('account-migration', instanceId, periodMs, signal)) await scan(options, signal);
     } catch (error) {
-      if (!signal.aborted) logger.warn({ error: messageOf(error) }, 'accounts of Clouddriver not migrated');
+      if (!signal.aborted)
+        logger.warn({ error: messageOf(error) }, 'could not read accounts from Clouddriver; retrying');
     }
     await wait(periodMs * (0.9 + 0.2 * Math.random()), signal).catch(() => undefined);
     if (signal.aborted) return;
@@ -54,14 +55,14 @@ async function scan(options: MigrationOptions, signal: AbortSignal): Promise<voi
         const definition = definitions.seal(account.name, knownOptions(account), account.name);
         return [{ name: account.name, zoneId: '', definition, activate: true }];
       } catch (error) {
-        logger.warn({ account: account.name, error: messageOf(error) }, 'account of Clouddriver not migrated');
+        logger.warn({ account: account.name, error: messageOf(error) }, 'Clouddriver account not migrated');
         return [];
       }
     });
     if (fresh.length === 0) continue;
     const present = await accounts.create(fresh, signal);
     if (present.length === fresh.length) continue;
-    logger.info({ accounts: fresh.length - present.length }, 'accounts of Clouddriver migrated');
+    logger.info({ accounts: fresh.length - present.length }, 'Clouddriver accounts migrated');
     migrated();
   }
 }

@@ -24,7 +24,7 @@ export async function electCachers(options: CachingElectionOptions, signal: Abor
   let elected = 0;
   const failed = (error: unknown): void => {
     elected = 0;
-    logger.debug({ error: messageOf(error) }, 'caching agents not elected');
+    logger.debug({ error: messageOf(error) }, 'could not elect caching agents; retrying');
   };
   // Many accounts at once: the next batch follows immediately.
   const pauseMs = (): number => (elected < batchAccounts ? periodMs * (0.5 + Math.random()) : 0);

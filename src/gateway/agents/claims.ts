@@ -110,7 +110,7 @@ export class Claims {
     const { lease } = this.#options;
     const waitMs = this.#takes(this.#waitingBatches);
     if (waitMs > longestWaitMs) {
-      throw new GatewayError('overloaded', 'too many agents register at the same time; come back later', {
+      throw new GatewayError('overloaded', 'too many agents are registering; try again later', {
         retryAfterMs: this.#nextTurnMs(waitMs, this.#takes(batchPart(accounts))),
       });
     }
@@ -149,7 +149,7 @@ export class Claims {
     const failed = (error: unknown): void => {
       this.#options.logger.warn(
         { agentId: connection.agentId, epoch: connection.epoch, error: messageOf(error) },
-        'assignments not released; they end with the lease of this instance',
+        'could not release assignments; they end with the lease of this instance',
       );
     };
     const released = write.then(() => undefined, failed);

@@ -102,7 +102,7 @@ export class Lease {
         // Others may have released everything already, on the database's clock.
         if (outcome === 'started') this.#lose();
         this.#told = false;
-        if (failing) logger.info({}, 'heartbeat renewed again');
+        if (failing) logger.info({}, 'heartbeat works again');
         failing = false;
       } catch (error) {
         if (signal.aborted) return;
@@ -139,7 +139,7 @@ export class Lease {
         logger.info({}, 'accounts reclaimed');
       } catch (error) {
         if (signal.aborted) return;
-        logger.warn({ error: messageOf(error) }, 'accounts not reclaimed; retrying');
+        logger.warn({ error: messageOf(error) }, 'could not reclaim accounts; retrying');
         failures += 1;
       }
     }

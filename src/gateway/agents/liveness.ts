@@ -108,7 +108,7 @@ export class Liveness {
     const expiresAt = session.peer?.expiresAt;
     const expiredMs = expiresAt === undefined ? 0 : this.#options.wallTime() - expiresAt;
     if (expiredMs > expiryGraceMs) {
-      const message = `agent ${agentId} has not dialled again with a new proof of its identity`;
+      const message = `agent ${agentId} did not dial again with a new credential in time`;
       registry.closed(session, new GatewayError('unauthenticated', message, { agentId }));
       return;
     }

@@ -122,7 +122,7 @@ export class TruthReader {
     const deadline = new AbortController();
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        const message = `SQL did not say within ${readTimeoutMs} ms who owns the account; try again`;
+        const message = `could not read the owner of the account from SQL within ${readTimeoutMs} ms; try again`;
         const error = new GatewayError('dependency-unavailable', message, { field: 'sql', retryAfterMs: 1_000 });
         deadline.abort(error);
         reject(error);

@@ -164,7 +164,7 @@ export class OwnershipService {
       } catch (error) {
         this.#logger.error(
           { account: ownership.account, reason: messageOf(error) },
-          'a listener to ownership changes failed',
+          'a listener for ownership changes failed',
         );
       }
     });

@@ -37,7 +37,7 @@ export class Reaper {
   run(signal: AbortSignal): Promise<void> {
     const { lease, leaseMs, logger } = this.#options;
     const failed = (error: unknown): void => {
-      logger.debug({ error: messageOf(error) }, 'dead instances not looked for');
+      logger.debug({ error: messageOf(error) }, 'could not look for dead instances; retrying');
     };
     // Replicas look at different times, so that mostly one finds the lock free and the others nothing to do.
     const pauseMs = (): number => (leaseMs / 4) * (0.5 + Math.random());

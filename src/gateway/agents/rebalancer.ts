@@ -49,7 +49,7 @@ export class Rebalancer {
   run(signal: AbortSignal): Promise<void> {
     const { periodMs, logger } = this.#options;
     const failed = (error: unknown): void => {
-      logger.debug({ error: messageOf(error) }, 'agents not rebalanced');
+      logger.debug({ error: messageOf(error) }, 'could not rebalance agents; retrying');
     };
     const pauseMs = (): number => periodMs * (0.8 + 0.4 * Math.random());
     return repeat({ pauseMs, failed }, signal, () => this.#round(signal));
@@ -71,7 +71,7 @@ export class Rebalancer {
     }
     logger.info(
       { agents: registry.agentCount, ofAll: counts, asked },
-      'more agents than its share: some are asked to dial again',
+      'instance has more than its share of agents; asking some to dial again',
     );
   }
 }

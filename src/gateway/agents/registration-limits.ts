@@ -34,7 +34,7 @@ export class RegistrationLimits {
     const count = (this.#counts.get(who) ?? 0) + 1;
     this.#counts.set(who, count);
     if (count > maxRegistrationsPerMinute) {
-      throw new GatewayError('overloaded', `too many registrations of ${who} (maxRegistrationsPerMinute)`, {
+      throw new GatewayError('overloaded', `too many registrations from ${who} (maxRegistrationsPerMinute)`, {
         retryAfterMs: Math.ceil(this.#minuteEnds - now),
       });
     }

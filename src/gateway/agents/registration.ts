@@ -73,7 +73,7 @@ export function validateAccounts(
   if (held + accounts.length > maxAccounts) {
     throw new GatewayError(
       'overloaded',
-      `${field}: ${String(held + accounts.length)} accounts; an agent may serve ${String(maxAccounts)} (kubesvc.grpc.server.maxAccountsPerAgent)`,
+      `${field}: ${String(held + accounts.length)} accounts; an agent may serve at most ${String(maxAccounts)} (kubesvc.grpc.server.maxAccountsPerAgent)`,
       { field },
     );
   }
@@ -104,17 +104,21 @@ export function validateAccounts(
 /** @throws GatewayError `permission-denied` naming the zone or the accounts that the identity may not have */
 export function authorize(peer: SessionPeer, zoneId: string, accounts: readonly AccountRegistration[]): void {
   if (!peer.mayHaveZone(zoneId)) {
-    throw new GatewayError('permission-denied', `register.zone_id: the policy does not give it to ${peer.owner}`, {
+    throw new GatewayError('permission-denied', `register.zone_id: the policy does not allow it for ${peer.owner}`, {
       field: 'register.zone_id',
     });
   }
   const refused = accounts.map(({ name }) => name).filter((name) => !peer.mayHaveAccount(name));
   if (refused.length === 0) return;
   const shown = `${refused.slice(0, 5).join(', ')}${refused.length > 5 ? ' ...' : ''}`;
-  throw new GatewayError('permission-denied', `register.accounts: the policy does not give ${shown} to ${peer.owner}`, {
-    field: 'register.accounts',
-    accounts: refused,
-  });
+  throw new GatewayError(
+    'permission-denied',
+    `register.accounts: the policy does not allow ${shown} for ${peer.owner}`,
+    {
+      field: 'register.accounts',
+      accounts: refused,
+    },
+  );
 }
 
 /** Gives a zone that is nobody's to the owner; false: it is somebody else's. */
@@ -133,7 +137,7 @@ export async function claimZone(
   if (peer.policed || !dynamicAccounts || zoneId === '' || (await bindZone(zoneId, peer.owner, signal))) return;
   throw new GatewayError(
     'permission-denied',
-    `register.zone_id: ${zoneId} takes dynamic accounts for another identity than ${peer.owner}; an operator can release it`,
+    `register.zone_id: zone ${zoneId} belongs to an identity other than ${peer.owner}; an operator can release it`,
     { field: 'register.zone_id' },
   );
 }

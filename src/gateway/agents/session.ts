@@ -258,7 +258,7 @@ export class Session {
     if (this.#writable && this.#full(frame.length)) this.#flush();
     if (this.#full(frame.length)) {
       throw this.#overloaded(
-        `agent ${this.#identity?.agentId ?? this.transport.peer} does not read what it is sent`,
+        `agent ${this.#identity?.agentId ?? this.transport.peer} is not reading its stream`,
         operationId,
       );
     }

@@ -27,7 +27,7 @@ export function cleanUpCache(options: CacheCleanupOptions, signal: AbortSignal):
   const { instanceId, locks, eventsMs, logger } = options;
   const periodMs = Math.min(60_000, eventsMs / 4);
   const failed = (error: unknown): void => {
-    logger.debug({ error: messageOf(error) }, 'cached objects not cleaned up');
+    logger.debug({ error: messageOf(error) }, 'could not clean up cached objects; retrying');
   };
   const pauseMs = (): number => periodMs * (0.8 + 0.4 * Math.random());
   return repeat({ pauseMs, failed }, signal, async () => {
@@ -46,11 +46,11 @@ async function cleanUpOnce(options: CacheCleanupOptions, signal: AbortSignal): P
     purged = await cache.purge(eventKinds, eventsMs, batchSize, signal);
     events += purged;
   }
-  if (events > 0) logger.info({ events }, 'old events of Kubernetes removed');
+  if (events > 0) logger.info({ events }, 'old Kubernetes events removed');
   let accounts = 0;
   for (let removed = 1; cleanUnusedAccounts && removed > 0 && (await renew());) {
     removed = await cache.removeUnknownAccounts(signal);
     accounts += removed;
   }
-  if (accounts > 0) logger.info({ accounts }, 'cached objects of accounts that are gone removed');
+  if (accounts > 0) logger.info({ accounts }, 'cached objects of removed accounts deleted');
 }

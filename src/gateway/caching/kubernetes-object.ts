@@ -53,13 +53,13 @@ export function readKubernetesObject(scope: ObjectScope, bytes: Uint8Array): Cac
   const name = text(metadata['name']);
   const namespace = text(metadata['namespace']);
   if (name === '' || !printable.test(name) || (namespace !== '' && !printable.test(namespace))) {
-    throw invalid('metadata.name and metadata.namespace must be names');
+    throw invalid('metadata.name and metadata.namespace must be valid names');
   }
   if (object['kind'] !== undefined && object['kind'] !== scope.kind) {
-    throw invalid(`an object of kind ${text(object['kind'])} came as ${scope.kind}`);
+    throw invalid(`received an object of kind ${text(object['kind'])} as ${scope.kind}`);
   }
   if (scope.namespace !== '' && namespace !== scope.namespace) {
-    throw invalid(`an object of namespace ${namespace} came as of ${scope.namespace}`);
+    throw invalid(`received an object of namespace ${namespace} for namespace ${scope.namespace}`);
   }
   const kind = kindName(scope.apiVersion, scope.kind);
   const id = objectId(kind, account, namespace, name);
@@ -141,7 +141,7 @@ function parse(bytes: Uint8Array, read: (text: string) => unknown): JsonObject {
     // The parser's message would quote the object.
     throw invalid('an object is not JSON');
   }
-  if (!isJsonObject(object)) throw invalid('an object is no object');
+  if (!isJsonObject(object)) throw invalid('an object is not a JSON object');
   return object;
 }
 

@@ -173,7 +173,7 @@ export class CachingSession implements IngestedStream {
     if (agentId === '')
       throw new GatewayError('invalid-argument', 'hello.agent_id must not be empty', { field: 'agent_id' });
     if (known !== undefined && (known.agentId !== agentId || known.epoch !== epoch)) {
-      throw new GatewayError('invalid-argument', 'hello: this stream is of another agent or connection', {
+      throw new GatewayError('invalid-argument', 'hello: this stream belongs to another agent or connection', {
         field: 'hello',
       });
     }
@@ -187,7 +187,10 @@ export class CachingSession implements IngestedStream {
     }
     for (const { account, key } of start.points) this.#whole.get(account)?.add(key);
     const refused = accounts.filter((account) => !start.streams.has(account));
-    this.#ingest.logger.info({ agentId, epoch, accounts: start.streams.size, refused: refused.length }, 'agent caches');
+    this.#ingest.logger.info(
+      { agentId, epoch, accounts: start.streams.size, refused: refused.length },
+      'agent started caching',
+    );
     this.#reply(this.#transport.resumeAt(start));
     if (refused.length > 0) this.#stop(refused);
   }
@@ -281,7 +284,7 @@ export class CachingSession implements IngestedStream {
       if (this.#toldOfInvalid) return;
       this.#toldOfInvalid = true;
       const fields = { agentId: this.#agent?.agentId, account, kind: scope.kind, error: messageOf(error) };
-      logger.warn(fields, 'object not cached; others of this stream are only counted');
+      logger.warn(fields, 'object not cached; further ones on this stream are counted, not logged');
     }
   }
 

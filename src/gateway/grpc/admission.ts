@@ -49,7 +49,7 @@ function check(
       const error = toGatewayError(thrown);
       metrics.authentications.inc({ port: 'agents', outcome: error.code });
       const cause = messageOf(error.cause ?? '');
-      logger.warn({ peer: call.getPeer(), code: error.code, error: error.message, cause }, 'agent not let in');
+      logger.warn({ peer: call.getPeer(), code: error.code, error: error.message, cause }, 'agent denied');
       endCall(call, error);
     },
   );

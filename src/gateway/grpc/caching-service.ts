@@ -127,9 +127,13 @@ function readScope(scope: Scope | undefined) {
   const { account = '', apiVersion = '', kind = '', namespace = '' } = scope ?? {};
   const names = [apiVersion, kind, namespace];
   if (account === '' || kind === '' || names.some((name) => name.length > nameLength || !scopeName.test(name))) {
-    throw new GatewayError('invalid-argument', 'scope: account and kind must be set, and all be names', {
-      field: 'scope',
-    });
+    throw new GatewayError(
+      'invalid-argument',
+      'scope: account and kind must be set, and every field must be a valid name',
+      {
+        field: 'scope',
+      },
+    );
   }
   return { account, apiVersion, kind, namespace };
 }

@@ -129,7 +129,7 @@ async function receive(session: Session, message: Uint8Array, options: Serving, 
     case undefined:
       // A kind of message that a newer agent knows.
       metrics.results.inc({ way: 'unknown' });
-      logger.debug({ agentId: session.identity.agentId }, 'message of an unknown kind ignored');
+      logger.debug({ agentId: session.identity.agentId }, 'unknown kind of message ignored');
       return;
   }
 }

@@ -55,14 +55,15 @@ export class Adoption {
       }
       if (page.length < pageSize) break;
     }
-    if (adopted > 0) logger.info({ deadInstanceId: instanceId, operations: adopted }, 'operations taken over');
+    if (adopted > 0)
+      logger.info({ deadInstanceId: instanceId, operations: adopted }, 'operations of a dead instance taken over');
   }
 
   /** Ends what is long overdue, until the signal aborts. */
   run(signal: AbortSignal): Promise<void> {
     const { logger } = this.#options;
     const failed = (error: unknown): void => {
-      logger.debug({ error: messageOf(error) }, 'overdue operations not swept');
+      logger.debug({ error: messageOf(error) }, 'could not end overdue operations; retrying');
     };
     const pauseMs = (): number => sweepMs * (0.5 + Math.random());
     return repeat({ pauseMs, failed }, signal, () => this.#sweep(signal));
@@ -84,8 +85,7 @@ export class Adoption {
     const orphaned = overdue.filter(({ id }) => router.originated(id) === undefined);
     const ended = await Promise.all(orphaned.map((operation) => recorder.end(this.#lost(operation))));
     const count = ended.filter(Boolean).length;
-    if (count > 0)
-      logger.warn({ operations: count }, 'operations without an instance that waits for them ended as lost');
+    if (count > 0) logger.warn({ operations: count }, 'no instance waits for these operations; they end as agent lost');
   }
 
   #lost(operation: UnfinishedOperation): FinishedOperation {
@@ -102,7 +102,7 @@ export class Adoption {
       totalDurationMs,
       finalOutcome: 'agent lost',
       receivedBy: { instanceId: receivedByInstanceId, time: receivedTime },
-      errorMessage: `instance ${receivedByInstanceId} was lost while it waited for the result; whether the operation was done is not known`,
+      errorMessage: `instance ${receivedByInstanceId} was lost while it waited for the result; the operation may have been executed`,
     };
   }
 }

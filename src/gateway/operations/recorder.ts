@@ -38,7 +38,10 @@ export class Recorder {
   #unrecorded = 0;
   readonly #lost = (error: unknown, { operationId }: FinishedOperation): void => {
     this.#options.metrics.recordsLost.inc();
-    this.#options.logger.warn({ operationId, error: messageOf(error) }, 'outcome of an operation not recorded');
+    this.#options.logger.warn(
+      { operationId, error: messageOf(error) },
+      'outcome of an operation not recorded; it is lost',
+    );
   };
 
   constructor(options: RecorderOptions) {
@@ -117,7 +120,7 @@ export class Recorder {
         // While the database is away, its pool and the lease say so, once for all operations.
         if (!isRefusal(error)) return;
         const fields = { operationId, attempt, waitMs, error: messageOf(error) };
-        this.#options.logger.warn(fields, 'the database refused the outcome of an operation; trying again');
+        this.#options.logger.warn(fields, 'the database refused the outcome of an operation; retrying');
       },
     };
   }

@@ -56,7 +56,7 @@ export class Recovery {
   run(signal: AbortSignal): Promise<void> {
     const { router, ownership, checkMs, logger } = this.#options;
     const failed = (error: unknown): void => {
-      logger.debug({ error: messageOf(error) }, 'ownership of waiting operations not re-read');
+      logger.debug({ error: messageOf(error) }, 'could not re-read the ownership of waiting operations; retrying');
     };
     return repeat({ pauseMs: () => checkMs, failed }, signal, async () => {
       const old = performance.now() - checkMs;
@@ -90,7 +90,7 @@ export class Recovery {
     const taken = this.#options.router.take(operation.id);
     if (taken === undefined) return;
     const { id, account } = operation;
-    const message = `another process of agent ${agentId} came in the place of the one that was sent operation ${id}; whether it was done is not known`;
+    const message = `another process of agent ${agentId} replaced the one that was sent operation ${id}; the operation may have been executed`;
     this.#options.router.end(
       taken,
       'agent lost',
@@ -105,14 +105,14 @@ export class Recovery {
       const error = toGatewayError(thrown);
       logger.info(
         { operationId: operation.id, account: operation.account, error: error.message },
-        'operation not sent again',
+        'could not send the operation again',
       );
       if (!isReading(operation.type)) return;
       const taken = router.take(operation.id);
       if (taken === undefined) return;
       const lost = new GatewayError(
         'agent-lost',
-        `the agent of account "${operation.account}" went away before it answered, and no other serves it`,
+        `the agent of account "${operation.account}" disconnected before it answered, and no other agent serves it`,
         { operationId: operation.id, account: operation.account, retryAfterMs: 1_000 },
       );
       router.end(taken, 'agent lost', lost);

@@ -82,7 +82,7 @@ export class Resend {
       await routing.route(operation);
       return true;
     } catch (error) {
-      logger.debug({ operationId: operation.id, error: messageOf(error) }, 'operation not sent again');
+      logger.debug({ operationId: operation.id, error: messageOf(error) }, 'could not send the operation again');
       return false;
     }
   }

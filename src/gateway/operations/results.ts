@@ -81,7 +81,7 @@ export class Results {
     if (!session.answering()) {
       this.#warnings.warn(
         { operationId, agentId: session.identity.agentId },
-        'too many results at once; the agent keeps it',
+        'too many results at once; the agent sends this one again',
       );
       return;
     }
@@ -104,7 +104,7 @@ export class Results {
             ...{ operationId, agentId: session.identity.agentId },
             owner: session.peer?.owner,
           },
-          'result of an agent that was not sent the operation',
+          'result from an agent that was not sent the operation; ignored',
         );
       if (known !== true) metrics.results.inc({ way: known === 'foreign' ? 'foreign' : 'unknown' });
       said = known === true ? outcome : 'unknown-operation';
@@ -114,7 +114,7 @@ export class Results {
           ...{ operationId, agentId: session.identity.agentId },
           error: messageOf(error),
         },
-        'result not recorded; the agent keeps it',
+        'result not recorded; the agent sends it again',
       );
     }
     session.replied(said === undefined ? undefined : receipt(operationId, said));
@@ -139,7 +139,7 @@ export class Results {
     if (record.finalOutcome !== undefined) {
       throw new GatewayError(
         'operation-ended',
-        `operation ${header.operationId} has ended already: ${record.finalOutcome}`,
+        `operation ${header.operationId} has already ended: ${record.finalOutcome}`,
         { operationId: header.operationId },
       );
     }
@@ -270,7 +270,10 @@ export class Results {
     const { recorder, operations, logger } = this.#options;
     const { operationId, finalOutcome } = record;
     const written = recorder.end(record).catch((error: unknown) => {
-      logger.warn({ operationId, error: messageOf(error) }, 'outcome waits for the database');
+      logger.warn(
+        { operationId, error: messageOf(error) },
+        'outcome of an operation not recorded yet; waiting for the database',
+      );
       return recorder.endEventually(record);
     });
     // Where another instance took the operation over meanwhile, its outcome stands.
@@ -295,7 +298,7 @@ export class Results {
       if (outcome === expected) taken.resolve(answer);
       else if (outcome !== undefined) taken.reject(endedWithout(outcome, taken.context));
       else {
-        const message = `operation ${id} has ended, but the database does not take its outcome; ask for it later`;
+        const message = `operation ${id} has ended, but the database does not accept its outcome; look it up later`;
         taken.reject(new GatewayError('timed-out', message, { operationId: id, account }));
       }
     } catch (error) {
@@ -326,7 +329,7 @@ export class Results {
       if (isOver(error)) throw error;
       this.#options.logger.warn(
         { originator, error: messageOf(error) },
-        'originating instance not reached; its operation is recorded without it',
+        'cannot reach the originating instance; recording its operation here',
       );
       return false;
     }

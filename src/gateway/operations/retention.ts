@@ -53,7 +53,7 @@ export async function purgeHistory(options: RetentionOptions, signal: AbortSigna
       try {
         if (await purgeOnce(options, settings, signal)) break;
       } catch (error) {
-        if (!signal.aborted) logger.warn({ error: messageOf(error) }, 'history not purged; trying again');
+        if (!signal.aborted) logger.warn({ error: messageOf(error) }, 'history not purged; retrying');
       }
       // Another replica is at it, or the database is away: look again, in case that one dies.
       await wait(settings.lockMs / 2, signal).catch(() => undefined);

@@ -238,7 +238,7 @@ export class Router {
     // As much as any agent may get of it, now or after a loss: one that has this limit would lose its stream each time.
     const most = bytes.length + routingBytes;
     if (most > maxMessageBytes) {
-      const message = `the operation has ${String(most)} bytes with what gateways add; ${String(maxMessageBytes)} are allowed (kubesvc.grpc.server.maxInboundMessageSize)`;
+      const message = `the operation has ${String(most)} bytes including what gateways add; ${String(maxMessageBytes)} are allowed (kubesvc.grpc.server.maxInboundMessageSize)`;
       throw new GatewayError('too-large', message, { operationId: id, account });
     }
     const timeoutMs = this.#timeoutMs(submission);
@@ -346,14 +346,15 @@ export class Router {
     let told = error;
     if (durable && error.code !== 'operation-conflict' && error.details.unsent !== true) {
       const doubt = (why: string, what: string): void => {
-        const message = `${why} operation ${id} ${what}; whether it will be done is not known: ask for it, or give it again with the same id`;
+        const message = `${why} operation ${id} ${what}; it may still be executed: look it up, or send it again with the same id`;
         told = new GatewayError('timed-out', message, { operationId: id, account, cause: error });
       };
       try {
         if (!(await recorder.withdraw(id, operation.receivedByInstanceId))) doubt('another instance has taken', 'over');
       } catch (failure) {
-        logger.warn({ operationId: id, error: toGatewayError(failure).message }, 'refused operation not withdrawn');
-        doubt('the database went away while', 'was stored');
+        const fields = { operationId: id, error: toGatewayError(failure).message };
+        logger.warn(fields, 'could not withdraw a refused operation; it may still be executed');
+        doubt('the database became unavailable while', 'was being stored');
       }
     }
     taken.reject(told);
@@ -367,7 +368,7 @@ export class Router {
     const { id, account, timeoutMs } = operation;
     const details = { operationId: id, account };
     if (operation.taken !== undefined && !this.#stillHeld(account, operation.taken)) {
-      const message = `agent ${operation.taken.agentId} went away while it worked on operation ${id} and did not come back in time; whether it was done is not known`;
+      const message = `agent ${operation.taken.agentId} disconnected during operation ${id} and did not come back in time; the operation may have been executed`;
       this.end(taken, 'agent lost', new GatewayError('agent-lost', message, details));
     } else {
       const message = `operation ${id} had no result after ${String(timeoutMs)} ms`;

@@ -125,7 +125,7 @@ export class Routing {
             operation.taken = { ...target, ...takenNow(operation) };
             this.#options.logger.warn(
               { operationId: operation.id, ownerInstanceId: target.instanceId },
-              'the owner broke off while it took an operation; waiting for the result',
+              'connection to the owner lost while sending an operation; waiting for the result',
             );
             return;
           }
@@ -161,7 +161,7 @@ export class Routing {
     if (operation.binding !== undefined && operation.taken === undefined && operation.binding.epoch !== target.epoch) {
       const binding = bindingTo(target);
       if (operation.durable && !(await bind(id, binding))) {
-        const message = `another instance has taken operation ${id} over; ask for it`;
+        const message = `another instance has taken operation ${id} over; look it up`;
         throw new GatewayError('timed-out', message, { operationId: id, account });
       }
       operation.binding = binding;
@@ -253,7 +253,7 @@ export class Routing {
     const who =
       binding === undefined
         ? 'no agent that serves it is connected'
-        : `the process of agent ${binding.agentId} that has the operation is gone`;
+        : `the process of agent ${binding.agentId} that received the operation is gone`;
     throw new GatewayError('no-agent', `account "${account}": ${who}`, { account, retryAfterMs: 5_000 });
   }
 }

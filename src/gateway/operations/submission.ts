@@ -42,7 +42,7 @@ export function validateSubmission({ id, account, type }: Submission): void {
 }
 
 export function idConflict(id: string): GatewayError {
-  return new GatewayError('operation-conflict', `operation id ${id} was used before for something else`, {
+  return new GatewayError('operation-conflict', `operation id ${id} was already used for a different operation`, {
     operationId: id,
   });
 }

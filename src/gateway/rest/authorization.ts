@@ -68,7 +68,7 @@ export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptio
       metrics.authentications.inc({ port: 'rest', outcome: error.code });
       const route = request.routeOptions.url;
       const peer = request.socket.remoteAddress;
-      logger.warn({ peer, method: request.method, route, code: error.code, error: error.message }, 'call not let in');
+      logger.warn({ peer, method: request.method, route, code: error.code, error: error.message }, 'request denied');
       throw error;
     }
   });
@@ -99,7 +99,7 @@ export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptio
     const digest = request.bodyDigest;
     if (digest === undefined || digest.expected === digest.actual) return;
     options.metrics.authentications.inc({ port: 'rest', outcome: 'permission-denied' });
-    throw new GatewayError('permission-denied', 'not the call of an instance: its token is for another body', {
+    throw new GatewayError('permission-denied', 'not a call from an instance: token refused: issued for another body', {
       field: instanceTokenHeader,
     });
   });
@@ -121,7 +121,7 @@ async function admit(request: FastifyRequest, role: Role, options: Authorization
   const { authorization } = request.headers;
   const showsNothing = authorization === undefined && certificate === undefined;
   if (callers === undefined || (showsNothing && anonymousRole !== 'none')) {
-    demand(role, anonymousRole, 'callers who show no identity');
+    demand(role, anonymousRole, 'callers without credentials');
     return;
   }
   const caller = await callers.admit({ certificate, authorization }, AbortSignal.timeout(options.timeoutMs));
@@ -132,7 +132,7 @@ async function admit(request: FastifyRequest, role: Role, options: Authorization
 
 function demand(needed: Role, has: Role | 'none', who: string): void {
   if (has !== 'none' && roles.indexOf(has) >= roles.indexOf(needed)) return;
-  throw new GatewayError('permission-denied', `this needs the role ${needed}; ${who} have ${has}`);
+  throw new GatewayError('permission-denied', `this needs the role ${needed}; the role of ${who} is ${has}`);
 }
 
 /**
@@ -171,7 +171,7 @@ function isInstance(request: FastifyRequest, options: AuthorizationOptions): boo
 function pretends(): GatewayError {
   return new GatewayError(
     'permission-denied',
-    'this is a call between instances, and the caller has not proven to be one',
+    'only instances may make this call, and the caller did not authenticate as one',
     {
       field: forwardedByHeader,
     },

@@ -132,7 +132,7 @@ function readJson<T>(field: string, read: () => T): T {
     return read();
   } catch (error) {
     // The library says what is wrong in plain errors; a fault in it is for the log.
-    const reason = error instanceof TypeError ? 'it has a form that it cannot have' : messageOf(error);
+    const reason = error instanceof TypeError ? 'malformed value' : messageOf(error);
     throw new GatewayError('invalid-argument', `${field}: not valid protobuf JSON: ${reason}`, {
       field,
       cause: error,

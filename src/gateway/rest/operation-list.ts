@@ -60,7 +60,7 @@ export const operationListRoutes: FastifyPluginCallbackTypebox<OperationListOpti
       if (items * (page + 1) > maxRecords) {
         throw new GatewayError(
           'invalid-argument',
-          `query.page: ${String(maxRecords)} records can be paged through; set until to the startTime of the last one`,
+          `query.page: at most ${String(maxRecords)} records can be paged through; set until to the startTime of the last one`,
           { field: 'query.page' },
         );
       }

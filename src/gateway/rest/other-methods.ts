@@ -29,7 +29,7 @@ export function answerOtherMethods(app: FastifyInstance, instanceId: string): ()
         schema: { hide: true },
         // Before the body is read: whatever it is, it does not matter.
         onRequest: (request, reply, _next) => {
-          const message = `${request.method} is not a method of this path; it has ${allow}`;
+          const message = `this path does not support ${request.method}, only ${allow}`;
           void reply.header('allow', allow);
           void sendProblem(reply, new GatewayError('invalid-argument', message), instanceId, 405);
         },

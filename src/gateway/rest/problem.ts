@@ -190,7 +190,7 @@ function toKnown(thrown: unknown, request: FastifyRequest): GatewayError {
     return new GatewayError('too-large', 'body: larger than server.maxBodySize allows', { field: 'body' });
   const code = frameworkCodes[error.statusCode ?? 500] ?? (status === undefined ? undefined : 'invalid-argument');
   if (code === undefined)
-    return new GatewayError('internal', 'unexpected failure; the log of this instance says why', { cause: thrown });
+    return new GatewayError('internal', 'unexpected error; see the log of this instance', { cause: thrown });
   const invalid = invalidRequest(error, request);
   if (invalid !== undefined) return new GatewayError(code, invalid.message, { field: invalid.field });
   const field = error.code?.startsWith('FST_ERR_CTP') === true ? 'body' : undefined;

@@ -32,7 +32,7 @@ export async function limitRequestRate(
     // Instances are bounded by their queues, and probes have to be answered.
     allowList: (request) => request.callingInstance !== undefined || request.routeOptions.config.role === 'public',
     errorResponseBuilder: (_request, { ttl }) =>
-      new GatewayError('overloaded', 'too many requests of this caller (server.maxRequestsPerSecond)', {
+      new GatewayError('overloaded', 'too many requests from this caller (server.maxRequestsPerSecond)', {
         retryAfterMs: ttl,
       }),
   });

@@ -47,7 +47,7 @@ export function invalidRequest(error: Partial<FastifyError>, request: FastifyReq
       const name = firstOf(finding.params['additionalProperties']);
       const known = Object.keys(schema?.properties ?? {});
       const meant = nearest(name, known) ?? known.find((field) => name !== '' && field.startsWith(name));
-      const hint = meant === undefined ? `known are ${known.join(', ')}` : `did you mean "${meant}"?`;
+      const hint = meant === undefined ? `known fields: ${known.join(', ')}` : `did you mean "${meant}"?`;
       return say([...path, name.slice(0, 64)], `unknown field; ${hint}`);
     }
     case 'required': {
