@@ -42,7 +42,9 @@ export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal)
   }
 }
 
-/** What the promise gives, or undefined when `ms` are over first; what it does later is ignored. Rejects as it does. */
+/**
+ * The value of the promise, or undefined if `ms` pass first; a later outcome is ignored. Rejects as the promise does.
+ */
 export function unlessLate<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms, undefined);

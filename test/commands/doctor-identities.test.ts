@@ -22,7 +22,7 @@ test('files of identities', async (t) => {
     { status: 'warning', found: /agents do not have to authenticate/u },
   ]);
   const tokens = `--kubesvc.grpc.auth.tokens.file=${join(directory, 'tokens.yml')}`;
-  t.match(await look(tokens), [{ status: 'ok', found: /^agents have to prove/u }]);
+  t.match(await look(tokens), [{ status: 'ok', found: /^agents must authenticate/u }]);
   t.match(await look(tokens, `--kubesvc.grpc.auth.policyFile=${join(directory, 'policy.yml')}`), [
     { status: 'failed', found: /policy\.yml cannot be used: agents\[0\]\.match\[0\]: expected TYPE=VALUE/u },
   ]);

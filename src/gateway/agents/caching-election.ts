@@ -1,7 +1,8 @@
 /**
- * Lets another agent cache where the one that did is lost. Whoever's stream broke may not have noticed yet and goes on
- * for up to three ping periods; its accounts are held for it in SQL, on the database's clock. Every instance looks for
- * holds that are over, so that it does not matter which one released them and what became of it.
+ * Elects another agent to cache an account after its caching agent was lost. An agent whose stream broke may not have
+ * noticed yet, and caches for up to three more ping periods; SQL reserves its accounts for that time, on the database's
+ * clock. Every instance looks for reservations that have ended, so it does not matter which instance released the
+ * accounts or whether it still runs.
  */
 
 import { messageOf } from '../../core/errors.js';
@@ -11,7 +12,7 @@ import type { OwnershipService } from './ownership.js';
 
 export interface CachingElectionOptions {
   readonly ownership: OwnershipService;
-  /** Time between two looks, ±50 %, in ms. */
+  /** Time between two rounds, ±50 %, in ms. */
   readonly periodMs: number;
   readonly logger: Logger;
 }

@@ -1,4 +1,4 @@
-/** Who of this instance's agents begins to cache what, and who ends it: what each is told. */
+/** Tells the agents of this instance which accounts to start and stop caching. */
 
 import { toGatewayError, type GatewayError } from '../../core/errors.js';
 import type { Ownership } from '../../store/ownership.js';
@@ -10,9 +10,11 @@ export interface CachingSwitchesOptions {
   readonly sessionsOf: (account: string) => readonly Session[];
   readonly peek: (account: string) => Ownership | undefined;
   readonly frames: Pick<SessionFrames, 'caching'>;
-  /** Whether nobody can take this instance for dead and give its accounts to others; else no agent begins to cache. */
+  /**
+   * Whether no other instance can consider this one dead and give away its accounts; otherwise no agent starts caching.
+   */
   readonly leaseSure: () => boolean;
-  /** An agent that does not read what it is told: ending its stream makes it dial again and be told anew. */
+  /** Ends the stream of an agent that is not reading: the agent dials again and is told anew. */
   readonly unreadable: (session: Session, error: GatewayError) => void;
 }
 
@@ -25,7 +27,7 @@ export class CachingSwitches {
     this.#options = options;
   }
 
-  /** Others may soon let other agents cache: none of these may go on, and none begins until allow(). */
+  /** Other instances may soon let other agents cache: agents of this one must stop, and none starts until allow(). */
   stop(sessions: Iterable<Session>): void {
     this.#stopped = true;
     for (const session of sessions) {
@@ -36,19 +38,19 @@ export class CachingSwitches {
     }
   }
 
-  /** Agents may begin again; follow() tells them. */
+  /** Agents may start again; follow() tells them. */
   allow(): void {
     this.#stopped = false;
   }
 
-  /** The agent has stopped by itself, because it had heard nothing for too long, and is there all the same: it is told again. */
+  /** The agent stopped by itself, because it had heard nothing for too long, but is still connected: tells it again. */
   resume(session: Session): void {
     const accounts = [...session.caching];
     session.caching.clear();
     this.follow(accounts.flatMap((account) => this.#options.peek(account) ?? []));
   }
 
-  /** Tells agents what they cache of these accounts, on and off, where they do not know it yet, in one frame each. */
+  /** Tells each agent, in one frame, which of these accounts to start and stop caching, if it does not know yet. */
   follow(ownerships: readonly Ownership[]): void {
     const may = !this.#stopped && this.#options.leaseSure();
     const switches = new Map<Session, { start: string[]; stop: string[] }>();

@@ -1,4 +1,6 @@
-/** How often one identity may register, and how many streams it may have. Without identities, addresses count. */
+/**
+ * Limits how often one identity may register, and how many streams it may have. Without identities, addresses count.
+ */
 
 import { GatewayError } from '../../core/errors.js';
 import type { Session } from './session.js';
@@ -63,7 +65,7 @@ function forgetClosed(sessions: Set<Session>): void {
   for (const session of sessions) if (session.state === 'closed') sessions.delete(session);
 }
 
-/** Without the port, which is another one for each connection. */
+/** Without the port, which differs for each connection. */
 function addressOf(peer: string): string {
   return peer.slice(0, Math.max(0, peer.lastIndexOf(':'))) || peer;
 }

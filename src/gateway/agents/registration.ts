@@ -1,4 +1,4 @@
-/** What an agent says of itself when it registers, and what is refused of it. */
+/** Registrations of agents, and the checks that may refuse them. */
 
 import { GatewayError } from '../../core/errors.js';
 import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
@@ -6,12 +6,12 @@ import { validateDescription, validateText } from './account-description.js';
 import type { SessionFrames } from './session-frames.js';
 import type { Session, SessionPeer } from './session.js';
 
-/** What a Registration says, free of wire types. */
+/** A Registration without wire types. */
 export interface RegistrationRequest {
   readonly agentId: string;
   readonly zoneId: string;
   readonly version: string;
-  /** Absent: it did not say. */
+  /** Absent: the agent did not send it. */
   readonly processId?: string;
   readonly accounts: readonly AccountRegistration[];
   readonly dynamicAccounts: boolean;
@@ -22,7 +22,7 @@ const validName = /^[\w.:@/+=-]{1,253}$/u;
 
 const longestVersion = 255;
 
-/** Long enough to be random: the number that an operating system gives a process is 1 in every container. */
+/** Long enough to be random: a process id of the operating system is 1 in every container. */
 const validProcessId = /^[\w-]{16,64}$/u;
 
 /** @throws GatewayError `invalid-argument` naming the field; `overloaded` for too many accounts */
@@ -61,7 +61,7 @@ export function validateRegistration(request: RegistrationRequest, maxAccounts: 
 
 /**
  * @param field of the message that names the accounts
- * @param held accounts that the stream serves already
+ * @param held accounts that the stream already serves
  * @throws as validateRegistration()
  */
 export function validateAccounts(
@@ -121,12 +121,13 @@ export function authorize(peer: SessionPeer, zoneId: string, accounts: readonly 
   );
 }
 
-/** Gives a zone that is nobody's to the owner; false: it is somebody else's. */
+/** Binds a zone without an owner to this one; false: the zone belongs to another owner. */
 export type BindZone = (zoneId: string, owner: string, signal: AbortSignal) => Promise<boolean>;
 
 /**
- * Kubeconfigs of dynamic accounts go to the agents of a zone: where no policy says whose it is, it is the first one's.
- * @throws GatewayError `permission-denied` when it is another one's
+ * Kubeconfigs of dynamic accounts go to the agents of a zone: if no policy gives the zone to an identity, it belongs to
+ * the first one that registers in it.
+ * @throws GatewayError `permission-denied` when the zone belongs to another identity
  */
 export async function claimZone(
   peer: SessionPeer,
@@ -142,12 +143,12 @@ export async function claimZone(
   );
 }
 
-/** One identity's agents are told from another one's, whatever ids they choose. */
+/** Keeps agents of different identities apart even if they choose the same id. */
 export function agentKey(owner: string | undefined, agentId: string): string {
   return owner === undefined ? agentId : `${owner}\n${agentId}`;
 }
 
-/** Whether the connection is an owner of the account: of two of one agent, the newer one is. */
+/** Whether the connection is an owner of the account; if an agent has two connections, the newer one is. */
 export function holds(ownership: Ownership, connection: Connection): boolean {
   return ownership.assignments.some(
     ({ agentId, epoch, instanceId }) =>
@@ -159,7 +160,7 @@ export function replaced(agentId: string): GatewayError {
   return new GatewayError('replaced', `a newer connection of agent ${agentId} has registered`, { agentId });
 }
 
-/** Ends dynamic accounts that the agent still has, and that were deleted, deactivated or moved elsewhere meanwhile. */
+/** Tells the agent to stop serving dynamic accounts that were deleted, deactivated or moved elsewhere meanwhile. */
 export function dismiss(
   session: Session,
   accounts: readonly AccountRegistration[],

@@ -39,10 +39,10 @@ export interface RegistryOptions {
   readonly instanceId: string;
   readonly ownership: OwnershipService;
   readonly claims: Claims;
-  /** Gives a zone that is nobody's to the owner; false: it is somebody else's. */
+  /** Binds a zone without an owner to this one; false: the zone belongs to another owner. */
   readonly bindZone: BindZone;
   readonly frames: SessionFrames;
-  /** An agent that hears nothing for so long gives this replica up, in ms: told to it with its registration. */
+  /** An agent gives up this replica when it hears nothing for this time, in ms; it is told so when it registers. */
   readonly times: Pick<LivenessTimes, 'alone' | 'sharing'>;
   readonly lease: () => Pick<Lease, 'sure'>;
   readonly logger: Logger;
@@ -86,12 +86,12 @@ export class Registry {
     });
   }
 
-  /** From now on registrations are refused with `error` (drain). */
+  /** Refuses registrations with `error` from now on (drain). */
   refuse(error: GatewayError): void {
     this.#refusing = error;
   }
 
-  /** Ends what is still open and waits until all is released. */
+  /** Ends all open streams and waits until everything is released. */
   async stop(error: GatewayError): Promise<void> {
     for (const session of [...this.#sessions]) this.closed(session, error);
     this.#unsubscribe?.();
@@ -146,7 +146,7 @@ export class Registry {
       signal,
     );
     try {
-      // The policy may have changed meanwhile.
+      // The policy may have changed in the meantime.
       if (peer !== undefined) authorize(peer, zoneId, request.accounts);
     } catch (error) {
       this.#release(connection, request.accounts);
@@ -155,11 +155,11 @@ export class Registry {
     const { epoch } = connection;
     const key = agentKey(peer?.owner, agentId);
     const older = this.#agents.get(key);
-    // Accounts tell who is newer; an agent that has none yet is known by its number alone.
+    // The accounts show which connection is newer; for an agent without accounts only the epoch does.
     const lost = claimed.some((account) => !holds(account, connection)) || (older?.identity.epoch ?? 0) > epoch;
     if (session.state === 'closed' || lost) {
       this.#release(connection, request.accounts);
-      // The claims of the older stream went to this one: it has nothing left, and its agent is to dial again.
+      // This stream took the claims of the older one, which owns nothing now; its agent must dial again.
       if (!lost && older !== undefined) this.closed(older, replaced(request.agentId));
       if (!lost) return;
       throw replaced(request.agentId);
@@ -172,7 +172,7 @@ export class Registry {
     session.send(frames.registered(epoch));
     this.#tellSilence(session);
     if (older !== undefined) {
-      // Another process has nothing of it under way.
+      // Operations of another process are not under way here.
       if (older.identity.processId === session.identity.processId) session.adopt(older);
       this.closed(older, replaced(request.agentId));
     }
@@ -212,7 +212,7 @@ export class Registry {
     dismiss(session, accounts, held, this.#options.frames);
   }
 
-  /** The agent has stopped with these accounts. */
+  /** The agent has stopped serving these accounts. */
   async removeAccounts(session: Session, names: readonly string[], signal: AbortSignal): Promise<void> {
     const own = names.filter((name) => session.accounts.has(name));
     for (const name of own) this.#unindex(name, session);
@@ -220,8 +220,8 @@ export class Registry {
   }
 
   /**
-   * Claims again what others have released of the streams' accounts while this instance was out of reach. What SQL still
-   * has is only read, so that it costs little to repeat this from the beginning.
+   * Claims again the streams' accounts that others released while this instance was unreachable. Assignments that are
+   * still in SQL are only read, so repeating this from the beginning is cheap.
    */
   async reclaim(signal: AbortSignal): Promise<void> {
     const { instanceId, ownership, claims } = this.#options;
@@ -230,7 +230,7 @@ export class Registry {
     const lost = await reclaimMissing({ instanceId, ownership, claims, connectionOf }, active, signal);
     for (const session of lost) this.closed(session, replaced(session.identity.agentId));
     this.#caching.allow();
-    // What was heard meanwhile of accounts that were claimed before, too.
+    // Includes changes heard meanwhile of accounts that were claimed before.
     for (const accounts of batches([...this.#byAccount.keys()], accountsPerTurn)) {
       this.#caching.follow(accounts.flatMap((account) => ownership.peek(account) ?? []));
       await nextTurn();
@@ -238,7 +238,7 @@ export class Registry {
     }
   }
 
-  /** Others may soon let other agents cache these accounts: no agent of this instance may go on. reclaim() ends it. */
+  /** Others may soon let other agents cache these accounts: agents of this instance must stop, until reclaim(). */
   stopCaching(): void {
     this.#caching.stop([...this.#sessions]);
   }
@@ -248,7 +248,7 @@ export class Registry {
     this.#caching.resume(session);
   }
 
-  /** Tells agents of this instance what they cache of these accounts, where they do not know it yet. */
+  /** Tells agents of this instance which of these accounts to cache, if they do not know yet. */
   followCaching(ownerships: readonly Ownership[]): void {
     this.#caching.follow(ownerships);
   }
@@ -269,14 +269,14 @@ export class Registry {
     return sessions.length > 0;
   }
 
-  /** Ends streams whose identities may no longer have what they have: the policy or the tokens changed. */
+  /** Ends streams whose identities are no longer allowed their zone or accounts: the policy or the tokens changed. */
   judgeAgain(): void {
     for (const session of [...this.#sessions]) {
       const { peer } = session;
       if (peer === undefined) continue;
       try {
         peer.judgeAgain();
-        // One that is registering is judged at its end.
+        // A registering stream is checked at the end of its registration.
         if (session.state === 'active') authorize(peer, session.identity.zoneId, [...session.accounts.values()]);
       } catch (error) {
         this.closed(session, toGatewayError(error));
@@ -365,14 +365,14 @@ export class Registry {
     );
   }
 
-  /** Tells the agent after how much silence to give this replica up. */
+  /** Tells the agent after how much silence to give up this replica. */
   #tellSilence(session: Session): void {
     const { times, frames } = this.#options;
     const { silenceMs } = session.sharing ? times.sharing : times.alone;
     try {
       session.ping(frames.ping(0, periodOf(silenceMs)), silenceMs);
     } catch (error) {
-      // It does not read; ending the stream makes it dial again and be told anew.
+      // The agent is not reading; ending the stream makes it dial again and be told anew.
       this.closed(session, toGatewayError(error));
     }
   }
@@ -385,7 +385,7 @@ export class Registry {
       session.share(ownership.account, ownership.assignments.length > 1);
       // Its next ping would come as late as for one that is alone.
       if (session.sharing && !sharing) this.#tellSilence(session);
-      // A newer one on this instance is being registered: that takes over what is under way before it ends this one.
+      // A newer stream on this instance is registering: it takes over the operations under way before it ends this one.
       const newer = ownership.assignments.find(
         ({ agentId, epoch, instanceId }) =>
           agentId === session.identity.agentId &&
