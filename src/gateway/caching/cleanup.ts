@@ -1,4 +1,6 @@
-/** Removes what is cached of accounts that are gone, and old events of Kubernetes: a bounded number at a time, by one replica. */
+/**
+ * Removes cached objects of removed accounts, and old Kubernetes events: a bounded number at a time, on one replica.
+ */
 
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
@@ -11,9 +13,9 @@ export interface CacheCleanupOptions {
   readonly instanceId: string;
   readonly cache: Pick<CacheStore, 'purge' | 'removeUnknownAccounts'>;
   readonly locks: LockStore;
-  /** Age at which an event of Kubernetes goes, in ms. */
+  /** Age at which a Kubernetes event is removed, in ms. */
   readonly eventsMs: number;
-  /** Whether objects go with their account. */
+  /** Whether objects are removed with their account. */
   readonly cleanUnusedAccounts: boolean;
   readonly logger: Logger;
 }
@@ -37,7 +39,7 @@ export function cleanUpCache(options: CacheCleanupOptions, signal: AbortSignal):
   });
 }
 
-/** One round, until there is nothing left or the lock is another's. */
+/** One round, until nothing is left or another instance has the lock. */
 async function cleanUpOnce(options: CacheCleanupOptions, signal: AbortSignal): Promise<void> {
   const { instanceId, cache, locks, eventsMs, cleanUnusedAccounts, logger } = options;
   const renew = () => locks.renew(lockName, instanceId, lockMs, signal);

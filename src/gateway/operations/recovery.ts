@@ -1,12 +1,13 @@
 /**
- * What becomes of operations whose agent or owner went away while they were under way. The originating instance
+ * Recovers operations whose agent or owner went away while they were under way. The originating instance
  * watches the ownership of the accounts it waits on:
- * - the process that has the operation came back on another stream: it gets the operation again, by the same id. It
- *   executes an id once, so it either does it now or answers with the result it kept.
- * - another process of the agent came in its place: it knows nothing of the operation and must not do it a second time.
+ * - the process that has the operation came back on another stream: it gets the operation again, with the same id. It
+ *   executes an id once, so it either executes it now or answers with the result it kept.
+ * - another process of the agent replaced it: it knows nothing of the operation and must not execute it a second time.
  *   The operation ends as `agent lost`.
- * - a reading operation: any other agent of the account will do; one is looked for while routing tries, then it fails.
- * - else: the agent may still come back. The operation waits until its deadline and then ends as `agent lost`.
+ * - a reading operation: any other agent of the account will do; routing looks for one for its number of attempts, then
+ *   the operation fails.
+ * - otherwise: the agent may still come back. The operation waits until its deadline and then ends as `agent lost`.
  */
 
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
@@ -27,11 +28,11 @@ export interface RecoveryOptions {
   readonly ownership: OwnershipService;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Without news from the mirror the truth is re-read this often for operations that take longer, in ms. */
+  /** How often the truth is re-read for operations that take longer, in ms, in case the mirror missed a change. */
   readonly checkMs: number;
 }
 
-/** Accounts that are re-read in one check; the others wait for the next. */
+/** Accounts that one check re-reads; the others wait for the next check. */
 const accountsPerCheck = 200;
 
 export class Recovery {

@@ -1,6 +1,6 @@
 /**
- * Who may call what: each route names the role that it takes, and a route that names none takes the highest. Instances
- * prove that they are instances, callers who they are; nobody is believed because of a header alone.
+ * Authorizes requests: each route names the role that it needs, and a route that names none needs the highest.
+ * Instances authenticate as instances, callers with their identity; a header alone proves nothing.
  */
 
 import { createHash } from 'node:crypto';
@@ -17,7 +17,7 @@ import { roles, type Role } from '../auth/policy.js';
 import { forwardedByHeader, protobufMediaType } from '../operations/forwarding.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
-/** `public`: for whoever reaches the port, such as probes. */
+/** `public`: for anyone who reaches the port, such as probes. */
 export type RouteRole = Role | 'public';
 
 declare module 'fastify' {
@@ -25,24 +25,24 @@ declare module 'fastify' {
     readonly role?: RouteRole;
   }
   interface FastifyRequest {
-    /** The caller, where one has proven who it is. */
+    /** The caller, if it has authenticated. */
     caller: Admitted<Role> | undefined;
-    /** The id of the instance that calls, where it has proven that it is one. */
+    /** The id of the calling instance, if it has authenticated as one. */
     callingInstance: string | undefined;
-    /** What the body has to be, by the instance's token, and what came. */
+    /** Digest of the body according to the instance's token, and of the body received. */
     bodyDigest: { readonly expected: string; actual: string } | undefined;
   }
 }
 
 export interface AuthorizationOptions {
   readonly callers: Authentication<Role> | undefined;
-  /** What callers may do who show nothing. */
+  /** Role of callers without credentials. */
   readonly anonymousRole: Role | 'none';
-  /** Absent: instances show certificates, or nobody has to prove to be one. */
+  /** Absent: instances present certificates, or do not have to authenticate. */
   readonly instanceTokens: InstanceTokens | undefined;
-  /** Certificates of instances; none: they show tokens, or nobody has to prove to be one. */
+  /** Filters for the certificates of instances; none: instances present tokens, or do not have to authenticate. */
   readonly instanceFilters: readonly Filter[];
-  /** For the proof to be checked, in ms. */
+  /** Deadline for checking the credentials, in ms. */
   readonly timeoutMs: number;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -50,14 +50,14 @@ export interface AuthorizationOptions {
 
 const emptyDigest = digestOf(undefined);
 
-/** To be called before the routes are registered. */
+/** Call this before the routes are registered. */
 export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptions): void {
   app.decorateRequest('caller', undefined);
   app.decorateRequest('callingInstance', undefined);
   app.decorateRequest('bodyDigest', undefined);
 
   app.addHook('onRequest', async (request) => {
-    // What does not exist is no secret, and what is public takes nobody's word.
+    // A missing route needs no protection, and a public route needs no credentials.
     const role = request.routeOptions.config.role ?? 'admin';
     if (request.is404 || role === 'public') return;
     try {
@@ -75,7 +75,7 @@ export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptio
 
   app.addHook('preParsing', (request, _reply, payload, done) => {
     const digest = request.bodyDigest;
-    // What is parsed as a whole is digested as a whole, in digestBody().
+    // A body that is parsed as a whole is digested as a whole, in digestBody().
     if (digest === undefined || isProtobuf(request)) {
       done(null, payload);
       return;
@@ -105,7 +105,7 @@ export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptio
   });
 }
 
-/** To be called by the parser of protobuf bodies, which is given them whole. */
+/** Called by the parser of protobuf bodies, which gets them whole. */
 export function digestBody(request: FastifyRequest, body: Buffer): void {
   if (request.bodyDigest !== undefined) request.bodyDigest.actual = digestOf(body);
 }
@@ -136,8 +136,8 @@ function demand(needed: Role, has: Role | 'none', who: string): void {
 }
 
 /**
- * @returns whether the caller has proven to be an instance, or nobody has to and it says that it is one
- * @throws GatewayError `permission-denied` when it says that it is one and has to prove it
+ * @returns whether the caller has authenticated as an instance
+ * @throws GatewayError `permission-denied` if it claims to be an instance without the required proof
  */
 function isInstance(request: FastifyRequest, options: AuthorizationOptions): boolean {
   const { callers, instanceTokens, instanceFilters } = options;
@@ -163,7 +163,7 @@ function isInstance(request: FastifyRequest, options: AuthorizationOptions): boo
       return true;
     }
   }
-  // One domain of trust: as it was before anybody had to prove anything.
+  // Authentication is off: every caller is trusted alike.
   if (callers === undefined && instanceTokens === undefined && instanceFilters.length === 0) return false;
   throw pretends();
 }
@@ -183,7 +183,7 @@ function header(request: FastifyRequest, name: string): string | undefined {
   return Array.isArray(value) ? value.join(',') : value;
 }
 
-/** DER; absent where TLS is off or none was shown. The port has refused those that are not trusted. */
+/** DER; absent if TLS is off or the client presented none. The port has already refused untrusted certificates. */
 function certificateOf(request: FastifyRequest): Buffer | undefined {
   const socket = request.raw.socket as Partial<TLSSocket>;
   if (socket.encrypted !== true || typeof socket.getPeerCertificate !== 'function') return undefined;

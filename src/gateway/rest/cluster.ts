@@ -1,5 +1,5 @@
 /**
- * What is asked of the whole cluster through any instance. An instance that is asked by another one (the header of
+ * Routes that any instance answers for the whole cluster. An instance that is asked by another one (the header of
  * forwarding.ts) answers for itself alone.
  */
 

@@ -92,7 +92,7 @@ test('what is refused, without a word of its content', (t) => {
     [Buffer.from('{}'), /must be valid names/u],
     [Buffer.from('{"metadata":{"name":"a\\u0000b"}}'), /must be valid names/u],
     [Buffer.from('{"metadata":{"name":"a\\ud800"}}'), /must be valid names/u],
-    [Buffer.from('{"kind":"Secret","metadata":{"name":"a"}}'), /came as Pod/u],
+    [Buffer.from('{"kind":"Secret","metadata":{"name":"a"}}'), /received an object of kind Secret as Pod/u],
     [Buffer.from(`{"metadata":{"name":"${'a'.repeat(700)}"}}`), /too long/u],
     [Buffer.alloc(5 << 20), /are allowed/u],
   ] as const) {
@@ -104,7 +104,7 @@ test('what is refused, without a word of its content', (t) => {
     }
   }
   t.throws(() => read({ metadata: { name: 'a', namespace: 'b' } }, { ...pods, namespace: 'shop' }), {
-    message: /came as of shop/u,
+    message: /for namespace shop/u,
   });
   t.end();
 });
