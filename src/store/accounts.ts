@@ -1,4 +1,4 @@
-/** kubesvc_accounts: what agents registered, and accounts made by the API. */
+/** kubesvc_accounts: accounts that agents registered, and accounts added through the API. */
 
 import { sql, type Selectable } from 'kysely';
 
@@ -22,11 +22,11 @@ export interface AccountRecord {
   readonly maxWatchAgeSeconds: number;
   readonly namespaces: readonly string[];
   readonly properties: Readonly<Record<string, string>>;
-  /** What the API was given, as JSON text; may hold secrets: never answer or log it. */
+  /** The definition given to the API, as JSON text; may hold secrets: never return or log it. */
   readonly definition?: string;
   readonly errorMessage?: string;
   readonly failedCount: number;
-  /** Of a dynamic account: grows with every change of its definition. */
+  /** For a dynamic account: grows with every change of its definition. */
   readonly definitionVersion: number;
   readonly lastUpdated: number;
 }
@@ -46,7 +46,7 @@ export class AccountStore {
     return row === undefined ? undefined : accountRecord(row);
   }
 
-  /** Those of `names` that were registered once. */
+  /** The accounts among `names` that were ever registered. */
   async known(names: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
     return this.#database.run(async (db) => {
       const known = new Set<string>();
@@ -97,7 +97,7 @@ export class AccountStore {
       );
       if (candidates.length === 0) return [];
       await lockAccounts(trx, dialect, candidates);
-      // Once more, now that nobody can claim them.
+      // Checked again, now that nobody can claim them.
       const names = (await idle.where('name', 'in', candidates).execute()).map((row) => row.name);
       if (names.length > 0) await trx.deleteFrom('kubesvc_accounts').where('name', 'in', names).execute();
       return names;
@@ -133,7 +133,7 @@ export function accountRecord(row: Selectable<AccountsTable>): AccountRecord {
   };
 }
 
-/** What Armory's plugin wrote has another shape, and comes as empty until the agent registers again. */
+/** A value of Armory's plugin has another shape, and reads as empty until the agent registers again. */
 function parseProperties(props: string | null): Properties {
   if (props === null || props === '') return {};
   try {

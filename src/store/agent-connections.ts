@@ -69,7 +69,7 @@ function selectPage(
   if (only !== undefined) {
     query = query.where('agent_id', '=', only).where('account_name', '>', position.account);
   } else {
-    // MySQL cannot search an index with (a, b) > (x, y); the first condition is what it searches with.
+    // MySQL cannot search an index with (a, b) > (x, y); it searches with the first condition.
     query = query
       .where('agent_id', '>=', position.agentId)
       .where((eb) =>
@@ -82,11 +82,11 @@ function selectPage(
   return query.execute();
 }
 
-/** An agent that is moving is at two instances for a moment. */
+/** An agent that is changing instances is briefly at two. */
 function* byInstance(rows: readonly Row[]): Generator<ConnectedAgent> {
   for (const instanceId of new Set(rows.map((row) => row.cd_id))) {
     const own = rows.filter((row) => row.cd_id === instanceId);
-    // Rows of an older connection, not yet released, do not say when this one began.
+    // Unreleased rows of an older connection do not show when this one began.
     const newest = Math.max(...own.map((row) => row.epoch));
     const current = own.filter((row) => row.epoch === newest);
     yield {

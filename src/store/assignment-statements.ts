@@ -18,7 +18,7 @@ export interface LockedAccount {
   readonly dynamic: boolean;
   /** The agent that may still be caching although its stream broke. */
   readonly heldBy: string | undefined;
-  /** Whether the row names a hold, over or not. */
+  /** Whether the row has a hold, expired or not. */
   readonly hold: boolean;
   readonly zoneId: string;
 }
@@ -44,7 +44,7 @@ export async function lockAccounts(db: Db, dialect: SqlDialect, names: readonly 
   }));
 }
 
-/** For so long nobody caches the accounts but the agents that cache them now; their rows are locked. */
+/** Holds the accounts for the agents that cache them now; the rows of the accounts are locked. */
 export async function holdCaching(db: Db, dialect: SqlDialect, names: readonly string[], ms: number): Promise<void> {
   if (names.length === 0) return;
   await db
@@ -66,7 +66,7 @@ export async function deleteHolds(db: Db, names: readonly string[]): Promise<voi
   if (names.length > 0) await withoutHold(db, names).execute();
 }
 
-/** Only those that are over: the account may be held anew. */
+/** Ends only expired holds: the account may have a new one. */
 export async function deleteEndedHolds(db: Db, dialect: SqlDialect, names: readonly string[]): Promise<void> {
   await withoutHold(db, names).where('caching_free_time', '<=', dialect.nowMs).execute();
 }
@@ -78,7 +78,7 @@ function withoutHold(db: Db, names: readonly string[]) {
     .where('name', 'in', names);
 }
 
-/** Accounts whose hold is over and that are not free yet, in name order. */
+/** Accounts with an expired hold that was not ended yet, in name order. */
 export async function selectEndedHolds(db: Db, dialect: SqlDialect, limit: number): Promise<string[]> {
   const rows = await db
     .selectFrom('kubesvc_accounts')
@@ -96,7 +96,7 @@ export async function selectAssignments(db: Db, names: readonly string[]): Promi
     .selectFrom('kubesvc_assignments')
     .select(['id', 'account_name', 'agent_id', 'cd_id', 'epoch', 'process_id', 'caching'])
     .where('account_name', 'in', names)
-    // What another program may have left.
+    // Another program may have left such rows.
     .where('agent_id', 'is not', null)
     .where('cd_id', 'is not', null)
     .orderBy('account_name')
@@ -142,7 +142,7 @@ const missingAccounts = bulkUpsert(
   { overwrite: false },
 );
 
-/** Makes the accounts that were never seen. */
+/** Inserts accounts that were never seen. */
 export async function insertMissingAccounts(
   db: Db,
   dialect: SqlDialect,
@@ -170,7 +170,7 @@ const accountRows = bulkUpsert(
   { overwrite: true },
 );
 
-/** Overwrites what agents say of accounts whose rows are locked. */
+/** Overwrites the agents' descriptions of accounts whose rows are locked. */
 export async function updateAccounts(db: Db, dialect: SqlDialect, updates: readonly AccountUpdate[]): Promise<void> {
   await accountRows(
     db,
@@ -183,7 +183,7 @@ export async function updateAccounts(db: Db, dialect: SqlDialect, updates: reado
   );
 }
 
-/** What went wrong before is over: agents serve these accounts. */
+/** Clears earlier errors: agents serve these accounts. */
 export async function forgetFailures(db: Db, names: readonly string[]): Promise<void> {
   if (names.length === 0) return;
   await db
@@ -193,7 +193,7 @@ export async function forgetFailures(db: Db, names: readonly string[]): Promise<
     .execute();
 }
 
-/** Dynamic accounts that no agent serves any more. */
+/** Dynamic accounts that no agent serves any longer. */
 export async function orphanAccounts(db: Db, names: readonly string[]): Promise<void> {
   if (names.length === 0) return;
   await db.updateTable('kubesvc_accounts').set({ status: 'ORPHANED' }).where('name', 'in', names).execute();
@@ -234,7 +234,7 @@ const assignmentRows = bulkUpsert(
   { overwrite: true },
 );
 
-/** Makes rows, and gives rows of an agent to its newer connection. */
+/** Inserts rows, and moves rows of an agent to its newer connection. */
 export async function upsertAssignments(
   db: Db,
   dialect: SqlDialect,
@@ -273,7 +273,7 @@ export async function selectLiveInstances(db: Db, dialect: SqlDialect, leaseMs: 
   return new Set(rows.map((row) => row.id));
 }
 
-/** Names of accounts with a row that `filter` describes, after `afterAccount`, in name order. */
+/** Names of accounts with a row that matches `filter`, after `afterAccount`, in name order. */
 export async function selectAssignedAccounts(
   db: Db,
   filter: Partial<Connection> & { readonly accounts?: readonly string[] },

@@ -11,7 +11,7 @@ import type { Schema } from './schema.js';
 
 type Db = Kysely<Schema>;
 
-/** Those of the accounts whose caching the agent's connection has, locked until the transaction ends. */
+/** The accounts that the agent's connection may cache, locked until the transaction ends. */
 export async function lockCaching(
   db: Db,
   { agentId, epoch, owner }: CachingAgent,
@@ -33,7 +33,7 @@ export async function lockCaching(
   return held.filter((account) => !foreign.has(account));
 }
 
-/** Notes the number of the stream that may write these locked accounts from now on. */
+/** Records the number of the stream that may write these locked accounts from now on. */
 export async function startStream(
   db: Db,
   { agentId }: CachingAgent,
@@ -49,9 +49,9 @@ export async function startStream(
 }
 
 /**
- * Who caches the accounts, locked until the transaction ends: no claim or release can come between this and a write.
- * The lock is shared, because MySQL's optimizer reads a small table from end to end: transactions that write other
- * accounts would wait for each other's rows.
+ * The streams that may write the accounts, locked until the transaction ends: no claim or release can come between this
+ * and a write. The lock is shared, because MySQL's optimizer reads a small table from end to end: transactions that
+ * write other accounts would wait for each other's rows.
  */
 export async function lockHolders(
   db: Db,
@@ -110,7 +110,7 @@ export interface ObjectOfAgent {
   readonly object: CachedObject;
 }
 
-/** @returns whether all of them are new, as far as the engine tells */
+/** @returns whether all of them are new, if the engine reports it */
 export function upsertObjects(db: Db, dialect: SqlDialect, objects: readonly ObjectOfAgent[]): Promise<boolean> {
   return objectRows(
     db,
@@ -143,13 +143,13 @@ const relationRows = bulkUpsert(
   { overwrite: false },
 );
 
-/** Ids of one look-up: for more, MariaDB estimates instead of looking, and reads the whole index. */
+/** Ids of one look-up: with more, MariaDB uses estimates and reads the whole index. */
 const lookUpSize = 100;
 
 /**
- * Makes the relations of these objects what they are now; those that stay are not written. They are read first: a DELETE of
+ * Replaces the relations of these objects; unchanged ones are not written. They are read first, because a DELETE of
  * all others (`uuid not in`) made MariaDB read the whole table for each statement.
- * @param allNew whether none of the objects was there before, so that there is nothing to read
+ * @param allNew whether all of the objects are new, so that there is nothing to read
  */
 export async function replaceRelations(
   db: Db,
@@ -262,7 +262,7 @@ export async function forgetVersions(db: Db, accounts: readonly string[]): Promi
     .execute();
 }
 
-/** The number that the last connection or stream of the cluster got. */
+/** The number of the cluster's latest connection or stream. */
 export async function selectLastNumber(db: Db): Promise<number> {
   const row = await db.selectFrom('kubesvc_counters').select('value').where('name', '=', 'epoch').executeTakeFirst();
   return row?.value ?? 0;
@@ -280,7 +280,7 @@ export async function selectOlderOfAccount(
     .where('account', '=', account)
     .where('generation', '<', generation)
     .limit(limit)
-    // Whoever comes back with one of them waits, and writes it anew.
+    // An agent that comes back with one of them waits, and writes it anew.
     .forUpdate()
     .execute();
   return rows.map((row) => row.id);

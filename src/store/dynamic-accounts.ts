@@ -1,4 +1,7 @@
-/** Dynamic accounts in kubesvc_accounts, as the API makes, changes and reads them. account-turns.ts fulfils what it asks. */
+/**
+ * Dynamic accounts in kubesvc_accounts, as the API makes, changes and reads them. account-turns.ts fulfils the
+ * requests.
+ */
 
 import { randomUUID } from 'node:crypto';
 import { sql, type Kysely } from 'kysely';
@@ -17,7 +20,7 @@ export interface NewDynamicAccount {
   readonly zoneId: string;
   /** JSON text, as accounts/definition.ts seals it. */
   readonly definition: string;
-  /** Whether agents are to serve it at once. */
+  /** Whether agents should serve it at once. */
   readonly activate: boolean;
 }
 
@@ -25,7 +28,7 @@ export interface AccountChange {
   readonly name: string;
   readonly request?: AccountRequest | undefined;
   readonly zoneId?: string | undefined;
-  /** Pure: called once the account's row is locked, and again when the transaction is. */
+  /** Pure: called once the account's row is locked, and again if the transaction is repeated. */
   readonly edit?: ((definition: string | undefined) => string) | undefined;
 }
 
@@ -65,7 +68,7 @@ export class DynamicAccountStore {
 
   /**
    * Adds accounts, each name once.
-   * @returns those whose names were there already, dynamic or not, as they are: they are left alone
+   * @returns existing accounts with these names, dynamic or not; they are left unchanged
    */
   async create(accounts: readonly NewDynamicAccount[], signal?: AbortSignal): Promise<readonly AccountRecord[]> {
     const token = randomUUID();
@@ -76,7 +79,7 @@ export class DynamicAccountStore {
     return present;
   }
 
-  /** Applies each change that is possible, in the order of names. @returns what became of each, in that order */
+  /** Applies each change that is possible, in the order of names. @returns the outcome of each, in that order */
   async change(changes: readonly AccountChange[], signal?: AbortSignal): Promise<readonly ChangeResult[]> {
     const sorted = changes.toSorted((a, b) => (a.name < b.name ? -1 : 1));
     const results: ChangeResult[] = [];
@@ -102,7 +105,7 @@ export class DynamicAccountStore {
     return rows.map(accountRecord);
   }
 
-  /** As list(), without the definitions and all else that is large. */
+  /** As list(), without the definitions and other large fields. */
   async summaries(after: string, limit: number, signal?: AbortSignal): Promise<readonly DynamicAccountSummary[]> {
     const rows = await this.#database.run(
       (db) =>
@@ -164,7 +167,7 @@ export class DynamicAccountStore {
     const byName = new Map(rows.map((row) => [row.name, row]));
     const waiting = waitingText(await selectLiveInstances(db, dialect, this.#leaseMs));
 
-    /** Accounts that only enter a state, by that state: one statement each. */
+    /** Accounts that only change their state, grouped by new state: one statement each. */
     const entering = new Map<AccountStatus, string[]>();
     const results: ChangeResult[] = [];
     for (const { name, request, zoneId, edit } of changes) {
@@ -186,7 +189,7 @@ export class DynamicAccountStore {
         if (next !== status) entering.set(next, [...(entering.get(next) ?? []), name]);
         continue;
       }
-      // Agents of another zone, perhaps another identity's, are to serve it.
+      // Agents of another zone, perhaps with another identity, should serve it.
       if (moved) await unbindAccounts(db, [name]);
       await this.#enter(db, [name], next, waiting, {
         definition: edited,
@@ -200,7 +203,7 @@ export class DynamicAccountStore {
     return results;
   }
 
-  /** Failures of before are forgotten. An instance whose turn it is ends that first. */
+  /** Forgets earlier failures. An instance that has its turn finishes it first. */
   async #enter(
     db: Kysely<Schema>,
     names: readonly string[],

@@ -13,7 +13,7 @@ export interface InstanceRegistration {
 }
 
 export interface InstanceRecord extends InstanceRegistration {
-  /** Last heartbeat, in ms UTC on the database's clock; 0 once the instance has said that it goes. */
+  /** Last heartbeat, in ms UTC on the database's clock; 0 once the instance has ended its lease. */
   readonly lastHeartbeatTime: number;
 }
 
@@ -25,7 +25,7 @@ export class InstanceStore {
   }
 
   /**
-   * Says that the instance is alive.
+   * Renews the lease of the instance.
    * @returns 'renewed', or 'started' when there was no heartbeat within `leaseMs` before: others may have released
    *   its assignments since, so every connection has to be claimed again
    */
@@ -52,8 +52,8 @@ export class InstanceStore {
   }
 
   /**
-   * Ends the instance's lease. Its row stays until nothing is assigned to it any more, so that whoever looks for
-   * expired instances releases what it left.
+   * Ends the instance's lease. Its row stays until nothing is assigned to it any longer, so that the reaper of another
+   * instance finds it and releases its assignments.
    */
   async remove(id: string, signal?: AbortSignal): Promise<void> {
     await this.#database.run(
@@ -67,7 +67,7 @@ export class InstanceStore {
     return this.#select('>', leaseMs, signal);
   }
 
-  /** Instances whose last heartbeat is older, or that went. */
+  /** Instances whose last heartbeat is older, or that ended their lease. */
   expired(leaseMs: number, signal?: AbortSignal): Promise<readonly InstanceRecord[]> {
     return this.#select('<=', leaseMs, signal);
   }

@@ -28,7 +28,9 @@ export class LockStore {
     }, signal);
   }
 
-  /** Keeps the lock for `ttlMs` from now; `false`: it expired or is another's, so stop what it protects. */
+  /**
+   * Keeps the lock for `ttlMs` from now; `false`: it expired or belongs to another, so stop the work that it protects.
+   */
   async renew(name: string, owner: string, ttlMs: number, signal?: AbortSignal): Promise<boolean> {
     return this.#database.run(async (db) => {
       const renewed = await db
@@ -42,7 +44,7 @@ export class LockStore {
     }, signal);
   }
 
-  /** Frees the owner's lock; `false`: it was not the owner's any more. */
+  /** Frees the owner's lock; `false`: it no longer belonged to the owner. */
   async release(name: string, owner: string, signal?: AbortSignal): Promise<boolean> {
     return this.#database.run(async (db) => {
       const deleted = await db

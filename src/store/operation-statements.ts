@@ -127,7 +127,7 @@ export function insertHistory(
   );
 }
 
-/** Notes who may have a pending operation from now on. @returns whether nobody has taken it over */
+/** Binds a pending operation to a process. @returns false if another instance has taken it over */
 export async function bindPending(
   db: Db,
   id: string,
@@ -150,8 +150,8 @@ export async function deletePending(db: Db, ids: readonly string[]): Promise<voi
 }
 
 /**
- * The same id may have been given to another instance, which has it under way.
- * @returns whether it is gone, or was given to another instance: false when somebody took it over
+ * The same id may have been submitted to another instance, where it is under way.
+ * @returns whether it is gone, or was submitted to another instance; false if another instance took it over
  */
 export async function withdrawPending(db: Db, id: string, receivedByInstanceId: string): Promise<boolean> {
   await db
@@ -205,7 +205,7 @@ export async function selectRecords(db: Db, ids: readonly string[]): Promise<Map
 export async function selectPageIds(db: Db, filter: OperationFilter): Promise<string[]> {
   const { items, page, account, outcome, since, until } = filter;
   const offset = items * page;
-  // Each part sorted and cut by its index, so that only what can be on the page is merged.
+  // Each part is sorted and cut by its index, so that only rows that can be on the page are merged.
   let ended = db
     .selectFrom('kubesvc_ops_history')
     .select(['operation_id as id', 'start_time as time'])

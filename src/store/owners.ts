@@ -1,6 +1,7 @@
 /**
- * kubesvc_owners: whose an account or a zone is. The first identity that registers it gets it, and nobody else does until
- * an operator releases it: the binding outlives the account's row, which goes when its agents are away for long.
+ * kubesvc_owners: the owners of accounts and zones. The first identity that registers one owns it, and no other can
+ * until an operator releases it: the binding outlives the account's row, which is removed when its agents are away for
+ * long.
  */
 
 import type { Kysely } from 'kysely';
@@ -29,8 +30,8 @@ export class OwnerStore {
   }
 
   /**
-   * Binds a zone that is nobody's.
-   * @returns whether it is the owner's now
+   * Binds a zone without an owner.
+   * @returns whether it belongs to the owner now
    */
   async bindZone(zoneId: string, owner: string, signal: AbortSignal): Promise<boolean> {
     const { dialect } = this.#database;
@@ -65,7 +66,7 @@ export class OwnerStore {
     return rows.map(({ bound_time, ...row }) => ({ ...row, boundTime: bound_time }));
   }
 
-  /** Whoever registers it next gets it. @returns false when it was nobody's */
+  /** The next identity that registers it becomes its owner. @returns false if it had no owner */
   async release(kind: OwnedKind, name: string, signal: AbortSignal): Promise<boolean> {
     const result = await this.#database.run(
       (db) => db.deleteFrom('kubesvc_owners').where('kind', '=', kind).where('name', '=', name).executeTakeFirst(),
@@ -76,7 +77,7 @@ export class OwnerStore {
 }
 
 /**
- * Binds what has no owner to the owner that is wanted for it, in the transaction of the caller.
+ * Binds accounts or zones without an owner to their wanted owners, in the transaction of the caller.
  * @param wanted owner by name
  * @returns the owner of each
  */
@@ -95,7 +96,7 @@ export async function bind(
   return ownersOf(db, kind, names);
 }
 
-/** The owner of each of the names that has one. */
+/** The owner of each name that has one. */
 export async function ownersOf(
   db: Kysely<Schema>,
   kind: OwnedKind,
@@ -114,7 +115,7 @@ export async function ownersOf(
   return owners;
 }
 
-/** Accounts among `names` that are another one's. */
+/** Accounts among `names` that belong to another owner. */
 export async function foreignAccounts(
   db: Kysely<Schema>,
   names: readonly string[],
@@ -130,7 +131,7 @@ export async function foreignAccounts(
   return new Set(rows.map(({ name }) => name));
 }
 
-/** They are nobody's from now on. */
+/** They have no owner from now on. */
 export async function unbindAccounts(db: Kysely<Schema>, names: readonly string[]): Promise<void> {
   if (names.length === 0) return;
   await db.deleteFrom('kubesvc_owners').where('kind', '=', 'account').where('name', 'in', names).execute();

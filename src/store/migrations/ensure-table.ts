@@ -1,5 +1,5 @@
 /**
- * Makes a table from its definition, or adopts one that is there already: adds what is missing, widens what is too
+ * Creates a table from its definition, or adopts an existing one: adds missing columns, widens those that are too
  * narrow, drops nothing. Every step looks first and can be repeated, because MySQL cannot undo half of them.
  */
 
@@ -23,7 +23,7 @@ export interface MigrationContext {
   readonly signal: AbortSignal;
 }
 
-/** @throws GatewayError configuration, when a table of that name cannot become the one that is defined */
+/** @throws GatewayError configuration, if the existing table cannot be turned into the defined one */
 export async function ensureTable(context: MigrationContext, table: TableDefinition): Promise<void> {
   context.signal.throwIfAborted();
   const found = await findTable(context.db, context.dialect, table.name);

@@ -1,4 +1,6 @@
-/** The pause of a background loop: ends after a time, when somebody rings, or at stop; one loop, many who ring. */
+/**
+ * The pause of a background loop: it ends after a time, at ring(), or at stop; one loop waits, many callers may ring.
+ */
 
 export class Wakeup {
   #rung = false;
@@ -29,7 +31,7 @@ export class Wakeup {
   }
 }
 
-/** Gives the promise's outcome, or fails after `ms`; what the promise does later is ignored. */
+/** Settles as the promise does, or fails after `ms`; a later outcome of the promise is ignored. */
 export async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const expired = new Promise<never>((_, reject) => {
