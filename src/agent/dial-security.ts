@@ -1,4 +1,6 @@
-/** TLS and token of each dial, by the configuration: files are read anew, so that certificates and tokens may change. */
+/**
+ * TLS and token of each dial, by the configuration: files are read anew, so that certificates and tokens may change.
+ */
 
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
@@ -21,7 +23,7 @@ export class GatewaySecurity {
   readonly #clouddriver: Clouddriver;
   readonly #logger: Logger;
   readonly #environment: Environment;
-  /** What the token command printed last. */
+  /** The last output of the token command. */
   #printed: string | undefined;
 
   constructor(clouddriver: Clouddriver, logger: Logger, environment: Environment) {
@@ -73,7 +75,7 @@ export class GatewaySecurity {
       this.#printed = tokenOf(printed.toString('utf8').trim(), format);
     } catch (error) {
       signal.throwIfAborted();
-      // What it printed may be half a token.
+      // Its output may be half a token.
       const told = error instanceof ProgramError || error instanceof GatewayError ? error.message : `"${command}"`;
       throw wrong('clouddriver.auth.tokenCommand', `${told}: it printed no token`, error);
     }

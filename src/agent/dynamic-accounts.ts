@@ -1,6 +1,6 @@
 /**
  * The accounts that the gateway asked this agent to serve. They live as long as the process: a new connection registers
- * them again, and the gateway says which of them are to be served no more.
+ * them again, and the gateway says which of them to stop serving.
  */
 
 import { create } from '@bufbuild/protobuf';
@@ -16,19 +16,19 @@ import {
   type DynamicAccount,
 } from '../protocol/generated/ops/operations_pb.js';
 
-/** What is known of the cluster behind an account. */
+/** The known properties of an account's cluster. */
 export type AccountDescription = Partial<
   Pick<Account, 'kubeHost' | 'kubeVersion' | 'certFingerprint' | 'maxWatchAgeSeconds' | 'namespaces' | 'properties'>
 >;
 
 export interface DynamicAccountHandler {
   /**
-   * Begins to serve an account, or goes on by a newer definition.
-   * @throws TellableError whose message is shown to operators, so it must not quote the kubeconfig; of other errors they
-   * are told only that the log has more
+   * Starts to serve an account, or changes to a newer definition.
+   * @throws TellableError whose message is shown to operators, so it must not quote the kubeconfig; for other errors
+   *   they are told only to look in the log
    */
   add(account: DynamicAccount): Promise<AccountDescription>;
-  /** @throws as add(); the account is served on */
+  /** @throws as add(); the account is still served */
   remove(name: string): Promise<void>;
 }
 
@@ -36,12 +36,12 @@ type Send = (message: AgentMessage['message']) => void;
 
 export class DynamicAccounts {
   readonly #handler: DynamicAccountHandler | undefined;
-  /** Whether the agent has such an account by itself. */
+  /** Whether the agent's own configuration has the account. */
   readonly #isOwn: (name: string) => boolean;
   readonly #send: Send;
   readonly #logger: Logger;
   readonly #served = new Map<string, Account>();
-  /** What is done with each account, one thing after the other. */
+  /** The work on each account, one task after the other. */
   readonly #queues = new Map<string, Promise<void>>();
 
   constructor(
@@ -65,7 +65,7 @@ export class DynamicAccounts {
     for (const account of accounts) this.#enqueue(account.name, () => this.#add(account));
   }
 
-  /** Serves the accounts no more, and tells the gateway of each. */
+  /** Stops serving the accounts, and tells the gateway of each. */
   remove(names: readonly string[]): void {
     for (const name of names) this.#enqueue(name, () => this.#remove(name));
   }

@@ -1,4 +1,4 @@
-/** What came of executing an operation, and the answers that an agent gives without executing one. */
+/** Outcomes of executed operations, and the answers that an agent gives without executing one. */
 
 import { create, fromBinary } from '@bufbuild/protobuf';
 import {
@@ -10,7 +10,7 @@ import {
 } from '../protocol/generated/ops/operations_pb.js';
 import { encodeAgentMessage } from './gateway-stream.js';
 
-/** What `execute` answers: the rest of an OperationResult is filled in around it. */
+/** The answer of `execute`: the runner fills in the rest of the OperationResult. */
 export interface Execution {
   /** HTTP status; 2xx is success. */
   readonly status: number;
@@ -21,7 +21,7 @@ export interface Execution {
   readonly body?: OperationResult['body'];
 }
 
-/** Failures that the agent itself answers, named as Kubernetes names them where it has a name. */
+/** Failures that the agent itself reports, with Kubernetes' names if there is one. */
 export const failures = {
   timeout: (ms: number): Execution => ({
     status: 504,
@@ -75,7 +75,7 @@ export const failures = {
   }),
 } as const;
 
-/** What only reads: its result may be asked for again, in smaller parts. */
+/** Requests that only read: their results may be requested again, in smaller parts. */
 const readings: ReadonlySet<Operation['request']['case']> = new Set(['get', 'list', 'logs', 'accessReview']);
 
 export function isReading({ request }: Operation): boolean {
@@ -83,7 +83,8 @@ export function isReading({ request }: Operation): boolean {
 }
 
 /**
- * The answer of an operation that has changed the cluster, where it is too large: a change that was done is told as done.
+ * Shortens the too large answer of an operation that has changed the cluster: a completed change must be reported as
+ * completed.
  * @param answer an encoded AgentMessage. @returns it without its objects, then without their outcomes, until it fits
  */
 export function withoutObjects(answer: Uint8Array, maximumBytes: number): Uint8Array {

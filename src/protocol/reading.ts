@@ -1,9 +1,9 @@
-/** What a message that cannot be read is answered with. */
+/** The error for an unreadable message. */
 
 import { GatewayError, messageOf } from '../core/errors.js';
 
 /**
- * @param type of what is read, for the message
+ * @param type the type of the message, for the error
  * @throws GatewayError `invalid-argument` when `read` throws
  */
 export function reading<T>(type: string, read: () => T): T {

@@ -101,7 +101,7 @@ test('kubeconfigs mean what they mean to kubectl', skip, async (t) => {
         'client-certificate-data': base64('client.crt'),
         'client-key': 'client.key',
       },
-      right: /client-certificate: expected it or client-certificate-data/,
+      right: /client-certificate: expected either this or client-certificate-data/,
     },
     'data that is not base64': {
       user: { 'client-certificate-data': '!', 'client-key': 'client.key' },

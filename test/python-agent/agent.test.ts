@@ -287,7 +287,7 @@ test('refusals of a gateway that asks for tokens', async (t) => {
   }
   const greedy = start(t, agentsAddress, 'payments', { token: 'sesame' });
   const refused = await greedy.next({ state: 'backing-off' });
-  t.match(refused, { status: 'PERMISSION_DENIED', details: /the policy does not allow payments to/u });
+  t.match(refused, { status: 'PERMISSION_DENIED', details: /the policy does not allow payments for/u });
   t.ok(isLong(refused));
 
   const admitted = start(t, agentsAddress, 'python-a', { token: 'sesame' });

@@ -1,18 +1,18 @@
-/** Where gateways are dialled: what `clouddriver.grpc` may say. */
+/** The addresses of gateways in `clouddriver.grpc`. */
 
 import type { AgentConfiguration } from './schema.js';
 
 const usual = 'expected HOST:PORT, such as spin-clouddriver-grpc:9091, or several separated by commas';
 
 /**
- * `HOST:PORT` of each gateway. `http://` and `https://` in front are taken where clouddriver.insecure says the same.
- * @returns what is wrong, in words, when one cannot be dialled
+ * `HOST:PORT` of each gateway. `http://` and `https://` in front are accepted if they agree with clouddriver.insecure.
+ * @returns the problem, in words, if one cannot be dialled
  */
 export function gatewayAddresses({
   grpc,
   insecure,
 }: Pick<AgentConfiguration['clouddriver'], 'grpc' | 'insecure'>): readonly string[] | string {
-  // Of another type, which was told already.
+  // Not text: that was already reported.
   if (typeof grpc !== 'string') return [];
   const addresses: string[] = [];
   for (const written of grpc.split(',').map((address) => address.trim())) {

@@ -1,5 +1,5 @@
 /**
- * What files of Armory's agent, and accounts of Clouddriver, have and ours has not: other spellings, options without
+ * Options of Armory's agent, and of Clouddriver's accounts, that ours does not have: other spellings, options without
  * effect, and options that would restrict something, which are refused unless they restrict nothing. Sources: Armory's
  * agent-options, and the accounts of Clouddriver (KubernetesAccountProperties.ManagedAccount).
  * Keys are dotted, a list is `[]`: `kubernetes.accounts[].cacheThreads`.
@@ -84,7 +84,7 @@ export interface AgentRestriction {
   readonly instead: string;
 }
 
-/** Where these do not restrict anything, `unused` says why they have no effect. */
+/** If these restrict nothing, `unused` says why they have no effect. */
 export const restrictions: ReadonlyMap<string, AgentRestriction> = new Map<string, AgentRestriction>([
   [
     'server.ssl.enabled',

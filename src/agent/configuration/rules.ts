@@ -1,11 +1,11 @@
-/** What no single setting of the agent can tell. */
+/** Rules that involve several settings of the agent. */
 
 import type { SettingProblem } from '../../configuration/problems.js';
 import type { YamlSection } from '../../configuration/yaml.js';
 import { gatewayAddresses } from './addresses.js';
 import type { AgentConfiguration } from './schema.js';
 
-/** @param written the settings as the file has them */
+/** @param written the settings of the file */
 export function checkRules(
   { clouddriver, dynamicAccounts, kubernetes }: AgentConfiguration,
   written: YamlSection,

@@ -8,7 +8,7 @@ type Tree = Record<string, unknown>;
 
 export interface Spelling {
   readonly tree: YamlSection;
-  /** How keys were written, where that was in another way. */
+  /** The written form of keys that were spelled differently. */
   readonly written: ReadonlyMap<string, string>;
   readonly problems: readonly SettingProblem[];
 }
@@ -57,7 +57,7 @@ function setAlready(key: string): SettingProblem {
   return { key, message: 'already set under another spelling; set it once' };
 }
 
-/** Every place of an alias, `[]` being each item of a list, beside that of the key that it stands for. */
+/** Every path of an alias, with `[]` for each item of a list, and the path of the key that it stands for. */
 function places(tree: Tree, alias: string, key: string): (readonly [from: string, to: string])[] {
   const [list, from] = alias.split('[].');
   if (list === undefined || from === undefined) return [[alias, key]];

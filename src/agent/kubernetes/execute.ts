@@ -1,4 +1,4 @@
-/** Executes operations on the clusters of this agent: a request by its case to the function that does it. */
+/** Executes operations on the clusters of this agent: maps each request to its function. */
 
 import type { Logger } from '../../core/logger.js';
 import type { Operation } from '../../protocol/generated/ops/operations_pb.js';
@@ -37,7 +37,7 @@ export function createExecute({ clusterOf, fieldManager, retries, logger }: Exec
     try {
       return await work.withFreshKinds(() => execute(work, operation.request));
     } catch (error) {
-      // The deadline is answered by whoever set it.
+      // The code that set the deadline answers for it.
       signal.throwIfAborted();
       return failure(error);
     }

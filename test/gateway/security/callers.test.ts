@@ -140,7 +140,7 @@ test('every route, by every role', async (t) => {
         method: 'POST',
         headers: { authorization: 'Bearer operate' },
       }),
-      { status: 403, body: { detail: 'this needs the role admin; policy:operate have operate' } },
+      { status: 403, body: { detail: 'this needs the role admin; the role of policy:operate is operate' } },
     );
     const log = JSON.stringify(strict.log);
     t.notMatch(log, /guess/u);
