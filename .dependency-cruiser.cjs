@@ -48,6 +48,17 @@ module.exports = {
     only('client', ['command-line', 'core', 'documents', 'protocol'], ['@bufbuild/protobuf', 'ulid', 'undici']),
     only('simulate', ['agent', 'command-line', 'core', 'protocol'], ['@bufbuild/protobuf', 'undici']),
 
+    only('gateway/peers', ['core', 'protocol', 'discovery'], ['@bufbuild/protobuf', 'undici']),
+    {
+      ...forbid(
+        'one-way',
+        'Two folders of the gateway do not import each other.',
+        { path: '^src/gateway/' },
+        { circular: true },
+      ),
+      scope: 'folder',
+    },
+
     forbid(
       'no-test-code',
       'The product does not import tests or benchmarks.',
@@ -108,7 +119,7 @@ module.exports = {
       'Generated messages stop where bytes are read and written.',
       {
         path: '^src/',
-        pathNot: '^src/(protocol/|client/text-|gateway/(grpc/|rest/|operations/peer)|agent/|simulate/)',
+        pathNot: '^src/(protocol/|client/text-|gateway/(grpc/|rest/|peers/)|agent/|simulate/)',
       },
       { path: '^src/protocol/generated/' },
     ),

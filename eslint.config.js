@@ -99,7 +99,7 @@ export default defineConfig(
       'src/gateway/gateway.ts',
       'src/gateway/tls-renewal.ts',
       'src/discovery/{membership,static}.ts',
-      'src/store/examination.ts',
+      'src/store/migrations/examination.ts',
       'src/command-line/flags.ts',
       'src/kubernetes/{kept-credentials,oidc}.ts',
       'src/commands/doctor/{identities,tls}.ts',

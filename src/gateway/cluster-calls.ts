@@ -2,16 +2,17 @@
 
 import type { Logger } from '../core/logger.js';
 import type { Discovery } from '../discovery/discovery.js';
-import type { AssignmentStore } from '../store/assignments.js';
-import type { InstanceStore } from '../store/instances.js';
-import type { OperationStore } from '../store/operations.js';
-import { CachingAssigner } from './agents/caching-assignment.js';
+import type { AssignmentStore } from '../store/assignments/assignments.js';
+import type { InstanceStore } from '../store/instances/instances.js';
+import type { OperationStore } from '../store/operations/operations.js';
+import { CachingAssigner } from './agents/caching-assignment/assigner.js';
 import type { OwnershipService } from './agents/ownership.js';
 import type { Registry } from './agents/registry.js';
 import type { Config } from './config.js';
 import { ClusterWatch } from './console/cluster-watch.js';
-import { EveryInstance } from './operations/every-instance.js';
-import type { Forwarder } from './operations/forwarder.js';
+import { consoleRoutes } from './console/routes.js';
+import { EveryInstance } from './peers/every-instance.js';
+import type { Forwarder } from './peers/forwarder.js';
 import { Resend } from './operations/resend.js';
 import type { Router } from './operations/router.js';
 import type { Routing } from './operations/routing.js';
@@ -32,6 +33,7 @@ export interface ClusterCallsOptions {
   readonly logger: Logger;
   readonly instances: InstanceStore;
   readonly dynamicAccounts: DynamicAccountRoutesOptions;
+  readonly version: string;
   readonly now: () => number;
 }
 
@@ -43,7 +45,11 @@ export function createClusterCalls({ config, dynamicAccounts: { requests, store 
     everyInstance: new EveryInstance(shared),
     resend: new Resend(shared),
     cachingAssignment: new CachingAssigner({ ...shared, timeoutMs: forwardTimeoutMs }),
-    console: new ClusterWatch({ ...shared, dynamicAccounts: requests && store, leaseMs }),
+    console: consoleRoutes({
+      instanceId: shared.instanceId,
+      version: parts.version,
+      console: new ClusterWatch({ ...shared, dynamicAccounts: requests && store, leaseMs }),
+    }),
     forwardTimeoutMs,
   };
 }

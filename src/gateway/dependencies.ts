@@ -6,15 +6,15 @@ import type { Environment } from '../core/environment.js';
 import { GatewayError } from '../core/errors.js';
 import type { Discovery } from '../discovery/discovery.js';
 import { LocalDiscovery } from '../discovery/local.js';
-import { CacheStore } from '../store/cache.js';
-import { openDatabase, type Database } from '../store/database.js';
-import { migrate } from '../store/migrate.js';
+import { CacheStore } from '../store/cache/cache.js';
+import { openDatabase, type Database } from '../store/sql/database.js';
+import { migrate } from '../store/migrations/migrate.js';
 import { redisOptions } from '../store/mirror/redis-options.js';
 import { CachingIngest } from './caching/ingest.js';
 import { KindFilter } from './caching/kinds.js';
 import type { Config } from './config.js';
 import { databaseOptions } from './config/database-options.js';
-import type { PeerTls } from './operations/peer.js';
+import type { PeerTls } from './peers/peer.js';
 import type { Metrics } from './telemetry/metrics.js';
 
 /** A client that is not connected yet; undefined where no Redis is configured. */

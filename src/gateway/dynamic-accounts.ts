@@ -1,11 +1,11 @@
 /** Puts together what dynamic accounts consist of, for the composition root. */
 
 import type { Logger } from '../core/logger.js';
-import { AccountStore } from '../store/accounts.js';
-import { AccountTurns } from '../store/account-turns.js';
-import type { Database } from '../store/database.js';
-import { DynamicAccountStore } from '../store/dynamic-accounts.js';
-import type { LockStore } from '../store/locks.js';
+import { AccountStore } from '../store/accounts/accounts.js';
+import { AccountTurns } from '../store/accounts/account-turns.js';
+import type { Database } from '../store/sql/database.js';
+import { DynamicAccountStore } from '../store/accounts/dynamic-accounts.js';
+import type { LockStore } from '../store/instances/locks.js';
 import { Clouddriver } from './accounts/clouddriver.js';
 import { Definitions } from './accounts/definition.js';
 import { environmentProvider, fileProvider, kubernetesProvider } from './accounts/kubeconfig/providers.js';

@@ -15,17 +15,17 @@ import { GatewayError, messageOf, toGatewayError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { ReleaseStack } from '../core/release-stack.js';
 import type { Discovery } from '../discovery/discovery.js';
-import { AssignmentStore } from '../store/assignments.js';
-import { openDatabase } from '../store/database.js';
-import { InstanceStore } from '../store/instances.js';
-import { LockStore } from '../store/locks.js';
-import { migrate } from '../store/migrate.js';
+import { AssignmentStore } from '../store/assignments/assignments.js';
+import { openDatabase } from '../store/sql/database.js';
+import { InstanceStore } from '../store/instances/instances.js';
+import { LockStore } from '../store/instances/locks.js';
+import { migrate } from '../store/migrations/migrate.js';
 import { OwnershipMap } from '../store/mirror/ownership-map.js';
 import { RedisMirror } from '../store/mirror/redis-mirror.js';
-import { OperationStore } from '../store/operations.js';
-import { OwnerStore } from '../store/owners.js';
+import { OperationStore } from '../store/operations/operations.js';
+import { OwnerStore } from '../store/accounts/owners.js';
 import { agentPeer } from './auth/agent-peer.js';
-import { electCachers } from './agents/caching-election.js';
+import { electCachers } from './agents/caching-assignment/election.js';
 import { Claims } from './agents/claims.js';
 import { Lease } from './agents/lease.js';
 import { cachesOnMs, livenessTimes } from './agents/liveness-times.js';
@@ -49,7 +49,7 @@ import { createOperationsService } from './grpc/operations-service.js';
 import { createGrpcServer } from './grpc/server.js';
 import { maintenanceJobs } from './maintenance.js';
 import { Adoption } from './operations/adoption.js';
-import { Forwarder } from './operations/forwarder.js';
+import { Forwarder } from './peers/forwarder.js';
 import { Recorder } from './operations/recorder.js';
 import { Recovery } from './operations/recovery.js';
 import { Results } from './operations/results.js';
@@ -57,7 +57,7 @@ import { Router } from './operations/router.js';
 import { Routing } from './operations/routing.js';
 import { createAgentsPort, createRestPort } from './ports.js';
 import { createRestServer } from './rest/server.js';
-import { collectGauges } from './telemetry/collect.js';
+import { collectGauges } from './composition/collect.js';
 import { createMetrics } from './telemetry/metrics.js';
 import { createTracing } from './telemetry/tracing.js';
 import { dependencyChecks, Readiness } from './telemetry/readiness.js';
@@ -352,7 +352,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const stores = { assignments, operations, instances, dynamicAccounts: dynamicAccounts.routes };
     const domain = { discovery, forwarder, ownership, registry, router, routing };
     const rest = await createRestServer({
-      ...createClusterCalls({ config, ...stores, ...domain, metrics, logger, now }),
+      ...createClusterCalls({ config, version, ...stores, ...domain, metrics, logger, now }),
       instanceId: instance.id,
       version,
       logger: pino,

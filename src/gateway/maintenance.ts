@@ -1,11 +1,11 @@
 /** The jobs that keep the database small. Every replica runs them, and one at a time does the work. */
 
 import type { Logger } from '../core/logger.js';
-import { AccountStore } from '../store/accounts.js';
-import { CacheStore } from '../store/cache.js';
-import type { Database } from '../store/database.js';
-import type { LockStore } from '../store/locks.js';
-import type { OperationStore } from '../store/operations.js';
+import { AccountStore } from '../store/accounts/accounts.js';
+import { CacheStore } from '../store/cache/cache.js';
+import type { Database } from '../store/sql/database.js';
+import type { LockStore } from '../store/instances/locks.js';
+import type { OperationStore } from '../store/operations/operations.js';
 import { cleanUpAccounts } from './accounts/cleanup.js';
 import type { OwnershipService } from './agents/ownership.js';
 import { cleanUpCache } from './caching/cleanup.js';

@@ -5,11 +5,11 @@ import type { Logger } from '../core/logger.js';
 import type { ReleaseStack } from '../core/release-stack.js';
 import { Authentication } from './auth/authentication.js';
 import { parseFilter } from './auth/filter.js';
-import { InstanceTokens, parseInstanceSecrets } from './auth/instance-tokens.js';
+import { InstanceTokens, parseInstanceSecrets } from './peers/instance-tokens.js';
 import { parseAgentPolicy, parseCallerPolicy, type AgentGrant, type Role } from './auth/policy.js';
 import { ReloadedFile } from './auth/reloaded-file.js';
 import type { Config } from './config.js';
-import type { PeerTls } from './operations/peer.js';
+import type { PeerTls } from './peers/peer.js';
 import type { AuthorizationOptions } from './rest/authorization.js';
 import type { TlsMaterial } from './tls.js';
 

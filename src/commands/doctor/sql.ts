@@ -6,8 +6,13 @@ import { GatewayError } from '../../core/errors.js';
 import type { Config } from '../../gateway/config.js';
 import { databaseOptions } from '../../gateway/config/database-options.js';
 import { withoutCredentials } from '../../gateway/config/url.js';
-import { openDatabase, type Database } from '../../store/database.js';
-import { appliedMigrations, describeServer, tryTableChanges, type ServerDescription } from '../../store/examination.js';
+import { openDatabase, type Database } from '../../store/sql/database.js';
+import {
+  appliedMigrations,
+  describeServer,
+  tryTableChanges,
+  type ServerDescription,
+} from '../../store/migrations/examination.js';
 import { examine, failed, ok, warning, type Finding, type CheckOutcome } from './finding.js';
 
 /** For operations of 4 MiB, which go as base64, and their neighbours in a batch. */

@@ -3,8 +3,8 @@
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
-import type { AccountStore } from '../../store/accounts.js';
-import type { LockStore } from '../../store/locks.js';
+import type { AccountStore } from '../../store/accounts/accounts.js';
+import type { LockStore } from '../../store/instances/locks.js';
 
 export interface AccountCleanupOptions {
   readonly instanceId: string;

@@ -3,8 +3,8 @@
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { wait } from '../../core/retry.js';
-import type { DynamicAccountStore } from '../../store/dynamic-accounts.js';
-import type { LockStore } from '../../store/locks.js';
+import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
+import type { LockStore } from '../../store/instances/locks.js';
 import type { Clouddriver, ClouddriverAccount } from './clouddriver.js';
 import type { Definition, Definitions } from './definition.js';
 import { accountOptions } from './options.js';

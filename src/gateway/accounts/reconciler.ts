@@ -1,13 +1,13 @@
 /**
- * Fulfils on this instance what is asked of dynamic accounts: takes its turns (store/account-turns.ts), and asks the
+ * Fulfils on this instance what is asked of dynamic accounts: takes its turns (store/accounts/account-turns.ts), and asks the
  * agents whose streams it holds to serve an account or to let it go. Agents that come later are asked by a turn, too.
  */
 
 import { unlessLate } from '../../core/deadline.js';
 import { GatewayError, messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import type { TurnOutcome } from '../../store/account-lifecycle.js';
-import type { AccountTurns, DueAccount, Turn } from '../../store/account-turns.js';
+import type { TurnOutcome } from '../../store/accounts/account-lifecycle.js';
+import type { AccountTurns, DueAccount, Turn } from '../../store/accounts/account-turns.js';
 import type { SessionFrames } from '../agents/session-frames.js';
 import type { Session } from '../agents/session.js';
 import type { Metrics } from '../telemetry/metrics.js';

@@ -4,9 +4,9 @@
  */
 
 import { GatewayError } from '../../core/errors.js';
-import type { AccountRegistration } from '../../store/ownership.js';
+import type { AccountRegistration } from '../../store/assignments/ownership.js';
 
-/** Of kubesvc_accounts, in characters (store/tables.ts). */
+/** Of kubesvc_accounts, in characters (store/sql/tables.ts). */
 const longestTexts = { kubeHost: 1_024, kubeVersion: 255, certFingerprint: 1_024 } as const;
 const fieldNames = { kubeHost: 'kube_host', kubeVersion: 'kube_version', certFingerprint: 'cert_fingerprint' } as const;
 /** Kubernetes allows 63. */

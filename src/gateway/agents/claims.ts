@@ -9,7 +9,7 @@ import { GroupCommit } from '../../core/group-commit.js';
 import { unlessAborted } from '../../core/deadline.js';
 import type { Logger } from '../../core/logger.js';
 import { retry } from '../../core/retry.js';
-import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
+import type { AccountRegistration, Connection, Ownership } from '../../store/assignments/ownership.js';
 import type { Lease } from './lease.js';
 import type { OwnershipService } from './ownership.js';
 

@@ -4,7 +4,7 @@
  */
 
 import { GatewayError } from '../../core/errors.js';
-import type { Ownership } from '../../store/ownership.js';
+import type { Ownership } from '../../store/assignments/ownership.js';
 
 export interface TruthReaderSettings {
   /** Accounts in one query at most. */

@@ -6,12 +6,12 @@
 
 import { GatewayError, messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import type { AssignmentStore } from '../../store/assignments.js';
+import type { AssignmentStore } from '../../store/assignments/assignments.js';
 import type { OwnershipListener, OwnershipMap } from '../../store/mirror/ownership-map.js';
 import type { RedisMirror } from '../../store/mirror/redis-mirror.js';
-import type { ClaimOutcome, ClaimRequest } from '../../store/claim.js';
-import type { Ownership } from '../../store/ownership.js';
-import type { ReleaseRequest } from '../../store/release.js';
+import type { ClaimOutcome, ClaimRequest } from '../../store/assignments/claim.js';
+import type { Ownership } from '../../store/assignments/ownership.js';
+import type { ReleaseRequest } from '../../store/assignments/release.js';
 import { TruthReader, type TruthReaderSettings } from './ownership-reader.js';
 
 export interface OwnershipServiceOptions {

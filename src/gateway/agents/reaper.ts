@@ -4,8 +4,8 @@ import { withDeadline } from '../../core/deadline.js';
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
-import type { InstanceStore } from '../../store/instances.js';
-import type { LockStore } from '../../store/locks.js';
+import type { InstanceStore } from '../../store/instances/instances.js';
+import type { LockStore } from '../../store/instances/locks.js';
 import type { Lease } from './lease.js';
 import type { OwnershipService } from './ownership.js';
 

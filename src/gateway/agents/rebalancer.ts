@@ -7,7 +7,7 @@
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
-import type { InstanceStore } from '../../store/instances.js';
+import type { InstanceStore } from '../../store/instances/instances.js';
 import type { Registry } from './registry.js';
 import type { SessionFrames } from './session-frames.js';
 

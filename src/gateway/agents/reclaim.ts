@@ -1,7 +1,7 @@
 /** Claims again what others have released of this instance's streams, while it was out of reach. */
 
 import { batches } from '../../core/batches.js';
-import type { Connection } from '../../store/ownership.js';
+import type { Connection } from '../../store/assignments/ownership.js';
 import type { Claims } from './claims.js';
 import type { OwnershipService } from './ownership.js';
 import { holds } from './registration.js';

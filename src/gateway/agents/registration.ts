@@ -1,7 +1,7 @@
 /** What an agent says of itself when it registers, and what is refused of it. */
 
 import { GatewayError } from '../../core/errors.js';
-import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
+import type { AccountRegistration, Connection, Ownership } from '../../store/assignments/ownership.js';
 import { validateDescription, validateText } from './account-description.js';
 import type { SessionFrames } from './session-frames.js';
 import type { Session, SessionPeer } from './session.js';

@@ -8,7 +8,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { unlessAborted } from '../../core/deadline.js';
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
+import type { AccountRegistration, Connection, Ownership } from '../../store/assignments/ownership.js';
 import { batches } from '../../core/batches.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Claims } from './claims.js';
@@ -29,7 +29,7 @@ import {
 } from './registration.js';
 import type { Binding } from '../../protocol/wire.js';
 import { bindingTo, type DeliverableOperation, type Delivery } from './delivery.js';
-import { CachingSwitches } from './caching-switches.js';
+import { CachingSwitches } from './caching-assignment/switches.js';
 import { reclaimMissing } from './reclaim.js';
 import type { SessionFrames } from './session-frames.js';
 import { choose } from './session-choice.js';

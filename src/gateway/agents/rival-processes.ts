@@ -9,7 +9,7 @@
 
 import { BoundedWarnings } from '../../core/bounded-warnings.js';
 import type { Logger } from '../../core/logger.js';
-import type { Assignment, Ownership } from '../../store/ownership.js';
+import type { Assignment, Ownership } from '../../store/assignments/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
 export interface RivalProcessesOptions {

@@ -13,7 +13,7 @@
 
 import { GatewayError } from '../../core/errors.js';
 import { receiptsFrame } from '../../protocol/wire.js';
-import type { AccountRegistration } from '../../store/ownership.js';
+import type { AccountRegistration } from '../../store/assignments/ownership.js';
 import { cachesOnMs } from './liveness-times.js';
 import { AccountQuestions } from './account-questions.js';
 

@@ -1,6 +1,6 @@
 /** Messages of one stream made into one write: of what happened to an object or a scope, the last counts. */
 
-import type { CachedObject, CacheScope, CacheWrite, CachingAgent } from '../../store/cached-object.js';
+import type { CachedObject, CacheScope, CacheWrite, CachingAgent } from '../../store/cache/cached-object.js';
 
 export class Batch {
   /** undefined: deleted. */

@@ -3,8 +3,8 @@
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
-import type { CacheStore } from '../../store/cache.js';
-import type { LockStore } from '../../store/locks.js';
+import type { CacheStore } from '../../store/cache/cache.js';
+import type { LockStore } from '../../store/instances/locks.js';
 import { eventKinds } from './kinds.js';
 
 export interface CacheCleanupOptions {

@@ -6,8 +6,8 @@
 import type { GatewayError } from '../../core/errors.js';
 import { GroupCommit } from '../../core/group-commit.js';
 import type { Logger } from '../../core/logger.js';
-import type { CacheStore } from '../../store/cache.js';
-import type { CacheWrite, CacheWriteOutcome, CachingAgent, CachingStart } from '../../store/cached-object.js';
+import type { CacheStore } from '../../store/cache/cache.js';
+import type { CacheWrite, CacheWriteOutcome, CachingAgent, CachingStart } from '../../store/cache/cached-object.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Batch } from './batch.js';
 import type { KindFilter } from './kinds.js';

@@ -6,7 +6,7 @@
 import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '../../core/errors.js';
 import { isJsonObject, parseJson, stringifyJson, type JsonObject } from '../../documents/exact-json.js';
-import type { CachedRelation } from '../../store/cached-object.js';
+import type { CachedRelation } from '../../store/cache/cached-object.js';
 import { lastAppliedAnnotation as lastApplied } from '../../kubernetes/client.js';
 import { kindName } from './kinds.js';
 

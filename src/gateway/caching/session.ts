@@ -7,7 +7,7 @@
  */
 
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
-import type { CachingAgent, CachingStart } from '../../store/cached-object.js';
+import type { CachingAgent, CachingStart } from '../../store/cache/cached-object.js';
 import { Batch } from './batch.js';
 import type { CachingIngest, IngestedStream } from './ingest.js';
 import { groupOf, kindName } from './kinds.js';
@@ -52,7 +52,7 @@ export interface CachingTransport {
 const streamBytes = 512 * 1_024;
 /** Objects in one batch. */
 const batchObjects = 1_000;
-/** The store numbers generations by these (store/cache.ts). */
+/** The store numbers generations by these (store/cache/cache.ts). */
 const maximumSnapshots = 2 ** 20 - 1;
 
 type Waiting = CachingStreamMessage & { readonly at: number };

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { GatewayError, messageOf } from '../../core/errors.js';
-import type { DatabaseOptions } from '../../store/database-options.js';
+import type { DatabaseOptions } from '../../store/sql/database-options.js';
 import type { Config } from './schema.js';
 
 /**

@@ -1,7 +1,7 @@
 /** What no single setting can tell: rules between settings. */
 
 import { messageOf } from '../../core/errors.js';
-import { peerIdleMs } from '../operations/forwarding.js';
+import { peerIdleMs } from '../peers/forwarding.js';
 import { checkAuthentication, checkCallers } from './authentication-rules.js';
 import { parseCron } from './cron.js';
 import type { SettingProblem } from '../../configuration/problems.js';

@@ -1,6 +1,6 @@
 /** The numbers of the whole cluster on one page, made of what cluster-watch.ts has read. */
 
-import type { OperationRecord } from '../../store/operation-record.js';
+import type { OperationRecord } from '../../store/operations/operation-record.js';
 import type { DynamicSummary, Overview, Replica, SectionName } from './answers.js';
 import { maxPending, type ClusterWatch } from './cluster-watch.js';
 

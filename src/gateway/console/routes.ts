@@ -4,8 +4,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply } from 'fastify';
 import Type from 'typebox';
 import { GatewayError } from '../../core/errors.js';
-import { accountStatuses } from '../../store/account-lifecycle.js';
-import { finalOutcomes, type OperationFilter } from '../../store/operation-record.js';
+import { accountStatuses } from '../../store/accounts/account-lifecycle.js';
+import { finalOutcomes, type OperationFilter } from '../../store/operations/operation-record.js';
 import { toHistory } from '../rest/history.js';
 import type { OperationPage, Overview } from './answers.js';
 import { readAssets } from './assets.js';
@@ -14,7 +14,7 @@ import { EventStream } from './event-stream.js';
 import { accountPage, agentPage, dynamicPage } from './lists.js';
 import { overview } from './overview.js';
 
-export interface ConsoleRoutesOptions {
+interface ConsoleRoutesOptions {
   readonly instanceId: string;
   readonly version: string;
   readonly console: ClusterWatch;
@@ -54,7 +54,12 @@ const page = Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, defaul
 const yesNo = Type.Optional(Type.Enum(['true', 'false']));
 const name = Type.Optional(Type.String({ minLength: 1, maxLength: 255 }));
 
-export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = async (
+/** The console as a plugin, so that rest/ need not know it. */
+export function consoleRoutes(options: ConsoleRoutesOptions): FastifyPluginAsyncTypebox {
+  return (app) => addConsole(app, options);
+}
+
+const addConsole: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = async (
   app,
   { instanceId, version, console: watch },
 ) => {

@@ -10,7 +10,7 @@ import {
   type CachingReply,
   type Scope,
 } from '../../protocol/generated/events/caching_pb.js';
-import type { StoredResumePoint } from '../../store/cached-object.js';
+import type { StoredResumePoint } from '../../store/cache/cached-object.js';
 import { validateText } from '../agents/account-description.js';
 import type { CachingIngest } from '../caching/ingest.js';
 import {

@@ -15,7 +15,7 @@ import {
   type GatewayMessage,
 } from '../../protocol/generated/ops/operations_pb.js';
 import { gatewayFrame, encodeReceipt } from '../../protocol/wire.js';
-import type { AgentResult, OperationRecord } from '../../store/operation-record.js';
+import type { AgentResult, OperationRecord } from '../../store/operations/operation-record.js';
 import type { ReconnectReason, SessionFrames } from '../agents/session-frames.js';
 import type { ReceiptOutcome } from '../operations/results.js';
 

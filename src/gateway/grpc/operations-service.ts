@@ -6,7 +6,7 @@ import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { Account, AccountsAdded, AccountsRemoved } from '../../protocol/generated/ops/operations_pb.js';
 import { isPong, readAgentFrame, readCachingEnded, type AgentFrame } from '../../protocol/wire.js';
-import type { AccountRegistration } from '../../store/ownership.js';
+import type { AccountRegistration } from '../../store/assignments/ownership.js';
 import type { RegistrationLimits } from '../agents/registration-limits.js';
 import type { Registry } from '../agents/registry.js';
 import { Session, type AgentTransport, type SessionLimits, type SessionPeer } from '../agents/session.js';

@@ -6,8 +6,8 @@
 import { GatewayError, messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
-import type { FinishedOperation, UnfinishedOperation } from '../../store/operation-record.js';
-import type { OperationStore } from '../../store/operations.js';
+import type { FinishedOperation, UnfinishedOperation } from '../../store/operations/operation-record.js';
+import type { OperationStore } from '../../store/operations/operations.js';
 import type { Recorder } from './recorder.js';
 import type { Router } from './router.js';
 

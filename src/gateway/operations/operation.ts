@@ -6,7 +6,7 @@
 
 import { GatewayError } from '../../core/errors.js';
 import type { Binding, ResultHeader } from '../../protocol/wire.js';
-import type { AgentResult, FinalOutcome, FinishedOperation } from '../../store/operation-record.js';
+import type { AgentResult, FinalOutcome, FinishedOperation } from '../../store/operations/operation-record.js';
 
 /**
  * Requests that change nothing in the cluster (proto/ops/operations.proto). They are not written to kubesvc_ops

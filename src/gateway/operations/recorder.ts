@@ -6,8 +6,8 @@ import { retry, type RetryOptions } from '../../core/retry.js';
 import { GroupCommit, isRefusal } from '../../core/group-commit.js';
 import type { Logger } from '../../core/logger.js';
 import { GatewayError, messageOf } from '../../core/errors.js';
-import type { FinishedOperation, InsertOutcome, StoredOperation } from '../../store/operation-record.js';
-import type { OperationStore } from '../../store/operations.js';
+import type { FinishedOperation, InsertOutcome, StoredOperation } from '../../store/operations/operation-record.js';
+import type { OperationStore } from '../../store/operations/operations.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
 export interface RecorderOptions {

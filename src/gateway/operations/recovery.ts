@@ -13,7 +13,7 @@ import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
 import type { Binding } from '../../protocol/wire.js';
-import type { Ownership } from '../../store/ownership.js';
+import type { Ownership } from '../../store/assignments/ownership.js';
 import { isBoundTo, isOfAnotherProcess } from '../agents/delivery.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';

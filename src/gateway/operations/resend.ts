@@ -6,7 +6,7 @@
 import { withDeadline } from '../../core/deadline.js';
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import type { OperationStore } from '../../store/operations.js';
+import type { OperationStore } from '../../store/operations/operations.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Originated } from './operation.js';
 import type { Router } from './router.js';

@@ -21,12 +21,12 @@ import {
   type OperationRoute,
   type ResultHeader,
 } from '../../protocol/wire.js';
-import type { FinalOutcome, FinishedOperation, OperationRecord } from '../../store/operation-record.js';
-import type { OperationStore } from '../../store/operations.js';
+import type { FinalOutcome, FinishedOperation, OperationRecord } from '../../store/operations/operation-record.js';
+import type { OperationStore } from '../../store/operations/operations.js';
 import type { InFlight, Session } from '../agents/session.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Tracing } from '../telemetry/tracing.js';
-import type { Forwarder } from './forwarder.js';
+import type { Forwarder } from '../peers/forwarder.js';
 import { endedWithout, outcomeOf, recordOf, timeOf, type Originated } from './operation.js';
 import type { Recorder } from './recorder.js';
 import type { Router } from './router.js';

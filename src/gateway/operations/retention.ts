@@ -7,8 +7,8 @@
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { wait } from '../../core/retry.js';
-import type { LockStore } from '../../store/locks.js';
-import type { OperationStore } from '../../store/operations.js';
+import type { LockStore } from '../../store/instances/locks.js';
+import type { OperationStore } from '../../store/operations/operations.js';
 
 export interface RetentionOptions {
   readonly instanceId: string;

@@ -10,15 +10,15 @@ import type { Logger } from '../../core/logger.js';
 import { backoffMs, defaultBackoff, wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
 import { readOperationHeader, routedFrame, withRouting, type Binding } from '../../protocol/wire.js';
-import type { Ownership } from '../../store/ownership.js';
+import type { Ownership } from '../../store/assignments/ownership.js';
 import { bindingTo, isBoundTo } from '../agents/delivery.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Registry } from '../agents/registry.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { TraceHeaders, Tracing } from '../telemetry/tracing.js';
-import type { Forwarder } from './forwarder.js';
+import type { Forwarder } from '../peers/forwarder.js';
 import { isReading, timeOf, type Originated, type Dispatch, type Target } from './operation.js';
-import { UnknownDelivery } from './peer.js';
+import { UnknownDelivery } from '../peers/peer.js';
 
 export interface RoutingOptions {
   readonly instanceId: string;

@@ -1,7 +1,7 @@
 /** Schemas of accounts: Armory's models, and what an account's definition may have. */
 
 import Type, { type TSchema } from 'typebox';
-import { accountStatuses } from '../../store/account-lifecycle.js';
+import { accountStatuses } from '../../store/accounts/account-lifecycle.js';
 import { maximumKubeconfigBytes } from '../accounts/kubeconfig/providers.js';
 import { accountOptions } from '../accounts/options.js';
 

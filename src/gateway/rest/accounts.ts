@@ -7,10 +7,10 @@ import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebo
 import type { preValidationHookHandler } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { GatewayError } from '../../core/errors.js';
-import { accountStatuses } from '../../store/account-lifecycle.js';
-import type { AccountRecord, AccountStore } from '../../store/accounts.js';
-import type { AssignmentStore } from '../../store/assignments.js';
-import type { DynamicAccountStore } from '../../store/dynamic-accounts.js';
+import { accountStatuses } from '../../store/accounts/account-lifecycle.js';
+import type { AccountRecord, AccountStore } from '../../store/accounts/accounts.js';
+import type { AssignmentStore } from '../../store/assignments/assignments.js';
+import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { Definitions } from '../accounts/definition.js';
 import type { AccountDefinition, AccountRequests } from '../accounts/requests.js';
 import {

@@ -3,7 +3,7 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { GatewayError } from '../../core/errors.js';
-import type { ConnectedAgent, AssignmentStore } from '../../store/assignments.js';
+import type { ConnectedAgent, AssignmentStore } from '../../store/assignments/assignments.js';
 import type { RivalProcesses } from '../agents/rival-processes.js';
 import { nameSchema } from './names.js';
 import { problems } from './problem.js';

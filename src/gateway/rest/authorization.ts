@@ -12,9 +12,10 @@ import type { Logger } from '../../core/logger.js';
 import type { Admitted, Authentication } from '../auth/authentication.js';
 import { readCertificate } from '../auth/certificate.js';
 import type { Filter } from '../auth/filter.js';
-import { digestOf, instanceTokenHeader, type InstanceTokens } from '../auth/instance-tokens.js';
+import { callingInstance } from '../peers/calling-instance.js';
+import { digestOf, instanceTokenHeader, type InstanceTokens } from '../peers/instance-tokens.js';
 import { roles, type Role } from '../auth/policy.js';
-import { forwardedByHeader, protobufMediaType } from '../operations/forwarding.js';
+import { forwardedByHeader, protobufMediaType } from '../peers/forwarding.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
 /** `public`: for whoever reaches the port, such as probes. */
@@ -135,47 +136,36 @@ function demand(needed: Role, has: Role | 'none', who: string): void {
   throw new GatewayError('permission-denied', `this needs the role ${needed}; ${who} have ${has}`);
 }
 
-/**
- * @returns whether the caller has proven to be an instance, or nobody has to and it says that it is one
- * @throws GatewayError `permission-denied` when it says that it is one and has to prove it
- */
-function isInstance(request: FastifyRequest, options: AuthorizationOptions): boolean {
-  const { callers, instanceTokens, instanceFilters } = options;
-  const claimed = header(request, forwardedByHeader);
-  const token = header(request, instanceTokenHeader);
-  const claims = claimed !== undefined || token !== undefined || isProtobuf(request);
-  if (!claims) return false;
-  if (instanceTokens !== undefined && token !== undefined) {
-    const { instanceId, bodyDigest } = instanceTokens.verify(token, {
+/** Whether the caller has proven to be an instance. @throws as callingInstance() */
+function isInstance(
+  request: FastifyRequest,
+  { callers, instanceTokens, instanceFilters }: AuthorizationOptions,
+): boolean {
+  const caller = callingInstance(
+    {
       method: request.method,
       path: request.url,
-    });
-    if (claimed !== undefined && claimed !== instanceId) throw pretends();
-    request.callingInstance = instanceId;
-    request.bodyDigest = { expected: bodyDigest, actual: emptyDigest };
-    return true;
-  }
-  if (instanceFilters.length > 0) {
-    const der = certificateOf(request);
-    const certificate = der === undefined ? undefined : readCertificate(der);
-    if (certificate !== undefined && instanceFilters.some((filter) => filter({ certificate }))) {
-      request.callingInstance = claimed;
-      return true;
-    }
-  }
-  // One domain of trust: as it was before anybody had to prove anything.
-  if (callers === undefined && instanceTokens === undefined && instanceFilters.length === 0) return false;
-  throw pretends();
-}
-
-function pretends(): GatewayError {
-  return new GatewayError(
-    'permission-denied',
-    'this is a call between instances, and the caller has not proven to be one',
+      forwardedBy: header(request, forwardedByHeader),
+      token: header(request, instanceTokenHeader),
+      isProtobuf: isProtobuf(request),
+    },
     {
-      field: forwardedByHeader,
+      tokens: instanceTokens,
+      hasInstanceCertificate: instanceFilters.length === 0 ? undefined : () => passes(request, instanceFilters),
+      callersProve: callers !== undefined,
     },
   );
+  if (caller === undefined) return false;
+  request.callingInstance = caller.instanceId;
+  if (caller.bodyDigest !== undefined) request.bodyDigest = { expected: caller.bodyDigest, actual: emptyDigest };
+  return true;
+}
+
+function passes(request: FastifyRequest, filters: readonly Filter[]): boolean {
+  const der = certificateOf(request);
+  if (der === undefined) return false;
+  const certificate = readCertificate(der);
+  return filters.some((filter) => filter({ certificate }));
 }
 
 function header(request: FastifyRequest, name: string): string | undefined {

@@ -7,17 +7,12 @@ import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebo
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { GatewayError } from '../../core/errors.js';
-import type { Database } from '../../store/database.js';
-import type { CachingAssigner } from '../agents/caching-assignment.js';
+import type { Database } from '../../store/sql/database.js';
+import type { CachingAssigner } from '../agents/caching-assignment/assigner.js';
 import type { Registry } from '../agents/registry.js';
-import { readOwnItem, type EveryInstance, type InstanceAnswer } from '../operations/every-instance.js';
-import {
-  assignmentsPath,
-  disconnectPath,
-  forwardedByHeader,
-  poolSettingsPath,
-  resendPath,
-} from '../operations/forwarding.js';
+import { readOwnItem, type EveryInstance, type InstanceAnswer } from '../peers/every-instance.js';
+import { assignmentsPath, disconnectPath, poolSettingsPath, resendPath } from '../peers/calls.js';
+import { forwardedByHeader } from '../peers/forwarding.js';
 import { resendTimeoutMs, type Resend } from '../operations/resend.js';
 import { nameSchema } from './names.js';
 import { problems } from './problem.js';

@@ -1,7 +1,7 @@
 /** OperationHistoryRecord, as Armory's REST reference has it; what is not known (yet) is left out. */
 
 import Type, { type Static } from 'typebox';
-import type { OperationRecord } from '../../store/operation-record.js';
+import type { OperationRecord } from '../../store/operations/operation-record.js';
 
 const time = Type.String({ format: 'date-time', description: 'ISO 8601 with milliseconds, UTC.' });
 const instanceStep = Type.Object({ clouddriverId: Type.String(), time });

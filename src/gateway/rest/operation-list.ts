@@ -3,9 +3,9 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { GatewayError } from '../../core/errors.js';
-import { finalOutcomes } from '../../store/operation-record.js';
-import type { OperationStore } from '../../store/operations.js';
-import { operationPath } from '../operations/forwarding.js';
+import { finalOutcomes } from '../../store/operations/operation-record.js';
+import type { OperationStore } from '../../store/operations/operations.js';
+import { operationPath } from '../peers/forwarding.js';
 import { historySchema, toHistory } from './history.js';
 import { nameSchema } from './names.js';
 import { problems } from './problem.js';

@@ -4,20 +4,13 @@ import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebo
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { unlessLate } from '../../core/deadline.js';
-import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
+import { GatewayError, messageOf } from '../../core/errors.js';
 import { quoteLargeIntegers } from '../../documents/exact-json.js';
-import { readDelimited } from '../../protocol/delimited.js';
-import { bindingOf, operationFrame, readOperationHeader, readResultHeader } from '../../protocol/wire.js';
-import type { OperationStore } from '../../store/operations.js';
+import { bindingOf, operationFrame, readResultHeader } from '../../protocol/wire.js';
+import type { OperationStore } from '../../store/operations/operations.js';
 import type { Registry } from '../agents/registry.js';
-import {
-  forwardedByHeader,
-  operationPath,
-  operationResultPath,
-  refusalOf,
-  type ForwardAnswer,
-  type ForwardingOutcome,
-} from '../operations/forwarding.js';
+import { forwardedByHeader, operationPath, operationResultPath } from '../peers/forwarding.js';
+import { deliverForwarded, takeForwardedResults } from '../peers/receiving.js';
 import type { Results } from '../operations/results.js';
 import type { Accepted, Router } from '../operations/router.js';
 import type { Submission } from '../operations/submission.js';
@@ -81,7 +74,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     operationPath,
     {
       config: { role: 'operate' },
-      preValidation: deliverForwarded,
+      preValidation: answerOperations,
       // The bodies are made by the protobuf library; checking a union again takes longer than making them.
       serializerCompiler: () => JSON.stringify,
       schema: {
@@ -126,7 +119,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     operationResultPath,
     {
       config: { role: 'operate' },
-      preValidation: takeForwardedResults,
+      preValidation: answerResults,
       serializerCompiler: () => JSON.stringify,
       schema: {
         operationId: 'finishOperation',
@@ -171,32 +164,20 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
   // Instances send the protobuf message itself. They are answered before validation, which is for callers' JSON.
 
   /** Gives forwarded operations to streams of this instance, or says "not owner". */
-  function deliverForwarded(request: FastifyRequest, reply: FastifyReply, next: () => void): void {
+  function answerOperations(request: FastifyRequest, reply: FastifyReply, next: () => void): void {
     if (!Buffer.isBuffer(request.body)) {
       next();
       return;
     }
-    const outcomes = readDelimited(request.body, 'ops.Operation').map((bytes): ForwardingOutcome<ForwardAnswer> => {
-      try {
-        const header = readOperationHeader(bytes);
-        return registry.deliver({ ...header, binding: bindingOf(header) }, operationFrame(bytes));
-      } catch (error) {
-        return refusalOf(toGatewayError(error));
-      }
-    });
+    const outcomes = deliverForwarded(request.body, (header, operation) =>
+      registry.deliver({ ...header, binding: bindingOf(header) }, operationFrame(operation)),
+    );
     void reply.type('application/json').send(JSON.stringify(outcomes));
   }
 
-  async function takeForwardedResults(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
+  async function answerResults(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
     if (!Buffer.isBuffer(request.body)) return undefined;
-    const outcomes = await Promise.all(
-      readDelimited(request.body, 'ops.OperationResult').map((bytes) =>
-        results.fromInstance(bytes, true).then(
-          () => ({}),
-          (error: unknown) => refusalOf(toGatewayError(error)),
-        ),
-      ),
-    );
+    const outcomes = await takeForwardedResults(request.body, (result) => results.fromInstance(result, true));
     return reply.type('application/json').send(JSON.stringify(outcomes));
   }
 

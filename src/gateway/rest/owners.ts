@@ -3,7 +3,7 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { GatewayError } from '../../core/errors.js';
-import type { OwnerStore } from '../../store/owners.js';
+import type { OwnerStore } from '../../store/accounts/owners.js';
 import { nameSchema } from './names.js';
 import { problems } from './problem.js';
 

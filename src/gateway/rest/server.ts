@@ -3,7 +3,7 @@
  * HTTP/1.1 and HTTP/2, which share one set of routes.
  */
 
-import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyPluginAsyncTypebox, TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { createServer as createHttp1, type RequestListener, type Server as Http1Server } from 'node:http';
 import {
@@ -14,9 +14,8 @@ import {
   type ServerHttp2Session,
 } from 'node:http2';
 import type { Socket } from 'node:net';
-import { consoleRoutes, type ConsoleRoutesOptions } from '../console/routes.js';
 import { GatewayError } from '../../core/errors.js';
-import { protobufMediaType } from '../operations/forwarding.js';
+import { protobufMediaType } from '../peers/forwarding.js';
 import { authorizeCalls, digestBody, type AuthorizationOptions } from './authorization.js';
 import { accountRoutes, type AccountRoutesOptions } from './accounts.js';
 import { agentRoutes, type AgentRoutesOptions } from './agents.js';
@@ -41,7 +40,6 @@ export interface RestOptions
     AgentRoutesOptions,
     InstanceRoutesOptions,
     OwnerRoutesOptions,
-    ConsoleRoutesOptions,
     HealthRoutesOptions {
   readonly instanceId: string;
   readonly version: string;
@@ -54,6 +52,8 @@ export interface RestOptions
   readonly idleTimeoutMs: number;
   readonly authorization: AuthorizationOptions;
   readonly requestRate: RequestRateOptions;
+  /** Registered with the routes of this folder. */
+  readonly console: FastifyPluginAsyncTypebox;
 }
 
 export interface RestServer {
@@ -152,7 +152,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
   await app.register(instanceRoutes, options);
   await app.register(ownerRoutes, options);
   await app.register(healthRoutes, options);
-  await app.register(consoleRoutes, options);
+  await app.register(options.console);
   registerOtherMethods();
   await app.ready();
 

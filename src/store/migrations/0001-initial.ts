@@ -2,7 +2,7 @@
 
 import { sql } from 'kysely';
 
-import { initialTables } from '../tables.js';
+import { initialTables } from '../sql/tables.js';
 import { ensureTable, type MigrationContext } from './ensure-table.js';
 
 export async function initial(context: MigrationContext): Promise<void> {

@@ -2,9 +2,9 @@
 
 import { sql, type Kysely, type RawBuilder } from 'kysely';
 
-import type { SqlDialect } from '../dialect.js';
-import type { Schema } from '../schema.js';
-import type { ColumnDefinition, ColumnKind } from '../tables.js';
+import type { SqlDialect } from '../sql/dialect.js';
+import type { Schema } from '../sql/schema.js';
+import type { ColumnDefinition, ColumnKind } from '../sql/tables.js';
 import { columnType } from './column-sql.js';
 import type { FoundColumn } from './introspect.js';
 

@@ -7,10 +7,10 @@ import { sql, type Kysely, type RawBuilder } from 'kysely';
 
 import { GatewayError, messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import type { SqlDialect } from '../dialect.js';
-import type { Schema } from '../schema.js';
-import { isDuplicateKey, sqlErrorKind } from '../sql-error.js';
-import type { TableDefinition } from '../tables.js';
+import type { SqlDialect } from '../sql/dialect.js';
+import type { Schema } from '../sql/schema.js';
+import { isDuplicateKey, sqlErrorKind } from '../sql/sql-error.js';
+import type { TableDefinition } from '../sql/tables.js';
 import { isAdoptable, makeNullable, mysqlChanges, postgresChanges } from './adopt-column.js';
 import { columnSql } from './column-sql.js';
 import { findTable, type FoundTable } from './introspect.js';

@@ -2,8 +2,8 @@
 
 import { sql, type Kysely } from 'kysely';
 
-import type { Schema } from '../schema.js';
-import type { SqlDialect } from '../dialect.js';
+import type { Schema } from '../sql/schema.js';
+import type { SqlDialect } from '../sql/dialect.js';
 
 export interface FoundColumn {
   readonly name: string;

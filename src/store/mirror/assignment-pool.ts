@@ -3,7 +3,7 @@
  * in memory, not 1,000. Uses are counted, so that connections which are gone do not stay.
  */
 
-import type { Assignment } from '../ownership.js';
+import type { Assignment } from '../assignments/ownership.js';
 
 type Single = readonly [Assignment];
 

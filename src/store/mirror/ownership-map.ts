@@ -4,7 +4,7 @@
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Ownership } from '../ownership.js';
+import type { Ownership } from '../assignments/ownership.js';
 import { AssignmentPool } from './assignment-pool.js';
 
 /** Hears of every change; an account that vanished comes as ownership without assignments. Must not throw. */

@@ -4,7 +4,7 @@
  * (whoever writes to Redis has committed to SQL before, so that can only be a deleted account or a restored database).
  */
 
-import type { Ownership } from '../ownership.js';
+import type { Ownership } from '../assignments/ownership.js';
 import type { RedisStore } from './redis-store.js';
 import { within } from './wakeup.js';
 import type { Change } from './wire.js';

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import { messageOf } from '../../core/errors.js';
-import type { Ownership } from '../ownership.js';
+import type { Ownership } from '../assignments/ownership.js';
 import { completeScript, lockScript, ownFieldPrefix, positionScript, writeScript } from './scripts.js';
 import { within } from './wakeup.js';
 import { decodeValue, encodeValue, isRemoval, type Change } from './wire.js';

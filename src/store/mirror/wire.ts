@@ -4,7 +4,7 @@
  * The write script of redis-store.ts composes messages of hash values as they are, without reading them.
  */
 
-import type { Assignment, Ownership } from '../ownership.js';
+import type { Assignment, Ownership } from '../assignments/ownership.js';
 
 /** An account that SQL has no longer; older knowledge of it is void. */
 export interface Removal {

@@ -3,8 +3,8 @@
 import fc from 'fast-check';
 import { GatewayError } from '../../../src/core/errors.js';
 import { validateAccounts, validateRegistration } from '../../../src/gateway/agents/registration.js';
-import { AssignmentStore } from '../../../src/store/assignments.js';
-import type { AccountRegistration } from '../../../src/store/ownership.js';
+import { AssignmentStore } from '../../../src/store/assignments/assignments.js';
+import type { AccountRegistration } from '../../../src/store/assignments/ownership.js';
 import { onEveryMigratedEngine } from '../../store/engines.js';
 
 const text = fc.oneof(

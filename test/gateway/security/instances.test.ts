@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { jwtVerify, SignJWT, UnsecuredJWT } from 'jose';
 import { test } from 'tap';
-import { digestOf, InstanceTokens, parseInstanceSecrets } from '../../../src/gateway/auth/instance-tokens.js';
+import { digestOf, InstanceTokens, parseInstanceSecrets } from '../../../src/gateway/peers/instance-tokens.js';
 import { OperationSchema } from '../../../src/protocol/generated/ops/operations_pb.js';
 import { writeDelimited } from '../../../src/protocol/delimited.js';
 import { waitFor } from '../../wait.js';

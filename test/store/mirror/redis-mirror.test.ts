@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { test } from 'tap';
 import type { Logger } from '../../../src/core/logger.js';
 import { silentLogger } from '../../../src/core/logger.js';
-import type { Ownership } from '../../../src/store/ownership.js';
+import type { Ownership } from '../../../src/store/assignments/ownership.js';
 import { redisDatabase, type TestWithTeardown } from '../../services/databases.js';
 import { startRedis } from '../../services/redis.js';
 import { startTcpProxy } from '../../tcp-proxy.js';

@@ -1,0 +1,120 @@
+/** Has accounts cached by a connected agent each: the choice is made in SQL, the agent is told by the instance that holds it. */
+
+import { withDeadline } from '../../../core/deadline.js';
+import { GatewayError } from '../../../core/errors.js';
+import type { Discovery } from '../../../discovery/discovery.js';
+import type { AssignmentStore } from '../../../store/assignments/assignments.js';
+import type { Ownership } from '../../../store/assignments/ownership.js';
+import type { Forwarder } from '../../peers/forwarder.js';
+import { assignmentsPath } from '../../peers/calls.js';
+import type { OwnershipService } from '../ownership.js';
+import type { Registry } from '../registry.js';
+
+export interface CachingAssignerOptions {
+  readonly instanceId: string;
+  readonly assignments: Pick<AssignmentStore, 'ensureCaching'>;
+  readonly ownership: OwnershipService;
+  readonly registry: Registry;
+  readonly discovery: Pick<Discovery, 'instance'>;
+  readonly forwarder: Pick<Forwarder, 'call'>;
+  /** How long another instance may take to tell its agents, in ms. */
+  readonly timeoutMs: number;
+  /** Aborted when the gateway stops. */
+  readonly stopping: AbortSignal;
+}
+
+/** Who caches an account. */
+export interface CachedAccount {
+  readonly account: string;
+  /** Absent while an agent may still be caching that is gone: another one takes over within seconds. */
+  readonly by?: { readonly agentId: string; readonly instanceId: string };
+}
+
+const deadlineMs = 30_000;
+
+export class CachingAssigner {
+  readonly #options: CachingAssignerOptions;
+
+  constructor(options: CachingAssignerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @returns who caches each of them, in the order of their names
+   * @throws GatewayError `unknown-account` with those that no connected agent serves, once the others are assigned;
+   *   `owner-unreachable` when an agent could not be told; `dependency-unavailable`
+   */
+  async assign(accounts: readonly string[]): Promise<readonly CachedAccount[]> {
+    const { assignments, ownership } = this.#options;
+    const ownerships = await this.#withDeadline((signal) => assignments.ensureCaching(accounts, signal));
+    ownership.spread(ownerships);
+    const cached = ownerships.flatMap(cachedAccount);
+    const told = await Promise.allSettled(
+      [...byInstance(cached)].map(([instanceId, names]) => this.#tell(instanceId, names, ownerships)),
+    );
+    const known = new Set(cached.map(({ account }) => account));
+    const missing = [...new Set(accounts)].filter((account) => !known.has(account));
+    if (missing.length > 0) {
+      const message = `no connected agent serves ${missing.slice(0, 10).join(', ')}${missing.length > 10 ? ' ...' : ''}`;
+      throw new GatewayError('unknown-account', message, { accounts: missing });
+    }
+    for (const outcome of told) if (outcome.status === 'rejected') throw outcome.reason as Error;
+    return cached;
+  }
+
+  /** Another instance has assigned them: the agents here are told. */
+  async follow(accounts: readonly string[]): Promise<readonly CachedAccount[]> {
+    const { ownership, registry, instanceId } = this.#options;
+    const truth = await this.#withDeadline((signal) =>
+      Promise.all(accounts.map((account) => ownership.refresh(account, signal))),
+    );
+    const known = truth.filter((account) => account !== undefined);
+    registry.followCaching(known);
+    return known.flatMap(cachedAccount).filter(({ by }) => by?.instanceId === instanceId);
+  }
+
+  async #tell(instanceId: string, accounts: readonly string[], ownerships: readonly Ownership[]): Promise<void> {
+    const { registry, discovery, forwarder, timeoutMs } = this.#options;
+    if (instanceId === this.#options.instanceId) {
+      registry.followCaching(ownerships.filter(({ account }) => accounts.includes(account)));
+      return;
+    }
+    const unreachable = (why: string) =>
+      new GatewayError('owner-unreachable', `instance ${instanceId}, which holds the agents, ${why}; try again`, {
+        instanceId,
+        accounts,
+        retryAfterMs: 1_000,
+      });
+    const peer = discovery.instance(instanceId);
+    if (peer === undefined) throw unreachable('is not among the members');
+    const { status } = await forwarder.call(peer, {
+      method: 'POST',
+      path: assignmentsPath,
+      body: accounts,
+      timeoutMs,
+    });
+    if (status !== 200) throw unreachable(`answered ${String(status)}`);
+  }
+
+  #withDeadline<T>(task: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return withDeadline(deadlineMs, this.#options.stopping, 'assigning the caching', task);
+  }
+}
+
+function cachedAccount({ account, assignments }: Ownership): readonly CachedAccount[] {
+  if (assignments.length === 0) return [];
+  const caching = assignments.find((assignment) => assignment.caching);
+  if (caching === undefined) return [{ account }];
+  return [{ account, by: { agentId: caching.agentId, instanceId: caching.instanceId } }];
+}
+
+function byInstance(cached: readonly CachedAccount[]): ReadonlyMap<string, readonly string[]> {
+  const groups = new Map<string, string[]>();
+  for (const { account, by } of cached) {
+    if (by === undefined) continue;
+    const group = groups.get(by.instanceId);
+    if (group === undefined) groups.set(by.instanceId, [account]);
+    else group.push(account);
+  }
+  return groups;
+}

@@ -1,0 +1,100 @@
+/** The agents of the whole cluster, as `GET /armory/agents` shows them: read in pages, however many there are. */
+
+import type { Kysely } from 'kysely';
+
+import { selectLiveInstances } from './assignment-statements.js';
+import type { Database } from '../sql/database.js';
+import type { Schema } from '../sql/schema.js';
+
+/** An agent with its accounts at one instance. */
+export interface ConnectedAgent {
+  readonly agentId: string;
+  readonly instanceId: string;
+  readonly accounts: readonly string[];
+  /** Those that it caches. */
+  readonly cachedAccounts: readonly string[];
+  /** When it connected, in ms UTC. */
+  readonly lastConnectionTime: number;
+}
+
+const pageSize = 5_000;
+
+/** Agents at live instances in the order of their ids. Holds one page and one agent in memory, and no connection. */
+export async function* agentConnections(
+  database: Database,
+  leaseMs: number,
+  agentId: string | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<ConnectedAgent> {
+  const { dialect } = database;
+  const live = await database.run((db) => selectLiveInstances(db, dialect, leaseMs), signal);
+  let position = { agentId: agentId ?? '', account: '' };
+  let pending: Row[] = [];
+  for (;;) {
+    const rows = await database.run((db) => selectPage(db, position, agentId), signal);
+    for (const row of rows) {
+      if (pending[0] !== undefined && pending[0].agent_id !== row.agent_id) {
+        yield* byInstance(pending);
+        pending = [];
+      }
+      if (live.has(row.cd_id)) pending.push(row);
+    }
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < pageSize) break;
+    position = { agentId: last.agent_id, account: last.account_name };
+  }
+  yield* byInstance(pending);
+}
+
+interface Row {
+  readonly agent_id: string;
+  readonly account_name: string;
+  readonly cd_id: string;
+  readonly caching: boolean | number;
+  readonly last_updated: number;
+  readonly epoch: number;
+}
+
+function selectPage(
+  db: Kysely<Schema>,
+  position: { readonly agentId: string; readonly account: string },
+  only: string | undefined,
+): Promise<Row[]> {
+  let query = db
+    .selectFrom('kubesvc_assignments')
+    .select(['agent_id', 'account_name', 'cd_id', 'caching', 'last_updated', 'epoch'])
+    .orderBy('agent_id')
+    .orderBy('account_name')
+    .limit(pageSize);
+  if (only !== undefined) {
+    query = query.where('agent_id', '=', only).where('account_name', '>', position.account);
+  } else {
+    // MySQL cannot search an index with (a, b) > (x, y); the first condition is what it searches with.
+    query = query
+      .where('agent_id', '>=', position.agentId)
+      .where((eb) =>
+        eb.or([
+          eb('agent_id', '>', position.agentId),
+          eb.and([eb('agent_id', '=', position.agentId), eb('account_name', '>', position.account)]),
+        ]),
+      );
+  }
+  return query.execute();
+}
+
+/** An agent that is moving is at two instances for a moment. */
+function* byInstance(rows: readonly Row[]): Generator<ConnectedAgent> {
+  for (const instanceId of new Set(rows.map((row) => row.cd_id))) {
+    const own = rows.filter((row) => row.cd_id === instanceId);
+    // Rows of an older connection, not yet released, do not say when this one began.
+    const newest = Math.max(...own.map((row) => row.epoch));
+    const current = own.filter((row) => row.epoch === newest);
+    yield {
+      agentId: own[0]?.agent_id ?? '',
+      instanceId,
+      accounts: own.map((row) => row.account_name),
+      cachedAccounts: own.filter((row) => Boolean(row.caching)).map((row) => row.account_name),
+      lastConnectionTime: Math.min(...current.map((row) => row.last_updated)),
+    };
+  }
+}

@@ -1,0 +1,318 @@
+/** kubesvc_assignments: who can reach an account. The truth about ownership, fenced by epochs. */
+
+import type { Kysely } from 'kysely';
+
+import { GatewayError } from '../../core/errors.js';
+import { agentConnections, type ConnectedAgent } from './agent-connections.js';
+import { planElection } from './assignment-rules.js';
+import {
+  bumpAccounts,
+  deleteEndedHolds,
+  lockAccounts,
+  selectAssignedAccounts,
+  selectAssignments,
+  selectEndedHolds,
+  selectLiveInstances,
+  selectOwnershipPage,
+  selectOwnerships,
+  startCaching,
+  type LockedAccount,
+} from './assignment-statements.js';
+import { batches, batchSize } from '../../core/batches.js';
+import { claimAccounts, type ClaimOutcome, type ClaimRequest } from './claim.js';
+import type { Database } from '../sql/database.js';
+import type { AccountRegistration, Connection, Ownership } from './ownership.js';
+import { releaseConnections, releaseOfInstance, type ReleaseContext, type ReleaseRequest } from './release.js';
+import type { Schema } from '../sql/schema.js';
+
+export type { ConnectedAgent } from './agent-connections.js';
+
+export interface AssignmentStoreOptions {
+  /** An instance is alive while its last heartbeat is younger, in ms. */
+  readonly leaseMs: number;
+}
+
+export class AssignmentStore {
+  readonly #database: Database;
+  readonly #leaseMs: number;
+
+  constructor(database: Database, { leaseMs }: AssignmentStoreOptions) {
+    this.#database = database;
+    this.#leaseMs = leaseMs;
+  }
+
+  /**
+   * Takes `count` numbers from the cluster's counter.
+   * @returns the first of them; the others follow it
+   */
+  async nextEpoch(count = 1, signal?: AbortSignal): Promise<number> {
+    const { dialect } = this.#database;
+    const last = await this.#database.run((db) => dialect.addToCounter(db, 'epoch', count), signal);
+    if (last === undefined) throw new Error('the counter of epochs is missing: the database was not migrated');
+    return last - count + 1;
+  }
+
+  /**
+   * Makes the connection an owner of the accounts.
+   * @returns as claimAll()
+   * @throws GatewayError `permission-denied` naming the accounts of its own that belong to another owner
+   */
+  async claim(
+    connection: Connection,
+    accounts: readonly AccountRegistration[],
+    signal: AbortSignal,
+  ): Promise<readonly Ownership[]> {
+    const [outcome = []] = await this.claimAll([{ connection, accounts }], signal);
+    if (outcome instanceof GatewayError) throw outcome;
+    return outcome;
+  }
+
+  /**
+   * Makes connections owners of accounts, in transactions of 1,000 accounts. An account whose agent has a newer connection
+   * already is left untouched: a late claim of an old connection changes nothing. With an owner, accounts without an
+   * owner become that owner's.
+   * @returns one outcome per request: every account as it is now, in name order, but for dynamic ones that no agent of the
+   *   zone is to serve, or that belong to another owner; or a `permission-denied` that names accounts of the request that
+   *   belong to another owner: then nothing of the transaction that they are in is claimed for it
+   */
+  async claimAll(requests: readonly ClaimRequest[], signal: AbortSignal): Promise<readonly ClaimOutcome[]> {
+    const outcomes = requests.map((): Ownership[] | GatewayError => []);
+    for (const parts of packed(requests.map(inNameOrder))) {
+      const claimed = await this.#database.transaction(
+        (trx) =>
+          claimAccounts(
+            trx,
+            this.#database.dialect,
+            parts.map(({ request }) => request),
+          ),
+        signal,
+      );
+      parts.forEach(({ index }, position) => {
+        const outcome = claimed[position] ?? [];
+        const before = outcomes[index] ?? [];
+        if (outcome instanceof GatewayError) outcomes[index] = outcome;
+        else if (!(before instanceof GatewayError)) before.push(...outcome);
+      });
+    }
+    return outcomes;
+  }
+
+  /**
+   * Gives up what exactly this connection owns; another assignment takes over the caching.
+   * @param cachesForMs as ReleaseRequest's
+   * @returns the accounts that changed
+   */
+  async release(
+    connection: Connection,
+    accounts: readonly string[] | 'all',
+    signal: AbortSignal,
+    cachesForMs = 0,
+  ): Promise<readonly Ownership[]> {
+    if (accounts !== 'all') return this.releaseAll([{ connection, accounts, cachesForMs }], signal);
+    const { instanceId, agentId, epoch } = connection;
+    return this.#ofEachPage({ instanceId, agentId, epoch }, Number.POSITIVE_INFINITY, signal, (context, names) =>
+      releaseConnections(context, [{ connection, accounts: names, cachesForMs }]),
+    );
+  }
+
+  /**
+   * Gives up what exactly these connections own, in transactions of 1,000 accounts; other assignments take over the caching
+   * once the agents that cached have stopped for sure: until then nobody does, unless the agent is back; after that
+   * electCachers() chooses, or the next to come caches.
+   * @returns the accounts that changed
+   */
+  async releaseAll(requests: readonly ReleaseRequest[], signal: AbortSignal): Promise<readonly Ownership[]> {
+    const result: Ownership[] = [];
+    for (const parts of packed(requests)) {
+      const changed = await this.#database.transaction(
+        (trx, attempt) =>
+          releaseConnections(
+            this.#releaseContext(trx, attempt),
+            parts.map(({ request }) => request),
+          ),
+        signal,
+      );
+      result.push(...changed);
+    }
+    return result;
+  }
+
+  /**
+   * Removes assignments of an instance that is not alive, `limit` accounts at most; an instance that is alive by now
+   * keeps its own. Call it until the answer is empty.
+   * @param cachesForMs how long agents of the instance may go on caching, in ms
+   * @returns the accounts that changed
+   */
+  releaseInstance(
+    instanceId: string,
+    limit: number,
+    signal: AbortSignal,
+    cachesForMs = 0,
+  ): Promise<readonly Ownership[]> {
+    return this.#ofEachPage({ instanceId }, limit, signal, (context, names) =>
+      releaseOfInstance(context, instanceId, names, cachesForMs),
+    );
+  }
+
+  /**
+   * Chooses who caches the accounts that release() left to nobody for a time that is over, `limit` at most, and 500 at
+   * most. Any instance may call it, at the same time as others; until one says electionTold(), accounts come again.
+   * @returns the accounts as they are now
+   */
+  async electCachers(limit: number, signal: AbortSignal): Promise<readonly Ownership[]> {
+    const { dialect } = this.#database;
+    const size = Math.min(limit, batchSize);
+    const names = await this.#database.run((db) => selectEndedHolds(db, dialect, size), signal);
+    return names.length === 0 ? [] : this.#database.transaction((trx) => this.#elect(trx, names), signal);
+  }
+
+  /** What electCachers() chose is known to whom it concerns. */
+  async electionTold(accounts: readonly string[], signal: AbortSignal): Promise<void> {
+    if (accounts.length === 0) return;
+    await this.#database.run((db) => deleteEndedHolds(db, this.#database.dialect, accounts), signal);
+  }
+
+  /**
+   * Has each account cached by one of its agents, if it has one and none may still be caching that is gone.
+   * @returns the accounts as they are now, in name order; those that nobody ever registered are absent
+   */
+  async ensureCaching(accounts: readonly string[], signal: AbortSignal): Promise<readonly Ownership[]> {
+    const { dialect } = this.#database;
+    const result: Ownership[] = [];
+    for (const batch of batches([...new Set(accounts)].toSorted())) {
+      const now = await this.#database.transaction(
+        async (trx) => this.#promote(trx, await lockAccounts(trx, dialect, batch)),
+        signal,
+      );
+      result.push(...now);
+    }
+    return result;
+  }
+
+  /** Accounts that nobody ever registered are absent; those without an agent have an empty list. */
+  async find(accounts: readonly string[], signal?: AbortSignal): Promise<Map<string, Ownership>> {
+    if (accounts.length === 0) return new Map();
+    const found = await this.#database.run((db) => selectOwnerships(db, [...new Set(accounts)]), signal);
+    return new Map(found.map((ownership) => [ownership.account, ownership]));
+  }
+
+  /** The `limit` accounts after `afterAccount` ('' for the first) in name order. */
+  page(afterAccount: string, limit: number, signal?: AbortSignal): Promise<readonly Ownership[]> {
+    return this.#database.run((db) => selectOwnershipPage(db, afterAccount, limit), signal);
+  }
+
+  /** What the instance owns, `limit` accounts after `afterAccount`, in name order. */
+  ofInstance(
+    instanceId: string,
+    afterAccount: string,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<readonly Ownership[]> {
+    return this.#database.run(async (db) => {
+      const names = await selectAssignedAccounts(db, { instanceId }, afterAccount, limit);
+      return selectOwnerships(db, names);
+    }, signal);
+  }
+
+  /** Agents at live instances in the order of their ids, read in pages while they are iterated. */
+  list(filter: { readonly agentId?: string }, signal: AbortSignal): AsyncGenerator<ConnectedAgent> {
+    return agentConnections(this.#database, this.#leaseMs, filter.agentId, signal);
+  }
+
+  /** Releases what `filter` describes, page by page in name order. */
+  async #ofEachPage(
+    filter: Partial<Connection>,
+    limit: number,
+    signal: AbortSignal,
+    release: (context: ReleaseContext, names: readonly string[]) => Promise<readonly Ownership[]>,
+  ): Promise<readonly Ownership[]> {
+    const result: Ownership[] = [];
+    let after = '';
+    for (let left = limit; left > 0;) {
+      const size = Math.min(left, transactionAccounts);
+      const names = await this.#database.run((db) => selectAssignedAccounts(db, filter, after, size), signal);
+      if (names.length > 0) {
+        const changed = await this.#database.transaction(
+          (trx, attempt) => release(this.#releaseContext(trx, attempt), names),
+          signal,
+        );
+        result.push(...changed);
+      }
+      if (names.length < size) break;
+      after = names.at(-1) ?? after;
+      left -= size;
+    }
+    return result;
+  }
+
+  #releaseContext(db: Kysely<Schema>, attempt: number): ReleaseContext {
+    return { db, dialect: this.#database.dialect, leaseMs: this.#leaseMs, repeated: attempt > 0 };
+  }
+
+  async #elect(db: Kysely<Schema>, names: readonly string[]): Promise<Ownership[]> {
+    const { dialect } = this.#database;
+    const locked = await lockAccounts(db, dialect, names);
+    const ended = locked.filter(({ hold, heldBy }) => hold && heldBy === undefined);
+    return this.#promote(db, ended);
+  }
+
+  /** Chooses who caches accounts whose rows are locked, where nobody does and nobody may still do. */
+  async #promote(db: Kysely<Schema>, accounts: readonly LockedAccount[]): Promise<Ownership[]> {
+    if (accounts.length === 0) return [];
+    const { dialect } = this.#database;
+    const alive = await selectLiveInstances(db, dialect, this.#leaseMs);
+    const assignments = await selectAssignments(
+      db,
+      accounts.map(({ name }) => name),
+    );
+    const result: Ownership[] = [];
+    const changed: string[] = [];
+    const promoted: number[] = [];
+    for (const { name, version, heldBy } of accounts) {
+      const plan = planElection(assignments.get(name) ?? [], (instanceId) => alive.has(instanceId), heldBy);
+      const changes = plan.promoted !== undefined;
+      if (changes) changed.push(name);
+      if (changes) promoted.push(plan.promoted);
+      result.push({ account: name, version: changes ? version + 1 : version, assignments: plan.remaining });
+    }
+    await startCaching(db, promoted);
+    await bumpAccounts(db, dialect, changed);
+    return result;
+  }
+}
+
+/** Accounts that one transaction claims or releases: few statements for many, and still a lock of milliseconds. */
+const transactionAccounts = 1_000;
+
+/** A request, or a part of one that is too large for one transaction. */
+interface Part<Request> {
+  /** Of the request in the list. */
+  readonly index: number;
+  readonly request: Request;
+}
+
+/** Each account once, so that the parts of a request give its accounts in the order of their names. */
+function inNameOrder({ connection, accounts }: ClaimRequest): ClaimRequest {
+  const byName = new Map(accounts.map((account) => [account.name, account]));
+  return { connection, accounts: [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1)) };
+}
+
+/** Packs requests into transactions, in their order. */
+function* packed<Request extends { readonly accounts: readonly unknown[] }>(
+  requests: readonly Request[],
+): Generator<readonly Part<Request>[]> {
+  let parts: Part<Request>[] = [];
+  let count = 0;
+  for (const [index, request] of requests.entries()) {
+    for (const accounts of batches(request.accounts, transactionAccounts)) {
+      if (count + accounts.length > transactionAccounts) {
+        yield parts;
+        parts = [];
+        count = 0;
+      }
+      parts.push({ index, request: { ...request, accounts } });
+      count += accounts.length;
+    }
+  }
+  if (parts.length > 0) yield parts;
+}
