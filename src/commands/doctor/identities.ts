@@ -3,7 +3,7 @@
 import type { Environment } from '../../core/environment.js';
 import { ReleaseStack } from '../../core/release-stack.js';
 import type { Config } from '../../gateway/config.js';
-import { openSecurity } from '../../gateway/security.js';
+import { openSecurity } from '../../gateway/composition/security.js';
 import { examine, ok, warning, type Finding } from './finding.js';
 
 const remedy = 'docs/security.md says what belongs into the file.';

@@ -1,7 +1,7 @@
 /** What callers ask of dynamic accounts: checks it, writes it, and leaves the rest to the reconcilers of all instances. */
 
 import { GatewayError } from '../../core/errors.js';
-import type { AccountRecord } from '../../store/accounts/accounts.js';
+import type { AccountRecord } from '../../store/accounts/account-record.js';
 import type { AccountChange, ChangeResult, DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { Clouddriver } from './clouddriver.js';
 import type { Definition, Definitions } from './definition.js';

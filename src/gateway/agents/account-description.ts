@@ -4,7 +4,7 @@
  */
 
 import { GatewayError } from '../../core/errors.js';
-import type { AccountRegistration } from '../../store/assignments/ownership.js';
+import type { AccountRegistration } from '../../store/accounts/account-record.js';
 
 /** Of kubesvc_accounts, in characters (store/sql/tables.ts). */
 const longestTexts = { kubeHost: 1_024, kubeVersion: 255, certFingerprint: 1_024 } as const;

@@ -9,7 +9,8 @@ import { GroupCommit } from '../../core/group-commit.js';
 import { unlessAborted } from '../../core/deadline.js';
 import type { Logger } from '../../core/logger.js';
 import { retry } from '../../core/retry.js';
-import type { AccountRegistration, Connection, Ownership } from '../../store/assignments/ownership.js';
+import type { AccountRegistration } from '../../store/accounts/account-record.js';
+import type { Connection, Ownership } from '../../store/assignments/ownership.js';
 import type { Lease } from './lease.js';
 import type { OwnershipService } from './ownership.js';
 
@@ -237,4 +238,12 @@ export class Claims {
 /** The part of a full batch that a claim makes. */
 function batchPart(accounts: readonly AccountRegistration[]): number {
   return Math.max(1 / batchClaims, accounts.length / batchAccounts);
+}
+
+/** Whether the connection is an owner of the account: of two of one agent, the newer one is. */
+export function holds(ownership: Ownership, connection: Connection): boolean {
+  return ownership.assignments.some(
+    ({ agentId, epoch, instanceId }) =>
+      agentId === connection.agentId && epoch === connection.epoch && instanceId === connection.instanceId,
+  );
 }

@@ -10,7 +10,8 @@ import { withDeadline } from '../../core/deadline.js';
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { backoffMs, defaultBackoff, wait } from '../../core/retry.js';
-import type { InstanceRegistration, InstanceStore } from '../../store/instances/instances.js';
+import type { InstanceRegistration } from '../../store/instances/instance-record.js';
+import type { InstanceStore } from '../../store/instances/instances.js';
 
 export interface LeaseOptions {
   /** On a connection that nothing else uses. */

@@ -2,9 +2,8 @@
 
 import { batches } from '../../core/batches.js';
 import type { Connection } from '../../store/assignments/ownership.js';
-import type { Claims } from './claims.js';
+import { holds, type Claims } from './claims.js';
 import type { OwnershipService } from './ownership.js';
-import { holds } from './registration.js';
 import type { Session } from './session.js';
 
 export interface ReclaimOptions {

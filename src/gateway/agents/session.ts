@@ -13,9 +13,10 @@
 
 import { GatewayError } from '../../core/errors.js';
 import { receiptsFrame } from '../../protocol/wire.js';
-import type { AccountRegistration } from '../../store/assignments/ownership.js';
+import type { AccountRegistration } from '../../store/accounts/account-record.js';
 import { cachesOnMs } from './liveness-times.js';
 import { AccountQuestions } from './account-questions.js';
+import type { SessionPeer } from './principal.js';
 
 /** What a session needs of the stream below it. */
 export interface AgentTransport {
@@ -48,20 +49,6 @@ export interface InFlight {
 export interface SessionLimits {
   readonly maxInFlight: number;
   readonly queueLimit: number;
-}
-
-/** An agent with a proven identity, and what that may have. */
-export interface SessionPeer {
-  /** Whose its accounts are. */
-  readonly owner: string;
-  /** When its proof is no longer valid, Unix ms: it is asked to dial again before. */
-  readonly expiresAt: number | undefined;
-  /** Whether a policy says what it may have. */
-  readonly policed: boolean;
-  mayHaveZone(zoneId: string): boolean;
-  mayHaveAccount(name: string): boolean;
-  /** @throws GatewayError when its proof does not hold any more, or the policy means somebody else by now */
-  judgeAgain(): void;
 }
 
 /** What the registration made known of the agent. */

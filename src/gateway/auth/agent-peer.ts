@@ -1,7 +1,7 @@
 /** An admitted agent as sessions know it: what it may have, by the policy as it is at the moment. */
 
 import { GatewayError } from '../../core/errors.js';
-import type { SessionPeer } from '../agents/session.js';
+import type { SessionPeer } from '../agents/principal.js';
 import type { Admitted, Authentication } from './authentication.js';
 import type { AgentGrant } from './policy.js';
 

@@ -2,7 +2,7 @@
 
 import { messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import type { SessionPeer } from '../agents/session.js';
+import type { SessionPeer } from '../agents/principal.js';
 import type { Credentials } from '../auth/identity.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { endCall, type ByteStream } from './byte-stream.js';

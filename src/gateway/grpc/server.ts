@@ -1,6 +1,6 @@
 /**
  * The grpc-js server of the agents' port: services, health, reflection and the limits of the transport.
- * It listens on nothing itself: listeners.ts hands it the sockets that speak HTTP/2.
+ * It listens on nothing itself: listeners/port.ts hands it the sockets that speak HTTP/2.
  */
 
 import type { Socket } from 'node:net';

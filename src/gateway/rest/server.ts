@@ -1,5 +1,5 @@
 /**
- * The REST API as a Fastify application that listens on nothing itself: listeners.ts hands sockets to its two servers,
+ * The REST API as a Fastify application that listens on nothing itself: listeners/port.ts hands sockets to its two servers,
  * HTTP/1.1 and HTTP/2, which share one set of routes.
  */
 

@@ -3,25 +3,17 @@
 import type { Kysely } from 'kysely';
 
 import { GatewayError } from '../../core/errors.js';
+import type { AccountRegistration } from '../accounts/account-record.js';
+import { deleteEndedHolds, selectEndedHolds } from '../accounts/hold-statements.js';
 import { agentConnections, type ConnectedAgent } from './agent-connections.js';
-import { planElection } from './assignment-rules.js';
-import {
-  bumpAccounts,
-  deleteEndedHolds,
-  lockAccounts,
-  selectAssignedAccounts,
-  selectAssignments,
-  selectEndedHolds,
-  selectLiveInstances,
-  selectOwnershipPage,
-  selectOwnerships,
-  startCaching,
-  type LockedAccount,
-} from './assignment-statements.js';
+import { selectAssignedAccounts } from './assignment-statements.js';
 import { batches, batchSize } from '../../core/batches.js';
 import { claimAccounts, type ClaimOutcome, type ClaimRequest } from './claim.js';
 import type { Database } from '../sql/database.js';
-import type { AccountRegistration, Connection, Ownership } from './ownership.js';
+import { electAfterHolds, electWherePossible } from './election.js';
+import type { Connection, Ownership } from './ownership.js';
+import { selectOwnershipPage, selectOwnerships } from './ownership-statements.js';
+import { inNameOrder, packed, transactionAccounts } from './packing.js';
 import { releaseConnections, releaseOfInstance, type ReleaseContext, type ReleaseRequest } from './release.js';
 import type { Schema } from '../sql/schema.js';
 
@@ -163,7 +155,9 @@ export class AssignmentStore {
     const { dialect } = this.#database;
     const size = Math.min(limit, batchSize);
     const names = await this.#database.run((db) => selectEndedHolds(db, dialect, size), signal);
-    return names.length === 0 ? [] : this.#database.transaction((trx) => this.#elect(trx, names), signal);
+    return names.length === 0
+      ? []
+      : this.#database.transaction((trx) => electAfterHolds(trx, dialect, this.#leaseMs, names), signal);
   }
 
   /** What electCachers() chose is known to whom it concerns. */
@@ -181,7 +175,7 @@ export class AssignmentStore {
     const result: Ownership[] = [];
     for (const batch of batches([...new Set(accounts)].toSorted())) {
       const now = await this.#database.transaction(
-        async (trx) => this.#promote(trx, await lockAccounts(trx, dialect, batch)),
+        (trx) => electWherePossible(trx, dialect, this.#leaseMs, batch),
         signal,
       );
       result.push(...now);
@@ -248,71 +242,4 @@ export class AssignmentStore {
   #releaseContext(db: Kysely<Schema>, attempt: number): ReleaseContext {
     return { db, dialect: this.#database.dialect, leaseMs: this.#leaseMs, repeated: attempt > 0 };
   }
-
-  async #elect(db: Kysely<Schema>, names: readonly string[]): Promise<Ownership[]> {
-    const { dialect } = this.#database;
-    const locked = await lockAccounts(db, dialect, names);
-    const ended = locked.filter(({ hold, heldBy }) => hold && heldBy === undefined);
-    return this.#promote(db, ended);
-  }
-
-  /** Chooses who caches accounts whose rows are locked, where nobody does and nobody may still do. */
-  async #promote(db: Kysely<Schema>, accounts: readonly LockedAccount[]): Promise<Ownership[]> {
-    if (accounts.length === 0) return [];
-    const { dialect } = this.#database;
-    const alive = await selectLiveInstances(db, dialect, this.#leaseMs);
-    const assignments = await selectAssignments(
-      db,
-      accounts.map(({ name }) => name),
-    );
-    const result: Ownership[] = [];
-    const changed: string[] = [];
-    const promoted: number[] = [];
-    for (const { name, version, heldBy } of accounts) {
-      const plan = planElection(assignments.get(name) ?? [], (instanceId) => alive.has(instanceId), heldBy);
-      const changes = plan.promoted !== undefined;
-      if (changes) changed.push(name);
-      if (changes) promoted.push(plan.promoted);
-      result.push({ account: name, version: changes ? version + 1 : version, assignments: plan.remaining });
-    }
-    await startCaching(db, promoted);
-    await bumpAccounts(db, dialect, changed);
-    return result;
-  }
-}
-
-/** Accounts that one transaction claims or releases: few statements for many, and still a lock of milliseconds. */
-const transactionAccounts = 1_000;
-
-/** A request, or a part of one that is too large for one transaction. */
-interface Part<Request> {
-  /** Of the request in the list. */
-  readonly index: number;
-  readonly request: Request;
-}
-
-/** Each account once, so that the parts of a request give its accounts in the order of their names. */
-function inNameOrder({ connection, accounts }: ClaimRequest): ClaimRequest {
-  const byName = new Map(accounts.map((account) => [account.name, account]));
-  return { connection, accounts: [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1)) };
-}
-
-/** Packs requests into transactions, in their order. */
-function* packed<Request extends { readonly accounts: readonly unknown[] }>(
-  requests: readonly Request[],
-): Generator<readonly Part<Request>[]> {
-  let parts: Part<Request>[] = [];
-  let count = 0;
-  for (const [index, request] of requests.entries()) {
-    for (const accounts of batches(request.accounts, transactionAccounts)) {
-      if (count + accounts.length > transactionAccounts) {
-        yield parts;
-        parts = [];
-        count = 0;
-      }
-      parts.push({ index, request: { ...request, accounts } });
-      count += accounts.length;
-    }
-  }
-  if (parts.length > 0) yield parts;
 }

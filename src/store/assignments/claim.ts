@@ -4,20 +4,15 @@ import type { Kysely } from 'kysely';
 
 import { GatewayError } from '../../core/errors.js';
 import { isServable, nextStatus, type AccountStatus } from '../accounts/account-lifecycle.js';
+import type { AccountRegistration } from '../accounts/account-record.js';
+import { forgetFailures, lockAccounts, type LockedAccount } from '../accounts/account-statements.js';
+import { deleteHolds } from '../accounts/hold-statements.js';
+import { bind, ownersOf } from '../accounts/owner-statements.js';
+import { insertMissingAccounts, updateAccounts } from '../accounts/registration-statements.js';
 import { afterClaim, planClaim } from './assignment-rules.js';
-import {
-  deleteHolds,
-  forgetFailures,
-  insertMissingAccounts,
-  lockAccounts,
-  selectAssignments,
-  updateAccounts,
-  upsertAssignments,
-  type LockedAccount,
-} from './assignment-statements.js';
+import { selectAssignments, upsertAssignments } from './assignment-statements.js';
 import type { SqlDialect } from '../sql/dialect.js';
-import { bind, ownersOf } from '../accounts/owners.js';
-import type { AccountRegistration, Assignment, Connection, Ownership } from './ownership.js';
+import type { Assignment, Connection, Ownership } from './ownership.js';
 import type { Schema } from '../sql/schema.js';
 import { conflict } from '../sql/sql-error.js';
 
@@ -137,7 +132,7 @@ async function lockStates(
       {
         row,
         version: row.version,
-        status: statusOf(row),
+        status: row.status,
         zoneId: row.zoneId,
         assignments: (assignments.get(row.name) ?? []).map(({ id: _, ...assignment }) => assignment),
         changed: new Set(),
@@ -265,11 +260,6 @@ function statusAfterClaim({ row, status }: AccountState, account: AccountRegistr
   if (isOwn(account) && status !== 'ORPHANED') return status;
   const next = nextStatus(status, 'served');
   return next === undefined || next === 'DELETED' ? status : next;
-}
-
-/** Armory's plugin may have left rows without a status. */
-export function statusOf({ status }: LockedAccount): AccountStatus {
-  return (status ?? 'ACTIVE') as AccountStatus;
 }
 
 function foreignAccountsError(accounts: readonly string[], owner: string): GatewayError {

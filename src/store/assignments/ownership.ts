@@ -36,16 +36,3 @@ export interface Connection {
   /** Whose its accounts are from now on, and whose they have to be; absent: nobody has to prove anything. */
   readonly owner?: string | undefined;
 }
-
-/** What an agent says of an account when it registers it. */
-export interface AccountRegistration {
-  readonly name: string;
-  readonly kubeHost: string;
-  readonly kubeVersion: string;
-  readonly certFingerprint: string;
-  readonly maxWatchAgeSeconds: number;
-  readonly namespaces: readonly string[];
-  readonly properties: Readonly<Record<string, string>>;
-  /** Of a dynamic account: the version of its definition that the agent serves. Absent: the account is the agent's own. */
-  readonly dynamicVersion?: number;
-}

@@ -3,18 +3,11 @@
 import type { Kysely } from 'kysely';
 
 import { nextStatus } from '../accounts/account-lifecycle.js';
+import { bumpAccounts, lockAccounts, orphanAccounts } from '../accounts/account-statements.js';
+import { holdCaching } from '../accounts/hold-statements.js';
+import { selectLiveInstances } from '../instances/instance-statements.js';
 import { planRelease, type AssignmentRow } from './assignment-rules.js';
-import {
-  bumpAccounts,
-  deleteAssignments,
-  holdCaching,
-  lockAccounts,
-  orphanAccounts,
-  selectAssignments,
-  selectLiveInstances,
-  startCaching,
-} from './assignment-statements.js';
-import { statusOf } from './claim.js';
+import { deleteAssignments, selectAssignments, startCaching } from './assignment-statements.js';
 import type { SqlDialect } from '../sql/dialect.js';
 import type { Connection, Ownership } from './ownership.js';
 import type { Schema } from '../sql/schema.js';
@@ -107,7 +100,7 @@ async function release(
     holdMs = Math.max(holdMs, plan.holdMs);
     if (plan.promoted !== undefined) promoted.push(plan.promoted);
     if (plan.removed.length > 0) {
-      if (row.dynamic && plan.remaining.length === 0 && nextStatus(statusOf(row), 'abandoned') !== undefined)
+      if (row.dynamic && plan.remaining.length === 0 && nextStatus(row.status, 'abandoned') !== undefined)
         orphaned.push(name);
       changed.push(name);
       result.push({ account: name, version: version + 1, assignments: plan.remaining });

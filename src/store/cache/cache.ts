@@ -9,24 +9,7 @@
  */
 
 import { batches, batchSize } from '../../core/batches.js';
-import {
-  deleteForgottenVersions,
-  deleteObjects,
-  forgetVersions,
-  lockCaching,
-  lockExpired,
-  lockHolders,
-  replaceRelations,
-  selectLastNumber,
-  selectOlder,
-  selectOlderOfAccount,
-  selectResumePoints,
-  selectUnknownAccounts,
-  startStream,
-  upsertObjects,
-  upsertVersions,
-  type ObjectOfAgent,
-} from './cache-statements.js';
+import { byteBatches } from '../sql/byte-batches.js';
 import type {
   CacheWrite,
   CacheWriteOutcome,
@@ -36,6 +19,23 @@ import type {
   StoredResumePoint,
 } from './cached-object.js';
 import type { Database } from '../sql/database.js';
+import {
+  deleteObjects,
+  lockExpired,
+  replaceRelations,
+  selectOlder,
+  selectOlderOfAccount,
+  upsertObjects,
+  type ObjectOfAgent,
+} from './object-statements.js';
+import {
+  deleteForgottenVersions,
+  forgetVersions,
+  selectResumePoints,
+  selectUnknownAccounts,
+  upsertVersions,
+} from './resume-point-statements.js';
+import { lockCaching, lockHolders, selectLastNumber, startStream } from './stream-statements.js';
 
 /** Snapshots that one stream may begin (caching/session.ts ends it before). */
 const snapshotsPerStream = 2 ** 20;
@@ -104,7 +104,7 @@ export class CacheStore {
           );
           // In the order of ids, so that two transactions never wait for each other.
           objects.sort((a, b) => (a.object.id < b.object.id ? -1 : 1));
-          for (const batch of byteBatches(objects, this.#database.statementBytes)) {
+          for (const batch of byteBatches(objects, this.#database.statementBytes, bodyBytes)) {
             const allNew = await upsertObjects(trx, dialect, batch);
             await replaceRelations(trx, dialect, batch, allNew);
           }
@@ -191,18 +191,6 @@ function isHeldBy(holder: CachingHolder | undefined, { agent, streams }: CacheWr
   return holder?.agentId === agent.agentId && holder.epoch === agent.epoch && holder.stream === streams.get(account);
 }
 
-function* byteBatches(objects: readonly ObjectOfAgent[], statementBytes: number): Generator<readonly ObjectOfAgent[]> {
-  let batch: ObjectOfAgent[] = [];
-  let bytes = 0;
-  for (const each of objects) {
-    const { length } = each.object.body;
-    if (batch.length > 0 && (batch.length >= batchSize || bytes + length > statementBytes)) {
-      yield batch;
-      batch = [];
-      bytes = 0;
-    }
-    batch.push(each);
-    bytes += length;
-  }
-  if (batch.length > 0) yield batch;
+function bodyBytes({ object }: ObjectOfAgent): number {
+  return object.body.length;
 }

@@ -2,7 +2,8 @@
 
 import { randomUUID } from 'node:crypto';
 
-import { batches, batchSize } from '../../core/batches.js';
+import { batches } from '../../core/batches.js';
+import { byteBatches } from '../sql/byte-batches.js';
 import type { Database } from '../sql/database.js';
 import type {
   FinalOutcome,
@@ -15,21 +16,17 @@ import type {
   UnfinishedFilter,
   UnfinishedOperation,
 } from './operation-record.js';
+import { deleteHistory, insertHistory, selectHistoryKeys, selectOldHistory } from './history-statements.js';
 import {
   adoptPending,
   bindPending,
-  deleteHistory,
   deletePending,
-  withdrawPending,
-  insertHistory,
   insertPending,
-  selectOldHistory,
-  selectHistoryKeys,
-  selectPageIds,
   selectPendingKeys,
-  selectRecords,
   selectUnfinished,
-} from './operation-statements.js';
+  withdrawPending,
+} from './pending-statements.js';
+import { selectPageIds, selectRecords } from './record-statements.js';
 
 export class OperationStore {
   readonly #database: Database;
@@ -47,7 +44,7 @@ export class OperationStore {
     for (const operation of operations) if (!first.has(operation.id)) first.set(operation.id, operation);
     const sorted = [...first.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
     const outcomes = new Map<string, InsertOutcome>();
-    for (const batch of byteBatches(sorted, this.#database.statementBytes)) {
+    for (const batch of byteBatches(sorted, this.#database.statementBytes, bodyBytes)) {
       for (const outcome of await this.#insert(batch, signal)) outcomes.set(outcome.id, outcome);
     }
     return operations.map((operation) => {
@@ -62,7 +59,7 @@ export class OperationStore {
   /** Stores operations whose ids were just made, so that none can have been used before: one statement, no questions. */
   async insertNew(operations: readonly StoredOperation[], signal?: AbortSignal): Promise<void> {
     const { dialect } = this.#database;
-    for (const batch of byteBatches(operations, this.#database.statementBytes)) {
+    for (const batch of byteBatches(operations, this.#database.statementBytes, bodyBytes)) {
       await this.#database.run((db) => insertPending(db, dialect, batch, ''), signal);
     }
   }
@@ -181,20 +178,6 @@ export class OperationStore {
   }
 }
 
-function* byteBatches(
-  operations: readonly StoredOperation[],
-  batchBytes: number,
-): Generator<readonly StoredOperation[]> {
-  let batch: StoredOperation[] = [];
-  let bytes = 0;
-  for (const operation of operations) {
-    if (batch.length > 0 && (batch.length >= batchSize || bytes + operation.body.byteLength > batchBytes)) {
-      yield batch;
-      batch = [];
-      bytes = 0;
-    }
-    batch.push(operation);
-    bytes += operation.body.byteLength;
-  }
-  if (batch.length > 0) yield batch;
+function bodyBytes({ body }: StoredOperation): number {
+  return body.byteLength;
 }

@@ -1,4 +1,10 @@
-/** The only place where SQL differs between engines. */
+/**
+ * Where SQL differs between engines in statements that Kysely builds. Statements that are written by hand differ where they
+ * are written: in `store/sql/bulk-insert.ts` and `store/sql/bulk-upsert.ts` (many rows) and in `store/migrations/` (types,
+ * catalogs, ALTER TABLE, versions). Nothing else asks which engine it is, but `store/sql/database.ts`, which reports it.
+ * What differs beside SQL is in `store/sql/engine-mysql.ts`, `store/sql/engine-postgres.ts` and `store/sql/engine-pglite.ts`
+ * (sessions, pools, limits) and in `store/sql/sql-error.ts` (codes of errors).
+ */
 
 import {
   sql,

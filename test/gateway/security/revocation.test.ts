@@ -6,7 +6,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { test } from 'tap';
 import { silentLogger } from '../../../src/core/logger.js';
-import { Port } from '../../../src/gateway/listeners.js';
+import { Port } from '../../../src/gateway/listeners/port.js';
 import { createMetrics } from '../../../src/gateway/telemetry/metrics.js';
 import { waitFor } from '../../wait.js';
 import { Authority, type Issued } from './authority.js';

@@ -8,13 +8,13 @@ import type { Ownership } from '../../../store/assignments/ownership.js';
 import type { Forwarder } from '../../peers/forwarder.js';
 import { assignmentsPath } from '../../peers/calls.js';
 import type { OwnershipService } from '../ownership.js';
-import type { Registry } from '../registry.js';
+import type { CachingSwitches } from './switches.js';
 
 export interface CachingAssignerOptions {
   readonly instanceId: string;
   readonly assignments: Pick<AssignmentStore, 'ensureCaching'>;
   readonly ownership: OwnershipService;
-  readonly registry: Registry;
+  readonly switches: Pick<CachingSwitches, 'follow'>;
   readonly discovery: Pick<Discovery, 'instance'>;
   readonly forwarder: Pick<Forwarder, 'call'>;
   /** How long another instance may take to tell its agents, in ms. */
@@ -64,19 +64,19 @@ export class CachingAssigner {
 
   /** Another instance has assigned them: the agents here are told. */
   async follow(accounts: readonly string[]): Promise<readonly CachedAccount[]> {
-    const { ownership, registry, instanceId } = this.#options;
+    const { ownership, switches, instanceId } = this.#options;
     const truth = await this.#withDeadline((signal) =>
       Promise.all(accounts.map((account) => ownership.refresh(account, signal))),
     );
     const known = truth.filter((account) => account !== undefined);
-    registry.followCaching(known);
+    switches.follow(known);
     return known.flatMap(cachedAccount).filter(({ by }) => by?.instanceId === instanceId);
   }
 
   async #tell(instanceId: string, accounts: readonly string[], ownerships: readonly Ownership[]): Promise<void> {
-    const { registry, discovery, forwarder, timeoutMs } = this.#options;
+    const { switches, discovery, forwarder, timeoutMs } = this.#options;
     if (instanceId === this.#options.instanceId) {
-      registry.followCaching(ownerships.filter(({ account }) => accounts.includes(account)));
+      switches.follow(ownerships.filter(({ account }) => accounts.includes(account)));
       return;
     }
     const unreachable = (why: string) =>

@@ -1,0 +1,59 @@
+/** What is kept of an account in kubesvc_accounts, and what agents and the API give for it. Times in ms UTC. */
+
+import type { AccountStatus } from './account-lifecycle.js';
+
+/** A row of kubesvc_accounts. */
+export interface AccountRecord {
+  readonly name: string;
+  readonly status: AccountStatus;
+  readonly zoneId: string;
+  readonly dynamic: boolean;
+  /** Agents that serve it now. */
+  readonly connections: number;
+  readonly kubeHost: string;
+  readonly kubeVersion: string;
+  readonly certFingerprint: string;
+  readonly maxWatchAgeSeconds: number;
+  readonly namespaces: readonly string[];
+  readonly properties: Readonly<Record<string, string>>;
+  /** What the API was given, as JSON text; may hold secrets: never answer or log it. */
+  readonly definition?: string;
+  readonly errorMessage?: string;
+  readonly failedCount: number;
+  /** Of a dynamic account: grows with every change of its definition. */
+  readonly definitionVersion: number;
+  readonly lastUpdated: number;
+}
+
+/** What an agent says of an account when it registers it. */
+export interface AccountRegistration {
+  readonly name: string;
+  readonly kubeHost: string;
+  readonly kubeVersion: string;
+  readonly certFingerprint: string;
+  readonly maxWatchAgeSeconds: number;
+  readonly namespaces: readonly string[];
+  readonly properties: Readonly<Record<string, string>>;
+  /** Of a dynamic account: the version of its definition that the agent serves. Absent: the account is the agent's own. */
+  readonly dynamicVersion?: number;
+}
+
+export interface NewDynamicAccount {
+  readonly name: string;
+  /** '': the zone of the first agent that can serve it. */
+  readonly zoneId: string;
+  /** JSON text, as accounts/definition.ts seals it. */
+  readonly definition: string;
+  /** Whether agents are to serve it at once. */
+  readonly activate: boolean;
+}
+
+export interface DynamicAccountFilter {
+  readonly status?: AccountStatus | undefined;
+  readonly zoneId?: string | undefined;
+}
+
+export type DynamicAccountSummary = Pick<
+  AccountRecord,
+  'name' | 'status' | 'zoneId' | 'connections' | 'failedCount' | 'errorMessage' | 'lastUpdated'
+>;
