@@ -24,7 +24,9 @@ export const gatewayFlags = {
 export type GatewayFlags = FlagValues<typeof gatewayFlags>;
 
 export const accountFlag = text('the name of an account', {
-  ...{ short: 'a', value: 'NAME', completes: 'accounts' },
+  short: 'a',
+  value: 'NAME',
+  completes: 'accounts',
   help: 'the account',
 });
 

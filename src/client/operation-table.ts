@@ -66,7 +66,9 @@ function onObject<const F extends Flags>(
   fieldsOf: (flags: FlagValues<F>, io: CommandIo) => object | Promise<object>,
 ): Command {
   return command({
-    ...{ name: `ops send ${request}`, summary, arguments: [kind, name] },
+    name: `ops send ${request}`,
+    summary,
+    arguments: [kind, name],
     flags: { account, namespace, ...flags, ...sending },
     run: ({ words: [kindOf = '', nameOf], flags: all }, io) => {
       const given = all as Sending & FlagValues<F> & { readonly namespace?: string };
@@ -81,7 +83,9 @@ function onObject<const F extends Flags>(
 /** A request that brings an object of its own. */
 function withManifest(request: 'deploy' | 'run-job', summary: string): Command {
   return command({
-    ...{ name: `ops send ${request}`, summary, arguments: [] },
+    name: `ops send ${request}`,
+    summary,
+    arguments: [],
     flags: {
       account,
       namespace: { ...namespace, help: 'namespace, if the manifest has none; a manifest with another one is refused' },

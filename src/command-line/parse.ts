@@ -2,6 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import { nearest } from '../configuration/problems.js';
+import { firstNames } from '../core/first-names.js';
 import { startsWith, usageOf, type Command, type Input } from './command.js';
 import { readFlag, type Flag, type Flags } from './flags.js';
 import { UsageError } from './usage-error.js';
@@ -153,9 +154,8 @@ function refuseUnknownFlags(all: readonly Command[], some: readonly Command[], t
 
 function notApplying(raw: string, refusing: Command | undefined, others: readonly Command[]): UsageError {
   const all = [...new Set(others.map((other) => nameWithArguments(other)))];
-  const shown = all.length > 4 ? `${all.slice(0, 3).join(', ')} and others` : all.join(', ');
   const name = refusing === undefined ? 'this command' : nameWithArguments(refusing);
-  return new UsageError(`${raw} does not apply to ${name}, only to ${shown}`);
+  return new UsageError(`${raw} does not apply to ${name}, only to ${firstNames(all, 4)}`);
 }
 
 function nameWithArguments(command: Command): string {

@@ -3,7 +3,7 @@
 import type { CommandIo } from '../command-line/command.js';
 import { aborted } from '../core/deadline.js';
 import { messageOf, toGatewayError, type GatewayError } from '../core/errors.js';
-import type { LoadedConfig } from '../gateway/config.js';
+import type { LoadedConfig } from '../gateway/config/config.js';
 import { createGateway } from '../gateway/gateway.js';
 import { createLogger } from './logger.js';
 import { inMemory, inMemoryNotice, welcome } from './welcome.js';

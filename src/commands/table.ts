@@ -23,13 +23,15 @@ const settings = {
 const ofServer = 'Exit code: 0 stopped or done; 1 failed; 2 the configuration is wrong.';
 
 async function load(flags: readonly string[], { environment }: CommandIo) {
-  const { loadConfig } = await import('../gateway/config.js');
+  const { loadConfig } = await import('../gateway/config/config.js');
   return loadConfig({ environment, flags });
 }
 
 export const commands: readonly Command[] = [
   command({
-    ...{ name: 'serve', ...settings, exitCodes: ofServer },
+    name: 'serve',
+    ...settings,
+    exitCodes: ofServer,
     summary: 'Run one replica of the gateway.',
     flags: { config, help },
     run: async (input, io) => {
@@ -49,7 +51,9 @@ export const commands: readonly Command[] = [
     run: async ({ flags }, io) => (await import('./agent.js')).runAgent(flags.config, io),
   }),
   command({
-    ...{ name: 'migrate', ...settings, exitCodes: ofServer },
+    name: 'migrate',
+    ...settings,
+    exitCodes: ofServer,
     summary: "Bring the database's tables up to date.",
     flags: { config, help },
     run: async (input, io) => {
@@ -61,7 +65,8 @@ export const commands: readonly Command[] = [
     },
   }),
   command({
-    ...{ name: 'doctor', ...settings },
+    name: 'doctor',
+    ...settings,
     exitCodes: 'Exit code: 0 nothing failed; 1 a check failed; 2 a flag is wrong.',
     summary: 'Check configuration, SQL, Redis, Kubernetes, ports and TLS files, and say how to fix them.',
     flags: {

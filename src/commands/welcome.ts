@@ -1,6 +1,6 @@
 /** What a replica tells whoever started it in a terminal: where things are, and what to do next. */
 
-import type { Config } from '../gateway/config.js';
+import type { Config } from '../gateway/config/config.js';
 import type { Addresses } from '../gateway/gateway.js';
 
 /** The `sql.url` of a first run. */

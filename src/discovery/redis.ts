@@ -7,7 +7,7 @@
 import type { Redis, RedisOptions } from 'ioredis';
 import { GatewayError, messageOf } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
-import { backoffMs, defaultBackoff, wait } from '../core/retry.js';
+import { backoffMs, defaultBackoff, jittered, wait } from '../core/retry.js';
 import { unlessAborted, withDeadline } from '../core/deadline.js';
 import type { Discovery } from './discovery.js';
 import { Membership, type Member } from './membership.js';
@@ -143,7 +143,6 @@ export class RedisDiscovery extends Membership implements Discovery {
   /** Announces and reads, now and every third of the time to live, and sooner when something changed. */
   async #beat(onBeat: (error?: unknown) => void): Promise<void> {
     const stopping = this.#stopping.signal;
-    const interval = { initialMs: this.#ttlMs / 3, maximumMs: this.#ttlMs / 3, multiplier: 1, jitter: 0.1 };
     for (let failures = 0; !stopping.aborted;) {
       // Before the reading: what changes while it goes on must not wait for the next beat.
       this.#hurry = new AbortController();
@@ -158,7 +157,7 @@ export class RedisDiscovery extends Membership implements Discovery {
         onBeat(error);
       }
       if (stopping.aborted) return;
-      const waitMs = failures === 0 ? backoffMs(interval, 0) : backoffMs(defaultBackoff, failures - 1);
+      const waitMs = failures === 0 ? jittered(this.#ttlMs / 3, 0.1) : backoffMs(defaultBackoff, failures - 1);
       await wait(waitMs, this.#hurry.signal).catch(() => undefined);
       // Many changes at once are one reading, and two instances that share an id do not chase each other.
       await wait(shortestPauseMs, stopping).catch(() => undefined);

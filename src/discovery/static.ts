@@ -8,7 +8,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { Agent, buildConnector } from 'undici';
 import { messageOf } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
-import { backoffMs, wait } from '../core/retry.js';
+import { jittered, wait } from '../core/retry.js';
 import { unlessAborted, withDeadline } from '../core/deadline.js';
 import type { Discovery } from './discovery.js';
 import { Membership, type Member } from './membership.js';
@@ -95,14 +95,8 @@ export class StaticDiscovery extends Membership implements Discovery {
   }
 
   async #poll(agent: Agent, signal: AbortSignal): Promise<void> {
-    const interval = {
-      initialMs: this.#intervalMs,
-      maximumMs: this.#intervalMs,
-      multiplier: 1,
-      jitter: 0.2,
-    };
     while (!signal.aborted) {
-      await wait(backoffMs(interval, 0), signal).catch(() => undefined);
+      await wait(jittered(this.#intervalMs, 0.2), signal).catch(() => undefined);
       await this.#askAll(agent, signal);
     }
   }

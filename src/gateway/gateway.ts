@@ -24,7 +24,7 @@ import { joinCluster } from './composition/join-cluster.js';
 import { openPorts } from './composition/open-ports.js';
 import type { StartContext } from './composition/start-context.js';
 import { takeWork } from './composition/take-work.js';
-import type { Config } from './config.js';
+import type { Config } from './config/config.js';
 
 export interface GatewayOptions {
   readonly config: Config;

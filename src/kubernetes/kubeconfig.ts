@@ -153,7 +153,10 @@ function userOf(user: Fields): UserSettings {
   if (exec !== undefined && provider !== undefined)
     throw user.wrong('exec', 'expected it or auth-provider, found both');
   return {
-    ...{ cert, key, token, tokenFile },
+    cert,
+    key,
+    token,
+    tokenFile,
     basic: username === undefined ? undefined : { username, password: password ?? '' },
     impersonated: impersonatedOf(user),
     exec: exec === undefined ? undefined : execOf(exec),
@@ -195,7 +198,8 @@ function execOf(exec: Fields): ExecSettings {
     return [name, one.text('value') ?? ''];
   });
   return {
-    ...{ apiVersion, command },
+    apiVersion,
+    command,
     args: exec.list('args'),
     env: Object.fromEntries(env),
     installHint: exec.text('installHint'),
@@ -213,7 +217,8 @@ function oidcOf(provider: Fields): OidcSettings {
   if (!URL.canParse(issuer)) throw config.wrong('idp-issuer-url', 'expected a URL');
   if (clientId === undefined) throw config.wrong('client-id', 'expected text, found nothing');
   return {
-    ...{ issuer: new URL(issuer), clientId },
+    issuer: new URL(issuer),
+    clientId,
     clientSecret: config.text('client-secret'),
     authority: config.material('idp-certificate-authority'),
     idToken: config.text('id-token'),

@@ -56,7 +56,9 @@ async function refresh(
       const dispatcher = openDispatcher(url, tls, proxyFor(url, environment));
       try {
         const response = await dispatcher.request({
-          ...{ origin: url.origin, path: `${url.pathname}${url.search}`, signal: limit },
+          origin: url.origin,
+          path: `${url.pathname}${url.search}`,
+          signal: limit,
           ...(body === undefined
             ? { method: 'GET' }
             : { method: 'POST', body, headers: { 'content-type': 'application/x-www-form-urlencoded', ...basic } }),

@@ -215,10 +215,7 @@ export function bindingOf({
   boundProcessId,
 }: Pick<OperationHeader, 'boundAgentId' | 'boundEpoch' | 'boundProcessId'>): Binding | undefined {
   if (boundAgentId === '') return undefined;
-  return {
-    ...{ agentId: boundAgentId, epoch: boundEpoch },
-    ...(boundProcessId === '' ? {} : { processId: boundProcessId }),
-  };
+  return { agentId: boundAgentId, epoch: boundEpoch, ...(boundProcessId === '' ? {} : { processId: boundProcessId }) };
 }
 
 /**

@@ -80,7 +80,8 @@ const loadStarts = {
 const loadFlags = {
   account: repeated(
     text('the name of an account', {
-      ...{ value: 'NAME', completes: 'accounts' },
+      value: 'NAME',
+      completes: 'accounts',
       help: 'send to this account instead of the simulated ones; repeat it for several',
     }),
   ),
@@ -225,7 +226,9 @@ function readLoad(values: SimulateValues): LoadFlags | undefined {
   if (concurrency !== undefined && rate !== undefined)
     throw new UsageError('--rate and --concurrency exclude each other');
   return {
-    ...{ operations, concurrency, rate },
+    operations,
+    concurrency,
+    rate,
     durationMs: duration === undefined ? undefined : duration * 1_000,
     accounts: values.account ?? [],
     kinds: values.kinds ?? ['get'],

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { test } from 'tap';
 import { examineIdentities } from '../../src/commands/doctor/identities.js';
-import { loadConfig } from '../../src/gateway/config.js';
+import { loadConfig } from '../../src/gateway/config/config.js';
 
 test('files of identities', async (t) => {
   const directory = t.testdir({

@@ -4,7 +4,7 @@
  */
 
 import { messageOf } from '../../core/errors.js';
-import { wait } from '../../core/retry.js';
+import { jittered, wait } from '../../core/retry.js';
 import { isNamed, type CachingSink, type StreamAccount } from '../caching-sink.js';
 import { apiVersionOf, type ApiResource } from '../kubernetes/api-resources.js';
 import type { Cluster } from '../kubernetes/cluster.js';
@@ -69,7 +69,7 @@ async function kindsLater(
   signal: AbortSignal,
 ): Promise<readonly ApiResource[]> {
   for (;;) {
-    await wait(kindsPeriodMs * (0.75 + random() / 2), signal);
+    await wait(jittered(kindsPeriodMs, 0.25, random), signal);
     try {
       return await cluster.resources.read(signal);
     } catch (error) {

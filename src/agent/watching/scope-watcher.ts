@@ -7,7 +7,7 @@
 import { withDeadline } from '../../core/deadline.js';
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import { backoffMs, wait, type Backoff } from '../../core/retry.js';
+import { backoffMs, jittered, wait, type Backoff } from '../../core/retry.js';
 import { ApiError, type KubernetesObject, type WatchEvent } from '../../kubernetes/client.js';
 import { ObjectEvent_Type } from '../../protocol/generated/events/caching_pb.js';
 import type { CachingEvent, CachingScope, CachingSink } from '../caching-sink.js';
@@ -155,7 +155,7 @@ class ScopeFeed {
   /** @returns whether anything came; false: the server ended it at once */
   async watch(): Promise<boolean> {
     const { random, observer } = this.#options;
-    const seconds = Math.ceil(this.#options.watchSeconds * (0.75 + random() / 2));
+    const seconds = Math.ceil(jittered(this.#options.watchSeconds, 0.25, random));
     const query = { ...this.#selector, resourceVersion: this.position ?? '', timeoutSeconds: String(seconds) };
     const began = performance.now();
     const limitMs = seconds * 1_000 + watchMarginMs;

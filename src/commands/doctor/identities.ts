@@ -2,7 +2,7 @@
 
 import type { Environment } from '../../core/environment.js';
 import { ReleaseStack } from '../../core/release-stack.js';
-import type { Config } from '../../gateway/config.js';
+import type { Config } from '../../gateway/config/config.js';
 import { openSecurity } from '../../gateway/composition/security.js';
 import { examine, ok, warning, type Finding } from './finding.js';
 

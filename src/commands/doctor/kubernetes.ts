@@ -3,7 +3,7 @@
 import { GatewayError } from '../../core/errors.js';
 import { silentLogger } from '../../core/logger.js';
 import { KubernetesDiscovery, type KubernetesDiscoveryOptions } from '../../discovery/kubernetes.js';
-import type { Config } from '../../gateway/config.js';
+import type { Config } from '../../gateway/config/config.js';
 import { examine, failed, ok, warning, type Finding, type CheckOutcome } from './finding.js';
 
 /**

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { Agent, request } from 'undici';
 import { messageOf } from '../../core/errors.js';
-import type { Config } from '../../gateway/config.js';
+import type { Config } from '../../gateway/config/config.js';
 import { examine, failed, ok, warning, type Finding, type CheckOutcome } from './finding.js';
 
 /** The port of REST first: who holds that one tells whether a gateway holds the other. */

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { Redis } from 'ioredis';
-import type { Config } from '../../gateway/config.js';
+import type { Config } from '../../gateway/config/config.js';
 import { withoutCredentials } from '../../gateway/config/url.js';
 import { examine, failed, ok, warning, type Finding, type CheckOutcome } from './finding.js';
 

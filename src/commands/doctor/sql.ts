@@ -3,7 +3,7 @@
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { GatewayError } from '../../core/errors.js';
-import type { Config } from '../../gateway/config.js';
+import type { Config } from '../../gateway/config/config.js';
 import { databaseOptions } from '../../gateway/config/database-options.js';
 import { withoutCredentials } from '../../gateway/config/url.js';
 import { openDatabase, type Database } from '../../store/sql/database.js';

@@ -2,7 +2,7 @@
 
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { Config, TlsConfig } from '../../gateway/config.js';
+import type { Config, TlsConfig } from '../../gateway/config/config.js';
 import { examine, failed, ok, warning, type Finding, type CheckOutcome } from './finding.js';
 
 const dayMs = 86_400_000;

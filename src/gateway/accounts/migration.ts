@@ -1,10 +1,10 @@
 /** Automatic migration: accounts of a Clouddriver whose names match become dynamic accounts, and active. */
 
 import { messageOf } from '../../core/errors.js';
+import { withLock, type ExpiringLocks } from '../../core/lock.js';
 import type { Logger } from '../../core/logger.js';
-import { wait } from '../../core/retry.js';
+import { jittered, wait } from '../../core/retry.js';
 import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
-import type { LockStore } from '../../store/instances/locks.js';
 import type { Clouddriver, ClouddriverAccount } from './clouddriver.js';
 import type { Definition, Definitions } from './definition.js';
 import { accountOptions } from './options.js';
@@ -14,7 +14,7 @@ export interface MigrationOptions {
   readonly clouddriver: Pick<Clouddriver, 'pages'>;
   readonly accounts: Pick<DynamicAccountStore, 'create'>;
   readonly definitions: Definitions;
-  readonly locks: LockStore;
+  readonly locks: ExpiringLocks;
   /** Regular expressions that match whole names. */
   readonly namePatterns: readonly string[];
   readonly batchSize: number;
@@ -31,14 +31,15 @@ const validName = /^[\w.:@/+=-]{1,253}$/u;
 /** Runs until the signal aborts. */
 export async function migrateAccounts(options: MigrationOptions, signal: AbortSignal): Promise<void> {
   const { instanceId, locks, periodMs, logger } = options;
+  // Kept: the instance that scanned last keeps the others from scanning until the next scan is due.
+  const lock = { locks, name: 'account-migration', owner: instanceId, ttlMs: periodMs, keep: true };
   for (;;) {
     try {
-      // Never released: who scanned last keeps the others from scanning until the next one is due.
-      if (await locks.acquire('account-migration', instanceId, periodMs, signal)) await scan(options, signal);
+      await withLock(lock, signal, (held) => scan(options, held));
     } catch (error) {
       if (!signal.aborted) logger.warn({ error: messageOf(error) }, 'accounts of Clouddriver not migrated');
     }
-    await wait(periodMs * (0.9 + 0.2 * Math.random()), signal).catch(() => undefined);
+    await wait(jittered(periodMs, 0.1), signal).catch(() => undefined);
     if (signal.aborted) return;
   }
 }

@@ -6,6 +6,8 @@
 import { unlessLate } from '../../core/deadline.js';
 import { GatewayError, messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
+import { jittered } from '../../core/retry.js';
+import { Wakeup } from '../../core/wakeup.js';
 import type { TurnOutcome } from '../../store/accounts/account-lifecycle.js';
 import type { AccountTurns, DueAccount, Turn } from '../../store/accounts/account-turns.js';
 import type { SessionFrames } from '../agents/session-frames.js';
@@ -44,8 +46,7 @@ export class Reconciler {
   readonly #underWay = new Map<string, Promise<void>>();
   /** Accounts whose turn does not know of an agent that came meanwhile. */
   readonly #again = new Set<string>();
-  #wake: (() => void) | undefined;
-  #woken = false;
+  readonly #wakeup = new Wakeup();
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
@@ -53,8 +54,7 @@ export class Reconciler {
 
   /** Something was asked of an account: looks at once. */
   wake(): void {
-    this.#woken = true;
-    this.#wake?.();
+    this.#wakeup.ring();
   }
 
   /** Runs until the signal aborts; turns under way are then given back. */
@@ -67,7 +67,7 @@ export class Reconciler {
       } catch (error) {
         if (!signal.aborted) logger.warn({ error: messageOf(error) }, 'dynamic accounts not looked at');
       }
-      if (!busy) await this.#pause(pollMs * (0.8 + 0.4 * Math.random()), signal);
+      if (!busy) await this.#wakeup.pause(jittered(pollMs, 0.2), signal);
     }
     await Promise.all(this.#underWay.values());
     await turns.release(instanceId, AbortSignal.timeout(releaseTimeoutMs)).catch(() => undefined);
@@ -237,22 +237,6 @@ export class Reconciler {
       signal.removeEventListener('abort', stop);
       session.questions.forget(name);
     }
-  }
-
-  async #pause(ms: number, signal: AbortSignal): Promise<void> {
-    if (!this.#woken && !signal.aborted) {
-      await new Promise<void>((resolve) => {
-        const end = (): void => {
-          clearTimeout(timer);
-          signal.removeEventListener('abort', end);
-          resolve();
-        };
-        const timer = setTimeout(end, ms);
-        this.#wake = end;
-        signal.addEventListener('abort', end, { once: true });
-      });
-    }
-    this.#woken = false;
   }
 }
 

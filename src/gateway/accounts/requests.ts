@@ -1,6 +1,7 @@
 /** What callers ask of dynamic accounts: checks it, writes it, and leaves the rest to the reconcilers of all instances. */
 
 import { GatewayError } from '../../core/errors.js';
+import { firstNames } from '../../core/first-names.js';
 import type { AccountRecord } from '../../store/accounts/account-record.js';
 import type { AccountChange, ChangeResult, DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { Clouddriver } from './clouddriver.js';
@@ -83,7 +84,8 @@ export class AccountRequests {
     const changes = requests.map(({ name, state, zoneId, kubeconfigFile }, index): AccountChange => {
       const field = `body.${String(index)}`;
       return {
-        ...{ name, zoneId },
+        name,
+        zoneId,
         request: state === undefined ? undefined : state === 'ACTIVE' ? 'activate' : 'deactivate',
         edit:
           kubeconfigFile === undefined ? undefined : this.#options.definitions.change(name, { kubeconfigFile }, field),
@@ -145,11 +147,10 @@ function failed(
   all: readonly ChangeResult[],
   what: string,
 ): GatewayError {
-  const names = which.slice(0, 20).map(({ name }) => `"${name}"`);
-  const more = which.length > names.length ? ` and ${String(which.length - names.length)} more` : '';
+  const names = which.map(({ name }) => `"${name}"`);
   const accepted = all.filter(({ outcome }) => outcome === 'accepted').length;
   const rest = accepted === 0 ? '' : `; the other ${String(accepted)} were accepted`;
-  const message = `${which.length === 1 ? 'account' : 'accounts'} ${names.join(', ')}${more}: ${what}${rest}`;
+  const message = `${which.length === 1 ? 'account' : 'accounts'} ${firstNames(names, 20)}: ${what}${rest}`;
   return new GatewayError(code, message, { account: which[0]?.name ?? '' });
 }
 

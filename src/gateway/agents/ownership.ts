@@ -4,6 +4,7 @@
  * map, then the mirror that tells the others.
  */
 
+import { unlessAborted } from '../../core/deadline.js';
 import { GatewayError, messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { AssignmentStore } from '../../store/assignments/assignments.js';
@@ -82,7 +83,7 @@ export class OwnershipService {
       if (unknownUntil > performance.now()) return undefined;
       this.#unknown.delete(account);
     }
-    return untilAborted(
+    return unlessAborted(
       this.#reader.join(account, (truth) => this.#learn(account, truth, undefined)),
       signal,
     );
@@ -101,7 +102,7 @@ export class OwnershipService {
       // Without SQL, a doubtful hint is better than none.
       read.catch(() => this.#map.set(wrong, wrong));
     }
-    return untilAborted(read, signal);
+    return unlessAborted(read, signal);
   }
 
   /** Makes connections owners of accounts. @returns as AssignmentStore.claimAll() */
@@ -201,27 +202,4 @@ export class OwnershipService {
     const [oldest] = this.#unknown.keys();
     if (this.#unknown.size > unknownAccounts && oldest !== undefined) this.#unknown.delete(oldest);
   }
-}
-
-/** The promise's outcome, or the signal's reason if that is first; a shared promise goes on for the others. */
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  if (signal.aborted) {
-    promise.catch(() => undefined);
-    return Promise.reject(abortError(signal));
-  }
-  return new Promise<T>((resolve, reject) => {
-    const abort = (): void => {
-      reject(abortError(signal));
-    };
-    signal.addEventListener('abort', abort, { once: true });
-    void promise.then(resolve, reject).finally(() => {
-      signal.removeEventListener('abort', abort);
-    });
-  });
-}
-
-function abortError(signal: AbortSignal): Error {
-  const reason: unknown = signal.reason;
-  return reason instanceof Error ? reason : new GatewayError('cancelled', messageOf(reason));
 }

@@ -1,6 +1,7 @@
 /** Who an agent has proven to be, and what that entitles it to. */
 
 import { GatewayError } from '../../core/errors.js';
+import { firstNames } from '../../core/first-names.js';
 import type { AccountRegistration } from '../../store/accounts/account-record.js';
 import type { RegistrationRequest } from './registration-request.js';
 
@@ -27,7 +28,7 @@ export function authorize(peer: SessionPeer, zoneId: string, accounts: readonly 
   }
   const refused = accounts.map(({ name }) => name).filter((name) => !peer.mayHaveAccount(name));
   if (refused.length === 0) return;
-  const shown = `${refused.slice(0, 5).join(', ')}${refused.length > 5 ? ' ...' : ''}`;
+  const shown = firstNames(refused, 5);
   throw new GatewayError('permission-denied', `register.accounts: the policy does not give ${shown} to ${peer.owner}`, {
     field: 'register.accounts',
     accounts: refused,

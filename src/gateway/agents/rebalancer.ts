@@ -7,6 +7,7 @@
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
+import { jittered } from '../../core/retry.js';
 import type { InstanceStore } from '../../store/instances/instances.js';
 import type { Registry } from './registry.js';
 import type { SessionFrames } from './session-frames.js';
@@ -51,7 +52,7 @@ export class Rebalancer {
     const failed = (error: unknown): void => {
       logger.debug({ error: messageOf(error) }, 'agents not rebalanced');
     };
-    const pauseMs = (): number => periodMs * (0.8 + 0.4 * Math.random());
+    const pauseMs = (): number => jittered(periodMs, 0.2);
     return repeat({ pauseMs, failed }, signal, () => this.#round(signal));
   }
 

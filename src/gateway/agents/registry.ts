@@ -193,7 +193,9 @@ export class Registry {
       account,
       originatingInstanceId,
       traceparent,
-      ...{ processedTime, sentTime: processedTime, sentAt },
+      processedTime,
+      sentTime: processedTime,
+      sentAt,
       expiresAt: sentAt + timeoutMs + this.#options.lateResultMs,
     };
     session.deliver(id, frame, inFlight);

@@ -4,7 +4,6 @@ import type { Environment } from '../../core/environment.js';
 import type { Logger } from '../../core/logger.js';
 import { ApiClient } from '../../kubernetes/client.js';
 import { RenewedAccess } from '../../kubernetes/renewed-access.js';
-import type { AuthenticationConfig } from '../config.js';
 import { Authenticator } from './authenticator.js';
 import { parseFilter } from './filter.js';
 import type { Credentials, Identity } from './identity.js';
@@ -21,6 +20,25 @@ export interface Admitted<Grant> {
   readonly owner: string;
   /** Absent without a policy: everything. */
   readonly grant: Grant | undefined;
+}
+
+/** What may prove an identity at one port: a section of the configuration (docs/configuration.md), `kubesvc.grpc.auth` or `server.auth`. */
+export interface AuthenticationSettings {
+  readonly x509: { readonly enabled: boolean; readonly filters: readonly string[] };
+  readonly tokens: {
+    readonly file?: string | undefined;
+    readonly jwt: Omit<JsonWebTokenOptions, 'keys' | 'issuer'> & {
+      readonly jwksFile?: string | undefined;
+      readonly jwksUrl?: string | undefined;
+      readonly issuer?: string | undefined;
+    };
+    readonly kubernetes: {
+      readonly enabled: boolean;
+      readonly kubeconfigFile?: string | undefined;
+      readonly audiences: readonly string[];
+    };
+  };
+  readonly policyFile?: string | undefined;
 }
 
 const reviewTimeoutMs = 5_000;
@@ -51,11 +69,10 @@ export class Authentication<Grant> {
    */
   static async open<Grant>(
     section: string,
-    config: AuthenticationConfig,
+    { x509, tokens, policyFile }: AuthenticationSettings,
     parsePolicy: (text: string) => readonly Rule<Grant>[],
     { now, environment }: { readonly now: () => number; readonly environment: Environment },
   ): Promise<Authentication<Grant> | undefined> {
-    const { x509, tokens, policyFile } = config;
     const open = <Content>(name: string, path: string | undefined, parse: (text: string) => Content) =>
       path === undefined ? undefined : ReloadedFile.open(`${section}.${name}`, path, parse);
     const staticTokens = await open('tokens.file', tokens.file, parseStaticTokens);

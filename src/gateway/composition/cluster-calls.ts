@@ -9,7 +9,7 @@ import { CachingAssigner } from '../agents/caching-assignment/assigner.js';
 import type { CachingSwitches } from '../agents/caching-assignment/switches.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Registry } from '../agents/registry.js';
-import type { Config } from '../config.js';
+import type { Config } from '../config/config.js';
 import { ClusterWatch } from '../console/cluster-watch.js';
 import { consoleRoutes } from '../console/routes.js';
 import { EveryInstance } from '../peers/every-instance.js';

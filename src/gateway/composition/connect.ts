@@ -51,7 +51,7 @@ export async function connect(context: StartContext, signal: AbortSignal): Promi
   const { kubesvc, server } = config;
   const metrics = createMetrics(config.instance.id, version);
   metrics.collectProcess();
-  const tracing = await createTracing(config, version);
+  const tracing = await createTracing({ ...config.tracing, instanceId: config.instance.id, version });
   lifetime.push('tracing', () => tracing.stop());
   lifetime.push('metrics', () => {
     metrics.registry.clear();

@@ -9,7 +9,7 @@ import { LocalDiscovery } from '../../discovery/local.js';
 import { openDatabase } from '../../store/sql/database.js';
 import { migrate } from '../../store/migrations/migrate.js';
 import { redisOptions } from '../../store/mirror/redis-options.js';
-import type { Config } from '../config.js';
+import type { Config } from '../config/config.js';
 import { databaseOptions } from '../config/database-options.js';
 import type { PeerTls } from '../peers/peer.js';
 

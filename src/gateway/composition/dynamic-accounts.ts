@@ -16,7 +16,7 @@ import { AccountRequests } from '../accounts/requests.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Registry } from '../agents/registry.js';
 import type { SessionFrames } from '../agents/session-frames.js';
-import type { Config } from '../config.js';
+import type { Config } from '../config/config.js';
 import type { DynamicAccountRoutesOptions } from '../rest/accounts.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
@@ -54,7 +54,9 @@ export function createDynamicAccounts(parts: DynamicAccountsParts): DynamicAccou
   const accounts = new AccountStore(database);
   const store = new DynamicAccountStore(database, { leaseMs });
   const turns = new AccountTurns(database, {
-    ...{ instanceId, leaseMs, maxRetries },
+    instanceId,
+    leaseMs,
+    maxRetries,
     claimMs: agentTimeoutMs * 2 + claimMarginMs,
     retryMs: retryFrequencySeconds * 1_000,
   });
@@ -72,7 +74,14 @@ export function createDynamicAccounts(parts: DynamicAccountsParts): DynamicAccou
 
   const clouddriver = options.clouddriverUrl === undefined ? undefined : new Clouddriver(options.clouddriverUrl);
   const reconciler = new Reconciler({
-    ...{ instanceId, turns, frames, definitions, agentTimeoutMs, pollMs, logger, metrics },
+    instanceId,
+    turns,
+    frames,
+    definitions,
+    agentTimeoutMs,
+    pollMs,
+    logger,
+    metrics,
     removed: (account) => {
       // Finds it gone, and tells the mirrors.
       ownership.refresh(account, AbortSignal.timeout(refreshTimeoutMs)).catch(() => undefined);
@@ -87,8 +96,16 @@ export function createDynamicAccounts(parts: DynamicAccountsParts): DynamicAccou
   if (clouddriver !== undefined && options.namePatterns.length > 0) {
     const { namePatterns, scanBatchSize: batchSize, scanFrequencySeconds } = options;
     const migration = {
-      ...{ instanceId, clouddriver, definitions, locks, namePatterns, batchSize, logger },
-      ...{ accounts: store, periodMs: scanFrequencySeconds * 1_000, migrated: wake },
+      instanceId,
+      clouddriver,
+      definitions,
+      locks,
+      namePatterns,
+      batchSize,
+      logger,
+      accounts: store,
+      periodMs: scanFrequencySeconds * 1_000,
+      migrated: wake,
     };
     loops.set('account migration', (signal) => migrateAccounts(migration, signal));
   }

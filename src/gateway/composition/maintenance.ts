@@ -9,7 +9,7 @@ import type { OperationStore } from '../../store/operations/operations.js';
 import { cleanUpAccounts } from '../accounts/cleanup.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import { cleanUpCache } from '../caching/cleanup.js';
-import type { Config } from '../config.js';
+import type { Config } from '../config/config.js';
 import { parseCron } from '../config/cron.js';
 import { purgeHistory } from '../operations/retention.js';
 import type { Metrics } from '../telemetry/metrics.js';

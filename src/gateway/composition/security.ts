@@ -8,7 +8,7 @@ import { parseFilter } from '../auth/filter.js';
 import { InstanceTokens, parseInstanceSecrets } from '../peers/instance-tokens.js';
 import { parseAgentPolicy, parseCallerPolicy, type AgentGrant, type Role } from '../auth/policy.js';
 import { ReloadedFile } from '../auth/reloaded-file.js';
-import type { Config } from '../config.js';
+import type { Config } from '../config/config.js';
 import type { PeerTls } from '../peers/peer.js';
 import type { AuthorizationOptions } from '../rest/authorization.js';
 import type { TlsMaterial } from '../tls/material.js';

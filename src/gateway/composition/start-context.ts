@@ -3,7 +3,7 @@
 import type { Logger as PinoLogger } from 'pino';
 import type { Environment } from '../../core/environment.js';
 import type { Discovery } from '../../discovery/discovery.js';
-import type { Config } from '../config.js';
+import type { Config } from '../config/config.js';
 import type { GatewayLifetime } from './gateway-lifetime.js';
 
 export interface StartContext {

@@ -23,7 +23,9 @@ export async function databaseOptions(
     url: purpose === 'migration' ? (migration.url ?? sql.url) : sql.url,
     ...(user === undefined ? {} : { user }),
     ...(password === undefined ? {} : { password }),
-    ...{ maxPoolSize, connectionTimeoutMs, queryTimeoutMs },
+    maxPoolSize,
+    connectionTimeoutMs,
+    queryTimeoutMs,
     ...(sql.ssl.enabled ? { ssl: await tlsOf(sql.ssl) } : {}),
   };
 }

@@ -20,7 +20,11 @@ export function derivedDefaults(
   const authority = `${host.includes(':') ? `[${host}]` : host}:${String(setting('server.port'))}`;
   const address = local ? '127.0.0.1' : '*';
   const provesIdentity = [
-    ...['x509.enabled', 'tokens.file', 'tokens.jwt.jwksFile', 'tokens.jwt.jwksUrl', 'tokens.kubernetes.enabled'],
+    'x509.enabled',
+    'tokens.file',
+    'tokens.jwt.jwksFile',
+    'tokens.jwt.jwksUrl',
+    'tokens.kubernetes.enabled',
   ].some((name) => ![undefined, false].includes(setting(`server.auth.${name}`) as undefined | false));
   const anonymousRole = !provesIdentity && isLoopback(setting('server.address') ?? address) ? 'admin' : 'none';
   return new Map<string, unknown>([

@@ -27,8 +27,18 @@ const databaseUrl: TSchemaOptions = {
 
 /** The kinds that Armory's plugin caches by default. */
 const defaultKinds = [
-  ...['ReplicaSet', 'Service', 'Ingress', 'DaemonSet', 'Deployment', 'Pod', 'StatefulSet', 'Job', 'CronJob'],
-  ...['NetworkPolicy', 'Namespace', 'CustomResourceDefinition'],
+  'ReplicaSet',
+  'Service',
+  'Ingress',
+  'DaemonSet',
+  'Deployment',
+  'Pod',
+  'StatefulSet',
+  'Job',
+  'CronJob',
+  'NetworkPolicy',
+  'Namespace',
+  'CustomResourceDefinition',
 ];
 
 export const configSchema = Type.Object({

@@ -40,7 +40,10 @@ export function agentPage(agents: readonly ConnectedAgent[], question: AgentQues
       (search === '' || named(agentId) || accounts.some(named)),
   );
   return paged(found, page, ({ agentId, instanceId, accounts, cachedAccounts, lastConnectionTime }) => ({
-    ...{ agentId, clouddriverId: instanceId, accounts: accounts.length, caches: cachedAccounts.length },
+    agentId,
+    clouddriverId: instanceId,
+    accounts: accounts.length,
+    caches: cachedAccounts.length,
     someAccounts: (search === '' ? accounts : accounts.toSorted((a, b) => Number(named(b)) - Number(named(a)))).slice(
       0,
       someAccounts,

@@ -52,7 +52,9 @@ function replicas({ discovery, replicas: live, agents }: ClusterWatch, pending: 
     const version = versions.get(id);
     const its = own.filter(({ instanceId }) => instanceId === id);
     return {
-      ...{ id, baseUrl, ready },
+      id,
+      baseUrl,
+      ready,
       agents: its.length,
       accounts: new Set(its.flatMap(({ accounts }) => accounts)).size,
       pending: pending.filter(({ receivedBy }) => receivedBy?.instanceId === id).length,

@@ -146,7 +146,8 @@ const addConsole: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = async (
     },
     async ({ query: { page: number = 0, account, outcome } }, reply): Promise<OperationPage> => {
       const filter: OperationFilter = {
-        ...{ items: operationItems, page: number },
+        items: operationItems,
+        page: number,
         ...(account === undefined ? {} : { account }),
         ...(outcome === undefined ? {} : { outcome }),
       };

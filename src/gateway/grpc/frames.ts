@@ -59,7 +59,10 @@ export function createFrames(instanceId: string, maxMessageBytes: number): Sessi
         value: create(AddAccountsSchema, {
           accounts: [
             {
-              ...{ name, kubeconfigFile, definition: options, version: BigInt(version) },
+              name,
+              kubeconfigFile,
+              definition: options,
+              version: BigInt(version),
               kubeconfig: Buffer.from(kubeconfig),
             },
           ],

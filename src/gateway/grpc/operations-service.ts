@@ -180,7 +180,11 @@ async function register(session: Session, frame: AgentFrame, options: Serving): 
     options.registrationLimits.take(session);
     const { agentId, zoneId, version, processId, accounts, dynamicAccounts } = frame.value;
     const request = {
-      ...{ agentId, zoneId, version, dynamicAccounts, accounts: accounts.map(toRegistration) },
+      agentId,
+      zoneId,
+      version,
+      dynamicAccounts,
+      accounts: accounts.map(toRegistration),
       ...(processId === '' ? {} : { processId }),
     };
     await registrations.register(session, request, AbortSignal.timeout(registrationTimeoutMs));
@@ -199,7 +203,13 @@ function toRegistration(account: Account): AccountRegistration {
   const { name, kubeHost, kubeVersion, certFingerprint, maxWatchAgeSeconds, namespaces, properties } = account;
   const { dynamicVersion } = account;
   return {
-    ...{ name, kubeHost, kubeVersion, certFingerprint, maxWatchAgeSeconds, namespaces, properties },
+    name,
+    kubeHost,
+    kubeVersion,
+    certFingerprint,
+    maxWatchAgeSeconds,
+    namespaces,
+    properties,
     ...(dynamicVersion === 0n ? {} : { dynamicVersion: Number(dynamicVersion) }),
   };
 }

@@ -2,7 +2,7 @@
 
 import type { Socket } from 'node:net';
 import type { Logger } from '../../core/logger.js';
-import type { Config } from '../config.js';
+import type { Config } from '../config/config.js';
 import { Port, type TakeSocket } from './port.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { TlsMaterial } from '../tls/material.js';

@@ -6,6 +6,7 @@
 import { GatewayError, messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
+import { jittered } from '../../core/retry.js';
 import type { FinishedOperation, UnfinishedOperation } from '../../store/operations/operation-record.js';
 import type { OperationStore } from '../../store/operations/operations.js';
 import type { Recorder } from './recorder.js';
@@ -64,7 +65,7 @@ export class Adoption {
     const failed = (error: unknown): void => {
       logger.debug({ error: messageOf(error) }, 'overdue operations not swept');
     };
-    const pauseMs = (): number => sweepMs * (0.5 + Math.random());
+    const pauseMs = (): number => jittered(sweepMs, 0.5);
     return repeat({ pauseMs, failed }, signal, () => this.#sweep(signal));
   }
 

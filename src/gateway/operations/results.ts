@@ -100,20 +100,14 @@ export class Results {
       const known = typeof taken === 'object' ? await taken : taken;
       if (known === 'foreign')
         this.#warnings.warn(
-          {
-            ...{ operationId, agentId: session.identity.agentId },
-            owner: session.peer?.owner,
-          },
+          { operationId, agentId: session.identity.agentId, owner: session.peer?.owner },
           'result of an agent that was not sent the operation',
         );
       if (known !== true) metrics.results.inc({ way: known === 'foreign' ? 'foreign' : 'unknown' });
       said = known === true ? outcome : 'unknown-operation';
     } catch (error) {
       this.#warnings.warn(
-        {
-          ...{ operationId, agentId: session.identity.agentId },
-          error: messageOf(error),
-        },
+        { operationId, agentId: session.identity.agentId, error: messageOf(error) },
         'result not recorded; the agent keeps it',
       );
     }

@@ -5,15 +5,15 @@
  */
 
 import { messageOf } from '../../core/errors.js';
+import { withLock, type ExpiringLocks } from '../../core/lock.js';
 import type { Logger } from '../../core/logger.js';
-import { wait } from '../../core/retry.js';
-import type { LockStore } from '../../store/instances/locks.js';
+import { jittered, wait } from '../../core/retry.js';
 import type { OperationStore } from '../../store/operations/operations.js';
 
 export interface RetentionOptions {
   readonly instanceId: string;
   readonly operations: Pick<OperationStore, 'purge'>;
-  readonly locks: Pick<LockStore, 'acquire' | 'renew' | 'release'>;
+  readonly locks: ExpiringLocks;
   readonly weeks: number;
   /** The first time to purge after `time`, in Unix ms; without, it is done all the time, a little at a time. */
   readonly schedule: { next(time: number): number | undefined } | undefined;
@@ -46,7 +46,7 @@ export async function purgeHistory(options: RetentionOptions, signal: AbortSigna
   const { schedule, logger, now } = options;
   const settings = { ...defaults, ...options.settings };
   for (;;) {
-    const pauseMs = settings.periodMs * (0.8 + 0.4 * Math.random());
+    const pauseMs = jittered(settings.periodMs, 0.2);
     if (schedule === undefined) await wait(pauseMs, signal).catch(() => undefined);
     else await until(schedule.next(now()) ?? Number.POSITIVE_INFINITY, now, signal);
     while (!signal.aborted) {
@@ -63,24 +63,22 @@ export async function purgeHistory(options: RetentionOptions, signal: AbortSigna
 }
 
 /** @returns false when another replica is at it, or has taken over */
-async function purgeOnce(
+function purgeOnce(
   { instanceId, operations, locks, weeks, purged, logger }: RetentionOptions,
   { batchSize, pauseMs, lockMs }: RetentionSettings,
   signal: AbortSignal,
 ): Promise<boolean> {
-  if (!(await locks.acquire(lockName, instanceId, lockMs, signal))) return false;
-  let total = 0;
-  for (;;) {
-    const count = await operations.purge(weeks * weekMs, batchSize, signal);
-    if (count > 0) purged(count);
-    total += count;
-    if (count < batchSize) break;
-    await wait(pauseMs, signal);
-    if (!(await locks.renew(lockName, instanceId, lockMs, signal))) return false;
-  }
-  if (total > 0) logger.info({ records: total, weeks }, 'history purged');
-  await locks.release(lockName, instanceId, signal);
-  return true;
+  return withLock({ locks, name: lockName, owner: instanceId, ttlMs: lockMs }, signal, async (held) => {
+    let total = 0;
+    for (;;) {
+      const count = await operations.purge(weeks * weekMs, batchSize, held);
+      if (count > 0) purged(count);
+      total += count;
+      if (count < batchSize) break;
+      await wait(pauseMs, held);
+    }
+    if (total > 0) logger.info({ records: total, weeks }, 'history purged');
+  });
 }
 
 async function until(time: number, now: () => number, signal: AbortSignal): Promise<void> {

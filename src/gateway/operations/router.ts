@@ -391,8 +391,5 @@ export class Router {
 }
 
 function bindingOf({ agentId, agentEpoch, agentProcessId }: UnfinishedOperation): Binding {
-  return {
-    ...{ agentId, epoch: agentEpoch },
-    ...(agentProcessId === undefined ? {} : { processId: agentProcessId }),
-  };
+  return { agentId, epoch: agentEpoch, ...(agentProcessId === undefined ? {} : { processId: agentProcessId }) };
 }

@@ -200,7 +200,12 @@ export class Routing {
     const { traceparent } = this.#traceOf(operation);
     const delivery = registry.deliver(
       {
-        ...{ id, account, originatingInstanceId: instanceId, timeoutMs, traceparent, binding },
+        id,
+        account,
+        originatingInstanceId: instanceId,
+        timeoutMs,
+        traceparent,
+        binding,
         processedTime: timeOf(operation),
       },
       routedFrame(operation.bytes, timeoutMs, binding),

@@ -121,7 +121,9 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       const record = await find(name);
       const ownership = (await assignments.find([name], signal())).get(name);
       const agents = (ownership?.assignments ?? []).map(({ agentId, instanceId, caching }) => ({
-        ...{ agentId, clouddriverId: instanceId, caching },
+        agentId,
+        clouddriverId: instanceId,
+        caching,
       }));
       return { ...toAnswer(record, definitions), agents };
     },
@@ -288,7 +290,13 @@ function toPresent({ name, status: state, zoneId, dynamic }: AccountRecord): Sta
 function toAnswer(record: AccountRecord, definitions: Pick<Definitions, 'masked'>): Static<typeof accountAnswer> {
   const { name, status, zoneId, dynamic, connections, failedCount, errorMessage, lastUpdated, definition } = record;
   return {
-    ...{ name, type: 'kubernetes', source: dynamic ? 'dynamic' : 'agent', status, zoneId, connections, failedCount },
+    name,
+    type: 'kubernetes',
+    source: dynamic ? 'dynamic' : 'agent',
+    status,
+    zoneId,
+    connections,
+    failedCount,
     ...(errorMessage === undefined ? {} : { errorMessage }),
     lastUpdated: new Date(lastUpdated).toISOString(),
     config: definitions.masked(definition),
@@ -306,10 +314,24 @@ function toKubesvcAccount(
   const def = JSON.stringify(definition);
   const props = JSON.stringify(properties);
   return {
-    ...{ name, status, zoneId, dynamic, connections, kubeHost, kubeVersion, certFingerprint, maxWatchAgeSeconds },
+    name,
+    status,
+    zoneId,
+    dynamic,
+    connections,
+    kubeHost,
+    kubeVersion,
+    certFingerprint,
+    maxWatchAgeSeconds,
     ...(errorMessage === undefined ? {} : { errorMessage }),
-    ...{ retryCount: failedCount, lastUpdated, definition, definitionAsString: def, def },
+    retryCount: failedCount,
+    lastUpdated,
+    definition,
+    definitionAsString: def,
+    def,
     permissions: typeof permissions === 'object' && permissions !== null ? { ...permissions } : {},
-    ...{ properties: { ...properties }, propertiesAsString: props, props },
+    properties: { ...properties },
+    propertiesAsString: props,
+    props,
   };
 }

@@ -113,7 +113,8 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
         session.on('error', () => undefined);
       });
       endStalledConnections(http1, http2, {
-        ...{ requestTimeoutMs, idleTimeoutMs },
+        requestTimeoutMs,
+        idleTimeoutMs,
         ended: () => {
           metrics.refusedConnections.inc({ port: 'rest', protocol: 'stalled' });
         },

@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureVersion } from 'node:tls';
 import { GatewayError, messageOf } from '../../core/errors.js';
-import type { TlsConfig } from '../config.js';
+import type { TlsConfig } from '../config/config.js';
 
 export interface TlsMaterial {
   readonly cert: Buffer;

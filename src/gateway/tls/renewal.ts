@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
-import type { TlsConfig } from '../config.js';
+import type { TlsConfig } from '../config/config.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { readTls, type TlsMaterial } from './material.js';
 

@@ -114,7 +114,9 @@ function afterServing({ served, message }: TurnOutcome, facts: TurnFacts): After
   const failed = nextStatus(status, 'refused') ?? status;
   const reason = errorMessage ?? noAgent(zoneId);
   return {
-    ...{ status: failed, failedCount: failedCount + 1, errorMessage: reason },
+    status: failed,
+    failedCount: failedCount + 1,
+    errorMessage: reason,
     next: failedCount < maxRetries ? 'retry' : 'none',
   };
 }

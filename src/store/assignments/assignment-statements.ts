@@ -62,8 +62,14 @@ export async function upsertAssignments(
     db,
     dialect,
     rows.map(({ account, assignment: { agentId, instanceId, epoch, processId = '', caching } }) => [
-      ...[account, agentId, instanceId],
-      ...[epoch, processId, caching, true, 1],
+      account,
+      agentId,
+      instanceId,
+      epoch,
+      processId,
+      caching,
+      true,
+      1,
     ]),
   );
 }

@@ -3,6 +3,7 @@
 import type { Kysely } from 'kysely';
 
 import { GatewayError } from '../../core/errors.js';
+import { firstNames } from '../../core/first-names.js';
 import { isServable, nextStatus, type AccountStatus } from '../accounts/account-lifecycle.js';
 import type { AccountRegistration } from '../accounts/account-record.js';
 import { forgetFailures, lockAccounts, type LockedAccount } from '../accounts/account-statements.js';
@@ -263,7 +264,7 @@ function statusAfterClaim({ row, status }: AccountState, account: AccountRegistr
 }
 
 function foreignAccountsError(accounts: readonly string[], owner: string): GatewayError {
-  const shown = `${accounts.slice(0, 5).join(', ')}${accounts.length > 5 ? ' ...' : ''}`;
+  const shown = firstNames(accounts, 5);
   return new GatewayError(
     'permission-denied',
     `register.accounts: ${shown}: registered by another identity than ${owner}; an operator can release it`,

@@ -1,9 +1,10 @@
 /** kubesvc_locks: locks that expire, on the database's clock, so that clock skew between replicas does not matter. */
 
+import type { ExpiringLocks } from '../../core/lock.js';
 import { deleteLock, extendLock, insertFreeLock, takeLock } from './lock-statements.js';
 import type { Database } from '../sql/database.js';
 
-export class LockStore {
+export class LockStore implements ExpiringLocks {
   readonly #database: Database;
 
   constructor(database: Database) {

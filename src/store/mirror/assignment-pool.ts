@@ -56,7 +56,10 @@ export class AssignmentPool {
     // Taken apart, so that both objects of a connection hold the same strings.
     return (pooled[kind] ??= [
       {
-        ...{ agentId: other?.agentId ?? agentId, instanceId: other?.instanceId ?? instanceId, epoch, caching },
+        agentId: other?.agentId ?? agentId,
+        instanceId: other?.instanceId ?? instanceId,
+        epoch,
+        caching,
         ...(processId === undefined ? {} : { processId: other?.processId ?? processId }),
       },
     ]);

@@ -4,9 +4,9 @@
  * (whoever writes to Redis has committed to SQL before, so that can only be a deleted account or a restored database).
  */
 
+import { within } from '../../core/deadline.js';
 import type { Ownership } from '../assignments/ownership.js';
 import type { RedisStore } from './redis-store.js';
-import { within } from './wakeup.js';
 import type { Change } from './wire.js';
 
 /** What the mirror asks of SQL. */

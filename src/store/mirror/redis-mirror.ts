@@ -8,7 +8,8 @@
 import type { Cluster, Redis } from 'ioredis';
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import { backoffMs, wait } from '../../core/retry.js';
+import { backoffMs, jittered, wait } from '../../core/retry.js';
+import { Wakeup } from '../../core/wakeup.js';
 import {
   defaultMirrorSettings,
   type MirrorSettings,
@@ -20,7 +21,6 @@ import type { OwnershipMap } from './ownership-map.js';
 import { copyTruth, type OwnershipTruth } from './rebuild.js';
 import { RedisStore, type Position } from './redis-store.js';
 import { Subscription } from './subscription.js';
-import { Wakeup } from './wakeup.js';
 import { decodeMessage, isRemoval, type Change } from './wire.js';
 
 export interface RedisMirrorOptions {
@@ -321,7 +321,7 @@ export class RedisMirror {
     const { reconcileIntervalMs } = this.#settings;
     while (this.#isRunning()) {
       try {
-        await wait(reconcileIntervalMs * (0.9 + 0.2 * Math.random()), signal);
+        await wait(jittered(reconcileIntervalMs, 0.1), signal);
         if (this.#state.name !== 'live' || !(await this.#store.turn(Math.ceil(reconcileIntervalMs * 0.8)))) continue;
         await this.#withLock(async (token) => {
           this.#counts.reconciliations += 1;

@@ -2,10 +2,10 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
+import { within } from '../../core/deadline.js';
 import { messageOf } from '../../core/errors.js';
 import type { Ownership } from '../assignments/ownership.js';
 import { completeScript, lockScript, ownFieldPrefix, positionScript, writeScript } from './scripts.js';
-import { within } from './wakeup.js';
 import { decodeValue, encodeValue, isRemoval, type Change } from './wire.js';
 
 export interface RedisStoreOptions {

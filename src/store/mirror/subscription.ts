@@ -1,7 +1,7 @@
 /** The connection that listens: subscribed or not, never in between unnoticed. The mirror's loop subscribes it anew. */
 
 import { Redis, type Cluster } from 'ioredis';
-import { within } from './wakeup.js';
+import { within } from '../../core/deadline.js';
 
 export interface SubscriptionOptions {
   /** Whose settings it copies. */

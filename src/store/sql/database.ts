@@ -4,7 +4,7 @@ import { setMaxListeners } from 'node:events';
 
 import { Kysely, sql, type Transaction } from 'kysely';
 
-import { unlessLate } from '../../core/deadline.js';
+import { unlessAborted, unlessLate } from '../../core/deadline.js';
 import { retry, type Backoff } from '../../core/retry.js';
 import type { DatabaseOptions } from './database-options.js';
 import { parseDatabaseUrl, type DatabaseTarget } from './database-url.js';
@@ -183,7 +183,7 @@ export class Database {
     if (signal?.aborted === true) release();
     signal?.throwIfAborted();
     const running = task().finally(release);
-    return signal === undefined ? running : abortable(running, signal);
+    return unlessAborted(running, signal);
   }
 }
 
@@ -203,14 +203,4 @@ function retryable(): (error: unknown) => boolean {
     if (isLost) lost += 1;
     return kind === 'conflict' || (isLost && lost < connectionAttempts);
   };
-}
-
-/** @throws the signal's reason when it aborts first, or has already */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const aborted = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', aborted, { once: true });
-    if (signal.aborted) aborted();
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted));
-  });
 }

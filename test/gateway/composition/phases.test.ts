@@ -11,7 +11,7 @@ import { GatewayError } from '../../../src/core/errors.js';
 import { silentLogger } from '../../../src/core/logger.js';
 import { ReleaseStack, type Release } from '../../../src/core/release-stack.js';
 import { LocalDiscovery } from '../../../src/discovery/local.js';
-import { loadConfig } from '../../../src/gateway/config.js';
+import { loadConfig } from '../../../src/gateway/config/config.js';
 import { createGateway } from '../../../src/gateway/gateway.js';
 
 /** In the order of the phases: the names that the gateway gives to what it takes. */

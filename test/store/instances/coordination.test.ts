@@ -1,5 +1,7 @@
 /** Locks, heartbeats and accounts, on every engine: all by the database's clock. */
 
+import { aborted } from '../../../src/core/deadline.js';
+import { withLock } from '../../../src/core/lock.js';
 import { AccountStore } from '../../../src/store/accounts/accounts.js';
 import { AssignmentStore } from '../../../src/store/assignments/assignments.js';
 import { InstanceStore } from '../../../src/store/instances/instances.js';
@@ -42,6 +44,30 @@ onEveryMigratedEngine(async (t, database, engine) => {
     t.equal(await store.renew('purge', 'first', leaseMs), false);
     t.equal(await store.acquire('late', 'first', 1), true);
     await waitFor(async () => !(await store.renew('late', 'first', 1)), { description: 'the lock to expire' });
+  });
+
+  await t.test('work under a lock keeps it for longer than the lock lasts, and ends when it is taken', async (t) => {
+    const locks = new LockStore(database);
+    const lock = { locks, name: 'purge', owner: 'first', ttlMs: 1_000 };
+    const rival = { ...lock, locks: new LockStore(engine.open()), owner: 'second' };
+    const done = await withLock(lock, signal, async () => {
+      const end = performance.now() + 1_500;
+      await waitFor(async () => {
+        if (await rival.locks.acquire('purge', 'second', 1)) t.fail('the lock was taken while the work ran');
+        return performance.now() > end;
+      });
+    });
+    t.ok(done);
+    t.ok(await withLock(rival, signal, async () => undefined), 'it was released');
+    const lost = await withLock(lock, signal, async (held) => {
+      const table = 'kubesvc_locks';
+      await database.run((db) => db.updateTable(table).set({ expires_time: 0 }).where('name', '=', 'purge').execute());
+      t.equal(await rival.locks.acquire('purge', 'second', leaseMs), true);
+      await aborted(held);
+      throw held.reason;
+    });
+    t.notOk(lost);
+    t.equal(await rival.locks.renew('purge', 'second', leaseMs), true, 'whose it is now was left alone');
   });
 
   await t.test('a heartbeat says whether the lease was kept', async (t) => {

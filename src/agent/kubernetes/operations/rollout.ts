@@ -27,8 +27,11 @@ const strategic = 'application/strategic-merge-patch+json';
 const revisionAnnotation = 'deployment.kubernetes.io/revision';
 /** What kubectl leaves as it is on the Deployment when it undoes a rollout. */
 const ownAnnotations = [
-  ...[lastAppliedAnnotation, revisionAnnotation, 'deployment.kubernetes.io/revision-history'],
-  ...['deployment.kubernetes.io/desired-replicas', 'deployment.kubernetes.io/max-replicas'],
+  lastAppliedAnnotation,
+  revisionAnnotation,
+  'deployment.kubernetes.io/revision-history',
+  'deployment.kubernetes.io/desired-replicas',
+  'deployment.kubernetes.io/max-replicas',
   'deprecated.deployment.rollback.to',
 ];
 

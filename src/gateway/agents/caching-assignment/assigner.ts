@@ -2,6 +2,7 @@
 
 import { withDeadline } from '../../../core/deadline.js';
 import { GatewayError } from '../../../core/errors.js';
+import { firstNames } from '../../../core/first-names.js';
 import type { Discovery } from '../../../discovery/discovery.js';
 import type { AssignmentStore } from '../../../store/assignments/assignments.js';
 import type { Ownership } from '../../../store/assignments/ownership.js';
@@ -55,7 +56,7 @@ export class CachingAssigner {
     const known = new Set(cached.map(({ account }) => account));
     const missing = [...new Set(accounts)].filter((account) => !known.has(account));
     if (missing.length > 0) {
-      const message = `no connected agent serves ${missing.slice(0, 10).join(', ')}${missing.length > 10 ? ' ...' : ''}`;
+      const message = `no connected agent serves ${firstNames(missing, 10)}`;
       throw new GatewayError('unknown-account', message, { accounts: missing });
     }
     for (const outcome of told) if (outcome.status === 'rejected') throw outcome.reason as Error;

@@ -7,6 +7,7 @@
 import { messageOf } from '../../../core/errors.js';
 import type { Logger } from '../../../core/logger.js';
 import { repeat } from '../../../core/repeat.js';
+import { jittered } from '../../../core/retry.js';
 import type { OwnershipService } from '../ownership.js';
 
 export interface CachingElectionOptions {
@@ -27,7 +28,7 @@ export async function electCachers(options: CachingElectionOptions, signal: Abor
     logger.debug({ error: messageOf(error) }, 'caching agents not elected');
   };
   // Many accounts at once: the next batch follows immediately.
-  const pauseMs = (): number => (elected < batchAccounts ? periodMs * (0.5 + Math.random()) : 0);
+  const pauseMs = (): number => (elected < batchAccounts ? jittered(periodMs, 0.5) : 0);
   await repeat({ pauseMs, failed }, signal, async () => {
     elected = await ownership.electCachers(batchAccounts, signal);
   });

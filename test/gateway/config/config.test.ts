@@ -4,12 +4,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
-import { loadConfig, redacted } from '../../src/gateway/config.js';
-import { documentation } from '../../src/gateway/config/documentation.js';
-import { aliases, unused } from '../../src/gateway/config/foreign.js';
-import { leaves } from '../../src/gateway/config/leaves.js';
-import { uniform } from '../../src/gateway/config/spelling.js';
-import { withoutCredentials } from '../../src/gateway/config/url.js';
+import { loadConfig, redacted } from '../../../src/gateway/config/config.js';
+import { documentation } from '../../../src/gateway/config/documentation.js';
+import { aliases, unused } from '../../../src/gateway/config/foreign.js';
+import { leaves } from '../../../src/gateway/config/leaves.js';
+import { uniform } from '../../../src/gateway/config/spelling.js';
+import { withoutCredentials } from '../../../src/gateway/config/url.js';
 
 const fixtures = new URL('../fixtures/config/', import.meta.url);
 const bare = { environment: {}, flags: [], terminal: false };

@@ -3,19 +3,19 @@
  * flags over those. The schema is config/schema.ts; this file joins the sources and hands out the result.
  */
 
-import { derivedDefaults } from './config/derived.js';
-import { fileVariable, readEnvironment } from './config/environment.js';
-import { readFlags } from './config/flags.js';
-import { leaves, type Leaf } from './config/leaves.js';
-import { configurationError, type SettingOrigin } from '../configuration/problems.js';
-import { checkRules } from './config/rules.js';
-import type { Config } from './config/schema.js';
-import { isLeaf } from './config/spelling.js';
-import { withoutCredentials } from './config/url.js';
-import { resolveValues, type SetValue } from './config/values.js';
-import { readYaml } from './config/yaml.js';
+import { derivedDefaults } from './derived.js';
+import { fileVariable, readEnvironment } from './environment.js';
+import { readFlags } from './flags.js';
+import { leaves, type Leaf } from './leaves.js';
+import { configurationError, type SettingOrigin } from '../../configuration/problems.js';
+import { checkRules } from './rules.js';
+import type { Config } from './schema.js';
+import { isLeaf } from './spelling.js';
+import { withoutCredentials } from './url.js';
+import { resolveValues, type SetValue } from './values.js';
+import { readYaml } from './yaml.js';
 
-export type { AuthenticationConfig, Config, TlsConfig } from './config/schema.js';
+export type { Config, TlsConfig } from './schema.js';
 
 export interface ConfigSources {
   /** The YAML file; before `--config` in flags and AGENT_GATEWAY_CONFIG. Without any of them there is no file. */

@@ -28,18 +28,3 @@ export class Wakeup {
     this.#rung = false;
   }
 }
-
-/** Gives the promise's outcome, or fails after `ms`; what the promise does later is ignored. */
-export async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const expired = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error(`${what} took longer than ${ms} ms`));
-    }, ms);
-  });
-  try {
-    return await Promise.race([promise, expired]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

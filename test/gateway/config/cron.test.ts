@@ -1,7 +1,7 @@
 /** Cron expressions as Spring has them. */
 
 import { test } from 'tap';
-import { parseCron } from '../../src/gateway/config/cron.js';
+import { parseCron } from '../../../src/gateway/config/cron.js';
 
 test('the next time of an expression, in UTC', (t) => {
   const after = Date.UTC(2026, 2, 2);

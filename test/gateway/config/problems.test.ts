@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
-import { GatewayError } from '../../src/core/errors.js';
-import { loadConfig, type ConfigSources } from '../../src/gateway/config.js';
+import { GatewayError } from '../../../src/core/errors.js';
+import { loadConfig, type ConfigSources } from '../../../src/gateway/config/config.js';
 
 interface Wrong {
   readonly yaml?: string;
