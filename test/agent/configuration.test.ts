@@ -79,7 +79,7 @@ test('secrets come from files and variables, and are never quoted', (t) => {
 test('what Armory’s agent has and this one does not is one warning', (t) => {
   const { warnings } = parse(`${least}pprof: {enabled: true}\nsecrets: {vault: {enabled: true}}\n`);
   t.same(warnings, [
-    'no effect here: pprof (Node.js has its own inspector), secrets (write secrets as files or variables: file:/PATH, env:NAME)',
+    'no effect here: pprof (Node.js has its own inspector), secrets (secrets come as files or variables: file:/PATH, env:NAME)',
   ]);
   t.equal(parse('dynamicAccounts: {enabled: "true"}').configuration.dynamicAccounts.enabled, true);
   t.end();

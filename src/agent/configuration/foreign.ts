@@ -12,63 +12,63 @@ export const aliases: ReadonlyMap<string, string> = new Map([
   ['kubernetes.accounts[].kubeconfigFile', 'kubernetes.accounts[].kubeConfigFile'],
 ]);
 
-const clouddriver = 'it only affects Clouddriver’s own provider';
-const scan = 'the gateway scans for accounts: see kubesvc.dynamicAccounts in its configuration';
-const rotation = 'the system rotates log files';
-const cluster = 'the agent asks the cluster for its kinds';
+const clouddriver = 'it is for Clouddriver’s own provider';
+const scan = 'the gateway looks for accounts: kubesvc.dynamicAccounts of its configuration';
+const rotation = 'the system rotates files';
+const cluster = 'the cluster itself tells its kinds';
 
 /** Options without effect, with everything below them, and why. */
 export const unused: ReadonlyMap<string, string> = new Map([
   ['pprof', 'Node.js has its own inspector'],
-  ['secrets', 'write secrets as files or variables: file:/PATH, env:NAME'],
+  ['secrets', 'secrets come as files or variables: file:/PATH, env:NAME'],
   ['server.ssl', 'the health port has no TLS'],
-  ['hub', 'the agent does not connect to Armory Cloud'],
+  ['hub', 'Armory Cloud is not dialled'],
   ['local', 'there is no other mode'],
-  ['balanceConnection', 'the gateways balance agents themselves'],
-  ['clouddriverNamespace', 'clouddriver.grpc names the gateways'],
-  ['domainName', 'clouddriver.grpc names the gateways'],
-  ['clouddriver.keepAliveOperationSeconds', 'pings of the gateway detect a dead stream'],
-  ['clouddriver.responseRetries', 'the agent resends a result until the gateway has it'],
-  ['clouddriver.retries', 'the agent resends a result until the gateway has it'],
-  ['clouddriver.cacheRetryIntervalSeconds', 'the agent resends objects that the gateway has not acknowledged'],
+  ['balanceConnection', 'gateways even out agents themselves'],
+  ['clouddriverNamespace', 'gateways are dialled as clouddriver.grpc names them'],
+  ['domainName', 'gateways are dialled as clouddriver.grpc names them'],
+  ['clouddriver.keepAliveOperationSeconds', 'pings of the gateway tell a dead stream'],
+  ['clouddriver.responseRetries', 'a result is sent until the gateway has it'],
+  ['clouddriver.retries', 'a result is sent until the gateway has it'],
+  ['clouddriver.cacheRetryIntervalSeconds', 'what was not acknowledged is sent again'],
   ['dynamicAccounts.interceptor', 'there are no requests to intercept'],
   ['dynamicAccounts.scan', scan],
   ['dynamicAccounts.scanBatchSize', scan],
   ['dynamicAccounts.scanFrequencySeconds', scan],
   ['dynamicAccounts.namePatterns', scan],
   ['dynamicAccounts.credentialScanNamePatterns', scan],
-  ['tasks.queueCheckFrequencyMs', 'the agent does not poll'],
+  ['tasks.queueCheckFrequencyMs', 'nothing polls'],
   ...['multiWrite', 'maxSizeMb', 'maxAgeDays', 'maxBackups', 'compress'].map((name): [string, string] => [
     `logging.${name}`,
     rotation,
   ]),
   ['logging.localTime', 'times are UTC'],
-  ['logging.remote', 'collect the standard output instead'],
-  ['kubernetes.enabled', 'the agent serves every account that is configured'],
+  ['logging.remote', 'standard output is for others to collect'],
+  ['kubernetes.enabled', 'accounts are served when they are there'],
   ['kubernetes.primaryAccount', clouddriver],
-  ['kubernetes.dynamicAccountsOnly', 'the agent serves the accounts in this file'],
-  ['kubernetes.cacheGroupSize', 'tasks.totalBudget limits concurrent list requests'],
-  ['kubernetes.cacheGroupDelayMs', 'tasks.totalBudget limits concurrent list requests'],
-  ['kubernetes.serverSideApply.clearManagedFields', 'fields belong to the manager that applied them'],
+  ['kubernetes.dynamicAccountsOnly', 'accounts of this file are served'],
+  ['kubernetes.cacheGroupSize', 'tasks.totalBudget bounds what is listed at the same time'],
+  ['kubernetes.cacheGroupDelayMs', 'tasks.totalBudget bounds what is listed at the same time'],
+  ['kubernetes.serverSideApply.clearManagedFields', 'fields belong to who applied them'],
   ['kubernetes.serverSideApply.manifestDefaults', 'the API server fills in defaults'],
-  ['kubernetes.serverSideApply.kinds', 'serverSideApply.enabled applies to all kinds'],
+  ['kubernetes.serverSideApply.kinds', 'serverSideApply.enabled is for all kinds'],
   ...(
     [
-      ['maxResumableResourceAgeMs', 'the API server reports when a version is too old to resume from'],
-      ['metrics', 'the agent does not send pod metrics'],
+      ['maxResumableResourceAgeMs', 'the API server tells when a version is too old to resume from'],
+      ['metrics', 'pods’ metrics are not sent'],
       ['oAuthScopes', 'the kubeconfig’s own plugin knows its scopes'],
       ['oAuthServiceAccount', 'the kubeconfig’s own plugin knows its account'],
       ['customResourceDefinitions[].scope', cluster],
       ['customResources', cluster],
       ['kubeconfigContents', 'kubeConfigFile names a file'],
-      ['requiredGroupMembership', 'use permissions for the groups'],
-      ['kubectlExecutable', 'the agent does not run kubectl'],
-      ['kubectlPath', 'the agent does not run kubectl'],
-      ['kubectlRequestTimeoutSeconds', 'kubernetes.requestTimeoutMs applies to all accounts'],
-      ['cacheThreads', 'tasks.budgetPerAccount limits concurrent list requests'],
-      ['cacheIntervalSeconds', 'the agent watches for changes'],
+      ['requiredGroupMembership', 'permissions has the groups'],
+      ['kubectlExecutable', 'no kubectl is run'],
+      ['kubectlPath', 'no kubectl is run'],
+      ['kubectlRequestTimeoutSeconds', 'kubernetes.requestTimeoutMs is for all accounts'],
+      ['cacheThreads', 'tasks.budgetPerAccount bounds what is listed at the same time'],
+      ['cacheIntervalSeconds', 'changes are watched'],
       ['liveManifestCalls', 'every answer comes from the cluster itself'],
-      ['type', 'every account is a Kubernetes account'],
+      ['type', 'every account is of Kubernetes'],
       ...[
         'accountType',
         'cacheAllApplicationRelationships',
@@ -98,13 +98,13 @@ export interface AgentRestriction {
 export const restrictions: ReadonlyMap<string, AgentRestriction> = new Map<string, AgentRestriction>([
   [
     'server.ssl.enabled',
-    { restricts: isOn, instead: 'the health port has no TLS: remove this, and leave server.host at localhost' },
+    { restricts: isOn, instead: 'the health port has no TLS here: leave it out, and server.host at localhost' },
   ],
   [
     'kubernetes.dynamicAccountsOnly',
     {
       restricts: isOn,
-      instead: 'the agent serves the accounts in this file: remove them, and set dynamicAccounts.enabled to true',
+      instead: 'accounts of this file are served: leave them out, and dynamicAccounts.enabled at true',
     },
   ],
   [
@@ -113,14 +113,14 @@ export const restrictions: ReadonlyMap<string, AgentRestriction> = new Map<strin
   ],
   [
     'kubernetes.accounts[].kubeconfigContents',
-    { restricts: isGiven, instead: 'mount the kubeconfig as a file and set kubeConfigFile: PATH' },
+    { restricts: isGiven, instead: 'mount the kubeconfig as a file and write kubeConfigFile: PATH' },
   ],
-  ['certFile', { restricts: isGiven, instead: 'use clouddriver.tls.clientCertFile instead' }],
+  ['certFile', { restricts: isGiven, instead: 'write it as clouddriver.tls.clientCertFile' }],
   [
     'spring',
     {
       restricts: isGiven,
-      instead: 'Spring profiles and settings are not read: write only the settings of this agent',
+      instead: 'profiles and settings of Spring are not read: write what is meant for this agent alone',
     },
   ],
 ]);
