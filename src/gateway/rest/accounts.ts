@@ -46,10 +46,10 @@ const nameLike = { maxLength: 253, pattern: '^[A-Za-z0-9_.:@/+=-]*$' };
 const accepted = Type.Array(Type.Object({}), {
   maxItems: 0,
   examples: [[]],
-  description: 'Accepted; what comes of it is the status of the account.',
+  description: 'Accepted. The status of the account shows the outcome.',
 });
 const present = Type.Array(presentAccount, {
-  description: 'The accounts that are there already. The others of the request were accepted.',
+  description: 'The accounts that exist already. The other accounts in the request were accepted.',
 });
 
 /** Armory accepts a single account in place of a list. */
@@ -82,11 +82,14 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       schema: {
         operationId: 'listAccounts',
         tags,
-        summary: 'Dynamic accounts, in the order of their names.',
+        summary: 'List dynamic accounts, sorted by name.',
         querystring: Type.Object({
           items: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, default: 500 })),
           after: Type.Optional(
-            Type.String({ ...nameLike, description: 'Only names after this one: the last of the page before.' }),
+            Type.String({
+              ...nameLike,
+              description: 'Return only names after this one: set it to the last name on the previous page.',
+            }),
           ),
           status: Type.Optional(Type.Enum([...accountStatuses])),
           zoneId: Type.Optional(Type.String(nameLike)),
@@ -108,7 +111,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       schema: {
         operationId: 'getAccount',
         tags,
-        summary: 'One account, with the agents that serve it.',
+        summary: 'Show one account, with the agents that serve it.',
         params,
         response: { 200: accountAnswer, ...problems(400, 404, 414, 500, 501, 503) },
       },
@@ -134,8 +137,8 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       schema: {
         operationId: 'addAccounts',
         tags,
-        summary: 'Add accounts of Clouddriver, or with a kubeconfig of their own.',
-        description: 'They are INACTIVE unless `state` asks for ACTIVE.',
+        summary: 'Add accounts of Clouddriver, or accounts with their own kubeconfig.',
+        description: 'They are INACTIVE unless `state` is ACTIVE.',
         body: batch(accountRequest),
         response: { 202: accepted, 409: present, ...problems(400, 413, 415, 500, 501, 503) },
       },
@@ -155,7 +158,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       schema: {
         operationId: 'changeAccounts',
         tags,
-        summary: 'Activate or deactivate accounts, give them a zone or another kubeconfig.',
+        summary: 'Activate or deactivate accounts, or change their zone or kubeconfig.',
         body: batch(accountRequest),
         response: { 202: accepted, ...problems(400, 404, 409, 413, 415, 500, 501, 503) },
       },
@@ -173,7 +176,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       schema: {
         operationId: 'deleteAccounts',
         tags,
-        summary: 'Take accounts from their agents and delete them.',
+        summary: 'Take accounts away from their agents and delete them.',
         body: batch(accountName),
         response: { 202: accepted, ...problems(400, 404, 409, 413, 415, 500, 501, 503) },
       },
@@ -191,7 +194,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       schema: {
         operationId: 'deleteAccount',
         tags,
-        summary: 'Take one account from its agents and delete it.',
+        summary: 'Take one account away from its agents and delete it.',
         params,
         response: { 202: accepted, ...problems(400, 404, 409, 414, 500, 501, 503) },
       },
@@ -210,7 +213,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       schema: {
         operationId: 'addAccountDefinitions',
         tags,
-        summary: 'Add accounts by their definitions, INACTIVE.',
+        summary: 'Add accounts with their definitions, as INACTIVE.',
         body: batch(accountDefinition),
         response: { 202: accepted, 409: present, ...problems(400, 413, 415, 500, 501, 503) },
       },
@@ -229,7 +232,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       schema: {
         operationId: 'replaceAccountDefinition',
         tags,
-        summary: "Replace an account's definition; agents that serve it get the new one at once.",
+        summary: "Replace an account's definition. Agents that serve it get the new one at once.",
         body: accountDefinition,
         response: { 202: accepted, ...problems(400, 404, 409, 413, 415, 500, 501, 503) },
       },
@@ -247,7 +250,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       schema: {
         operationId: 'getKubesvcAccount',
         tags,
-        summary: 'An account that agents serve, or that was added dynamically.',
+        summary: 'Show an account, dynamic or registered by an agent.',
         params,
         response: { 200: kubesvcAccount, ...problems(400, 404, 414, 500, 503) },
       },
@@ -262,7 +265,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       schema: {
         operationId: 'listAccountNamespaces',
         tags,
-        summary: 'The namespaces of an account, as its agents registered it.',
+        summary: 'List the namespaces of an account, as its agents registered them.',
         params,
         response: {
           200: Type.Array(Type.String(), { examples: [['default', 'shop']] }),

@@ -17,10 +17,13 @@ export const historySchema = Type.Object(
     totalDurationMs: Type.Optional(Type.Integer()),
     finalOutcome: Type.Optional(
       Type.String({
-        description: 'completed, failed, timed out, cancelled, agent lost; absent while it is under way.',
+        description:
+          'completed, failed, timed out, cancelled or agent lost; absent while the operation is in progress.',
       }),
     ),
-    message: Type.Optional(Type.String({ description: 'Why it did not complete, or what the agent said.' })),
+    message: Type.Optional(
+      Type.String({ description: 'Why the operation did not complete, or the message of the agent.' }),
+    ),
     opReceivedByClouddriver: Type.Optional(instanceStep),
     opProcessedByClouddriver: Type.Optional(instanceStep),
     opSentToAgent: Type.Optional(agentStep),

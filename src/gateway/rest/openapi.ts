@@ -28,12 +28,15 @@ export async function describeApi(app: FastifyInstance, version: string): Promis
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       tags: [
-        { name: 'operations', description: 'What is to be done on accounts, and what became of it.' },
-        { name: 'agents', description: 'Agents that are connected to the cluster.' },
-        { name: 'accounts', description: 'Target clusters: those of agents, and dynamic ones that are added here.' },
+        { name: 'operations', description: 'Operations on accounts, and their history.' },
+        { name: 'agents', description: 'Connected agents.' },
+        {
+          name: 'accounts',
+          description: 'Target clusters: accounts of agents, and dynamic accounts that are added here.',
+        },
         { name: 'accounts', description: 'Accounts, and the dynamic ones among them.' },
-        { name: 'instances', description: 'Members of the routing cluster ("clouddrivers").' },
-        { name: 'gateway', description: 'Probes and metrics of the instance that is asked.' },
+        { name: 'instances', description: 'Instances of the gateway ("clouddrivers").' },
+        { name: 'gateway', description: 'Probes and metrics of the instance that answers.' },
       ],
     },
   });

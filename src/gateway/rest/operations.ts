@@ -82,7 +82,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
         tags: ['operations'],
         summary: 'Send an operation to the agent that serves its account.',
         description:
-          'Answered once the owner has taken it. With `Prefer: wait=SECONDS` (RFC 7240) the answer waits for the result; when the wait ends first it is 202 with a `Location`. Answers come in the form that was sent (text format or protobuf JSON); `Accept: application/json; form=text|json` asks for the other.',
+          'The response is sent when the owner has taken the operation. With `Prefer: wait=SECONDS` (RFC 7240) it is sent when the result is there; if the wait ends first, it is 202 with a `Location`. The response has the format of the request (text format or protobuf JSON), unless `Accept: application/json; form=text|json` asks for the other.',
         headers: Type.Object({ prefer: Type.Optional(Type.String({ examples: ['wait=30'] })) }),
         body: operationRequest,
         response: {
@@ -124,9 +124,9 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
       schema: {
         operationId: 'finishOperation',
         tags: ['operations'],
-        summary: 'Finish an operation with a result, wherever it waits.',
+        summary: 'Finish an operation with a result, on whichever instance it waits.',
         description:
-          'Answered once the result is recorded, with that result in the form that was sent (text format or protobuf JSON); `Accept: application/json; form=text|json` asks for the other.',
+          'The response is sent when the result is recorded, and contains the result in the format of the request (text format or protobuf JSON), unless `Accept: application/json; form=text|json` asks for the other.',
         body: resultRequest,
         response: { 200: resultAnswer, ...problems(400, 404, 409, 413, 415, 500, 503) },
       },
@@ -145,9 +145,9 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
       schema: {
         operationId: 'getOperation',
         tags: ['operations'],
-        summary: 'The history record of an operation.',
+        summary: 'Show the history record of an operation.',
         description:
-          'The record of a reading operation (get, list, logs, access_review) is written after its answer and may take a moment to appear.',
+          'The record of a reading operation (get, list, logs, access_review) is written after the response, so it may take a moment to appear.',
         params: Type.Object({ operationId: nameSchema(128, { examples: [operationId] }) }),
         response: { 200: historySchema, ...problems(400, 404, 414, 500, 503) },
       },

@@ -16,12 +16,14 @@ export const problemSchema = Type.Object(
     }),
     title: Type.String(),
     status: Type.Integer(),
-    detail: Type.String({ description: 'What happened here, and what to do.' }),
-    instance: Type.String({ description: 'The instance that answers.' }),
+    detail: Type.String({ description: 'What is wrong, and what to do.' }),
+    instance: Type.String({ description: 'The instance that sent this response.' }),
     operationId: Type.Optional(Type.String()),
     account: Type.Optional(Type.String()),
-    accounts: Type.Optional(Type.Array(Type.String(), { description: 'Of several accounts, those that are meant.' })),
-    field: Type.Optional(Type.String({ description: 'The field, parameter or header that is meant.' })),
+    accounts: Type.Optional(
+      Type.Array(Type.String(), { description: 'The accounts that the problem concerns, if the request has several.' }),
+    ),
+    field: Type.Optional(Type.String({ description: 'The field, parameter or header that the problem concerns.' })),
   },
   {
     description: 'RFC 9457 problem details.',
@@ -53,20 +55,20 @@ export function problems(...statuses: readonly number[]): Readonly<Record<number
 }
 
 const descriptions: Readonly<Record<number, string>> = {
-  400: 'The request is malformed; `field` names what is meant.',
-  401: 'The caller has to prove who it is, or its proof does not hold.',
-  403: 'The caller may not do this.',
-  404: 'There is no such thing.',
-  409: 'It contradicts what is recorded.',
+  400: 'The request is malformed; `field` names the part concerned.',
+  401: 'The caller must authenticate, or its credentials are not valid.',
+  403: 'The caller is not allowed to do this.',
+  404: 'Not found.',
+  409: 'The request conflicts with what is recorded.',
   413: 'The body, or the operation in it, is too large.',
   414: 'The path is too long.',
   415: 'The body is not JSON.',
-  429: 'A bound was reached; `Retry-After` says when to try again.',
+  429: 'A limit was reached; `Retry-After` says when to retry.',
   431: 'The headers are too large.',
-  500: 'A fault of the gateway; its log has the cause.',
-  502: 'The agent went away while it worked.',
-  503: 'The agent, its owner or a dependency is missing; `Retry-After` says when to try again.',
-  504: 'No result in time.',
+  500: 'An error in the gateway; its log has the cause.',
+  502: 'The agent disconnected while it executed the operation.',
+  503: 'The agent, its owner or a dependency is not available; `Retry-After` says when to retry.',
+  504: 'There was no result in time.',
 };
 
 const table: Readonly<Record<ErrorCode, { readonly status: number; readonly title: string }>> = {
