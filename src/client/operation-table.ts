@@ -110,10 +110,7 @@ const sendCommands: readonly Command[] = [
     arguments: [],
     flags: {
       account: { ...accountFlag, help: 'the account, instead of the one in the file' },
-      file: required(
-        fileFlag('the operation'),
-        'say what to send: REQUEST KIND NAME, or a file with a whole operation',
-      ),
+      file: required(fileFlag('the operation'), 'give REQUEST KIND NAME, or a file with a whole operation'),
       ...sending,
     },
     run: ({ flags }, io) => send(flags, io, async () => wholeOperation(await readInput(flags.file, io), flags)),
