@@ -1,4 +1,4 @@
-/** What no single setting can tell: rules between settings. */
+/** Rules that involve several settings. */
 
 import { messageOf } from '../../core/errors.js';
 import { peerIdleMs } from '../peers/forwarding.js';
@@ -13,7 +13,7 @@ export interface Findings {
   readonly warnings: readonly string[];
 }
 
-/** Every rule that a configuration breaks, its settings being valid one by one. */
+/** Every rule that a configuration breaks, although each of its settings is valid. */
 export function checkRules(config: Config): Findings {
   const problems: SettingProblem[] = [];
   const warnings: string[] = [];
