@@ -23,9 +23,9 @@ import { UnknownDelivery } from './peer.js';
 export interface RoutingOptions {
   readonly instanceId: string;
   readonly ownership: OwnershipService;
-  readonly registry: Registry;
-  readonly discovery: Discovery;
-  readonly forwarder: Forwarder;
+  readonly registry: Pick<Registry, 'choose' | 'deliver'>;
+  readonly discovery: Pick<Discovery, 'instance'>;
+  readonly forwarder: Pick<Forwarder, 'operation'>;
   /** Notes in kubesvc_ops who may have the operation; false: another instance goes on with it. */
   readonly bind: (operationId: string, binding: Binding) => Promise<boolean>;
   readonly logger: Logger;
