@@ -6,19 +6,19 @@ import { wait } from './retry.js';
 
 /** Locks that expire, shared by all replicas; store/instances/locks.ts has them in SQL. */
 export interface ExpiringLocks {
-  /** Takes a lock that is free, expired or the owner's already, for `ttlMs` from now. */
-  acquire(name: string, owner: string, ttlMs: number, signal?: AbortSignal): Promise<boolean>;
+  /** Takes a lock that is free, expired or the holder's already, for `ttlMs` from now. */
+  acquire(name: string, holder: string, ttlMs: number, signal?: AbortSignal): Promise<boolean>;
   /** Keeps it for `ttlMs` from now; `false`: it expired or is another's. */
-  renew(name: string, owner: string, ttlMs: number, signal?: AbortSignal): Promise<boolean>;
-  /** Frees it; `false`: it was not the owner's any more. */
-  release(name: string, owner: string, signal?: AbortSignal): Promise<boolean>;
+  renew(name: string, holder: string, ttlMs: number, signal?: AbortSignal): Promise<boolean>;
+  /** Frees it; `false`: it was not the holder's any more. */
+  release(name: string, holder: string, signal?: AbortSignal): Promise<boolean>;
 }
 
 export interface LockOptions {
   readonly locks: ExpiringLocks;
   readonly name: string;
   /** The instance that wants it. */
-  readonly owner: string;
+  readonly holder: string;
   /** Another instance can take the lock this long after the last renewal, in ms. */
   readonly ttlMs: number;
   /** Leaves the lock to expire after the work, so that no other instance does the same again before; default: false. */
@@ -39,9 +39,9 @@ export async function withLock(
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<void>,
 ): Promise<boolean> {
-  const { locks, name, owner, ttlMs, keep = false } = options;
+  const { locks, name, holder, ttlMs, keep = false } = options;
   const asked = performance.now();
-  if (!(await locks.acquire(name, owner, ttlMs, signal))) return false;
+  if (!(await locks.acquire(name, holder, ttlMs, signal))) return false;
   const working = new AbortController();
   const stop = (): void => working.abort(signal.reason);
   signal.addEventListener('abort', stop, { once: true });
@@ -59,20 +59,20 @@ export async function withLock(
     working.abort();
     signal.removeEventListener('abort', stop);
     await renewing;
-    if (!keep) await locks.release(name, owner, AbortSignal.timeout(releaseTimeoutMs)).catch(() => false);
+    if (!keep) await locks.release(name, holder, AbortSignal.timeout(releaseTimeoutMs)).catch(() => false);
   }
 }
 
 /** Renews three times in each `ttlMs`; ends when the lock is lost, is not renewed by `expiry`, or the signal aborts. */
 async function renewUntilLost(options: LockOptions, expiry: number, signal: AbortSignal): Promise<void> {
-  const { locks, name, owner, ttlMs } = options;
+  const { locks, name, holder, ttlMs } = options;
   let expires = expiry;
   for (let leftMs = ttlMs; leftMs > 0; leftMs = expires - performance.now()) {
     await wait(Math.min(ttlMs / 3, leftMs), signal).catch(() => undefined);
     if (signal.aborted) return;
     const asked = performance.now();
     const renewal = withDeadline(Math.max(1, expires - asked), signal, `renewing lock ${name}`, (within) =>
-      locks.renew(name, owner, ttlMs, within),
+      locks.renew(name, holder, ttlMs, within),
     );
     // One that fails is tried again until the lock has expired.
     const renewed = await renewal.catch(() => undefined);

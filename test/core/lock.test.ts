@@ -14,7 +14,7 @@ function double(answers: Partial<ExpiringLocks> = {}) {
     renew: async (...args) => ((asked.renew += 1), (await answers.renew?.(...args)) ?? true),
     release: async (...args) => ((asked.release += 1), (await answers.release?.(...args)) ?? true),
   };
-  return { asked, lock: { locks, name: 'purge', owner: 'one', ttlMs: 60_000 } };
+  return { asked, lock: { locks, name: 'purge', holder: 'one', ttlMs: 60_000 } };
 }
 
 const never = async (t: Test): Promise<void> => void t.fail('not to be called');

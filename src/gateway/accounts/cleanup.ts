@@ -30,7 +30,7 @@ export function cleanUpAccounts(options: AccountCleanupOptions, signal: AbortSig
   };
   const pauseMs = (): number => jittered(periodMs, 0.2);
   return repeat({ pauseMs, failed }, signal, async () => {
-    await withLock({ locks, name: 'account-cleanup', owner: instanceId, ttlMs: lockMs }, signal, async (held) => {
+    await withLock({ locks, name: 'account-cleanup', holder: instanceId, ttlMs: lockMs }, signal, async (held) => {
       for (let names = await accounts.removeWithoutAgents(ageMs, batchSize, held); names.length > 0;) {
         removed(names);
         logger.info({ accounts: names.length, first: names[0] }, 'accounts without agents removed');

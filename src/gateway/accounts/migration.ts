@@ -32,7 +32,7 @@ const validName = /^[\w.:@/+=-]{1,253}$/u;
 export async function migrateAccounts(options: MigrationOptions, signal: AbortSignal): Promise<void> {
   const { instanceId, locks, periodMs, logger } = options;
   // Kept: the instance that scanned last keeps the others from scanning until the next scan is due.
-  const lock = { locks, name: 'account-migration', owner: instanceId, ttlMs: periodMs, keep: true };
+  const lock = { locks, name: 'account-migration', holder: instanceId, ttlMs: periodMs, keep: true };
   for (;;) {
     try {
       await withLock(lock, signal, (held) => scan(options, held));

@@ -95,8 +95,8 @@ export class Reconciler {
   async #welcome(signal: AbortSignal): Promise<void> {
     const { turns } = this.#options;
     const fresh = this.#takers().filter((session) => !this.#known.has(session));
-    for (const zone of new Set(fresh.map(({ identity }) => identity.zoneId))) {
-      const sessions = fresh.filter(({ identity }) => identity.zoneId === zone);
+    for (const zone of new Set(fresh.map(({ agent }) => agent.zoneId))) {
+      const sessions = fresh.filter(({ agent }) => agent.zoneId === zone);
       for (let after = ''; ;) {
         const page = await turns.ofZone(zone, after, pageSize, signal);
         const missing = page.filter(({ name, definitionVersion }) =>
@@ -114,15 +114,15 @@ export class Reconciler {
 
   #takers(): Session[] {
     return [...this.#options.sessions()].filter(
-      (session) => session.state === 'active' && session.identity.dynamicAccounts && !session.leaving,
+      (session) => session.state === 'active' && session.agent.dynamicAccounts && !session.leaving,
     );
   }
 
   /** Streams that should serve the account, whether they do or not. */
   #servers({ name, zoneId }: DueAccount): Session[] {
     return this.#takers().filter(
-      ({ identity, peer }) =>
-        (zoneId === '' || identity.zoneId === zoneId) && (peer === undefined || peer.mayHaveAccount(name)),
+      ({ agent, principal }) =>
+        (zoneId === '' || agent.zoneId === zoneId) && (principal === undefined || principal.mayHaveAccount(name)),
     );
   }
 
@@ -132,7 +132,7 @@ export class Reconciler {
       (session) =>
         session.state === 'active' &&
         session.accounts.has(name) &&
-        (aim === 'clear' || (zoneId !== '' && session.identity.zoneId !== zoneId)),
+        (aim === 'clear' || (zoneId !== '' && session.agent.zoneId !== zoneId)),
     );
   }
 
@@ -193,7 +193,7 @@ export class Reconciler {
     const refusals = await Promise.all(
       targets.map(async (session) =>
         full.includes(session)
-          ? `agent ${session.identity.agentId}: it already serves ${String(maxAccountsPerAgent)} accounts (kubesvc.grpc.server.maxAccountsPerAgent)`
+          ? `agent ${session.agent.agentId}: it already serves ${String(maxAccountsPerAgent)} accounts (kubesvc.grpc.server.maxAccountsPerAgent)`
           : this.#ask(session, name, version, frame, signal),
       ),
     );
@@ -207,7 +207,7 @@ export class Reconciler {
     const refusals = await Promise.all(
       targets.map(async (session) =>
         session.accounts.get(name)?.dynamicVersion === undefined
-          ? `agent ${session.identity.agentId}: account "${name}" is in the agent's own configuration`
+          ? `agent ${session.agent.agentId}: account "${name}" is in the agent's own configuration`
           : this.#ask(session, name, 0, frames.deleteAccounts([name]), signal),
       ),
     );
@@ -224,7 +224,7 @@ export class Reconciler {
     signal: AbortSignal,
   ): Promise<string | undefined> {
     const { agentTimeoutMs } = this.#options;
-    const who = `agent ${session.identity.agentId}`;
+    const who = `agent ${session.agent.agentId}`;
     const answered = session.questions.ask(name, version);
     const stop = (): void => session.questions.forget(name);
     signal.addEventListener('abort', stop, { once: true });

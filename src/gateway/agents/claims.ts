@@ -23,7 +23,7 @@ export interface ClaimsOptions {
   readonly nextEpochs: (count: number, signal: AbortSignal) => Promise<number>;
   readonly lease: () => Pick<Lease, 'term'>;
   /** How long an agent whose claim failed may go on caching over its older connection, in ms. */
-  readonly cachesOnMs: number;
+  readonly cachingGraceMs: number;
   /** For one transaction and its retries, in ms. */
   readonly timeoutMs: number;
   readonly logger: Logger;
@@ -47,7 +47,7 @@ interface Claim {
 interface Release {
   readonly connection: Connection;
   readonly accounts: readonly string[];
-  readonly cachesForMs: number;
+  readonly cachingGraceMs: number;
 }
 
 /** Claims of one batch at most; their accounts are what a batch is cut by. */
@@ -141,12 +141,16 @@ export class Claims {
   /**
    * Soon gives up the connection's ownership of these accounts. If that fails, they are released when this instance's
    * lease ends, or when the agent registers again.
-   * @param cachesForMs how long the agent may go on caching
+   * @param cachingGraceMs how long the agent may go on caching
    * @returns resolves when the release is done or has failed; never rejects
    */
-  release(connection: Connection, accounts: readonly string[], cachesForMs = this.#options.cachesOnMs): Promise<void> {
+  release(
+    connection: Connection,
+    accounts: readonly string[],
+    cachingGraceMs = this.#options.cachingGraceMs,
+  ): Promise<void> {
     if (accounts.length === 0) return Promise.resolve();
-    const write = this.#releases.add({ connection, accounts, cachesForMs });
+    const write = this.#releases.add({ connection, accounts, cachingGraceMs });
     const failed = (error: unknown): void => {
       this.#options.logger.warn(
         { agentId: connection.agentId, epoch: connection.epoch, error: messageOf(error) },

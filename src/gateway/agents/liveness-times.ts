@@ -13,6 +13,8 @@
  * could replace anyway, only as often as needed to find a lost agent.
  */
 
+import { cachingGraceMs } from './caching-assignment/grace.js';
+
 /** How often an agent is pinged, and how long a silence is tolerated. */
 export interface SilenceTimes {
   /** A ping is sent when nothing was sent to the agent, or nothing heard from it, for this time. */
@@ -41,15 +43,7 @@ export function livenessTimes({ leaseMs }: { readonly leaseMs: number }): Livene
   const alone = { quietMs: leaseMs * 1.1, silenceMs: leaseMs * 1.6, lostMs: leaseMs * 1.6 };
   const sharing = { quietMs: leaseMs * 0.15, silenceMs: leaseMs * 0.6, lostMs: leaseMs };
   const unsafeMs = leaseMs * 0.7;
-  return { alone, sharing, unsafeMs, afterLeaseMs: unsafeMs + cachesOnMs(alone.silenceMs) - leaseMs };
-}
-
-/**
- * How long an agent that was told `silenceMs` may go on caching after the last message that was sent to it, in ms, not
- * counting the message's travel time.
- */
-export function cachesOnMs(silenceMs: number): number {
-  return (silenceMs * 7) / 6;
+  return { alone, sharing, unsafeMs, afterLeaseMs: unsafeMs + cachingGraceMs(alone.silenceMs) - leaseMs };
 }
 
 /** An agent gives up after three periods without a message (proto: Ping). */

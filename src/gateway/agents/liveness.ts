@@ -94,7 +94,7 @@ export class Liveness {
     const { quietMs, silenceMs, lostMs } = session.sharing ? times.sharing : times.alone;
     const unheardMs = session.answersPings ? time - session.lastHeard : 0;
     if (unheardMs > lostMs && time >= this.#awakeUntil) {
-      const { agentId } = session.identity;
+      const { agentId } = session.agent;
       const message = `agent ${agentId} has been silent for ${String(Math.round(unheardMs))} ms`;
       registry.closed(session, new GatewayError('agent-lost', message, { agentId }));
       return;
@@ -108,8 +108,8 @@ export class Liveness {
     if (answers && Math.max(unheardMs, time - session.lastSent) >= quietMs) {
       session.ping(this.#ping(session.sharing ? times.sharing : times.alone), silenceMs);
     }
-    const { agentId, epoch } = session.identity;
-    const expiresAt = session.peer?.expiresAt;
+    const { agentId, epoch } = session.agent;
+    const expiresAt = session.principal?.expiresAt;
     const expiredMs = expiresAt === undefined ? 0 : this.#options.wallTime() - expiresAt;
     if (expiredMs > expiryGraceMs) {
       const message = `agent ${agentId} did not dial again with a new credential in time`;

@@ -150,9 +150,9 @@ export class OwnershipService {
     instanceId: string,
     limit: number,
     signal: AbortSignal,
-    cachesForMs: number,
+    cachingGraceMs: number,
   ): Promise<readonly Ownership[]> {
-    return this.spread(await this.#assignments.releaseInstance(instanceId, limit, signal, cachesForMs));
+    return this.spread(await this.#assignments.releaseInstance(instanceId, limit, signal, cachingGraceMs));
   }
 
   /**

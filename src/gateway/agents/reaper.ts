@@ -18,7 +18,7 @@ export interface ReaperOptions {
   readonly lease: Lease;
   readonly leaseMs: number;
   /** How long agents of an instance whose lease has just ended may go on caching, in ms. */
-  readonly cachesOnMs: number;
+  readonly cachingGraceMs: number;
   /** Cleans up everything else that an instance leaves behind; called by one survivor. */
   readonly onDead: (instanceId: string, signal: AbortSignal) => Promise<unknown>;
   readonly logger: Logger;
@@ -52,16 +52,16 @@ export class Reaper {
     const { instanceId, instances, locks, leaseMs } = this.#options;
     for (const { id } of await instances.expired(leaseMs, signal)) {
       if (id === instanceId) continue;
-      const lock = { locks, name: `reap:${id}`, owner: instanceId, ttlMs: lockMs };
+      const lock = { locks, name: `reap:${id}`, holder: instanceId, ttlMs: lockMs };
       await withLock(lock, signal, (held) => this.#reap(id, held));
     }
   }
 
   async #reap(id: string, signal: AbortSignal): Promise<void> {
-    const { instances, ownership, leaseMs, cachesOnMs, onDead, logger } = this.#options;
+    const { instances, ownership, leaseMs, cachingGraceMs, onDead, logger } = this.#options;
     let released = 0;
     for (;;) {
-      const changed = await ownership.releaseInstance(id, batchAccounts, signal, cachesOnMs);
+      const changed = await ownership.releaseInstance(id, batchAccounts, signal, cachingGraceMs);
       if (changed.length === 0) break;
       released += changed.length;
     }

@@ -34,7 +34,7 @@ export async function reclaimMissing(
   }
   const lost: Session[] = [];
   const reclaim = async (session: Session): Promise<void> => {
-    const { epoch } = session.identity;
+    const { epoch } = session.agent;
     const missing = [...session.accounts.values()].filter(({ name }) => !owned.has(key(name, epoch)));
     if (missing.length === 0 || session.state !== 'active') return;
     const connection = connectionOf(session);

@@ -1,5 +1,5 @@
 /**
- * Limits how often one identity may register, and how many streams it may have. Without identities, addresses count.
+ * Limits how often one principal may register, and how many streams it may have. Without principals, addresses count.
  */
 
 import { GatewayError } from '../../core/errors.js';
@@ -15,7 +15,7 @@ const minuteMs = 60_000;
 export class RegistrationLimits {
   readonly #settings: RegistrationLimitSettings;
   readonly #now: () => number;
-  /** Registrations of this minute, by identity or address. */
+  /** Registrations of this minute, by principal or address. */
   #counts = new Map<string, number>();
   #minuteEnds = 0;
   readonly #sessions = new Map<string, Set<Session>>();
@@ -31,8 +31,8 @@ export class RegistrationLimits {
     const { maxRegistrationsPerMinute, maxAgentsPerIdentity } = this.#settings;
     const now = this.#now();
     if (now >= this.#minuteEnds) this.#nextMinute(now);
-    const owner = session.peer?.owner;
-    const who = owner ?? addressOf(session.transport.peer);
+    const principal = session.principal?.name;
+    const who = principal ?? addressOf(session.transport.address);
     const count = (this.#counts.get(who) ?? 0) + 1;
     this.#counts.set(who, count);
     if (count > maxRegistrationsPerMinute) {
@@ -40,23 +40,23 @@ export class RegistrationLimits {
         retryAfterMs: Math.ceil(this.#minuteEnds - now),
       });
     }
-    if (owner === undefined) return;
-    const sessions = this.#sessions.get(owner) ?? new Set();
+    if (principal === undefined) return;
+    const sessions = this.#sessions.get(principal) ?? new Set();
     if (sessions.size >= maxAgentsPerIdentity) forgetClosed(sessions);
     if (sessions.size >= maxAgentsPerIdentity)
-      throw new GatewayError('overloaded', `too many agents of ${owner} (maxAgentsPerIdentity)`, {
+      throw new GatewayError('overloaded', `too many agents of ${principal} (maxAgentsPerIdentity)`, {
         retryAfterMs: minuteMs,
       });
     sessions.add(session);
-    this.#sessions.set(owner, sessions);
+    this.#sessions.set(principal, sessions);
   }
 
   #nextMinute(now: number): void {
     this.#counts = new Map();
     this.#minuteEnds = now + minuteMs;
-    for (const [owner, sessions] of this.#sessions) {
+    for (const [principal, sessions] of this.#sessions) {
       forgetClosed(sessions);
-      if (sessions.size === 0) this.#sessions.delete(owner);
+      if (sessions.size === 0) this.#sessions.delete(principal);
     }
   }
 }
@@ -66,6 +66,6 @@ function forgetClosed(sessions: Set<Session>): void {
 }
 
 /** Without the port, which differs for each connection. */
-function addressOf(peer: string): string {
-  return peer.slice(0, Math.max(0, peer.lastIndexOf(':'))) || peer;
+function addressOf(address: string): string {
+  return address.slice(0, Math.max(0, address.lastIndexOf(':'))) || address;
 }

@@ -53,18 +53,18 @@ export class Registrations {
   async register(session: Session, request: RegistrationRequest, signal: AbortSignal): Promise<void> {
     if (this.#refusing !== undefined) throw this.#refusing;
     const { instanceId, claims, bindZone, maxAccountsPerAgent } = this.#options;
-    const { peer } = session;
+    const { principal } = session;
     const { agentId, zoneId, processId, accounts } = request;
     validateRegistration(request, maxAccountsPerAgent);
-    if (peer !== undefined) authorize(peer, zoneId, accounts);
+    if (principal !== undefined) authorize(principal, zoneId, accounts);
     session.registering();
-    if (peer !== undefined) await claimZone(peer, request, bindZone, signal);
+    if (principal !== undefined) await claimZone(principal, request, bindZone, signal);
     const connection = {
       instanceId,
       agentId,
       zoneId,
       ...(processId === undefined ? {} : { processId }),
-      owner: peer?.owner,
+      principal: principal?.name,
     };
     this.#settle(session, request, await claims.register(connection, accounts, signal));
   }
@@ -75,7 +75,7 @@ export class Registrations {
     const others = new Set(session.accounts.keys());
     for (const { name } of accounts) others.delete(name);
     validateAccounts('accounts_added.accounts', accounts, others.size, maxAccountsPerAgent);
-    if (session.peer !== undefined) authorize(session.peer, session.identity.zoneId, accounts);
+    if (session.principal !== undefined) authorize(session.principal, session.agent.zoneId, accounts);
     const connection = registry.connectionOf(session);
     const claimed = await claims.claim(connection, accounts, signal);
     if (session.state === 'closed') {
@@ -107,22 +107,22 @@ export class Registrations {
     const active = [...registry.sessions].filter((session) => session.state === 'active');
     const connectionOf = (session: Session): Connection => registry.connectionOf(session);
     const lost = await reclaimMissing({ ...this.#options, connectionOf }, active, signal);
-    for (const session of lost) registry.closed(session, replaced(session.identity.agentId));
+    for (const session of lost) registry.closed(session, replaced(session.agent.agentId));
     await caching.allow(signal);
   }
 
   /** Makes the claims the session's, unless they came too late. */
   #settle(session: Session, request: RegistrationRequest, { connection, ownerships }: Claimed): void {
     const { registry, frames, logger } = this.#options;
-    const { peer } = session;
+    const { principal } = session;
     const { agentId, zoneId, version, accounts, dynamicAccounts } = request;
     const { epoch } = connection;
-    const older = registry.sessionOf(peer?.owner, agentId);
+    const older = registry.sessionOf(principal?.name, agentId);
     try {
       // The policy may have changed in the meantime.
-      if (peer !== undefined) authorize(peer, zoneId, accounts);
+      if (principal !== undefined) authorize(principal, zoneId, accounts);
       // The accounts show which connection is newer; for an agent without accounts only the epoch does.
-      if (ownerships.some((account) => !holds(account, connection)) || (older?.identity.epoch ?? 0) > epoch)
+      if (ownerships.some((account) => !holds(account, connection)) || (older?.agent.epoch ?? 0) > epoch)
         throw replaced(agentId);
     } catch (error) {
       this.#release(connection, accounts);
@@ -146,7 +146,7 @@ export class Registrations {
     registry.tellSilence(session);
     if (older !== undefined) {
       // Operations of another process are not under way here.
-      if (older.identity.processId === session.identity.processId) session.adopt(older);
+      if (older.agent.processId === session.agent.processId) session.adopt(older);
       registry.closed(older, replaced(agentId));
     }
     this.#tellAccounts(session, accounts, ownerships, held);
@@ -156,9 +156,9 @@ export class Registrations {
         zoneId,
         epoch,
         ...ofProcess,
-        ...(peer === undefined ? {} : { owner: peer.owner }),
+        ...(principal === undefined ? {} : { principal: principal.name }),
         accounts: accounts.length,
-        peer: session.transport.peer,
+        address: session.transport.address,
         tookMs: Math.round(session.ageMs),
       },
       'agent registered',

@@ -17,7 +17,7 @@ import type { OwnershipService } from './ownership.js';
 import { agentKey, authorize } from './principal.js';
 import { choose } from './session-choice.js';
 import type { SessionFrames } from './session-frames.js';
-import type { AgentIdentity, InFlight, Session } from './session.js';
+import type { RegisteredAgent, InFlight, Session } from './session.js';
 
 export interface RegistryOptions {
   readonly instanceId: string;
@@ -80,7 +80,7 @@ export class Registry {
   /** The stream here that an operation of this account would go to; with `binding`, one of that process. */
   choose(account: string, binding: Binding | undefined): Binding | undefined {
     const session = choose(this.#byAccount.get(account), binding);
-    return session === undefined ? undefined : bindingTo(session.identity);
+    return session === undefined ? undefined : bindingTo(session.agent);
   }
 
   /** Accounts that a stream of this instance serves. */
@@ -95,21 +95,21 @@ export class Registry {
   }
 
   /** The stream of an agent that is registered here; `owner` as its identity says it. */
-  sessionOf(owner: string | undefined, agentId: string): Session | undefined {
-    return this.#agents.get(agentKey(owner, agentId));
+  sessionOf(principal: string | undefined, agentId: string): Session | undefined {
+    return this.#agents.get(agentKey(principal, agentId));
   }
 
   /** What the claims and releases of a registered stream are conditional on. */
   connectionOf(session: Session): Connection {
     const { instanceId } = this.#options;
-    const { zoneId } = session.identity;
-    return { instanceId, zoneId, owner: session.peer?.owner, ...bindingTo(session.identity) };
+    const { zoneId } = session.agent;
+    return { instanceId, zoneId, principal: session.principal?.name, ...bindingTo(session.agent) };
   }
 
   /** The agent is registered: the stream takes the place of an older one, and becomes active. */
-  registered(session: Session, agent: AgentIdentity): void {
+  registered(session: Session, agent: RegisteredAgent): void {
     session.activate(agent);
-    this.#agents.set(agentKey(session.peer?.owner, agent.agentId), session);
+    this.#agents.set(agentKey(session.principal?.name, agent.agentId), session);
     this.#options.metrics.agents.set(this.#agents.size);
   }
 
@@ -131,7 +131,7 @@ export class Registry {
   async disconnect(agentId: string, before: number): Promise<boolean> {
     const sinceMs = this.#options.now() - before;
     const sessions = [...this.#agents.values()].filter(
-      ({ identity, ageMs }) => identity.agentId === agentId && ageMs >= sinceMs,
+      ({ agent, ageMs }) => agent.agentId === agentId && ageMs >= sinceMs,
     );
     for (const session of sessions)
       this.closed(session, new GatewayError('cancelled', `agent ${agentId} was disconnected on request`, { agentId }));
@@ -140,14 +140,14 @@ export class Registry {
   }
 
   /** Ends streams whose identities are no longer allowed their zone or accounts: the policy or the tokens changed. */
-  judgeAgain(): void {
+  reauthorize(): void {
     for (const session of [...this.#sessions]) {
-      const { peer } = session;
-      if (peer === undefined) continue;
+      const { principal } = session;
+      if (principal === undefined) continue;
       try {
-        peer.judgeAgain();
+        principal.reauthorize();
         // A registering stream is checked at the end of its registration.
-        if (session.state === 'active') authorize(peer, session.identity.zoneId, [...session.accounts.values()]);
+        if (session.state === 'active') authorize(principal, session.agent.zoneId, [...session.accounts.values()]);
       } catch (error) {
         this.closed(session, toGatewayError(error));
       }
@@ -156,21 +156,25 @@ export class Registry {
 
   /**
    * The stream ended, or is to end with `error`: forgets it and releases what it held.
-   * @param cachesForMs how long the agent may go on caching: one that ended the stream by itself has stopped
+   * @param cachingGraceMs how long the agent may go on caching: one that ended the stream by itself has stopped
    */
-  closed(session: Session, error?: GatewayError, cachesForMs = error === undefined ? 0 : session.cachesOnMs): void {
+  closed(
+    session: Session,
+    error?: GatewayError,
+    cachingGraceMs = error === undefined ? 0 : session.cachingGraceMs,
+  ): void {
     if (!session.close(error)) return;
     this.#sessions.delete(session);
     this.#options.metrics.streams.set(this.#sessions.size);
     if (!session.registered) return;
-    const { agentId, epoch } = session.identity;
-    const key = agentKey(session.peer?.owner, agentId);
+    const { agentId, epoch } = session.agent;
+    const key = agentKey(session.principal?.name, agentId);
     if (this.#agents.get(key) === session) this.#agents.delete(key);
     const accounts = [...session.accounts.keys()];
     this.removeAccounts(session, accounts);
     this.#options.metrics.agents.set(this.#agents.size);
     this.#options.logger.info({ agentId, epoch, reason: error?.code ?? 'ended by the agent' }, 'agent disconnected');
-    void this.#options.claims.release(this.connectionOf(session), accounts, cachesForMs);
+    void this.#options.claims.release(this.connectionOf(session), accounts, cachingGraceMs);
   }
 
   /**
@@ -199,7 +203,7 @@ export class Registry {
       expiresAt: sentAt + timeoutMs + this.#options.lateResultMs,
     };
     session.deliver(id, frame, inFlight);
-    return { ...bindingTo(session.identity), processedTime, sentTime: processedTime };
+    return { ...bindingTo(session.agent), processedTime, sentTime: processedTime };
   }
 
   /** Tells the agent after how much silence to give up this replica. */
@@ -245,9 +249,7 @@ export class Registry {
       // A newer stream on this instance is registering: it takes over the operations under way before it ends this one.
       const newer = ownership.assignments.find(
         ({ agentId, epoch, instanceId }) =>
-          agentId === session.identity.agentId &&
-          epoch > session.identity.epoch &&
-          instanceId !== this.#options.instanceId,
+          agentId === session.agent.agentId && epoch > session.agent.epoch && instanceId !== this.#options.instanceId,
       );
       if (newer !== undefined && session.accounts.has(ownership.account)) this.closed(session, replaced(newer.agentId));
     }

@@ -11,7 +11,7 @@ import type { Session } from './session.js';
 export function choose(sessions: readonly Session[] | undefined, binding: Binding | undefined): Session | undefined {
   let best: Session | undefined;
   for (const session of sessions ?? []) {
-    if (binding !== undefined && !isBoundTo(binding, session.identity)) continue;
+    if (binding !== undefined && !isBoundTo(binding, session.agent)) continue;
     if (best === undefined || Number(session.leaving) < Number(best.leaving)) best = session;
     else if (session.leaving === best.leaving && session.inFlightCount < best.inFlightCount) best = session;
   }

@@ -14,14 +14,14 @@
 import { GatewayError } from '../../core/errors.js';
 import { receiptsFrame } from '../../protocol/wire.js';
 import type { AccountRegistration } from '../../store/accounts/account-record.js';
-import { cachesOnMs } from './liveness-times.js';
+import { cachingGraceMs } from './caching-assignment/grace.js';
 import { AccountQuestions } from './account-questions.js';
-import type { SessionPeer } from './principal.js';
+import type { AgentPrincipal } from './principal.js';
 
 /** The stream below a session. */
 export interface AgentTransport {
   /** Address of the peer, for logs. */
-  readonly peer: string;
+  readonly address: string;
   /** @returns false if the peer does not keep up: send nothing more until the session's drained() is called */
   write(frame: Uint8Array): boolean;
   pause(): void;
@@ -52,7 +52,7 @@ export interface SessionLimits {
 }
 
 /** What the agent registered as. */
-export interface AgentIdentity {
+export interface RegisteredAgent {
   readonly agentId: string;
   readonly zoneId: string;
   readonly version: string;
@@ -73,7 +73,7 @@ const receiptLimit = 1_000;
 export class Session {
   readonly transport: AgentTransport;
   /** Its proven identity; undefined: authentication is off. */
-  readonly peer: SessionPeer | undefined;
+  readonly principal: AgentPrincipal | undefined;
   /** When the stream was opened, by this session's clock. */
   readonly connectedAt: number;
   /** Accounts that this stream serves, as the agent described them. */
@@ -97,7 +97,7 @@ export class Session {
   #silenceMs = 0;
   #toldSilenceMs = 0;
   #state: SessionState = 'waiting';
-  #identity: AgentIdentity | undefined;
+  #agent: RegisteredAgent | undefined;
   readonly #limits: SessionLimits;
   readonly #now: () => number;
   readonly #inFlight = new Map<string, InFlight>();
@@ -110,9 +110,9 @@ export class Session {
   #answering = 0;
 
   /** @param now a clock that only goes forward, in ms: performance.now(), but for tests */
-  constructor(transport: AgentTransport, limits: SessionLimits, now: () => number, peer?: SessionPeer) {
+  constructor(transport: AgentTransport, limits: SessionLimits, now: () => number, principal?: AgentPrincipal) {
     this.transport = transport;
-    this.peer = peer;
+    this.principal = principal;
     this.connectedAt = now();
     this.lastHeard = this.connectedAt;
     this.lastSent = this.connectedAt;
@@ -125,13 +125,13 @@ export class Session {
   }
 
   /** @throws Error before the registration, which is a fault of ours */
-  get identity(): AgentIdentity {
-    if (this.#identity === undefined) throw new Error('session is not registered');
-    return this.#identity;
+  get agent(): RegisteredAgent {
+    if (this.#agent === undefined) throw new Error('session is not registered');
+    return this.#agent;
   }
 
   get registered(): boolean {
-    return this.#identity !== undefined;
+    return this.#agent !== undefined;
   }
 
   /** When the agent was last pinged, by this session's clock; 0: never. */
@@ -145,8 +145,8 @@ export class Session {
   }
 
   /** How long its agent may go on caching from now on if it hears nothing more, in ms. */
-  get cachesOnMs(): number {
-    return Math.max(0, cachesOnMs(this.#silenceMs) - (this.#now() - this.lastSent));
+  get cachingGraceMs(): number {
+    return Math.max(0, cachingGraceMs(this.#silenceMs) - (this.#now() - this.lastSent));
   }
 
   /** Since its stream was opened, in ms. */
@@ -194,8 +194,8 @@ export class Session {
   }
 
   /** registering → active */
-  activate(identity: AgentIdentity): void {
-    this.#identity = identity;
+  activate(agent: RegisteredAgent): void {
+    this.#agent = agent;
     this.#state = 'active';
     this.transport.resume();
   }
@@ -227,7 +227,7 @@ export class Session {
     // An agent drops an operation that is sent again (because it came back, or the first sender lost the answer).
     if (!this.#inFlight.has(operationId) && this.#inFlight.size >= this.#limits.maxInFlight) {
       throw this.#overloaded(
-        `agent ${this.identity.agentId} has ${String(this.#inFlight.size)} operations under way`,
+        `agent ${this.agent.agentId} has ${String(this.#inFlight.size)} operations under way`,
         operationId,
       );
     }
@@ -246,7 +246,7 @@ export class Session {
     if (this.#writable && this.#full(frame.length)) this.#flush();
     if (this.#full(frame.length)) {
       throw this.#overloaded(
-        `agent ${this.#identity?.agentId ?? this.transport.peer} is not reading its stream`,
+        `agent ${this.#agent?.agentId ?? this.transport.address} is not reading its stream`,
         operationId,
       );
     }

@@ -17,7 +17,7 @@ import { TokenReviewer } from './token-review.js';
 export interface Admitted<Grant> {
   readonly identity: Identity;
   /** The owner of its accounts: `policy:` and the name of the rule; without a policy, the identity's name. */
-  readonly owner: string;
+  readonly principal: string;
   /** Absent without a policy: everything is allowed. */
   readonly grant: Grant | undefined;
 }
@@ -107,8 +107,8 @@ export class Authentication<Grant> {
   }
 
   /** The result by the current tokens and policy. @throws GatewayError `unauthenticated`, `permission-denied` */
-  judgeAgain({ identity }: Admitted<Grant>): Admitted<Grant> {
-    this.#authenticator.proveAgain(identity);
+  reauthorize({ identity }: Admitted<Grant>): Admitted<Grant> {
+    this.#authenticator.reverify(identity);
     return this.#judge(identity);
   }
 
@@ -127,8 +127,8 @@ export class Authentication<Grant> {
   }
 
   #judge(identity: Identity): Admitted<Grant> {
-    if (this.#policy === undefined) return { identity, owner: identity.name, grant: undefined };
+    if (this.#policy === undefined) return { identity, principal: identity.name, grant: undefined };
     const { name, grant } = ruleFor(this.#policy.current, identity);
-    return { identity, owner: `policy:${name}`, grant };
+    return { identity, principal: `policy:${name}`, grant };
   }
 }

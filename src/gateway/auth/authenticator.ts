@@ -66,7 +66,7 @@ export class Authenticator {
   }
 
   /** Checks an identity again. @throws GatewayError `unauthenticated` if its static token has since been removed */
-  proveAgain({ token }: Identity): void {
+  reverify({ token }: Identity): void {
     const { staticTokens, now } = this.#options;
     if (token === undefined || staticTokens === undefined) return;
     const known = [...staticTokens.current.values()].filter((identity) => identity.token === token);

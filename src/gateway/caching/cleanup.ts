@@ -33,7 +33,7 @@ export function cleanUpCache(options: CacheCleanupOptions, signal: AbortSignal):
   };
   const pauseMs = (): number => jittered(periodMs, 0.2);
   return repeat({ pauseMs, failed }, signal, async () => {
-    const lock = { locks, name: 'cache-cleanup', owner: instanceId, ttlMs: lockMs };
+    const lock = { locks, name: 'cache-cleanup', holder: instanceId, ttlMs: lockMs };
     await withLock(lock, signal, (held) => cleanUpOnce(options, held));
   });
 }

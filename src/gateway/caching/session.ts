@@ -37,7 +37,7 @@ export type CachingStreamMessage = { readonly bytes: number } & (
 
 /** The stream below a session. */
 export interface CachingTransport {
-  readonly peer: string;
+  readonly address: string;
   /** Each returns false if the peer does not read: then nothing more is read from it until drained() is called. */
   resumeAt(start: CachingStart): boolean;
   acknowledge(sequence: number): boolean;
@@ -60,7 +60,7 @@ type Waiting = CachingStreamMessage & { readonly at: number };
 export class CachingSession implements IngestedStream {
   readonly #ingest: CachingIngest;
   readonly #transport: CachingTransport;
-  readonly #owner: string | undefined;
+  readonly #principal: string | undefined;
   readonly #abort = new AbortController();
   /** The accounts that the agent may send, with the numbers that the store gave. */
   readonly #streams = new Map<string, number>();
@@ -81,11 +81,11 @@ export class CachingSession implements IngestedStream {
   #toldOfInvalid = false;
   #finishing = false;
 
-  /** @param owner must own the accounts; undefined: authentication is off */
-  constructor(ingest: CachingIngest, transport: CachingTransport, owner?: string) {
+  /** @param principal must own the accounts; undefined: authentication is off */
+  constructor(ingest: CachingIngest, transport: CachingTransport, principal?: string) {
     this.#ingest = ingest;
     this.#transport = transport;
-    this.#owner = owner;
+    this.#principal = principal;
     ingest.opened(this);
   }
 
@@ -153,8 +153,8 @@ export class CachingSession implements IngestedStream {
       const error = toGatewayError(thrown);
       if (!this.closed) {
         const { agentId } = this.#agent ?? {};
-        const { peer } = this.#transport;
-        this.#ingest.logger.warn({ agentId, peer, code: error.code, error: error.message }, 'caching stream ended');
+        const { address } = this.#transport;
+        this.#ingest.logger.warn({ agentId, address, code: error.code, error: error.message }, 'caching stream ended');
       }
       this.close(error);
     } finally {
@@ -180,7 +180,7 @@ export class CachingSession implements IngestedStream {
         field: 'hello',
       });
     }
-    const agent = { agentId, epoch, owner: this.#owner };
+    const agent = { agentId, epoch, principal: this.#principal };
     this.#agent = agent;
     const start = await this.#ingest.start(agent, accounts, signal);
     for (const [account, stream] of start.streams) {

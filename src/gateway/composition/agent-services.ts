@@ -1,7 +1,7 @@
 /** Of phase 4: the gRPC services of agents, and who may use them. */
 
 import { RegistrationLimits } from '../agents/registration-limits.js';
-import { agentPeer } from '../auth/agent-peer.js';
+import { agentPrincipal } from '../auth/agent-principal.js';
 import type { CachingIngest } from '../caching/ingest.js';
 import type { AdmissionOptions } from '../grpc/admission.js';
 import { createCachingService } from '../grpc/caching-service.js';
@@ -22,7 +22,7 @@ export function createAgentServices(
   const grpc = kubesvc.grpc.server;
   const { metrics } = dependencies;
   const admission = admitAgents(context, dependencies, () => {
-    registry.judgeAgain();
+    registry.reauthorize();
   });
   const agents = createGrpcServer({
     operations: createOperationsService({
@@ -66,7 +66,7 @@ function admitAgents(
   agents?.onChange(changed);
   lifetime.background('files of identities', (at) => security.run(logger, at));
   return {
-    admit: agents && (async (shown, at) => agentPeer(await agents.admit(shown, at), agents)),
+    admit: agents && (async (shown, at) => agentPrincipal(await agents.admit(shown, at), agents)),
     timeoutMs: config.kubesvc.grpc.server.handshakeTimeoutMs,
     logger,
     metrics,

@@ -3,8 +3,9 @@
 import { InstanceStore } from '../../store/instances/instances.js';
 import { Claims } from '../agents/claims.js';
 import { Lease } from '../agents/lease.js';
-import { cachesOnMs, livenessTimes, type LivenessTimes } from '../agents/liveness-times.js';
+import { livenessTimes, type LivenessTimes } from '../agents/liveness-times.js';
 import { OwnershipService } from '../agents/ownership.js';
+import { cachingGraceMs } from '../agents/caching-assignment/grace.js';
 import { CachingSwitches } from '../agents/caching-assignment/switches.js';
 import { Registrations } from '../agents/registrations.js';
 import { Registry } from '../agents/registry.js';
@@ -35,7 +36,7 @@ export function assembleAgents(
   const { instance, kubesvc, sql } = config;
   const grpc = kubesvc.grpc.server;
   const { heartbeatMs, leaseMs } = kubesvc.instances;
-  const { assignments, owners } = stores;
+  const { assignments, principals } = stores;
   const times = livenessTimes(kubesvc.instances);
   const frames = createFrames(instance.id, grpc.maxInboundMessageSize);
   const ownership = new OwnershipService({ assignments, map, mirror, logger });
@@ -58,7 +59,7 @@ export function assembleAgents(
     ownership,
     nextEpochs: (count, at) => assignments.nextEpoch(count, at),
     lease: () => lease,
-    cachesOnMs: cachesOnMs(times.alone.silenceMs),
+    cachingGraceMs: cachingGraceMs(times.alone.silenceMs),
     timeoutMs: sql.queryTimeoutMs * 2,
     logger,
   });
@@ -80,7 +81,7 @@ export function assembleAgents(
     claims,
     ownership,
     caching: switches,
-    bindZone: (zoneId, owner, at) => owners.bindZone(zoneId, owner, at),
+    bindZone: (zoneId, principal, at) => principals.bindZone(zoneId, principal, at),
     frames,
     logger,
     maxAccountsPerAgent: grpc.maxAccountsPerAgent,

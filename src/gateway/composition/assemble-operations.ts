@@ -7,7 +7,7 @@ import { Forwarder } from '../peers/forwarder.js';
 import { Recorder } from '../operations/recorder.js';
 import { Recovery } from '../operations/recovery.js';
 import { Results } from '../operations/results.js';
-import { Router } from '../operations/router.js';
+import { Acceptance } from '../operations/acceptance.js';
 import { Routing } from '../operations/routing.js';
 import type { AgentParts } from './assemble-agents.js';
 import type { Dependencies } from './connect.js';
@@ -17,7 +17,7 @@ export interface OperationParts {
   readonly recorder: Recorder;
   readonly forwarder: Forwarder;
   readonly routing: Routing;
-  readonly router: Router;
+  readonly acceptance: Acceptance;
   readonly results: Results;
   readonly adoption: Adoption;
 }
@@ -53,16 +53,16 @@ export function assembleOperations(
   lifetime.push('routing', () => {
     routing.stop();
   });
-  const router = createRouter(context, dependencies, { ownership, routing, recorder });
-  const results = createResults(context, dependencies, { router, forwarder, recorder });
-  const recovery = new Recovery({ router, routing, ownership, logger, metrics, checkMs: recoveryCheckMs });
+  const acceptance = createAcceptance(context, dependencies, { ownership, routing, recorder });
+  const results = createResults(context, dependencies, { acceptance, forwarder, recorder });
+  const recovery = new Recovery({ acceptance, routing, ownership, logger, metrics, checkMs: recoveryCheckMs });
   recovery.start();
   lifetime.push('recovery', () => {
     recovery.stop();
   });
   lifetime.background('recovery', (at) => recovery.run(at));
-  const adoption = new Adoption({ instanceId, operations, router, recorder, logger, overdueMs });
-  return { recorder, forwarder, routing, router, results, adoption };
+  const adoption = new Adoption({ instanceId, operations, acceptance, recorder, logger, overdueMs });
+  return { recorder, forwarder, routing, acceptance, results, adoption };
 }
 
 function createForwarder(
@@ -88,13 +88,13 @@ function createForwarder(
   return forwarder;
 }
 
-function createRouter(
+function createAcceptance(
   { config, logger, now }: StartContext,
   { stores: { operations }, metrics }: Dependencies,
   parts: { readonly ownership: OwnershipService; readonly routing: Routing; readonly recorder: Recorder },
-): Router {
+): Acceptance {
   const { cache, grpc, operations: limits } = config.kubesvc;
-  return new Router({
+  return new Acceptance({
     ...parts,
     instanceId: config.instance.id,
     operations,
@@ -112,7 +112,7 @@ function createRouter(
 function createResults(
   { config, logger, now, lifetime }: StartContext,
   { stores: { operations }, discovery, metrics, tracing }: Dependencies,
-  parts: { readonly router: Router; readonly forwarder: Forwarder; readonly recorder: Recorder },
+  parts: { readonly acceptance: Acceptance; readonly forwarder: Forwarder; readonly recorder: Recorder },
 ): Results {
   return new Results({
     ...parts,

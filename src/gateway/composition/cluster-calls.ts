@@ -15,7 +15,7 @@ import { consoleRoutes } from '../console/routes.js';
 import { EveryInstance } from '../peers/every-instance.js';
 import type { Forwarder } from '../peers/forwarder.js';
 import { Resend } from '../operations/resend.js';
-import type { Router } from '../operations/router.js';
+import type { Acceptance } from '../operations/acceptance.js';
 import type { Routing } from '../operations/routing.js';
 import type { DynamicAccountRoutesOptions } from '../rest/accounts.js';
 import type { Metrics } from '../telemetry/metrics.js';
@@ -30,7 +30,7 @@ export interface ClusterCallsOptions {
   readonly registry: Registry;
   readonly switches: CachingSwitches;
   readonly operations: OperationStore;
-  readonly router: Router;
+  readonly acceptance: Acceptance;
   readonly routing: Routing;
   /** Aborted when the gateway stops. */
   readonly stopping: AbortSignal;

@@ -9,13 +9,13 @@ import type { Registry } from '../agents/registry.js';
 import type { CachingIngest } from '../caching/ingest.js';
 import type { Forwarder } from '../peers/forwarder.js';
 import type { Recorder } from '../operations/recorder.js';
-import type { Router } from '../operations/router.js';
+import type { Acceptance } from '../operations/acceptance.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Readiness } from '../telemetry/readiness.js';
 
 export interface Observed {
   readonly registry: Registry;
-  readonly router: Router;
+  readonly acceptance: Acceptance;
   readonly map: OwnershipMap;
   readonly mirror: RedisMirror | undefined;
   readonly discovery: Discovery;
@@ -29,9 +29,9 @@ export interface Observed {
 }
 
 export function collectGauges(metrics: Metrics, observed: Observed): void {
-  const { registry, router, map, mirror, discovery, database, caching } = observed;
+  const { registry, acceptance, map, mirror, discovery, database, caching } = observed;
   metrics.accounts.set(registry.accountCount);
-  metrics.pending.set(router.pendingCount);
+  metrics.pending.set(acceptance.pendingCount);
   metrics.cachingStreams.set(caching.streams);
   metrics.cachingQueue.set(caching.waitingBytes);
   metrics.mirrorSize.set(map.size);

@@ -10,7 +10,7 @@ import { migrate } from '../../store/migrations/migrate.js';
 import { OwnershipMap } from '../../store/mirror/ownership-map.js';
 import { RedisMirror } from '../../store/mirror/redis-mirror.js';
 import { OperationStore } from '../../store/operations/operations.js';
-import { OwnerStore } from '../../store/accounts/owners.js';
+import { PrincipalStore } from '../../store/accounts/principals.js';
 import { databaseOptions } from '../config/database-options.js';
 import { createMetrics, type Metrics } from '../telemetry/metrics.js';
 import { createTracing, type Tracing } from '../telemetry/tracing.js';
@@ -42,7 +42,7 @@ interface Stores {
   readonly instances: InstanceStore;
   readonly locks: LockStore;
   readonly operations: OperationStore;
-  readonly owners: OwnerStore;
+  readonly principals: PrincipalStore;
 }
 
 /** @throws GatewayError naming the setting of what cannot be used; `dependency-unavailable` */
@@ -111,6 +111,6 @@ function createStores(database: Database, leaseMs: number): Stores {
     instances: new InstanceStore(database),
     locks: new LockStore(database),
     operations: new OperationStore(database),
-    owners: new OwnerStore(database),
+    principals: new PrincipalStore(database),
   };
 }

@@ -13,7 +13,7 @@ import type { Registry } from '../agents/registry.js';
 import type { SessionFrames } from '../agents/session-frames.js';
 import type { GrpcServer } from '../grpc/server.js';
 import type { Port } from '../listeners/port.js';
-import type { Router } from '../operations/router.js';
+import type { Acceptance } from '../operations/acceptance.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Readiness } from '../telemetry/readiness.js';
 
@@ -22,7 +22,7 @@ export interface DrainOptions {
   readonly agentsMove: boolean;
   readonly registry: Registry;
   readonly registrations: Registrations;
-  readonly router: Router;
+  readonly acceptance: Acceptance;
   readonly frames: SessionFrames;
   readonly readiness: Readiness;
   readonly discovery: Discovery;
@@ -49,8 +49,9 @@ export function shuttingDown(instanceId: string): GatewayError {
 
 /** Resolves when everything has left, or when the deadline aborts. */
 export async function drainGateway(options: DrainOptions, deadline: AbortSignal): Promise<void> {
-  const { registry, router, readiness, discovery, agents, agentsPort, restPort, metrics, logger, refusal } = options;
-  logger.info({ agents: registry.agentCount, operations: router.pendingCount }, 'draining');
+  const { registry, acceptance, readiness, discovery, agents, agentsPort, restPort, metrics, logger, refusal } =
+    options;
+  logger.info({ agents: registry.agentCount, operations: acceptance.pendingCount }, 'draining');
   metrics.draining.set(1);
   readiness.draining();
   discovery.setReady(false);
@@ -62,10 +63,10 @@ export async function drainGateway(options: DrainOptions, deadline: AbortSignal)
     askToLeave(options);
     await until(() => registry.sessions.size === 0, deadline);
   }
-  router.refuse(refusal);
+  acceptance.refuse(refusal);
   restPort.refuse();
-  await until(() => router.pendingCount === 0, deadline);
-  logger.info({ agents: registry.agentCount, operations: router.pendingCount }, 'drained');
+  await until(() => acceptance.pendingCount === 0, deadline);
+  logger.info({ agents: registry.agentCount, operations: acceptance.pendingCount }, 'drained');
 }
 
 function askToLeave({ registry, frames, reconnectSpreadMs }: DrainOptions): void {

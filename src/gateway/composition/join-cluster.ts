@@ -46,7 +46,7 @@ function watchInstances(
     ownership,
     lease,
     leaseMs: config.kubesvc.instances.leaseMs,
-    cachesOnMs: times.afterLeaseMs,
+    cachingGraceMs: times.afterLeaseMs,
     onDead: (id, at) => Promise.all([adoption.adoptFrom(id, at), dynamicAccounts.releaseClaims(id, at)]),
     logger,
   });

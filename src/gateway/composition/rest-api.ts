@@ -17,8 +17,8 @@ export async function createRestApi(
 ): Promise<RestServer> {
   const { server, kubesvc } = config;
   const { stores, database, redis, map, mirror, discovery, metrics, tracing, security } = dependencies;
-  const { assignments, operations, owners } = stores;
-  const { registry, router, results, rivals, forwarder, recorder, lease, readiness, dynamicAccounts } = domain;
+  const { assignments, operations, principals } = stores;
+  const { registry, acceptance, results, rivals, forwarder, recorder, lease, readiness, dynamicAccounts } = domain;
   const rest = await createRestServer({
     ...createClusterCalls({
       ...stores,
@@ -46,13 +46,13 @@ export async function createRestApi(
       logger,
       metrics,
     },
-    router,
+    acceptance,
     registry,
     results,
     operations,
     assignments,
     rivals,
-    owners,
+    principals,
     dynamicAccounts: dynamicAccounts.routes,
     database,
     discovery,
@@ -60,7 +60,7 @@ export async function createRestApi(
     metrics,
     tracing,
     collect: () => {
-      const observed = { registry, router, map, mirror, discovery, database, caching, recorder, forwarder, lease };
+      const observed = { registry, acceptance, map, mirror, discovery, database, caching, recorder, forwarder, lease };
       collectGauges(metrics, { ...observed, readiness, redis });
     },
   });

@@ -10,7 +10,7 @@ import type { StartContext } from './start-context.js';
 export function takeWork(
   { config, logger }: StartContext,
   { discovery, metrics }: Dependencies,
-  { registry, registrations, router, frames, readiness }: Domain,
+  { registry, registrations, acceptance, frames, readiness }: Domain,
   { agents, agentsPort, restPort }: OpenPorts,
 ): (deadline: AbortSignal) => Promise<void> {
   readiness.serving();
@@ -21,7 +21,7 @@ export function takeWork(
   const parts = {
     registry,
     registrations,
-    router,
+    acceptance,
     frames,
     readiness,
     discovery,

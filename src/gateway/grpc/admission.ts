@@ -2,14 +2,14 @@
 
 import { messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import type { SessionPeer } from '../agents/principal.js';
+import type { AgentPrincipal } from '../agents/principal.js';
 import type { Credentials } from '../auth/identity.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { endCall, type ByteStream } from './byte-stream.js';
 
 export interface AdmissionOptions {
   /** Absent: authentication is off. */
-  readonly admit: ((credentials: Credentials, signal: AbortSignal) => Promise<SessionPeer>) | undefined;
+  readonly admit: ((credentials: Credentials, signal: AbortSignal) => Promise<AgentPrincipal>) | undefined;
   /** Deadline for checking the credentials, in ms. */
   readonly timeoutMs: number;
   readonly logger: Logger;
@@ -19,7 +19,7 @@ export interface AdmissionOptions {
 export function admitStream(
   call: ByteStream,
   options: AdmissionOptions,
-  serve: (peer: SessionPeer | undefined) => void,
+  serve: (principal: AgentPrincipal | undefined) => void,
 ): void {
   const { admit } = options;
   // No other listener exists yet.
@@ -36,20 +36,20 @@ function check(
   call: ByteStream,
   admit: NonNullable<AdmissionOptions['admit']>,
   { timeoutMs, logger, metrics }: AdmissionOptions,
-  serve: (peer: SessionPeer) => void,
+  serve: (principal: AgentPrincipal) => void,
 ): void {
   const proof = admit(credentialsOf(call), AbortSignal.timeout(timeoutMs));
   proof.then(
-    (peer) => {
+    (principal) => {
       metrics.authentications.inc({ port: 'agents', outcome: 'admitted' });
       if (call.cancelled) endCall(call, undefined);
-      else serve(peer);
+      else serve(principal);
     },
     (thrown: unknown) => {
       const error = toGatewayError(thrown);
       metrics.authentications.inc({ port: 'agents', outcome: error.code });
       const cause = messageOf(error.cause ?? '');
-      logger.warn({ peer: call.getPeer(), code: error.code, error: error.message, cause }, 'agent denied');
+      logger.warn({ address: call.getPeer(), code: error.code, error: error.message, cause }, 'agent denied');
       endCall(call, error);
     },
   );

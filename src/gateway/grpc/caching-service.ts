@@ -32,15 +32,20 @@ export function createCachingService(
 ): UntypedServiceImplementation {
   return {
     stream: (call: ByteStream) => {
-      admitStream(call, admission, (peer) => {
-        serve(call, peer?.owner, ingest, handshakeTimeoutMs);
+      admitStream(call, admission, (principal) => {
+        serve(call, principal?.name, ingest, handshakeTimeoutMs);
       });
     },
   };
 }
 
-function serve(call: ByteStream, owner: string | undefined, ingest: CachingIngest, handshakeTimeoutMs: number): void {
-  const session = new CachingSession(ingest, transportOf(call, ingest), owner);
+function serve(
+  call: ByteStream,
+  principal: string | undefined,
+  ingest: CachingIngest,
+  handshakeTimeoutMs: number,
+): void {
+  const session = new CachingSession(ingest, transportOf(call, ingest), principal);
   const handshake = setTimeout(() => {
     if (session.introduced) return;
     session.close(new GatewayError('timed-out', `expected a CachingHello within ${String(handshakeTimeoutMs)} ms`));
@@ -142,7 +147,7 @@ function transportOf(call: ByteStream, { kinds: { settings } }: CachingIngest): 
   const reply = (message: CachingReply['message']): boolean =>
     call.write(toBinary(CachingReplySchema, create(CachingReplySchema, { message })));
   return {
-    peer: call.getPeer(),
+    address: call.getPeer(),
     resumeAt: ({ streams, points }) =>
       reply({
         case: 'resume',

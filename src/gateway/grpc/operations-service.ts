@@ -8,7 +8,7 @@ import type { Account, AccountsAdded, AccountsRemoved } from '../../protocol/gen
 import { isPong, readAgentFrame, readCachingEnded, type AgentFrame } from '../../protocol/wire.js';
 import type { AccountRegistration } from '../../store/accounts/account-record.js';
 import type { CachingSwitches } from '../agents/caching-assignment/switches.js';
-import type { SessionPeer } from '../agents/principal.js';
+import type { AgentPrincipal } from '../agents/principal.js';
 import type { RegistrationLimits } from '../agents/registration-limits.js';
 import type { Registrations } from '../agents/registrations.js';
 import type { Registry } from '../agents/registry.js';
@@ -50,16 +50,16 @@ export function createOperationsService(options: OperationsServiceOptions): Unty
   const serving = { ...options, overloads: new BoundedWarnings(options.logger, overloadPeriodMs) };
   return {
     connect: (call: ByteStream) => {
-      admitStream(call, options.admission, (peer) => {
-        serve(call, peer, serving);
+      admitStream(call, options.admission, (principal) => {
+        serve(call, principal, serving);
       });
     },
   };
 }
 
-function serve(call: ByteStream, peer: SessionPeer | undefined, options: Serving): void {
+function serve(call: ByteStream, principal: AgentPrincipal | undefined, options: Serving): void {
   const { registry, caching, limits, handshakeTimeoutMs, now } = options;
-  const session = new Session(transportOf(call), limits, now, peer);
+  const session = new Session(transportOf(call), limits, now, principal);
   registry.opened(session);
   const handshake = setTimeout(() => {
     registry.closed(
@@ -134,7 +134,7 @@ async function receive(session: Session, message: Uint8Array, options: Serving, 
     case undefined:
       // A kind of message of a newer protocol version.
       metrics.results.inc({ way: 'unknown' });
-      logger.debug({ agentId: session.identity.agentId }, 'unknown kind of message ignored');
+      logger.debug({ agentId: session.agent.agentId }, 'unknown kind of message ignored');
       return;
   }
 }
@@ -193,7 +193,7 @@ async function register(session: Session, frame: AgentFrame, options: Serving): 
     const error = toGatewayError(thrown);
     metrics.registrations.inc({ outcome: error.code });
     const { code, message } = error;
-    const fields = { peer: session.transport.peer, code, error: message, cause: messageOf(error.cause ?? '') };
+    const fields = { address: session.transport.address, code, error: message, cause: messageOf(error.cause ?? '') };
     (code === 'overloaded' ? overloads : logger).warn(fields, 'registration refused');
     throw error;
   }
@@ -216,7 +216,7 @@ function toRegistration(account: Account): AccountRegistration {
 
 function transportOf(call: ByteStream): AgentTransport {
   return {
-    peer: call.getPeer(),
+    address: call.getPeer(),
     write: (frame) => call.write(frame),
     pause: () => {
       call.pause();

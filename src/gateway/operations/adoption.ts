@@ -11,12 +11,12 @@ import { jittered } from '../../core/retry.js';
 import type { FinishedOperation, UnfinishedOperation } from '../../store/operations/operation-record.js';
 import type { OperationStore } from '../../store/operations/operations.js';
 import type { Recorder } from './recorder.js';
-import type { Router } from './router.js';
+import type { Acceptance } from './acceptance.js';
 
 export interface AdoptionOptions {
   readonly instanceId: string;
   readonly operations: Pick<OperationStore, 'unfinished' | 'adopt'>;
-  readonly router: Router;
+  readonly acceptance: Acceptance;
   readonly recorder: Recorder;
   readonly logger: Logger;
   /**
@@ -42,7 +42,7 @@ export class Adoption {
    * @throws GatewayError `dependency-unavailable`
    */
   async adoptFrom(instanceId: string, signal: AbortSignal): Promise<void> {
-    const { operations, router, logger } = this.#options;
+    const { operations, acceptance, logger } = this.#options;
     const own = this.#options.instanceId;
     let adopted = 0;
     let after = '';
@@ -55,7 +55,7 @@ export class Adoption {
         signal,
       );
       for (const operation of page) {
-        if (operation.timeLeftMs > 0 && this.#adopt(router, operation)) adopted += 1;
+        if (operation.timeLeftMs > 0 && this.#adopt(acceptance, operation)) adopted += 1;
         after = operation.id;
       }
       if (page.length < pageSize) break;
@@ -74,9 +74,9 @@ export class Adoption {
     return repeat({ pauseMs, failed }, signal, () => this.#sweep(signal));
   }
 
-  #adopt(router: Router, operation: UnfinishedOperation): boolean {
+  #adopt(acceptance: Acceptance, operation: UnfinishedOperation): boolean {
     try {
-      return router.adopt(operation);
+      return acceptance.adopt(operation);
     } catch (error) {
       // Too many at once: the sweep ends those that no instance could take over.
       if (error instanceof GatewayError && error.code === 'overloaded') return false;
@@ -85,9 +85,9 @@ export class Adoption {
   }
 
   async #sweep(signal: AbortSignal): Promise<void> {
-    const { operations, router, recorder, overdueMs, logger } = this.#options;
+    const { operations, acceptance, recorder, overdueMs, logger } = this.#options;
     const overdue = await operations.unfinished({ overdueMs, limit: pageSize }, signal);
-    const orphaned = overdue.filter(({ id }) => router.originated(id) === undefined);
+    const orphaned = overdue.filter(({ id }) => acceptance.originated(id) === undefined);
     const ended = await Promise.all(orphaned.map((operation) => recorder.end(this.#lost(operation))));
     const count = ended.filter(Boolean).length;
     if (count > 0) logger.warn({ operations: count }, 'no instance waits for these operations; they end as agent lost');

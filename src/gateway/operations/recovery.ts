@@ -19,11 +19,11 @@ import { isBoundTo, isOfAnotherProcess } from '../agents/delivery.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { isReading, type Originated } from './operation.js';
-import type { Router } from './router.js';
+import type { Acceptance } from './acceptance.js';
 import type { Routing } from './routing.js';
 
 export interface RecoveryOptions {
-  readonly router: Router;
+  readonly acceptance: Acceptance;
   readonly routing: Pick<Routing, 'route'>;
   readonly ownership: OwnershipService;
   readonly logger: Logger;
@@ -55,16 +55,16 @@ export class Recovery {
 
   /** Re-reads the truth for operations that take long; runs until the signal aborts. */
   run(signal: AbortSignal): Promise<void> {
-    const { router, ownership, checkMs, logger } = this.#options;
+    const { acceptance, ownership, checkMs, logger } = this.#options;
     const failed = (error: unknown): void => {
       logger.debug({ error: messageOf(error) }, 'could not re-read the ownership of waiting operations; retrying');
     };
     return repeat({ pauseMs: () => checkMs, failed }, signal, async () => {
       const old = performance.now() - checkMs;
       const accounts: string[] = [];
-      for (const account of router.accountsUnderWay()) {
+      for (const account of acceptance.accountsUnderWay()) {
         if (accounts.length >= accountsPerCheck) break;
-        if (router.ofAccount(account).some((operation) => operation.receivedAt < old)) accounts.push(account);
+        if (acceptance.ofAccount(account).some((operation) => operation.receivedAt < old)) accounts.push(account);
       }
       for (const account of accounts) {
         const truth = await ownership.refresh(account, signal);
@@ -74,7 +74,7 @@ export class Recovery {
   }
 
   #changed(ownership: Ownership): void {
-    for (const operation of this.#options.router.ofAccount(ownership.account)) {
+    for (const operation of this.#options.acceptance.ofAccount(ownership.account)) {
       const { taken } = operation;
       if (taken === undefined || operation.routing) continue;
       if (ownership.assignments.some(({ agentId, epoch }) => agentId === taken.agentId && epoch === taken.epoch))
@@ -88,11 +88,11 @@ export class Recovery {
   }
 
   #replaced(operation: Originated, { agentId }: Binding): void {
-    const taken = this.#options.router.take(operation.id);
+    const taken = this.#options.acceptance.take(operation.id);
     if (taken === undefined) return;
     const { id, account } = operation;
     const message = `another process of agent ${agentId} replaced the one that was sent operation ${id}; the operation may have been executed`;
-    this.#options.router.end(
+    this.#options.acceptance.end(
       taken,
       'agent lost',
       new GatewayError('agent-lost', message, { operationId: id, account }),
@@ -100,7 +100,7 @@ export class Recovery {
   }
 
   #again(operation: Originated): void {
-    const { router, routing, logger, metrics } = this.#options;
+    const { acceptance, routing, logger, metrics } = this.#options;
     metrics.resent.inc();
     routing.route(operation).catch((thrown: unknown) => {
       const error = toGatewayError(thrown);
@@ -109,14 +109,14 @@ export class Recovery {
         'could not send the operation again',
       );
       if (!isReading(operation.type)) return;
-      const taken = router.take(operation.id);
+      const taken = acceptance.take(operation.id);
       if (taken === undefined) return;
       const lost = new GatewayError(
         'agent-lost',
         `the agent of account "${operation.account}" disconnected before it answered, and no other agent serves it`,
         { operationId: operation.id, account: operation.account, retryAfterMs: 1_000 },
       );
-      router.end(taken, 'agent lost', lost);
+      acceptance.end(taken, 'agent lost', lost);
     });
   }
 }

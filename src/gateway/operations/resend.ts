@@ -10,13 +10,13 @@ import type { Logger } from '../../core/logger.js';
 import type { OperationStore } from '../../store/operations/operations.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Originated } from './operation.js';
-import type { Router } from './router.js';
+import type { Acceptance } from './acceptance.js';
 import type { Routing } from './routing.js';
 
 export interface ResendOptions {
   readonly instanceId: string;
   readonly operations: Pick<OperationStore, 'unfinished' | 'find'>;
-  readonly router: Router;
+  readonly acceptance: Acceptance;
   readonly routing: Pick<Routing, 'route'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -60,10 +60,10 @@ export class Resend {
   }
 
   async #run(signal: AbortSignal): Promise<ResendReport> {
-    const { router, logger } = this.#options;
+    const { acceptance, logger } = this.#options;
     const waiting: Originated[] = [];
-    for (const account of router.accountsUnderWay())
-      for (const operation of router.ofAccount(account)) if (operation.durable) waiting.push(operation);
+    for (const account of acceptance.accountsUnderWay())
+      for (const operation of acceptance.ofAccount(account)) if (operation.durable) waiting.push(operation);
     const adopted = await this.#adoptForgotten(signal);
     const report = { operations: waiting.length + adopted, sent: 0, waiting: adopted };
     const work = async (): Promise<void> => {
@@ -78,9 +78,9 @@ export class Resend {
   }
 
   async #send(operation: Originated): Promise<boolean> {
-    const { router, routing, metrics, logger } = this.#options;
+    const { acceptance, routing, metrics, logger } = this.#options;
     // It is on its way, or was answered meanwhile.
-    if (operation.routing || router.originated(operation.id) !== operation) return true;
+    if (operation.routing || acceptance.originated(operation.id) !== operation) return true;
     metrics.resent.inc();
     try {
       await routing.route(operation);
@@ -93,16 +93,16 @@ export class Resend {
 
   /** Adopts operations that this instance stored but does not wait for, because there were too many at its start. */
   async #adoptForgotten(signal: AbortSignal): Promise<number> {
-    const { instanceId, operations, router } = this.#options;
+    const { instanceId, operations, acceptance } = this.#options;
     let adopted = 0;
     for (let after: string | undefined = ''; after !== undefined;) {
       const page = await operations.unfinished({ receivedByInstanceId: instanceId, after, limit: pageSize }, signal);
       for (const operation of page) {
-        if (operation.timeLeftMs <= 0 || router.originated(operation.id) !== undefined) continue;
+        if (operation.timeLeftMs <= 0 || acceptance.originated(operation.id) !== undefined) continue;
         // It may have ended after the page was read.
         const record = await operations.find(operation.id, signal);
         if (record === undefined || record.finalOutcome !== undefined) continue;
-        if (router.adopt(operation)) adopted += 1;
+        if (acceptance.adopt(operation)) adopted += 1;
       }
       after = page.length < pageSize ? undefined : page.at(-1)?.id;
     }

@@ -29,13 +29,13 @@ import type { Tracing } from '../telemetry/tracing.js';
 import type { Forwarder } from '../peers/forwarder.js';
 import { endedWithout, outcomeOf, recordOf, timeOf, type Originated } from './operation.js';
 import type { Recorder } from './recorder.js';
-import type { Router } from './router.js';
+import type { Acceptance } from './acceptance.js';
 
 export type ReceiptOutcome = 'recorded' | 'too-large' | 'unknown-operation';
 
 export interface ResultsOptions {
   readonly instanceId: string;
-  readonly router: Router;
+  readonly acceptance: Acceptance;
   readonly forwarder: Pick<Forwarder, 'result'>;
   readonly discovery: Pick<Discovery, 'instance'>;
   readonly recorder: Recorder;
@@ -80,7 +80,7 @@ export class Results {
     const { operationId } = answered;
     if (!session.answering()) {
       this.#warnings.warn(
-        { operationId, agentId: session.identity.agentId },
+        { operationId, agentId: session.agent.agentId },
         'too many results at once; the agent sends this one again',
       );
       return;
@@ -100,14 +100,14 @@ export class Results {
       const known = typeof taken === 'object' ? await taken : taken;
       if (known === 'foreign')
         this.#warnings.warn(
-          { operationId, agentId: session.identity.agentId, owner: session.peer?.owner },
+          { operationId, agentId: session.agent.agentId, principal: session.principal?.name },
           'result from an agent that was not sent the operation; ignored',
         );
       if (known !== true) metrics.results.inc({ way: known === 'foreign' ? 'foreign' : 'unknown' });
       said = known === true ? outcome : 'unknown-operation';
     } catch (error) {
       this.#warnings.warn(
-        { operationId, agentId: session.identity.agentId, error: messageOf(error) },
+        { operationId, agentId: session.agent.agentId, error: messageOf(error) },
         'result not recorded; the agent sends it again',
       );
     }
@@ -152,7 +152,7 @@ export class Results {
       const parent = { traceparent: inFlight.traceparent, tracestate: '' };
       const span = tracing.start('agent', { kind: 'client', parent, startTime: sentTime });
       const { operationId, status, message } = header;
-      const agent = { 'agent_gateway.agent.id': session.identity.agentId, 'agent_gateway.account': inFlight.account };
+      const agent = { 'agent_gateway.agent.id': session.agent.agentId, 'agent_gateway.account': inFlight.account };
       span?.end(
         { ...agent, 'agent_gateway.operation.id': operationId, 'agent_gateway.status': status },
         status < 300 ? undefined : message,
@@ -189,7 +189,7 @@ export class Results {
    */
   async #late(session: Session, header: ResultHeader, bytes: Uint8Array): Promise<boolean | 'foreign'> {
     const { instanceId, operations, recorder, now } = this.#options;
-    const originated = this.#options.router.originated(header.operationId);
+    const originated = this.#options.acceptance.originated(header.operationId);
     if (originated !== undefined) {
       if (!mayAnswer(session, originated.account, originated.binding?.agentId)) return 'foreign';
       const answeredTime = timeOf(originated);
@@ -221,8 +221,8 @@ export class Results {
 
   /** @returns false if this instance does not wait for it; a promise if its outcome must be recorded first */
   #complete(header: ResultHeader, bytes: Uint8Array, route: OperationRoute | undefined): boolean | Promise<true> {
-    const { router, recorder, instanceId, metrics } = this.#options;
-    const taken = router.take(header.operationId);
+    const { acceptance, recorder, instanceId, metrics } = this.#options;
+    const taken = acceptance.take(header.operationId);
     if (taken === undefined) return false;
     const operation = taken.context;
     const endTime = timeOf(operation);
@@ -336,7 +336,7 @@ export class Results {
 
   #route(session: Session, times: Pick<OperationRoute, 'processedTime' | 'sentTime' | 'answeredTime'>): OperationRoute {
     const { instanceId } = this.#options;
-    const { agentId } = session.identity;
+    const { agentId } = session.agent;
     return {
       ...times,
       processedByInstanceId: instanceId,
@@ -383,7 +383,7 @@ function answerOf(header: ResultHeader, route: OperationRoute | undefined, agent
 
 /** All agents of an account have one identity (assignments.ts), so a stranger cannot match both. */
 function mayAnswer(session: Session, account: string, sentToAgentId: string | undefined): boolean {
-  const { agentId } = session.identity;
+  const { agentId } = session.agent;
   return session.accounts.has(account) && (sentToAgentId ?? agentId) === agentId;
 }
 

@@ -70,7 +70,7 @@ function purgeOnce(
   { batchSize, pauseMs, lockMs }: RetentionSettings,
   signal: AbortSignal,
 ): Promise<boolean> {
-  return withLock({ locks, name: lockName, owner: instanceId, ttlMs: lockMs }, signal, async (held) => {
+  return withLock({ locks, name: lockName, holder: instanceId, ttlMs: lockMs }, signal, async (held) => {
     let total = 0;
     for (;;) {
       const count = await operations.purge(weeks * weekMs, batchSize, held);

@@ -127,7 +127,7 @@ async function admit(request: FastifyRequest, role: Role, options: Authorization
   }
   const caller = await callers.admit({ certificate, authorization }, AbortSignal.timeout(options.timeoutMs));
   request.caller = caller;
-  demand(role, caller.grant ?? 'none', caller.owner);
+  demand(role, caller.grant ?? 'none', caller.principal);
   metrics.authentications.inc({ port: 'rest', outcome: 'admitted' });
 }
 

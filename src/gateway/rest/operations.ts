@@ -12,7 +12,7 @@ import type { Registry } from '../agents/registry.js';
 import { forwardedByHeader, operationPath, operationResultPath } from '../peers/forwarding.js';
 import { deliverForwarded, takeForwardedResults } from '../peers/receiving.js';
 import type { Results } from '../operations/results.js';
-import type { Accepted, Router } from '../operations/router.js';
+import type { Accepted, Acceptance } from '../operations/acceptance.js';
 import type { Submission } from '../operations/submission.js';
 import type { Span, Tracing } from '../telemetry/tracing.js';
 import { formOf, readOperation, readResult, toSubmission, writeOperation, writeResult } from './encoding.js';
@@ -22,7 +22,7 @@ import { problems } from './problem.js';
 
 export interface OperationRoutesOptions {
   readonly instanceId: string;
-  readonly router: Router;
+  readonly acceptance: Acceptance;
   readonly registry: Registry;
   readonly results: Results;
   readonly operations: OperationStore;
@@ -64,7 +64,7 @@ const resultRequest = Type.Object(resultFields, { additionalProperties: false, e
 const resultAnswer = Type.Object(resultFields, { examples: resultExamples });
 
 export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOptions> = (app, options, done) => {
-  const { instanceId, router, registry, results, operations, tracing } = options;
+  const { instanceId, acceptance, registry, results, operations, tracing } = options;
   const parseJson = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body: string, done) =>
     parseJson(request, quoteLargeIntegers(body), done),
@@ -105,7 +105,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
       const form = formOf(accept, sent);
       // Every refusal happens before the operation is on its way.
       const waitMs = waitOf(prefer);
-      const accepted = await traced(span, submission, () => router.submit(submission));
+      const accepted = await traced(span, submission, () => acceptance.submit(submission));
       operation.id = accepted.id;
       const answer = { operation: writeOperation(operation, form, sent) };
       if (waitMs === undefined) return answer;

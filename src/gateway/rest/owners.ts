@@ -3,12 +3,12 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { GatewayError } from '../../core/errors.js';
-import type { OwnerStore } from '../../store/accounts/owners.js';
+import type { PrincipalStore } from '../../store/accounts/principals.js';
 import { nameSchema } from './names.js';
 import { problems } from './problem.js';
 
 export interface OwnerRoutesOptions {
-  readonly owners: Pick<OwnerStore, 'list' | 'release'>;
+  readonly principals: Pick<PrincipalStore, 'list' | 'release'>;
 }
 
 const kindSchema = Type.Enum(['account', 'zone'], { examples: ['account'] });
@@ -25,7 +25,7 @@ const ownerSchema = Type.Object(
 const pageSize = 1_000;
 const queryTimeoutMs = 30_000;
 
-export const ownerRoutes: FastifyPluginCallbackTypebox<OwnerRoutesOptions> = (app, { owners }, done) => {
+export const ownerRoutes: FastifyPluginCallbackTypebox<OwnerRoutesOptions> = (app, { principals }, done) => {
   app.get(
     '/armory/owners',
     {
@@ -43,8 +43,13 @@ export const ownerRoutes: FastifyPluginCallbackTypebox<OwnerRoutesOptions> = (ap
       },
     },
     async ({ query: { kind = '', after = '' } }) => {
-      const found = await owners.list({ kind, name: after }, pageSize, AbortSignal.timeout(queryTimeoutMs));
-      return found.map(({ boundTime, ...owner }) => ({ ...owner, since: new Date(boundTime).toISOString() }));
+      const found = await principals.list({ kind, name: after }, pageSize, AbortSignal.timeout(queryTimeoutMs));
+      return found.map(({ kind, name, principal, boundTime }) => ({
+        kind,
+        name,
+        owner: principal,
+        since: new Date(boundTime).toISOString(),
+      }));
     },
   );
 
@@ -61,8 +66,8 @@ export const ownerRoutes: FastifyPluginCallbackTypebox<OwnerRoutesOptions> = (ap
       },
     },
     async ({ params: { kind, name } }, reply) => {
-      if (!(await owners.release(kind, name, AbortSignal.timeout(queryTimeoutMs)))) {
-        const message = `${kind} "${name}" belongs to no identity`;
+      if (!(await principals.release(kind, name, AbortSignal.timeout(queryTimeoutMs)))) {
+        const message = `${kind} "${name}" belongs to no principal`;
         throw new GatewayError('unknown-account', message, kind === 'account' ? { account: name } : {});
       }
       return reply.code(204).send(null);

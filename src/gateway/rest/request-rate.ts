@@ -39,5 +39,5 @@ export async function limitRequestRate(
 }
 
 function callerOf(request: FastifyRequest): string {
-  return request.caller?.owner ?? request.socket.remoteAddress ?? '';
+  return request.caller?.principal ?? request.socket.remoteAddress ?? '';
 }

@@ -23,7 +23,7 @@ import { statusOf, waitingIds } from './account-row.js';
 import { selectLiveInstances } from '../instances/instance-statements.js';
 import { batches } from '../../core/batches.js';
 import type { Database } from '../sql/database.js';
-import { unbindAccounts } from './owner-statements.js';
+import { unbindAccounts } from './principal-statements.js';
 import type { AccountsTable, Schema } from '../sql/schema.js';
 import {
   claimDueAccounts,

@@ -24,7 +24,7 @@ import {
 import { selectLiveInstances } from '../instances/instance-statements.js';
 import { batches } from '../../core/batches.js';
 import type { Database } from '../sql/database.js';
-import { unbindAccounts } from './owner-statements.js';
+import { unbindAccounts } from './principal-statements.js';
 import type { Schema } from '../sql/schema.js';
 
 export interface AccountChange {

@@ -43,19 +43,19 @@ export interface ReleaseRules {
   readonly released: (row: AssignmentRow) => boolean;
   readonly alive: (instanceId: string) => boolean;
   /** How long the agent of a released row may go on caching, in ms; 0: it has certainly stopped. */
-  readonly cachesForMs: (row: AssignmentRow) => number;
+  readonly cachingGraceMs: (row: AssignmentRow) => number;
   /** As planClaim()'s. */
   readonly heldBy: string | undefined;
 }
 
 export function planRelease(
   rows: readonly AssignmentRow[],
-  { released, alive, cachesForMs, heldBy }: ReleaseRules,
+  { released, alive, cachingGraceMs, heldBy }: ReleaseRules,
 ): ReleasePlan {
   const removed = rows.filter(released);
   const kept = rows.filter((row) => !released(row));
   const cached = removed.find((row) => row.caching);
-  const holdMs = cached === undefined ? 0 : Math.max(0, cachesForMs(cached));
+  const holdMs = cached === undefined ? 0 : Math.max(0, cachingGraceMs(cached));
   const heir = removed.length === 0 || holdMs > 0 || heldBy !== undefined ? undefined : heirOf(kept, alive);
   return {
     removed: removed.map((row) => row.id),

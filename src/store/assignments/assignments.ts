@@ -92,19 +92,19 @@ export class AssignmentStore {
 
   /**
    * Releases what exactly this connection owns; another assignment takes over the caching.
-   * @param cachesForMs as ReleaseRequest's
+   * @param cachingGraceMs as ReleaseRequest's
    * @returns the accounts that changed
    */
   async release(
     connection: Connection,
     accounts: readonly string[] | 'all',
     signal: AbortSignal,
-    cachesForMs = 0,
+    cachingGraceMs = 0,
   ): Promise<readonly Ownership[]> {
-    if (accounts !== 'all') return this.releaseAll([{ connection, accounts, cachesForMs }], signal);
+    if (accounts !== 'all') return this.releaseAll([{ connection, accounts, cachingGraceMs }], signal);
     const { instanceId, agentId, epoch } = connection;
     return this.#ofEachPage({ instanceId, agentId, epoch }, Number.POSITIVE_INFINITY, signal, (context, names) =>
-      releaseConnections(context, [{ connection, accounts: names, cachesForMs }]),
+      releaseConnections(context, [{ connection, accounts: names, cachingGraceMs }]),
     );
   }
 
@@ -133,17 +133,17 @@ export class AssignmentStore {
   /**
    * Removes assignments of a dead instance, `limit` accounts at most; an instance that is alive again
    * keeps its own. Call it until the answer is empty.
-   * @param cachesForMs how long agents of the instance may go on caching, in ms
+   * @param cachingGraceMs how long agents of the instance may go on caching, in ms
    * @returns the accounts that changed
    */
   releaseInstance(
     instanceId: string,
     limit: number,
     signal: AbortSignal,
-    cachesForMs = 0,
+    cachingGraceMs = 0,
   ): Promise<readonly Ownership[]> {
     return this.#ofEachPage({ instanceId }, limit, signal, (context, names) =>
-      releaseOfInstance(context, instanceId, names, cachesForMs),
+      releaseOfInstance(context, instanceId, names, cachingGraceMs),
     );
   }
 

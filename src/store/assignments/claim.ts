@@ -1,4 +1,4 @@
-/** Makes connections owners of accounts: the claims of many connections in one transaction. */
+/** Assigns accounts to connections: the claims of many connections in one transaction. */
 
 import type { Kysely } from 'kysely';
 
@@ -8,7 +8,7 @@ import { isServable, nextStatus, type AccountStatus } from '../accounts/account-
 import type { AccountRegistration } from '../accounts/account-record.js';
 import { forgetFailures, lockAccounts, type LockedAccount } from '../accounts/account-statements.js';
 import { deleteHolds } from '../accounts/hold-statements.js';
-import { bind, ownersOf } from '../accounts/owner-statements.js';
+import { bind, principalsOf } from '../accounts/principal-statements.js';
 import { insertMissingAccounts, updateAccounts } from '../accounts/registration-statements.js';
 import { afterClaim, planClaim } from './assignment-rules.js';
 import { selectAssignments, upsertAssignments } from './assignment-statements.js';
@@ -25,7 +25,7 @@ export interface ClaimRequest {
 
 /**
  * Every account of a request as it is now, in name order, except dynamic ones that no agent of the zone should serve,
- * or that belong to another owner; or why the request claimed nothing.
+ * or that belong to another principal; or why the request claimed nothing.
  */
 export type ClaimOutcome = readonly Ownership[] | GatewayError;
 
@@ -48,9 +48,9 @@ interface AccountState {
 
 /**
  * Applies the requests in their order, inside the caller's transaction. An account whose agent already has a newer
- * connection is left untouched: a late claim of an old connection changes nothing. If a connection has an owner,
- * accounts without an owner become that owner's.
- * @returns one outcome per request; a `permission-denied` names accounts that belong to another owner
+ * connection is left untouched: a late claim of an old connection changes nothing. If a connection has a principal,
+ * accounts without a principal become that principal's.
+ * @returns one outcome per request; a `permission-denied` names accounts that belong to another principal
  */
 export async function claimAccounts(
   db: Kysely<Schema>,
@@ -63,10 +63,10 @@ export async function claimAccounts(
     dialect,
     requests.filter((request) => !refused.has(request)),
   );
-  const owners = await bindAccounts(db, dialect, requests, refused, states);
-  for (const request of requests) if (!refused.has(request)) apply(request, states, owners);
+  const principals = await bindAccounts(db, dialect, requests, refused, states);
+  for (const request of requests) if (!refused.has(request)) apply(request, states, principals);
   await write(db, dialect, [...states.values()]);
-  return requests.map((request) => refused.get(request) ?? outcomeOf(request, states, owners));
+  return requests.map((request) => refused.get(request) ?? outcomeOf(request, states, principals));
 }
 
 /** Refuses requests before anything is written for them. */
@@ -75,26 +75,28 @@ async function refuseForeign(
   requests: readonly ClaimRequest[],
 ): Promise<Map<ClaimRequest, GatewayError>> {
   const refused = new Map<ClaimRequest, GatewayError>();
-  const owned = requests.filter(({ connection }) => connection.owner !== undefined);
+  const owned = requests.filter(({ connection }) => connection.principal !== undefined);
   if (owned.length === 0) return refused;
-  const owners = await ownersOf(db, 'account', namesOf(owned));
-  for (const request of owned) refuseIfForeign(request, owners, refused);
+  const principals = await principalsOf(db, 'account', namesOf(owned));
+  for (const request of owned) refuseIfForeign(request, principals, refused);
   return refused;
 }
 
 function refuseIfForeign(
   request: ClaimRequest,
-  owners: ReadonlyMap<string, string>,
+  principals: ReadonlyMap<string, string>,
   refused: Map<ClaimRequest, GatewayError>,
 ): void {
-  const { owner } = request.connection;
-  const foreign = request.accounts.filter((account) => isOwn(account) && isForeign(account.name, owner, owners));
-  if (foreign.length === 0 || owner === undefined) return;
+  const { principal } = request.connection;
+  const foreign = request.accounts.filter(
+    (account) => isOwn(account) && isForeign(account.name, principal, principals),
+  );
+  if (foreign.length === 0 || principal === undefined) return;
   refused.set(
     request,
     foreignAccountsError(
       foreign.map(({ name }) => name),
-      owner,
+      principal,
     ),
   );
 }
@@ -144,7 +146,7 @@ async function lockStates(
   );
 }
 
-/** Gives accounts that have no owner to the connections' owners. @returns the owner of each */
+/** Gives accounts that have no principal to the connections' principals. @returns the principal of each */
 async function bindAccounts(
   db: Kysely<Schema>,
   dialect: SqlDialect,
@@ -154,27 +156,27 @@ async function bindAccounts(
 ): Promise<ReadonlyMap<string, string>> {
   const wanted = new Map<string, string>();
   for (const request of requests) {
-    const { owner, zoneId } = request.connection;
-    if (owner === undefined || refused.has(request)) continue;
+    const { principal, zoneId } = request.connection;
+    if (principal === undefined || refused.has(request)) continue;
     for (const account of request.accounts) {
       if (wanted.has(account.name)) continue;
-      if (isOwn(account) || isToServe(states.get(account.name), zoneId)) wanted.set(account.name, owner);
+      if (isOwn(account) || isToServe(states.get(account.name), zoneId)) wanted.set(account.name, principal);
     }
   }
-  const owners = await bind(db, dialect, 'account', wanted);
+  const principals = await bind(db, dialect, 'account', wanted);
   // Bound since they were read, by another transaction or by an earlier request.
-  for (const request of requests) if (!refused.has(request)) refuseIfForeign(request, owners, refused);
-  return owners;
+  for (const request of requests) if (!refused.has(request)) refuseIfForeign(request, principals, refused);
+  return principals;
 }
 
 function apply(
   { connection, accounts }: ClaimRequest,
   states: ReadonlyMap<string, AccountState>,
-  owners: ReadonlyMap<string, string>,
+  principals: ReadonlyMap<string, string>,
 ): void {
   for (const account of accounts) {
     const state = states.get(account.name);
-    if (!isClaimable(account, connection, state, owners)) continue;
+    if (!isClaimable(account, connection, state, principals)) continue;
     // Removed between the two statements, because they had no agents.
     if (state === undefined) throw conflict(`account ${account.name} was removed`);
     const { row } = state;
@@ -219,11 +221,11 @@ async function write(db: Kysely<Schema>, dialect: SqlDialect, states: readonly A
 function outcomeOf(
   { connection, accounts }: ClaimRequest,
   states: ReadonlyMap<string, AccountState>,
-  owners: ReadonlyMap<string, string>,
+  principals: ReadonlyMap<string, string>,
 ): readonly Ownership[] {
   const claimed = accounts.flatMap((account) => {
     const state = states.get(account.name);
-    if (state === undefined || !isClaimable(account, connection, state, owners)) return [];
+    if (state === undefined || !isClaimable(account, connection, state, principals)) return [];
     return { account: account.name, version: state.version, assignments: state.assignments };
   });
   return claimed.toSorted((a, b) => (a.account < b.account ? -1 : 1));
@@ -237,17 +239,17 @@ function isOwn(account: AccountRegistration): boolean {
   return account.dynamicVersion === undefined;
 }
 
-function isForeign(name: string, owner: string | undefined, owners: ReadonlyMap<string, string>): boolean {
-  return owner !== undefined && (owners.get(name) ?? owner) !== owner;
+function isForeign(name: string, principal: string | undefined, principals: ReadonlyMap<string, string>): boolean {
+  return principal !== undefined && (principals.get(name) ?? principal) !== principal;
 }
 
 function isClaimable(
   account: AccountRegistration,
-  { owner, zoneId }: Connection,
+  { principal, zoneId }: Connection,
   state: AccountState | undefined,
-  owners: ReadonlyMap<string, string>,
+  principals: ReadonlyMap<string, string>,
 ): boolean {
-  return isOwn(account) || (isToServe(state, zoneId) && !isForeign(account.name, owner, owners));
+  return isOwn(account) || (isToServe(state, zoneId) && !isForeign(account.name, principal, principals));
 }
 
 /**
@@ -265,11 +267,11 @@ function statusAfterClaim({ row, status }: AccountState, account: AccountRegistr
   return next === undefined || next === 'DELETED' ? status : next;
 }
 
-function foreignAccountsError(accounts: readonly string[], owner: string): GatewayError {
+function foreignAccountsError(accounts: readonly string[], principal: string): GatewayError {
   const shown = firstNames(accounts, 5);
   return new GatewayError(
     'permission-denied',
-    `register.accounts: ${shown}: registered by an identity other than ${owner}; an operator can release it`,
+    `register.accounts: ${shown}: registered by a principal other than ${principal}; an operator can release it`,
     { field: 'register.accounts', accounts },
   );
 }

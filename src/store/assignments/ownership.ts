@@ -34,5 +34,5 @@ export interface Connection {
   /** As Assignment's. */
   readonly processId?: string;
   /** The owner that its accounts must have, or get now; absent: authentication is off. */
-  readonly owner?: string | undefined;
+  readonly principal?: string | undefined;
 }

@@ -17,7 +17,7 @@ export interface ReleaseRequest {
   readonly connection: Pick<Connection, 'instanceId' | 'agentId' | 'epoch'>;
   readonly accounts: readonly string[];
   /** How long its agent may go on caching, as far as is known, in ms: no other agent caches before that. */
-  readonly cachesForMs: number;
+  readonly cachingGraceMs: number;
 }
 
 export interface ReleaseContext {
@@ -35,15 +35,15 @@ export async function releaseConnections(
   requests: readonly ReleaseRequest[],
 ): Promise<Ownership[]> {
   const names = [...new Set(requests.flatMap(({ accounts }) => accounts))].toSorted();
-  const byConnection = new Map<string, { readonly accounts: ReadonlySet<string>; readonly cachesForMs: number }>();
-  for (const { connection, accounts, cachesForMs } of requests) {
+  const byConnection = new Map<string, { readonly accounts: ReadonlySet<string>; readonly cachingGraceMs: number }>();
+  for (const { connection, accounts, cachingGraceMs } of requests) {
     const key = keyOf(connection);
     const others = byConnection.get(key)?.accounts ?? [];
-    byConnection.set(key, { accounts: new Set([...others, ...accounts]), cachesForMs });
+    byConnection.set(key, { accounts: new Set([...others, ...accounts]), cachingGraceMs });
   }
   return release(context, names, {
     released: (account, row) => byConnection.get(keyOf(row))?.accounts.has(account) === true,
-    cachesForMs: (row) => byConnection.get(keyOf(row))?.cachesForMs ?? 0,
+    cachingGraceMs: (row) => byConnection.get(keyOf(row))?.cachingGraceMs ?? 0,
   });
 }
 
@@ -52,12 +52,12 @@ export async function releaseOfInstance(
   context: ReleaseContext,
   instanceId: string,
   names: readonly string[],
-  cachesForMs: number,
+  cachingGraceMs: number,
 ): Promise<Ownership[]> {
   return release(context, names, {
     unlessAlive: instanceId,
     released: (_, row) => row.instanceId === instanceId,
-    cachesForMs: () => cachesForMs,
+    cachingGraceMs: () => cachingGraceMs,
   });
 }
 
@@ -65,13 +65,13 @@ interface Releasing {
   /** While this instance is alive, it keeps everything. */
   readonly unlessAlive?: string;
   readonly released: (account: string, row: AssignmentRow) => boolean;
-  readonly cachesForMs: (row: AssignmentRow) => number;
+  readonly cachingGraceMs: (row: AssignmentRow) => number;
 }
 
 async function release(
   { db, dialect, leaseMs, repeated }: ReleaseContext,
   names: readonly string[],
-  { unlessAlive, released, cachesForMs }: Releasing,
+  { unlessAlive, released, cachingGraceMs }: Releasing,
 ): Promise<Ownership[]> {
   if (names.length === 0) return [];
   const locked = await lockAccounts(db, dialect, names);
@@ -92,7 +92,7 @@ async function release(
     const plan = planRelease(assignments.get(name) ?? [], {
       released: (assignment) => released(name, assignment),
       alive: (instanceId) => alive.has(instanceId),
-      cachesForMs,
+      cachingGraceMs,
       heldBy,
     });
     removed.push(...plan.removed);

@@ -41,7 +41,7 @@ export interface CachingAgent {
   readonly agentId: string;
   readonly epoch: number;
   /** The required owner of the accounts; absent: authentication is off. */
-  readonly owner?: string | undefined;
+  readonly principal?: string | undefined;
 }
 
 /** The stream that writes an account: it must be the caching stream with exactly this number, or nothing is written. */

@@ -3,7 +3,7 @@
 import type { Kysely } from 'kysely';
 
 import type { CachingAgent, CachingHolder } from './cached-object.js';
-import { foreignAccounts } from '../accounts/owner-statements.js';
+import { foreignAccounts } from '../accounts/principal-statements.js';
 import type { SqlDialect } from '../sql/dialect.js';
 import type { Schema } from '../sql/schema.js';
 
@@ -12,7 +12,7 @@ type Db = Kysely<Schema>;
 /** The accounts that the agent's connection may cache, locked until the transaction ends. */
 export async function lockCaching(
   db: Db,
-  { agentId, epoch, owner }: CachingAgent,
+  { agentId, epoch, principal }: CachingAgent,
   accounts: readonly string[],
 ): Promise<string[]> {
   const rows = await db
@@ -26,8 +26,8 @@ export async function lockCaching(
     .forUpdate()
     .execute();
   const held = rows.map((row) => row.account_name);
-  if (owner === undefined || held.length === 0) return held;
-  const foreign = await foreignAccounts(db, held, owner);
+  if (principal === undefined || held.length === 0) return held;
+  const foreign = await foreignAccounts(db, held, principal);
   return held.filter((account) => !foreign.has(account));
 }
 

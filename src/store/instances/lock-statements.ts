@@ -19,14 +19,14 @@ export async function takeLock(
   db: Db,
   dialect: SqlDialect,
   name: string,
-  owner: string,
+  holder: string,
   ttlMs: number,
 ): Promise<boolean> {
   const taken = await db
     .updateTable('kubesvc_locks')
-    .set({ owner, expires_time: msFromNow(dialect, ttlMs) })
+    .set({ owner: holder, expires_time: msFromNow(dialect, ttlMs) })
     .where('name', '=', name)
-    .where((eb) => eb.or([eb('owner', '=', owner), eb('expires_time', '<=', dialect.nowMs)]))
+    .where((eb) => eb.or([eb('owner', '=', holder), eb('expires_time', '<=', dialect.nowMs)]))
     .executeTakeFirst();
   return taken.numUpdatedRows > 0n;
 }
@@ -36,25 +36,25 @@ export async function extendLock(
   db: Db,
   dialect: SqlDialect,
   name: string,
-  owner: string,
+  holder: string,
   ttlMs: number,
 ): Promise<boolean> {
   const renewed = await db
     .updateTable('kubesvc_locks')
     .set({ expires_time: msFromNow(dialect, ttlMs) })
     .where('name', '=', name)
-    .where('owner', '=', owner)
+    .where('owner', '=', holder)
     .where('expires_time', '>', dialect.nowMs)
     .executeTakeFirst();
   return renewed.numUpdatedRows > 0n;
 }
 
-/** @returns false when it was not the owner's */
-export async function deleteLock(db: Db, name: string, owner: string): Promise<boolean> {
+/** @returns false when it was not the holder's */
+export async function deleteLock(db: Db, name: string, holder: string): Promise<boolean> {
   const deleted = await db
     .deleteFrom('kubesvc_locks')
     .where('name', '=', name)
-    .where('owner', '=', owner)
+    .where('owner', '=', holder)
     .executeTakeFirst();
   return deleted.numDeletedRows > 0n;
 }

@@ -11,25 +11,25 @@ export class LockStore implements ExpiringLocks {
     this.#database = database;
   }
 
-  /** Takes a lock that is free, expired or the owner's already, for `ttlMs` from now. */
-  async acquire(name: string, owner: string, ttlMs: number, signal?: AbortSignal): Promise<boolean> {
+  /** Takes a lock that is free, expired or the holder's already, for `ttlMs` from now. */
+  async acquire(name: string, holder: string, ttlMs: number, signal?: AbortSignal): Promise<boolean> {
     const { dialect } = this.#database;
     return this.#database.run(async (db) => {
       await insertFreeLock(db, dialect, name);
-      return takeLock(db, dialect, name, owner, ttlMs);
+      return takeLock(db, dialect, name, holder, ttlMs);
     }, signal);
   }
 
   /**
    * Keeps the lock for `ttlMs` from now; `false`: it expired or belongs to another, so stop the work that it protects.
    */
-  async renew(name: string, owner: string, ttlMs: number, signal?: AbortSignal): Promise<boolean> {
+  async renew(name: string, holder: string, ttlMs: number, signal?: AbortSignal): Promise<boolean> {
     const { dialect } = this.#database;
-    return this.#database.run((db) => extendLock(db, dialect, name, owner, ttlMs), signal);
+    return this.#database.run((db) => extendLock(db, dialect, name, holder, ttlMs), signal);
   }
 
-  /** Frees the owner's lock; `false`: it no longer belonged to the owner. */
-  async release(name: string, owner: string, signal?: AbortSignal): Promise<boolean> {
-    return this.#database.run((db) => deleteLock(db, name, owner), signal);
+  /** Frees the holder's lock; `false`: it no longer belonged to the holder. */
+  async release(name: string, holder: string, signal?: AbortSignal): Promise<boolean> {
+    return this.#database.run((db) => deleteLock(db, name, holder), signal);
   }
 }

@@ -164,7 +164,7 @@ export class RedisMirror {
     this.#contactAt = performance.now();
     if (message === undefined) {
       this.#counts.malformed += 1;
-      this.#soil('an unreadable message');
+      this.#markStale('an unreadable message');
       return;
     }
     this.#counts.messages += 1;
@@ -176,17 +176,17 @@ export class RedisMirror {
       this.#generation = message.generation;
       this.#sequence = message.sequence;
       this.#expected = 0;
-      this.#soil('a new generation');
+      this.#markStale('a new generation');
     } else if (message.sequence > this.#sequence) {
       const missing = message.sequence - this.#sequence - 1;
       this.#sequence = message.sequence;
       if (missing === 0) return;
       this.#counts.gaps += 1;
-      this.#soil(`${missing} messages were lost`);
+      this.#markStale(`${missing} messages were lost`);
     }
   }
 
-  #soil(reason: string): void {
+  #markStale(reason: string): void {
     if (this.#dirty !== undefined) return;
     this.#dirty = reason;
     this.#watchWakeup.ring();

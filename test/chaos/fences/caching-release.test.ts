@@ -29,7 +29,7 @@ test('a release that hands caching over at once', (t) =>
   breaks(t, others, 'one cacher', [
     {
       file: 'src/gateway/agents/registry.ts',
-      from: 'cachesForMs = error === undefined ? 0 : session.cachesOnMs',
-      to: 'cachesForMs = 0',
+      from: 'cachingGraceMs = error === undefined ? 0 : session.cachingGraceMs',
+      to: 'cachingGraceMs = 0',
     },
   ]));

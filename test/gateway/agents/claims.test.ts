@@ -51,7 +51,7 @@ function setUp() {
       return Promise.resolve(last - count + 1);
     },
     lease: () => lease,
-    cachesOnMs: 9_000,
+    cachingGraceMs: 9_000,
     timeoutMs: 30_000,
     logger: silentLogger,
   });
@@ -97,7 +97,7 @@ test('what may have been written is released when the database fails', async (t)
   await claims.settled();
   t.match(database.releases, [
     [
-      { connection: { agentId: 'agent-1', epoch: 1 }, accounts: ['account-1'], cachesForMs: 9_000 },
+      { connection: { agentId: 'agent-1', epoch: 1 }, accounts: ['account-1'], cachingGraceMs: 9_000 },
       { connection: { agentId: 'agent-2', epoch: 2 } },
     ],
   ]);

@@ -2,7 +2,7 @@
 
 import { setImmediate as turn } from 'node:timers/promises';
 import { test, type Test } from 'tap';
-import { cachesOnMs } from '../../../src/gateway/agents/liveness-times.js';
+import { cachingGraceMs } from '../../../src/gateway/agents/caching-assignment/grace.js';
 import { Liveness } from '../../../src/gateway/agents/liveness.js';
 import type { Registry } from '../../../src/gateway/agents/registry.js';
 import { Session } from '../../../src/gateway/agents/session.js';
@@ -31,7 +31,7 @@ async function setUp(t: Test, { maxConnectionAgeMs = 0, queueLimit = 3, epoch = 
     sessions: new Set([session]),
     closed: (ended: Session, error?: { readonly code: string }) => {
       closed.push(error?.code ?? '');
-      cachesFor.push(ended.cachesOnMs);
+      cachesFor.push(ended.cachingGraceMs);
       ended.close();
     },
   } as unknown as Registry;
@@ -126,7 +126,7 @@ test('an agent that is lost while it is sent operations may go on caching for a 
   await turn();
   clock.ms += 1;
   await waitFor(() => closed.length > 0);
-  t.same(cachesFor, [cachesOnMs(silenceMs) - 1]);
+  t.same(cachesFor, [cachingGraceMs(silenceMs) - 1]);
 });
 
 test('a process that was stopped gives its agents the time to be heard again', async (t) => {
@@ -145,13 +145,13 @@ test('a process that was stopped gives its agents the time to be heard again', a
 test('an agent that shares an account is pinged often, and gives up soon', async (t) => {
   const { clock, transport, session, closed, cachesFor, looked } = await setUp(t);
   session.ponged();
-  t.equal(session.cachesOnMs, cachesOnMs(16));
+  t.equal(session.cachingGraceMs, cachingGraceMs(16));
   session.share('a', true);
   session.lastHeard = clock.ms += 2;
   await waitFor(() => transport.sent.length === 1);
-  t.equal(session.cachesOnMs, cachesOnMs(16), 'it may not have got the ping that tells it');
+  t.equal(session.cachingGraceMs, cachingGraceMs(16), 'it may not have got the ping that tells it');
   session.ponged();
-  t.equal(session.cachesOnMs, cachesOnMs(6));
+  t.equal(session.cachingGraceMs, cachingGraceMs(6));
   session.lastHeard = clock.ms;
   await silence(clock, 10, looked);
   t.same(closed, []);

@@ -27,7 +27,7 @@ const signal = AbortSignal.timeout(120_000);
 class FencedTruth extends TruthDouble {
   readonly released: number[] = [];
   /** By epoch. */
-  readonly cachesForMs = new Map<number, number>();
+  readonly cachingGraceMs = new Map<number, number>();
   /** A claim of this epoch waits for it, before it is written. */
   readonly before = new Map<number, Promise<void>>();
 
@@ -48,11 +48,11 @@ class FencedTruth extends TruthDouble {
   override release(
     connection: ReleaseRequest['connection'],
     accounts: readonly string[],
-    cachesForMs: number,
+    cachingGraceMs: number,
   ): Promise<Ownership[]> {
     this.released.push(connection.epoch);
-    this.cachesForMs.set(connection.epoch, cachesForMs);
-    return super.release(connection, accounts, cachesForMs);
+    this.cachingGraceMs.set(connection.epoch, cachingGraceMs);
+    return super.release(connection, accounts, cachingGraceMs);
   }
 }
 
@@ -74,7 +74,7 @@ function setUp(t: Test) {
       return Promise.resolve(epoch - count + 1);
     },
     lease: () => lease,
-    cachesOnMs: 3_500,
+    cachingGraceMs: 3_500,
     timeoutMs: 30_000,
     logger: silentLogger,
   });
@@ -133,7 +133,7 @@ test('an agent is told that it is registered, then what it caches', async (t) =>
   const { transport, session } = await registered('agent-1', 'a', 'b');
   await turn();
   t.same(transport.sent, ['registered 1', 'ping 0', 'caching +a,b -']);
-  t.match(session.identity, { agentId: 'agent-1', epoch: 1 });
+  t.match(session.agent, { agentId: 'agent-1', epoch: 1 });
   const second = await registered('agent-2', 'b', 'c');
   await turn();
   t.same(second.transport.sent, ['registered 2', 'ping 0', 'caching +c -'], 'b is cached by the first one already');
@@ -146,7 +146,7 @@ test('only an agent that ended its stream by itself hands caching over at once',
   registry.closed(agents[1]!.session, new GatewayError('cancelled', 'the connection broke'));
   registry.closed(agents[2]!.session, new GatewayError('agent-lost', 'silent'), 200);
   await waitFor(() => truth.released.length === 3);
-  t.same(Object.fromEntries(truth.cachesForMs), { 1: 0, 2: 3_500, 3: 200 });
+  t.same(Object.fromEntries(truth.cachingGraceMs), { 1: 0, 2: 3_500, 3: 200 });
 });
 
 test('while the lease is not sure nobody caches here; once it is, the truth is followed again', async (t) => {

@@ -7,7 +7,7 @@ import type { AgentTransport } from '../../../src/gateway/agents/session.js';
 const encode = (text: string): Uint8Array => Buffer.from(text);
 
 export class TransportDouble implements AgentTransport {
-  readonly peer = 'test:1';
+  readonly address = 'test:1';
   readonly sent: string[] = [];
   writable = true;
   paused = false;

@@ -34,7 +34,7 @@ test('waiting, registering, active, closed', (t) => {
   const transport = new TransportDouble();
   const session = new Session(transport, { maxInFlight: 1, queueLimit: 1 }, () => 1_000);
   t.match(session, { state: 'waiting', registered: false, connectedAt: 1_000, lastHeard: 1_000 });
-  t.throws(() => session.identity, /not registered/);
+  t.throws(() => session.agent, /not registered/);
   session.registering();
   t.equal(session.state, 'registering');
   t.ok(transport.paused, 'nothing is read of it while its claims are written');

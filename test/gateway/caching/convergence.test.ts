@@ -63,7 +63,7 @@ class Agent {
   constructor(ingest: CachingIngest, cluster: Cluster, agentId: string, epoch: number) {
     this.#cluster = cluster;
     this.#session = new CachingSession(ingest, {
-      peer: agentId,
+      address: agentId,
       resumeAt: ({ streams, points }) => {
         this.#granted = streams.has(account);
         this.#position = points[0] === undefined ? undefined : Number(points[0].resourceVersion);

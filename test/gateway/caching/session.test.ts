@@ -54,7 +54,7 @@ function setUp() {
     },
   });
   const transport = {
-    peer: 'test',
+    address: 'test',
     resumeAt: ({ streams }: { streams: ReadonlyMap<string, number> }) =>
       said.push(`resume ${[...streams.keys()].join()}`) > 0,
     acknowledge: (sequence: number) => said.push(`ack ${sequence}`) > 0,
@@ -181,7 +181,7 @@ test('one stream whose rows the database refuses does not take others with it', 
   const transport = { resumeAt: nothing, acknowledge: nothing, stop: nothing, pause: nothing, resume: nothing };
   const other = new CachingSession(ingest, {
     ...transport,
-    peer: 'other',
+    address: 'other',
     end: (error) => void ends.push(error?.code ?? 'ok'),
   });
   other.receive({ ...hello, agentId: 'agent-2' });

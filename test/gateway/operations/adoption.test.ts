@@ -16,8 +16,8 @@ const sweepMs = 7_600;
 
 function setUp(t: Test, pending?: PendingLimits) {
   const entry = setUpEntry(t, pending);
-  const { store, router, recorder, logger, routing } = entry;
-  const adoption = new Adoption({ instanceId: here, operations: store, router, recorder, logger, overdueMs });
+  const { store, acceptance, recorder, logger, routing } = entry;
+  const adoption = new Adoption({ instanceId: here, operations: store, acceptance, recorder, logger, overdueMs });
   /** What a dead instance left. */
   const leave = (operationId: string, timeLeftMs = 20_000, change: Partial<StoredOperation> = {}): void =>
     store.store(operation(operationId, { receivedByInstanceId: 'dead', ...change }), timeLeftMs);
@@ -25,22 +25,22 @@ function setUp(t: Test, pending?: PendingLimits) {
 }
 
 test('a survivor goes on with what a dead instance left, however much, and with nothing of others', async (t) => {
-  const { adoption, leave, store, router, logger, signal } = setUp(t, { entries: 1_000 });
+  const { adoption, leave, store, acceptance, logger, signal } = setUp(t, { entries: 1_000 });
   for (let index = 0; index < 120; index += 1) leave(`operation-${String(index).padStart(3, '0')}`);
   leave(id, 20_000, { receivedByInstanceId: 'alive' });
   await adoption.adoptFrom('dead', signal);
-  t.equal(router.pendingCount, 120);
+  t.equal(acceptance.pendingCount, 120);
   t.equal(store.adoptedBy.size, 120);
-  t.equal(router.originated(id), undefined);
+  t.equal(acceptance.originated(id), undefined);
   t.match(logger.lines.at(-1), { level: 'info', fields: { deadInstanceId: 'dead', operations: 120 } });
 });
 
 test('before it sends anything, an instance that only seemed dead can give it to nobody else any more', async (t) => {
-  const { adoption, leave, store, routing, router, signal } = setUp(t);
+  const { adoption, leave, store, routing, acceptance, signal } = setUp(t);
   leave(id);
   store.adopt = () => Promise.reject(new GatewayError('dependency-unavailable', 'SQL is away'));
   await t.rejects(adoption.adoptFrom('dead', signal), { code: 'dependency-unavailable' });
-  t.same([routing.given.length, router.pendingCount], [0, 0]);
+  t.same([routing.given.length, acceptance.pendingCount], [0, 0]);
 });
 
 test('what has no time left is not sent, and what is waited for already is not sent twice', async (t) => {
@@ -56,11 +56,11 @@ test('what has no time left is not sent, and what is waited for already is not s
 });
 
 test('a full queue takes what it can; the rest is left to the sweep', async (t) => {
-  const { adoption, leave, router, store, signal } = setUp(t, { entries: 1 });
+  const { adoption, leave, acceptance, store, signal } = setUp(t, { entries: 1 });
   leave(id);
   leave(otherId);
   await adoption.adoptFrom('dead', signal);
-  t.equal(router.pendingCount, 1);
+  t.equal(acceptance.pendingCount, 1);
   t.equal(store.pending.size, 2);
 });
 

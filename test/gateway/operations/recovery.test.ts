@@ -13,9 +13,9 @@ const gone = new GatewayError('no-agent', 'nobody serves it');
 
 function setUp(t: Test) {
   const entry = setUpEntry(t);
-  const { router, routing, ownership, logger, metrics, map, truth } = entry;
+  const { acceptance, routing, ownership, logger, metrics, map, truth } = entry;
   routing.owner = agent;
-  const recovery = new Recovery({ router, routing, ownership, logger, metrics, checkMs });
+  const recovery = new Recovery({ acceptance, routing, ownership, logger, metrics, checkMs });
   recovery.start();
   t.teardown(() => recovery.stop());
   let version = 0;
@@ -32,13 +32,13 @@ function setUp(t: Test) {
 }
 
 test('the process that has the operation is back on another stream: it gets it again, once', async (t) => {
-  const { submit, owned, sent, resent, router } = setUp(t);
+  const { submit, owned, sent, resent, acceptance } = setUp(t);
   const { id } = await submit();
   const back = { ...agent, instanceId: 'elsewhere', epoch: 2 };
   owned(back);
   t.equal(sent(), 2);
   t.equal(await resent(), 1);
-  router.originated(id)!.taken = { ...back, processedTime: 1, sentTime: 2 };
+  acceptance.originated(id)!.taken = { ...back, processedTime: 1, sentTime: 2 };
   owned(back, { ...agent, agentId: 'other', epoch: 3 });
   t.equal(sent(), 2, 'its stream holds it');
 });
@@ -47,36 +47,39 @@ test('another process of the agent in its place must not do it a second time: it
   const { submit, owned, sent, store, recorder } = setUp(t);
   const { id, result } = await submit();
   owned({ ...agent, epoch: 2, processId: 'rival' });
-  await t.rejects(result, { code: 'agent-lost', message: /another process of agent agent replaced .* may have been executed/u });
+  await t.rejects(result, {
+    code: 'agent-lost',
+    message: /another process of agent agent replaced .* may have been executed/u,
+  });
   await recorder.idle();
   t.match(store.ended.get(id), { finalOutcome: 'agent lost' });
   t.equal(sent(), 1);
 });
 
 test('where nobody can tell whose process it is, or only an older one is heard of, it is waited for', async (t) => {
-  const { submit, owned, sent, router } = setUp(t);
+  const { submit, owned, sent, acceptance } = setUp(t);
   await submit();
   const { processId: _, ...unnamed } = agent;
   owned({ ...unnamed, epoch: 2 });
   owned({ ...agent, epoch: 0, processId: 'older' });
-  t.same([sent(), router.pendingCount], [1, 1]);
+  t.same([sent(), acceptance.pendingCount], [1, 1]);
 });
 
 test('an agent that is gone may come back: a change waits for it', async (t) => {
-  const { submit, owned, sent, router } = setUp(t);
+  const { submit, owned, sent, acceptance } = setUp(t);
   await submit();
   owned();
   owned({ ...agent, agentId: 'other', epoch: 2 });
-  t.same([sent(), router.pendingCount], [1, 1]);
+  t.same([sent(), acceptance.pendingCount], [1, 1]);
 });
 
 test('a change that cannot be sent again yet stays waited for', async (t) => {
-  const { submit, owned, router, routing } = setUp(t);
+  const { submit, owned, acceptance, routing } = setUp(t);
   await submit();
   routing.refusal = gone;
   owned({ ...agent, epoch: 2 });
   await new Promise(setImmediate);
-  t.equal(router.pendingCount, 1);
+  t.equal(acceptance.pendingCount, 1);
 });
 
 test('a reading operation goes to any other agent; without one it ends as agent lost', async (t) => {

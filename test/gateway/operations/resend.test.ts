@@ -11,8 +11,8 @@ const gone = new GatewayError('no-agent', 'its agent has gone');
 
 function setUp(t: Test) {
   const entry = setUpEntry(t);
-  const { store, router, routing, metrics, logger } = entry;
-  const shared = { instanceId: here, operations: store, router, routing, metrics, logger };
+  const { store, acceptance, routing, metrics, logger } = entry;
+  const shared = { instanceId: here, operations: store, acceptance, routing, metrics, logger };
   return { ...entry, resend: new Resend({ ...shared, stopping: routing.stopping }) };
 }
 
@@ -27,11 +27,11 @@ test('every change under way is sent once more; reading ones, which nobody store
 });
 
 test('those whose agent is not connected wait', async (t) => {
-  const { resend, submit, routing, router } = setUp(t);
+  const { resend, submit, routing, acceptance } = setUp(t);
   await submit();
   routing.refusal = gone;
   t.same(await resend.run(), { operations: 1, sent: 0, waiting: 1 });
-  t.equal(router.pendingCount, 1);
+  t.equal(acceptance.pendingCount, 1);
 });
 
 test('one that is on its way already is not sent beside it', async (t) => {
@@ -44,7 +44,7 @@ test('one that is on its way already is not sent beside it', async (t) => {
 });
 
 test('what this instance stored and forgot is taken over, unless its time is over or it has ended meanwhile', async (t) => {
-  const { resend, routing, router, store } = setUp(t);
+  const { resend, routing, acceptance, store } = setUp(t);
   const own = { receivedByInstanceId: here };
   for (const forgotten of [id, otherId]) store.store(operation(forgotten, own));
   store.store(operation(thirdId, own), 0);
@@ -61,15 +61,15 @@ test('what this instance stored and forgot is taken over, unless its time is ove
     routing.given.map((given) => given.id),
     [id],
   );
-  t.equal(router.originated(id)?.receivedByInstanceId, here);
+  t.equal(acceptance.originated(id)?.receivedByInstanceId, here);
 });
 
 test('all pages of what was forgotten are read', async (t) => {
-  const { resend, router, store } = setUp(t);
+  const { resend, acceptance, store } = setUp(t);
   for (let index = 0; index < 60; index += 1)
     store.store(operation(`operation-${String(index).padStart(2, '0')}`, { receivedByInstanceId: here }));
   t.match(await resend.run(), { operations: 60 });
-  t.equal(router.pendingCount, 60);
+  t.equal(acceptance.pendingCount, 60);
 });
 
 test('who asks while it runs gets the same report; who asks later, another run', async (t) => {

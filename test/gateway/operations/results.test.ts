@@ -24,10 +24,10 @@ function setUp(t: Test) {
   const entry = setUpEntry(t);
   const others = new OthersDouble();
   const receipts: string[] = [];
-  const { router, recorder, store, logger, metrics, routing } = entry;
+  const { acceptance, recorder, store, logger, metrics, routing } = entry;
   const results = new Results({
     instanceId: here,
-    router,
+    acceptance,
     forwarder: others,
     discovery: others,
     recorder,
@@ -213,13 +213,13 @@ test('an agent that has dialled again may answer on its new stream', async (t) =
 });
 
 test('an agent that was not sent the operation answers nothing: neither another one, nor one without the account', async (t) => {
-  const { submit, results, stream, router, receipts, logger, counted, store } = setUp(t);
+  const { submit, results, stream, acceptance, receipts, logger, counted, store } = setUp(t);
   const { id: operationId } = await submit();
   await results.fromAgent(stream('other'), result(operationId));
   await results.fromAgent(stream('agent', 'another-account'), result(operationId));
   store.store(stored(id));
   await results.fromAgent(stream('agent', 'another-account'), result(id));
-  t.equal(router.originated(operationId)?.id, operationId, 'it is waited for as before');
+  t.equal(acceptance.originated(operationId)?.id, operationId, 'it is waited for as before');
   t.equal(store.ended.size, 0);
   t.same(new Set(receipts), new Set([`${operationId} unknown-operation`, `${id} unknown-operation`]));
   t.equal(await counted('foreign'), 3);

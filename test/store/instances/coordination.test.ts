@@ -48,8 +48,8 @@ onEveryMigratedEngine(async (t, database, engine) => {
 
   await t.test('work under a lock keeps it for longer than the lock lasts, and ends when it is taken', async (t) => {
     const locks = new LockStore(database);
-    const lock = { locks, name: 'purge', owner: 'first', ttlMs: 1_000 };
-    const rival = { ...lock, locks: new LockStore(engine.open()), owner: 'second' };
+    const lock = { locks, name: 'purge', holder: 'first', ttlMs: 1_000 };
+    const rival = { ...lock, locks: new LockStore(engine.open()), holder: 'second' };
     const done = await withLock(lock, signal, async () => {
       const end = performance.now() + 1_500;
       await waitFor(async () => {

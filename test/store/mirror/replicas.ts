@@ -55,7 +55,7 @@ export class TruthDouble implements OwnershipTruth {
   async release(
     connection: ReleaseRequest['connection'],
     accounts: readonly string[],
-    _cachesForMs: number,
+    _cachingGraceMs: number,
   ): Promise<Ownership[]> {
     await this.gate;
     if (this.failure !== undefined) throw this.failure;
@@ -72,7 +72,7 @@ export class TruthDouble implements OwnershipTruth {
 
   async releaseAll(requests: readonly ReleaseRequest[]): Promise<Ownership[]> {
     const released = await Promise.all(
-      requests.map(({ connection, accounts, cachesForMs }) => this.release(connection, accounts, cachesForMs)),
+      requests.map(({ connection, accounts, cachingGraceMs }) => this.release(connection, accounts, cachingGraceMs)),
     );
     return released.flat();
   }
@@ -137,7 +137,7 @@ export function release(
   accounts: readonly string[],
   signal: AbortSignal,
 ): Promise<readonly Ownership[]> {
-  return service.releaseAll([{ connection, accounts, cachesForMs: 0 }], signal);
+  return service.releaseAll([{ connection, accounts, cachingGraceMs: 0 }], signal);
 }
 
 export interface Replica {

@@ -75,7 +75,7 @@ export class CachingSwitches {
     const switches = new Map<Session, { start: string[]; stop: string[] }>();
     for (const { account, assignments } of ownerships) {
       for (const session of this.#options.registry.sessionsFor(account)) {
-        const { epoch } = session.identity;
+        const { epoch } = session.agent;
         const should = assignments.some((assignment) => assignment.epoch === epoch && assignment.caching);
         if (should === session.caching.has(account) || (should && !may)) continue;
         if (should) session.caching.add(account);

@@ -1,4 +1,4 @@
-/** The instance that is asked, in memory: the real router and recorder, over a database and a routing that tests hold in hand. */
+/** The instance that is asked, in memory: the real acceptance and recorder, over a database and a routing that tests hold in hand. */
 
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { Test } from 'tap';
@@ -7,7 +7,7 @@ import type { PendingLimits } from '../../../../src/core/pending.js';
 import { OwnershipService } from '../../../../src/gateway/agents/ownership.js';
 import { recordedResult } from '../../../../src/gateway/grpc/frames.js';
 import { Recorder } from '../../../../src/gateway/operations/recorder.js';
-import { Router, type Accepted } from '../../../../src/gateway/operations/router.js';
+import { Acceptance, type Accepted } from '../../../../src/gateway/operations/acceptance.js';
 import type { Submission } from '../../../../src/gateway/operations/submission.js';
 import { createMetrics } from '../../../../src/gateway/telemetry/metrics.js';
 import { OperationResultSchema, OperationSchema } from '../../../../src/protocol/generated/ops/operations_pb.js';
@@ -60,7 +60,7 @@ export function setUpEntry(t: Test, pending: PendingLimits = { entries: 100 }) {
   const metrics = createMetrics(here, 'test');
   const ownership = new OwnershipService({ assignments: truth, map, logger });
   const recorder = new Recorder({ operations: store, logger, metrics, stopping: routing.stopping });
-  const router = new Router({
+  const acceptance = new Acceptance({
     instanceId: here,
     ownership,
     routing,
@@ -77,12 +77,12 @@ export function setUpEntry(t: Test, pending: PendingLimits = { entries: 100 }) {
   });
   t.teardown(async () => {
     routing.stop(new GatewayError('draining', 'the test is over'));
-    for (const account of [...router.accountsUnderWay()])
-      for (const { id } of router.ofAccount(account)) router.take(id);
+    for (const account of [...acceptance.accountsUnderWay()])
+      for (const { id } of acceptance.ofAccount(account)) acceptance.take(id);
     await recorder.idle();
   });
   return {
-    ...{ store, routing, truth, map, logger, metrics, ownership, recorder, router },
-    submit: (change?: Partial<Submission>): Promise<Accepted> => router.submit(submission(change)),
+    ...{ store, routing, truth, map, logger, metrics, ownership, recorder, acceptance },
+    submit: (change?: Partial<Submission>): Promise<Accepted> => acceptance.submit(submission(change)),
   };
 }

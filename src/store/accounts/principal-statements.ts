@@ -8,24 +8,24 @@ import type { Schema } from '../sql/schema.js';
 
 type Db = Kysely<Schema>;
 
-export type OwnedKind = 'account' | 'zone';
+export type BoundKind = 'account' | 'zone';
 
-export interface Owner {
-  readonly kind: OwnedKind;
+export interface PrincipalBinding {
+  readonly kind: BoundKind;
   readonly name: string;
-  /** The owner's name: `policy:RULE`, or the name of an identity. */
-  readonly owner: string;
+  /** `policy:RULE`, or the name of an identity. */
+  readonly principal: string;
   /** Since when, in ms UTC. */
   readonly boundTime: number;
 }
 
 /** `limit` bindings after `after`, in the order of their kinds and names. */
-export async function selectOwners(
+export async function selectPrincipals(
   db: Db,
   after: { readonly kind: string; readonly name: string },
   limit: number,
-): Promise<Owner[]> {
-  const kind = after.kind as OwnedKind;
+): Promise<PrincipalBinding[]> {
+  const kind = after.kind as BoundKind;
   const rows = await db
     .selectFrom('kubesvc_owners')
     .selectAll()
@@ -34,11 +34,11 @@ export async function selectOwners(
     .orderBy('name')
     .limit(limit)
     .execute();
-  return rows.map(({ bound_time, ...row }) => ({ ...row, boundTime: bound_time }));
+  return rows.map(({ kind, name, owner, bound_time }) => ({ kind, name, principal: owner, boundTime: bound_time }));
 }
 
 /** @returns false when it was nobody's */
-export async function deleteOwner(db: Db, kind: OwnedKind, name: string): Promise<boolean> {
+export async function deletePrincipal(db: Db, kind: BoundKind, name: string): Promise<boolean> {
   const result = await db
     .deleteFrom('kubesvc_owners')
     .where('kind', '=', kind)
@@ -48,14 +48,14 @@ export async function deleteOwner(db: Db, kind: OwnedKind, name: string): Promis
 }
 
 /**
- * Binds accounts or zones without an owner to their wanted owners, in the transaction of the caller.
- * @param wanted owner by name
- * @returns the owner of each
+ * Binds accounts or zones without a principal to the wanted ones, in the transaction of the caller.
+ * @param wanted principal by name
+ * @returns the principal of each
  */
 export async function bind(
   db: Db,
   dialect: SqlDialect,
-  kind: OwnedKind,
+  kind: BoundKind,
   wanted: ReadonlyMap<string, string>,
 ): Promise<ReadonlyMap<string, string>> {
   // In the order of names, so that two transactions never wait for each other.
@@ -64,16 +64,16 @@ export async function bind(
     const rows = batch.map((name) => ({ kind, name, owner: wanted.get(name) ?? '', bound_time: dialect.nowMs }));
     await dialect.insertMissing(db.insertInto('kubesvc_owners').values(rows), ['kind', 'name']).execute();
   }
-  return ownersOf(db, kind, names);
+  return principalsOf(db, kind, names);
 }
 
-/** The owner of each name that has one. */
-export async function ownersOf(
+/** The principal of each name that has one. */
+export async function principalsOf(
   db: Db,
-  kind: OwnedKind,
+  kind: BoundKind,
   names: readonly string[],
 ): Promise<ReadonlyMap<string, string>> {
-  const owners = new Map<string, string>();
+  const principals = new Map<string, string>();
   for (const batch of batches(names)) {
     const found = await db
       .selectFrom('kubesvc_owners')
@@ -81,24 +81,28 @@ export async function ownersOf(
       .where('kind', '=', kind)
       .where('name', 'in', batch)
       .execute();
-    for (const { name, owner } of found) owners.set(name, owner);
+    for (const { name, owner } of found) principals.set(name, owner);
   }
-  return owners;
+  return principals;
 }
 
-/** Accounts among `names` that belong to another owner. */
-export async function foreignAccounts(db: Db, names: readonly string[], owner: string): Promise<ReadonlySet<string>> {
+/** Accounts among `names` that belong to another principal. */
+export async function foreignAccounts(
+  db: Db,
+  names: readonly string[],
+  principal: string,
+): Promise<ReadonlySet<string>> {
   const rows = await db
     .selectFrom('kubesvc_owners')
     .select('name')
     .where('kind', '=', 'account')
     .where('name', 'in', names)
-    .where('owner', '<>', owner)
+    .where('owner', '<>', principal)
     .execute();
   return new Set(rows.map(({ name }) => name));
 }
 
-/** They have no owner from now on. */
+/** They have no principal from now on. */
 export async function unbindAccounts(db: Db, names: readonly string[]): Promise<void> {
   if (names.length === 0) return;
   await db.deleteFrom('kubesvc_owners').where('kind', '=', 'account').where('name', 'in', names).execute();

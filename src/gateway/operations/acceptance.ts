@@ -20,7 +20,7 @@ import type { Routing } from './routing.js';
 import { createOperationIds } from './operation-id.js';
 import { idConflict, validateSubmission, type Submission } from './submission.js';
 
-export interface RouterOptions {
+export interface AcceptanceOptions {
   readonly instanceId: string;
   readonly ownership: OwnershipService;
   readonly routing: Pick<Routing, 'target' | 'deliverHere' | 'route' | 'stopping'>;
@@ -50,14 +50,14 @@ export interface Accepted {
 /** How often the record of an operation that another instance waits for is read, in ms. */
 const recordedPollMs = 250;
 
-export class Router {
-  readonly #options: RouterOptions;
+export class Acceptance {
+  readonly #options: AcceptanceOptions;
   readonly #pending: Pending<Uint8Array, Originated>;
   readonly #byAccount = new Map<string, Set<Originated>>();
   readonly #newId = createOperationIds();
   #refusing: GatewayError | undefined;
 
-  constructor(options: RouterOptions) {
+  constructor(options: AcceptanceOptions) {
     this.#options = options;
     this.#pending = new Pending(options.pending);
   }

@@ -11,11 +11,11 @@ const answer = Buffer.from('answer');
 const silence = new Promise<never>(() => undefined);
 
 test('a draining instance refuses every submission, and ends what is under way', async (t) => {
-  const { router, submit } = setUpEntry(t);
+  const { acceptance, submit } = setUpEntry(t);
   const earlier = await submit();
-  router.refuse(new GatewayError('draining', 'shutting down'));
+  acceptance.refuse(new GatewayError('draining', 'shutting down'));
   await t.rejects(submit(), { code: 'draining' });
-  router.take(earlier.id)?.resolve(answer);
+  acceptance.take(earlier.id)?.resolve(answer);
   t.equal(await earlier.result, answer);
 });
 
@@ -29,12 +29,12 @@ test('a malformed submission is refused by the name of its field, before anythin
 });
 
 test('a full queue refuses with overloaded, before anything is stored or sent; a result makes room', async (t) => {
-  const { router, submit, store, routing } = setUpEntry(t, { entries: 2 });
+  const { acceptance, submit, store, routing } = setUpEntry(t, { entries: 2 });
   const first = await submit();
   await submit();
   await t.rejects(submit(), { code: 'overloaded', details: { retryAfterMs: 1_000 } });
-  t.same([store.pending.size, routing.given.length, router.pendingCount], [2, 2, 2]);
-  router.take(first.id)?.resolve(answer);
+  t.same([store.pending.size, routing.given.length, acceptance.pendingCount], [2, 2, 2]);
+  acceptance.take(first.id)?.resolve(answer);
   await t.resolves(submit());
 });
 
@@ -73,10 +73,10 @@ test('a change is stored with its binding before it is sent; a reading one only 
 
 test('an operation without a result ends at its deadline: recorded, counted, told', async (t) => {
   const time = fakeTime(t);
-  const { submit, store, router, recorder } = setUpEntry(t);
+  const { submit, store, acceptance, recorder } = setUpEntry(t);
   const { id, result } = await submit({ timeoutMs: 1_000 });
   await time.pass(990);
-  t.equal(router.pendingCount, 1);
+  t.equal(acceptance.pendingCount, 1);
   await time.pass(10);
   await t.rejects(result, { code: 'timed-out', details: { operationId: id, account: 'prod' } });
   await recorder.idle();
@@ -85,13 +85,13 @@ test('an operation without a result ends at its deadline: recorded, counted, tol
     totalDurationMs: 1_000,
     sentToAgent: { agentId: 'agent' },
   });
-  t.equal(router.pendingCount, 0);
-  t.same([...router.accountsUnderWay()], []);
+  t.equal(acceptance.pendingCount, 0);
+  t.same([...acceptance.accountsUnderWay()], []);
 });
 
 test('one that names no time has the default, and none has more than the maximum', async (t) => {
-  const { submit, router } = setUpEntry(t);
-  const timeoutOf = async (timeoutMs: number) => router.originated((await submit({ timeoutMs })).id)?.timeoutMs;
+  const { submit, acceptance } = setUpEntry(t);
+  const timeoutOf = async (timeoutMs: number) => acceptance.originated((await submit({ timeoutMs })).id)?.timeoutMs;
   t.equal(await timeoutOf(0), defaultTimeoutMs);
   t.equal(await timeoutOf(maxTimeoutMs * 2), maxTimeoutMs);
   t.equal(await timeoutOf(5), 5);
@@ -134,7 +134,7 @@ test('nor does an owner that is not found in time', async (t) => {
 });
 
 test('the same operation again, while it is under way here, waits for the same result', async (t) => {
-  const { submit, router, routing } = setUpEntry(t);
+  const { submit, acceptance, routing } = setUpEntry(t);
   const first = await submit({ id });
   routing.owner = new GatewayError('no-agent', 'its agent has gone');
   const again = await submit({ id });
@@ -145,7 +145,7 @@ test('the same operation again, while it is under way here, waits for the same r
     { code: 'operation-conflict' },
     'another one with that id is refused',
   );
-  router.take(id)?.resolve(answer);
+  acceptance.take(id)?.resolve(answer);
   t.equal(await again.result, answer);
 });
 
@@ -202,19 +202,19 @@ test('one that has ended is answered from its record even where its agent is gon
 });
 
 test('whoever takes an operation out settles it: nobody is answered twice', async (t) => {
-  const { submit, router } = setUpEntry(t);
+  const { submit, acceptance } = setUpEntry(t);
   const { id: taken } = await submit();
-  t.match(router.take(taken), { context: { id: taken } });
-  t.equal(router.take(taken), undefined);
-  t.same(router.ofAccount('prod'), []);
-  t.equal(router.originated(taken), undefined);
+  t.match(acceptance.take(taken), { context: { id: taken } });
+  t.equal(acceptance.take(taken), undefined);
+  t.same(acceptance.ofAccount('prod'), []);
+  t.equal(acceptance.originated(taken), undefined);
 });
 
 test('an operation that no owner took is withdrawn, and its id may be used again', async (t) => {
-  const { submit, store, router, routing } = setUpEntry(t);
+  const { submit, store, acceptance, routing } = setUpEntry(t);
   routing.refusal = new GatewayError('no-agent', 'its agent has gone');
   await t.rejects(submit({ id }), { code: 'no-agent' });
-  t.same([store.pending.size, router.pendingCount], [0, 0]);
+  t.same([store.pending.size, acceptance.pendingCount], [0, 0]);
   routing.refusal = undefined;
   await t.resolves(submit({ id, digest: 'other' }));
 });
@@ -223,7 +223,10 @@ test('one that cannot be withdrawn may still be done, and the caller is told so'
   const { submit, store, routing } = setUpEntry(t);
   routing.refusal = new GatewayError('no-agent', 'its agent has gone');
   store.adoptedBy.set(id, 'there');
-  const adopted = { code: 'timed-out', message: /another instance has taken operation .* over; it may still be executed/u };
+  const adopted = {
+    code: 'timed-out',
+    message: /another instance has taken operation .* over; it may still be executed/u,
+  };
   await t.rejects(submit({ id }), adopted);
   routing.gate = new Promise((resolve) => {
     setImmediate(() => {
@@ -240,25 +243,25 @@ test('one that cannot be withdrawn may still be done, and the caller is told so'
 
 test('the operation of an instance that died goes on here, with the time that it has left and for the same process', async (t) => {
   const time = fakeTime(t);
-  const { router, routing, store, recorder } = setUpEntry(t);
+  const { acceptance, routing, store, recorder } = setUpEntry(t);
   const left = { ...stored(id, { receivedByInstanceId: 'dead', agentProcessId: 'process' }), timeLeftMs: 5_000 };
   routing.refusal = new GatewayError('no-agent', 'its agent is not back yet');
-  t.equal(router.adopt(left), true);
-  t.equal(router.adopt(left), false, 'once');
+  t.equal(acceptance.adopt(left), true);
+  t.equal(acceptance.adopt(left), false, 'once');
   await time.settle();
   t.match(routing.given, [
     { id, binding: { agentId: 'agent-1', epoch: 1, processId: 'process' }, taken: { agentId: 'agent-1' } },
   ]);
-  t.equal(router.pendingCount, 1, 'it waits for its agent');
+  t.equal(acceptance.pendingCount, 1, 'it waits for its agent');
   await time.pass(5_000);
   await recorder.idle();
   t.match(store.ended.get(id), { receivedBy: { instanceId: 'dead' }, totalDurationMs: left.timeoutMs });
 });
 
 test('a full queue refuses to adopt', async (t) => {
-  const { router, submit } = setUpEntry(t, { entries: 1 });
+  const { acceptance, submit } = setUpEntry(t, { entries: 1 });
   await submit();
-  t.throws(() => router.adopt({ ...stored(id), timeLeftMs: 5_000 }), { code: 'overloaded' });
+  t.throws(() => acceptance.adopt({ ...stored(id), timeLeftMs: 5_000 }), { code: 'overloaded' });
 });
 
 test('ids that are made here are used once', async (t) => {
