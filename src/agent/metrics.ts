@@ -1,4 +1,7 @@
-/** What the agent tells Prometheus. No label has values without a bound: accounts and operations are never one. */
+/**
+ * The agent's metrics for Prometheus. Every label has a bounded set of values: accounts and operations are never
+ * labels.
+ */
 
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { WatchingObserver } from './watching/scope-watcher.js';

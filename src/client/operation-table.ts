@@ -45,7 +45,7 @@ const sending = {
   ),
   ...gatewayFlags,
 };
-const account = required(accountFlag, 'which account is meant?');
+const account = required(accountFlag, 'which account?');
 const namespace = text('a name', { short: 'n', value: 'NAME', help: 'namespace of the object (default: default)' });
 const fileFlag = (help: string) => file({ short: 'f', help: `${help}; - is standard input` });
 const kind: Argument = { name: 'KIND' };
@@ -110,10 +110,7 @@ const sendCommands: readonly Command[] = [
     arguments: [],
     flags: {
       account: { ...accountFlag, help: 'the account, instead of the one in the file' },
-      file: required(
-        fileFlag('the operation'),
-        'say what to send: REQUEST KIND NAME, or a file with a whole operation',
-      ),
+      file: required(fileFlag('the operation'), 'give REQUEST KIND NAME, or a file with a whole operation'),
       ...sending,
     },
     run: ({ flags }, io) => send(flags, io, async () => wholeOperation(await readInput(flags.file, io), flags)),
@@ -136,7 +133,7 @@ const sendCommands: readonly Command[] = [
     flags: {
       account,
       namespace,
-      selector: required(selector, 'NAME or a selector has to say what to delete'),
+      selector: required(selector, 'give a NAME, or a selector of the objects to delete'),
       ...sending,
     },
     run: ({ words: [kindOf = ''], flags }, io) =>
@@ -169,7 +166,7 @@ const sendCommands: readonly Command[] = [
   onObject(
     'patch',
     'Change an object by a merge patch.',
-    { file: required(fileFlag('patch as YAML or JSON'), 'patch needs it') },
+    { file: required(fileFlag('patch as YAML or JSON'), 'give the patch to send') },
     async (flags, io) => ({ type: 'TYPE_MERGE', patch: patchOf(await readInput(flags.file, io)) }),
   ),
   onObject(

@@ -44,7 +44,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   try {
     await gateway.stop();
   } catch (error) {
-    logger.error({ error: messageOf(error) }, 'stop was not clean');
+    logger.error({ error: messageOf(error) }, 'shutdown failed; exiting anyway');
     code = 1;
   }
   logger.info({ code }, 'stopped');

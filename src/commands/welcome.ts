@@ -7,7 +7,7 @@ import type { Addresses } from '../gateway/gateway.js';
 export const inMemory = 'pglite:memory';
 
 export const inMemoryNotice =
-  'the database is in memory: operations and accounts end with this process; --sql.url=pglite:DIR keeps them';
+  'the database is in memory: operations and accounts are lost when this process ends; --sql.url=pglite:DIR keeps them';
 
 export function welcome({ kubesvc, server, sql }: Config, { agentsPort, restPort }: Addresses): string {
   const rest = `${server.ssl.enabled ? 'https' : 'http'}://${reachable(server.address)}:${String(restPort)}`;
@@ -15,7 +15,7 @@ export function welcome({ kubesvc, server, sql }: Config, { agentsPort, restPort
   const database =
     sql.url === inMemory
       ? `
-The database is in memory: operations and accounts end with this process.
+The database is in memory: operations and accounts are lost when this process ends.
 To keep them:  --sql.url=pglite:DIR  (a directory such as ./data, for one gateway at a time)
 `
       : '';

@@ -90,7 +90,7 @@ export class KubernetesDiscovery extends Membership implements Discovery {
       const last = this.state().error ?? '';
       await this.stop();
       if (signal.aborted || (error instanceof GatewayError && error.code !== 'timed-out')) throw error;
-      const message = `the instances cannot be found in Kubernetes: ${last}`;
+      const message = `cannot find the instances in Kubernetes: ${last}`;
       throw new GatewayError('dependency-unavailable', message, { field: 'kubesvc.cluster-kubernetes', cause: error });
     }
   }
@@ -150,7 +150,7 @@ export class KubernetesDiscovery extends Membership implements Discovery {
       const found = await listAll(client, source, merge, signal);
       if (found === undefined) continue;
       const { objects, version } = found;
-      this.logger.info({ namespace, resource: source.resource, version }, 'listed the members of the cluster');
+      this.logger.info({ namespace, resource: source.resource, version }, 'cluster members listed');
       this.#objects.clear();
       for (const object of objects) this.#objects.set(object.metadata.name, object);
       this.#publish(source, merge);

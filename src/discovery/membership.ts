@@ -87,7 +87,7 @@ export abstract class Membership {
     this.#state = { status: 'known', since: Date.now() };
     this.#expectedAt = 0;
     this.#warned = false;
-    this.logger.info({ members: this.#byId.size }, 'the members of the cluster are known');
+    this.logger.info({ members: this.#byId.size }, 'cluster members known');
   }
 
   /** The source cannot be followed: the members stay. */
@@ -100,11 +100,11 @@ export abstract class Membership {
     if (error === before && (this.#warned || !fault)) return;
     const fields = { error: message, members: this.#byId.size };
     if (!fault) {
-      this.logger.info(fields, 'the members of the cluster are not known yet');
+      this.logger.info(fields, 'cluster members not known yet; waiting');
       return;
     }
     this.#warned = true;
-    this.logger.warn(fields, 'the members of the cluster cannot be followed, keeping the last known');
+    this.logger.warn(fields, 'cannot follow the cluster members; keeping the last known ones');
   }
 
   /** Nothing is followed any more, and nobody listens. */
@@ -114,12 +114,12 @@ export abstract class Membership {
   }
 
   #notify(change: MembershipChange): void {
-    this.logger.info({ ...change }, 'the members of the cluster changed');
+    this.logger.info({ ...change }, 'cluster members changed');
     for (const listener of [...this.#listeners]) {
       try {
         listener(change);
       } catch (error) {
-        this.logger.error({ error: messageOf(error) }, 'a listener of membership changes failed');
+        this.logger.error({ error: messageOf(error) }, 'a listener for membership changes failed');
       }
     }
   }

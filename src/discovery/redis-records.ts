@@ -63,7 +63,7 @@ export const leftRecord = JSON.stringify({ left: true });
 
 /** Reads the answer of the sync script. @throws Error when it is none */
 export function parseReply(reply: unknown): RecordsReply {
-  if (!Array.isArray(reply) || reply.length % 3 !== 1) throw new Error('Redis answered something else than records');
+  if (!Array.isArray(reply) || reply.length % 3 !== 1) throw new Error('Redis did not answer with records');
   const [now, ...rest] = reply.map(String);
   const records = new Map<string, { end: number; record: RedisInstanceRecord | undefined }>();
   for (let i = 0; i < rest.length; i += 3) {

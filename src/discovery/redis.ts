@@ -81,7 +81,7 @@ export class RedisDiscovery extends Membership implements Discovery {
       const last = this.state().error ?? '';
       await this.stop();
       if (signal.aborted) throw error;
-      const message = `the instances cannot be found in Redis: ${last}`;
+      const message = `cannot find the instances in Redis: ${last}`;
       throw new GatewayError('dependency-unavailable', message, { field: 'redis.connection', cause: error });
     }
   }
@@ -109,7 +109,7 @@ export class RedisDiscovery extends Membership implements Discovery {
     } catch (error) {
       this.logger.warn(
         { error: messageOf(error) },
-        'could not leave the cluster in Redis, the time to live will end it',
+        'could not leave the cluster in Redis; the record of this instance expires by itself',
       );
     }
     this.#subscriber?.disconnect();
@@ -170,7 +170,10 @@ export class RedisDiscovery extends Membership implements Discovery {
     // First, so that nothing is missed in between; and at each beat, as nothing else would notice a dead connection.
     if (this.#subscriber?.status === 'ready') {
       await this.#subscriber.subscribe(this.#keys[2]).catch((error: unknown) => {
-        this.logger.warn({ error: messageOf(error) }, 'no word of changes from Redis, they are seen at the next beat');
+        this.logger.warn(
+          { error: messageOf(error) },
+          'cannot subscribe to changes in Redis; they are seen at the next heartbeat',
+        );
       });
     }
     const record: RedisInstanceRecord = { baseUrl, ready: this.#ready, ttlMs: this.#ttlMs };

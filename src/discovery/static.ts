@@ -122,7 +122,7 @@ export class StaticDiscovery extends Membership implements Discovery {
     } catch (error) {
       if (signal.aborted) return;
       const last = this.#answers.get(baseUrl);
-      if (last?.ready === true) this.logger.warn({ baseUrl, error: messageOf(error) }, 'a member does not answer');
+      if (last?.ready === true) this.logger.warn({ baseUrl, error: messageOf(error) }, 'member does not answer');
       if (last !== undefined) this.#answers.set(baseUrl, { ...last, ready: false });
     }
     this.#publish();

@@ -1,8 +1,9 @@
 /**
- * The agent's configuration: types, defaults and documentation in one place, with the names of Armory's public reference.
- * docs/agent-configuration.md and the chart's values.schema.json are made from it. What Armory's agent and Clouddriver have
- * besides is in foreign.ts. Keywords of our own on a leaf: `secret` (never shown; may be `file:/PATH` or `env:NAME`), `path`
- * (of a file; may be `file:/PATH`), `verbatim` (taken as it is written), `synonyms` of choices, `expected` in words.
+ * The agent's configuration: types, defaults and documentation in one place, with the names of Armory's public
+ * reference. docs/agent-configuration.md and the chart's values.schema.json are made from it. Further options of
+ * Armory's agent and Clouddriver are in foreign.ts. Keywords of our own on a leaf: `secret` (never shown; may be
+ * `file:/PATH` or `env:NAME`), `path` (of a file; may be `file:/PATH`), `verbatim` (taken as it is written), `synonyms`
+ * of choices, `expected` in words.
  */
 
 import Type, { type Static, type TSchemaOptions } from 'typebox';

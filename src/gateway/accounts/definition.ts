@@ -75,7 +75,7 @@ export class Definitions {
     const [option] = kubeconfigOptions.filter((each) => typeof definition[each] === 'string');
     if (option === undefined) {
       if (definition['serviceAccount'] === true) return { ...rest, redact: (text) => text };
-      throw new GatewayError('invalid-argument', 'the definition names no kubeconfig and no serviceAccount');
+      throw new GatewayError('invalid-argument', 'the definition names neither a kubeconfig nor a serviceAccount');
     }
     const value = definition[option] as string;
     const reference = isSealed(value) ? undefined : parseReference(value);

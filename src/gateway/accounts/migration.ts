@@ -37,7 +37,8 @@ export async function migrateAccounts(options: MigrationOptions, signal: AbortSi
     try {
       await withLock(lock, signal, (held) => scan(options, held));
     } catch (error) {
-      if (!signal.aborted) logger.warn({ error: messageOf(error) }, 'accounts of Clouddriver not migrated');
+      if (!signal.aborted)
+        logger.warn({ error: messageOf(error) }, 'could not read accounts from Clouddriver; retrying');
     }
     await wait(jittered(periodMs, 0.1), signal).catch(() => undefined);
     if (signal.aborted) return;
@@ -55,14 +56,14 @@ async function scan(options: MigrationOptions, signal: AbortSignal): Promise<voi
         const definition = definitions.seal(account.name, knownOptions(account), account.name);
         return [{ name: account.name, zoneId: '', definition, activate: true }];
       } catch (error) {
-        logger.warn({ account: account.name, error: messageOf(error) }, 'account of Clouddriver not migrated');
+        logger.warn({ account: account.name, error: messageOf(error) }, 'Clouddriver account not migrated');
         return [];
       }
     });
     if (fresh.length === 0) continue;
     const present = await accounts.create(fresh, signal);
     if (present.length === fresh.length) continue;
-    logger.info({ accounts: fresh.length - present.length }, 'accounts of Clouddriver migrated');
+    logger.info({ accounts: fresh.length - present.length }, 'Clouddriver accounts migrated');
     migrated();
   }
 }

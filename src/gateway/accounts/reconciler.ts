@@ -65,7 +65,8 @@ export class Reconciler {
       try {
         busy = await this.#look(signal);
       } catch (error) {
-        if (!signal.aborted) logger.warn({ error: messageOf(error) }, 'dynamic accounts not looked at');
+        if (!signal.aborted)
+          logger.warn({ error: messageOf(error) }, 'could not look for due dynamic accounts; retrying');
       }
       if (!busy) await this.#wakeup.pause(jittered(pollMs, 0.2), signal);
     }
@@ -151,10 +152,11 @@ export class Reconciler {
       if (status === 'DELETED') removed(name);
       const reason = outcome.message ?? errorMessage;
       const fields = { account: name, aim, status, tookMs, ...(reason === undefined ? {} : { reason }) };
-      if (reason === undefined) logger.info(fields, 'turn for a dynamic account');
-      else logger.warn(fields, 'turn for a dynamic account failed');
+      if (reason === undefined) logger.info(fields, 'dynamic account turn completed');
+      else logger.warn(fields, 'dynamic account turn failed');
     } catch (error) {
-      if (!signal.aborted) logger.warn({ account: name, error: messageOf(error) }, 'turn for a dynamic account lost');
+      if (!signal.aborted)
+        logger.warn({ account: name, error: messageOf(error) }, 'dynamic account turn lost; retrying later');
     } finally {
       this.#underWay.delete(name);
       if (this.#again.delete(name) && !signal.aborted) await turns.join([name], signal).catch(() => undefined);
@@ -190,7 +192,7 @@ export class Reconciler {
     const refusals = await Promise.all(
       targets.map(async (session) =>
         full.includes(session)
-          ? `agent ${session.identity.agentId}: it serves ${String(maxAccountsPerAgent)} accounts already (kubesvc.grpc.server.maxAccountsPerAgent)`
+          ? `agent ${session.identity.agentId}: it already serves ${String(maxAccountsPerAgent)} accounts (kubesvc.grpc.server.maxAccountsPerAgent)`
           : this.#ask(session, name, version, frame, signal),
       ),
     );
@@ -204,7 +206,7 @@ export class Reconciler {
     const refusals = await Promise.all(
       targets.map(async (session) =>
         session.accounts.get(name)?.dynamicVersion === undefined
-          ? `agent ${session.identity.agentId}: account "${name}" is in the configuration of the agent`
+          ? `agent ${session.identity.agentId}: account "${name}" is in the agent's own configuration`
           : this.#ask(session, name, 0, frames.deleteAccounts([name]), signal),
       ),
     );

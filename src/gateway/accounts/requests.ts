@@ -115,7 +115,7 @@ export class AccountRequests {
     if (clouddriver === undefined) {
       throw new GatewayError(
         'invalid-argument',
-        `${field}.kubeconfigFile: missing; without kubesvc.dynamicAccounts.clouddriverUrl there is no Clouddriver to take the account from`,
+        `${field}.kubeconfigFile: missing; set kubesvc.dynamicAccounts.clouddriverUrl to take the account from Clouddriver`,
         { field: `${field}.kubeconfigFile`, account: name },
       );
     }

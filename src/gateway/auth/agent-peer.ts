@@ -21,10 +21,7 @@ export function agentPeer(
       const now = authentication.judgeAgain(admitted);
       // Its accounts are bound to who it was.
       if (now.owner !== owner)
-        throw new GatewayError(
-          'permission-denied',
-          `the policy takes ${identity.name} for ${now.owner} now; dial again`,
-        );
+        throw new GatewayError('permission-denied', `the policy now maps ${identity.name} to ${now.owner}; dial again`);
       ({ grant } = now);
     },
   };

@@ -41,7 +41,7 @@ export class Authenticator {
     const identity = await this.#prove(credentials, signal);
     // Names end up in SQL, logs and errors.
     if (identity.name.length <= nameLimit && !/\p{Cc}/u.test(identity.name)) return identity;
-    throw new GatewayError('unauthenticated', 'the name of the identity is too long, or has control characters in it', {
+    throw new GatewayError('unauthenticated', 'the name of the identity is too long or contains control characters', {
       field: 'authorization',
     });
   }
@@ -59,7 +59,7 @@ export class Authenticator {
       return { ...identity, certificate: shown.certificate, expiresAt };
     }
     if (shown !== undefined) return shown;
-    throw new GatewayError('unauthenticated', `no identity shown: expected ${this.#expected}`, {
+    throw new GatewayError('unauthenticated', `no credentials: expected ${this.#expected}`, {
       field: 'authorization',
     });
   }
@@ -97,7 +97,7 @@ export class Authenticator {
     }
     const { filters } = certificates;
     if (filters.length > 0 && !filters.some((filter) => filter({ certificate }))) {
-      throw new GatewayError('permission-denied', `no filter lets the certificate of ${name} in`, {
+      throw new GatewayError('permission-denied', `no filter matches the certificate of ${name}`, {
         field: 'certificate',
       });
     }
@@ -115,11 +115,11 @@ export class Authenticator {
     const known = staticTokens === undefined ? undefined : findStaticToken(staticTokens.current, token);
     if (known !== undefined) {
       if ((known.expiresAt ?? Number.POSITIVE_INFINITY) > now()) return known;
-      throw new GatewayError('unauthenticated', 'token refused: it has expired', { field: 'authorization' });
+      throw new GatewayError('unauthenticated', 'token refused: expired', { field: 'authorization' });
     }
     if (jsonWebTokens !== undefined && (tokenReviewer === undefined || isIssuedBy(token, jsonWebTokens.issuer)))
       return verifyJsonWebToken(token, jsonWebTokens);
     if (tokenReviewer !== undefined) return tokenReviewer.verify(token, signal);
-    throw new GatewayError('unauthenticated', 'token refused: it is not known', { field: 'authorization' });
+    throw new GatewayError('unauthenticated', 'token refused: unknown token', { field: 'authorization' });
   }
 }

@@ -32,7 +32,7 @@ function parse(der: Buffer): X509Certificate {
   try {
     return new X509Certificate(der);
   } catch (error) {
-    throw unreadable('it is no certificate', error);
+    throw unreadable('not a certificate', error);
   }
 }
 

@@ -45,7 +45,7 @@ export function parseDistinguishedName(text: string): readonly Attribute[] | str
       .trim()
       .toLowerCase()
       .replace(/^oid\./u, '');
-    if (!typePattern.test(written)) return `expected the type of an attribute such as CN, found "${written}"`;
+    if (!typePattern.test(written)) return `expected an attribute type such as CN, found "${written}"`;
     const { value, end } = readValue(text, equals + 1);
     if (value === '') return `${written.toUpperCase()} has no value`;
     attributes.push({ type: synonyms[written] ?? written, value });

@@ -73,7 +73,7 @@ export function parseCallerPolicy(text: string): CallerPolicy {
  */
 export function ruleFor<Grant>(policy: readonly Rule<Grant>[], identity: Identity): Rule<Grant> {
   const rule = policy.find(({ matches }) => matches(identity));
-  if (rule === undefined) throw new GatewayError('permission-denied', `no rule of the policy is for ${identity.name}`);
+  if (rule === undefined) throw new GatewayError('permission-denied', `no rule of the policy matches ${identity.name}`);
   return rule;
 }
 

@@ -59,7 +59,8 @@ export class ReloadedFile<Content> {
     let refused: string | undefined;
     const failed = (error: unknown): void => {
       const reason = messageOf(error);
-      if (reason !== refused) logger.error({ setting, error: reason }, 'a file has changed and cannot be used');
+      if (reason !== refused)
+        logger.error({ setting, error: reason }, 'file changed and cannot be used; keeping the old content');
       refused = reason;
     };
     await repeat({ pauseMs: () => checkMs, failed }, signal, async () => {
@@ -71,7 +72,7 @@ export class ReloadedFile<Content> {
       this.#content = this.#parse(text);
       this.#text = text;
       refused = undefined;
-      logger.info({ setting }, 'a file has changed: it counts from now on');
+      logger.info({ setting }, 'file changed; its new content is in effect');
       for (const listener of this.#listeners) listener();
     });
   }

@@ -66,7 +66,7 @@ function keyOfCertificate(der: Buffer): string {
 }
 
 function keyOf(issuer: string, serial: AsnType | undefined): string {
-  if (!(serial instanceof Integer)) throw unreadable('a serial number is no INTEGER');
+  if (!(serial instanceof Integer)) throw unreadable('a serial number is not an INTEGER');
   return `${serial.toBigInt().toString()} ${issuer}`;
 }
 

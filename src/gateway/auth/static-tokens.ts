@@ -34,7 +34,7 @@ export function parseStaticTokens(text: string): StaticTokens {
     const digest = sha256.toLowerCase();
     const expiresAt = expires === undefined ? undefined : Date.parse(expires);
     if (Number.isNaN(expiresAt)) throw new Error(`tokens[${String(index)}].expires: ${expected.expires}`);
-    if (tokens.has(digest)) throw new Error(`tokens[${String(index)}].sha256: this digest is there twice`);
+    if (tokens.has(digest)) throw new Error(`tokens[${String(index)}].sha256: this digest appears twice`);
     tokens.set(digest, { name: `token:${name}`, token: name, ...(expiresAt === undefined ? {} : { expiresAt }) });
   });
   return tokens;

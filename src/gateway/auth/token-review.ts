@@ -56,7 +56,7 @@ export class TokenReviewer {
       this.#keep(digest, answer);
     }
     if (answer.identity !== undefined) return answer.identity;
-    const message = 'token refused: the Kubernetes API server does not accept it';
+    const message = 'token refused by the Kubernetes API server';
     throw new GatewayError('unauthenticated', message, { field: 'authorization' });
   }
 
@@ -70,7 +70,7 @@ export class TokenReviewer {
     } catch (error) {
       signal.throwIfAborted();
       if (isUnexpected(error)) throw error;
-      const message = `the Kubernetes API server does not check tokens: ${reasonFor(error)}`;
+      const message = `the Kubernetes API server could not check the token: ${reasonFor(error)}`;
       throw new GatewayError('dependency-unavailable', message, { cause: error, retryAfterMs: 1_000 });
     }
     const { authenticated = false, user, audiences: valid = [] } = review.status ?? {};

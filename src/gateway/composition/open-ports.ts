@@ -44,7 +44,10 @@ export async function openPorts(context: StartContext, dependencies: Dependencie
   return { agents, agentsPort, restPort, numbers: { agentsPort: agentsAddress.port, restPort: restAddress.port } };
 }
 
-/** Part of the ports, not of the domain: streams of cached objects end before the lease does, so that nobody else caches yet. */
+/**
+ * Made with the ports, not with the domain, so that it stops before the lease ends: once the lease is over, agents of other
+ * replicas may cache the same accounts.
+ */
 function createCachingIngest(
   { config, logger, lifetime }: StartContext,
   { database, metrics }: Dependencies,

@@ -22,6 +22,6 @@ export function parseCron(expression: string): Schedule {
   const fields = macros[expression.trim()] ?? expression;
   // Spring wants the day of the month and that of the week to match both, unlike cron(8).
   const cron = new Cron(fields, { timezone: 'UTC', mode: '6-part', domAndDow: true, paused: true });
-  if (cron.nextRun() === null) throw new Error('it never comes about');
+  if (cron.nextRun() === null) throw new Error('it never matches');
   return { next: (time) => cron.nextRun(new Date(time))?.getTime() };
 }

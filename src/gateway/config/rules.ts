@@ -99,7 +99,7 @@ export function checkRules(config: Config): Findings {
   mustHold(
     alone || server.idleTimeoutMs > peerIdleMs,
     'server.idleTimeoutMs',
-    `expected more than the ${String(peerIdleMs)} that instances keep connections to each other, found ${String(server.idleTimeoutMs)}`,
+    `expected more than ${String(peerIdleMs)}, the time that instances keep idle connections to each other, found ${String(server.idleTimeoutMs)}`,
   );
   mustHold(
     alone || !sql.url.startsWith('pglite:'),
@@ -119,7 +119,7 @@ export function checkRules(config: Config): Findings {
     mustHold(
       demand === undefined || (sql.ssl.enabled && (sql.ssl.verify || !demand.verified)),
       key,
-      `its parameter ${demand?.parameter ?? ''} asks for TLS${demand?.verified === true ? ' with a certificate that is checked' : ''}; ` +
+      `its parameter ${demand?.parameter ?? ''} asks for TLS${demand?.verified === true ? ' with a verified certificate' : ''}; ` +
         `write sql.ssl.enabled: true${demand?.verified === true ? ' and sql.ssl.verify: true' : ''}`,
     );
   }

@@ -16,13 +16,12 @@ export function databaseUrl(
   if (plain.startsWith('pglite:')) return { url: plain, warning: undefined };
   const [, driver = '', authority = ''] = /^([^/?#]*):\/\/([^/?#]*)/u.exec(plain) ?? [];
   const host = authority.slice(authority.lastIndexOf('@') + 1);
-  if (/(?:^|[:-])aws(?:[:-]|$)/iu.test(driver))
-    return { problem: `the AWS driver for Java is not known here; ${form}` };
+  if (/(?:^|[:-])aws(?:[:-]|$)/iu.test(driver)) return { problem: `the AWS driver for Java is not supported; ${form}` };
   if (/^(?:mysql|mariadb|postgresql):[^:]/iu.test(driver) || driver.includes('+'))
-    return { problem: `balancing and fail-over of the Java driver are not known here; ${form}` };
-  if (/[()]/u.test(host)) return { problem: `properties of a host in brackets are not read here; ${form}` };
+    return { problem: `load balancing and failover of the Java driver are not supported; ${form}` };
+  if (/[()]/u.test(host)) return { problem: `host properties in brackets are not supported; ${form}` };
   if (host.includes(','))
-    return { problem: `several hosts are not tried here; name the one that takes writes, ${form}` };
+    return { problem: `several hosts are not supported; name the one that accepts writes, ${form}` };
   const [base = '', query = ''] = plain.split(/\?(.*)/su);
   const kept: string[] = [];
   const dropped: string[] = [];
@@ -33,24 +32,24 @@ export function databaseUrl(
     const demand = demandOf(name, value);
     if (demand?.named === true && isIP(host.replace(/:\d*$/u, '').replaceAll(/[[\]]/gu, '')) !== 0)
       return {
-        problem: `the parameter ${name} has the name of the server checked, but there is an address; write the name`,
+        problem: `the parameter ${name} asks to verify the server's name, but the URL has an address; write the name`,
       };
     if (demand !== undefined) kept.push(parameter);
     else dropped.push(name);
   }
   return {
     url: base + (kept.length === 0 ? '' : `?${kept.join('&')}`),
-    warning: dropped.length === 0 ? undefined : `parameters of the driver have no effect: ${dropped.join(', ')}`,
+    warning: dropped.length === 0 ? undefined : `driver parameters have no effect: ${dropped.join(', ')}`,
   };
 }
 
-const trust = 'write the authorities as PEM: sql.ssl.trustCertCollection';
-const identity = 'write certificate and key as PEM: sql.ssl.certificateChain, sql.ssl.privateKey';
+const trust = 'give the CA certificates as PEM in sql.ssl.trustCertCollection';
+const identity = 'give certificate and key as PEM in sql.ssl.certificateChain and sql.ssl.privateKey';
 
 /** Parameters of drivers, in lower case, that settings of ours are for: dropped, they would change who or what is trusted. */
 const misplaced: ReadonlyMap<string, string> = new Map([
-  ['user', 'write it as sql.user'],
-  ['password', 'write it as sql.password'],
+  ['user', 'set sql.user'],
+  ['password', 'set sql.password'],
   ['currentschema', 'give the user a search_path'],
   ['trustcertificatekeystoreurl', trust],
   ['truststore', trust],

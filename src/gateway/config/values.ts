@@ -41,7 +41,7 @@ export function resolveValues(entries: readonly Entry[]): ResolvedValues {
     const { leaf, factor } = target;
     const before = spelled.get(leaf.key);
     if (before !== undefined && before.key !== key && before.origin.kind === origin.kind) {
-      problems.push({ key, message: `set already, as ${before.key} (${before.origin.text})`, origin });
+      problems.push({ key, message: `already set as ${before.key} (${before.origin.text})`, origin });
       continue;
     }
     spelled.set(leaf.key, entry);
@@ -95,7 +95,7 @@ function twoPlugins(entries: readonly Entry[]): SettingProblem[] {
     const other = here.find(({ key }) => isOtherSpelling(key));
     const one = here.find(({ key }) => !isOtherSpelling(key) && uniform(key).startsWith(`${pluginSection}.`));
     if (other === undefined || one === undefined) return [];
-    const message = `stands beside ${pluginSection} (${one.origin.text}); write all of it below one of them`;
+    const message = `conflicts with ${pluginSection} (${one.origin.text}); use only one of the two sections`;
     return [{ key: otherPluginSection, message, origin: other.origin }];
   });
 }
@@ -107,7 +107,7 @@ function unknownKey({ key, value, origin }: Entry): SettingProblem {
   }
   const flags = origin.kind === 'flag' ? ['config', 'help'] : [];
   const candidate = nearest(key, [...leaves.keys(), ...aliases.keys(), ...unused.keys(), ...flags]);
-  return { key, message: `no such setting${candidate === undefined ? '' : `; is ${candidate} meant?`}`, origin };
+  return { key, message: `no such setting${candidate === undefined ? '' : `; did you mean ${candidate}?`}`, origin };
 }
 
 type Result = 'unset' | { readonly problem: string } | { readonly value: unknown; readonly warning?: string };

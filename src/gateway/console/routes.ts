@@ -160,7 +160,7 @@ const addConsole: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = async (
 
   app.get('/console/events', { config: read, schema: hidden }, (_request, reply) => {
     if (streams.size >= maxStreams) {
-      throw new GatewayError('overloaded', `${String(maxStreams)} consoles watch this replica already`, {
+      throw new GatewayError('overloaded', `${String(maxStreams)} consoles already watch this replica`, {
         retryAfterMs: 10_000,
       });
     }

@@ -32,7 +32,8 @@ export class ConnectionLimits {
     const address = socket.remoteAddress ?? '';
     const ofAddress = this.#byAddress.get(address) ?? 0;
     if (this.#connections >= maxConnections) return 'too many connections (maxConnections)';
-    if (ofAddress >= maxConnectionsPerAddress) return 'too many connections of its address (maxConnectionsPerAddress)';
+    if (ofAddress >= maxConnectionsPerAddress)
+      return 'too many connections from its address (maxConnectionsPerAddress)';
     this.#connections += 1;
     this.#byAddress.set(address, ofAddress + 1);
     this.#halfOpen.add(socket);

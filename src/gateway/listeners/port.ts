@@ -104,7 +104,7 @@ export class Port {
   #endRevoked(socket: TLSSocket): void {
     const certificate = this.#revoked && socket.getPeerX509Certificate();
     if (certificate === undefined || this.#revoked?.has(certificate) !== true) return;
-    this.#log(socket, 'tls', 'its certificate has been revoked since it was let in');
+    this.#log(socket, 'tls', 'its certificate was revoked after it connected');
     socket.destroy();
   }
 
@@ -138,7 +138,7 @@ export class Port {
     const timer = setTimeout(() => {
       // A process that was stopped has not read yet what came in time.
       lastLook = setImmediate(() => {
-        this.#log(socket, 'nothing', 'no first bytes in time');
+        this.#log(socket, 'nothing', 'no bytes received in time');
         socket.destroy();
       });
     }, this.#options.firstBytesTimeoutMs);
@@ -235,7 +235,7 @@ export class Port {
     if (now >= this.#logged.until) this.#logged = { lines: 0, until: now + logPeriodMs };
     this.#logged.lines += 1;
     if (this.#logged.lines > logLines) return;
-    const more = this.#logged.lines === logLines ? '; others are only counted for a while' : '';
+    const more = this.#logged.lines === logLines ? '; further ones are counted, not logged, for a while' : '';
     this.#options.logger.warn(
       { port: this.#options.name, peer: this.#peers.get(acceptedOf(socket)) ?? '?', protocol },
       `connection refused: ${reason}${more}`,

@@ -100,12 +100,12 @@ export class InstanceTokens {
   ): { readonly instanceId: string; readonly bodyDigest: string } {
     const { iss, aud, iat, jti, htm, htu, body } = this.#claims(token);
     if (typeof iss !== 'string' || typeof jti !== 'string' || typeof body !== 'string' || typeof iat !== 'number')
-      throw refused('a claim is missing');
+      throw refused('missing claim');
     const age = this.#options.now() / 1_000 - iat;
-    if (aud !== this.#options.instanceId) throw refused('it is for another instance');
+    if (aud !== this.#options.instanceId) throw refused('issued for another instance');
     if (age > lifetimeSeconds + clockToleranceSeconds || age < -clockToleranceSeconds)
-      throw refused('it is too old, or the clocks of the two differ');
-    if (htm !== method || htu !== path) throw refused('it is for another call');
+      throw refused('expired, or the clocks of the two instances differ');
+    if (htm !== method || htu !== path) throw refused('issued for another call');
     this.#use(`${iss} ${jti}`);
     return { instanceId: iss, bodyDigest: body };
   }
@@ -116,12 +116,12 @@ export class InstanceTokens {
     const signed = token.slice(0, end);
     const mac = Buffer.from(token.slice(end + 1));
     // Nothing of it is read before; what its header says of algorithms is not looked at, but has to be this.
-    if (end === -1 || !signed.startsWith(`${head}.`)) throw refused('it is none');
+    if (end === -1 || !signed.startsWith(`${head}.`)) throw refused('malformed token');
     const isSigned = this.#options.secrets().some((secret) => {
       const expected = Buffer.from(macOf(secret, signed));
       return mac.length === expected.length && timingSafeEqual(mac, expected);
     });
-    if (!isSigned) throw refused('no secret of this instance has signed it');
+    if (!isSigned) throw refused('not signed with a secret of this instance');
     return JSON.parse(Buffer.from(signed.slice(head.length + 1), 'base64url').toString('utf8')) as Readonly<
       Record<string, unknown>
     >;
@@ -136,9 +136,9 @@ export class InstanceTokens {
       this.#used = new Set();
       this.#generationEnds = now + validMs;
     }
-    if (this.#used.has(id) || this.#usedBefore.has(id)) throw refused('it was used before');
+    if (this.#used.has(id) || this.#usedBefore.has(id)) throw refused('already used');
     if (this.#used.size >= usedLimit)
-      throw new GatewayError('overloaded', 'too many calls of instances at once', { retryAfterMs: 1_000 });
+      throw new GatewayError('overloaded', 'too many calls from other instances at once', { retryAfterMs: 1_000 });
     this.#used.add(id);
   }
 }
@@ -152,7 +152,7 @@ function macOf(secret: Uint8Array, signed: string): string {
 }
 
 function refused(reason: string): GatewayError {
-  return new GatewayError('permission-denied', `not the call of an instance: its token is refused: ${reason}`, {
+  return new GatewayError('permission-denied', `not a call from an instance: token refused: ${reason}`, {
     field: instanceTokenHeader,
   });
 }

@@ -1,4 +1,4 @@
-/** Schemas of accounts: Armory's models, and what an account's definition may have. */
+/** Schemas of accounts: Armory's models, and the fields of an account's definition. */
 
 import Type, { type TSchema } from 'typebox';
 import { accountStatuses } from '../../store/accounts/account-lifecycle.js';
@@ -73,7 +73,7 @@ export const accountDefinition = Type.Object(
   },
 );
 
-/** What a 409 lists. */
+/** The accounts that a 409 lists. */
 export const presentAccount = Type.Object(
   { name: Type.String(), state: status, zoneId: Type.String(), dynamic: Type.Boolean() },
   {
@@ -124,7 +124,7 @@ export const accountAnswer = Type.Object(
   },
 );
 
-/** Armory's model; `def`, `props` and what ends in AsString are the same as JSON text. */
+/** Armory's model; `def`, `props` and the fields that end in AsString contain the same as JSON text. */
 export const kubesvcAccount = Type.Object(
   {
     name: Type.String(),

@@ -1,6 +1,6 @@
 /**
- * Accounts: `/armory/accounts` adds, changes and removes dynamic ones, `/agents/kubernetes/accounts` shows any. Requests
- * are accepted, and fulfilled by whichever instance holds the agents; their outcome is the account's status.
+ * Accounts: `/armory/accounts` adds, changes and removes dynamic ones, `/agents/kubernetes/accounts` shows any.
+ * Requests are accepted, and the instance that holds the agents fulfils them; their outcome is the account's status.
  */
 
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
@@ -41,7 +41,7 @@ export interface DynamicAccountRoutesOptions {
 const queryTimeoutMs = 30_000;
 const tags = ['accounts'];
 const params = Type.Object({ name: accountName });
-/** What is in no name, a database may refuse to compare with one. */
+/** A database may refuse to compare names with characters that no name has. */
 const nameLike = { maxLength: 253, pattern: '^[A-Za-z0-9_.:@/+=-]*$' };
 const accepted = Type.Array(Type.Object({}), {
   maxItems: 0,
@@ -52,7 +52,7 @@ const present = Type.Array(presentAccount, {
   description: 'The accounts that exist already. The other accounts in the request were accepted.',
 });
 
-/** Armory takes one account in place of a list. */
+/** Armory accepts a single account in place of a list. */
 const oneIsAList: preValidationHookHandler = (request, _reply, done) => {
   const { body } = request;
   if (typeof body === 'object' && body !== null && !Array.isArray(body)) request.body = [body];

@@ -1,4 +1,4 @@
-/** `/armory/agents`: who is connected to the whole cluster, from the truth, whichever instance is asked. */
+/** `/armory/agents`: the agents connected to the whole cluster, from the truth, on every instance. */
 
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';

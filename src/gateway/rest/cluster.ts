@@ -1,5 +1,5 @@
 /**
- * What is asked of the whole cluster through any instance. An instance that is asked by another one (the header of
+ * Routes that any instance answers for the whole cluster. An instance that is asked by another one (the header of
  * forwarding.ts) answers for itself alone.
  */
 
@@ -239,7 +239,7 @@ export const clusterRoutes: FastifyPluginCallbackTypebox<ClusterRoutesOptions> =
       if (silent !== undefined && 'error' in silent)
         throw new GatewayError(
           'owner-unreachable',
-          `agent "${agentId}" is not at the instances that answer, and instance ${silent.instanceId} does not: ${silent.error.message}`,
+          `agent "${agentId}" is not connected to any instance that answered, and instance ${silent.instanceId} did not answer: ${silent.error.message}`,
           { agentId, instanceId: silent.instanceId, retryAfterMs: 1_000 },
         );
       throw new GatewayError('unknown-agent', `agent "${agentId}" is not connected`, { agentId });

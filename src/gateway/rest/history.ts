@@ -1,4 +1,4 @@
-/** OperationHistoryRecord, as Armory's REST reference has it; what is not known (yet) is left out. */
+/** OperationHistoryRecord, as in Armory's REST reference; fields that are not known (yet) are left out. */
 
 import Type, { type Static } from 'typebox';
 import type { OperationRecord } from '../../store/operations/operation-record.js';

@@ -16,7 +16,7 @@ const contentSecurityPolicy = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** To be called before the routes are registered. */
+/** Call this before the routes are registered. */
 export async function describeApi(app: FastifyInstance, version: string): Promise<void> {
   await app.register(swagger, {
     openapi: {
@@ -41,7 +41,7 @@ export async function describeApi(app: FastifyInstance, version: string): Promis
     },
   });
   app.get('/openapi.json', { config: { role: 'read' }, schema: { hide: true } }, () => app.swagger());
-  // Its pages say nothing that the project's own documentation does not; what they show is /openapi.json.
+  // Its pages only show /openapi.json, and nothing that the project's own documentation does not say.
   app.addHook('onRoute', (route) => {
     if (route.url.startsWith('/docs')) route.config = { ...route.config, role: 'public' };
   });

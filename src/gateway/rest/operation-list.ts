@@ -16,7 +16,7 @@ export interface OperationListOptions {
 
 const defaultItems = 50;
 const maxItems = 500;
-/** A page costs as much as all before it: whoever wants to see more says until when. */
+/** A page costs as much as all pages before it: to see more, set `until`. */
 const maxRecords = 10_000;
 const queryTimeoutMs = 30_000;
 
@@ -65,7 +65,7 @@ export const operationListRoutes: FastifyPluginCallbackTypebox<OperationListOpti
       if (items * (page + 1) > maxRecords) {
         throw new GatewayError(
           'invalid-argument',
-          `query.page: ${String(maxRecords)} records can be paged through; set until to the startTime of the last one`,
+          `query.page: at most ${String(maxRecords)} records can be paged through; set until to the startTime of the last one`,
           { field: 'query.page' },
         );
       }
@@ -84,7 +84,7 @@ export const operationListRoutes: FastifyPluginCallbackTypebox<OperationListOpti
   done();
 };
 
-/** @throws GatewayError `invalid-argument` for what RFC 3339 allows and Unix time does not have: leap seconds */
+/** @throws GatewayError `invalid-argument` for leap seconds, which RFC 3339 allows and Unix time does not have */
 function timeOf(name: string, text: string): number {
   const ms = Date.parse(text);
   if (!Number.isNaN(ms)) return ms;

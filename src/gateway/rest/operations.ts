@@ -75,7 +75,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     {
       config: { role: 'operate' },
       preValidation: answerOperations,
-      // The bodies are made by the protobuf library; checking a union again takes longer than making them.
+      // The protobuf library makes the bodies; checking a union again takes longer than making them.
       serializerCompiler: () => JSON.stringify,
       schema: {
         operationId: 'sendOperation',
@@ -103,7 +103,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
       const span = tracing.start('operation', { kind: 'server', parent: caller });
       const submission = toSubmission(operation, instanceId, span?.context ?? caller);
       const form = formOf(accept, sent);
-      // Everything that can be refused is refused before the operation is on its way.
+      // Every refusal happens before the operation is on its way.
       const waitMs = waitOf(prefer);
       const accepted = await traced(span, submission, () => router.submit(submission));
       operation.id = accepted.id;
@@ -161,9 +161,9 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     },
   );
 
-  // Instances send the protobuf message itself. They are answered before validation, which is for callers' JSON.
+  // Instances send the protobuf message itself, and are answered before validation, which is for callers' JSON.
 
-  /** Gives forwarded operations to streams of this instance, or says "not owner". */
+  /** Sends forwarded operations to streams of this instance, or answers "not owner". */
   function answerOperations(request: FastifyRequest, reply: FastifyReply, next: () => void): void {
     if (!Buffer.isBuffer(request.body)) {
       next();

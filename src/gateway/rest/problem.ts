@@ -98,7 +98,7 @@ const table: Readonly<Record<ErrorCode, { readonly status: number; readonly titl
   internal: { status: 500, title: 'Internal error' },
 };
 
-/** What Fastify's own errors are in our codes, by HTTP status. */
+/** Our codes for Fastify's own errors, by HTTP status. */
 const frameworkCodes: Readonly<Record<number, ErrorCode>> = {
   400: 'invalid-argument',
   413: 'too-large',
@@ -122,7 +122,7 @@ export function toProblem(error: GatewayError, instanceId: string): Problem {
   };
 }
 
-/** @param status in place of the table's, for what the framework refuses */
+/** @param status in place of the table's, for requests that the framework refuses */
 export function sendProblem(
   reply: FastifyReply,
   error: GatewayError,
@@ -136,7 +136,10 @@ export function sendProblem(
   return reply.code(problem.status).type(problemMediaType).send(JSON.stringify(problem));
 }
 
-/** Turns whatever a handler threw into a problem; what nobody expected is logged with its cause and shown without. */
+/**
+ * Turns anything that a handler threw into a problem; an unexpected error is logged with its cause and shown without
+ * it.
+ */
 export function errorHandler(instanceId: string) {
   return (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const error = toKnown(thrown, request);
@@ -150,7 +153,7 @@ export function errorHandler(instanceId: string) {
   };
 }
 
-/** Answers what Node.js could not read as HTTP/1.1: no request exists yet, so this writes on the socket. */
+/** Answers bytes that Node.js could not read as HTTP/1.1: no request exists yet, so this writes to the socket. */
 export function clientErrorHandler(instanceId: string) {
   return (error: Error & { readonly code?: string }, socket: Socket): void => {
     if (error.code === 'ECONNRESET' || !socket.writable) {
@@ -192,11 +195,11 @@ function toKnown(thrown: unknown, request: FastifyRequest): GatewayError {
     return new GatewayError('too-large', 'body: larger than server.maxBodySize allows', { field: 'body' });
   const code = frameworkCodes[error.statusCode ?? 500] ?? (status === undefined ? undefined : 'invalid-argument');
   if (code === undefined)
-    return new GatewayError('internal', 'unexpected failure; the log of this instance says why', { cause: thrown });
+    return new GatewayError('internal', 'unexpected error; see the log of this instance', { cause: thrown });
   const invalid = invalidRequest(error, request);
   if (invalid !== undefined) return new GatewayError(code, invalid.message, { field: invalid.field });
   const field = error.code?.startsWith('FST_ERR_CTP') === true ? 'body' : undefined;
-  // What is not Fastify's own is a parser's, in words of JavaScript.
+  // An error that is not Fastify's own comes from a parser, with JavaScript's text.
   const message = error.code?.startsWith('FST_') === true ? messageOf(thrown) : 'the request cannot be read';
   return new GatewayError(code, message, { cause: thrown, ...(field === undefined ? {} : { field }) });
 }

@@ -66,10 +66,12 @@ export interface RestServer {
 
 const headersTimeoutMs = 10_000;
 
-/** Routes say how long a name may be (253: a DNS name, RFC 1035); this is for what is no name at all. */
+/** Routes limit the length of names (253: a DNS name, RFC 1035); this limit is for paths that contain no name. */
 const maxParameterLength = 4_096;
 
-/** Streams that are reset as soon as they are opened (CVE-2023-44487) are over a turn later, and have cost nothing. */
+/**
+ * Streams that are reset as soon as they are opened (CVE-2023-44487) have ended one turn later, and have cost nothing.
+ */
 function unlessReset(handler: RequestListener) {
   return (request: Http2ServerRequest, response: Http2ServerResponse): void => {
     setImmediate(() => {
@@ -135,7 +137,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
       404,
     );
   });
-  // Fastify takes text by default; no route here does.
+  // Fastify accepts text by default; no route here does.
   app.removeContentTypeParser('text/plain');
   app.addContentTypeParser(protobufMediaType, { parseAs: 'buffer' }, (request, body: Buffer, done) => {
     digestBody(request, body);

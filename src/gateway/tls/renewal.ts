@@ -58,7 +58,8 @@ export async function renewTls(renewal: TlsRenewal, signal: AbortSignal): Promis
   const failed = (error: unknown): void => {
     metrics.tlsRenewals.inc({ port: name, outcome: 'refused' });
     const reason = messageOf(error);
-    if (reason !== refused) logger.error({ port: name, error: reason }, 'TLS files changed and cannot be used');
+    if (reason !== refused)
+      logger.error({ port: name, error: reason }, 'TLS files changed and cannot be used; keeping the old ones');
     refused = reason;
   };
   look();
@@ -70,7 +71,7 @@ export async function renewTls(renewal: TlsRenewal, signal: AbortSignal): Promis
       current = next;
       warnedAt = Number.NEGATIVE_INFINITY;
       metrics.tlsRenewals.inc({ port: name, outcome: 'taken' });
-      logger.info({ port: name }, 'TLS files changed: new connections use them');
+      logger.info({ port: name }, 'TLS files changed; new connections use them');
     }
     look();
   });

@@ -16,16 +16,16 @@ export interface AccountRecord {
   readonly maxWatchAgeSeconds: number;
   readonly namespaces: readonly string[];
   readonly properties: Readonly<Record<string, string>>;
-  /** What the API was given, as JSON text; may hold secrets: never answer or log it. */
+  /** The definition given to the API, as JSON text; may hold secrets: never return or log it. */
   readonly definition?: string;
   readonly errorMessage?: string;
   readonly failedCount: number;
-  /** Of a dynamic account: grows with every change of its definition. */
+  /** For a dynamic account: grows with every change of its definition. */
   readonly definitionVersion: number;
   readonly lastUpdated: number;
 }
 
-/** What an agent says of an account when it registers it. */
+/** An agent's description of an account in its registration. */
 export interface AccountRegistration {
   readonly name: string;
   readonly kubeHost: string;
@@ -34,7 +34,9 @@ export interface AccountRegistration {
   readonly maxWatchAgeSeconds: number;
   readonly namespaces: readonly string[];
   readonly properties: Readonly<Record<string, string>>;
-  /** Of a dynamic account: the version of its definition that the agent serves. Absent: the account is the agent's own. */
+  /**
+   * For a dynamic account: the version of its definition that the agent serves. Absent: the account is the agent's own.
+   */
   readonly dynamicVersion?: number;
 }
 
@@ -44,7 +46,7 @@ export interface NewDynamicAccount {
   readonly zoneId: string;
   /** JSON text, as accounts/definition.ts seals it. */
   readonly definition: string;
-  /** Whether agents are to serve it at once. */
+  /** Whether agents should serve it at once. */
   readonly activate: boolean;
 }
 

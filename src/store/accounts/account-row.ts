@@ -33,7 +33,7 @@ interface Properties {
   readonly properties?: Readonly<Record<string, string>>;
 }
 
-/** What Armory's plugin wrote has another shape, and comes as empty until the agent registers again. */
+/** A value of Armory's plugin has another shape, and reads as empty until the agent registers again. */
 function parseProperties(props: string | null): Properties {
   if (props === null || props === '') return {};
   try {

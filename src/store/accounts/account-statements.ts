@@ -19,7 +19,7 @@ export interface LockedAccount {
   readonly dynamic: boolean;
   /** The agent that may still be caching although its stream broke. */
   readonly heldBy: string | undefined;
-  /** Whether the row names a hold, over or not. */
+  /** Whether the row has a hold, expired or not. */
   readonly hold: boolean;
   readonly zoneId: string;
 }
@@ -45,7 +45,7 @@ export async function lockAccounts(db: Db, dialect: SqlDialect, names: readonly 
   }));
 }
 
-/** What went wrong before is over: agents serve these accounts. */
+/** Clears earlier errors: agents serve these accounts. */
 export async function forgetFailures(db: Db, names: readonly string[]): Promise<void> {
   if (names.length === 0) return;
   await db
@@ -55,7 +55,7 @@ export async function forgetFailures(db: Db, names: readonly string[]): Promise<
     .execute();
 }
 
-/** Dynamic accounts that no agent serves any more. */
+/** Dynamic accounts that no agent serves any longer. */
 export async function orphanAccounts(db: Db, names: readonly string[]): Promise<void> {
   if (names.length === 0) return;
   await db.updateTable('kubesvc_accounts').set({ status: 'ORPHANED' }).where('name', 'in', names).execute();

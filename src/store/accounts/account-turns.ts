@@ -1,9 +1,9 @@
 /**
- * Turns: how replicas fulfil together what is asked of dynamic accounts.
+ * Turns: how replicas together fulfil requests for dynamic accounts.
  *
  * An account that needs something is due, and waits for a turn of every live instance, because only the instance that
  * holds an agent's stream can ask that agent. One instance at a time has its turn: it claims the row until a time on
- * the database's clock, and whoever lost a claim changes nothing any more (`write_token`).
+ * the database's clock, and a replica that has lost its claim can no longer change anything (`write_token`).
  */
 
 import { randomUUID } from 'node:crypto';
@@ -45,7 +45,7 @@ export interface DueAccount {
   readonly zoneId: string;
   readonly definition: string | undefined;
   readonly definitionVersion: number;
-  /** Whether this instance's turn is still to come; else nobody alive is waited for. */
+  /** Whether this instance's turn is still to come; otherwise the account waits for no live instance. */
   readonly waitsForMe: boolean;
 }
 
@@ -65,13 +65,13 @@ export interface AccountTurnsOptions {
 }
 
 export interface TurnEnd {
-  /** `superseded`: the claim was lost, or something else is asked of the account by now. */
+  /** `superseded`: the claim was lost, or there is a newer request for the account. */
   readonly status: NextStatus | 'superseded';
   /** What went wrong in this round so far. */
   readonly errorMessage?: string | undefined;
 }
 
-/** What agents are to serve; of failed ones only a retry or a request makes them try again. */
+/** States of accounts that agents should serve; a failed account is only tried again by a retry or a request. */
 const unfailed = accountStatuses.filter((status) => isServable(status) && status !== 'FAILED');
 
 export class AccountTurns {
@@ -83,14 +83,14 @@ export class AccountTurns {
     this.#options = options;
   }
 
-  /** Accounts that wait for this instance, or for none that is alive; `limit` at most. */
+  /** Accounts that wait for this instance, or for no live one; `limit` at most. */
   async due(limit: number, signal: AbortSignal): Promise<readonly DueAccount[]> {
     const { dialect } = this.#database;
     const rows = await this.#database.run((db) => selectDueAccounts(db, dialect, this.#options, limit), signal);
     return rows.flatMap((row) => this.#dueAccount(row));
   }
 
-  /** Begins this instance's turn for those of the accounts that are still due and as they were. */
+  /** Begins this instance's turn for those of the accounts that are still due and unchanged. */
   async begin(accounts: readonly DueAccount[], signal: AbortSignal): Promise<readonly Turn[]> {
     const turns: Turn[] = [];
     for (const batch of batches(accounts)) {
@@ -100,7 +100,7 @@ export class AccountTurns {
     return turns;
   }
 
-  /** Gives up this instance's turn for accounts that it can do nothing for. */
+  /** Gives up this instance's turn for accounts that its agents cannot serve or clear. */
   async pass(names: readonly string[], signal: AbortSignal): Promise<void> {
     const { dialect } = this.#database;
     const { instanceId } = this.#options;
@@ -114,12 +114,18 @@ export class AccountTurns {
     return this.#database.transaction((trx) => this.#finish(trx, turn, outcome), signal);
   }
 
-  /** Gives claims back unfulfilled, for the next one to take: those of a dead instance, or of this one when it stops. */
+  /**
+   * Returns unfulfilled claims, so that another instance can take them: claims of a dead instance, or of this one when
+   * it stops.
+   */
   release(instanceId: string, signal: AbortSignal): Promise<void> {
     return this.#database.run((db) => releaseTurns(db, this.#database.dialect, instanceId), signal);
   }
 
-  /** What agents of a zone are to serve, with the version of its definition; `limit` accounts after `after`. */
+  /**
+   * Accounts that agents of a zone should serve, with the versions of their definitions; `limit` accounts after
+   * `after`.
+   */
   async ofZone(
     zoneId: string,
     after: string,
@@ -130,7 +136,7 @@ export class AccountTurns {
     return rows.map((row) => ({ name: row.name, definitionVersion: versionOf(row) }));
   }
 
-  /** Asks for a turn of this instance: an agent came that is to serve the accounts and does not. */
+  /** Requests a turn of this instance: an agent has connected that should serve the accounts and does not. */
   async join(names: readonly string[], signal: AbortSignal): Promise<void> {
     for (const batch of batches(names)) await this.#database.transaction((trx) => this.#join(trx, batch), signal);
   }
@@ -191,7 +197,7 @@ export class AccountTurns {
     return after;
   }
 
-  /** None for an account of which nothing is asked. */
+  /** None for an account without a request. */
   #dueAccount(row: Selectable<AccountsTable>): DueAccount[] {
     const status = statusOf(row);
     const aim = aimOf(status);

@@ -1,4 +1,4 @@
-/** kubesvc_accounts: what agents registered, and accounts made by the API. */
+/** kubesvc_accounts: accounts that agents registered, and accounts added through the API. */
 
 import type { AccountRecord } from './account-record.js';
 import {
@@ -24,7 +24,7 @@ export class AccountStore {
     return this.#database.run((db) => selectAccount(db, name), signal);
   }
 
-  /** Those of `names` that were registered once. */
+  /** The accounts among `names` that were ever registered. */
   known(names: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
     return this.#database.run((db) => selectKnownAccounts(db, names), signal);
   }
@@ -45,7 +45,7 @@ export class AccountStore {
       const candidates = await selectIdleAccounts(trx, dialect, olderThanMs, Math.min(limit, batchSize));
       if (candidates.length === 0) return [];
       await lockAccounts(trx, dialect, candidates);
-      // Once more, now that nobody can claim them.
+      // Checked again, now that nobody can claim them.
       const names = await selectIdleAmong(trx, dialect, olderThanMs, candidates);
       await deleteAccounts(trx, names);
       return names;

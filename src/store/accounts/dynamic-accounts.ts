@@ -1,4 +1,7 @@
-/** Dynamic accounts in kubesvc_accounts, as the API makes, changes and reads them. account-turns.ts fulfils what it asks. */
+/**
+ * Dynamic accounts in kubesvc_accounts, as the API makes, changes and reads them. account-turns.ts fulfils the
+ * requests.
+ */
 
 import { randomUUID } from 'node:crypto';
 import type { Kysely } from 'kysely';
@@ -28,7 +31,7 @@ export interface AccountChange {
   readonly name: string;
   readonly request?: AccountRequest | undefined;
   readonly zoneId?: string | undefined;
-  /** Pure: called once the account's row is locked, and again when the transaction is. */
+  /** Pure: called once the account's row is locked, and again if the transaction is repeated. */
   readonly edit?: ((definition: string | undefined) => string) | undefined;
 }
 
@@ -58,7 +61,7 @@ export class DynamicAccountStore {
 
   /**
    * Adds accounts, each name once.
-   * @returns those whose names were there already, dynamic or not, as they are: they are left alone
+   * @returns existing accounts with these names, dynamic or not; they are left unchanged
    */
   async create(accounts: readonly NewDynamicAccount[], signal?: AbortSignal): Promise<readonly AccountRecord[]> {
     const token = randomUUID();
@@ -69,7 +72,7 @@ export class DynamicAccountStore {
     return present;
   }
 
-  /** Applies each change that is possible, in the order of names. @returns what became of each, in that order */
+  /** Applies each change that is possible, in the order of names. @returns the outcome of each, in that order */
   async change(changes: readonly AccountChange[], signal?: AbortSignal): Promise<readonly ChangeResult[]> {
     const sorted = changes.toSorted((a, b) => (a.name < b.name ? -1 : 1));
     const results: ChangeResult[] = [];
@@ -89,7 +92,7 @@ export class DynamicAccountStore {
     return this.#database.run((db) => selectDynamicAccounts(db, filter, after, limit), signal);
   }
 
-  /** As list(), without the definitions and all else that is large. */
+  /** As list(), without the definitions and other large fields. */
   summaries(after: string, limit: number, signal?: AbortSignal): Promise<readonly DynamicAccountSummary[]> {
     return this.#database.run((db) => selectDynamicSummaries(db, after, limit), signal);
   }
@@ -108,7 +111,7 @@ export class DynamicAccountStore {
     const accounts = new Map((await lockDefinitions(db, names)).map((account) => [account.name, account]));
     const live = await selectLiveInstances(db, dialect, this.#leaseMs);
 
-    /** Accounts that only enter a state, by that state: one statement each. */
+    /** Accounts that only change their state, grouped by new state: one statement each. */
     const entering = new Map<AccountStatus, string[]>();
     const results: ChangeResult[] = [];
     for (const { name, request, zoneId, edit } of changes) {
@@ -131,7 +134,7 @@ export class DynamicAccountStore {
         if (next !== status) entering.set(next, [...(entering.get(next) ?? []), name]);
         continue;
       }
-      // Agents of another zone, perhaps another identity's, are to serve it.
+      // Agents of another zone, perhaps with another identity, should serve it.
       if (moved) await unbindAccounts(db, [name]);
       await enterStatus(db, dialect, [name], next, live, { definition, zoneId: zoneId ?? account.zoneId, edited });
     }

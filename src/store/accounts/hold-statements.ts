@@ -11,7 +11,7 @@ import type { Schema } from '../sql/schema.js';
 
 type Db = Kysely<Schema>;
 
-/** For so long nobody caches the accounts but the agents that cache them now; their rows are locked. */
+/** Holds the accounts for the agents that cache them now; the rows of the accounts are locked. */
 export async function holdCaching(db: Db, dialect: SqlDialect, names: readonly string[], ms: number): Promise<void> {
   if (names.length === 0) return;
   await db
@@ -33,7 +33,7 @@ export async function deleteHolds(db: Db, names: readonly string[]): Promise<voi
   if (names.length > 0) await withoutHold(db, names).execute();
 }
 
-/** Only those that are over: the account may be held anew. */
+/** Ends only expired holds: the account may have a new one. */
 export async function deleteEndedHolds(db: Db, dialect: SqlDialect, names: readonly string[]): Promise<void> {
   await withoutHold(db, names).where('caching_free_time', '<=', dialect.nowMs).execute();
 }
@@ -45,7 +45,7 @@ function withoutHold(db: Db, names: readonly string[]) {
     .where('name', 'in', names);
 }
 
-/** Accounts whose hold is over and that are not free yet, in name order. */
+/** Accounts with an expired hold that was not ended yet, in name order. */
 export async function selectEndedHolds(db: Db, dialect: SqlDialect, limit: number): Promise<string[]> {
   const rows = await db
     .selectFrom('kubesvc_accounts')

@@ -48,7 +48,7 @@ export async function deleteOwner(db: Db, kind: OwnedKind, name: string): Promis
 }
 
 /**
- * Binds what has no owner to the owner that is wanted for it, in the transaction of the caller.
+ * Binds accounts or zones without an owner to their wanted owners, in the transaction of the caller.
  * @param wanted owner by name
  * @returns the owner of each
  */
@@ -67,7 +67,7 @@ export async function bind(
   return ownersOf(db, kind, names);
 }
 
-/** The owner of each of the names that has one. */
+/** The owner of each name that has one. */
 export async function ownersOf(
   db: Db,
   kind: OwnedKind,
@@ -86,7 +86,7 @@ export async function ownersOf(
   return owners;
 }
 
-/** Accounts among `names` that are another one's. */
+/** Accounts among `names` that belong to another owner. */
 export async function foreignAccounts(db: Db, names: readonly string[], owner: string): Promise<ReadonlySet<string>> {
   const rows = await db
     .selectFrom('kubesvc_owners')
@@ -98,7 +98,7 @@ export async function foreignAccounts(db: Db, names: readonly string[], owner: s
   return new Set(rows.map(({ name }) => name));
 }
 
-/** They are nobody's from now on. */
+/** They have no owner from now on. */
 export async function unbindAccounts(db: Db, names: readonly string[]): Promise<void> {
   if (names.length === 0) return;
   await db.deleteFrom('kubesvc_owners').where('kind', '=', 'account').where('name', 'in', names).execute();

@@ -1,6 +1,7 @@
 /**
- * kubesvc_owners: whose an account or a zone is. The first identity that registers it gets it, and nobody else does until
- * an operator releases it: the binding outlives the account's row, which goes when its agents are away for long.
+ * kubesvc_owners: the owners of accounts and zones. The first identity that registers one owns it, and no other can
+ * until an operator releases it: the binding outlives the account's row, which is removed when its agents are away for
+ * long.
  */
 
 import { bind, deleteOwner, selectOwners, type OwnedKind, type Owner } from './owner-statements.js';
@@ -14,8 +15,8 @@ export class OwnerStore {
   }
 
   /**
-   * Binds a zone that is nobody's.
-   * @returns whether it is the owner's now
+   * Binds a zone without an owner.
+   * @returns whether it belongs to the owner now
    */
   async bindZone(zoneId: string, owner: string, signal: AbortSignal): Promise<boolean> {
     const { dialect } = this.#database;
@@ -33,7 +34,7 @@ export class OwnerStore {
     return this.#database.run((db) => selectOwners(db, after, limit), signal);
   }
 
-  /** Whoever registers it next gets it. @returns false when it was nobody's */
+  /** The next identity that registers it becomes its owner. @returns false if it had no owner */
   release(kind: OwnedKind, name: string, signal: AbortSignal): Promise<boolean> {
     return this.#database.run((db) => deleteOwner(db, kind, name), signal);
   }

@@ -35,7 +35,7 @@ const missingAccounts = bulkUpsert(
   { overwrite: false },
 );
 
-/** Makes the accounts that were never seen. */
+/** Inserts accounts that were never seen. */
 export async function insertMissingAccounts(
   db: Db,
   dialect: SqlDialect,
@@ -63,7 +63,7 @@ const accountRows = bulkUpsert(
   { overwrite: true },
 );
 
-/** Overwrites what agents say of accounts whose rows are locked. */
+/** Overwrites the agents' descriptions of accounts whose rows are locked. */
 export async function updateAccounts(db: Db, dialect: SqlDialect, updates: readonly AccountUpdate[]): Promise<void> {
   await accountRows(
     db,

@@ -68,7 +68,7 @@ export async function claimDueAccounts(
       write_token: token,
       last_updated: dialect.nowMs,
       due_time: msFromNow(dialect, claimMs),
-      // A new attempt: why the last one failed no longer counts.
+      // A new attempt: the reason of the last failure no longer counts.
       ...(from === 'FAILED' ? { error_message: null } : {}),
     })
     .where('name', 'in', names)

@@ -44,11 +44,11 @@ export async function* agentConnections(
   yield* byInstance(pending);
 }
 
-/** An agent that is moving is at two instances for a moment. */
+/** An agent that is changing instances is briefly at two. */
 function* byInstance(rows: readonly AgentAssignmentRow[]): Generator<ConnectedAgent> {
   for (const instanceId of new Set(rows.map((row) => row.cd_id))) {
     const own = rows.filter((row) => row.cd_id === instanceId);
-    // Rows of an older connection, not yet released, do not say when this one began.
+    // Unreleased rows of an older connection do not show when this one began.
     const newest = Math.max(...own.map((row) => row.epoch));
     const current = own.filter((row) => row.epoch === newest);
     yield {

@@ -33,7 +33,7 @@ export function selectAgentPage(
   if (only !== undefined) {
     query = query.where('agent_id', '=', only).where('account_name', '>', position.account);
   } else {
-    // MySQL cannot search an index with (a, b) > (x, y); the first condition is what it searches with.
+    // MySQL cannot search an index with (a, b) > (x, y); it searches with the first condition.
     query = query
       .where('agent_id', '>=', position.agentId)
       .where((eb) =>

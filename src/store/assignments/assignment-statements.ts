@@ -15,7 +15,7 @@ export async function selectAssignments(db: Db, names: readonly string[]): Promi
     .selectFrom('kubesvc_assignments')
     .select(['id', 'account_name', 'agent_id', 'cd_id', 'epoch', 'process_id', 'caching'])
     .where('account_name', 'in', names)
-    // What another program may have left.
+    // Another program may have left such rows.
     .where('agent_id', 'is not', null)
     .where('cd_id', 'is not', null)
     .orderBy('account_name')
@@ -52,7 +52,7 @@ const assignmentRows = bulkUpsert(
   { overwrite: true },
 );
 
-/** Makes rows, and gives rows of an agent to its newer connection. */
+/** Inserts rows, and moves rows of an agent to its newer connection. */
 export async function upsertAssignments(
   db: Db,
   dialect: SqlDialect,
@@ -88,7 +88,7 @@ export async function startCaching(db: Db, ids: readonly number[]): Promise<void
     .execute();
 }
 
-/** Names of accounts with a row that `filter` describes, after `afterAccount`, in name order. */
+/** Names of accounts with a row that matches `filter`, after `afterAccount`, in name order. */
 export async function selectAssignedAccounts(
   db: Db,
   filter: Partial<Connection>,

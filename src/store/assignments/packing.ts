@@ -8,12 +8,12 @@ export const transactionAccounts = 1_000;
 
 /** A request, or a part of one that is too large for one transaction. */
 export interface Part<Request> {
-  /** Of the request in the list. */
+  /** Index of the request in the list. */
   readonly index: number;
   readonly request: Request;
 }
 
-/** Each account once, so that the parts of a request give its accounts in the order of their names. */
+/** Each account once and sorted, so that the parts of a request return its accounts in name order. */
 export function inNameOrder({ connection, accounts }: ClaimRequest): ClaimRequest {
   const byName = new Map(accounts.map((account) => [account.name, account]));
   return { connection, accounts: [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1)) };

@@ -35,7 +35,7 @@ export interface ObjectOfAgent {
   readonly object: CachedObject;
 }
 
-/** @returns whether all of them are new, as far as the engine tells */
+/** @returns whether all of them are new, if the engine reports it */
 export function upsertObjects(db: Db, dialect: SqlDialect, objects: readonly ObjectOfAgent[]): Promise<boolean> {
   return objectRows(
     db,
@@ -68,13 +68,13 @@ const relationRows = bulkUpsert(
   { overwrite: false },
 );
 
-/** Ids of one look-up: for more, MariaDB estimates instead of looking, and reads the whole index. */
+/** Ids of one look-up: with more, MariaDB uses estimates and reads the whole index. */
 const lookUpSize = 100;
 
 /**
- * Makes the relations of these objects what they are now; those that stay are not written. They are read first: a DELETE of
+ * Replaces the relations of these objects; unchanged ones are not written. They are read first, because a DELETE of
  * all others (`uuid not in`) made MariaDB read the whole table for each statement.
- * @param allNew whether none of the objects was there before, so that there is nothing to read
+ * @param allNew whether all of the objects are new, so that there is nothing to read
  */
 export async function replaceRelations(
   db: Db,
@@ -157,7 +157,7 @@ export async function selectOlderOfAccount(
     .where('account', '=', account)
     .where('generation', '<', generation)
     .limit(limit)
-    // Whoever comes back with one of them waits, and writes it anew.
+    // An agent that comes back with one of them waits, and writes it anew.
     .forUpdate()
     .execute();
   return rows.map((row) => row.id);

@@ -9,7 +9,7 @@ import type { Schema } from '../sql/schema.js';
 
 type Db = Kysely<Schema>;
 
-/** Those of the accounts whose caching the agent's connection has, locked until the transaction ends. */
+/** The accounts that the agent's connection may cache, locked until the transaction ends. */
 export async function lockCaching(
   db: Db,
   { agentId, epoch, owner }: CachingAgent,
@@ -31,7 +31,7 @@ export async function lockCaching(
   return held.filter((account) => !foreign.has(account));
 }
 
-/** Notes the number of the stream that may write these locked accounts from now on. */
+/** Records the number of the stream that may write these locked accounts from now on. */
 export async function startStream(
   db: Db,
   { agentId }: CachingAgent,
@@ -47,9 +47,9 @@ export async function startStream(
 }
 
 /**
- * Who caches the accounts, locked until the transaction ends: no claim or release can come between this and a write.
- * The lock is shared, because MySQL's optimizer reads a small table from end to end: transactions that write other
- * accounts would wait for each other's rows.
+ * The streams that may write the accounts, locked until the transaction ends: no claim or release can come between this
+ * and a write. The lock is shared, because MySQL's optimizer reads a small table from end to end: transactions that
+ * write other accounts would wait for each other's rows.
  */
 export async function lockHolders(
   db: Db,
@@ -70,7 +70,7 @@ export async function lockHolders(
   );
 }
 
-/** The number that the last connection or stream of the cluster got. */
+/** The number of the cluster's latest connection or stream. */
 export async function selectLastNumber(db: Db): Promise<number> {
   const row = await db.selectFrom('kubesvc_counters').select('value').where('name', '=', 'epoch').executeTakeFirst();
   return row?.value ?? 0;

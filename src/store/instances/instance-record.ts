@@ -9,6 +9,6 @@ export interface InstanceRegistration {
 }
 
 export interface InstanceRecord extends InstanceRegistration {
-  /** Last heartbeat, in ms UTC on the database's clock; 0 once the instance has said that it goes. */
+  /** Last heartbeat, in ms UTC on the database's clock; 0 once the instance has ended its lease. */
   readonly lastHeartbeatTime: number;
 }

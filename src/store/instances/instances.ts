@@ -12,7 +12,7 @@ export class InstanceStore {
   }
 
   /**
-   * Says that the instance is alive.
+   * Renews the lease of the instance.
    * @returns 'renewed', or 'started' when there was no heartbeat within `leaseMs` before: others may have released
    *   its assignments since, so every connection has to be claimed again
    */
@@ -30,8 +30,8 @@ export class InstanceStore {
   }
 
   /**
-   * Ends the instance's lease. Its row stays until nothing is assigned to it any more, so that whoever looks for
-   * expired instances releases what it left.
+   * Ends the instance's lease. Its row stays until nothing is assigned to it any longer, so that the reaper of another
+   * instance finds it and releases its assignments.
    */
   async remove(id: string, signal?: AbortSignal): Promise<void> {
     await this.#database.run((db) => endLease(db, id), signal);
@@ -43,7 +43,7 @@ export class InstanceStore {
     return this.#database.run((db) => selectInstances(db, dialect, 'live', leaseMs), signal);
   }
 
-  /** Instances whose last heartbeat is older, or that went. */
+  /** Instances whose last heartbeat is older, or that ended their lease. */
   expired(leaseMs: number, signal?: AbortSignal): Promise<readonly InstanceRecord[]> {
     const { dialect } = this.#database;
     return this.#database.run((db) => selectInstances(db, dialect, 'expired', leaseMs), signal);

@@ -20,13 +20,15 @@ export class LockStore implements ExpiringLocks {
     }, signal);
   }
 
-  /** Keeps the lock for `ttlMs` from now; `false`: it expired or is another's, so stop what it protects. */
+  /**
+   * Keeps the lock for `ttlMs` from now; `false`: it expired or belongs to another, so stop the work that it protects.
+   */
   async renew(name: string, owner: string, ttlMs: number, signal?: AbortSignal): Promise<boolean> {
     const { dialect } = this.#database;
     return this.#database.run((db) => extendLock(db, dialect, name, owner, ttlMs), signal);
   }
 
-  /** Frees the owner's lock; `false`: it was not the owner's any more. */
+  /** Frees the owner's lock; `false`: it no longer belonged to the owner. */
   async release(name: string, owner: string, signal?: AbortSignal): Promise<boolean> {
     return this.#database.run((db) => deleteLock(db, name, owner), signal);
   }

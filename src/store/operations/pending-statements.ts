@@ -61,7 +61,7 @@ export function selectPendingKeys(
   return db.selectFrom('kubesvc_ops').select(['id', 'digest', 'write_token']).where('id', 'in', ids).execute();
 }
 
-/** Notes who may have a pending operation from now on. @returns whether nobody has taken it over */
+/** Binds a pending operation to a process. @returns false if another instance has taken it over */
 export async function bindPending(
   db: Db,
   id: string,
@@ -84,8 +84,8 @@ export async function deletePending(db: Db, ids: readonly string[]): Promise<voi
 }
 
 /**
- * The same id may have been given to another instance, which has it under way.
- * @returns whether it is gone, or was given to another instance: false when somebody took it over
+ * The same id may have been submitted to another instance, where it is under way.
+ * @returns whether it is gone, or was submitted to another instance; false if another instance took it over
  */
 export async function withdrawPending(db: Db, id: string, receivedByInstanceId: string): Promise<boolean> {
   await db

@@ -26,7 +26,7 @@ export async function selectRecords(db: Db, ids: readonly string[]): Promise<Map
 export async function selectPageIds(db: Db, filter: OperationFilter): Promise<string[]> {
   const { items, page, account, outcome, since, until } = filter;
   const offset = items * page;
-  // Each part sorted and cut by its index, so that only what can be on the page is merged.
+  // Each part is sorted and cut by its index, so that only rows that can be on the page are merged.
   let ended = db
     .selectFrom('kubesvc_ops_history')
     .select(['operation_id as id', 'start_time as time'])

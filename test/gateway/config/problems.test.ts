@@ -100,12 +100,12 @@ const cases: [what: string, wrong: Wrong, message: string][] = [
   [
     'a misspelt key',
     { yaml: 'kubesvc:\n  grpc:\n    server:\n      prot: 1\n' },
-    'kubesvc.grpc.server.prot: no such setting; is kubesvc.grpc.server.port meant? (gateway.yml:4)',
+    'kubesvc.grpc.server.prot: no such setting; did you mean kubesvc.grpc.server.port? (gateway.yml:4)',
   ],
   [
     'a misspelt section',
     { yaml: 'kubsvc:\n  cluster: local\n' },
-    'kubsvc.cluster: no such setting; is kubesvc.cluster meant? (gateway.yml:2)',
+    'kubsvc.cluster: no such setting; did you mean kubesvc.cluster? (gateway.yml:2)',
   ],
   [
     'a misspelt option without effect',
@@ -115,30 +115,30 @@ const cases: [what: string, wrong: Wrong, message: string][] = [
   [
     'a misspelt key of the pool of connections, although pools as such have no effect',
     { yaml: 'sql: {connectionPools: {default: {jdbcUlr: x}}}' },
-    'sql.connectionPools.default.jdbcUlr: no such setting; is sql.connectionPools.default.jdbcUrl meant? (gateway.yml:1)',
+    'sql.connectionPools.default.jdbcUlr: no such setting; did you mean sql.connectionPools.default.jdbcUrl? (gateway.yml:1)',
   ],
   ['a key that is like none', { flags: ['--zzz=1'] }, 'zzz: no such setting (--zzz)'],
   [
     'a misspelt variable',
     { environment: { AGENT_GATEWAY_SQL_PASWORD: 'hunter2' } },
-    'AGENT_GATEWAY_SQL_PASWORD: no such setting; is AGENT_GATEWAY_SQL_PASSWORD meant?',
+    'AGENT_GATEWAY_SQL_PASWORD: no such setting; did you mean AGENT_GATEWAY_SQL_PASSWORD?',
   ],
   ['an argument that is no flag', { flags: ['hunter2'] }, 'argument 1: expected --KEY=VALUE or --KEY VALUE'],
   ['a flag without its value', { flags: ['--server.port'] }, '--server.port: expected a value after it'],
   [
     'one setting by two names',
     { yaml: 'sql:\n  url: pglite:memory\n  connectionPool:\n    jdbcUrl: jdbc:mysql://a/b\n' },
-    'sql.connectionPool.jdbcUrl: set already, as sql.url (gateway.yml:2) (gateway.yml:4)',
+    'sql.connectionPool.jdbcUrl: already set as sql.url (gateway.yml:2) (gateway.yml:4)',
   ],
   [
     'a placeholder of Spring',
     { yaml: 'redis:\n  connection: ${services.redis.baseUrl}\n' },
-    'redis.connection: placeholders (${...}) of Spring are not resolved here; write the value, or set a variable (gateway.yml:2)',
+    'redis.connection: Spring placeholders (${...}) are not resolved here; write the value, or set an environment variable (gateway.yml:2)',
   ],
   [
     'an encrypted secret',
     { yaml: 'sql.password: encrypted:s3!b:bucket!f:secrets.yml!k:password' },
-    'sql.password: encrypted secrets of Spinnaker are not decrypted here; mount the secret as a file and write file:/PATH (gateway.yml:1)',
+    "sql.password: Spinnaker's encrypted secrets are not decrypted here; mount the secret as a file and write file:/PATH (gateway.yml:1)",
   ],
   [
     'a secret in a file that is not there',
@@ -171,13 +171,13 @@ const cases: [what: string, wrong: Wrong, message: string][] = [
     'gateway.yml:3:1: the indentation is wrong, or a bracket or quote before it is not closed',
   ],
   ['a tab', { yaml: 'kubesvc:\n\tcluster: local\n' }, 'gateway.yml:2:1: tabs cannot indent YAML; use spaces'],
-  ['a key twice', { yaml: 'sql: {}\nredis: {}\nsql: {}\n' }, 'gateway.yml:3:1: this key is there twice'],
+  ['a key twice', { yaml: 'sql: {}\nredis: {}\nsql: {}\n' }, 'gateway.yml:3:1: this key appears twice'],
   [
     'two documents',
     { yaml: 'sql: {}\n---\nredis: {}\n' },
-    'gateway.yml:2:1: only one document is expected; remove the --- between',
+    'gateway.yml:2:1: expected a single document; remove the --- in between',
   ],
-  ['a list at the top', { yaml: '- kubesvc\n' }, 'gateway.yml: expected a map of sections at the top'],
+  ['a list at the top', { yaml: '- kubesvc\n' }, 'gateway.yml: expected a map of sections at the top level'],
   [
     'a lease that is too short for its heartbeat',
     { yaml: 'kubesvc:\n  instances:\n    leaseMs: 2000\n' },
@@ -218,7 +218,7 @@ const cases: [what: string, wrong: Wrong, message: string][] = [
   [
     'identities by certificates that are never seen',
     { flags: ['--kubesvc.grpc.auth.x509.enabled'] },
-    'kubesvc.grpc.auth.x509.enabled: expected TLS with clientAuth: REQUIRE or OPTIONAL on this port, found none: no certificate would ever be seen (--kubesvc.grpc.auth.x509.enabled)',
+    'kubesvc.grpc.auth.x509.enabled: expected TLS with clientAuth: REQUIRE or OPTIONAL on this port, found none: no client would present a certificate (--kubesvc.grpc.auth.x509.enabled)',
   ],
   [
     'a filter that is none',
@@ -228,7 +228,7 @@ const cases: [what: string, wrong: Wrong, message: string][] = [
   [
     'tokens that were made for anybody',
     { flags: ['--kubesvc.grpc.auth.tokens.jwt.jwksFile=/keys', '--kubesvc.grpc.auth.tokens.jwt.issuer=me'] },
-    'kubesvc.grpc.auth.tokens.jwt.audiences: expected at least one audience, found none: tokens that were made for others would be accepted',
+    'kubesvc.grpc.auth.tokens.jwt.audiences: expected at least one audience, found none: tokens issued for other services would be accepted',
   ],
   [
     'tokens of any issuer',
@@ -243,32 +243,32 @@ const cases: [what: string, wrong: Wrong, message: string][] = [
   [
     'a policy for nobody',
     { flags: ['--kubesvc.grpc.auth.policyFile=/policy'] },
-    'kubesvc.grpc.auth.policyFile: expected kubesvc.grpc.auth.x509.enabled or one of kubesvc.grpc.auth.tokens beside it, found none: nobody has an identity (--kubesvc.grpc.auth.policyFile)',
+    'kubesvc.grpc.auth.policyFile: expected kubesvc.grpc.auth.x509.enabled or one of kubesvc.grpc.auth.tokens beside it, found none: nobody could authenticate (--kubesvc.grpc.auth.policyFile)',
   ],
   [
     'the REST API for everybody',
     { flags: ['--server.address=0.0.0.0'] },
-    'server.auth.anonymousRole: expected read, operate or admin, or a way for callers to prove who they are (server.auth.x509, server.auth.tokens), found neither: the REST API is reachable beyond this machine (server.address: 0.0.0.0)',
+    'server.auth.anonymousRole: expected read, operate or admin, or a way for callers to authenticate (server.auth.x509, server.auth.tokens), found neither: the REST API is reachable beyond this machine (server.address: 0.0.0.0)',
   ],
   [
     'callers without roles',
     { flags: ['--server.auth.tokens.file=/tokens'] },
-    'server.auth.policyFile: expected a file that gives callers their roles, found nothing: nobody would have one',
+    'server.auth.policyFile: expected a file that gives callers their roles, found nothing: no caller would have a role',
   ],
   [
     'instances that prove nothing among callers who do',
     { flags: [...cluster.slice(1), '--server.auth.tokens.file=/tokens', '--server.auth.policyFile=/policy'] },
-    'server.auth.instances.secretFile: expected a file, or server.auth.instances.filters, found nothing: calls of other instances would be refused',
+    'server.auth.instances.secretFile: expected a file, or server.auth.instances.filters, found nothing: calls from other instances would be refused',
   ],
   [
     'certificates of instances that are never seen',
     { flags: ['--server.auth.instances.filters=CN=gateway'] },
-    'server.auth.instances.filters: expected TLS with server.ssl.clientAuth: REQUIRE or OPTIONAL, found none: no certificate would ever be seen (--server.auth.instances.filters)',
+    'server.auth.instances.filters: expected TLS with server.ssl.clientAuth: REQUIRE or OPTIONAL, found none: no client would present a certificate (--server.auth.instances.filters)',
   ],
   [
     'connections of other instances that would meet a reset',
     { flags: [...cluster, '--server.idleTimeoutMs=30000'] },
-    'server.idleTimeoutMs: expected more than the 30000 that instances keep connections to each other, found 30000 (--server.idleTimeoutMs)',
+    'server.idleTimeoutMs: expected more than 30000, the time that instances keep idle connections to each other, found 30000 (--server.idleTimeoutMs)',
   ],
   [
     'a static cluster of nobody',
@@ -330,9 +330,9 @@ test('all problems of all sources are listed at once, rules between settings inc
   t.same(lines, [
     '5 problems in the configuration:',
     'server.port: expected a whole number from 0 to 65535, found "x" (gateway.yml:2)',
-    'kubesvc.clutser: no such setting; is kubesvc.cluster meant? (gateway.yml:6)',
+    'kubesvc.clutser: no such setting; did you mean kubesvc.cluster? (gateway.yml:6)',
     'sql.maxPoolSize: expected a whole number from 1 to 1000, found "0" (AGENT_GATEWAY_SQL_MAXPOOLSIZE)',
-    'redis.conection: no such setting; is redis.connection meant? (--redis.conection)',
+    'redis.conection: no such setting; did you mean redis.connection? (--redis.conection)',
     'kubesvc.instances.leaseMs: expected more than twice kubesvc.instances.heartbeatMs (1000), found 1000 (gateway.yml:5)',
   ]);
   t.equal(error.details.field, 'server.port');
@@ -342,7 +342,7 @@ test('all problems of all sources are listed at once, rules between settings inc
 test('warnings of settings that work but should not stay', (t) => {
   const load = (...flags: string[]) => loadConfig({ environment: {}, flags }).warnings;
   t.same(load('--kubesvc.cluster=kubernetes', '--sql.url=mysql://u@db/x', '--server.auth.anonymousRole=admin'), [
-    'server.auth.anonymousRole: admin: whoever reaches the REST API has this role; let a NetworkPolicy say who does',
+    'server.auth.anonymousRole: admin: anyone who can reach the REST API has this role; restrict access with a NetworkPolicy',
     'redis.connection: not set: instances learn of changes from SQL alone, which is slower',
   ]);
   t.same(load('--server.ssl.clientAuth=REQUIRE'), [

@@ -148,7 +148,7 @@ test('cleartext ports', async (t) => {
     t.same(answers, ['', '']);
     const tookMs = performance.now() - started;
     t.ok(tookMs >= handshakeTimeoutMs - 50, `closed after ${tookMs} ms`);
-    t.equal(log.filter(({ msg }) => msg === 'connection refused: no first bytes in time').length, 2);
+    t.equal(log.filter(({ msg }) => msg === 'connection refused: no bytes received in time').length, 2);
   });
 
   await t.test('a client that goes away before it said anything leaves nothing behind', async (t) => {

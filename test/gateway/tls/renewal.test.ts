@@ -87,7 +87,7 @@ test('new certificates and a new authority are taken, open streams stay, old cli
     for (const file of ['tls.crt', 'tls.key', 'ca.crt']) writeFileSync(join(mount('broken'), file), 'not PEM');
     symlinkSync('broken', mount('next'));
     renameSync(mount('next'), mount('..data'));
-    await waitFor(() => log.some(({ msg }) => msg === 'TLS files changed and cannot be used'), {
+    await waitFor(() => log.some(({ msg }) => msg === 'TLS files changed and cannot be used; keeping the old ones'), {
       description: 'the refusal',
     });
     t.match(await metrics(), /tls_renewals_total\{port="agents",outcome="refused"\} [1-9]/u);
@@ -96,7 +96,7 @@ test('new certificates and a new authority are taken, open streams stay, old cli
 
   await t.test('the new authority and certificate count for new connections', async (t) => {
     publish('second', after);
-    const taken = (): boolean => log.some(({ msg }) => msg === 'TLS files changed: new connections use them');
+    const taken = (): boolean => log.some(({ msg }) => msg === 'TLS files changed; new connections use them');
     await waitFor(taken, { description: 'the new files' });
     t.equal((await dial(after)).served, true);
     t.equal((await dial(before, undefined, after)).served, false, 'a client of the old authority');

@@ -15,7 +15,7 @@ async function directoryOf(t: Test): Promise<string> {
   return directory;
 }
 
-const refusal = { name: 'GatewayError', code: 'configuration', message: /^sql\.url: .*one at a time/u };
+const refusal = { name: 'GatewayError', code: 'configuration', message: /^sql\.url: .*only one process can/u };
 
 test('of many at the same time one at most has it, and afterwards the next one', async (t) => {
   const directory = await directoryOf(t);

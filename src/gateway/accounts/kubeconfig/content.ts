@@ -28,7 +28,7 @@ export function readKubeconfig(text: string): KubeconfigContent {
   const { clusters, users } = typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : {};
   if (!Array.isArray(clusters) || clusters.length === 0) throw noKubeconfig();
   if (holdsSecretReference(plain)) {
-    const message = 'the kubeconfig has a reference of a secret engine (encrypted:...) in it: write the value itself';
+    const message = 'the kubeconfig contains a secret engine reference (encrypted:...); write the value itself';
     throw new GatewayError('invalid-argument', message);
   }
   const secrets = [...new Set([...scalars(users), plain, text])].filter((each) => each.length >= shortestSecret);

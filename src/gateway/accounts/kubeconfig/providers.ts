@@ -47,7 +47,7 @@ export function environmentProvider(
     read: ({ name }) => {
       const value = name.startsWith(variablePrefix) ? environment[name] : undefined;
       return value === undefined
-        ? Promise.reject(missing(`no variable of this name; it has to begin with ${variablePrefix}`))
+        ? Promise.reject(missing(`no environment variable of this name; it must begin with ${variablePrefix}`))
         : Promise.resolve(value);
     },
   };

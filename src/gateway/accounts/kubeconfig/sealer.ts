@@ -31,7 +31,7 @@ export class Sealer {
   /** @throws GatewayError `invalid-argument` without a key */
   seal(text: string, account: string): string {
     if (this.#key === undefined) {
-      throw new GatewayError('invalid-argument', `a kubeconfig is only stored encrypted, and ${field} is not set`);
+      throw new GatewayError('invalid-argument', `a kubeconfig is stored only encrypted, and ${field} is not set`);
     }
     const nonce = randomBytes(nonceBytes);
     const cipher = createCipheriv('aes-256-gcm', this.#key, nonce).setAAD(Buffer.from(account));
@@ -44,7 +44,9 @@ export class Sealer {
     const [keyId = '', body = ''] = text.slice(prefix.length).split(':');
     if (this.#key === undefined) throw new GatewayError('configuration', `${field} is not set`, { field });
     if (keyId !== this.#keyId) {
-      throw new GatewayError('configuration', `${field} is not the key that the kubeconfig was stored with`, { field });
+      throw new GatewayError('configuration', `${field} is not the key that the kubeconfig was encrypted with`, {
+        field,
+      });
     }
     const bytes = Buffer.from(body, 'base64');
     try {
