@@ -1,7 +1,7 @@
 /** The Role that discovery needs, as an administrator can apply it. */
 
 /**
- * @param account the service account to bind the Role to, where it is known
+ * @param account the service account to bind the Role to, if known
  */
 export function permissionMessage(namespace: string, account: { name: string; namespace: string } | undefined): string {
   const subject = account ?? { name: '<service account of this pod>', namespace };

@@ -13,7 +13,7 @@ export interface AccountCleanupOptions {
   readonly locks: ExpiringLocks;
   /** Tells the mirrors. */
   readonly removed: (names: readonly string[]) => void;
-  /** Age at which an account without agents goes, in ms. */
+  /** Age at which an account without agents is removed, in ms. */
   readonly ageMs: number;
   readonly logger: Logger;
 }

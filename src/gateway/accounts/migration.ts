@@ -1,4 +1,4 @@
-/** Automatic migration: accounts of a Clouddriver whose names match become dynamic accounts, and active. */
+/** Automatic migration: accounts of a Clouddriver whose names match become active dynamic accounts. */
 
 import { messageOf } from '../../core/errors.js';
 import { withLock, type ExpiringLocks } from '../../core/lock.js';
@@ -20,7 +20,7 @@ export interface MigrationOptions {
   readonly batchSize: number;
   /** Time between two scans of the cluster, in ms. */
   readonly periodMs: number;
-  /** Tells that there is something to do. */
+  /** Signals that there is something to do. */
   readonly migrated: () => void;
   readonly logger: Logger;
 }
@@ -68,7 +68,7 @@ async function scan(options: MigrationOptions, signal: AbortSignal): Promise<voi
   }
 }
 
-/** What of an account of Clouddriver means something to agents. */
+/** The options of a Clouddriver account that agents use. */
 export function knownOptions({ definition }: ClouddriverAccount): Definition {
   const known = [...Object.keys(accountOptions), 'kubeconfigFile', 'kubeconfigContents', 'kubeconfigAgent'];
   return Object.fromEntries(

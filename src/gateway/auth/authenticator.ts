@@ -1,6 +1,7 @@
 /**
- * Who a peer is. A certificate and a token may both be shown: each that is shown has to hold, and the token names the
- * peer. One of these is made for agents and one for callers of the REST API; each knows only what its section allows.
+ * Determines the identity of a peer. It may present both a certificate and a token: every credential presented must be
+ * valid, and if both are, the token sets the identity. Agents and callers of the REST API have an authenticator each,
+ * with its own settings.
  */
 
 import { GatewayError } from '../../core/errors.js';
@@ -13,7 +14,7 @@ import { findStaticToken, type StaticTokens } from './static-tokens.js';
 import type { TokenReviewer } from './token-review.js';
 
 export interface AuthenticatorOptions {
-  /** Absent: certificates prove nothing here. Without filters each one that the port trusts does. */
+  /** Absent: certificates are not used here. Without filters, every certificate that the port trusts is accepted. */
   readonly certificates?: { readonly filters: readonly Filter[] } | undefined;
   readonly staticTokens?: ReloadedFile<StaticTokens> | undefined;
   readonly jsonWebTokens?: JsonWebTokenOptions | undefined;
@@ -21,9 +22,9 @@ export interface AuthenticatorOptions {
   readonly now: () => number;
 }
 
-/** What is kept of an identity in SQL. */
+/** The longest name of an identity that SQL keeps. */
 const nameLimit = 1_000;
-/** Longer ones are none that this checks. */
+/** Longer tokens are not of any kind that is supported here. */
 const tokenLimit = 16_384;
 
 export class Authenticator {
@@ -34,8 +35,8 @@ export class Authenticator {
   }
 
   /**
-   * @throws GatewayError `unauthenticated` saying what does not hold or is missing; `permission-denied` for a certificate
-   *   that no filter lets in; `dependency-unavailable`
+   * @throws GatewayError `unauthenticated` saying what is invalid or missing; `permission-denied` for a certificate
+   *   that no filter matches; `dependency-unavailable`
    */
   async authenticate(credentials: Credentials, signal: AbortSignal): Promise<Identity> {
     const identity = await this.#prove(credentials, signal);
@@ -64,7 +65,7 @@ export class Authenticator {
     });
   }
 
-  /** Of what was proven before. @throws GatewayError `unauthenticated` when it is a static token that is gone by now */
+  /** Checks an identity again. @throws GatewayError `unauthenticated` if its static token has since been removed */
   proveAgain({ token }: Identity): void {
     const { staticTokens, now } = this.#options;
     if (token === undefined || staticTokens === undefined) return;

@@ -18,12 +18,12 @@ export interface JsonWebTokenOptions {
   readonly keys: JWTVerifyGetKey;
   readonly issuer: string;
   readonly audiences: readonly string[];
-  /** Signatures that count; `none` is never one. */
+  /** Accepted signature algorithms; never `none`. */
   readonly algorithms: readonly string[];
   readonly clockToleranceSeconds: number;
 }
 
-/** Keys of a file: those that it has now. */
+/** For keys from a file: gives the current ones. */
 export function keysOfFile(file: ReloadedFile<JWTVerifyGetKey>): JWTVerifyGetKey {
   return (header, token) => file.current(header, token);
 }
@@ -37,12 +37,12 @@ export function parseKeySet(text: string): JWTVerifyGetKey {
   }
 }
 
-/** Fetched when a key is missed, at most every 30 s, and anew after ten minutes. */
+/** Fetched when a key is missing, at most every 30 s, and again after ten minutes. */
 export function keysOfUrl(url: string): JWTVerifyGetKey {
   return createRemoteJWKSet(new URL(url), { timeoutDuration: 5_000, cooldownDuration: 30_000, cacheMaxAge: 600_000 });
 }
 
-/** Whether a token, not checked yet, says that it is of this issuer. */
+/** Whether an unverified token claims to be from this issuer. */
 export function isIssuedBy(token: string, issuer: string): boolean {
   try {
     return decodeJwt(token).iss === issuer;
@@ -52,7 +52,7 @@ export function isIssuedBy(token: string, issuer: string): boolean {
 }
 
 /**
- * @throws GatewayError `unauthenticated` saying what does not hold; `dependency-unavailable` when the keys are out of reach
+ * @throws GatewayError `unauthenticated` saying what is invalid; `dependency-unavailable` if the keys cannot be fetched
  */
 export async function verifyJsonWebToken(token: string, options: JsonWebTokenOptions): Promise<Identity> {
   const { keys, issuer, audiences, algorithms, clockToleranceSeconds } = options;

@@ -1,6 +1,6 @@
 /**
- * A file that counts as it is now: tokens, keys and policies change while the gateway runs. It is read every two seconds
- * as TLS files are; one that cannot be used changes nothing, and the log says so once.
+ * A file whose changes take effect at once: tokens, keys and policies change while the gateway runs. It is read every
+ * two seconds, like TLS files; an invalid file changes nothing, and the log says so once.
  */
 
 import { readFile } from 'node:fs/promises';
@@ -28,7 +28,7 @@ export class ReloadedFile<Content> {
 
   /**
    * @param setting the key that names the file, for errors
-   * @param parse throws an Error in words, without anything secret of the file
+   * @param parse throws an Error in words, without secrets of the file
    * @throws GatewayError `configuration` naming the setting
    */
   static async open<Content>(

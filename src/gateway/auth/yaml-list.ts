@@ -5,7 +5,7 @@ import Value from 'typebox/value';
 import { readSettings, YamlError } from '../../documents/yaml.js';
 
 /**
- * @param expected for each field, what an error says of it
+ * @param expected for each field, the expectation that an error names
  * @throws Error that names the entry and the field
  */
 export function readYamlList<Schema extends TObject>(

@@ -1,4 +1,4 @@
-/** Rules between the settings that say who may come in, alike for agents and for callers of the REST API. */
+/** Rules between the settings of authentication, the same for agents and for callers of the REST API. */
 
 import type { SettingProblem } from '../../configuration/problems.js';
 import { parseFilter } from '../auth/filter.js';
@@ -76,7 +76,7 @@ export function takesTokens({ tokens: { file, jwt, kubernetes } }: Authenticatio
   return file !== undefined || jwt.jwksFile !== undefined || jwt.jwksUrl !== undefined || kubernetes.enabled;
 }
 
-/** What holds for callers of the REST API, and for instances among them. */
+/** Rules for callers of the REST API, including instances. */
 export function checkCallers({ server, kubesvc }: Config, problems: SettingProblem[], warnings: string[]): void {
   const { auth, ssl, address } = server;
   const { instances, anonymousRole } = auth;

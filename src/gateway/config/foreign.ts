@@ -1,7 +1,7 @@
 /**
- * Keys that are not ours but that a working clouddriver.yml has: other names of our settings, options that mean nothing
+ * Keys of a working clouddriver.yml that are not ours: other names of our settings, options without effect
  * here, which are accepted with a warning, and options that would restrict something, which are refused unless they
- * restrict nothing. How keys are spelled is for spelling.ts.
+ * restrict nothing. spelling.ts handles the spelling of keys.
  */
 
 /** Another key for one of ours. `factor` converts a number: seconds to ms is 1000. */
@@ -28,7 +28,7 @@ export const aliases: ReadonlyMap<string, Alias> = new Map<string, Alias>([
   ['sql.migration.jdbcUrl', { key: 'sql.migration.url' }],
 ]);
 
-/** A key, with everything below it, that means nothing here, and why. The longest that matches counts. */
+/** Keys that have no effect here, with everything below them, and why. The longest matching key wins. */
 export const unused: ReadonlyMap<string, string> = new Map([
   ['kubesvc.cache.cacheStreamingPoolCoreSize', 'there is no thread pool for streams here'],
   ['kubesvc.cache.cacheStreamingPoolMaxSize', 'there is no thread pool for streams here'],

@@ -1,13 +1,13 @@
-/** URLs of databases and of Redis: as Clouddriver writes them, and as they may be shown. */
+/** URLs of databases and of Redis: converts Clouddriver's form, and hides credentials for display. */
 
 import { isIP } from 'node:net';
 
 const form = 'write it as mysql://HOST:PORT/DATABASE or postgresql://HOST:PORT/DATABASE';
 
 /**
- * `jdbc:mysql://host:3306/db?useSSL=false` as `mysql://host:3306/db`: parameters belong to the Java driver. Those that ask
- * for TLS stay, for tlsDemand(). Other URLs stay as they are.
- * @returns a `warning` that names what was left out, or a `problem`; neither has a value of it
+ * `jdbc:mysql://host:3306/db?useSSL=false` as `mysql://host:3306/db`: parameters belong to the Java driver. Those that
+ * ask for TLS stay, for tlsDemand(). Other URLs stay as they are.
+ * @returns a `warning` that names the dropped parameters, or a `problem`; neither contains a value
  */
 export function databaseUrl(
   written: string,
@@ -46,7 +46,9 @@ export function databaseUrl(
 const trust = 'give the CA certificates as PEM in sql.ssl.trustCertCollection';
 const identity = 'give certificate and key as PEM in sql.ssl.certificateChain and sql.ssl.privateKey';
 
-/** Parameters of drivers, in lower case, that settings of ours are for: dropped, they would change who or what is trusted. */
+/**
+ * Driver parameters, in lower case, that belong in settings of ours: dropping them would change who or what is trusted.
+ */
 const misplaced: ReadonlyMap<string, string> = new Map([
   ['user', 'set sql.user'],
   ['password', 'set sql.password'],
@@ -61,12 +63,12 @@ const misplaced: ReadonlyMap<string, string> = new Map([
   ['sslkey', identity],
 ]);
 
-/** What a URL of a database asks of its connection. */
+/** The TLS that a database URL asks for. */
 export interface TlsDemand {
   readonly parameter: string;
-  /** Whether the server's certificate has to be checked. */
+  /** Whether the server's certificate must be verified. */
   readonly verified: boolean;
-  /** Whether the name in it has to be checked, too. */
+  /** Whether its name must be verified, too. */
   readonly named: boolean;
 }
 
@@ -95,8 +97,8 @@ function demandOf(name: string, value: string): TlsDemand | undefined {
 }
 
 /**
- * `mysql://host:3306/db` of `mysql://user:password@host:3306/db?x=y`: what may be shown. `***` when it is not certain
- * where the credentials end, as with a password that has an `@` or `/` in it.
+ * `mysql://host:3306/db` of `mysql://user:password@host:3306/db?x=y`: the part that may be shown. `***` if it is not
+ * certain where the credentials end, as with a password that contains `@` or `/`.
  */
 export function withoutCredentials(url: string): string {
   if (url.startsWith('pglite:')) return url;

@@ -1,4 +1,4 @@
-/** From entries of all sources to checked values by key: which setting is meant, and what its text means. */
+/** From entries of all sources to checked values by key: finds the setting of each entry, and converts its text. */
 
 import { Value } from 'typebox/value';
 import { aliases, restrictions, unused } from './foreign.js';
@@ -87,7 +87,7 @@ function parentOf(key: string): string {
   return key.slice(0, Math.max(0, key.lastIndexOf('.')));
 }
 
-/** The plugin's options under both of its names in one place: nobody knows which one is meant. */
+/** The plugin's options under both of its names in one source: it is unclear which ones apply. */
 function twoPlugins(entries: readonly Entry[]): SettingProblem[] {
   const given = entries.filter(({ value }) => value !== null);
   return [...new Set(given.map(({ origin }) => origin.kind))].flatMap((kind) => {
@@ -139,7 +139,7 @@ function valueOf(leaf: Leaf, written: unknown, factor: number, origin: SettingOr
 
 const unitBytes: Readonly<Record<string, number>> = { '': 1, B: 1, KB: 1 << 10, MB: 1 << 20, GB: 1 << 30 };
 
-/** What a text means for this setting; what cannot be read stays as it is, for the check to refuse. */
+/** Converts a text for this setting; an unreadable text stays as it is, so that the check refuses it. */
 function parse(leaf: Leaf, value: unknown): unknown {
   if (typeof value !== 'string') return value;
   const trimmed = value.trim();

@@ -54,25 +54,22 @@ const page = Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, defaul
 const yesNo = Type.Optional(Type.Enum(['true', 'false']));
 const name = Type.Optional(Type.String({ minLength: 1, maxLength: 255 }));
 
+type App = Parameters<FastifyPluginAsyncTypebox>[0];
+
+const hidden = { hide: true };
+const read = { role: 'read' } as const;
+
 /** The console as a plugin, so that rest/ need not know it. */
 export function consoleRoutes(options: ConsoleRoutesOptions): FastifyPluginAsyncTypebox {
-  return (app) => addConsole(app, options);
+  return async (app) => {
+    await serveAssets(app);
+    serveData(app, options);
+    streamEvents(app, options);
+  };
 }
 
-const addConsole: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = async (
-  app,
-  { instanceId, version, console: watch },
-) => {
-  const hidden = { hide: true };
-  const read = { role: 'read' } as const;
-  const streams = new Set<EventStream>();
-  let told: string | undefined;
-  let unsubscribe: (() => void) | undefined;
-  const tell = (): void => {
-    told = JSON.stringify(overview(watch, { instanceId, version }));
-    for (const stream of streams) stream.notify();
-  };
-
+/** The page, with all that it loads. */
+async function serveAssets(app: App): Promise<void> {
   for (const { path, contentType, bytes, etag } of await readAssets()) {
     const url = path === 'index.html' ? '/console' : `/console/${path}`;
     app.get(url, { config: { role: 'public' }, schema: hidden }, (request, reply) => {
@@ -86,7 +83,10 @@ const addConsole: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = async (
   app.get('/console/', { config: { role: 'public' }, schema: hidden }, (_request, reply) =>
     reply.redirect('../console', 308),
   );
+}
 
+/** What the page asks for. */
+function serveData(app: App, { instanceId, version, console: watch }: ConsoleRoutesOptions): void {
   app.get('/console/data/overview', { config: read, schema: hidden }, async (_request, reply): Promise<Overview> => {
     await watch.refresh();
     fresh(reply);
@@ -157,6 +157,17 @@ const addConsole: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = async (
       return { items: items.map(toHistory), page: number, more: items.length === operationItems && !last };
     },
   );
+}
+
+/** What has changed, told to every page that is open. */
+function streamEvents(app: App, { instanceId, version, console: watch }: ConsoleRoutesOptions): void {
+  const streams = new Set<EventStream>();
+  let told: string | undefined;
+  let unsubscribe: (() => void) | undefined;
+  const tell = (): void => {
+    told = JSON.stringify(overview(watch, { instanceId, version }));
+    for (const stream of streams) stream.notify();
+  };
 
   app.get('/console/events', { config: read, schema: hidden }, (_request, reply) => {
     if (streams.size >= maxStreams) {
@@ -184,7 +195,7 @@ const addConsole: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = async (
     for (const stream of streams) stream.end();
     done();
   });
-};
+}
 
 function flag(text: 'true' | 'false' | undefined): boolean | undefined {
   return text === undefined ? undefined : text === 'true';

@@ -25,6 +25,8 @@ const kubeconfigFile = kubeconfig(
   'A reference (`encryptedFile:k8s!n:NAME!k:KEY!ns:NAMESPACE`, `file:PATH`, `env:KUBECONFIG_NAME`), the path of a file on the machine of the agent, or a kubeconfig as YAML or base64.',
 );
 
+export const accountParams = Type.Object({ name: accountName });
+
 const maxAccounts = 1_000;
 const status = Type.Enum([...accountStatuses], { description: 'State of the account in its lifecycle.' });
 const strict = { additionalProperties: false };

@@ -1,28 +1,18 @@
 /**
- * Accounts: `/armory/accounts` adds, changes and removes dynamic ones, `/agents/kubernetes/accounts` shows any.
- * Requests are accepted, and the instance that holds the agents fulfils them; their outcome is the account's status.
+ * Accounts: `/armory/accounts` shows dynamic ones and has them changed (account-changes.ts), `/agents/kubernetes/accounts`
+ * shows any.
  */
 
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
-import type { preValidationHookHandler } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { GatewayError } from '../../core/errors.js';
 import { accountStatuses } from '../../store/accounts/account-lifecycle.js';
-import type { AccountRecord } from '../../store/accounts/account-record.js';
-import type { AccountStore } from '../../store/accounts/accounts.js';
+import type { AccountRecord, AccountStore } from '../../store/accounts/accounts.js';
 import type { AssignmentStore } from '../../store/assignments/assignments.js';
 import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { Definitions } from '../accounts/definition.js';
-import type { AccountDefinition, AccountRequests } from '../accounts/requests.js';
-import {
-  accountAnswer,
-  accountDefinition,
-  accountName,
-  accountRequest,
-  batch,
-  kubesvcAccount,
-  presentAccount,
-} from './account-schemas.js';
+import { enabledRequests, type AccountChangeRoutesOptions } from './account-changes.js';
+import { accountAnswer, accountParams as params, kubesvcAccount } from './account-schemas.js';
 import { problems } from './problem.js';
 
 export interface AccountRoutesOptions {
@@ -30,34 +20,16 @@ export interface AccountRoutesOptions {
   readonly dynamicAccounts: DynamicAccountRoutesOptions;
 }
 
-export interface DynamicAccountRoutesOptions {
+export interface DynamicAccountRoutesOptions extends AccountChangeRoutesOptions {
   readonly accounts: Pick<AccountStore, 'find'>;
   readonly store: Pick<DynamicAccountStore, 'list' | 'summaries'>;
   readonly definitions: Pick<Definitions, 'masked'>;
-  /** Undefined: kubesvc.dynamicAccounts.enabled is false. */
-  readonly requests: AccountRequests | undefined;
 }
 
 const queryTimeoutMs = 30_000;
 const tags = ['accounts'];
-const params = Type.Object({ name: accountName });
 /** A database may refuse to compare names with characters that no name has. */
 const nameLike = { maxLength: 253, pattern: '^[A-Za-z0-9_.:@/+=-]*$' };
-const accepted = Type.Array(Type.Object({}), {
-  maxItems: 0,
-  examples: [[]],
-  description: 'Accepted. The status of the account shows the outcome.',
-});
-const present = Type.Array(presentAccount, {
-  description: 'The accounts that exist already. The other accounts in the request were accepted.',
-});
-
-/** Armory accepts a single account in place of a list. */
-const oneIsAList: preValidationHookHandler = (request, _reply, done) => {
-  const { body } = request;
-  if (typeof body === 'object' && body !== null && !Array.isArray(body)) request.body = [body];
-  done();
-};
 
 export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> = (
   app,
@@ -65,10 +37,6 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
   done,
 ) => {
   const signal = (): AbortSignal => AbortSignal.timeout(queryTimeoutMs);
-  const enabled = (): AccountRequests => {
-    if (requests !== undefined) return requests;
-    throw new GatewayError('not-implemented', 'dynamic accounts are off: set kubesvc.dynamicAccounts.enabled');
-  };
   const find = async (name: string): Promise<AccountRecord> => {
     const record = await accounts.find(name, signal());
     if (record !== undefined) return record;
@@ -98,7 +66,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       },
     },
     async ({ query: { items = 500, after = '', status, zoneId } }) => {
-      enabled();
+      enabledRequests(requests);
       const records = await store.list({ status, zoneId }, after, items, signal());
       return records.map((record) => toAnswer(record, definitions));
     },
@@ -117,7 +85,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       },
     },
     async ({ params: { name } }) => {
-      enabled();
+      enabledRequests(requests);
       const record = await find(name);
       const ownership = (await assignments.find([name], signal())).get(name);
       const agents = (ownership?.assignments ?? []).map(({ agentId, instanceId, caching }) => ({
@@ -126,120 +94,6 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
         caching,
       }));
       return { ...toAnswer(record, definitions), agents };
-    },
-  );
-
-  app.post(
-    '/armory/accounts',
-    {
-      config: { role: 'admin' },
-      preValidation: oneIsAList,
-      schema: {
-        operationId: 'addAccounts',
-        tags,
-        summary: 'Add accounts of Clouddriver, or accounts with their own kubeconfig.',
-        description: 'They are INACTIVE unless `state` is ACTIVE.',
-        body: batch(accountRequest),
-        response: { 202: accepted, 409: present, ...problems(400, 413, 415, 500, 501, 503) },
-      },
-    },
-    async ({ body }, reply) => {
-      const there = await enabled().migrate(body, signal());
-      if (there.length > 0) return reply.code(409).send(there.map(toPresent));
-      return reply.code(202).send([]);
-    },
-  );
-
-  app.patch(
-    '/armory/accounts',
-    {
-      config: { role: 'admin' },
-      preValidation: oneIsAList,
-      schema: {
-        operationId: 'changeAccounts',
-        tags,
-        summary: 'Activate or deactivate accounts, or change their zone or kubeconfig.',
-        body: batch(accountRequest),
-        response: { 202: accepted, ...problems(400, 404, 409, 413, 415, 500, 501, 503) },
-      },
-    },
-    async ({ body }, reply) => {
-      await enabled().change(body, signal());
-      return reply.code(202).send([]);
-    },
-  );
-
-  app.delete(
-    '/armory/accounts',
-    {
-      config: { role: 'admin' },
-      schema: {
-        operationId: 'deleteAccounts',
-        tags,
-        summary: 'Take accounts away from their agents and delete them.',
-        body: batch(accountName),
-        response: { 202: accepted, ...problems(400, 404, 409, 413, 415, 500, 501, 503) },
-      },
-    },
-    async ({ body }, reply) => {
-      await enabled().remove(body, signal());
-      return reply.code(202).send([]);
-    },
-  );
-
-  app.delete(
-    '/armory/accounts/:name',
-    {
-      config: { role: 'admin' },
-      schema: {
-        operationId: 'deleteAccount',
-        tags,
-        summary: 'Take one account away from its agents and delete it.',
-        params,
-        response: { 202: accepted, ...problems(400, 404, 409, 414, 500, 501, 503) },
-      },
-    },
-    async ({ params: { name } }, reply) => {
-      await enabled().remove([name], signal());
-      return reply.code(202).send([]);
-    },
-  );
-
-  app.post(
-    '/armory/accounts/dynamic',
-    {
-      config: { role: 'admin' },
-      preValidation: oneIsAList,
-      schema: {
-        operationId: 'addAccountDefinitions',
-        tags,
-        summary: 'Add accounts with their definitions, as INACTIVE.',
-        body: batch(accountDefinition),
-        response: { 202: accepted, 409: present, ...problems(400, 413, 415, 500, 501, 503) },
-      },
-    },
-    async ({ body }, reply) => {
-      const there = await enabled().add(body.map(toDefinition), signal());
-      if (there.length > 0) return reply.code(409).send(there.map(toPresent));
-      return reply.code(202).send([]);
-    },
-  );
-
-  app.put(
-    '/armory/accounts/dynamic',
-    {
-      config: { role: 'admin' },
-      schema: {
-        operationId: 'replaceAccountDefinition',
-        tags,
-        summary: "Replace an account's definition. Agents that serve it get the new one at once.",
-        body: accountDefinition,
-        response: { 202: accepted, ...problems(400, 404, 409, 413, 415, 500, 501, 503) },
-      },
-    },
-    async ({ body }, reply) => {
-      await enabled().replace(toDefinition(body), signal());
-      return reply.code(202).send([]);
     },
   );
 
@@ -278,14 +132,6 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
 
   done();
 };
-
-function toDefinition({ name, zoneId, ...options }: Static<typeof accountDefinition>): AccountDefinition {
-  return { name, zoneId, options };
-}
-
-function toPresent({ name, status: state, zoneId, dynamic }: AccountRecord): Static<typeof presentAccount> {
-  return { name, state, zoneId, dynamic };
-}
 
 function toAnswer(record: AccountRecord, definitions: Pick<Definitions, 'masked'>): Static<typeof accountAnswer> {
   const { name, status, zoneId, dynamic, connections, failedCount, errorMessage, lastUpdated, definition } = record;

@@ -233,16 +233,7 @@ export const clusterRoutes: FastifyPluginCallbackTypebox<ClusterRoutesOptions> =
               own,
               wasConnected,
             );
-      const held = answers.filter((item) => 'answer' in item && item.answer);
-      if (held.length > 0) return { agentId, clouddriverIds: held.map((item) => item.instanceId) };
-      const silent = answers.find((item) => 'error' in item);
-      if (silent !== undefined && 'error' in silent)
-        throw new GatewayError(
-          'owner-unreachable',
-          `agent "${agentId}" is not connected to any instance that answered, and instance ${silent.instanceId} did not answer: ${silent.error.message}`,
-          { agentId, instanceId: silent.instanceId, retryAfterMs: 1_000 },
-        );
-      throw new GatewayError('unknown-agent', `agent "${agentId}" is not connected`, { agentId });
+      return { agentId, clouddriverIds: instancesThatHeld(agentId, answers) };
     },
   );
 
@@ -258,6 +249,20 @@ function isForwarded(request: FastifyRequest): boolean {
 
 function itemOf<Item extends object>(item: InstanceAnswer<Item>): Item | { clouddriverId: string; error: string } {
   return 'answer' in item ? item.answer : { clouddriverId: item.instanceId, error: item.error.message };
+}
+
+/** @throws GatewayError `unknown-agent`, or `owner-unreachable` when it may be at an instance that does not answer */
+function instancesThatHeld(agentId: string, answers: readonly InstanceAnswer<boolean>[]): string[] {
+  const held = answers.filter((item) => 'answer' in item && item.answer);
+  if (held.length > 0) return held.map((item) => item.instanceId);
+  const silent = answers.find((item) => 'error' in item);
+  if (silent !== undefined && 'error' in silent)
+    throw new GatewayError(
+      'owner-unreachable',
+      `agent "${agentId}" is not connected to any instance that answered, and instance ${silent.instanceId} did not answer: ${silent.error.message}`,
+      { agentId, instanceId: silent.instanceId, retryAfterMs: 1_000 },
+    );
+  throw new GatewayError('unknown-agent', `agent "${agentId}" is not connected`, { agentId });
 }
 
 function wasConnected({ status }: { readonly status: number }): boolean {

@@ -17,6 +17,7 @@ import type { Socket } from 'node:net';
 import { GatewayError } from '../../core/errors.js';
 import { protobufMediaType } from '../peers/forwarding.js';
 import { authorizeCalls, digestBody, type AuthorizationOptions } from './authorization.js';
+import { accountChangeRoutes, accountDefinitionRoutes } from './account-changes.js';
 import { accountRoutes, type AccountRoutesOptions } from './accounts.js';
 import { agentRoutes, type AgentRoutesOptions } from './agents.js';
 import { clusterRoutes, type ClusterRoutesOptions } from './cluster.js';
@@ -152,6 +153,8 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
   await app.register(clusterRoutes, options);
   await app.register(agentRoutes, options);
   await app.register(accountRoutes, options);
+  await app.register(accountChangeRoutes, options.dynamicAccounts);
+  await app.register(accountDefinitionRoutes, options.dynamicAccounts);
   await app.register(instanceRoutes, options);
   await app.register(ownerRoutes, options);
   await app.register(healthRoutes, options);
