@@ -11,8 +11,11 @@ import type { FinishedOperation, InsertOutcome, StoredOperation } from '../../st
 import type { OperationStore } from '../../store/operations/operations.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
+/** What is written. */
+type RecordedOperations = Pick<OperationStore, 'insert' | 'insertNew' | 'withdraw' | 'finish' | 'note'>;
+
 export interface RecorderOptions {
-  readonly operations: OperationStore;
+  readonly operations: RecordedOperations;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Aborted when the gateway stops. */
@@ -160,7 +163,7 @@ async function all(items: readonly unknown[], written: Promise<void>): Promise<u
   return items.map(() => undefined);
 }
 
-async function finish(operations: OperationStore, records: readonly FinishedOperation[]): Promise<boolean[]> {
+async function finish(operations: RecordedOperations, records: readonly FinishedOperation[]): Promise<boolean[]> {
   const first = new Set(await operations.finish(records));
   return records.map(({ operationId }) => first.has(operationId));
 }

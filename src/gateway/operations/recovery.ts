@@ -24,7 +24,7 @@ import type { Routing } from './routing.js';
 
 export interface RecoveryOptions {
   readonly router: Router;
-  readonly routing: Routing;
+  readonly routing: Pick<Routing, 'route'>;
   readonly ownership: OwnershipService;
   readonly logger: Logger;
   readonly metrics: Metrics;

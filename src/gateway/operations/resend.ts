@@ -17,7 +17,7 @@ export interface ResendOptions {
   readonly instanceId: string;
   readonly operations: Pick<OperationStore, 'unfinished' | 'find'>;
   readonly router: Router;
-  readonly routing: Routing;
+  readonly routing: Pick<Routing, 'route'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
   /** Aborted when the gateway stops. */

@@ -36,10 +36,10 @@ export type ReceiptOutcome = 'recorded' | 'too-large' | 'unknown-operation';
 export interface ResultsOptions {
   readonly instanceId: string;
   readonly router: Router;
-  readonly forwarder: Forwarder;
-  readonly discovery: Discovery;
+  readonly forwarder: Pick<Forwarder, 'result'>;
+  readonly discovery: Pick<Discovery, 'instance'>;
   readonly recorder: Recorder;
-  readonly operations: OperationStore;
+  readonly operations: Pick<OperationStore, 'find'>;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly tracing: Tracing;

@@ -23,7 +23,7 @@ import { idConflict, validateSubmission, type Submission } from './submission.js
 export interface RouterOptions {
   readonly instanceId: string;
   readonly ownership: OwnershipService;
-  readonly routing: Routing;
+  readonly routing: Pick<Routing, 'target' | 'deliverHere' | 'route' | 'stopping'>;
   readonly recorder: Recorder;
   readonly operations: Pick<OperationStore, 'find'>;
   /** Encodes the recorded part of a result (grpc/frames.ts). */

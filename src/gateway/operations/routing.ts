@@ -23,9 +23,9 @@ import { UnknownDelivery } from '../peers/peer.js';
 export interface RoutingOptions {
   readonly instanceId: string;
   readonly ownership: OwnershipService;
-  readonly registry: Registry;
-  readonly discovery: Discovery;
-  readonly forwarder: Forwarder;
+  readonly registry: Pick<Registry, 'choose' | 'deliver'>;
+  readonly discovery: Pick<Discovery, 'instance'>;
+  readonly forwarder: Pick<Forwarder, 'operation'>;
   /** Records in kubesvc_ops which process may get the operation; false: another instance continues it. */
   readonly bind: (operationId: string, binding: Binding) => Promise<boolean>;
   readonly logger: Logger;

@@ -7,7 +7,8 @@ import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebo
 import Type, { type Static } from 'typebox';
 import { GatewayError } from '../../core/errors.js';
 import { accountStatuses } from '../../store/accounts/account-lifecycle.js';
-import type { AccountRecord, AccountStore } from '../../store/accounts/accounts.js';
+import type { AccountRecord } from '../../store/accounts/account-record.js';
+import type { AccountStore } from '../../store/accounts/accounts.js';
 import type { AssignmentStore } from '../../store/assignments/assignments.js';
 import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { Definitions } from '../accounts/definition.js';
