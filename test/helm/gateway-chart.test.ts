@@ -142,7 +142,7 @@ const refusals: readonly (readonly [values: Values, sentence: RegExp])[] = [
   [{ grpc: { tls: { existingSecret: 'x', trustKey: '', clientAuth: 'REQUIRE' } } }, /grpc\.tls\.trustKey is missing/],
   [{ rest: { tls: { existingSecret: 'x', clientAuth: 'REQUIRE' } } }, /at '\/rest\/tls\/clientAuth'/],
   [{ config: { server: { ssl: { clientAuth: 'require' } } } }, /would refuse the probes/],
-  [{ rest: { service: { name: 'gateway' } } }, /a name that begins with spin-clouddriver/],
+  [{ rest: { service: { name: 'gateway' } } }, /a name that starts with spin-clouddriver/],
   [{ replicas: 3 }, /additional properties 'replicas' not allowed/],
   [{ config: { kubesvc: { clutser: 'kubernetes' } } }, /additional properties 'clutser' not allowed/],
   [{ config: { sql: { password: 'hunter2' } } }, /at '\/config\/sql\/password'/],

@@ -10,7 +10,7 @@ Settings that come from Secrets: each is a mounted file, and a variable that nam
 - name: AGENT_GATEWAY_CONFIG
   value: /etc/agent-gateway/gateway.yml
 {{- if eq (include "agent-gateway.cluster" .) "local" }}
-{{- /* A replica alone listens on loopback, where no probe and no agent comes. */}}
+{{- /* A single replica listens on loopback by default, which probes and agents cannot reach. */}}
 {{- if not (.Values.config.server).address }}
 - name: AGENT_GATEWAY_SERVER_ADDRESS
   value: "*"
@@ -75,7 +75,7 @@ Settings that come from Secrets: each is a mounted file, and a variable that nam
 {{- include "agent-gateway.portTls" (dict "tls" .Values.grpc.tls "name" "grpc" "prefix" "AGENT_GATEWAY_KUBESVC_GRPC_SERVER_SECURITY_") }}
 {{- include "agent-gateway.portTls" (dict "tls" .Values.rest.tls "name" "rest" "prefix" "AGENT_GATEWAY_SERVER_SSL_") }}
 {{- if and .Values.rest.tls.existingSecret (eq (include "agent-gateway.cluster" .) "kubernetes") }}
-{{- /* Replicas call each other: by names that a certificate can have, and trusting its authority. */}}
+{{- /* Replicas call each other by names that a certificate can contain, and trust its CA. */}}
 {{- if kindIs "invalid" (index (.Values.config.kubesvc | default dict) "cluster-kubernetes").useDNS }}
 - name: AGENT_GATEWAY_KUBESVC_CLUSTERKUBERNETES_USEDNS
   value: "true"
@@ -119,7 +119,7 @@ Settings that come from Secrets: each is a mounted file, and a variable that nam
 {{- end }}
 {{- end }}
 
-{{/* What is mounted from Secrets, by directory below /etc/agent-gateway. */}}
+{{/* Files that are mounted from Secrets, by directory below /etc/agent-gateway. */}}
 {{- define "agent-gateway.secretMounts" -}}
 {{- $mounts := dict
   "secrets/sql" .Values.sql.existingSecret

@@ -18,14 +18,14 @@
 {{- default (printf "%s-grpc" (include "agent-gateway.fullname" . | trunc 58 | trimSuffix "-")) .Values.grpc.service.name }}
 {{- end }}
 
-{{/* Replicas find each other by Services whose names begin so. */}}
+{{/* Prefix of the names of the Services by which replicas find each other. */}}
 {{- define "agent-gateway.restServiceName" -}}
 {{- $prefix := default "spin-clouddriver" (index (.Values.config.kubesvc | default dict) "cluster-kubernetes").clouddriverServiceNamePrefix }}
 {{- $fullname := include "agent-gateway.fullname" . }}
 {{- $composed := printf "%s-%s" $prefix $fullname | trunc 63 | trimSuffix "-" }}
 {{- $name := default (ternary $fullname $composed (hasPrefix $prefix $fullname)) .Values.rest.service.name }}
 {{- if not (hasPrefix $prefix $name) }}
-{{- fail (printf "rest.service.name: expected a name that begins with %s (config.kubesvc.cluster-kubernetes.clouddriverServiceNamePrefix), by which replicas find each other, found %s" $prefix $name) }}
+{{- fail (printf "rest.service.name: expected a name that starts with %s (config.kubesvc.cluster-kubernetes.clouddriverServiceNamePrefix, by which replicas find each other), found %s" $prefix $name) }}
 {{- end }}
 {{- $name }}
 {{- end }}
@@ -82,56 +82,56 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if or .Values.autoscaling.enabled (gt (int .Values.replicaCount) 1) }}true{{ end }}
 {{- end }}
 
-{{/* SIGKILL comes this much later than the drain's own end, in seconds: time to close what is open. */}}
+{{/* Seconds from the end of the drain to SIGKILL, to close what is still open. */}}
 {{- define "agent-gateway.terminationGracePeriodSeconds" -}}
 {{- $drain := default 30000 ((.Values.config.kubesvc).drain).timeoutMs | int64 }}
 {{- $needed := add (divf $drain 1000 | ceil | int64) 10 }}
 {{- $given := .Values.terminationGracePeriodSeconds }}
 {{- if and $given (lt (int64 $given) $needed) }}
-{{- fail (printf "terminationGracePeriodSeconds: expected at least %d, which is config.kubesvc.drain.timeoutMs and 10 seconds, found %d; leave it out to have it computed" $needed (int64 $given)) }}
+{{- fail (printf "terminationGracePeriodSeconds: expected at least %d, which is config.kubesvc.drain.timeoutMs plus 10 seconds, found %d; remove it to have it computed" $needed (int64 $given)) }}
 {{- end }}
 {{- default $needed $given | int64 }}
 {{- end }}
 
 {{/*
-Whether callers of the REST API prove nothing, and the NetworkPolicy says who they are: where `config` says nothing of it.
+Whether callers of the REST API need not authenticate, because `config` does not configure it and the NetworkPolicy restricts them.
 */}}
 {{- define "agent-gateway.anonymousCallers" -}}
 {{- if not (or (.Values.config.server).auth (regexMatch "server\\.auth|anonymousRole" (toYaml .Values.config))) }}
 {{- if not .Values.networkPolicy.enabled }}
-{{- fail "config.server.auth is missing: without a NetworkPolicy it has to say who may call the REST API (docs/security.md); anonymousRole: admin lets everybody" }}
+{{- fail "config.server.auth is missing: without a NetworkPolicy, it must configure who may call the REST API (docs/security.md); anonymousRole: admin allows everyone" }}
 {{- end }}
 {{- true }}
 {{- end }}
 {{- end }}
 
-{{/* A sentence for everything that the schema cannot see. */}}
+{{/* An error for every mistake that the schema cannot detect. */}}
 {{- define "agent-gateway.validate" -}}
 {{- $cluster := include "agent-gateway.cluster" . }}
 {{- $sql := .Values.config.sql | default dict }}
 {{- $url := or $sql.url ($sql.connectionPool).jdbcUrl (($sql.connectionPools).default).jdbcUrl (and .Values.sql.existingSecret .Values.sql.urlKey) }}
 {{- if and (eq $cluster "local") (include "agent-gateway.replicasMayBeMany" .) }}
-{{- fail "config.kubesvc.cluster: local is one replica alone: set replicaCount to 1, or cluster to kubernetes" }}
+{{- fail "config.kubesvc.cluster: local is for one replica alone: set replicaCount to 1, or cluster to kubernetes" }}
 {{- end }}
 {{- if and (ne $cluster "local") (not $url) }}
-{{- fail "config.sql.url is missing: replicas share a MySQL, MariaDB or PostgreSQL database (or name a Secret with it: sql.existingSecret and sql.urlKey)" }}
+{{- fail "config.sql.url is missing: replicas share a MySQL, MariaDB or PostgreSQL database (or set sql.existingSecret and sql.urlKey to a Secret that has the URL)" }}
 {{- end }}
 {{- if and (eq $cluster "kubernetes") (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) .Values.rbac.create }}
-{{- fail "serviceAccount.name: name the service account that the Role of discovery is bound to, or let serviceAccount.create make one" }}
+{{- fail "serviceAccount.name is missing: set the service account for the Role of discovery, or serviceAccount.create to true" }}
 {{- end }}
 {{- range $port, $tls := dict "grpc" .Values.grpc.tls "rest" .Values.rest.tls }}
 {{- if and $tls.certManager.enabled (not $tls.existingSecret) }}
-{{- fail (printf "%s.tls.existingSecret is missing: the name of the Secret that cert-manager writes" $port) }}
+{{- fail (printf "%s.tls.existingSecret is missing: the name of the Secret that cert-manager creates" $port) }}
 {{- end }}
 {{- if and $tls.certManager.enabled (not $tls.certManager.issuerRef) }}
 {{- fail (printf "%s.tls.certManager.issuerRef is missing" $port) }}
 {{- end }}
 {{- if and (ne $tls.clientAuth "NONE") $tls.existingSecret (not $tls.trustKey) }}
-{{- fail (printf "%s.tls.trustKey is missing: client certificates are checked against it" $port) }}
+{{- fail (printf "%s.tls.trustKey is missing: it names the CAs for client certificates" $port) }}
 {{- end }}
 {{- end }}
 {{- if or (eq .Values.rest.tls.clientAuth "REQUIRE") (eq (((.Values.config.server).ssl).clientAuth | default "" | upper) "REQUIRE") }}
-{{- fail "rest.tls.clientAuth: REQUIRE would refuse the probes of the kubelet, which show no certificate: use OPTIONAL" }}
+{{- fail "rest.tls.clientAuth: REQUIRE would refuse the probes of the kubelet, which have no certificate: use OPTIONAL" }}
 {{- end }}
 {{- if and .Values.autoscaling.keda.enabled (not .Values.autoscaling.enabled) }}
 {{- fail "autoscaling.keda.enabled needs autoscaling.enabled" }}

@@ -22,7 +22,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Roles of a whole cluster have no namespace that would tell two releases apart. */}}
+{{/* ClusterRoles have no namespace, so their names must differ between releases. */}}
 {{- define "agent.clusterName" -}}
 {{- printf "%s-%s" .Release.Namespace (include "agent.fullname" .) | trunc 56 | trimSuffix "-" }}
 {{- end }}
@@ -49,18 +49,18 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- default 8082 (.Values.config.server).port | int }}
 {{- end }}
 
-{{/* SIGKILL comes this much later than the drain's own end, in seconds: time to close what is open. */}}
+{{/* Seconds from the end of the drain to SIGKILL, to close what is still open. */}}
 {{- define "agent.terminationGracePeriodSeconds" -}}
 {{- $drain := (.Values.config.tasks).drainSeconds }}
 {{- $needed := add (int64 (ternary 20 $drain (kindIs "invalid" $drain))) 10 }}
 {{- $given := .Values.terminationGracePeriodSeconds }}
 {{- if and $given (lt (int64 $given) $needed) }}
-{{- fail (printf "terminationGracePeriodSeconds: expected at least %d, which is config.tasks.drainSeconds and 10 seconds, found %d; leave it out to have it computed" $needed (int64 $given)) }}
+{{- fail (printf "terminationGracePeriodSeconds: expected at least %d, which is config.tasks.drainSeconds plus 10 seconds, found %d; remove it to have it computed" $needed (int64 $given)) }}
 {{- end }}
 {{- default $needed $given | int64 }}
 {{- end }}
 
-{{/* Whether an account of the agent, or one that the gateway may ask for, is reached by the service account. */}}
+{{/* Whether the service account is used for an account of the agent, or for one that the gateway may assign. */}}
 {{- define "agent.usesServiceAccount" -}}
 {{- $uses := eq (toString (default false (.Values.config.dynamicAccounts).enabled) | lower) "true" }}
 {{- range (.Values.config.kubernetes).accounts }}
@@ -77,7 +77,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- default 8008 (.Values.config.prometheus).port | int }}
 {{- end }}
 
-{{/* The file: what was given, and what Secrets and probes need over it. */}}
+{{/* The configuration file: the given one, with the settings that Secrets and probes need. */}}
 {{- define "agent.config" -}}
 {{- $config := deepCopy .Values.config }}
 {{- $clouddriver := dict }}
@@ -101,10 +101,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- toYaml $config }}
 {{- end }}
 
-{{/* A sentence for everything that the schema cannot see. */}}
+{{/* An error for every mistake that the schema cannot detect. */}}
 {{- define "agent.validate" -}}
 {{- if not (.Values.config.clouddriver).grpc }}
-{{- fail "config.clouddriver.grpc is missing: the host and port of the gateway that the agent dials, such as gateway.example.com:9091" }}
+{{- fail "config.clouddriver.grpc is missing: the host and port of the gateway, such as gateway.example.com:9091" }}
 {{- end }}
 {{- $dynamic := eq (toString (default false (.Values.config.dynamicAccounts).enabled) | lower) "true" }}
 {{- if and (not (.Values.config.kubernetes).accounts) (not $dynamic) }}
@@ -112,19 +112,19 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 {{- range (.Values.config.kubernetes).accounts }}
 {{- if and .serviceAccount (not $.Values.serviceAccount.create) (not $.Values.serviceAccount.name) (ne $.Values.rbac.access "none") }}
-{{- fail "serviceAccount.name: name the service account that rbac.access is given to, or let serviceAccount.create make one" }}
+{{- fail "serviceAccount.name is missing: set the service account that gets rbac.access, or serviceAccount.create to true" }}
 {{- end }}
 {{- end }}
 {{- if .Values.tls.certManager.enabled }}
 {{- if not .Values.tls.existingSecret }}
-{{- fail "tls.existingSecret is missing: the name of the Secret that cert-manager writes" }}
+{{- fail "tls.existingSecret is missing: the name of the Secret that cert-manager creates" }}
 {{- end }}
 {{- if not .Values.tls.certManager.issuerRef }}
 {{- fail "tls.certManager.issuerRef is missing" }}
 {{- end }}
 {{- end }}
 {{- if and .Values.token.existingSecret .Values.token.projected.enabled }}
-{{- fail "token: either existingSecret or projected.enabled" }}
+{{- fail "token: set either existingSecret or projected.enabled" }}
 {{- end }}
 {{- if and .Values.metrics.podMonitor.enabled (not (include "agent.metricsEnabled" .)) }}
 {{- fail "metrics.podMonitor.enabled needs config.prometheus.enabled" }}

@@ -25,7 +25,7 @@ export interface GrpcServerOptions {
 }
 
 export interface GrpcServer {
-  /** Takes over a socket that speaks cleartext HTTP/2: listeners.ts terminates TLS, for both ports alike. */
+  /** Takes over a socket that speaks cleartext HTTP/2: `gateway/listeners/port.ts` terminates TLS, for both ports alike. */
   readonly take: (socket: Socket) => void;
   /** Ends every connection. */
   stop(): void;

@@ -11,7 +11,7 @@ import { leaves } from '../../../src/gateway/config/leaves.js';
 import { uniform } from '../../../src/gateway/config/spelling.js';
 import { withoutCredentials } from '../../../src/gateway/config/url.js';
 
-const fixtures = new URL('../fixtures/config/', import.meta.url);
+const fixtures = new URL('../../fixtures/config/', import.meta.url);
 const bare = { environment: {}, flags: [], terminal: false };
 
 function fileWith(t: Test, content: string): string {
