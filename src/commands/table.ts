@@ -1,4 +1,4 @@
-/** All commands of `agent-gateway`. What few of them need is loaded when it is needed. */
+/** All commands of `agent-gateway`. Modules that few of them need are loaded on demand. */
 
 import { clusterCommands } from '../client/cluster-commands.js';
 import { completionAnswer } from '../client/complete.js';
@@ -12,7 +12,7 @@ import { helpText, overview } from '../command-line/help.js';
 import { knownStart } from '../command-line/parse.js';
 import { simulateExitCodes, simulateFlags, simulateSummary } from '../simulate/command-line.js';
 
-/** What the commands of several words have in common. */
+/** Summaries of groups of commands with several words. */
 const groups = { ops: 'Send operations to a running gateway, and look at them.' };
 
 const config = file({ help: 'configuration file (default $AGENT_GATEWAY_CONFIG, or none)' });
@@ -130,7 +130,7 @@ export const commands: readonly Command[] = [
   }),
 ];
 
-/** @throws UsageError when the words are no command */
+/** @throws UsageError if the words are not a command */
 export function helpOf(words: readonly string[]): string {
   const start = knownStart(commands, words);
   return start === '' ? overview(commands, groups) : helpText(commands, start, exitCodesHelp);
