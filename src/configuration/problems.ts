@@ -2,7 +2,7 @@
 
 import { GatewayError } from '../core/errors.js';
 
-/** Where a value was written. */
+/** The place where a value was written. */
 export interface SettingOrigin {
   readonly kind: 'file' | 'environment' | 'flag' | 'default';
   /** As shown: `gateway.yml:12`, `AGENT_GATEWAY_SERVER_PORT`, `--server.port`. */
