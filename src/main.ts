@@ -55,7 +55,7 @@ function version(): string {
 
 function end(code: number): void {
   process.exitCode = code;
-  // Whatever a library has left open must not keep a stopped process alive.
+  // Resources that a library left open must not keep a stopped process alive.
   setTimeout(() => process.exit(), 1_000).unref();
 }
 

@@ -1,4 +1,4 @@
-/** `agents`, `accounts` and `instances`: who is there, and who serves what. */
+/** `agents`, `accounts` and `instances`: the connected agents, their accounts, and the replicas. */
 
 import { command, type Command, type CommandIo } from '../command-line/command.js';
 import { firstNames } from '../core/first-names.js';

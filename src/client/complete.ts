@@ -1,4 +1,4 @@
-/** What may come next on a command line that is not finished: the completion scripts of all shells ask for it. */
+/** Possible continuations of an unfinished command line, for the completion scripts of all shells. */
 
 import { startsWith, type Command, type CommandIo } from '../command-line/command.js';
 import type { Completes, Flag } from '../command-line/flags.js';
@@ -8,14 +8,14 @@ import { bashWords, filesMark } from './completion.js';
 import { gatewayFlags, type GatewayFlags } from './flags.js';
 import { openSession } from './session.js';
 
-/** A person waits with the finger on the key. */
+/** Short, because a person waits for the completion. */
 const deadlineMs = 1_000;
 
-/** Names end up on somebody's command line: nothing in them may mean anything to a shell. */
+/** Names end up on a command line, so they must not contain anything special to a shell. */
 const harmless = /^[\w.:@%+,/-]+$/u;
 
 /**
- * What a completion script prints.
+ * The output for a completion script.
  * @param asking the shell, then the words of its line; of bash only what it replaces, the line being in the environment
  */
 export async function completionAnswer(
@@ -94,7 +94,7 @@ const asked = {
   operations: ['/armory/agent/operations', (record: Readonly<Record<string, unknown>>) => record['operationId']],
 } as const;
 
-/** Names come from the gateway that the line names; where it does not answer, there are none. */
+/** Names come from the gateway that the line names; if it does not answer, there are none. */
 async function candidates(
   completes: Completes | undefined,
   tokens: readonly Token[],
@@ -116,7 +116,7 @@ async function candidates(
   }
 }
 
-/** The flags that say where the gateway is and who asks, as far as they are right. */
+/** The flags for the gateway's address and the credentials, as far as they are valid. */
 function gatewayFlagsOf(tokens: readonly Token[]): GatewayFlags {
   const flags: Readonly<Record<string, Flag>> = gatewayFlags;
   const values = tokens.map((token) => {

@@ -1,10 +1,10 @@
-/** Completion scripts for shells. They ask the command itself what may come next, as those of kubectl do. */
+/** Completion scripts for shells. They ask the command itself for completions, like those of kubectl. */
 
 export const shells = ['bash', 'zsh', 'fish'] as const;
 
 export type Shell = (typeof shells)[number];
 
-/** Stands in an answer where the shell itself completes file names. */
+/** Marks an answer for which the shell itself completes file names. */
 export const filesMark = ':files';
 
 /** @returns a script to be sourced */
@@ -13,7 +13,7 @@ export function completionScript(shell: Shell): string {
 }
 
 const scripts: Readonly<Record<Shell, string>> = {
-  // Where the answer is empty, bash completes file names (-o default).
+  // If the answer is empty, bash completes file names (-o default).
   bash: `_agent_gateway() {
   local IFS=$'\\n'
   COMPREPLY=($(COMP_LINE="$COMP_LINE" COMP_POINT="$COMP_POINT" "$1" __complete bash "$2" 2>/dev/null))

@@ -1,10 +1,12 @@
-/** What the terminal's commands show to the gateway: a token, a certificate. Never a token on the command line. */
+/**
+ * The credentials of the client commands for the gateway: a token, a certificate. Never a token on the command line.
+ */
 
 import { readFileSync } from 'node:fs';
 import { UsageError } from '../command-line/usage-error.js';
 import { messageOf } from '../core/errors.js';
 
-/** Variables of the terminal's commands, which are no settings of a replica. */
+/** Environment variables of the client commands, which are not settings of a replica. */
 const tokenVariable = 'AGENT_GATEWAY_TOKEN';
 const tokenFileVariable = 'AGENT_GATEWAY_TOKEN_FILE';
 
@@ -37,7 +39,7 @@ export function readCredentials(
       throw new UsageError(`${name}: ${messageOf(error)}`);
     }
   };
-  // An empty variable is none.
+  // An empty variable counts as unset.
   const path = named ?? (environment[tokenFileVariable] || undefined);
   const written = read(named === undefined ? tokenFileVariable : '--token-file', path);
   const token = (written ?? (environment[tokenVariable] || undefined))?.trim();

@@ -36,7 +36,7 @@ export class ClientError extends Error {
   }
 }
 
-/** What a refusal of the gateway means for a script. @param status of HTTP */
+/** The exit code for a refusal of the gateway. @param status of HTTP */
 export function exitCodeOf(status: number): ExitCode {
   if (status === 404) return exitCodes.notFound;
   if (status === 504) return exitCodes.noResult;
@@ -45,7 +45,7 @@ export function exitCodeOf(status: number): ExitCode {
   return exitCodes.refused;
 }
 
-/** The same of an answer that is not the gateway's own: a proxy's, or another server's. */
+/** The same for an answer that is not the gateway's own, but a proxy's or another server's. */
 export function foreignExitCodeOf(status: number): ExitCode {
   if (status === 401 || status === 403) return exitCodes.refused;
   return status === 504 ? exitCodes.noResult : exitCodes.unavailable;

@@ -5,7 +5,7 @@ import { UsageError } from '../command-line/usage-error.js';
 import { isJsonObject, stringifyJson, type JsonObject } from '../documents/exact-json.js';
 import { readManifests, YamlError } from '../documents/yaml.js';
 
-/** As they are called on the command line. */
+/** Their names on the command line. */
 export type RequestName =
   | ('deploy' | 'delete' | 'get' | 'list' | 'patch' | 'scale')
   | ('restart' | 'pause' | 'resume' | 'undo' | 'run-job' | 'logs');
@@ -13,7 +13,7 @@ export type RequestName =
 /** Protobuf JSON. */
 export type OperationBody = Readonly<Record<string, unknown>> & { readonly id: string };
 
-/** What operations of every kind can be given. */
+/** Fields of operations of every kind. */
 export interface CommonFields {
   readonly account?: string | undefined;
   readonly id?: string | undefined;
@@ -30,7 +30,7 @@ export function operationBody(
   return withId({ ...common(fields), [request === 'run-job' ? 'runJob' : request]: body });
 }
 
-/** The gateway could choose the id itself; but then nobody knows it until it has answered. */
+/** The gateway could choose the id itself, but then nobody would know it before the answer. */
 function withId(operation: Readonly<Record<string, unknown>>): OperationBody {
   const { id } = operation;
   return { ...operation, id: typeof id === 'string' && id !== '' ? id : ulid() };
@@ -54,20 +54,20 @@ export function objectReference(kind: string, namespace: string | undefined, nam
 }
 
 /**
- * The operation that a file has.
+ * Reads an operation from a file.
  * @param file its text: protobuf JSON, YAML or text format
- * @param fields that are added to it, or that stand in place of its own
+ * @param fields that are added to it, or replace its own
  */
 export async function wholeOperation(file: string, fields: CommonFields): Promise<OperationBody> {
   let value: unknown;
   try {
     [value] = readManifests(file);
   } catch {
-    // Text format is no YAML.
+    // Text format is not YAML.
     value = undefined;
   }
   if (isJsonObject(value)) {
-    // The body of a request, as curl sends it, is taken as well.
+    // The body of a request, as curl sends it, is accepted as well.
     const { operation = value } = value;
     if (isJsonObject(operation)) return withId({ ...operation, ...common(fields) });
   }
@@ -83,7 +83,7 @@ function common({ account, id, timeout }: CommonFields): Record<string, unknown>
   };
 }
 
-/** The manifest of a file, in this namespace where it has none itself. @throws UsageError */
+/** The manifest of a file, in this namespace if it has none. @throws UsageError */
 export function manifestOf(file: string, request: RequestName, namespace: string | undefined): string {
   const manifest = oneDocument(file, request);
   return base64(stringifyJson(namespace === undefined ? manifest : inNamespace(manifest, namespace)));
@@ -93,7 +93,7 @@ export function patchOf(file: string): string {
   return base64(stringifyJson(oneDocument(file, 'patch')));
 }
 
-/** @throws UsageError in the words of kubectl, for an object that says another namespace */
+/** @throws UsageError in the words of kubectl, for an object with another namespace */
 function inNamespace(manifest: JsonObject, namespace: string): JsonObject {
   const { items, metadata, kind } = manifest;
   if (Array.isArray(items) && typeof kind === 'string' && kind.endsWith('List'))

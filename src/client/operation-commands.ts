@@ -1,4 +1,4 @@
-/** What `ops send`, `ops get`, `ops list` and `ops watch` do; operation-table.ts says how they are called. */
+/** Implements `ops send`, `ops get`, `ops list` and `ops watch`; operation-table.ts defines their command lines. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseJson, stringifyJson } from '../documents/exact-json.js';
@@ -102,7 +102,7 @@ export async function watchOne(session: ClientSession, id: string, waitSeconds: 
   return record.finalOutcome === 'completed' ? exitCodes.done : exitCodes.failed;
 }
 
-/** Who stops waiting has to know what goes on without them, and how to come back to it. */
+/** A user who stops waiting must know that the operation continues, and how to watch it again. */
 async function tellingHowToWatch<T>(
   { io, watchCommand }: ClientSession,
   id: string,
@@ -148,7 +148,7 @@ function outcomeOf({ finalOutcome }: RestOperation): string {
   return finalOutcome ?? 'pending';
 }
 
-/** What a person wants to see of a result: its message, then the objects or the log. */
+/** The part of a result for people: its message, then the objects or the log. */
 function resultText(id: string, result: Result): string {
   const { status = 0, message = '', objects, logs } = result;
   const decode = (text: string) => Buffer.from(text, 'base64').toString();

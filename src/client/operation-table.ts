@@ -1,4 +1,4 @@
-/** How `ops send`, `ops get`, `ops list` and `ops watch` are called. */
+/** The command lines of `ops send`, `ops get`, `ops list` and `ops watch`. */
 
 import { readFile } from 'node:fs/promises';
 import { addAbortSignal } from 'node:stream';
@@ -80,7 +80,7 @@ function onObject<const F extends Flags>(
   });
 }
 
-/** A request that brings an object of its own. */
+/** A request with a manifest. */
 function withManifest(request: 'deploy' | 'run-job', summary: string): Command {
   return command({
     name: `ops send ${request}`,

@@ -6,12 +6,12 @@ import { writeYaml } from '../documents/yaml.js';
 export const outputForms = ['table', 'json', 'yaml'] as const;
 export type OutputForm = (typeof outputForms)[number];
 
-/** A column of a table: its heading, and what stands in it. */
+/** A column of a table: its heading, and the text of a cell. */
 export type Column<Row> = readonly [heading: string, cell: (row: Row) => string];
 
 /**
  * One record or a list of them.
- * @param shown what a table is made of; the other forms have everything
+ * @param shown the columns of a table; the other forms show all fields
  */
 export function format<Row>(form: OutputForm, records: Row | readonly Row[], columns: readonly Column<Row>[]): string {
   if (form === 'json') return `${stringifyJson(records, 2)}\n`;
@@ -32,7 +32,7 @@ export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]
     .join('');
 }
 
-/** Names come from agents: nothing of them may steer a terminal. */
+/** Names come from agents, so control characters in them must not reach the terminal. */
 function printable(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, '\u{fffd}');
 }

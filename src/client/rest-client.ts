@@ -7,7 +7,7 @@ import { parseJson, stringifyJson } from '../documents/exact-json.js';
 import type { ClientCredentials } from './credentials.js';
 import { ClientError, exitCodeOf, exitCodes, foreignExitCodeOf } from './exit-code.js';
 
-/** Fields that every record has, and what they are: other servers answer with JSON, too. */
+/** Fields of every record and their types: other servers answer with JSON, too. */
 export type Shape<Row> = Readonly<Partial<Record<keyof Row, 'string' | 'boolean' | 'object'>>>;
 
 export interface RestClient {
@@ -63,7 +63,7 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
       text = await response.body.text();
     } catch (error) {
       signal.throwIfAborted();
-      // What was sent may have arrived: asking again is not safe for a script that does not know.
+      // The request may have arrived: a script that does not know cannot safely repeat it.
       const code = options.method === 'POST' && mayHaveArrived(error) ? exitCodes.noResult : exitCodes.unavailable;
       throw new ClientError(code, `${baseUrl} does not answer: ${reasonOf(error)}`);
     }
@@ -104,7 +104,7 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
   };
 }
 
-/** The path of one of those at `path`. @throws UsageError for a name that a URL cannot have there */
+/** The path of one item below `path`. @throws UsageError for a name that a URL cannot have there */
 export function pathOf(path: string, name: string): string {
   if (name === '.' || name === '..') throw new UsageError(`"${name}" is not a valid name`);
   return `${path}/${encodeURIComponent(name)}`;
@@ -128,7 +128,7 @@ function parse(text: string): unknown {
 
 const foreign = 'as no gateway does; check --rest';
 
-/** The detail of a problem of ours (RFC 9457). */
+/** The detail of one of our problems (RFC 9457). */
 function problemDetail(body: unknown): string | undefined {
   const { type, detail } = (body ?? {}) as { readonly type?: unknown; readonly detail?: unknown };
   return typeof type === 'string' && typeof detail === 'string' ? detail : undefined;
@@ -136,13 +136,13 @@ function problemDetail(body: unknown): string | undefined {
 
 const afterSending = ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'];
 
-/** Whether the connection stood when it failed. */
+/** Whether the failure came after the connection was made. */
 function mayHaveArrived(error: unknown): boolean {
   const { code } = error as { readonly code?: unknown };
   return typeof code === 'string' && afterSending.includes(code);
 }
 
-/** Node.js hides why a connection failed in an error of several. */
+/** Node.js hides the reason of a failed connection in an AggregateError. */
 function reasonOf(error: unknown): string {
   const { code } = error as { readonly code?: unknown };
   return messageOf(error) || (typeof code === 'string' ? code : 'no reason given');

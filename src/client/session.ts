@@ -1,4 +1,4 @@
-/** The gateway that a command talks to: where it is, and who asks. */
+/** The gateway that a command talks to: its address, and the credentials. */
 
 import type { CommandIo } from '../command-line/command.js';
 import { readFlag } from '../command-line/flags.js';
@@ -9,14 +9,14 @@ import type { OutputForm } from './output.js';
 import { createRestClient, type RestClient } from './rest-client.js';
 
 const restVariable = 'AGENT_GATEWAY_REST';
-/** Beside the time that the gateway is asked to wait, in ms. */
+/** Added to the time that the gateway is asked to wait, in ms. */
 const answerMs = 30_000;
 
 export interface ClientSession {
   readonly client: RestClient;
   readonly form: OutputForm;
   readonly io: CommandIo;
-  /** The command that goes on watching an operation. */
+  /** The command with which a user can watch an operation. */
   readonly watchCommand: (id: string) => string;
 }
 
@@ -25,7 +25,7 @@ export interface ClientSession {
  * @throws UsageError that names the flag or variable
  */
 export function openSession(flags: GatewayFlags, io: CommandIo, waitSeconds = 0): ClientSession {
-  // An empty variable is none.
+  // An empty variable counts as unset.
   const baseUrl = flags.rest ?? readFlag(restVariable, gatewayFlags.rest, io.environment[restVariable] || defaultRest);
   const credentials = readCredentials(flags, io.environment);
   if (!baseUrl.startsWith('https:'))

@@ -1,4 +1,6 @@
-/** A whole operation in text format, as protobuf JSON; apart, because few command lines need the messages. */
+/**
+ * A whole operation in text format, as protobuf JSON; a file of its own, because few command lines need the messages.
+ */
 
 import { toJson } from '@bufbuild/protobuf';
 import { UsageError } from '../command-line/usage-error.js';

@@ -1,9 +1,9 @@
-/** Commands: each declares its arguments and its flags, and can read no other ones. */
+/** Commands: each declares its arguments and its flags, and can read no others. */
 
 import type { Readable } from 'node:stream';
 import type { Completes, Flags, FlagValues } from './flags.js';
 
-/** What a command has to do with the world: a process's streams, or a test's. */
+/** A command's connection to the outside: the streams of a process, or of a test. */
 export interface CommandIo {
   readonly stdin: Readable;
   readonly stdout: TextStream;
@@ -17,7 +17,7 @@ export interface CommandIo {
 
 export interface TextStream {
   write(text: string): unknown;
-  /** A terminal, where a line can be written over. */
+  /** Whether this is a terminal, in which a line can be overwritten. */
   readonly isTTY?: boolean | undefined;
 }
 
@@ -32,7 +32,7 @@ export interface Input<F extends Flags> {
   /** The arguments, as many as were given. */
   readonly words: readonly string[];
   readonly flags: FlagValues<F>;
-  /** All that follows the command's name, where it reads that itself. */
+  /** Everything after the command's name, if the command parses that itself. */
   readonly settings: readonly string[];
 }
 
@@ -43,17 +43,17 @@ export interface Command<F extends Flags = Flags> {
   readonly summary: string;
   readonly arguments: readonly Argument[];
   readonly flags: F;
-  /** Settings are flags too (--KEY=VALUE), which the command reads itself. Gives their keys. */
+  /** Settings are flags too (--KEY=VALUE), which the command reads itself. @returns their keys */
   readonly settings?: () => Promise<readonly string[]>;
-  /** What its exit codes are, where they are not the usual ones. */
+  /** Its exit codes, if they differ from the usual ones. */
   readonly exitCodes?: string;
-  /** Called by scripts: not shown in help, and takes what follows its name as it is. */
+  /** For scripts: not shown in help, and gets the words after its name unparsed. */
   readonly hidden?: true;
   /** @returns the exit code */
   run(input: Input<F>, io: CommandIo): number | Promise<number>;
 }
 
-/** Gives the definition back, with what `run` gets typed by the flags beside it. */
+/** Returns the definition unchanged; types the input of `run` by the flags. */
 export function command<const F extends Flags>(definition: Command<F>): Command {
   return definition;
 }

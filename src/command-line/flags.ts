@@ -1,23 +1,23 @@
-/** Flags of commands: how they are called, what they take, and how their text becomes a value. */
+/** Flags of commands: their names and values, and how text becomes a value. */
 
 import { UsageError } from './usage-error.js';
 
-/** What completes an argument or the value of a flag: fixed words, files, or names that the gateway is asked for. */
+/** Completions of an argument or the value of a flag: fixed words, files, or names from the gateway. */
 export type Completes = readonly string[] | 'files' | 'accounts' | 'agents' | 'instances' | 'operations';
 
 export interface Flag<T = unknown> {
   readonly short?: string;
-  /** What stands for the value in help; absent: a switch. */
+  /** The placeholder of the value in help; absent: a switch. */
   readonly value?: string;
   readonly help: string;
   /** Completes "must be": "a whole number from 0 to 9". */
   readonly expected: string;
-  /** @returns undefined when the text is not what is expected */
+  /** @returns undefined if the text is invalid */
   readonly read: (text: string) => T | undefined;
   readonly completes?: Completes;
-  /** The flag has to be given; what is asked if it was not: "which account?". */
+  /** Makes the flag required; the end of the error if it is missing: "which account?". */
   readonly missing?: string;
-  /** It may be given several times; any other one is refused then, because all but one would be ignored. */
+  /** The flag may be given several times; other flags may not, because all but one value would be ignored. */
   readonly repeated?: true;
 }
 
@@ -27,7 +27,7 @@ export type Flags = Readonly<Record<string, Flag>>;
 type ReadOf<F> = F extends Flag<infer T> ? (F extends { readonly repeated: true } ? readonly T[] : T) : never;
 type ValueOf<F> = F extends { readonly missing: string } ? ReadOf<F> : ReadOf<F> | undefined;
 
-/** What was given, by the names of the flags; undefined: it was not. */
+/** The given values, by the names of the flags; undefined: not given. */
 export type FlagValues<F extends Flags> = { readonly [Name in keyof F]: ValueOf<F[Name]> };
 
 interface Described {
@@ -37,7 +37,7 @@ interface Described {
   readonly completes?: Completes;
 }
 
-/** Text that is not empty: an empty variable of a script must not pass for "not given". @param what "a name" */
+/** Text that is not empty: an empty variable of a script must not count as "not given". @param what "a name" */
 export function text(what: string, described: Described): Flag<string> {
   return { ...described, expected: what, read: (given) => (given === '' ? undefined : given) };
 }
@@ -120,7 +120,7 @@ export function time(described: Omit<Described, 'value'>): Flag<number> {
   };
 }
 
-/** @returns NaN when it is none; JavaScript alone takes the 30th of February for the 2nd of March */
+/** @returns NaN if it is not a time; JavaScript would accept the 30th of February as the 2nd of March */
 function pointOf(given: string): number {
   const day = given.slice(0, 10);
   const noon = timeForm.test(given) ? Date.parse(`${day}T12:00:00Z`) : Number.NaN;
@@ -155,7 +155,7 @@ export function repeated<F extends Flag>(flag: F): F & { readonly repeated: true
   return { ...flag, repeated: true };
 }
 
-/** A flag that the command cannot do without. @param missing what is asked: "which account?" */
+/** A required flag. @param missing the end of the error if it is missing: "which account?" */
 export function required<F extends Flag>(flag: F, missing: string): F & { readonly missing: string } {
   return { ...flag, missing };
 }
@@ -163,7 +163,7 @@ export function required<F extends Flag>(flag: F, missing: string): F & { readon
 /** @param name of the flag or variable. @throws UsageError with it */
 export function readFlag<T>(name: string, flag: Pick<Flag<T>, 'read' | 'expected'>, given: string): T {
   const value = flag.read(given);
-  // A URL may carry a password, and what is said here ends up in logs.
+  // A URL may contain a password, and this error ends up in logs.
   const shown = given.replace(/(\/\/[^/?#@:]*:)[^/?#]*@/u, '$1***@');
   if (value === undefined) throw new UsageError(`${name} must be ${flag.expected}, not "${shown}"`);
   return value;

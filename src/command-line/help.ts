@@ -1,9 +1,9 @@
-/** Help, made of the commands themselves. */
+/** Help, generated from the commands themselves. */
 
 import { startsWith, usageOf, type Command } from './command.js';
 import type { Flag } from './flags.js';
 
-/** Of all commands: a line for each first word. @param groups what commands of several words have in common */
+/** Of all commands: a line for each first word. @param groups summaries of commands with several words */
 export function overview(commands: readonly Command[], groups: Readonly<Record<string, string>>): string {
   const lines = new Map<string, string>();
   for (const { name, summary, hidden } of commands) {
@@ -22,7 +22,7 @@ Every setting (docs/configuration.md) is a flag too: --kubesvc.grpc.server.port=
 
 /**
  * Of the commands whose names begin with `start`.
- * @param exitCodes what they mean where a command does not say it itself
+ * @param exitCodes the usual exit codes, for commands without their own
  */
 export function helpText(commands: readonly Command[], start: string, exitCodes: string): string {
   const meant = commands.filter(({ name, hidden }) => hidden !== true && startsWith(name, start));
@@ -40,7 +40,7 @@ export function helpText(commands: readonly Command[], start: string, exitCodes:
   return `${head}\n${described}\n${flagsOf(meant)}${settings}${said === '' ? '' : `\n${said}\n`}`;
 }
 
-/** Every flag once, with the commands that have it where not all do. */
+/** Every flag once, with the commands that have it if not all do. */
 function flagsOf(commands: readonly Command[]): string {
   const found = new Map<string, { readonly flag: Flag; readonly names: Set<string> }>();
   for (const { name, flags } of commands)

@@ -1,4 +1,4 @@
-/** From a command line to a command with its arguments and the values of its flags; or help; or what is wrong with it. */
+/** Parses a command line into a command with its arguments and flag values, or into a request for help, or an error. */
 
 import { parseArgs } from 'node:util';
 import { nearest } from '../configuration/problems.js';
@@ -12,12 +12,12 @@ export type Parsed =
   | { readonly asks: 'version' }
   | { readonly asks?: undefined; readonly command: Command; readonly input: Input<Flags> };
 
-/** An argument: a word, or a flag with its value as far as it has one. */
+/** An argument: a word, or a flag with its value if it has one. */
 export type Token =
   { readonly word: string } | { readonly flag: string; readonly raw: string; readonly value?: string };
 
 /**
- * @returns the command with its input; or that the help of these words, or the version, is asked for
+ * @returns the command with its input; or a request for the help of these words, or for the version
  * @throws UsageError that names the command, argument or flag
  */
 export function parseCommandLine(commands: readonly Command[], argv: readonly string[]): Parsed {
@@ -44,7 +44,7 @@ export function parseCommandLine(commands: readonly Command[], argv: readonly st
   return { command, input: { words: given, flags: valuesOf(commands, command, tokens), settings: [] } };
 }
 
-/** The longest beginning of the words that commands have. @throws UsageError when the first word is no command */
+/** The longest beginning of the words that commands have. @throws UsageError if the first word is not a command */
 export function knownStart(commands: readonly Command[], words: readonly string[]): string {
   const known = leading(commands, words);
   const start = known.join(' ');
@@ -62,7 +62,7 @@ function leading(commands: readonly Command[], words: readonly string[]): readon
   return end < 0 ? words : words.slice(0, end);
 }
 
-/** The beginning of a command line that names commands; empty where its first word does not. */
+/** The beginning of a command line that names commands; empty if its first word does not. */
 export function wordsOf(commands: readonly Command[], argv: readonly string[]): readonly string[] {
   return leading(commands, wordsOfTokens(tokensOf(commands, argv)));
 }
@@ -71,7 +71,7 @@ function wordsOfTokens(tokens: readonly Token[]): string[] {
   return tokens.flatMap((token) => ('word' in token ? [token.word] : []));
 }
 
-/** Every flag of all commands, for their number of values: what a word is does not depend on where it stands. */
+/** Every flag of all commands, for their number of values: the meaning of a word does not depend on its position. */
 export function tokensOf(commands: readonly Command[], argv: readonly string[]): Token[] {
   const options: Record<string, { type: 'string' | 'boolean'; short?: string }> = {};
   for (const { flags } of commands)
@@ -81,14 +81,14 @@ export function tokensOf(commands: readonly Command[], argv: readonly string[]):
         ...(short === undefined ? {} : { short }),
         ...(options[name] ?? {}),
       };
-  // Not strict: as POSIX has it, a value may begin with a dash; and what is wrong is said here, in our words.
+  // Not strict: in POSIX a value may begin with a dash; and our own errors are reported here.
   const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true, allowPositionals: true });
   return tokens.flatMap((token): Token[] => {
     if (token.kind === 'positional') return [{ word: token.value }];
     if (token.kind === 'option-terminator') return [];
     const { name, rawName, value } = token;
     if (value === undefined) return [{ flag: name, raw: rawName }];
-    // -n=prod is -n prod, as kubectl has it.
+    // -n=prod is -n prod, as in kubectl.
     const isShort = !rawName.startsWith('--') && token.inlineValue && value.startsWith('=');
     return [{ flag: name, raw: rawName, value: isShort ? value.slice(1) : value }];
   });

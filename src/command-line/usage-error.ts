@@ -1,6 +1,6 @@
-/** What is wrong with a command line, and the exit code of it. */
+/** The error for an invalid command line, and its exit code. */
 
-/** Names the flag, argument or command, and says what was expected. */
+/** Names the flag, argument or command, and what was expected. */
 export class UsageError extends Error {
   constructor(message: string) {
     super(message);

@@ -12,7 +12,7 @@ import { messageOf } from '../core/errors.js';
 import { createLogger } from './logger.js';
 
 /**
- * @param config file, in place of that in AGENT_GATEWAY_AGENT_CONFIG
+ * @param config file, instead of that in AGENT_GATEWAY_AGENT_CONFIG
  * @returns the exit code
  * @throws UsageError, GatewayError `configuration`
  */

@@ -1,4 +1,4 @@
-/** `agent-gateway doctor`: looks at everything that the gateway will rely on, and says what to do about it. */
+/** `agent-gateway doctor`: checks everything that the gateway will rely on, and says what to fix. */
 
 import { UsageError } from '../command-line/usage-error.js';
 import type { Environment } from '../core/environment.js';
@@ -13,12 +13,12 @@ import { examineSql } from './doctor/sql.js';
 import { examineTls } from './doctor/tls.js';
 
 export interface DoctorOutput {
-  /** Takes a piece of text, line ends included. */
+  /** Writes a piece of text, including line ends. */
   readonly write: (text: string) => void;
   readonly signal: AbortSignal;
   /** `text`: a line for each finding as it comes; `json`: one object at the end. Default `text`. */
   readonly output?: 'text' | 'json';
-  /** Proxies, and what credential plugins inherit; default: none. */
+  /** Proxies, and variables that credential plugins inherit; default: none. */
   readonly environment?: Environment;
 }
 

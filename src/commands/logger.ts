@@ -23,7 +23,7 @@ export function createLogger({ level, format, base }: LoggerOptions, stream: { w
   );
 }
 
-/** Time, level, message, then what else there is. @param line of pino, JSON */
+/** Time, level, message, then the other fields. @param line of pino, JSON */
 function textLine(line: string): string {
   const { level, time, msg, ...rest } = JSON.parse(line) as Record<string, unknown>;
   const fields = Object.entries(rest)

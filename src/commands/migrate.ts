@@ -1,4 +1,6 @@
-/** `agent-gateway migrate`: brings the tables up to date, for those who do not want a replica to do it at its start. */
+/**
+ * `agent-gateway migrate`: brings the tables up to date, for operators who do not want a replica to do it at its start.
+ */
 
 import type { CommandIo } from '../command-line/command.js';
 import { silentLogger } from '../core/logger.js';

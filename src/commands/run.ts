@@ -1,4 +1,4 @@
-/** One command line: help, or the command that it names; what is wrong with it is said, and has an exit code. */
+/** One command line: prints help or runs the command that it names; reports errors, and returns the exit code. */
 
 import { ClientError } from '../client/exit-code.js';
 import type { CommandIo } from '../command-line/command.js';

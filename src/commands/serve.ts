@@ -8,7 +8,7 @@ import { createGateway } from '../gateway/gateway.js';
 import { createLogger } from './logger.js';
 import { inMemory, inMemoryNotice, welcome } from './welcome.js';
 
-/** `io.environment` is where `env:KUBECONFIG_NAME` is looked up. */
+/** `io.environment` is used to look up `env:KUBECONFIG_NAME`. */
 export interface ServeOptions extends Omit<CommandIo, 'stdin'> {
   readonly loaded: LoadedConfig;
 }

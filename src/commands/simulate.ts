@@ -48,7 +48,7 @@ interface Security {
   readonly load: ClientCredentials;
 }
 
-/** @throws UsageError naming what cannot be used */
+/** @throws UsageError naming the flag that cannot be used */
 function readSecurity(
   { credentialFiles, agentsTokenFile: tokenFile, agentsTls }: SimulateFlags,
   environment: Readonly<Record<string, string | undefined>>,
@@ -80,7 +80,7 @@ function readSecurity(
 }
 
 function startAgents(flags: SimulateFlags, security: DialSecurity, { stderr }: SimulateIo): Promise<SimulatedAgents> {
-  // Each problem is told once, not by every agent at every dial.
+  // Each problem is reported once, not by every agent at every dial.
   const told = new Set<string>();
   return startSimulatedAgents({
     ...flags,

@@ -1,4 +1,4 @@
-/** All commands of `agent-gateway`. What few of them need is loaded when it is needed. */
+/** All commands of `agent-gateway`. Modules that few of them need are loaded on demand. */
 
 import { clusterCommands } from '../client/cluster-commands.js';
 import { completionAnswer } from '../client/complete.js';
@@ -135,7 +135,7 @@ export const commands: readonly Command[] = [
   }),
 ];
 
-/** @throws UsageError when the words are no command */
+/** @throws UsageError if the words are not a command */
 export function helpOf(words: readonly string[]): string {
   const start = knownStart(commands, words);
   return start === '' ? overview(commands, groups) : helpText(commands, start, exitCodesHelp);

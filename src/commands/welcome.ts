@@ -1,4 +1,4 @@
-/** What a replica tells whoever started it in a terminal: where things are, and what to do next. */
+/** The welcome text for a replica started in a terminal: its addresses, and the next steps. */
 
 import type { Config } from '../gateway/config/config.js';
 import type { Addresses } from '../gateway/gateway.js';
@@ -32,7 +32,7 @@ Ctrl-C drains and stops; a second one stops at once.
 `;
 }
 
-/** Where this machine reaches what listens on an address. */
+/** The host under which this machine reaches a listening address. */
 function reachable(address: string): string {
   const host = ['*', '0.0.0.0', '::'].includes(address) ? '127.0.0.1' : address;
   return host.includes(':') ? `[${host}]` : host;

@@ -1,8 +1,8 @@
-/** What can be wrong with a setting, in words; never with the value of a secret. */
+/** Problems of settings, in words; never with the value of a secret. */
 
 import { GatewayError } from '../core/errors.js';
 
-/** Where a value was written. */
+/** The place where a value was written. */
 export interface SettingOrigin {
   readonly kind: 'file' | 'environment' | 'flag' | 'default';
   /** As shown: `gateway.yml:12`, `AGENT_GATEWAY_SERVER_PORT`, `--server.port`. */
@@ -34,7 +34,7 @@ export function configurationError(problems: readonly SettingProblem[]): Gateway
   return new GatewayError('configuration', message, { field: problems[0]?.key ?? '' });
 }
 
-/** A value as shown to people: short, and only its kind where it is a secret. */
+/** A value as shown to people: short, and only its kind if it is a secret. */
 export function found(value: unknown, secret: boolean | 'url'): string {
   if (value === undefined || value === null) return 'nothing';
   if (Array.isArray(value)) return 'a list';
@@ -44,7 +44,7 @@ export function found(value: unknown, secret: boolean | 'url'): string {
   return json.length > 60 ? `${json.slice(0, 57)}..."` : json;
 }
 
-/** The candidate that is nearest to `word`, if one is near enough to be meant. */
+/** The candidate that is nearest to `word`, if one is near enough to be a likely misspelling. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
@@ -55,7 +55,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   return best;
 }
 
-/** Optimal string alignment distance (insert, delete, replace, swap neighbours); `limit` when it is not less. */
+/** Optimal string alignment distance (insert, delete, replace, swap neighbours); `limit` if it is not less. */
 function editDistance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) >= limit) return limit;
   let before: number[] = [];

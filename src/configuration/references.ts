@@ -1,4 +1,4 @@
-/** Texts in configuration files that stand for something else: files, secrets and variables. */
+/** References in configuration files: to files, secrets and variables. */
 
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -7,7 +7,7 @@ import { isSecretReference } from '../core/secret-reference.js';
 
 /**
  * The path of a file as Spring writes resources: `file:/certs/x`, `file:///certs/x` and `/certs/x` are the same one.
- * @returns an Error in words for what is no file: `classpath:x`, `https://host/x`, `file://host/x`
+ * @returns an Error in words for other locations: `classpath:x`, `https://host/x`, `file://host/x`
  */
 export function pathFrom(text: string): string | Error {
   const [, scheme = '', rest = ''] = /^([a-z][a-z\d+.-]+):(.*)$/isu.exec(text) ?? [];
@@ -16,7 +16,7 @@ export function pathFrom(text: string): string | Error {
     const what = scheme.toLowerCase() === 'classpath' ? 'classpath: is not supported' : `${scheme}: is not supported`;
     return new Error(`expected the path of a file, such as /certs/tls.crt; ${what}`);
   }
-  // Relative ones are no URLs: Spring takes them as they stand.
+  // Relative paths are not URLs: Spring uses them as written.
   if (!rest.startsWith('/')) return rest;
   try {
     return fileURLToPath(text);
@@ -26,8 +26,8 @@ export function pathFrom(text: string): string | Error {
 }
 
 /**
- * What a secret says: `file:/PATH` is what stands in the file, without white space around it.
- * @returns an Error in words, without anything of a file's content
+ * The value of a secret: `file:/PATH` is the content of the file, without surrounding white space.
+ * @returns an Error in words, without any of the file's content
  */
 export function secretFrom(text: string): string | Error {
   if (!/^file:/iu.test(text)) return text;
@@ -43,9 +43,10 @@ export function secretFrom(text: string): string | Error {
 
 /**
  * Why a value cannot be used as it is written: it refers to something that is not resolved here.
- * @param kind what the setting takes, which decides what to write in its place
- * @param file whether it stands in a file, where `${...}` is a placeholder of Spring; a variable may have it in a password
- * @returns undefined where the value, and every text in it, says what it means
+ * @param kind the kind of value, which decides the advice
+ * @param file whether it is in a file, in which `${...}` is a Spring placeholder; in a variable it may be part of a
+ *   password
+ * @returns undefined if the value, and every text in it, can be used as written
  */
 export function unresolved(value: unknown, kind: 'secret' | 'path' | 'text', file: boolean): string | undefined {
   if (typeof value === 'object' && value !== null) {

@@ -7,14 +7,14 @@ export type YamlSection = Readonly<Record<string, unknown>>;
 
 export interface YamlSettings {
   readonly content: YamlSection;
-  /** The line of a key, `kubernetes.accounts[0].name`, or of the nearest that it stands in; as `agent.yml:12`. */
+  /** The line of a key, `kubernetes.accounts[0].name`, or of the nearest section around it; as `agent.yml:12`. */
   readonly place: (key: string) => string;
 }
 
 /**
  * Reads settings: one document with a map at the top; an empty one has none.
- * @param name what problems call the file
- * @throws GatewayError `configuration` when it is not that, with line and column
+ * @param name the name of the file in problems
+ * @throws GatewayError `configuration` if it is not that, with line and column
  */
 export function parseSettings(source: string, name: string): YamlSettings {
   const { value, lines } = settingsOf(source, name);
@@ -53,7 +53,7 @@ function settingsOf(source: string, name: string): Settings {
   }
 }
 
-/** Samples in documentation are often whole objects of Kubernetes with the file inside. */
+/** Samples in documentation are often whole Kubernetes objects with the file inside. */
 function refuseManifest({ apiVersion, kind }: YamlSection, name: string): void {
   if (typeof apiVersion !== 'string' || typeof kind !== 'string') return;
   const shown = /^\w{1,60}$/u.test(kind) ? ` (kind: ${kind})` : '';

@@ -3,7 +3,7 @@
  * what the wire speaks (gRPC status: gateway/grpc/status.ts, RFC 9457 problem: gateway/rest/problem.ts).
  */
 
-/** What went wrong, as a closed set. The comment says who can act on it. */
+/** Kinds of failures, as a closed set. The comments say what happened. */
 export type ErrorCode =
   /** The caller sent something malformed; `field` names it. */
   | 'invalid-argument'

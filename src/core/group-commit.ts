@@ -66,7 +66,7 @@ export class GroupCommit<Item, Outcome> {
 
   /**
    * @returns the item's outcome once its batch is written
-   * @throws GatewayError `overloaded` when the queue is full; whatever the write threw
+   * @throws GatewayError `overloaded` if the queue is full; the error of the write
    */
   add(item: Item): Promise<Outcome> {
     return new Promise<Outcome>((resolve, reject) => {

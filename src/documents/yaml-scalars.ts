@@ -1,5 +1,5 @@
 /**
- * What a scalar of YAML is, as `kubectl` has it: the words and numbers of YAML 1.1, as go-yaml v2 reads them
+ * The value of a YAML scalar, as in `kubectl`: the words and numbers of YAML 1.1, as go-yaml v2 reads them
  * (go.yaml.in/yaml/v2, resolve.go). Not quite those of the specification: 1:30 and dates are text, 0o17 is a number.
  */
 
@@ -26,7 +26,7 @@ function inAllCases(value: Scalar, ...all: readonly string[]): [string, Scalar][
 const integer = /^([-+]?)(0[bB][01]+|0[oO][0-7]+|0[xX][\da-fA-F]+|0[0-7]+|0|[1-9]\d*)$/u;
 const decimal = /^[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:[eE][-+]?\d+)?$/u;
 
-/** Of a scalar that is not quoted. */
+/** The value of an unquoted scalar. */
 export function plainScalar(text: string): Scalar {
   const word = words.get(text);
   if (word !== undefined) return word;
@@ -52,7 +52,10 @@ function integerOf(text: string): number | ExactNumber | undefined {
 
 const core = 'tag:yaml.org,2002:';
 
-/** Of a scalar with a tag, quoted or not. Undefined when it is not of the tag's type. Unknown tags mean text. */
+/**
+ * The value of a scalar with a tag, quoted or not. Undefined if it does not have the tag's type. Unknown tags mean
+ * text.
+ */
 export function taggedScalar(tag: string, text: string): Scalar | undefined {
   const value = plainScalar(text);
   switch (tag) {
@@ -79,7 +82,7 @@ export function isCoreTag(tag: string): boolean {
   return ['binary', 'bool', 'float', 'int', 'null', 'str', 'timestamp'].some((name) => tag === core + name);
 }
 
-/** What JSON has as the name of a field: `0x10` is 16, `yes` is true. Undefined for null, which names nothing. */
+/** The name of a field in JSON: `0x10` becomes 16, `yes` becomes true. Undefined for null, which is not a name. */
 export function fieldName(key: Scalar, text: string): string | undefined {
   if (key === null) return undefined;
   if (typeof key !== 'number' || integerOf(text.replaceAll('_', '')) !== undefined) return String(key);
@@ -87,7 +90,7 @@ export function fieldName(key: Scalar, text: string): string | undefined {
   return shortest(Math.fround(key));
 }
 
-/** As Go prints a number of 32 bits: strconv.FormatFloat(number, 'g', -1, 32). */
+/** A number of 32 bits as Go prints it: strconv.FormatFloat(number, 'g', -1, 32). */
 function shortest(number: number): string {
   const precision = [1, 2, 3, 4, 5, 6, 7, 8].find((each) => Math.fround(Number(number.toPrecision(each))) === number);
   const written = number.toExponential((precision ?? 9) - 1);

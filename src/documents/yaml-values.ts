@@ -1,6 +1,6 @@
 /**
- * From the nodes of a YAML document to values, as `kubectl` has them: go-yaml v2 reads, sigs.k8s.io/yaml makes JSON of it.
- * Pure; the nodes are those of the `yaml` package, with all scalars as text.
+ * Converts the nodes of a YAML document to values, as `kubectl` does: go-yaml v2 reads, sigs.k8s.io/yaml makes JSON of
+ * it. Pure; the nodes are those of the `yaml` package, with all scalars as text.
  */
 
 import {
@@ -20,15 +20,15 @@ import { fieldName, isCoreTag, plainScalar, taggedScalar, type Scalar } from './
 
 export interface ValueOptions {
   /**
-   * `manifest`: as kubectl. `settings`: a number that no double holds is text, and a tag that means nothing is refused.
-   * `text`: like `settings`, with every scalar as the text that it is.
+   * `manifest`: as kubectl. `settings`: a number that no double can hold is text, and an unknown tag is refused.
+   * `text`: like `settings`, with every scalar as text.
    */
   readonly mode: 'manifest' | 'settings' | 'text';
-  /** Told where each value begins, by its path: `a.b[0].c`. */
+  /** Called with the start of each value and its path: `a.b[0].c`. */
   readonly onField?: (path: string, offset: number) => void;
 }
 
-/** Something in the document that is no value. The message quotes nothing of it. */
+/** A part of the document that has no value. The message does not quote it. */
 export class ValueError extends Error {
   /** @param offset in the text */
   constructor(
@@ -56,7 +56,7 @@ class Converter {
 
   constructor(document: Document, options: ValueOptions) {
     this.#options = options;
-    // An anchor may be there twice: an alias means the one before it.
+    // An anchor may occur twice: an alias refers to the last one before it.
     const anchors = new Map<string, Node>();
     visit(document, (_key, node) => {
       if (isAlias(node)) this.#targets.set(node, anchors.get(node.source));
@@ -78,7 +78,10 @@ class Converter {
     return null;
   }
 
-  /** Fields in their order, a merge where it stands: it wins over what is before it, and loses against what is after it. */
+  /**
+   * Fields in their order, merges at their position: a merge wins over fields before it, and loses against fields after
+   * it.
+   */
   #fields(map: YAMLMap, path: string, fields: Map<string, unknown>): Map<string, unknown> {
     for (const { key, value } of map.items) {
       if (this.#isMerge(key)) this.#merge(value, path, fields);

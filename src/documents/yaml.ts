@@ -1,13 +1,13 @@
 /**
- * YAML that people give: read as `kubectl apply -f` reads it (YAML 1.1 by sigs.k8s.io/yaml), with the line of what is
- * wrong. What the YAML library says is never repeated: it quotes the file, which may hold secrets.
+ * YAML from users: read as `kubectl apply -f` reads it (YAML 1.1 by sigs.k8s.io/yaml), with the line of each
+ * problem. The YAML library's messages are never repeated: they quote the file, which may contain secrets.
  */
 
 import { isScalar, LineCounter, parseAllDocuments, stringify, type Document, type ErrorCode } from 'yaml';
 import { parseJson } from './exact-json.js';
 import { exactNumberTag, ValueError, valueOf, type ValueOptions } from './yaml-values.js';
 
-/** Text that is no YAML. The message says what is wrong and where, and quotes nothing. */
+/** Text that is not YAML. The message names the problem and its place, and quotes nothing. */
 export class YamlError extends Error {
   override readonly name = 'YamlError';
 
@@ -37,7 +37,7 @@ const explanations: Partial<Record<ErrorCode, string>> = {
 
 /**
  * Kubernetes objects: documents of YAML, or JSON values one after the other. Documents without content are left out.
- * A key that is there twice counts as the last one, as in kubectl.
+ * If a key occurs twice, the last one wins, as in kubectl.
  * @throws YamlError
  */
 export function readManifests(text: string): unknown[] {
@@ -48,15 +48,15 @@ export function readManifests(text: string): unknown[] {
 }
 
 export interface Settings {
-  /** Null when there is nothing. */
+  /** Null if the document is empty. */
   readonly value: unknown;
-  /** Where fields are: line by path, `a.b[0].c`. */
+  /** Lines of the fields by path, `a.b[0].c`. */
   readonly lines: ReadonlyMap<string, number>;
 }
 
 /**
- * A file of settings: one document, each key once, and no tags that mean nothing.
- * @param mode `text` leaves every scalar as the text that it is: no digest is a number
+ * A file of settings: one document, each key once, and no unknown tags.
+ * @param mode `text` reads every scalar as text: a digest must not become a number
  * @throws YamlError
  */
 export function readSettings(text: string, mode: 'settings' | 'text' = 'settings'): Settings {
@@ -73,17 +73,17 @@ export function readSettings(text: string, mode: 'settings' | 'text' = 'settings
   return { value: converted(source, document, { mode, onField }), lines };
 }
 
-/** Such that YAML 1.1 reads it as it is meant, numbers as they are. */
+/** Writes YAML that YAML 1.1 parsers read correctly, with numbers unchanged. */
 export function writeYaml(value: unknown): string {
   return stringify(value, { version: '1.1', customTags: (tags) => [exactNumberTag, ...tags] });
 }
 
-/** kubectl reads lines, whatever ends them. */
+/** kubectl accepts any line ending. */
 function normalised(text: string): string {
   return text.replace(/^\uFEFF/u, '').replaceAll('\r\n', '\n');
 }
 
-/** JSON values that the text begins with, and the rest of it, where it was. */
+/** JSON values at the start of the text, and the rest of it, at its place. */
 function leadingJson(text: string): { values: unknown[]; rest: string } {
   const values: unknown[] = [];
   let at = 0;
@@ -115,12 +115,12 @@ function endOfJson(text: string, begin: number): number | undefined {
 }
 
 interface Source {
-  /** Those that have content. */
+  /** Documents with content. */
   readonly documents: readonly Document.Parsed[];
   readonly lines: LineCounter;
 }
 
-/** Scalars as text: what they are is ours to say. */
+/** Scalars as text: our own code determines their types. */
 function parsed(text: string, uniqueKeys: boolean): Source {
   const lines = new LineCounter();
   const documents = orTooDeep(() => {
@@ -152,7 +152,7 @@ function converted(source: Source, document: Document, options: ValueOptions): u
   }
 }
 
-/** What nests deeper than the stack is no document of anybody. */
+/** No real document nests deeper than the stack. */
 function orTooDeep<T>(read: () => T): T {
   try {
     return read();

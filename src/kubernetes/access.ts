@@ -1,20 +1,20 @@
-/** Where an API server is, and as whom to speak to it. */
+/** The address of an API server, and the credentials for it. */
 
 import type { Dispatcher } from 'undici';
 
-/** Several values are several lines. */
+/** Several values become several header lines. */
 export type Headers = Readonly<Record<string, string | string[]>>;
 
-/** Whoever gets one destroys the dispatcher. */
+/** The receiver must destroy the dispatcher. */
 export interface ApiAccess {
   /** Base URL; may have a path. */
   readonly server: string;
   readonly headers: Headers;
   readonly dispatcher: Dispatcher;
-  /** Where we are, if the credentials say so. */
+  /** Our own namespace, if the credentials name it. */
   readonly namespace: string | undefined;
-  /** The authority of the API server's certificate (PEM), if the credentials name one. */
+  /** The CA certificate for the API server (PEM), if the credentials name one. */
   readonly ca?: Buffer | string | undefined;
-  /** Unix ms from which the credentials are worth nothing, where they say so. */
+  /** When the credentials expire, Unix ms, if they say so. */
   readonly expiresAt?: number | undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * The Kubernetes API as this project speaks it: JSON calls of any kind, text, and watches.
- * Our own and not the library's Watch and informer: those drop the status of an error, swallow lines that are not JSON,
+ * A client of the Kubernetes API: JSON calls of any kind, text, and watches.
+ * It replaces the library's Watch and informer, which drop the status of an error, swallow lines that are not JSON,
  * and stop for good on most failures.
  */
 
@@ -25,10 +25,10 @@ export class ApiError extends TellableError {
 
   /**
    * @param status HTTP status code, or the `code` of the Status
-   * @param detail Kubernetes' own message; '' where there is none
-   * @param reason Kubernetes' own reason ("NotFound"); '' where there is none
-   * @param retryAfterMs how long the server asks to wait before the next attempt
-   * @param causes which fields are meant, where the server says so
+   * @param detail Kubernetes' own message; '' if there is none
+   * @param reason Kubernetes' own reason ("NotFound"); '' if there is none
+   * @param retryAfterMs the wait before the next attempt that the server asks for
+   * @param causes the fields at fault, if the server names them
    */
   constructor(
     readonly status: number,
@@ -42,10 +42,10 @@ export class ApiError extends TellableError {
   }
 }
 
-/** Where `kubectl apply` keeps a whole copy of what it applied, the data of a Secret too. */
+/** The annotation in which `kubectl apply` keeps a whole copy of the applied object, including the data of a Secret. */
 export const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
 
-/** What every object has. */
+/** The fields of every object. */
 export interface KubernetesObject {
   readonly apiVersion?: string;
   readonly kind?: string;
@@ -89,7 +89,7 @@ export interface ApiRequest {
   readonly accept?: string;
 }
 
-/** Where the server is and who we are there; asked before each request, so that tokens may change. */
+/** The server's address and our credentials; read before each request, so that tokens may change. */
 export interface AccessSource {
   /** @throws the signal's reason */
   current(signal: AbortSignal): Promise<ApiAccess>;
@@ -97,7 +97,7 @@ export interface AccessSource {
   refused(access: ApiAccess): void;
 }
 
-/** etcd takes objects of 1.5 MB; a page of a list holds 500. */
+/** etcd accepts objects of 1.5 MB; a page of a list holds 500. */
 const maximumObjectBytes = 8 * 1024 * 1024;
 const maximumPageBytes = 64 * 1024 * 1024;
 const maximumErrorBytes = 64 * 1024;
@@ -112,7 +112,7 @@ export class ApiClient {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** @throws ApiError; whatever the connection failed with; `timed-out`; the signal's reason */
+  /** @throws ApiError; the error of the connection; `timed-out`; the signal's reason */
   get(path: string, query: Query, signal: AbortSignal): Promise<unknown> {
     return this.call({ method: 'GET', path, query }, signal);
   }
@@ -134,8 +134,8 @@ export class ApiClient {
   }
 
   /**
-   * One page of a list, whose objects are handed on while it arrives; they do not say what kind they are.
-   * @throws as get(); what onItem throws
+   * One page of a list, whose objects are passed on while it arrives; they lack apiVersion and kind.
+   * @throws as get(); errors of onItem
    */
   list(
     path: string,
@@ -163,9 +163,9 @@ export class ApiClient {
   }
 
   /**
-   * Begins a watch; resolves when the server has accepted it. Gives the events that came together, together; they end
-   * when the server ends the watch in order.
-   * @throws ApiError also while the events are read: an ERROR event; 410 when the version is too old to watch from
+   * Begins a watch; resolves when the server has accepted it. Yields events that arrived together as one batch; ends
+   * when the server ends the watch normally.
+   * @throws ApiError also while the events are read: an ERROR event; 410 if the version is too old to watch from
    */
   async watchBatches(path: string, query: Query, signal: AbortSignal): Promise<AsyncIterable<readonly WatchEvent[]>> {
     const all = { ...query, watch: 'true', allowWatchBookmarks: 'true' };
@@ -256,7 +256,7 @@ async function textOf(body: AsyncIterable<Uint8Array>, maximumBytes: number): Pr
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** Says what the API's Status object says, or else only the code: a proxy in between may have answered anything. */
+/** Uses the API's Status object, or else only the code: a proxy in between may have answered anything. */
 function statusError(status: number, text: string, retryAfterMs?: number): ApiError {
   let detail = '';
   let reason = '';

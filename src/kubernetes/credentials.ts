@@ -1,6 +1,6 @@
 /**
- * How to reach the API server, read anew from time to time: tokens and authorities change while we run. In a pod that is
- * four small files, elsewhere a kubeconfig; there is no other reader of kubeconfigs for what connects to clusters.
+ * Credentials for the API server, read anew from time to time: tokens and CA certificates change while we run. In a pod
+ * they are four small files, elsewhere a kubeconfig; everything that connects to clusters reads kubeconfigs here.
  */
 
 import { dirname, resolve } from 'node:path';
@@ -19,29 +19,29 @@ import type { Material } from './kubeconfig-fields.js';
 import { parseKubeconfig, type ClusterSettings, type Kubeconfig, type UserSettings } from './kubeconfig.js';
 
 export interface CredentialOptions {
-  /** Take cluster and user from here; default: the pod's own service account. */
+  /** The kubeconfig file with cluster and user; default: the pod's own service account. */
   readonly kubeconfigFile?: string | undefined;
   /** The kubeconfig itself, instead of a file. */
   readonly kubeconfig?: string | undefined;
-  /** Of the kubeconfig; default: its current one. */
+  /** The context of the kubeconfig; default: its current one. */
   readonly context?: string | undefined;
   /** Whether the API server's certificate is verified; default true. */
   readonly verifySsl?: boolean | undefined;
-  /** Whether proxies count, the kubeconfig's and those of the environment; default true. */
+  /** Whether proxies are used, those of the kubeconfig and of the environment; default true. */
   readonly proxy?: boolean | undefined;
-  /** Of this process: proxies, and what credential plugins inherit. Default: none. */
+  /** Environment of this process: proxies, and variables that credential plugins inherit. Default: none. */
   readonly environment?: Environment | undefined;
   /** The API server as seen from a pod; default `https://kubernetes.default.svc`. */
   readonly apiServer?: string | undefined;
   /** Default `/var/run/secrets/kubernetes.io/serviceaccount`. */
   readonly serviceAccountDirectory?: string | undefined;
-  /** The setting that leads to these credentials, for the error. */
+  /** The setting for these credentials, for errors. */
   readonly setting?: string | undefined;
 }
 
 /**
- * @param kept what a credential plugin gave; default: it runs for this access alone
- * @throws GatewayError `configuration` when there are no usable credentials; the signal's reason
+ * @param kept keeps the credentials of a plugin; default: the plugin runs for this access only
+ * @throws GatewayError `configuration` if there are no usable credentials; the signal's reason
  */
 export async function openAccess(
   options: CredentialOptions,
@@ -57,7 +57,7 @@ export async function openAccess(
   } catch (error) {
     signal.throwIfAborted();
     const where = kubeconfigFile ?? (kubeconfig === undefined ? 'the service account of this pod' : 'the kubeconfig');
-    // A fault of ours is for the log alone.
+    // A fault of our own belongs only in the log.
     if (!(error instanceof TellableError)) throw error;
     throw new GatewayError('configuration', `cannot get Kubernetes credentials from ${where}: ${error.message}`, {
       field: setting,
@@ -74,7 +74,7 @@ async function fromPod(options: CredentialOptions, signal: AbortSignal): Promise
   const namespace = await readDistantFile(`${directory}/namespace`, signal).catch(() => undefined);
   const server = new URL(options.apiServer ?? 'https://kubernetes.default.svc');
   const tls = { ca, cert: undefined, key: undefined, servername: undefined, rejectUnauthorized: verifySsl };
-  // client-go goes by the address of the Service, and NO_PROXY may name only that.
+  // client-go uses the address of the Service, and NO_PROXY may name only that.
   const address = environment['KUBERNETES_SERVICE_HOST'];
   const isNear = address !== undefined && !usesProxy(withHost(server, address), noProxyOf(environment));
   return {
@@ -93,12 +93,12 @@ async function fromKubeconfig(
   kept: KeptCredentials,
   signal: AbortSignal,
 ): Promise<ApiAccess> {
-  // Taken literally they would be sent as tokens and passwords.
+  // Otherwise they would be sent literally as tokens and passwords.
   if (holdsSecretReference(text)) throw new TellableError('it contains a secret engine reference (encrypted:...)');
   const { context, proxy: mayProxy = true, environment = {} } = options;
   const config = parseKubeconfig(text, { context, directory });
   const { cluster, user } = config;
-  // One after the other, so that an account waits for one file at a time.
+  // Sequentially, so that an account waits for one file at a time.
   const ca = await read(cluster.ca, signal);
   const isSecure = cluster.server.protocol === 'https:';
   const given = isSecure ? await authenticate(config, ca, mayProxy, environment, kept, signal) : {};
@@ -131,7 +131,7 @@ interface Given {
   readonly expiresAt?: number | undefined;
 }
 
-/** Who the user is, to servers that are reached by TLS: client-go sends nothing secret in cleartext. */
+/** The user's credentials, only for servers reached by TLS: client-go sends no secret in cleartext. */
 async function authenticate(
   { cluster, user }: Kubeconfig,
   ca: Buffer | undefined,
@@ -175,7 +175,7 @@ function bearer(token: string): Headers {
   return { authorization: headerValue('the token', `Bearer ${token}`) };
 }
 
-/** rest.ConfigToExecCluster: the authority as data, also where the kubeconfig names a file. */
+/** rest.ConfigToExecCluster: the CA certificate as data, even if the kubeconfig names a file. */
 function clusterInfo(cluster: ClusterSettings, ca: Buffer | undefined, mayProxy: boolean): object {
   return {
     server: cluster.written.server,
@@ -188,7 +188,7 @@ function clusterInfo(cluster: ClusterSettings, ca: Buffer | undefined, mayProxy:
   };
 }
 
-/** The file wins over the text, which counts where the file cannot be read. */
+/** The file wins over the text, which is used if the file cannot be read. */
 async function tokenOf({ token, tokenFile }: UserSettings, signal: AbortSignal): Promise<string | undefined> {
   if (tokenFile === undefined) return token;
   try {

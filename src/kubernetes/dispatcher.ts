@@ -1,23 +1,23 @@
-/** How connections to an API server are made: its TLS, and the proxy in between. */
+/** Makes connections to an API server: TLS, and the proxy in between. */
 
 import { createSecureContext } from 'node:tls';
 import { Agent, ProxyAgent, type Dispatcher } from 'undici';
 import { TellableError } from '../core/errors.js';
 
-/** Below the time after which load balancers forget a silent connection. */
+/** Below the time after which load balancers drop a silent connection. */
 const connect = { keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 };
 
 export interface ApiTls {
-  /** PEM; absent: the authorities of Node.js. */
+  /** PEM; absent: the CA certificates of Node.js. */
   readonly ca: Buffer | string | undefined;
-  /** PEM, both or none. */
+  /** PEM, both or neither. */
   readonly cert: Buffer | string | undefined;
   readonly key: Buffer | string | undefined;
   readonly servername: string | undefined;
   readonly rejectUnauthorized: boolean;
 }
 
-/** @throws Error when certificate, key or authority are none, or do not belong together */
+/** @throws Error if certificate, key or CA certificate is invalid, or they do not belong together */
 export function openDispatcher(server: URL, tls: ApiTls, proxy: URL | undefined): Dispatcher {
   if (server.protocol === 'https:') check(tls);
   const { ca, cert, key, servername, rejectUnauthorized } = tls;
@@ -28,7 +28,8 @@ export function openDispatcher(server: URL, tls: ApiTls, proxy: URL | undefined)
   return new ProxyAgent({
     uri: proxy.href,
     requestTls: { ...connect, ...requestTls },
-    // As Go: the proxy's own certificate is checked by the same authority, and cleartext HTTP is not tunnelled.
+    // As Go: the proxy's own certificate is verified with the same CA certificates, and cleartext HTTP is not
+    // tunnelled.
     ...(proxy.protocol === 'https:' ? { proxyTls: { ...connect, ...authority } } : {}),
     proxyTunnel: server.protocol === 'https:',
   });

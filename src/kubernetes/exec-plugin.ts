@@ -1,6 +1,6 @@
 /**
- * Credential plugins, as client-go runs them (plugin/pkg/client/auth/exec): once until the credential expires or the API
- * server refuses it, with KUBERNETES_EXEC_INFO, and without a terminal.
+ * Credential plugins, as client-go runs them (plugin/pkg/client/auth/exec): once until the credential expires or the
+ * API server refuses it, with KUBERNETES_EXEC_INFO, and without a terminal.
  */
 
 import type { Environment } from '../core/environment.js';
@@ -9,13 +9,13 @@ import { ProgramError, runProgram } from '../core/program.js';
 import { parseJson, stringifyJson } from '../documents/exact-json.js';
 import type { ExecSettings } from './kubeconfig.js';
 
-/** What a plugin or another provider gave. */
+/** The credentials from a plugin or another provider. */
 export interface PluginCredential {
   readonly token: string | undefined;
   /** PEM. */
   readonly cert: string | undefined;
   readonly key: string | undefined;
-  /** Unix ms; absent: until it is refused. */
+  /** Unix ms; absent: valid until refused. */
   readonly expiresAt: number | undefined;
 }
 
@@ -27,7 +27,7 @@ export interface PluginCall {
   readonly environment: Environment;
 }
 
-/** @throws Error in words, with nothing of what the plugin printed; the signal's reason */
+/** @throws Error in words, without the plugin's output; the signal's reason */
 export async function runPlugin(
   { settings, cluster, environment }: PluginCall,
   signal: AbortSignal,
@@ -51,7 +51,7 @@ function credentialOf(text: string, { command, apiVersion }: ExecSettings): Plug
   try {
     printed = parseJson(text) as typeof printed;
   } catch {
-    // The parser's message would quote it.
+    // The parser's message would quote the output.
     throw wrong('did not print an ExecCredential as JSON');
   }
   if (printed?.kind !== 'ExecCredential' || printed.apiVersion !== apiVersion) {

@@ -1,11 +1,11 @@
-/** Values of HTTP headers, as Go's net/http takes and refuses them. */
+/** Values of HTTP headers, accepted and refused as by Go's net/http. */
 
 import { TellableError } from '../core/errors.js';
 
 /**
  * Headers are written byte by byte: UTF-8, as Go does it.
- * @param field what the text is, for the error, which does not quote it
- * @throws TellableError when no header may have such a value
+ * @param field the name of the value, for the error, which does not quote it
+ * @throws TellableError if no header may have such a value
  */
 export function headerValue(field: string, text: string): string {
   // eslint-disable-next-line no-control-regex -- these are what a header may not have

@@ -1,4 +1,4 @@
-/** As whom a user acts: the headers of client-go (transport.NewImpersonatingRoundTripper). */
+/** Impersonation: the headers of client-go (transport.NewImpersonatingRoundTripper). */
 
 import type { Headers } from './access.js';
 import { headerValue } from './header-value.js';

@@ -1,4 +1,4 @@
-/** Credentials that somebody was asked for, and that are good until they expire or are refused. */
+/** Keeps obtained credentials until they expire or are refused. */
 
 import { stringifyJson } from '../documents/exact-json.js';
 import type { PluginCredential } from './exec-plugin.js';
@@ -17,8 +17,8 @@ export class KeptCredentials {
   }
 
   /**
-   * @param source what it comes from: another one is asked anew
-   * @throws what `ask` throws
+   * @param source identifies the origin: a credential from a different one is requested anew
+   * @throws errors of `ask`
    */
   async of(source: object, ask: () => Promise<PluginCredential>): Promise<PluginCredential> {
     const key = stringifyJson(source);

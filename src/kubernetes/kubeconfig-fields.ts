@@ -1,4 +1,7 @@
-/** Fields of a kubeconfig: each of the type that client-go decodes, or refused by its name. No message quotes a value. */
+/**
+ * Fields of a kubeconfig: each must have the type that client-go decodes, or is refused by name. No message quotes a
+ * value.
+ */
 
 import { resolve } from 'node:path';
 import { TellableError } from '../core/errors.js';
@@ -16,9 +19,9 @@ export class Fields {
   readonly #directory: string;
 
   /**
-   * @param path how errors name it; '' is the whole
-   * @param directory what relative paths count from
-   * @throws Error when it is no section
+   * @param path its name in errors; '' for the whole
+   * @param directory the base of relative paths
+   * @throws Error if it is not a section
    */
   constructor(value: unknown, path: string, directory: string) {
     if (value !== null && !isJsonObject(value)) throw new TellableError(`${path || 'it'}: expected a section`);
@@ -76,7 +79,7 @@ export class Fields {
     return file === undefined ? undefined : resolve(this.#directory, file);
   }
 
-  /** A program: looked for in PATH unless it has a slash. */
+  /** A program: searched in PATH unless it has a slash. */
   command(key: string): string | undefined {
     const command = this.text(key);
     return command?.includes('/') === true ? resolve(this.#directory, command) : command;
@@ -92,13 +95,13 @@ export class Fields {
     return { data: Buffer.from(data, 'base64') };
   }
 
-  /** What `extensions` has for a program. */
+  /** The entry of `extensions` for a program. */
   extension(name: string): unknown {
     const [found] = this.sections('extensions').filter((one) => one.text('name') === name);
     return found === undefined ? undefined : found.#value['extension'];
   }
 
-  /** Refuses keys that somebody wrote to restrict what the user may do, and that say nothing in this spelling. */
+  /** Refuses misspelt keys that were meant to restrict the user, and would otherwise have no effect. */
   refuseLookAlikes(pattern: RegExp, known: readonly string[]): void {
     for (const key of Object.keys(this.#value)) {
       if (pattern.test(key) && !known.includes(key))
@@ -107,7 +110,7 @@ export class Fields {
   }
 }
 
-/** The content of one of the lists `[{name, [kind]: {...}}]`. @throws Error when it is not there, or there twice */
+/** The content of one of the lists `[{name, [kind]: {...}}]`. @throws Error if it is missing, or occurs twice */
 export function lookUp(config: Fields, kind: 'context' | 'cluster' | 'user', name: string): Fields {
   const [entry, second] = config.sections(`${kind}s`).filter((one) => one.text('name') === name);
   if (entry === undefined) throw new TellableError(`it has no ${kind} "${name}"`);

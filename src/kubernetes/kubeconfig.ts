@@ -1,6 +1,6 @@
 /**
- * What a kubeconfig says of one context, read and refused as client-go does (tools/clientcmd, rest.Config): its fields are
- * honoured, or have nothing to say here, or are refused by name. Reads no other file and runs nothing.
+ * Reads one context of a kubeconfig, as client-go does (tools/clientcmd, rest.Config): each field is
+ * honoured, has no effect here, or is refused by name. Reads no other file and runs nothing.
  */
 
 import { TellableError } from '../core/errors.js';
@@ -12,14 +12,14 @@ import { Fields, lookUp, type Material } from './kubeconfig-fields.js';
 export interface ClusterSettings {
   /** Base URL. */
   readonly server: URL;
-  /** As it is written, as is the proxy's: credential plugins are told so. */
+  /** As written, like the proxy's: credential plugins get it in this form. */
   readonly written: { readonly server: string; readonly proxy: string | undefined };
   readonly ca: Material;
   readonly tlsServerName: string | undefined;
   readonly insecure: boolean;
   readonly proxy: URL | undefined;
   readonly disableCompression: boolean;
-  /** What the cluster has for credential plugins: its extension `client.authentication.k8s.io/exec`. */
+  /** The cluster's data for credential plugins: its extension `client.authentication.k8s.io/exec`. */
   readonly execConfig: unknown;
 }
 
@@ -55,7 +55,7 @@ export interface OidcSettings {
 export interface UserSettings {
   readonly cert: Material;
   readonly key: Material;
-  /** The file wins where it can be read. */
+  /** The file wins if it can be read. */
   readonly token: string | undefined;
   readonly tokenFile: string | undefined;
   readonly basic: { readonly username: string; readonly password: string } | undefined;
@@ -73,11 +73,11 @@ export interface Kubeconfig {
 export interface KubeconfigOptions {
   /** Default: its `current-context`. */
   readonly context?: string | undefined;
-  /** Paths that it names are relative to here. */
+  /** The base of relative paths in it. */
   readonly directory: string;
 }
 
-/** @throws TellableError in words, without anything of the content but names of fields, contexts, clusters and users */
+/** @throws TellableError in words; of the content it quotes only names of fields, contexts, clusters and users */
 export function parseKubeconfig(text: string, options: KubeconfigOptions): Kubeconfig {
   const { directory } = options;
   const config = new Fields(parseYaml(text), '', directory);

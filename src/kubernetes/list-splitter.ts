@@ -1,6 +1,6 @@
 /**
- * Takes a list of the Kubernetes API apart while it arrives: its items one by one, and what is around them. So the heap that
- * an agent needs does not depend on the size of a page: of 100 objects of etcd's largest size, one at a time is parsed.
+ * Takes a list of the Kubernetes API apart while it arrives: its items one by one, and the rest of the list. So an
+ * agent's heap does not depend on the size of a page: of 100 objects of etcd's largest size, one at a time is parsed.
  */
 
 import { parseJson } from '../documents/exact-json.js';
@@ -19,14 +19,14 @@ export class ListSplitter {
   readonly #onItem: (json: Buffer) => void;
   /** The list without its items. */
   #shell: Buffer[] = [];
-  /** The item that has begun, from chunks before. */
+  /** The part of the current item from earlier chunks. */
   #item: Buffer[] = [];
   #itemBytes = 0;
   #depth = 0;
   #inString = false;
   #escaped = false;
   #inItems = false;
-  /** The last string of the outermost object: its key, when a value follows. */
+  /** The last string of the outermost object: its key, if a value follows. */
   #key: number[] = [];
   readonly #maximumItemBytes: number;
 
@@ -35,9 +35,9 @@ export class ListSplitter {
     this.#onItem = onItem;
   }
 
-  /** @throws Error when an item is larger than allowed; what onItem throws */
+  /** @throws Error if an item is larger than allowed; errors of onItem */
   push(chunk: Buffer): void {
-    /** Where the item, or the part of the shell, begins that is not kept yet. */
+    /** Start of the item, or of the part of the shell, that is not kept yet. */
     let begin = 0;
     for (let at = 0; at < chunk.length; at += 1) {
       const byte = chunk[at] as number;

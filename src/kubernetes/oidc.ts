@@ -1,6 +1,7 @@
 /**
- * The auth provider `oidc` of kubeconfigs (client-go: plugin/pkg/client/auth/oidc): its id-token until that expires, then
- * one that its refresh-token brings. kubectl writes what it got into the kubeconfig; here it is kept in memory.
+ * The auth provider `oidc` of kubeconfigs (client-go: plugin/pkg/client/auth/oidc): its id-token until that expires,
+ * then a new one, obtained with its refresh-token. kubectl writes the new one into the kubeconfig; here it is kept in
+ * memory.
  */
 
 import { withDeadline } from '../core/deadline.js';
@@ -13,7 +14,7 @@ import { openDispatcher } from './dispatcher.js';
 import type { PluginCredential } from './exec-plugin.js';
 import type { OidcSettings } from './kubeconfig.js';
 
-/** Before it expires, as client-go. */
+/** Margin before the expiry, as in client-go. */
 const leewayMs = 10_000;
 const timeoutMs = 10_000;
 const maximumBytes = 1024 * 1024;
@@ -91,7 +92,7 @@ async function refresh(
   return await ask(new URL(endpoint), new URLSearchParams(form).toString(), 'a new id-token');
 }
 
-/** @throws Error when it is no JSON Web Token */
+/** @throws Error if it is not a JSON Web Token */
 function credentialOf(token: string): PluginCredential {
   try {
     const { exp } = parseJson(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8')) as {

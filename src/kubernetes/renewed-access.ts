@@ -1,5 +1,5 @@
 /**
- * Credentials of a client that lives long: read once for all who wait for them, anew from time to time, when they expire,
+ * Credentials of a long-lived client: read once for all waiting callers, and again from time to time, when they expire,
  * and when the server refuses them.
  */
 
@@ -13,9 +13,9 @@ import { KeptCredentials } from './kept-credentials.js';
 
 /** Tokens of service accounts are renewed at 80 % of an hour, those of cloud plugins live fifteen minutes. */
 const renewMs = 5 * 60_000;
-/** However often the server says no. */
+/** The shortest time between two readings, no matter how often the server refuses. */
 const shortestRenewMs = 2_000;
-/** A credential plugin that takes longer never ends. */
+/** A credential plugin that takes longer is considered hung. */
 const openTimeoutMs = 60_000;
 
 export class RenewedAccess implements AccessSource {
@@ -25,7 +25,7 @@ export class RenewedAccess implements AccessSource {
   readonly #kept: KeptCredentials;
   readonly #closing = new AbortController();
   #access: ApiAccess | undefined;
-  /** When they were read last, or when that was tried. */
+  /** When they were last read, or the attempt failed. */
   #since = 0;
 
   /** @param now a clock that only goes forward, in ms */
@@ -40,7 +40,8 @@ export class RenewedAccess implements AccessSource {
     this.#closing.signal.throwIfAborted();
     const access = this.#access;
     if (access === undefined || (access.expiresAt ?? Infinity) <= this.#now()) return this.#open(signal);
-    // What is there is good until the server says otherwise: nobody waits for the new ones, or fails without them.
+    // The current credentials are valid until the server refuses them: no caller waits for new ones, or fails without
+    // them.
     if (this.#now() - this.#since >= renewMs) void this.#open(this.#closing.signal).catch(() => undefined);
     return access;
   }
@@ -70,7 +71,7 @@ export class RenewedAccess implements AccessSource {
     });
   }
 
-  /** Requests and watches that use the old ones go on. */
+  /** Requests and watches with the old ones continue. */
   #replace(access: ApiAccess | undefined): void {
     void this.#access?.dispatcher.close().catch(() => undefined);
     this.#access = access;

@@ -1,6 +1,6 @@
 /** Reads what `POST /armory/agent/operations` answered, as JSON, as text format inside it, or as a problem. */
 
-/** What came of an operation, as its caller sees it. */
+/** The outcome of an operation, as its caller sees it. */
 export const outcomes = ['completed', 'failed', 'accepted', 'refused', 'unreachable'] as const;
 
 /**
@@ -14,7 +14,7 @@ export type RequestOutcome = (typeof outcomes)[number];
 
 export interface Answer {
   readonly outcome: RequestOutcome;
-  /** What failed, as a key to count by: "403 Forbidden" of the agent, "HTTP 503 no-agent" of the gateway. */
+  /** The kind of failure, as a key for counting: "403 Forbidden" of the agent, "HTTP 503 no-agent" of the gateway. */
   readonly kind?: string;
   readonly message?: string;
   /** Whether the instance that was asked also held the agent; undefined where the answer does not say. */

@@ -1,4 +1,4 @@
-/** What a simulated agent answers: success with plausible objects, or a failure as a Kubernetes API gives it. */
+/** Answers of simulated agents: success with plausible objects, or a failure as a Kubernetes API gives it. */
 
 import { create } from '@bufbuild/protobuf';
 import type { Execution } from '../agent/operation-results.js';

@@ -44,7 +44,7 @@ export class SimulatedCluster {
   readonly #history: Change[] = [];
   readonly #watchers = new Set<() => void>();
   #step = 0;
-  /** What prepare() has made, while it has not changed. */
+  /** The result of prepare(), as long as it has not changed. */
   #prepared: (Uint8Array | undefined)[] = [];
 
   constructor(options: SimulatedClusterOptions) {

@@ -27,7 +27,7 @@ export class Histogram {
     return this.#count === 0 ? 0 : this.#sum / this.#count;
   }
 
-  /** Counts one value: a number of at least 0, in whatever unit, read as an integer. */
+  /** Counts one value: a number of at least 0, in any unit, read as an integer. */
   record(value: number): void {
     const integer = Math.min(maximum, Math.max(0, Math.round(value)));
     const index = bucketIndex(integer);

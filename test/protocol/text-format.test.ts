@@ -144,7 +144,7 @@ test('takes 100 messages within each other, no more', async (t) => {
   for (const text of [deep(100), deep(1_000_000), '1000 {'.repeat(100)]) {
     t.throws(() => parseText(EverythingSchema, text), {
       code: 'invalid-argument',
-      message: /column \d+: more than 100 messages/,
+      message: /column \d+: messages nested more than 100 deep/,
     });
   }
 });

@@ -1,15 +1,15 @@
-/** What a check says, and how one is run: with a deadline, and never throwing. */
+/** The result of a check, and how a check is run: with a deadline, and without throwing. */
 
 import { GatewayError, messageOf } from '../../core/errors.js';
 import { unlessAborted, withDeadline } from '../../core/deadline.js';
 
 export interface Finding {
-  /** What was looked at: `sql`, `sql version`, `port 9091`. */
+  /** The subject of the check: `sql`, `sql version`, `port 9091`. */
   readonly check: string;
   readonly status: 'ok' | 'warning' | 'failed';
-  /** What was found, in one sentence. */
+  /** The finding, in one sentence. */
   readonly found: string;
-  /** What to do about it, when it is not ok; may have several lines. */
+  /** The remedy, if it is not ok; may have several lines. */
   readonly remedy?: string;
 }
 
@@ -23,8 +23,8 @@ export const failed = (found: string, remedy: string): CheckOutcome => ({ status
 export const checkTimeoutMs = 10_000;
 
 /**
- * Runs one check; what it throws becomes a failure with `remedy`.
- * @throws only the reason of `signal`, when that aborts: then nothing is worth saying any more
+ * Runs one check; an error becomes a failure with `remedy`.
+ * @throws only the reason of `signal`, if that aborts: then no finding matters any longer
  */
 export async function examine(
   check: string,
@@ -43,7 +43,7 @@ export async function examine(
   }
 }
 
-/** The store hides what a server answered in the cause; here it is the point, and our statements hold no secrets. */
+/** The store hides the server's answer in the cause; here it is needed, and our statements contain no secrets. */
 function reasonOf(error: unknown): string {
   const hidden = error instanceof GatewayError && error.code === 'internal' && error.cause !== undefined;
   return messageOf(hidden ? error.cause : error).split('\n', 1)[0] ?? '';

@@ -1,4 +1,4 @@
-/** Can the files of tokens, keys, policies and secrets be used, that say who may come in? */
+/** Can the authentication files (tokens, keys, policies, secrets) be used? */
 
 import type { Environment } from '../../core/environment.js';
 import { ReleaseStack } from '../../core/release-stack.js';

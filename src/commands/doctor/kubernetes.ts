@@ -7,7 +7,7 @@ import type { Config } from '../../gateway/config/config.js';
 import { examine, failed, ok, warning, type Finding, type CheckOutcome } from './finding.js';
 
 /**
- * Does what the gateway does at its start: asks for the permissions, lists, and watches.
+ * Does the same as the gateway at its start: checks the permissions, lists, and watches.
  * @param access the environment; where the API server and its credentials are, other than in a pod, for tests
  */
 export async function* examineKubernetes(

@@ -1,4 +1,4 @@
-/** Can we listen where we are to listen; if not, who does? */
+/** Are the configured ports free; if not, what listens there? */
 
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -7,7 +7,7 @@ import { messageOf } from '../../core/errors.js';
 import type { Config } from '../../gateway/config/config.js';
 import { examine, failed, ok, warning, type Finding, type CheckOutcome } from './finding.js';
 
-/** The port of REST first: who holds that one tells whether a gateway holds the other. */
+/** The port of REST first: its holder shows whether a gateway holds the other. */
 export async function* examinePorts(config: Config, signal: AbortSignal): AsyncGenerator<Finding> {
   const { server, instance } = config;
   let gateway: string | undefined;
@@ -28,7 +28,7 @@ export interface PortState {
   readonly key: string;
   readonly address: string;
   readonly port: number;
-  /** Why listening failed: the code of the error; absent when it did not. */
+  /** The error code of the failed listening; absent if it succeeded. */
   readonly error?: string | undefined;
   /** The instance that answers on the port of REST. */
   readonly gateway?: string | undefined;
@@ -56,7 +56,7 @@ export function portOutcome({ key, address, port, error, gateway, self }: PortSt
   }
 }
 
-/** Listens for a moment. @returns the code of the failure, undefined when there was none */
+/** Listens for a moment. @returns the code of the failure, undefined if there was none */
 export async function listenError(address: string, port: number): Promise<string | undefined> {
   const server = createServer();
   try {
@@ -74,7 +74,7 @@ export async function listenError(address: string, port: number): Promise<string
 async function gatewayAt({ address, port, ssl }: Config['server'], signal: AbortSignal): Promise<string | undefined> {
   const host = address === '*' || address === '0.0.0.0' || address === '::' ? '127.0.0.1' : address;
   const authority = `${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
-  // Who answers is asked for its name and trusted with nothing.
+  // The server there is only asked for its id, and gets no secrets.
   const dispatcher = new Agent({ connect: { rejectUnauthorized: false, timeout: 2_000 } });
   const options = { dispatcher, signal, headersTimeout: 2_000, bodyTimeout: 2_000 };
   try {

@@ -1,4 +1,4 @@
-/** Is Redis there, new enough, does pub/sub work, and will it keep what it is given? */
+/** Is Redis reachable and new enough, does pub/sub work, and will it keep its data? */
 
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -65,8 +65,8 @@ export function versionOutcome(version: string): CheckOutcome {
 }
 
 /**
- * Redis evicts keys only when a limit of memory is set (redis.conf, maxmemory-policy). Evicted mirrors are read again
- * from SQL, but an evicted member of a cluster through Redis is a member that is gone.
+ * Redis evicts keys only if a memory limit is set (redis.conf, maxmemory-policy). Evicted mirrors are read again
+ * from SQL, but evicting the record of a member removes it from a cluster that uses Redis.
  */
 export function memoryOutcome(info: ReadonlyMap<string, string>, members: boolean): CheckOutcome {
   const policy = info.get('maxmemory_policy') ?? 'unknown';

@@ -1,4 +1,4 @@
-/** Is the database there, new enough, ours to change, and of the same time as we are? */
+/** Is the database reachable and new enough, may we change it, and does its clock agree with ours? */
 
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
@@ -15,7 +15,7 @@ import {
 } from '../../store/migrations/examination.js';
 import { examine, failed, ok, warning, type Finding, type CheckOutcome } from './finding.js';
 
-/** For operations of 4 MiB, which go as base64, and their neighbours in a batch. */
+/** For operations of 4 MiB, which are sent as base64, and the rest of their batch. */
 const wantedPacketBytes = 16 * 1_024 * 1_024;
 
 const reachRemedy =
@@ -52,7 +52,7 @@ export async function* examineSql(config: Config, signal: AbortSignal): AsyncGen
   yield await examineTableChanges(config, signal);
 }
 
-/** A directory is not opened: a gateway may be running on it, and one process at a time can. */
+/** A directory is not opened: a gateway may be using it, and only one process at a time can. */
 async function embeddedOutcome(directory: string): Promise<CheckOutcome> {
   if (directory === 'memory')
     return ok('embedded, in memory: only for a first run; the data is lost when the process ends');
@@ -61,7 +61,7 @@ async function embeddedOutcome(directory: string): Promise<CheckOutcome> {
   return ok(`embedded, in ${directory}: only for a first run, with one instance`);
 }
 
-/** The directory itself, or the one that it would be made in. */
+/** The directory itself, or the one in which it would be created. */
 async function nearestDirectory(directory: string): Promise<string> {
   const found = await stat(directory).catch(() => undefined);
   if (found?.isDirectory() === false) throw new Error(`${directory} is not a directory`);
@@ -76,7 +76,7 @@ async function examineTableChanges(config: Config, signal: AbortSignal): Promise
     try {
       await tryTableChanges(database, limit);
     } catch (error) {
-      // It answered, and takes changes of nobody.
+      // The server answered, but accepts no changes from anybody.
       if (!(error instanceof GatewayError) || error.details.unsent !== true) throw error;
       return failed(error.message, 'Point sql.url at the primary; if its disk is full, free some space.');
     } finally {
@@ -97,7 +97,7 @@ function packetOutcome(bytes: number): CheckOutcome {
   return warning(found, `Set max_allowed_packet to ${String(wantedPacketBytes)} or more on the server.`);
 }
 
-/** Times that instances compare are the database's own; ours go into logs, histories and certificates. */
+/** Instances only compare times of the database's clock; ours is used for logs, histories and certificates. */
 export function clockOutcome(differenceMs: number, leaseMs: number): CheckOutcome {
   const distance = Math.abs(differenceMs);
   const found = `this machine's clock is ${String(distance)} ms ${differenceMs > 0 ? 'behind' : 'ahead of'} the database's`;

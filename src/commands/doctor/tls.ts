@@ -1,4 +1,4 @@
-/** Are the files of TLS there, do key and certificate belong together, and for how long? */
+/** Can the TLS files be read, do key and certificate belong together, and when do they expire? */
 
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -41,7 +41,7 @@ async function certificateOutcome(section: string, tls: TlsConfig, now: number):
   }
   const broken = chain.findIndex((certificate, index) => {
     const next = chain[index + 1];
-    // checkIssued() compares names and key identifiers alone.
+    // checkIssued() only compares names and key identifiers.
     return next !== undefined && !(certificate.checkIssued(next) && certificate.verify(next.publicKey));
   });
   if (broken !== -1) {
@@ -63,7 +63,7 @@ async function trustOutcome(key: string, file: string, now: number): Promise<Che
   return validityOutcome(authorities, now);
 }
 
-/** The one that ends first decides. */
+/** The certificate that expires first decides. */
 export function validityOutcome(chain: readonly X509Certificate[], now: number): CheckOutcome {
   const [first, ...rest] = chain;
   if (first === undefined) return failed('no certificate', 'Add one.');
@@ -92,7 +92,7 @@ async function privateKey({ privateKey: file, privateKeyPassword }: TlsConfig): 
   try {
     return createPrivateKey({ key, ...(privateKeyPassword === undefined ? {} : { passphrase: privateKeyPassword }) });
   } catch {
-    // What OpenSSL says is about its decoders, and helps nobody.
+    // OpenSSL's message is about its decoders, and does not help.
     return undefined;
   }
 }

@@ -23,7 +23,7 @@ export interface DeliverableOperation {
   readonly binding: Binding | undefined;
 }
 
-/** What binds an operation to the process of this connection. */
+/** The binding of an operation to the process of this connection. */
 export function bindingTo({ agentId, epoch, processId }: Binding): Binding {
   return { agentId, epoch, ...(processId === undefined ? {} : { processId }) };
 }

@@ -7,7 +7,7 @@
  * - `active`: operations are delivered and results taken.
  * - `closed`: final. Operations that were in flight are left to their originating instances (operations/recovery.ts).
  *
- * What it sends is bounded twice: operations in flight, and frames that wait because the agent does not read. Receipts
+ * Two limits bound what it sends: operations in flight, and frames that wait because the agent does not read. Receipts
  * are never refused; the gateway stops reading from an agent that does not read them, so they are bounded as well.
  */
 

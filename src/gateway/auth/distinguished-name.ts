@@ -66,7 +66,7 @@ export function formatDistinguishedName(attributes: readonly Attribute[]): strin
 /** The end of the value, and the value without escapes, quotes (RFC 2253) and surrounding white space. */
 function readValue(text: string, start: number): { readonly value: string; readonly end: number } {
   const bytes: number[] = [];
-  /** White space after this many bytes is part of the value; later white space is not. */
+  /** The length of the value in bytes: white space after it is not part of it. */
   let kept = 0;
   let quoted = false;
   let position = start;
@@ -89,7 +89,7 @@ function readValue(text: string, start: number): { readonly value: string; reado
   return { value: Buffer.from(bytes.slice(0, kept)).toString('utf8'), end: Math.min(position, text.length) };
 }
 
-/** Whole, where it takes two code units. */
+/** The whole character, even if it has two code units. */
 function characterAt(text: string, position: number): string {
   const code = text.codePointAt(position);
   return code === undefined ? '' : String.fromCodePoint(code);

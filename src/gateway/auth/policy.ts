@@ -1,6 +1,6 @@
 /**
- * What identities may do, from a YAML file: the first rule that matches an identity applies, and an identity that no
- * rule matches may do nothing.
+ * The permissions of identities, from a YAML file: the first rule that matches an identity applies, and an identity
+ * that no rule matches may do nothing.
  */
 
 import Type from 'typebox';

@@ -1,4 +1,4 @@
-/** Gauges that are read off the domain's state at the moment they are asked for. */
+/** Gauges that are read from the domain's state at the moment of a scrape. */
 
 import type { Discovery } from '../../discovery/discovery.js';
 import type { Database } from '../../store/sql/database.js';

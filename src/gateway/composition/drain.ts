@@ -1,7 +1,7 @@
 /**
- * How a replica leaves: not ready → wait for the endpoint's removal → no new agents → its agents are asked to dial again
- * one by one and are served until they have → no new operations → what is under way ends. What is still open at the
- * deadline is cut: its agents dial again by themselves, and their results find their way (operations/results.ts).
+ * How a replica drains: not ready → wait for the endpoint's removal → no new agents → its agents are asked to dial
+ * again one by one and are served until they have → no new operations → operations under way end. Streams still open at
+ * the deadline are cut: its agents dial again by themselves, and their results find their way (operations/results.ts).
  */
 
 import { GatewayError } from '../../core/errors.js';
@@ -18,7 +18,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 import type { Readiness } from '../telemetry/readiness.js';
 
 export interface DrainOptions {
-  /** Whether there are other instances to go to; without, agents stay until their streams end, and dial on. */
+  /** Whether agents can go to other instances; if not, they stay until their streams end, and then keep dialling. */
   readonly agentsMove: boolean;
   readonly registry: Registry;
   readonly registrations: Registrations;
@@ -31,11 +31,11 @@ export interface DrainOptions {
   readonly restPort: Port;
   readonly metrics: Metrics;
   readonly logger: Logger;
-  /** Time that load balancers get to stop sending, in ms. */
+  /** Time for load balancers to stop sending, in ms. */
   readonly endpointRemovalMs: number;
-  /** Over which time agents are asked to dial again, in ms. */
+  /** Time over which agents are asked to dial again, in ms. */
   readonly reconnectSpreadMs: number;
-  /** What registrations and operations are refused with. */
+  /** The error for refused registrations and operations. */
   readonly refusal: GatewayError;
 }
 
@@ -76,7 +76,7 @@ function askToLeave({ registry, frames, reconnectSpreadMs }: DrainOptions): void
     try {
       session.send(frames.reconnect('draining', Math.round((index / sessions.length) * reconnectSpreadMs)));
     } catch {
-      // It does not read; the end of its stream will tell it.
+      // The agent is not reading; it will notice the end of its stream.
     }
   });
 }

@@ -1,4 +1,4 @@
-/** The jobs that keep the database small. Every replica runs them, and one at a time does the work. */
+/** The jobs that keep the database small. Every replica runs them, but only one at a time does the work. */
 
 import type { Logger } from '../../core/logger.js';
 import { AccountStore } from '../../store/accounts/accounts.js';
@@ -35,7 +35,7 @@ export function maintenanceJobs(
   return {
     'account clean-up': (signal) => {
       const removed = (names: readonly string[]) => {
-        // Finds them gone, and tells the mirrors.
+        // Finds that the accounts are gone, and tells the mirrors.
         for (const name of names) ownership.refresh(name, signal).catch(() => undefined);
       };
       const ageMs = kubesvc.cache.accountCleanupFrequencySeconds * 1_000;

@@ -55,7 +55,7 @@ export async function openSecurity(
   };
 }
 
-/** What the REST API asks of its callers. */
+/** The credentials that the REST API requires of its callers. */
 export function authorizationOf(
   { server }: Config,
   { callers, instanceTokens }: Security,
@@ -65,7 +65,9 @@ export function authorizationOf(
   return { callers, anonymousRole, instanceTokens, instanceFilters };
 }
 
-/** How this instance speaks TLS to others: with the certificate of its own REST API, and trust in the same authorities. */
+/**
+ * How this instance speaks TLS to others: with the certificate of its own REST API, and trust in the same authorities.
+ */
 export class TlsToPeers {
   #material: TlsMaterial | undefined;
   readonly #serverName: string | undefined;

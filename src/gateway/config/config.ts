@@ -52,7 +52,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   const derived = derivedDefaults(setting, { environment: sources.environment, terminal });
   const config = build((key) => (values.has(key) ? setting(key) : (derived.get(key) ?? setting(key))));
   const findings = checkRules(config);
-  // A default stands in for a faulty setting, so that what rules say about one means nothing.
+  // A default replaces a faulty setting, so problems that rules find with it do not count.
   const broken = findings.problems
     .filter(({ key, message }) => !faults.some((fault) => fault.key === key || message.includes(fault.key)))
     .map((problem) => ({ ...originOf(values.get(problem.key)), ...problem }));

@@ -9,7 +9,7 @@ export interface DocumentationRow {
   /** The section it stands in: everything before the last dot. */
   readonly section: string;
   readonly environmentVariable: string;
-  /** What values it takes. */
+  /** The values that it accepts. */
   readonly type: string;
   /** As text for people, in Markdown. */
   readonly default: string;

@@ -21,8 +21,9 @@ const keys: ReadonlyMap<string, string> = new Map(
 );
 
 /**
- * What Kubernetes sets in every container for each Service of the namespace (enableServiceLinks), here for a Service
- * whose name starts with `agent-gateway`: `AGENT_GATEWAY_PORT=tcp://10.0.0.1:7002`, `..._SERVICE_HOST` and so on.
+ * Variables that Kubernetes sets in every container for each Service of the namespace (enableServiceLinks), here for a
+ * Service whose name starts with `agent-gateway`: `AGENT_GATEWAY_PORT=tcp://10.0.0.1:7002`, `..._SERVICE_HOST` and so
+ * on.
  */
 const serviceLink = /_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$/;
 

@@ -55,7 +55,7 @@ export const x509 = (who: string, description: string) =>
     { description },
   );
 
-/** Asymmetric ones: whoever can check a token must not be able to make one. */
+/** Asymmetric algorithms only: the ability to verify a token must not include the ability to make one. */
 const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'Ed25519'];
 
 export const tokens = (who: string) =>

@@ -1,4 +1,6 @@
-/** What the console's page is told by its server; client/ reads these types too, so that this file imports nothing. */
+/**
+ * The data that the console's page gets from its server; client/ reads these types too, so this file imports nothing.
+ */
 
 /** `GET /console/events` and `/console/data/overview`. */
 export interface Overview {
@@ -11,11 +13,11 @@ export interface Overview {
   /** Operations that are under way; `more`: there are more than were counted. */
   readonly pending: { readonly count: number; readonly more: boolean };
   readonly dynamic: DynamicSummary;
-  /** Grow with each change: what the page shows of a section with another number is out of date. */
+  /** Grow with each change: a section that the page shows with another number is out of date. */
   readonly versions: Readonly<Record<SectionName, number>>;
-  /** Sections that could not be read lately; what is shown of them is what was read before. */
+  /** Sections whose last reading failed; the page shows their earlier data. */
   readonly problems: readonly SectionProblem[];
-  /** More agents or accounts are there than the console reads; it shows the first ones. */
+  /** There are more agents or accounts than the console reads; it shows the first ones. */
   readonly truncated: boolean;
 }
 
@@ -35,7 +37,7 @@ export interface Replica {
   /** Agents at it, and accounts that they serve. */
   readonly agents: number;
   readonly accounts: number;
-  /** Operations under way that it was given and answers for. */
+  /** Operations under way that it received and answers for. */
   readonly pending: number;
   /** Absent: it sent no heartbeat within its lease. */
   readonly version?: string;
@@ -44,7 +46,7 @@ export interface Replica {
 export type DynamicSummary =
   { readonly enabled: false } | { readonly enabled: true; readonly byStatus: Readonly<Record<string, number>> };
 
-/** A page of a list; `total` is of all pages. */
+/** A page of a list; `total` counts all pages. */
 export interface Page<Item> {
   readonly items: readonly Item[];
   readonly total: number;
@@ -56,7 +58,7 @@ export interface AgentRow {
   readonly agentId: string;
   readonly clouddriverId: string;
   readonly accounts: number;
-  /** The first few of them; those that were searched for come first. */
+  /** The first few of them; matches of the search come first. */
   readonly someAccounts: readonly string[];
   /** How many of its accounts it caches. */
   readonly caches: number;

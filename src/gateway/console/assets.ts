@@ -1,4 +1,4 @@
-/** The files of the page: this directory's client/, and what it needs of lit-html as that package has it. */
+/** The files of the page: this directory's client/, and the files of lit-html that it needs, unchanged. */
 
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
@@ -18,7 +18,7 @@ const contentTypes: Readonly<Record<string, string>> = {
   svg: 'image/svg+xml',
 };
 
-/** They import each other by relative paths, so that browsers take them as they are. */
+/** They import each other by relative paths, so browsers can load them as they are. */
 const litFiles = ['lit-html.js', 'directive.js', 'directive-helpers.js', 'directives/repeat.js'];
 
 export async function readAssets(): Promise<readonly Asset[]> {

@@ -1,6 +1,6 @@
 /**
- * The whole cluster as the console shows it: read from the same places as the REST API, once for all who watch, and not at
- * all while nobody does.
+ * The whole cluster as the console shows it: read from the same sources as the REST API, once for all watchers, and not
+ * at all while there are none.
  */
 
 import { wait } from '../../core/retry.js';
@@ -44,16 +44,16 @@ export interface DynamicRead {
   readonly truncated: boolean;
 }
 
-/** How old what is shown may be, in ms, as long as the database reads it in a tenth of that. */
+/** Period of the readings, in ms, as long as the database needs less than a tenth of it for one. */
 const periodMs = 2_000;
-/** Bounds the memory while somebody watches to a few tens of MB. */
+/** Limits the memory while there are watchers to a few tens of MB. */
 const maxAssignments = 250_000;
 const maxDynamicAccounts = 50_000;
 const dynamicPage = 1_000;
 /** As many as a page of `GET /armory/agent/operations` can have. */
 export const maxPending = 500;
 const newestItems = 50;
-/** Different questions about operations that are kept; each costs a statement per period at most. */
+/** The most cached queries for operations; each costs at most one statement per period. */
 const maxQuestions = 64;
 
 export class ClusterWatch {
@@ -87,7 +87,10 @@ export class ClusterWatch {
         : this.#section('dynamic accounts', (signal) => readDynamic(dynamicAccounts, signal));
   }
 
-  /** Calls `listener` after each change until it is unsubscribed; the first one starts the reading, the last one ends it. */
+  /**
+   * Calls `listener` after each change until it is unsubscribed; the first one starts the reading, the last one ends
+   * it.
+   */
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
     if (this.#watching === undefined) {
@@ -117,9 +120,12 @@ export class ClusterWatch {
     ];
   }
 
-  /** A page of operations, read once per period for all who ask the same. @throws GatewayError of the database */
+  /**
+   * A page of operations, read once per period for all callers with the same query.
+   * @throws GatewayError of the database
+   */
   async operationPage(filter: OperationFilter): Promise<readonly OperationRecord[]> {
-    // Whoever asks because something has changed must not be told what was before.
+    // A caller that asks because of a change must not get older data.
     if (this.#questionsVersion !== this.operations.version) this.#questions.clear();
     this.#questionsVersion = this.operations.version;
     const key = JSON.stringify(filter);

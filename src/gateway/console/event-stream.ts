@@ -1,13 +1,16 @@
-/** One watcher's server-sent events (HTML Living Standard, 9.2): it gets the newest state when it can take it, never a queue. */
+/**
+ * One watcher's server-sent events (HTML Living Standard, 9.2): it gets the newest state when it is ready to read,
+ * never a queue.
+ */
 
 import { Readable } from 'node:stream';
 
 export interface EventStreamOptions {
-  /** What there is to know now; the same text until it changes. */
+  /** The current state as text; the same text until it changes. */
   readonly newest: () => string | undefined;
-  /** How long a watcher may take nothing while there is something to say, in ms. */
+  /** How long a watcher may not read while there is something to send, in ms. */
   readonly stalledMs: number;
-  /** Between two signs of life, which keep proxies from closing the connection, in ms. */
+  /** Period of keepalive comments, in ms, so that proxies do not close the connection. */
   readonly pingMs: number;
 }
 
@@ -54,7 +57,7 @@ export class EventStream extends Readable {
     callback(error);
   }
 
-  /** Ends the response; the browser comes back by itself. */
+  /** Ends the response; the browser reconnects by itself. */
   end(): void {
     if (!this.destroyed) this.push(null);
     clearInterval(this.#ping);

@@ -1,4 +1,4 @@
-/** Searches, filters and pages of what cluster-watch.ts has read. */
+/** Searches, filters and pages of the data that cluster-watch.ts has read. */
 
 import type { ConnectedAgent } from '../../store/assignments/assignments.js';
 import type { DynamicAccountSummary } from '../../store/accounts/account-record.js';
@@ -15,7 +15,7 @@ export interface AgentQuestion {
 
 export interface AccountQuestion {
   readonly search?: string | undefined;
-  /** Whether somebody caches them. */
+  /** Whether an agent caches them. */
   readonly cached?: boolean | undefined;
   readonly agent?: string | undefined;
 }
@@ -60,7 +60,7 @@ interface ServedAccount {
 
 const served = new WeakMap<readonly ConnectedAgent[], readonly ServedAccount[]>();
 
-/** By account, in the order of their names; made once for each reading of the agents. */
+/** By account, in the order of their names; built once for each reading of the agents. */
 function byAccount(agents: readonly ConnectedAgent[]): readonly ServedAccount[] {
   const known = served.get(agents);
   if (known !== undefined) return known;
@@ -118,7 +118,7 @@ export function dynamicPage(
   return paged(found, page, (account) => ({ ...account, lastUpdated: new Date(account.lastUpdated).toISOString() }));
 }
 
-/** A page after the last one is the last one: the list may have become shorter while it was looked at. */
+/** A page after the last one gives the last one: the list may have become shorter meanwhile. */
 function paged<Item, Row>(items: readonly Item[], wanted: number, toRow: (item: Item) => Row): Page<Row> {
   const pages = Math.max(1, Math.ceil(items.length / pageSize));
   const page = Math.min(wanted, pages - 1);

@@ -1,4 +1,4 @@
-/** The numbers of the whole cluster on one page, made of what cluster-watch.ts has read. */
+/** The numbers of the whole cluster on one page, from the data that cluster-watch.ts has read. */
 
 import type { OperationRecord } from '../../store/operations/operation-record.js';
 import type { DynamicSummary, Overview, Replica, SectionName } from './answers.js';

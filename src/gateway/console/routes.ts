@@ -1,4 +1,4 @@
-/** `/console`: the page, what it asks for, and the stream of what changes. */
+/** `/console`: the page, its data, and the stream of changes. */
 
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply } from 'fastify';
@@ -41,7 +41,7 @@ const securityHeaders = {
   'cross-origin-resource-policy': 'same-origin',
 };
 
-/** People who look at one replica at the same time. */
+/** The most consoles that watch one replica at the same time. */
 const maxStreams = 64;
 const stalledMs = 30_000;
 const pingMs = 15_000;
@@ -190,7 +190,7 @@ function streamEvents(app: App, { instanceId, version, console: watch }: Console
       .send(stream);
   });
 
-  // A server does not close over a response that never ends.
+  // A server cannot close while a response never ends.
   app.addHook('preClose', (done) => {
     for (const stream of streams) stream.end();
     done();

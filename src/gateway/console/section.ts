@@ -1,14 +1,14 @@
-/** One part of what the console shows, read again and again for all who watch, and only once for those who ask at the same time. */
+/** One section of the console, read repeatedly for all watchers, and only once for concurrent callers. */
 
 import { createHash } from 'node:crypto';
 import { withDeadline } from '../../core/deadline.js';
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 
 export interface SectionOptions<Value> {
-  /** As problems name it: "agents". */
+  /** Its name in problems: "agents". */
   readonly name: string;
   readonly read: (signal: AbortSignal) => Promise<Value>;
-  /** Least time between two readings, in ms; one that takes long is followed by a rest of nine times as long. */
+  /** Least time between two readings, in ms; a long reading is followed by a pause of nine times its duration. */
   readonly periodMs: number;
   readonly stopping: AbortSignal;
   /** Wall clock, Unix ms. */
@@ -17,7 +17,7 @@ export interface SectionOptions<Value> {
   readonly steadyTime?: () => number;
 }
 
-/** A section costs the database a tenth of one connection's time at most. */
+/** A section costs the database at most a tenth of one connection's time. */
 const restFactor = 9;
 const readTimeoutMs = 30_000;
 
@@ -25,7 +25,7 @@ export class Section<Value> {
   value: Value | undefined;
   /** Grows with each change of the value. */
   version = 0;
-  /** Why the last reading failed, safe to show; undefined: it did not. */
+  /** Why the last reading failed, safe to show; undefined: it succeeded. */
   error: string | undefined;
   /** When the value was read last, Unix ms. */
   readTime: number | undefined;
@@ -41,7 +41,7 @@ export class Section<Value> {
     this.#steadyTime = options.steadyTime ?? (() => performance.now());
   }
 
-  /** Reads when it is due, or waits for the reading that is under way. Never rejects: see `error`. */
+  /** Reads if it is due, or waits for the reading under way. Never rejects: see `error`. */
   async refresh(): Promise<void> {
     if (this.#reading === undefined && this.#steadyTime() < this.#nextAt) return;
     this.#reading ??= this.#read().finally(() => {
@@ -50,7 +50,7 @@ export class Section<Value> {
     await this.#reading;
   }
 
-  /** @throws GatewayError `dependency-unavailable` when it was never read */
+  /** @throws GatewayError `dependency-unavailable` if it was never read */
   required(): Value {
     if (this.value !== undefined) return this.value;
     const { name } = this.#options;

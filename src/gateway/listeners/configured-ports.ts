@@ -1,4 +1,4 @@
-/** The two ports as the configuration names them, and what they say to clients of another protocol. */
+/** The two ports of the configuration, and their answers to clients of another protocol. */
 
 import type { Socket } from 'node:net';
 import type { Logger } from '../../core/logger.js';

@@ -1,11 +1,11 @@
-/** How many connections a port takes: in all, of one address, and of those that have not said yet what they speak. */
+/** How many connections a port takes: in total, from one address, and before their protocol is known. */
 
 import type { Socket } from 'node:net';
 
 export interface ConnectionLimitSettings {
   readonly maxConnections: number;
   readonly maxConnectionsPerAddress: number;
-  /** Connections that have not finished TLS and their first bytes. Beyond it the one that has been at it longest goes. */
+  /** Connections that have not finished TLS and their first bytes. Beyond this number the oldest of them is closed. */
   readonly maxHalfOpenConnections: number;
 }
 
@@ -17,7 +17,7 @@ export class ConnectionLimits {
   readonly #halfOpen = new Set<Socket>();
   #connections = 0;
 
-  /** @param crowdedOut told of a half-open connection that goes for a newer one; it has to close it */
+  /** @param crowdedOut called for a half-open connection that must give way to a newer one; it must close it */
   constructor(settings: ConnectionLimitSettings, crowdedOut: (socket: Socket) => void) {
     this.#settings = settings;
     this.#crowdedOut = crowdedOut;
@@ -25,7 +25,7 @@ export class ConnectionLimits {
 
   /**
    * Counts a connection until it closes.
-   * @returns why it is not taken; undefined when it is
+   * @returns why it is refused; undefined if it is accepted
    */
   take(socket: Socket): string | undefined {
     const { maxConnections, maxConnectionsPerAddress, maxHalfOpenConnections } = this.#settings;
@@ -44,7 +44,7 @@ export class ConnectionLimits {
       if (left === 0) this.#byAddress.delete(address);
       else this.#byAddress.set(address, left);
     });
-    // An honest one is done in milliseconds, so that whoever has waited longest is the likeliest not to be one.
+    // An honest client is done in milliseconds, so the one that has waited longest is most likely an attacker.
     const [oldest] = this.#halfOpen;
     if (this.#halfOpen.size > maxHalfOpenConnections && oldest !== undefined) {
       this.#halfOpen.delete(oldest);
@@ -53,7 +53,7 @@ export class ConnectionLimits {
     return undefined;
   }
 
-  /** It has said what it speaks, and finished TLS where that is on. */
+  /** Its protocol is known, and TLS, if on, is finished. */
   opened(socket: Socket): void {
     this.#halfOpen.delete(socket);
   }

@@ -1,9 +1,9 @@
 /** What a connection speaks, by its first bytes: both ports tell TLS, HTTP/2 and HTTP/1.1 apart before anybody reads on. */
 
-/** What the first bytes of a connection are. */
+/** The protocol that the first bytes of a connection show. */
 export type FirstBytes = 'http2' | 'http1' | 'tls' | 'unknown' | 'incomplete';
 
-/** As much of the preface as it takes: the rest is looked at by whoever speaks HTTP/2. */
+/** As much of the preface as is needed: the HTTP/2 server checks the rest. */
 const preface = Buffer.from('PRI * HTTP/2.0');
 const methods = ['GET ', 'POST ', 'PUT ', 'PATCH ', 'DELETE ', 'HEAD ', 'OPTIONS ', 'CONNECT ', 'TRACE '];
 

@@ -1,6 +1,6 @@
 /**
- * The two ports. A plain TCP server reads the first bytes of a connection and hands the socket to whoever speaks that
- * protocol; whoever comes with another one gets a sentence that says what is wrong, not a hang.
+ * The two ports. A plain TCP server reads the first bytes of a connection and hands the socket to the server for that
+ * protocol; a client of another protocol gets a sentence that names the problem, and does not hang.
  */
 
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
@@ -24,11 +24,11 @@ export interface PortOptions {
   readonly port: number;
   /** The setting that names the port, for the error when it cannot be opened. */
   readonly setting: string;
-  /** Who takes which protocol; the others are refused. With TLS, ALPN decides (RFC 7301). */
+  /** The server for each protocol; other protocols are refused. With TLS, ALPN decides (RFC 7301). */
   readonly protocols: Partial<Record<'http2' | 'http1', TakeSocket>>;
   /** Absent: cleartext. */
   readonly tls: TlsMaterial | undefined;
-  /** What to say to a client of another protocol. */
+  /** The answer to a client of another protocol. */
   readonly refusal: (protocol: 'http2' | 'http1' | 'tls' | 'unknown') => string;
   /** From the connection to its first bytes, in ms. */
   readonly firstBytesTimeoutMs: number;
@@ -37,7 +37,10 @@ export interface PortOptions {
   readonly metrics: Metrics;
 }
 
-/** A fleet dials at once after a stall; Node.js' own 511 makes the kernel drop what is more. The kernel has a limit of its own. */
+/**
+ * A fleet dials at once after a stall; with Node.js' default of 511 the kernel would drop the others. The kernel has a
+ * limit of its own.
+ */
 const backlog = 8_192;
 const logLines = 50;
 const logPeriodMs = 10_000;
@@ -48,11 +51,11 @@ export class Port {
   /** Those whose handshake is done. */
   readonly #secured = new Set<TLSSocket>();
   readonly #limits: ConnectionLimits;
-  /** Lines of refusals in a period, on the monotonic clock in ms: an attack is not to fill the log. */
+  /** Lines of refusals in a period, on the monotonic clock in ms: an attack must not fill the log. */
   #logged = { lines: 0, until: 0 };
-  /** For log lines about sockets that are closed by then. */
+  /** For log lines about sockets that are already closed. */
   readonly #peers = new WeakMap<Socket, string>();
-  /** By the list of the last renewal; what was there at the start every handshake has looked at. */
+  /** Set by the last renewal; every handshake has already checked the list of the start. */
   #revoked: RevokedCertificates | undefined;
   #server: Server | undefined;
   #tls: TlsServer | undefined;
@@ -89,8 +92,8 @@ export class Port {
   }
 
   /**
-   * New handshakes use this; open connections go on, but for those whose certificate is revoked. Whether clients need
-   * certificates does not change. Sessions of before are not resumed, because their tickets are under the old context's
+   * New handshakes use this; open connections continue, except those whose certificate is revoked. Whether clients need
+   * certificates does not change. Earlier sessions are not resumed, because their tickets are under the old context's
    * key: a client shows its certificate anew.
    * @throws GatewayError `configuration` when the revocation list cannot be read; nothing changes then
    */
@@ -132,11 +135,11 @@ export class Port {
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
     this.#peers.set(socket, `${socket.remoteAddress ?? '?'}:${String(socket.remotePort ?? 0)}`);
-    // Until the socket is handed on nobody else listens for its errors.
+    // Until the socket is handed over, nothing else listens for its errors.
     const onError = () => socket.destroy();
     let lastLook: NodeJS.Immediate | undefined;
     const timer = setTimeout(() => {
-      // A process that was stopped has not read yet what came in time.
+      // A process that was frozen may not have read bytes that came in time.
       lastLook = setImmediate(() => {
         this.#log(socket, 'nothing', 'no bytes received in time');
         socket.destroy();
@@ -208,7 +211,7 @@ export class Port {
       }
       this.#secured.add(socket);
       socket.once('close', () => this.#secured.delete(socket));
-      // The handshake may have begun under the list of before.
+      // The handshake may have begun with the earlier list.
       this.#endRevoked(socket);
       if (socket.destroyed) return;
       const take = protocols[socket.alpnProtocol === 'h2' ? 'http2' : 'http1'];
@@ -243,12 +246,15 @@ export class Port {
   }
 }
 
-/** A TLS socket is not what was accepted: that lies below it, in a property that Node.js does not document. */
+/** The accepted socket is below the TLS socket, in a property that Node.js does not document. */
 function acceptedOf(socket: Socket): Socket {
   return (socket as { readonly _parent?: Socket })._parent ?? socket;
 }
 
-/** Where certificates are optional Node.js lets in whoever shows an untrusted one; a shown one is to be checked. */
+/**
+ * If certificates are optional, Node.js accepts a client with an untrusted one; but a presented certificate must be
+ * valid.
+ */
 function showsStrangeCertificate(socket: TLSSocket, { requestCert }: TlsMaterial): boolean {
   return requestCert && !socket.authorized && Object.keys(socket.getPeerCertificate()).length > 0;
 }

@@ -47,7 +47,7 @@ export async function metricsPage(): Promise<string> {
   }
 }
 
-/** prom-client keeps them in a property that its types do not name. */
+/** prom-client keeps them in a property that its types do not declare. */
 function labelsOf(metric: object): string {
   const { labelNames = [] } = metric as { readonly labelNames?: readonly string[] };
   return labelNames.map((name) => `\`${name}\``).join(', ');

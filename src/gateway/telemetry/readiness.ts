@@ -1,4 +1,4 @@
-/** Whether this instance takes new work, and what it lacks. */
+/** Whether this instance accepts new work, and which dependencies it lacks. */
 
 export type ReadinessStatus = 'starting' | 'ready' | 'draining' | 'degraded';
 
@@ -15,7 +15,7 @@ export interface ReadinessReport {
 
 export interface DependencyCheck {
   readonly name: string;
-  /** Without it operations cannot be taken; others only cost speed. */
+  /** Without a required dependency no operations are accepted; others only cost speed. */
   readonly required: boolean;
   readonly check: () => Check;
 }
@@ -49,7 +49,10 @@ export class Readiness {
   }
 }
 
-/** What a replica depends on: SQL, by the lease that it keeps there; Redis and discovery, which only cost speed. */
+/**
+ * The dependencies of a replica: SQL, judged by the lease that it keeps there; Redis and discovery, which only cost
+ * speed.
+ */
 export function dependencyChecks(observed: {
   readonly lease: { readonly held: boolean; readonly failure: string | undefined };
   readonly database: { readonly lack: string | undefined };

@@ -1,6 +1,6 @@
 /**
- * Traces of operations (OpenTelemetry), off by default: nothing of the SDK is loaded then. Context comes in and goes on as
- * W3C Trace Context (https://www.w3.org/TR/trace-context/), between instances and to agents inside the operation
+ * Traces of operations (OpenTelemetry), off by default: then the SDK is not even loaded. Context is received and passed
+ * on as W3C Trace Context (https://www.w3.org/TR/trace-context/), between instances and to agents inside the operation
  * (ops.TraceContext), because many operations share one request.
  */
 
@@ -12,23 +12,24 @@ export interface TraceHeaders {
   readonly tracestate: string;
 }
 
-/** Server: answers somebody; client: waits for somebody else. */
+/** Server: answers a call; client: waits for the answer to one. */
 export type SpanKind = 'server' | 'client';
 
 export interface SpanOptions {
   readonly kind: SpanKind;
-  /** What it is a part of; without one a trace begins, if `samplePercent` wants it. */
+  /** The parent; without one a new trace begins, if it is sampled (`samplePercent`). */
   readonly parent: TraceHeaders;
   /** Unix ms; default: now. */
   readonly startTime?: number;
 }
 
 export interface Span {
-  /** For what comes after it. */
+  /** The context for later spans. */
   readonly context: TraceHeaders;
   /**
-   * @param error why it failed, where it did
-   * @param endTime Unix ms; default: so long after its start as it took, but of one with a `startTime` by the wall clock
+   * @param error why it failed, if it did
+   * @param endTime Unix ms; default: so long after its start as it took, but of one with a `startTime` by the wall
+   *   clock
    */
   end(attributes: Attributes, error?: string, endTime?: number): void;
 }
@@ -37,7 +38,7 @@ export interface Tracing {
   readonly enabled: boolean;
   /** Undefined when tracing is off. */
   start(name: string, options: SpanOptions): Span | undefined;
-  /** Sends what is not sent yet. */
+  /** Sends spans that are not sent yet. */
   stop(): Promise<void>;
 }
 
@@ -57,7 +58,7 @@ export interface TracingOptions {
 }
 
 const exportTimeoutMs = 5_000;
-/** Spans that wait to be sent at most; what comes on top is dropped. */
+/** The most spans that wait to be sent; further ones are dropped. */
 const maxQueueSize = 2_048;
 
 export async function createTracing(options: TracingOptions): Promise<Tracing> {

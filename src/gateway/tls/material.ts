@@ -21,7 +21,7 @@ export interface TlsMaterial {
 
 /**
  * @param section the section's key, for errors
- * @returns undefined where TLS is off
+ * @returns undefined if TLS is off
  * @throws GatewayError `configuration` naming the key of the file that cannot be used
  */
 export async function readTls(config: TlsConfig, section: string): Promise<TlsMaterial | undefined> {
@@ -60,7 +60,7 @@ export async function readTls(config: TlsConfig, section: string): Promise<TlsMa
   try {
     if (material.ca !== undefined) new X509Certificate(material.ca);
   } catch (error) {
-    // OpenSSL takes a file without certificates for an empty trust store.
+    // OpenSSL treats a file without certificates as an empty trust store.
     const field = `${section}.trustCertCollection`;
     throw new GatewayError('configuration', `${field}: no certificate in it`, { field, cause: error });
   }

@@ -17,21 +17,21 @@ export interface TlsRenewal {
   readonly config: TlsConfig;
   /** The section's key, for errors. */
   readonly section: string;
-  /** What the port was opened with. */
+  /** The material that the port was opened with. */
   readonly material: TlsMaterial;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
 
 /**
- * Reading a few small files is cheap, and sees what watching misses: Kubernetes changes a mounted Secret by replacing a
- * symbolic link of a directory above the file.
+ * Reading a few small files is cheap, and detects changes that watching misses: Kubernetes changes a mounted Secret by
+ * replacing a symbolic link of a directory above the file.
  */
 const checkMs = 2_000;
 const dayMs = 86_400_000;
 const warnDays = 30;
 
-/** Of the certificate and those of the authorities that are sent with it, Unix ms. */
+/** The earliest expiry of the certificate and the CA certificates that are sent with it, Unix ms. */
 function earliestExpiry(chain: Buffer): number {
   const certificates =
     chain.toString('latin1').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/gu) ?? [];
@@ -39,8 +39,8 @@ function earliestExpiry(chain: Buffer): number {
 }
 
 /**
- * Looks at the files until the signal aborts. Files that cannot be used, or not together (as between the writes of a
- * certificate and its key), change nothing: the port goes on with what it has.
+ * Checks the files until the signal aborts. Files that cannot be used, or not together (as between the writes of a
+ * certificate and its key), change nothing: the port keeps its current ones.
  */
 export async function renewTls(renewal: TlsRenewal, signal: AbortSignal): Promise<void> {
   const { name, port, config, section, material, logger, metrics } = renewal;

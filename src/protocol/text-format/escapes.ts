@@ -1,6 +1,6 @@
 /**
- * Escape sequences of text format's string literals, both ways, over bytes: a literal denotes bytes, and `string` fields
- * are those that are valid UTF-8.
+ * Escape sequences of text format's string literals, both ways, over bytes: a literal denotes bytes, and `string`
+ * fields are those that are valid UTF-8.
  */
 
 const simple = new Map(
@@ -60,9 +60,12 @@ export function unescape(raw: Buffer, fail: (message: string, byte: number) => v
   return raw.subarray(0, to);
 }
 
-/** A quoted literal as Java's TextFormat prints it: printable ASCII, all else escaped, in octal where there is no letter. */
+/**
+ * A quoted literal as Java's TextFormat prints it: printable ASCII, all else escaped, in octal where there is no
+ * letter.
+ */
 export function quoteLiteral(value: string | Uint8Array): string {
-  // What is left after this is one character a byte.
+  // After this, every remaining character is one byte.
   let chars: string;
   if (typeof value === 'string') chars = /^[\0-\x7f]*$/.test(value) ? value : Buffer.from(value).toString('latin1');
   else chars = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');

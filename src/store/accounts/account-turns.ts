@@ -67,7 +67,7 @@ export interface AccountTurnsOptions {
 export interface TurnEnd {
   /** `superseded`: the claim was lost, or there is a newer request for the account. */
   readonly status: NextStatus | 'superseded';
-  /** What went wrong in this round so far. */
+  /** Errors of this round so far. */
   readonly errorMessage?: string | undefined;
 }
 

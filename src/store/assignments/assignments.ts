@@ -196,7 +196,7 @@ export class AssignmentStore {
     return this.#database.run((db) => selectOwnershipPage(db, afterAccount, limit), signal);
   }
 
-  /** What the instance owns, `limit` accounts after `afterAccount`, in name order. */
+  /** The `limit` accounts after `afterAccount` that the instance owns, in name order. */
   ofInstance(
     instanceId: string,
     afterAccount: string,

@@ -158,7 +158,7 @@ test('forwarding', async (t) => {
       const { status: code, body } = await submit(replica, 2);
       t.match(
         { code, ...body },
-        { code: 409, type: 'urn:agent-gateway:problem:operation-conflict', detail: /used before/u },
+        { code: 409, type: 'urn:agent-gateway:problem:operation-conflict', detail: /already used/u },
       );
     };
     const first = submit(asked, 1);
