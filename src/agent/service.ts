@@ -1,6 +1,6 @@
 /**
- * The agent as a service: its accounts, its connection to the gateway, its ports, put together from the configuration.
- * Start and stop go through one scope, as in the gateway.
+ * The agent as a service: its accounts, its connection to the gateway and its ports, built from the configuration.
+ * One scope handles start and stop, as in the gateway.
  */
 
 import type { Environment } from '../core/environment.js';
@@ -30,25 +30,28 @@ export interface AgentServiceOptions {
   readonly version: string;
   readonly logger: Logger;
   readonly environment: Environment;
-  /** Where agentId comes from when neither the configuration nor POD_NAME says it. */
+  /** The agentId if neither the configuration nor POD_NAME sets it. */
   readonly hostname: string;
-  /** The configuration file: the text that `configuration` was read from, and as it is now. A change of it is followed. */
+  /**
+   * The configuration file: the text that `configuration` was read from, and a way to read it again. Changes are
+   * followed.
+   */
   readonly file?: { readonly name: string; readonly text: string; readonly read: () => Promise<string> };
-  /** Told of a configuration that was taken. */
+  /** Called after a new configuration was applied. */
   readonly onConfiguration?: (configuration: AgentConfiguration) => void;
 }
 
 export interface AgentService {
   readonly connection: AgentConnection;
-  /** @throws GatewayError naming the setting; what was started is released */
+  /** @throws GatewayError naming the setting; everything started is released */
   start(signal: AbortSignal): Promise<void>;
-  /** Lets operations end within `tasks.drainSeconds`, then ends everything. */
+  /** Waits for operations for up to `tasks.drainSeconds`, then ends everything. */
   stop(): Promise<void>;
 }
 
-/** How often the configuration file is looked at, in ms: Kubernetes itself takes a minute to change a mounted one. */
+/** How often the configuration file is checked, in ms: Kubernetes itself takes a minute to update a mounted one. */
 const configurationPeriodMs = 5_000;
-/** How often a cluster's kinds are looked at, in ms. */
+/** How often a cluster's kinds are read, in ms. */
 const kindsPeriodMs = 60_000;
 const nanosecondMs = 1e-6;
 
@@ -68,8 +71,7 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
   const [deployment, namespace] = [environment['DEPLOYMENT_NAME'], environment['POD_NAMESPACE']];
   const zoneId = configuration.zoneId ?? (deployment && namespace ? `${deployment}_${namespace}` : agentId);
   for (const entry of withoutEffect(kubernetes.retries.retryableErrors)) {
-    const expected =
-      'expected a status (500) or a reason of Kubernetes (InternalError); words of messages are not compared';
+    const expected = 'expected a status (500) or a Kubernetes reason (InternalError); message texts are not matched';
     logger.warn({ entry }, `an entry of kubernetes.retries.retryableErrors has no effect: ${expected}`);
   }
   const { backoff } = clouddriver;
@@ -163,14 +165,14 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
       await configure(wanted);
       metrics.configurationReloads.inc({ outcome: 'taken' });
       const restart = restartKeys(current, wanted);
-      if (restart.length > 0) logger.warn({ keys: restart }, 'these settings take effect at the next start');
-      logger.info({ accounts: wanted.kubernetes.accounts.length }, 'the configuration has changed');
+      if (restart.length > 0) logger.warn({ keys: restart }, 'settings changed that take effect only after a restart');
+      logger.info({ accounts: wanted.kubernetes.accounts.length }, 'configuration reloaded');
       current = wanted;
       options.onConfiguration?.(wanted);
     };
     const failed = (error: unknown): void => {
       metrics.configurationReloads.inc({ outcome: 'refused' });
-      logger.error({ error: messageOf(error) }, 'the changed configuration cannot be used, the old one stays');
+      logger.error({ error: messageOf(error) }, 'changed configuration is invalid; keeping the old one');
     };
     background('configuration', (signal) => repeat({ pauseMs: () => configurationPeriodMs, failed }, signal, look));
   }
@@ -217,7 +219,7 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
       }
     },
     stop: async () => {
-      // Before the loops and the accounts, which what is under way needs.
+      // Before the loops and the accounts, which operations under way still need.
       await connection.stop({ drainMs: tasks.drainSeconds * 1_000 });
       loops.abort();
       await scope.close();
@@ -230,14 +232,14 @@ function limitOf(setting: number): number {
   return setting > 0 ? setting : Number.POSITIVE_INFINITY;
 }
 
-/** @throws GatewayError `configuration`; those of a file were checked when it was read */
+/** @throws GatewayError `configuration`; values of a file were checked when it was read */
 function addressesOf(clouddriver: AgentConfiguration['clouddriver']): readonly string[] {
   const addresses = gatewayAddresses(clouddriver);
   if (typeof addresses !== 'string') return addresses;
   throw new GatewayError('configuration', `clouddriver.grpc: ${addresses}`, { field: 'clouddriver.grpc' });
 }
 
-/** Settings that changed and are read at the start only. */
+/** Changed settings that are only read at the start. */
 function restartKeys(before: AgentConfiguration, after: AgentConfiguration): string[] {
   const rest = ({ kubernetes: _, logging: __, ...others }: AgentConfiguration): Record<string, unknown> => others;
   const [old, wanted] = [rest(before), rest(after)];

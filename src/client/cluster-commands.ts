@@ -1,6 +1,7 @@
 /** `agents`, `accounts` and `instances`: who is there, and who serves what. */
 
 import { command, type Command, type CommandIo } from '../command-line/command.js';
+import { firstNames } from '../core/first-names.js';
 import { ClientError, exitCodes } from './exit-code.js';
 import { gatewayFlags, type GatewayFlags } from './flags.js';
 import { format, type Column, type OutputForm } from './output.js';
@@ -124,6 +125,5 @@ function yesOrNo(value: boolean): string {
 }
 
 function few(names: readonly string[]): string {
-  const rest = names.length - shownAccounts;
-  return rest > 0 ? `${names.slice(0, shownAccounts).join(', ')} and ${rest} more` : names.join(', ');
+  return firstNames(names, shownAccounts);
 }

@@ -38,8 +38,5 @@ export function openSession(flags: GatewayFlags, io: CommandIo, waitSeconds = 0)
     timeoutMs: waitSeconds * 1_000 + answerMs,
   });
   const suffix = flags.rest === undefined ? '' : ` --rest ${flags.rest}`;
-  return {
-    ...{ client, io, form: flags.output ?? 'table' },
-    watchCommand: (id) => `agent-gateway ops watch ${id}${suffix}`,
-  };
+  return { client, io, form: flags.output ?? 'table', watchCommand: (id) => `agent-gateway ops watch ${id}${suffix}` };
 }

@@ -2,6 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import { nearest } from '../configuration/problems.js';
+import { firstNames } from '../core/first-names.js';
 import { startsWith, usageOf, type Command, type Input } from './command.js';
 import { readFlag, type Flag, type Flags } from './flags.js';
 import { UsageError } from './usage-error.js';
@@ -116,7 +117,7 @@ function commandOf(commands: readonly Command[], words: readonly string[], token
   }
   const extra = given[most.arguments.length] ?? '';
   if (nextWords(commands, most.name).length > 0) throw unknownCommand(commands, most.name, extra);
-  throw new UsageError(`what is "${extra}"? ${most.name} takes ${usageOf(most) || 'no arguments'}`);
+  throw new UsageError(`unexpected "${extra}"; ${most.name} takes ${usageOf(most) || 'no arguments'}`);
 }
 
 function fits(expected: Command['arguments'], count: number): boolean {
@@ -127,7 +128,7 @@ function unknownCommand(commands: readonly Command[], start: string, word: strin
   const next = nextWords(commands, start);
   const candidate = nearest(word, next);
   const full = (last: string) => (start === '' ? last : `${start} ${last}`);
-  const hint = candidate === undefined ? `expected one of: ${next.join(', ')}` : `is ${full(candidate)} meant?`;
+  const hint = candidate === undefined ? `expected one of: ${next.join(', ')}` : `did you mean ${full(candidate)}?`;
   return new UsageError(`unknown command "${full(word)}"; ${hint}`);
 }
 
@@ -146,16 +147,15 @@ function refuseUnknownFlags(all: readonly Command[], some: readonly Command[], t
     if (others.length > 0) throw notApplying(token.raw, some[0], others);
     const names = some.flatMap(({ flags }) => Object.keys(flags));
     const candidate = nearest(token.flag, names);
-    const hint = candidate === undefined ? '' : `; is --${candidate} meant?`;
+    const hint = candidate === undefined ? '' : `; did you mean --${candidate}?`;
     throw new UsageError(`no such flag: ${token.raw}${hint}`);
   }
 }
 
 function notApplying(raw: string, refusing: Command | undefined, others: readonly Command[]): UsageError {
   const all = [...new Set(others.map((other) => nameWithArguments(other)))];
-  const shown = all.length > 4 ? `${all.slice(0, 3).join(', ')} and others` : all.join(', ');
   const name = refusing === undefined ? 'this command' : nameWithArguments(refusing);
-  return new UsageError(`${raw} does not apply to ${name}, only to ${shown}`);
+  return new UsageError(`${raw} does not apply to ${name}, only to ${firstNames(all, 4)}`);
 }
 
 function nameWithArguments(command: Command): string {
@@ -173,9 +173,9 @@ function valuesOf(all: readonly Command[], command: Command, tokens: readonly To
       throw notApplying(raw, command, namesakes);
     }
     const flag = command.flags[name] as Flag;
-    if (value === undefined && flag.value !== undefined) throw new UsageError(`--${name} is without its ${flag.value}`);
+    if (value === undefined && flag.value !== undefined) throw new UsageError(`--${name} needs a value: ${flag.value}`);
     if (values[name] !== undefined && flag.repeated !== true)
-      throw new UsageError(`--${name} is given twice; only one value has an effect`);
+      throw new UsageError(`--${name} is given twice; give it once`);
     const read = readFlag(`--${name}`, flag, value ?? 'true');
     values[name] = flag.repeated === true ? [...((values[name] as unknown[] | undefined) ?? []), read] : read;
   }

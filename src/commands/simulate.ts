@@ -6,7 +6,7 @@ import type { DialSecurity } from '../agent/gateway-stream.js';
 import { readCredentials, type ClientCredentials } from '../client/credentials.js';
 import type { CommandIo } from '../command-line/command.js';
 import { UsageError } from '../command-line/usage-error.js';
-import { withDeadline } from '../core/deadline.js';
+import { aborted, withDeadline } from '../core/deadline.js';
 import { messageOf } from '../core/errors.js';
 import { silentLogger } from '../core/logger.js';
 import { simulatedAgentId, startSimulatedAgents, type SimulatedAgents } from '../simulate/agents.js';
@@ -91,7 +91,7 @@ function startAgents(flags: SimulateFlags, security: DialSecurity, { stderr }: S
       if (state.name !== 'backing-off' || told.has(state.cause.message) || told.size >= 10) return;
       told.add(state.cause.message);
       const where = flags.gateways.join(', ');
-      stderr.write(`${simulatedAgentId(agent)}: gateway ${where}: ${state.cause.message}; trying again\n`);
+      stderr.write(`${simulatedAgentId(agent)}: gateway ${where}: ${state.cause.message}; retrying\n`);
     },
   });
 }
@@ -101,10 +101,7 @@ async function stay(flags: SimulateFlags, agents: SimulatedAgents, io: SimulateI
   try {
     await agents.ready(signal);
     if (flags.output === 'text') stdout.write(whatNext(flags, agents));
-    await new Promise((resolve) => {
-      if (signal.aborted) resolve(undefined);
-      signal.addEventListener('abort', resolve, { once: true });
-    });
+    await aborted(signal);
   } catch (error) {
     if (!signal.aborted) throw error;
   }

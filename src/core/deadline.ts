@@ -27,22 +27,23 @@ export async function withDeadline<T>(
   }
 }
 
-/** Settles as `promise` does, or rejects with the signal's reason when that comes first. */
-export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  let onAbort = (): void => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = (): void => reject(signal.reason as Error);
+/**
+ * Settles as `promise` does, or rejects with the signal's reason when that comes first, or has come already: what the
+ * promise does later is ignored. Without a signal it is the promise itself.
+ */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
     signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    void promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }
 
-/** What the promise gives, or undefined when `ms` are over first; what it does later is ignored. Rejects as it does. */
+/**
+ * The value of the promise, or undefined if `ms` pass first; a later outcome is ignored. Rejects as the promise does.
+ */
 export function unlessLate<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms, undefined);
@@ -57,6 +58,21 @@ export function unlessLate<T>(promise: Promise<T>, ms: number): Promise<T | unde
       },
     );
   });
+}
+
+/** Gives the promise's outcome, or fails after `ms`; what the promise does later is ignored. */
+export async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const expired = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`${what} took longer than ${ms} ms`));
+    }, ms);
+  });
+  try {
+    return await Promise.race([promise, expired]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Resolves when the signal aborts, at once if it has. */

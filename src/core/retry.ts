@@ -16,10 +16,18 @@ export interface Backoff {
 /** The backoff of gRPC's connection protocol, with a cap that suits calls inside one cluster. */
 export const defaultBackoff: Backoff = { initialMs: 100, maximumMs: 5_000, multiplier: 1.6, jitter: 0.2 };
 
+/**
+ * A random time around `time`, in its unit, so that those who wait for the same do not act in the same moment.
+ * @param jitter part of it that is random, 0 to 1: 0.2 gives 80 % to 120 %
+ */
+export function jittered(time: number, jitter: number, random: () => number = Math.random): number {
+  return time * (1 + jitter * (2 * random() - 1));
+}
+
 /** The wait before attempt `attempt` (0 is the first retry), in ms. */
-export function backoffMs(backoff: Backoff, attempt: number, random: () => number = Math.random): number {
+export function backoffMs(backoff: Backoff, attempt: number, random?: () => number): number {
   const base = Math.min(backoff.maximumMs, backoff.initialMs * backoff.multiplier ** Math.min(attempt, 64));
-  return Math.round(base * (1 + backoff.jitter * (2 * random() - 1)));
+  return Math.round(jittered(base, backoff.jitter, random));
 }
 
 /**
@@ -28,7 +36,7 @@ export function backoffMs(backoff: Backoff, attempt: number, random: () => numbe
  */
 export async function wait(ms: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
-  // Any number may wait on one signal of the process, each until its time is over: that is no leak.
+  // Any number of waits may listen to one signal, each until its time is over: that is not a leak.
   setMaxListeners(0, signal);
   try {
     await delay(ms, undefined, { signal });
@@ -43,7 +51,7 @@ export interface RetryOptions {
   /** Attempts in all, the first included. */
   readonly attempts: number;
   readonly backoff?: Backoff;
-  /** Whether the failure may pass; default: every one may. */
+  /** Whether the failure may be temporary; default: every failure is. */
   readonly retryable?: (error: unknown) => boolean;
   readonly onRetry?: (error: unknown, attempt: number, waitMs: number) => void;
 }

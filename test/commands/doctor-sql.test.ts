@@ -5,8 +5,8 @@ import { test } from 'tap';
 import { clockOutcome, examineSql, versionOutcome } from '../../src/commands/doctor/sql.js';
 import { silentLogger } from '../../src/core/logger.js';
 import { databaseOptions } from '../../src/gateway/config/database-options.js';
-import { openDatabase } from '../../src/store/database.js';
-import { migrate } from '../../src/store/migrate.js';
+import { openDatabase } from '../../src/store/sql/database.js';
+import { migrate } from '../../src/store/migrations/migrate.js';
 import { freePort } from '../free-port.js';
 import { mariaDbDatabase, postgresDatabase } from '../services/databases.js';
 import { brief, collect, configured } from './configured.js';
@@ -80,7 +80,7 @@ test('the embedded database is not opened', async (t) => {
   const inside = await collect(examineSql(configured(`--sql.url=pglite:${directory}/new/data`), signal));
   t.match(inside, [{ status: 'ok', found: /^embedded, in / }]);
   const file = await collect(examineSql(configured(`--sql.url=pglite:${directory}/file`), signal));
-  t.match(file, [{ status: 'failed', found: /file is no directory$/ }]);
+  t.match(file, [{ status: 'failed', found: /file is not a directory$/ }]);
 });
 
 test('versions and clocks', (t) => {
@@ -97,7 +97,13 @@ test('versions and clocks', (t) => {
     remedy: 'Use MySQL 8.0 or newer.',
   });
   t.equal(clockOutcome(-900, 10_000).status, 'ok');
-  t.match(clockOutcome(3_000, 10_000), { status: 'warning', found: "this clock is 3000 ms behind the database's" });
-  t.match(clockOutcome(-6_000, 10_000), { status: 'failed', found: "this clock is 6000 ms ahead of the database's" });
+  t.match(clockOutcome(3_000, 10_000), {
+    status: 'warning',
+    found: "this machine's clock is 3000 ms behind the database's",
+  });
+  t.match(clockOutcome(-6_000, 10_000), {
+    status: 'failed',
+    found: "this machine's clock is 6000 ms ahead of the database's",
+  });
   t.end();
 });

@@ -1,7 +1,7 @@
 /** Assignments of agents that nobody has to run: rows as a replica writes them for connected agents. */
 
-import { AssignmentStore } from '../../src/store/assignments.js';
-import { openDatabase, type Database } from '../../src/store/database.js';
+import { AssignmentStore } from '../../src/store/assignments/assignments.js';
+import { openDatabase, type Database } from '../../src/store/sql/database.js';
 import { limits } from '../store/engines.js';
 
 const batch = 1_000;

@@ -41,6 +41,11 @@ test('unlessAborted', async (t) => {
   parent.abort(reason);
   await t.rejects(running, reason);
   await t.rejects(unlessAborted(Promise.resolve(1), parent.signal), reason);
+  const settled = new Promise(setImmediate);
+  await t.rejects(unlessAborted(Promise.reject(new Error('nobody hears it')), parent.signal), reason);
+  await settled;
+  t.equal(getEventListeners(parent.signal, 'abort').length, 0, 'nothing is left on a signal that has aborted');
+  t.equal(await unlessAborted(Promise.resolve(1), undefined), 1, 'without a signal');
 });
 
 test('unlessLate gives what the promise gives, or undefined when the time is over first', async (t) => {

@@ -3,7 +3,7 @@
 import { getEventListeners } from 'node:events';
 import fc from 'fast-check';
 import { test } from 'tap';
-import { backoffMs, defaultBackoff, retry, wait } from '../../src/core/retry.js';
+import { backoffMs, defaultBackoff, jittered, retry, wait } from '../../src/core/retry.js';
 
 const quick = { initialMs: 1, maximumMs: 2, multiplier: 1, jitter: 0 };
 const open = new AbortController().signal;
@@ -27,6 +27,12 @@ test('backoff grows to its maximum and stays within its jitter', (t) => {
   });
   t.doesNotThrow(() => fc.assert(property));
   t.end();
+});
+
+test('jitter goes as far to both sides as it says', async (t) => {
+  const at = (value: number): number => jittered(1_000, 0.25, () => value);
+  t.same([0, 0.5, 1].map(at), [750, 1_000, 1_250]);
+  t.equal(jittered(1_000, 0), 1_000);
 });
 
 test('a wait ends at its time, or with the reason of its signal', async (t) => {

@@ -3,10 +3,10 @@
 import { test, type Test } from 'tap';
 
 import { silentLogger } from '../../src/core/logger.js';
-import type { DatabaseOptions } from '../../src/store/database-options.js';
-import { openDatabase, type Database } from '../../src/store/database.js';
-import { migrate } from '../../src/store/migrate.js';
-import { initialTables } from '../../src/store/tables.js';
+import type { DatabaseOptions } from '../../src/store/sql/database-options.js';
+import { openDatabase, type Database } from '../../src/store/sql/database.js';
+import { migrate } from '../../src/store/migrations/migrate.js';
+import { initialTables } from '../../src/store/sql/tables.js';
 import {
   mariaDbDatabase,
   mySqlDatabase,

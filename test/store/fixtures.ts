@@ -1,7 +1,8 @@
 /** Registrations and operations as agents and callers would send them. */
 
-import type { AccountRegistration, Connection } from '../../src/store/ownership.js';
-import type { FinishedOperation, StoredOperation } from '../../src/store/operation-record.js';
+import type { AccountRegistration } from '../../src/store/accounts/account-record.js';
+import type { Connection } from '../../src/store/assignments/ownership.js';
+import type { FinishedOperation, StoredOperation } from '../../src/store/operations/operation-record.js';
 
 export function account(name: string, properties: Readonly<Record<string, string>> = {}): AccountRegistration {
   return {

@@ -1,10 +1,10 @@
-/** Automatic migration: accounts of a Clouddriver whose names match become dynamic accounts, and active. */
+/** Automatic migration: accounts of a Clouddriver whose names match become active dynamic accounts. */
 
 import { messageOf } from '../../core/errors.js';
+import { withLock, type ExpiringLocks } from '../../core/lock.js';
 import type { Logger } from '../../core/logger.js';
-import { wait } from '../../core/retry.js';
-import type { DynamicAccountStore } from '../../store/dynamic-accounts.js';
-import type { LockStore } from '../../store/locks.js';
+import { jittered, wait } from '../../core/retry.js';
+import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { Clouddriver, ClouddriverAccount } from './clouddriver.js';
 import type { Definition, Definitions } from './definition.js';
 import { accountOptions } from './options.js';
@@ -14,13 +14,13 @@ export interface MigrationOptions {
   readonly clouddriver: Pick<Clouddriver, 'pages'>;
   readonly accounts: Pick<DynamicAccountStore, 'create'>;
   readonly definitions: Definitions;
-  readonly locks: LockStore;
+  readonly locks: ExpiringLocks;
   /** Regular expressions that match whole names. */
   readonly namePatterns: readonly string[];
   readonly batchSize: number;
   /** Time between two scans of the cluster, in ms. */
   readonly periodMs: number;
-  /** Tells that there is something to do. */
+  /** Signals that there is something to do. */
   readonly migrated: () => void;
   readonly logger: Logger;
 }
@@ -31,14 +31,16 @@ const validName = /^[\w.:@/+=-]{1,253}$/u;
 /** Runs until the signal aborts. */
 export async function migrateAccounts(options: MigrationOptions, signal: AbortSignal): Promise<void> {
   const { instanceId, locks, periodMs, logger } = options;
+  // Kept: the instance that scanned last keeps the others from scanning until the next scan is due.
+  const lock = { locks, name: 'account-migration', owner: instanceId, ttlMs: periodMs, keep: true };
   for (;;) {
     try {
-      // Never released: who scanned last keeps the others from scanning until the next one is due.
-      if (await locks.acquire('account-migration', instanceId, periodMs, signal)) await scan(options, signal);
+      await withLock(lock, signal, (held) => scan(options, held));
     } catch (error) {
-      if (!signal.aborted) logger.warn({ error: messageOf(error) }, 'accounts of Clouddriver not migrated');
+      if (!signal.aborted)
+        logger.warn({ error: messageOf(error) }, 'could not read accounts from Clouddriver; retrying');
     }
-    await wait(periodMs * (0.9 + 0.2 * Math.random()), signal).catch(() => undefined);
+    await wait(jittered(periodMs, 0.1), signal).catch(() => undefined);
     if (signal.aborted) return;
   }
 }
@@ -54,19 +56,19 @@ async function scan(options: MigrationOptions, signal: AbortSignal): Promise<voi
         const definition = definitions.seal(account.name, knownOptions(account), account.name);
         return [{ name: account.name, zoneId: '', definition, activate: true }];
       } catch (error) {
-        logger.warn({ account: account.name, error: messageOf(error) }, 'account of Clouddriver not migrated');
+        logger.warn({ account: account.name, error: messageOf(error) }, 'Clouddriver account not migrated');
         return [];
       }
     });
     if (fresh.length === 0) continue;
     const present = await accounts.create(fresh, signal);
     if (present.length === fresh.length) continue;
-    logger.info({ accounts: fresh.length - present.length }, 'accounts of Clouddriver migrated');
+    logger.info({ accounts: fresh.length - present.length }, 'Clouddriver accounts migrated');
     migrated();
   }
 }
 
-/** What of an account of Clouddriver means something to agents. */
+/** The options of a Clouddriver account that agents use. */
 export function knownOptions({ definition }: ClouddriverAccount): Definition {
   const known = [...Object.keys(accountOptions), 'kubeconfigFile', 'kubeconfigContents', 'kubeconfigAgent'];
   return Object.fromEntries(

@@ -1,8 +1,12 @@
-/** What callers ask of dynamic accounts: checks it, writes it, and leaves the rest to the reconcilers of all instances. */
+/**
+ * Callers' requests for dynamic accounts: checks and stores them, and leaves the rest to the reconcilers of all
+ * instances.
+ */
 
 import { GatewayError } from '../../core/errors.js';
-import type { AccountRecord } from '../../store/accounts.js';
-import type { AccountChange, ChangeResult, DynamicAccountStore } from '../../store/dynamic-accounts.js';
+import { firstNames } from '../../core/first-names.js';
+import type { AccountRecord } from '../../store/accounts/account-record.js';
+import type { AccountChange, ChangeResult, DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { Clouddriver } from './clouddriver.js';
 import type { Definition, Definitions } from './definition.js';
 import { knownOptions } from './migration.js';
@@ -26,7 +30,7 @@ export interface AccountRequestsOptions {
   readonly definitions: Definitions;
   /** Undefined: none is configured. */
   readonly clouddriver: Pick<Clouddriver, 'find'> | undefined;
-  /** Something is to be done. */
+  /** Wakes the reconciler: there is something to do. */
   readonly wake: () => void;
 }
 
@@ -39,7 +43,7 @@ export class AccountRequests {
 
   /**
    * Adds accounts by their definitions, inactive.
-   * @returns those that are there already, and are left alone
+   * @returns accounts that already exist, which are left unchanged
    * @throws GatewayError `invalid-argument` naming the field; then nothing was added
    */
   add(definitions: readonly AccountDefinition[], signal: AbortSignal): Promise<readonly AccountRecord[]> {
@@ -53,9 +57,9 @@ export class AccountRequests {
   }
 
   /**
-   * Adds accounts of a Clouddriver, or with a kubeconfig of the request's; active where that is asked.
+   * Adds accounts of a Clouddriver, or with a kubeconfig of the request's; activates them if requested.
    * @returns as add()
-   * @throws as add(); `dependency-unavailable` when Clouddriver is needed and does not answer
+   * @throws as add(); `dependency-unavailable` if Clouddriver is needed and does not answer
    */
   async migrate(requests: readonly AddAccountRequest[], signal: AbortSignal): Promise<readonly AccountRecord[]> {
     const { accounts, definitions, wake } = this.#options;
@@ -74,7 +78,7 @@ export class AccountRequests {
   }
 
   /**
-   * Activates, deactivates, moves accounts, gives them another kubeconfig.
+   * Activates, deactivates or moves accounts, or gives them another kubeconfig.
    * @throws GatewayError `unknown-account`, `account-conflict`: the other accounts were changed; `invalid-argument`:
    *   none was
    */
@@ -83,7 +87,8 @@ export class AccountRequests {
     const changes = requests.map(({ name, state, zoneId, kubeconfigFile }, index): AccountChange => {
       const field = `body.${String(index)}`;
       return {
-        ...{ name, zoneId },
+        name,
+        zoneId,
         request: state === undefined ? undefined : state === 'ACTIVE' ? 'activate' : 'deactivate',
         edit:
           kubeconfigFile === undefined ? undefined : this.#options.definitions.change(name, { kubeconfigFile }, field),
@@ -113,7 +118,7 @@ export class AccountRequests {
     if (clouddriver === undefined) {
       throw new GatewayError(
         'invalid-argument',
-        `${field}.kubeconfigFile: missing; without kubesvc.dynamicAccounts.clouddriverUrl there is no Clouddriver to take the account from`,
+        `${field}.kubeconfigFile: missing; set kubesvc.dynamicAccounts.clouddriverUrl to take the account from Clouddriver`,
         { field: `${field}.kubeconfigFile`, account: name },
       );
     }
@@ -145,11 +150,10 @@ function failed(
   all: readonly ChangeResult[],
   what: string,
 ): GatewayError {
-  const names = which.slice(0, 20).map(({ name }) => `"${name}"`);
-  const more = which.length > names.length ? ` and ${String(which.length - names.length)} more` : '';
+  const names = which.map(({ name }) => `"${name}"`);
   const accepted = all.filter(({ outcome }) => outcome === 'accepted').length;
   const rest = accepted === 0 ? '' : `; the other ${String(accepted)} were accepted`;
-  const message = `${which.length === 1 ? 'account' : 'accounts'} ${names.join(', ')}${more}: ${what}${rest}`;
+  const message = `${which.length === 1 ? 'account' : 'accounts'} ${firstNames(names, 20)}: ${what}${rest}`;
   return new GatewayError(code, message, { account: which[0]?.name ?? '' });
 }
 

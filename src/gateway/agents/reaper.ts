@@ -2,23 +2,24 @@
 
 import { withDeadline } from '../../core/deadline.js';
 import { messageOf } from '../../core/errors.js';
+import { withLock, type ExpiringLocks } from '../../core/lock.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
-import type { InstanceStore } from '../../store/instances.js';
-import type { LockStore } from '../../store/locks.js';
+import { jittered } from '../../core/retry.js';
+import type { InstanceStore } from '../../store/instances/instances.js';
 import type { Lease } from './lease.js';
 import type { OwnershipService } from './ownership.js';
 
 export interface ReaperOptions {
   readonly instanceId: string;
   readonly instances: InstanceStore;
-  readonly locks: LockStore;
+  readonly locks: ExpiringLocks;
   readonly ownership: OwnershipService;
   readonly lease: Lease;
   readonly leaseMs: number;
-  /** Agents of an instance whose lease has just ended may go on caching for so long, in ms. */
+  /** How long agents of an instance whose lease has just ended may go on caching, in ms. */
   readonly cachesOnMs: number;
-  /** For what else an instance leaves behind; called by one survivor. */
+  /** Cleans up everything else that an instance leaves behind; called by one survivor. */
   readonly onDead: (instanceId: string, signal: AbortSignal) => Promise<unknown>;
   readonly logger: Logger;
 }
@@ -37,10 +38,10 @@ export class Reaper {
   run(signal: AbortSignal): Promise<void> {
     const { lease, leaseMs, logger } = this.#options;
     const failed = (error: unknown): void => {
-      logger.debug({ error: messageOf(error) }, 'dead instances not looked for');
+      logger.debug({ error: messageOf(error) }, 'could not look for dead instances; retrying');
     };
-    // Replicas look at different times, so that mostly one finds the lock free and the others nothing to do.
-    const pauseMs = (): number => (leaseMs / 4) * (0.5 + Math.random());
+    // Replicas look at different times, so that usually one takes the lock and the others find nothing to do.
+    const pauseMs = (): number => jittered(leaseMs / 4, 0.5);
     return repeat({ pauseMs, failed }, signal, async () => {
       if (!lease.steady) return;
       await withDeadline(lockMs, signal, 'looking for dead instances', (within) => this.#look(within));
@@ -48,25 +49,24 @@ export class Reaper {
   }
 
   async #look(signal: AbortSignal): Promise<void> {
-    const { instanceId, instances, locks, ownership, leaseMs, cachesOnMs, onDead, logger } = this.#options;
+    const { instanceId, instances, locks, leaseMs } = this.#options;
     for (const { id } of await instances.expired(leaseMs, signal)) {
       if (id === instanceId) continue;
-      const lock = `reap:${id}`;
-      if (!(await locks.acquire(lock, instanceId, lockMs, signal))) continue;
-      try {
-        let released = 0;
-        for (;;) {
-          const changed = await ownership.releaseInstance(id, batchAccounts, signal, cachesOnMs);
-          if (changed.length === 0) break;
-          released += changed.length;
-          await locks.renew(lock, instanceId, lockMs, signal);
-        }
-        await onDead(id, signal);
-        const forgotten = await instances.forget(id, leaseMs, signal);
-        if (forgotten) logger.info({ deadInstanceId: id, accounts: released }, 'dead instance cleaned up');
-      } finally {
-        await locks.release(lock, instanceId, signal);
-      }
+      const lock = { locks, name: `reap:${id}`, owner: instanceId, ttlMs: lockMs };
+      await withLock(lock, signal, (held) => this.#reap(id, held));
     }
+  }
+
+  async #reap(id: string, signal: AbortSignal): Promise<void> {
+    const { instances, ownership, leaseMs, cachesOnMs, onDead, logger } = this.#options;
+    let released = 0;
+    for (;;) {
+      const changed = await ownership.releaseInstance(id, batchAccounts, signal, cachesOnMs);
+      if (changed.length === 0) break;
+      released += changed.length;
+    }
+    await onDead(id, signal);
+    const forgotten = await instances.forget(id, leaseMs, signal);
+    if (forgotten) logger.info({ deadInstanceId: id, accounts: released }, 'dead instance cleaned up');
   }
 }

@@ -4,58 +4,35 @@
  * so the clean-up of an old stream can never remove what a newer one registered.
  */
 
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { unlessAborted } from '../../core/deadline.js';
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import type { AccountRegistration, Connection, Ownership } from '../../store/ownership.js';
-import { batches } from '../../core/batches.js';
+import type { Binding } from '../../protocol/wire.js';
+import type { AccountRegistration } from '../../store/accounts/account-record.js';
+import type { Connection, Ownership } from '../../store/assignments/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Claims } from './claims.js';
-import type { Lease } from './lease.js';
+import { bindingTo, type DeliverableOperation, type Delivery } from './delivery.js';
 import { periodOf, type LivenessTimes } from './liveness-times.js';
 import type { OwnershipService } from './ownership.js';
-import {
-  agentKey,
-  authorize,
-  claimZone,
-  dismiss,
-  holds,
-  replaced,
-  validateAccounts,
-  validateRegistration,
-  type BindZone,
-  type RegistrationRequest,
-} from './registration.js';
-import type { Binding } from '../../protocol/wire.js';
-import { bindingTo, type DeliverableOperation, type Delivery } from './delivery.js';
-import { CachingSwitches } from './caching-switches.js';
-import { reclaimMissing } from './reclaim.js';
-import type { SessionFrames } from './session-frames.js';
+import { agentKey, authorize } from './principal.js';
 import { choose } from './session-choice.js';
-import type { InFlight, Session } from './session.js';
+import type { SessionFrames } from './session-frames.js';
+import type { AgentIdentity, InFlight, Session } from './session.js';
 
 export interface RegistryOptions {
   readonly instanceId: string;
   readonly ownership: OwnershipService;
-  readonly claims: Claims;
-  /** Gives a zone that is nobody's to the owner; false: it is somebody else's. */
-  readonly bindZone: BindZone;
+  readonly claims: Pick<Claims, 'release' | 'settled'>;
   readonly frames: SessionFrames;
-  /** An agent that hears nothing for so long gives this replica up, in ms: told to it with its registration. */
+  /** An agent gives up this replica when it hears nothing for this time, in ms; it is told so when it registers. */
   readonly times: Pick<LivenessTimes, 'alone' | 'sharing'>;
-  readonly lease: () => Pick<Lease, 'sure'>;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly maxAccountsPerAgent: number;
   /** An in-flight operation is forgotten this long after its time is over, in ms. */
   readonly lateResultMs: number;
   /** Wall clock, Unix ms. */
   readonly now: () => number;
 }
-
-/** Accounts that reclaim() looks at in one turn of the event loop. */
-const accountsPerTurn = 2_000;
 
 export class Registry {
   readonly #options: RegistryOptions;
@@ -63,21 +40,10 @@ export class Registry {
   readonly #agents = new Map<string, Session>();
   readonly #byAccount = new Map<string, Session[]>();
   readonly #sessions = new Set<Session>();
-  #refusing: GatewayError | undefined;
-  readonly #caching: CachingSwitches;
   #unsubscribe: (() => void) | undefined;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
-    this.#caching = new CachingSwitches({
-      sessionsOf: (account) => this.#byAccount.get(account) ?? [],
-      peek: (account) => options.ownership.peek(account),
-      frames: options.frames,
-      leaseSure: () => options.lease().sure,
-      unreadable: (session, error) => {
-        this.closed(session, error);
-      },
-    });
   }
 
   start(): void {
@@ -86,12 +52,7 @@ export class Registry {
     });
   }
 
-  /** From now on registrations are refused with `error` (drain). */
-  refuse(error: GatewayError): void {
-    this.#refusing = error;
-  }
-
-  /** Ends what is still open and waits until all is released. */
+  /** Ends all open streams and waits until everything is released. */
   async stop(error: GatewayError): Promise<void> {
     for (const session of [...this.#sessions]) this.closed(session, error);
     this.#unsubscribe?.();
@@ -100,6 +61,16 @@ export class Registry {
 
   get sessions(): ReadonlySet<Session> {
     return this.#sessions;
+  }
+
+  /** Streams that serve the account. */
+  sessionsFor(account: string): readonly Session[] {
+    return this.#byAccount.get(account) ?? [];
+  }
+
+  /** Names of the accounts that streams of this instance serve. */
+  get accounts(): IterableIterator<string> {
+    return this.#byAccount.keys();
   }
 
   get agentCount(): number {
@@ -123,134 +94,33 @@ export class Registry {
     this.#options.metrics.streams.set(this.#sessions.size);
   }
 
-  /**
-   * Claims the accounts for this stream. On return the session is active and the agent knows it.
-   * @throws GatewayError `invalid-argument` naming the field; `permission-denied` for a zone or accounts that its
-   *   identity may not have, or that are another one's; `draining`; `overloaded`; `replaced` when a newer connection of
-   *   the agent registered meanwhile; `dependency-unavailable` when SQL does not answer
-   */
-  async register(session: Session, request: RegistrationRequest, signal: AbortSignal): Promise<void> {
-    if (this.#refusing !== undefined) throw this.#refusing;
-    validateRegistration(request, this.#options.maxAccountsPerAgent);
-    const { peer } = session;
-    if (peer !== undefined) authorize(peer, request.zoneId, request.accounts);
-    session.registering();
-    const { instanceId, frames, logger } = this.#options;
-    if (peer !== undefined) await claimZone(peer, request, this.#options.bindZone, signal);
-    const { agentId, zoneId } = request;
-    const ofProcess = request.processId === undefined ? {} : { processId: request.processId };
-    const newConnection = { instanceId, agentId, zoneId, ...ofProcess, owner: peer?.owner };
-    const { connection, ownerships: claimed } = await this.#options.claims.register(
-      newConnection,
-      request.accounts,
-      signal,
-    );
-    try {
-      // The policy may have changed meanwhile.
-      if (peer !== undefined) authorize(peer, zoneId, request.accounts);
-    } catch (error) {
-      this.#release(connection, request.accounts);
-      throw error;
-    }
-    const { epoch } = connection;
-    const key = agentKey(peer?.owner, agentId);
-    const older = this.#agents.get(key);
-    // Accounts tell who is newer; an agent that has none yet is known by its number alone.
-    const lost = claimed.some((account) => !holds(account, connection)) || (older?.identity.epoch ?? 0) > epoch;
-    if (session.state === 'closed' || lost) {
-      this.#release(connection, request.accounts);
-      // The claims of the older stream went to this one: it has nothing left, and its agent is to dial again.
-      if (!lost && older !== undefined) this.closed(older, replaced(request.agentId));
-      if (!lost) return;
-      throw replaced(request.agentId);
-    }
-    const { version, dynamicAccounts } = request;
-    session.activate({ agentId, zoneId, version, epoch, ...ofProcess, dynamicAccounts });
-    this.#agents.set(key, session);
-    const held = new Set(claimed.map(({ account }) => account));
-    for (const account of request.accounts) if (held.has(account.name)) this.#index(account, session);
-    session.send(frames.registered(epoch));
-    this.#tellSilence(session);
-    if (older !== undefined) {
-      // Another process has nothing of it under way.
-      if (older.identity.processId === session.identity.processId) session.adopt(older);
-      this.closed(older, replaced(request.agentId));
-    }
-    this.#caching.follow(claimed);
-    dismiss(session, request.accounts, held, frames);
+  /** The stream of an agent that is registered here; `owner` as its identity says it. */
+  sessionOf(owner: string | undefined, agentId: string): Session | undefined {
+    return this.#agents.get(agentKey(owner, agentId));
+  }
+
+  /** What the claims and releases of a registered stream are conditional on. */
+  connectionOf(session: Session): Connection {
+    const { instanceId } = this.#options;
+    const { zoneId } = session.identity;
+    return { instanceId, zoneId, owner: session.peer?.owner, ...bindingTo(session.identity) };
+  }
+
+  /** The agent is registered: the stream takes the place of an older one, and becomes active. */
+  registered(session: Session, agent: AgentIdentity): void {
+    session.activate(agent);
+    this.#agents.set(agentKey(session.peer?.owner, agent.agentId), session);
     this.#options.metrics.agents.set(this.#agents.size);
-    logger.info(
-      {
-        agentId,
-        zoneId,
-        epoch,
-        ...ofProcess,
-        ...(peer === undefined ? {} : { owner: peer.owner }),
-        accounts: request.accounts.length,
-        peer: session.transport.peer,
-        tookMs: Math.round(session.ageMs),
-      },
-      'agent registered',
-    );
   }
 
-  /** Adds accounts to an active stream. @throws as register() */
-  async addAccounts(session: Session, accounts: readonly AccountRegistration[], signal: AbortSignal): Promise<void> {
-    const others = new Set(session.accounts.keys());
-    for (const { name } of accounts) others.delete(name);
-    validateAccounts('accounts_added.accounts', accounts, others.size, this.#options.maxAccountsPerAgent);
-    if (session.peer !== undefined) authorize(session.peer, session.identity.zoneId, accounts);
-    const connection = this.#connection(session);
-    const claimed = await this.#options.claims.claim(connection, accounts, signal);
-    if (session.state === 'closed') {
-      this.#release(connection, accounts);
-      return;
-    }
-    const held = new Set(claimed.filter((ownership) => holds(ownership, connection)).map(({ account }) => account));
-    for (const account of accounts) if (held.has(account.name)) this.#index(account, session);
-    this.#caching.follow(claimed);
-    dismiss(session, accounts, held, this.#options.frames);
+  /** The stream serves these accounts from now on. */
+  addAccounts(session: Session, accounts: readonly AccountRegistration[]): void {
+    for (const account of accounts) this.#index(account, session);
   }
 
-  /** The agent has stopped with these accounts. */
-  async removeAccounts(session: Session, names: readonly string[], signal: AbortSignal): Promise<void> {
-    const own = names.filter((name) => session.accounts.has(name));
-    for (const name of own) this.#unindex(name, session);
-    await unlessAborted(this.#options.claims.release(this.#connection(session), own, 0), signal);
-  }
-
-  /**
-   * Claims again what others have released of the streams' accounts while this instance was out of reach. What SQL still
-   * has is only read, so that it costs little to repeat this from the beginning.
-   */
-  async reclaim(signal: AbortSignal): Promise<void> {
-    const { instanceId, ownership, claims } = this.#options;
-    const active = [...this.#sessions].filter((session) => session.state === 'active');
-    const connectionOf = (session: Session): Connection => this.#connection(session);
-    const lost = await reclaimMissing({ instanceId, ownership, claims, connectionOf }, active, signal);
-    for (const session of lost) this.closed(session, replaced(session.identity.agentId));
-    this.#caching.allow();
-    // What was heard meanwhile of accounts that were claimed before, too.
-    for (const accounts of batches([...this.#byAccount.keys()], accountsPerTurn)) {
-      this.#caching.follow(accounts.flatMap((account) => ownership.peek(account) ?? []));
-      await nextTurn();
-      signal.throwIfAborted();
-    }
-  }
-
-  /** Others may soon let other agents cache these accounts: no agent of this instance may go on. reclaim() ends it. */
-  stopCaching(): void {
-    this.#caching.stop([...this.#sessions]);
-  }
-
-  /** As CachingSwitches.resume(). */
-  resumeCaching(session: Session): void {
-    this.#caching.resume(session);
-  }
-
-  /** Tells agents of this instance what they cache of these accounts, where they do not know it yet. */
-  followCaching(ownerships: readonly Ownership[]): void {
-    this.#caching.follow(ownerships);
+  /** The stream serves these accounts no more. */
+  removeAccounts(session: Session, names: readonly string[]): void {
+    for (const name of names) this.#unindex(name, session);
   }
 
   /**
@@ -269,14 +139,14 @@ export class Registry {
     return sessions.length > 0;
   }
 
-  /** Ends streams whose identities may no longer have what they have: the policy or the tokens changed. */
+  /** Ends streams whose identities are no longer allowed their zone or accounts: the policy or the tokens changed. */
   judgeAgain(): void {
     for (const session of [...this.#sessions]) {
       const { peer } = session;
       if (peer === undefined) continue;
       try {
         peer.judgeAgain();
-        // One that is registering is judged at its end.
+        // A registering stream is checked at the end of its registration.
         if (session.state === 'active') authorize(peer, session.identity.zoneId, [...session.accounts.values()]);
       } catch (error) {
         this.closed(session, toGatewayError(error));
@@ -297,10 +167,10 @@ export class Registry {
     const key = agentKey(session.peer?.owner, agentId);
     if (this.#agents.get(key) === session) this.#agents.delete(key);
     const accounts = [...session.accounts.keys()];
-    for (const name of accounts) this.#unindex(name, session);
+    this.removeAccounts(session, accounts);
     this.#options.metrics.agents.set(this.#agents.size);
     this.#options.logger.info({ agentId, epoch, reason: error?.code ?? 'ended by the agent' }, 'agent disconnected');
-    void this.#options.claims.release(this.#connection(session), accounts, cachesForMs);
+    void this.#options.claims.release(this.connectionOf(session), accounts, cachesForMs);
   }
 
   /**
@@ -323,11 +193,25 @@ export class Registry {
       account,
       originatingInstanceId,
       traceparent,
-      ...{ processedTime, sentTime: processedTime, sentAt },
+      processedTime,
+      sentTime: processedTime,
+      sentAt,
       expiresAt: sentAt + timeoutMs + this.#options.lateResultMs,
     };
     session.deliver(id, frame, inFlight);
     return { ...bindingTo(session.identity), processedTime, sentTime: processedTime };
+  }
+
+  /** Tells the agent after how much silence to give up this replica. */
+  tellSilence(session: Session): void {
+    const { times, frames } = this.#options;
+    const { silenceMs } = session.sharing ? times.sharing : times.alone;
+    try {
+      session.ping(frames.ping(0, periodOf(silenceMs)), silenceMs);
+    } catch (error) {
+      // The agent is not reading; ending the stream makes it dial again and be told anew.
+      this.closed(session, toGatewayError(error));
+    }
   }
 
   #index(account: AccountRegistration, session: Session): void {
@@ -350,33 +234,6 @@ export class Registry {
     else this.#byAccount.set(account, left);
   }
 
-  #connection(session: Session): Connection {
-    const { zoneId } = session.identity;
-    return {
-      ...{ instanceId: this.#options.instanceId, zoneId, owner: session.peer?.owner },
-      ...bindingTo(session.identity),
-    };
-  }
-
-  #release(connection: Connection, accounts: readonly AccountRegistration[]): void {
-    void this.#options.claims.release(
-      connection,
-      accounts.map(({ name }) => name),
-    );
-  }
-
-  /** Tells the agent after how much silence to give this replica up. */
-  #tellSilence(session: Session): void {
-    const { times, frames } = this.#options;
-    const { silenceMs } = session.sharing ? times.sharing : times.alone;
-    try {
-      session.ping(frames.ping(0, periodOf(silenceMs)), silenceMs);
-    } catch (error) {
-      // It does not read; ending the stream makes it dial again and be told anew.
-      this.closed(session, toGatewayError(error));
-    }
-  }
-
   #ownershipChanged(ownership: Ownership): void {
     const sessions = this.#byAccount.get(ownership.account);
     if (sessions === undefined) return;
@@ -384,8 +241,8 @@ export class Registry {
       const { sharing } = session;
       session.share(ownership.account, ownership.assignments.length > 1);
       // Its next ping would come as late as for one that is alone.
-      if (session.sharing && !sharing) this.#tellSilence(session);
-      // A newer one on this instance is being registered: that takes over what is under way before it ends this one.
+      if (session.sharing && !sharing) this.tellSilence(session);
+      // A newer stream on this instance is registering: it takes over the operations under way before it ends this one.
       const newer = ownership.assignments.find(
         ({ agentId, epoch, instanceId }) =>
           agentId === session.identity.agentId &&
@@ -394,6 +251,9 @@ export class Registry {
       );
       if (newer !== undefined && session.accounts.has(ownership.account)) this.closed(session, replaced(newer.agentId));
     }
-    this.#caching.follow([ownership]);
   }
+}
+
+export function replaced(agentId: string): GatewayError {
+  return new GatewayError('replaced', `a newer connection of agent ${agentId} has registered`, { agentId });
 }

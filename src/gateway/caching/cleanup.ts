@@ -1,56 +1,56 @@
-/** Removes what is cached of accounts that are gone, and old events of Kubernetes: a bounded number at a time, by one replica. */
+/**
+ * Removes cached objects of removed accounts, and old Kubernetes events: a bounded number at a time, on one replica.
+ */
 
 import { messageOf } from '../../core/errors.js';
+import { withLock, type ExpiringLocks } from '../../core/lock.js';
 import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
-import type { CacheStore } from '../../store/cache.js';
-import type { LockStore } from '../../store/locks.js';
+import { jittered } from '../../core/retry.js';
+import type { CacheStore } from '../../store/cache/cache.js';
 import { eventKinds } from './kinds.js';
 
 export interface CacheCleanupOptions {
   readonly instanceId: string;
   readonly cache: Pick<CacheStore, 'purge' | 'removeUnknownAccounts'>;
-  readonly locks: LockStore;
-  /** Age at which an event of Kubernetes goes, in ms. */
+  readonly locks: ExpiringLocks;
+  /** Age at which a Kubernetes event is removed, in ms. */
   readonly eventsMs: number;
-  /** Whether objects go with their account. */
+  /** Whether objects are removed with their account. */
   readonly cleanUnusedAccounts: boolean;
   readonly logger: Logger;
 }
 
 const batchSize = 500;
 const lockMs = 60_000;
-const lockName = 'cache-cleanup';
 
 /** Runs until the signal aborts. */
 export function cleanUpCache(options: CacheCleanupOptions, signal: AbortSignal): Promise<void> {
   const { instanceId, locks, eventsMs, logger } = options;
   const periodMs = Math.min(60_000, eventsMs / 4);
   const failed = (error: unknown): void => {
-    logger.debug({ error: messageOf(error) }, 'cached objects not cleaned up');
+    logger.debug({ error: messageOf(error) }, 'could not clean up cached objects; retrying');
   };
-  const pauseMs = (): number => periodMs * (0.8 + 0.4 * Math.random());
+  const pauseMs = (): number => jittered(periodMs, 0.2);
   return repeat({ pauseMs, failed }, signal, async () => {
-    if (!(await locks.acquire(lockName, instanceId, lockMs, signal))) return;
-    await cleanUpOnce(options, signal);
-    await locks.release(lockName, instanceId, signal);
+    const lock = { locks, name: 'cache-cleanup', owner: instanceId, ttlMs: lockMs };
+    await withLock(lock, signal, (held) => cleanUpOnce(options, held));
   });
 }
 
-/** One round, until there is nothing left or the lock is another's. */
+/** One round, until there is nothing left or the signal aborts. */
 async function cleanUpOnce(options: CacheCleanupOptions, signal: AbortSignal): Promise<void> {
-  const { instanceId, cache, locks, eventsMs, cleanUnusedAccounts, logger } = options;
-  const renew = () => locks.renew(lockName, instanceId, lockMs, signal);
+  const { cache, eventsMs, cleanUnusedAccounts, logger } = options;
   let events = 0;
-  for (let purged = batchSize; purged === batchSize && (await renew());) {
+  for (let purged = batchSize; purged === batchSize;) {
     purged = await cache.purge(eventKinds, eventsMs, batchSize, signal);
     events += purged;
   }
-  if (events > 0) logger.info({ events }, 'old events of Kubernetes removed');
+  if (events > 0) logger.info({ events }, 'old Kubernetes events removed');
   let accounts = 0;
-  for (let removed = 1; cleanUnusedAccounts && removed > 0 && (await renew());) {
+  for (let removed = 1; cleanUnusedAccounts && removed > 0;) {
     removed = await cache.removeUnknownAccounts(signal);
     accounts += removed;
   }
-  if (accounts > 0) logger.info({ accounts }, 'cached objects of accounts that are gone removed');
+  if (accounts > 0) logger.info({ accounts }, 'cached objects of removed accounts deleted');
 }

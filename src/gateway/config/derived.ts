@@ -2,7 +2,7 @@
 
 import { hostname, networkInterfaces } from 'node:os';
 
-/** What the process runs on, as far as defaults need it. */
+/** The parts of the process's environment that defaults need. */
 export interface Surroundings {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Whether the log goes to a terminal. */
@@ -20,7 +20,11 @@ export function derivedDefaults(
   const authority = `${host.includes(':') ? `[${host}]` : host}:${String(setting('server.port'))}`;
   const address = local ? '127.0.0.1' : '*';
   const provesIdentity = [
-    ...['x509.enabled', 'tokens.file', 'tokens.jwt.jwksFile', 'tokens.jwt.jwksUrl', 'tokens.kubernetes.enabled'],
+    'x509.enabled',
+    'tokens.file',
+    'tokens.jwt.jwksFile',
+    'tokens.jwt.jwksUrl',
+    'tokens.kubernetes.enabled',
   ].some((name) => ![undefined, false].includes(setting(`server.auth.${name}`) as undefined | false));
   const anonymousRole = !provesIdentity && isLoopback(setting('server.address') ?? address) ? 'admin' : 'none';
   return new Map<string, unknown>([

@@ -1,7 +1,7 @@
-/** What no single setting can tell: rules between settings. */
+/** Rules that involve several settings. */
 
 import { messageOf } from '../../core/errors.js';
-import { peerIdleMs } from '../operations/forwarding.js';
+import { peerIdleMs } from '../peers/forwarding.js';
 import { checkAuthentication, checkCallers } from './authentication-rules.js';
 import { parseCron } from './cron.js';
 import type { SettingProblem } from '../../configuration/problems.js';
@@ -13,11 +13,13 @@ export interface Findings {
   readonly warnings: readonly string[];
 }
 
-/** Every rule that a configuration breaks, its settings being valid one by one. */
+type MustHold = (holds: boolean, key: string, message: string) => void;
+
+/** Every rule that a configuration breaks, although each of its settings is valid. */
 export function checkRules(config: Config): Findings {
   const problems: SettingProblem[] = [];
   const warnings: string[] = [];
-  const mustHold = (holds: boolean, key: string, message: string) => {
+  const mustHold: MustHold = (holds, key, message) => {
     if (!holds) problems.push({ key, message });
   };
   const advise = (holds: boolean, key: string, message: string) => {
@@ -27,32 +29,7 @@ export function checkRules(config: Config): Findings {
   const grpc = kubesvc.grpc.server;
   const alone = kubesvc.cluster === 'local';
 
-  const { heartbeatMs, leaseMs } = kubesvc.instances;
-  mustHold(
-    leaseMs > 2 * heartbeatMs,
-    'kubesvc.instances.leaseMs',
-    `expected more than twice kubesvc.instances.heartbeatMs (${String(heartbeatMs)}), found ${String(leaseMs)}`,
-  );
-  const { timeoutMs, endpointRemovalMs, reconnectSpreadMs } = kubesvc.drain;
-  mustHold(
-    endpointRemovalMs + reconnectSpreadMs <= timeoutMs,
-    'kubesvc.drain.timeoutMs',
-    `expected at least kubesvc.drain.endpointRemovalMs and kubesvc.drain.reconnectSpreadMs together ` +
-      `(${String(endpointRemovalMs)} + ${String(reconnectSpreadMs)}), found ${String(timeoutMs)}`,
-  );
-  const { maxPending, maxPendingPerAgent, maxTimeoutMs } = kubesvc.operations;
-  mustHold(
-    maxPendingPerAgent <= maxPending,
-    'kubesvc.operations.maxPendingPerAgent',
-    `expected no more than kubesvc.operations.maxPending (${String(maxPending)}), found ${String(maxPendingPerAgent)}`,
-  );
-  const { operationWaitMs } = kubesvc.cache;
-  mustHold(
-    operationWaitMs <= maxTimeoutMs,
-    'kubesvc.cache.operationWaitMs',
-    `expected no more than kubesvc.operations.maxTimeoutMs (${String(maxTimeoutMs)}), found ${String(operationWaitMs)}`,
-  );
-
+  checkTimesAndCounts(kubesvc, mustHold);
   const { cron } = kubesvc.jobs['operation-history'].purge;
   const wrong = cron === undefined ? undefined : problemOf(() => parseCron(cron));
   mustHold(
@@ -99,13 +76,56 @@ export function checkRules(config: Config): Findings {
   mustHold(
     alone || server.idleTimeoutMs > peerIdleMs,
     'server.idleTimeoutMs',
-    `expected more than the ${String(peerIdleMs)} that instances keep connections to each other, found ${String(server.idleTimeoutMs)}`,
+    `expected more than ${String(peerIdleMs)}, the time that instances keep idle connections to each other, found ${String(server.idleTimeoutMs)}`,
   );
   mustHold(
     alone || !sql.url.startsWith('pglite:'),
     'sql.url',
     `expected a database server that all instances share, found the embedded one, with kubesvc.cluster: ${kubesvc.cluster}`,
   );
+  checkSql(sql, mustHold);
+  mustHold(
+    kubesvc.cluster !== 'redis' || redis.connection !== undefined,
+    'redis.connection',
+    'expected a URL that starts with redis:// or rediss://, found nothing, with kubesvc.cluster: redis',
+  );
+  advise(
+    alone || kubesvc.cluster === 'redis' || redis.connection !== undefined,
+    'redis.connection',
+    'not set: instances learn of changes from SQL alone, which is slower',
+  );
+  return { problems, warnings };
+}
+
+function checkTimesAndCounts(kubesvc: Config['kubesvc'], mustHold: MustHold): void {
+  const { heartbeatMs, leaseMs } = kubesvc.instances;
+  mustHold(
+    leaseMs > 2 * heartbeatMs,
+    'kubesvc.instances.leaseMs',
+    `expected more than twice kubesvc.instances.heartbeatMs (${String(heartbeatMs)}), found ${String(leaseMs)}`,
+  );
+  const { timeoutMs, endpointRemovalMs, reconnectSpreadMs } = kubesvc.drain;
+  mustHold(
+    endpointRemovalMs + reconnectSpreadMs <= timeoutMs,
+    'kubesvc.drain.timeoutMs',
+    `expected at least kubesvc.drain.endpointRemovalMs and kubesvc.drain.reconnectSpreadMs together ` +
+      `(${String(endpointRemovalMs)} + ${String(reconnectSpreadMs)}), found ${String(timeoutMs)}`,
+  );
+  const { maxPending, maxPendingPerAgent, maxTimeoutMs } = kubesvc.operations;
+  mustHold(
+    maxPendingPerAgent <= maxPending,
+    'kubesvc.operations.maxPendingPerAgent',
+    `expected no more than kubesvc.operations.maxPending (${String(maxPending)}), found ${String(maxPendingPerAgent)}`,
+  );
+  const { operationWaitMs } = kubesvc.cache;
+  mustHold(
+    operationWaitMs <= maxTimeoutMs,
+    'kubesvc.cache.operationWaitMs',
+    `expected no more than kubesvc.operations.maxTimeoutMs (${String(maxTimeoutMs)}), found ${String(operationWaitMs)}`,
+  );
+}
+
+function checkSql(sql: Config['sql'], mustHold: MustHold): void {
   mustHold(
     sql.url.startsWith('pglite:') || sql.user !== undefined || /^\w+:\/\/[^/@]+@/.test(sql.url),
     'sql.user',
@@ -119,7 +139,7 @@ export function checkRules(config: Config): Findings {
     mustHold(
       demand === undefined || (sql.ssl.enabled && (sql.ssl.verify || !demand.verified)),
       key,
-      `its parameter ${demand?.parameter ?? ''} asks for TLS${demand?.verified === true ? ' with a certificate that is checked' : ''}; ` +
+      `its parameter ${demand?.parameter ?? ''} asks for TLS${demand?.verified === true ? ' with a verified certificate' : ''}; ` +
         `write sql.ssl.enabled: true${demand?.verified === true ? ' and sql.ssl.verify: true' : ''}`,
     );
   }
@@ -128,17 +148,6 @@ export function checkRules(config: Config): Findings {
     'sql.ssl.privateKey',
     'expected both sql.ssl.certificateChain and sql.ssl.privateKey, or neither',
   );
-  mustHold(
-    kubesvc.cluster !== 'redis' || redis.connection !== undefined,
-    'redis.connection',
-    'expected a URL that starts with redis:// or rediss://, found nothing, with kubesvc.cluster: redis',
-  );
-  advise(
-    alone || kubesvc.cluster === 'redis' || redis.connection !== undefined,
-    'redis.connection',
-    'not set: instances learn of changes from SQL alone, which is slower',
-  );
-  return { problems, warnings };
 }
 
 function problemOf(task: () => unknown): string | undefined {

@@ -1,7 +1,7 @@
 /** Searches, filters and pages of what cluster-watch.ts has read. */
 
-import type { ConnectedAgent } from '../../store/assignments.js';
-import type { DynamicAccountSummary } from '../../store/dynamic-accounts.js';
+import type { ConnectedAgent } from '../../store/assignments/assignments.js';
+import type { DynamicAccountSummary } from '../../store/accounts/account-record.js';
 import { compareText } from '../../discovery/discovery.js';
 import type { AccountRow, AgentAt, AgentRow, DynamicAccountRow, Page } from './answers.js';
 
@@ -40,7 +40,10 @@ export function agentPage(agents: readonly ConnectedAgent[], question: AgentQues
       (search === '' || named(agentId) || accounts.some(named)),
   );
   return paged(found, page, ({ agentId, instanceId, accounts, cachedAccounts, lastConnectionTime }) => ({
-    ...{ agentId, clouddriverId: instanceId, accounts: accounts.length, caches: cachedAccounts.length },
+    agentId,
+    clouddriverId: instanceId,
+    accounts: accounts.length,
+    caches: cachedAccounts.length,
     someAccounts: (search === '' ? accounts : accounts.toSorted((a, b) => Number(named(b)) - Number(named(a)))).slice(
       0,
       someAccounts,

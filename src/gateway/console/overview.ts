@@ -1,6 +1,6 @@
 /** The numbers of the whole cluster on one page, made of what cluster-watch.ts has read. */
 
-import type { OperationRecord } from '../../store/operation-record.js';
+import type { OperationRecord } from '../../store/operations/operation-record.js';
 import type { DynamicSummary, Overview, Replica, SectionName } from './answers.js';
 import { maxPending, type ClusterWatch } from './cluster-watch.js';
 
@@ -52,7 +52,9 @@ function replicas({ discovery, replicas: live, agents }: ClusterWatch, pending: 
     const version = versions.get(id);
     const its = own.filter(({ instanceId }) => instanceId === id);
     return {
-      ...{ id, baseUrl, ready },
+      id,
+      baseUrl,
+      ready,
       agents: its.length,
       accounts: new Set(its.flatMap(({ accounts }) => accounts)).size,
       pending: pending.filter(({ receivedBy }) => receivedBy?.instanceId === id).length,

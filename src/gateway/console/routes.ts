@@ -4,8 +4,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply } from 'fastify';
 import Type from 'typebox';
 import { GatewayError } from '../../core/errors.js';
-import { accountStatuses } from '../../store/account-lifecycle.js';
-import { finalOutcomes, type OperationFilter } from '../../store/operation-record.js';
+import { accountStatuses } from '../../store/accounts/account-lifecycle.js';
+import { finalOutcomes, type OperationFilter } from '../../store/operations/operation-record.js';
 import { toHistory } from '../rest/history.js';
 import type { OperationPage, Overview } from './answers.js';
 import { readAssets } from './assets.js';
@@ -14,7 +14,7 @@ import { EventStream } from './event-stream.js';
 import { accountPage, agentPage, dynamicPage } from './lists.js';
 import { overview } from './overview.js';
 
-export interface ConsoleRoutesOptions {
+interface ConsoleRoutesOptions {
   readonly instanceId: string;
   readonly version: string;
   readonly console: ClusterWatch;
@@ -54,20 +54,22 @@ const page = Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, defaul
 const yesNo = Type.Optional(Type.Enum(['true', 'false']));
 const name = Type.Optional(Type.String({ minLength: 1, maxLength: 255 }));
 
-export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = async (
-  app,
-  { instanceId, version, console: watch },
-) => {
-  const hidden = { hide: true };
-  const read = { role: 'read' } as const;
-  const streams = new Set<EventStream>();
-  let told: string | undefined;
-  let unsubscribe: (() => void) | undefined;
-  const tell = (): void => {
-    told = JSON.stringify(overview(watch, { instanceId, version }));
-    for (const stream of streams) stream.notify();
-  };
+type App = Parameters<FastifyPluginAsyncTypebox>[0];
 
+const hidden = { hide: true };
+const read = { role: 'read' } as const;
+
+/** The console as a plugin, so that rest/ need not know it. */
+export function consoleRoutes(options: ConsoleRoutesOptions): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    await serveAssets(app);
+    serveData(app, options);
+    streamEvents(app, options);
+  };
+}
+
+/** The page, with all that it loads. */
+async function serveAssets(app: App): Promise<void> {
   for (const { path, contentType, bytes, etag } of await readAssets()) {
     const url = path === 'index.html' ? '/console' : `/console/${path}`;
     app.get(url, { config: { role: 'public' }, schema: hidden }, (request, reply) => {
@@ -81,7 +83,10 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = as
   app.get('/console/', { config: { role: 'public' }, schema: hidden }, (_request, reply) =>
     reply.redirect('../console', 308),
   );
+}
 
+/** What the page asks for. */
+function serveData(app: App, { instanceId, version, console: watch }: ConsoleRoutesOptions): void {
   app.get('/console/data/overview', { config: read, schema: hidden }, async (_request, reply): Promise<Overview> => {
     await watch.refresh();
     fresh(reply);
@@ -141,7 +146,8 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = as
     },
     async ({ query: { page: number = 0, account, outcome } }, reply): Promise<OperationPage> => {
       const filter: OperationFilter = {
-        ...{ items: operationItems, page: number },
+        items: operationItems,
+        page: number,
         ...(account === undefined ? {} : { account }),
         ...(outcome === undefined ? {} : { outcome }),
       };
@@ -151,10 +157,21 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = as
       return { items: items.map(toHistory), page: number, more: items.length === operationItems && !last };
     },
   );
+}
+
+/** What has changed, told to every page that is open. */
+function streamEvents(app: App, { instanceId, version, console: watch }: ConsoleRoutesOptions): void {
+  const streams = new Set<EventStream>();
+  let told: string | undefined;
+  let unsubscribe: (() => void) | undefined;
+  const tell = (): void => {
+    told = JSON.stringify(overview(watch, { instanceId, version }));
+    for (const stream of streams) stream.notify();
+  };
 
   app.get('/console/events', { config: read, schema: hidden }, (_request, reply) => {
     if (streams.size >= maxStreams) {
-      throw new GatewayError('overloaded', `${String(maxStreams)} consoles watch this replica already`, {
+      throw new GatewayError('overloaded', `${String(maxStreams)} consoles already watch this replica`, {
         retryAfterMs: 10_000,
       });
     }
@@ -178,7 +195,7 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleRoutesOptions> = as
     for (const stream of streams) stream.end();
     done();
   });
-};
+}
 
 function flag(text: 'true' | 'false' | undefined): boolean | undefined {
   return text === undefined ? undefined : text === 'true';

@@ -1,4 +1,4 @@
-/** Encodes what the gateway says to agents: the only place in the domain's reach that knows the generated messages. */
+/** Encodes messages to agents: the only code near the domain that knows the generated types. */
 
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
@@ -15,7 +15,7 @@ import {
   type GatewayMessage,
 } from '../../protocol/generated/ops/operations_pb.js';
 import { gatewayFrame, encodeReceipt } from '../../protocol/wire.js';
-import type { AgentResult, OperationRecord } from '../../store/operation-record.js';
+import type { AgentResult, OperationRecord } from '../../store/operations/operation-record.js';
 import type { ReconnectReason, SessionFrames } from '../agents/session-frames.js';
 import type { ReceiptOutcome } from '../operations/results.js';
 
@@ -59,7 +59,10 @@ export function createFrames(instanceId: string, maxMessageBytes: number): Sessi
         value: create(AddAccountsSchema, {
           accounts: [
             {
-              ...{ name, kubeconfigFile, definition: options, version: BigInt(version) },
+              name,
+              kubeconfigFile,
+              definition: options,
+              version: BigInt(version),
               kubeconfig: Buffer.from(kubeconfig),
             },
           ],
@@ -74,7 +77,7 @@ export function receipt(operationId: string, outcome: ReceiptOutcome): Uint8Arra
   return encodeReceipt(operationId, outcomes[outcome]);
 }
 
-/** Stands in for a result that is larger than the limit: the operation has failed with that, the stream goes on. */
+/** Replaces a result that is larger than the limit: the operation fails with it, and the stream goes on. */
 export function tooLargeResult(operationId: string, account: string, bytes: number, limit: number): Uint8Array {
   return toBinary(
     OperationResultSchema,
@@ -88,7 +91,7 @@ export function tooLargeResult(operationId: string, account: string, bytes: numb
   );
 }
 
-/** What history keeps of a result: enough to tell how the operation went, without the body. */
+/** The part of a result that history keeps: how the operation went, without the body. */
 export function recordedResult(record: OperationRecord, answer: AgentResult): Uint8Array {
   return toBinary(
     OperationResultSchema,

@@ -6,17 +6,22 @@ import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { Account, AccountsAdded, AccountsRemoved } from '../../protocol/generated/ops/operations_pb.js';
 import { isPong, readAgentFrame, readCachingEnded, type AgentFrame } from '../../protocol/wire.js';
-import type { AccountRegistration } from '../../store/ownership.js';
+import type { AccountRegistration } from '../../store/accounts/account-record.js';
+import type { CachingSwitches } from '../agents/caching-assignment/switches.js';
+import type { SessionPeer } from '../agents/principal.js';
 import type { RegistrationLimits } from '../agents/registration-limits.js';
+import type { Registrations } from '../agents/registrations.js';
 import type { Registry } from '../agents/registry.js';
-import { Session, type AgentTransport, type SessionLimits, type SessionPeer } from '../agents/session.js';
+import { Session, type AgentTransport, type SessionLimits } from '../agents/session.js';
 import type { Results } from '../operations/results.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { admitStream, type AdmissionOptions } from './admission.js';
 import { byteStreamMethod, endCall, type ByteStream } from './byte-stream.js';
 
 export interface OperationsServiceOptions {
-  readonly registry: Registry;
+  readonly registry: Pick<Registry, 'opened' | 'closed'>;
+  readonly registrations: Registrations;
+  readonly caching: Pick<CachingSwitches, 'resume'>;
   readonly results: Results;
   readonly admission: AdmissionOptions;
   readonly registrationLimits: Pick<RegistrationLimits, 'take'>;
@@ -34,7 +39,7 @@ export interface OperationsServiceOptions {
 
 export const operationsDefinition: ServiceDefinition = { connect: byteStreamMethod('/ops.Operations/Connect') };
 
-/** A wave of agents that have to wait must not flood the log: at most one line in so long, in ms. */
+/** At most one log line in this time, in ms, so that a wave of agents that have to wait does not flood the log. */
 const overloadPeriodMs = 10_000;
 
 interface Serving extends OperationsServiceOptions {
@@ -53,7 +58,7 @@ export function createOperationsService(options: OperationsServiceOptions): Unty
 }
 
 function serve(call: ByteStream, peer: SessionPeer | undefined, options: Serving): void {
-  const { registry, limits, handshakeTimeoutMs, now } = options;
+  const { registry, caching, limits, handshakeTimeoutMs, now } = options;
   const session = new Session(transportOf(call), limits, now, peer);
   registry.opened(session);
   const handshake = setTimeout(() => {
@@ -72,7 +77,7 @@ function serve(call: ByteStream, peer: SessionPeer | undefined, options: Serving
     session.lastHeard = now();
     if (session.state === 'active' && isPong(message)) {
       session.ponged();
-      if (readCachingEnded(message)) registry.resumeCaching(session);
+      if (readCachingEnded(message)) caching.resume(session);
       return;
     }
     receive(session, message, options, () => {
@@ -85,7 +90,7 @@ function serve(call: ByteStream, peer: SessionPeer | undefined, options: Serving
     session.drained();
   });
   call.on('end', () => {
-    // A reset of the stream or of the connection comes as an end, too, and says so right after.
+    // A reset of the stream or the connection also arrives as an end; the reset is reported right after it.
     setImmediate(() => {
       ended(call.cancelled ? broken() : undefined);
     });
@@ -103,7 +108,7 @@ function broken(): GatewayError {
 }
 
 async function receive(session: Session, message: Uint8Array, options: Serving, introduced: () => void): Promise<void> {
-  const { registry, results, maxMessageBytes, registrationTimeoutMs, metrics, logger } = options;
+  const { registrations, results, maxMessageBytes, registrationTimeoutMs, metrics, logger } = options;
   const frame = readAgentFrame(message);
   if (session.state === 'waiting') {
     introduced();
@@ -117,19 +122,19 @@ async function receive(session: Session, message: Uint8Array, options: Serving, 
       return;
     case 'accountsAdded':
       if (message.length > maxMessageBytes) throw tooLarge('accounts_added', message.length, maxMessageBytes);
-      await accountsAdded(session, frame.value, registry, AbortSignal.timeout(registrationTimeoutMs));
+      await accountsAdded(session, frame.value, registrations, AbortSignal.timeout(registrationTimeoutMs));
       return;
     case 'accountsRemoved':
-      await accountsRemoved(session, frame.value, registry, AbortSignal.timeout(registrationTimeoutMs));
+      await accountsRemoved(session, frame.value, registrations, AbortSignal.timeout(registrationTimeoutMs));
       return;
     case 'pong':
       return;
     case 'register':
       throw new GatewayError('invalid-argument', 'register: this stream is registered already', { field: 'register' });
     case undefined:
-      // A kind of message that a newer agent knows.
+      // A kind of message of a newer protocol version.
       metrics.results.inc({ way: 'unknown' });
-      logger.debug({ agentId: session.identity.agentId }, 'message of an unknown kind ignored');
+      logger.debug({ agentId: session.identity.agentId }, 'unknown kind of message ignored');
       return;
   }
 }
@@ -137,10 +142,10 @@ async function receive(session: Session, message: Uint8Array, options: Serving, 
 async function accountsAdded(
   session: Session,
   { accounts, failures }: AccountsAdded,
-  registry: Registry,
+  registrations: Registrations,
   signal: AbortSignal,
 ): Promise<void> {
-  if (accounts.length > 0) await registry.addAccounts(session, accounts.map(toRegistration), signal);
+  if (accounts.length > 0) await registrations.addAccounts(session, accounts.map(toRegistration), signal);
   for (const { name, dynamicVersion } of accounts) {
     const version = Number(dynamicVersion);
     const held = session.accounts.get(name)?.dynamicVersion === version;
@@ -154,16 +159,16 @@ async function accountsAdded(
 async function accountsRemoved(
   session: Session,
   { names, failures }: AccountsRemoved,
-  registry: Registry,
+  registrations: Registrations,
   signal: AbortSignal,
 ): Promise<void> {
-  await registry.removeAccounts(session, names, signal);
+  await registrations.removeAccounts(session, names, signal);
   for (const name of names) session.questions.answer(name, 0, { kind: 'done' });
   for (const { name, message } of failures) session.questions.answer(name, 0, { kind: 'refused', message });
 }
 
 async function register(session: Session, frame: AgentFrame, options: Serving): Promise<void> {
-  const { registry, registrationTimeoutMs, metrics, logger, overloads } = options;
+  const { registrations, registrationTimeoutMs, metrics, logger, overloads } = options;
   try {
     if (frame.case !== 'register') {
       throw new GatewayError(
@@ -175,10 +180,14 @@ async function register(session: Session, frame: AgentFrame, options: Serving): 
     options.registrationLimits.take(session);
     const { agentId, zoneId, version, processId, accounts, dynamicAccounts } = frame.value;
     const request = {
-      ...{ agentId, zoneId, version, dynamicAccounts, accounts: accounts.map(toRegistration) },
+      agentId,
+      zoneId,
+      version,
+      dynamicAccounts,
+      accounts: accounts.map(toRegistration),
       ...(processId === '' ? {} : { processId }),
     };
-    await registry.register(session, request, AbortSignal.timeout(registrationTimeoutMs));
+    await registrations.register(session, request, AbortSignal.timeout(registrationTimeoutMs));
     metrics.registrations.inc({ outcome: 'registered' });
   } catch (thrown) {
     const error = toGatewayError(thrown);
@@ -194,7 +203,13 @@ function toRegistration(account: Account): AccountRegistration {
   const { name, kubeHost, kubeVersion, certFingerprint, maxWatchAgeSeconds, namespaces, properties } = account;
   const { dynamicVersion } = account;
   return {
-    ...{ name, kubeHost, kubeVersion, certFingerprint, maxWatchAgeSeconds, namespaces, properties },
+    name,
+    kubeHost,
+    kubeVersion,
+    certFingerprint,
+    maxWatchAgeSeconds,
+    namespaces,
+    properties,
     ...(dynamicVersion === 0n ? {} : { dynamicVersion: Number(dynamicVersion) }),
   };
 }

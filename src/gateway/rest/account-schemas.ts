@@ -1,7 +1,7 @@
-/** Schemas of accounts: Armory's models, and what an account's definition may have. */
+/** Schemas of accounts: Armory's models, and the fields of an account's definition. */
 
 import Type, { type TSchema } from 'typebox';
-import { accountStatuses } from '../../store/account-lifecycle.js';
+import { accountStatuses } from '../../store/accounts/account-lifecycle.js';
 import { maximumKubeconfigBytes } from '../accounts/kubeconfig/providers.js';
 import { accountOptions } from '../accounts/options.js';
 
@@ -16,7 +16,7 @@ const zoneId = Type.String({
   maxLength: 253,
   pattern: '^[A-Za-z0-9_.:@/+=-]*$',
   description:
-    'Only agents of this zone (by default deploymentName_namespace) are asked; without it all, and the account takes the zone of the first that can serve it.',
+    'Zone whose agents serve the account (default of an agent: deploymentName_namespace). Without it, all agents are asked, and the account gets the zone of the first one that can serve it.',
   examples: ['spin-agent_spinnaker'],
 });
 const kubeconfig = (description: string) =>
@@ -25,18 +25,20 @@ const kubeconfigFile = kubeconfig(
   'A reference (`encryptedFile:k8s!n:NAME!k:KEY!ns:NAMESPACE`, `file:PATH`, `env:KUBECONFIG_NAME`), the path of a file on the machine of the agent, or a kubeconfig as YAML or base64.',
 );
 
+export const accountParams = Type.Object({ name: accountName });
+
 const maxAccounts = 1_000;
-const status = Type.Enum([...accountStatuses], { description: 'Where the account is in its lifecycle.' });
+const status = Type.Enum([...accountStatuses], { description: 'State of the account in its lifecycle.' });
 const strict = { additionalProperties: false };
 
 /** A batch of accounts in a request. */
 export const batch = <Item extends TSchema>(item: Item) =>
-  Type.Array(item, { minItems: 1, maxItems: maxAccounts, description: `1 to ${String(maxAccounts)} of them.` });
+  Type.Array(item, { minItems: 1, maxItems: maxAccounts, description: `1 to ${String(maxAccounts)} items.` });
 
 export const accountRequest = Type.Object(
   {
     name: accountName,
-    state: Type.Optional(Type.Enum(['ACTIVE', 'INACTIVE'], { description: 'What the account is to become.' })),
+    state: Type.Optional(Type.Enum(['ACTIVE', 'INACTIVE'], { description: 'State that the account should reach.' })),
     zoneId: Type.Optional(zoneId),
     kubeconfigFile: Type.Optional(kubeconfigFile),
   },
@@ -62,8 +64,7 @@ export const accountDefinition = Type.Object(
   },
   {
     ...strict,
-    description:
-      'Definition of an account: the options of `kubernetes.accounts[]`, with where its kubeconfig comes from.',
+    description: 'Definition of an account: the options of `kubernetes.accounts[]`, and the source of its kubeconfig.',
     examples: [
       {
         name: 'account-01',
@@ -74,34 +75,36 @@ export const accountDefinition = Type.Object(
   },
 );
 
-/** What a 409 lists. */
+/** The accounts that a 409 lists. */
 export const presentAccount = Type.Object(
   { name: Type.String(), state: status, zoneId: Type.String(), dynamic: Type.Boolean() },
   {
-    description: 'An account that is there already, and was left as it is.',
+    description: 'An account that exists already, and was not changed.',
     examples: [{ name: 'account-01', state: 'ACTIVE', zoneId: 'spin-agent_spinnaker', dynamic: true }],
   },
 );
 
 const masked = Type.Record(Type.String(), Type.Unknown(), {
-  description: 'The definition; kubeconfigs are shown as `***`, references to them as they are.',
+  description: 'The definition. Kubeconfigs are masked as `***`; references to them are not.',
 });
 
 export const accountAnswer = Type.Object(
   {
     name: Type.String(),
     type: Type.Literal('kubernetes'),
-    source: Type.Enum(['dynamic', 'agent'], { description: 'Added by this API, or registered by an agent.' }),
+    source: Type.Enum(['dynamic', 'agent'], {
+      description: 'dynamic: added by this API; agent: registered by an agent.',
+    }),
     status,
-    zoneId: Type.String({ description: 'Empty: not known yet.' }),
+    zoneId: Type.String({ description: 'Empty if not known yet.' }),
     agents: Type.Optional(
       Type.Array(Type.Object({ agentId: Type.String(), clouddriverId: Type.String(), caching: Type.Boolean() }), {
-        description: 'Who serves it now; only when one account is asked for.',
+        description: 'Agents that serve it now; only if one account is requested.',
       }),
     ),
     connections: Type.Integer({ description: 'Agents that serve it now.' }),
-    failedCount: Type.Integer({ description: 'Attempts that failed since the last request.' }),
-    errorMessage: Type.Optional(Type.String({ description: 'Why the last one failed.' })),
+    failedCount: Type.Integer({ description: 'Failed attempts since the last request.' }),
+    errorMessage: Type.Optional(Type.String({ description: 'Why the last attempt failed.' })),
     lastUpdated: Type.String({ format: 'date-time' }),
     config: masked,
   },
@@ -109,21 +112,21 @@ export const accountAnswer = Type.Object(
     description: 'An account, without secrets.',
     examples: [
       {
-        ...{
-          name: 'account-01',
-          type: 'kubernetes',
-          source: 'dynamic',
-          status: 'ACTIVE',
-          zoneId: 'spin-agent_spinnaker',
-        },
-        ...{ connections: 1, failedCount: 0, lastUpdated: '2026-03-01T08:15:30.123Z' },
+        name: 'account-01',
+        type: 'kubernetes',
+        source: 'dynamic',
+        status: 'ACTIVE',
+        zoneId: 'spin-agent_spinnaker',
+        connections: 1,
+        failedCount: 0,
+        lastUpdated: '2026-03-01T08:15:30.123Z',
         config: { kubeconfigContents: 'encryptedFile:k8s!n:kubeconfig!k:config!ns:spinnaker', namespaces: ['default'] },
       },
     ],
   },
 );
 
-/** Armory's model; `def`, `props` and what ends in AsString are the same as JSON text. */
+/** Armory's model; `def`, `props` and the fields that end in AsString contain the same as JSON text. */
 export const kubesvcAccount = Type.Object(
   {
     name: Type.String(),
@@ -150,11 +153,24 @@ export const kubesvcAccount = Type.Object(
     description: 'KubesvcAccount',
     examples: [
       {
-        ...{ name: 'account-01', status: 'ACTIVE', zoneId: 'spin-agent_spinnaker', dynamic: false, connections: 1 },
-        ...{ kubeHost: 'https://10.0.0.1:6443', kubeVersion: 'v1.35.1', certFingerprint: 'ab:cd' },
-        ...{ maxWatchAgeSeconds: 300, retryCount: 0, lastUpdated: 1_772_323_200_000 },
-        ...{ definition: {}, definitionAsString: '{}', def: '{}', permissions: {} },
-        ...{ properties: { team: 'shop' }, propertiesAsString: '{"team":"shop"}', props: '{"team":"shop"}' },
+        name: 'account-01',
+        status: 'ACTIVE',
+        zoneId: 'spin-agent_spinnaker',
+        dynamic: false,
+        connections: 1,
+        kubeHost: 'https://10.0.0.1:6443',
+        kubeVersion: 'v1.35.1',
+        certFingerprint: 'ab:cd',
+        maxWatchAgeSeconds: 300,
+        retryCount: 0,
+        lastUpdated: 1_772_323_200_000,
+        definition: {},
+        definitionAsString: '{}',
+        def: '{}',
+        permissions: {},
+        properties: { team: 'shop' },
+        propertiesAsString: '{"team":"shop"}',
+        props: '{"team":"shop"}',
       },
     ],
   },

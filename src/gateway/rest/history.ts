@@ -1,7 +1,7 @@
-/** OperationHistoryRecord, as Armory's REST reference has it; what is not known (yet) is left out. */
+/** OperationHistoryRecord, as in Armory's REST reference; fields that are not known (yet) are left out. */
 
 import Type, { type Static } from 'typebox';
-import type { OperationRecord } from '../../store/operation-record.js';
+import type { OperationRecord } from '../../store/operations/operation-record.js';
 
 const time = Type.String({ format: 'date-time', description: 'ISO 8601 with milliseconds, UTC.' });
 const instanceStep = Type.Object({ clouddriverId: Type.String(), time });
@@ -17,10 +17,13 @@ export const historySchema = Type.Object(
     totalDurationMs: Type.Optional(Type.Integer()),
     finalOutcome: Type.Optional(
       Type.String({
-        description: 'completed, failed, timed out, cancelled, agent lost; absent while it is under way.',
+        description:
+          'completed, failed, timed out, cancelled or agent lost; absent while the operation is in progress.',
       }),
     ),
-    message: Type.Optional(Type.String({ description: 'Why it did not complete, or what the agent said.' })),
+    message: Type.Optional(
+      Type.String({ description: 'Why the operation did not complete, or the message of the agent.' }),
+    ),
     opReceivedByClouddriver: Type.Optional(instanceStep),
     opProcessedByClouddriver: Type.Optional(instanceStep),
     opSentToAgent: Type.Optional(agentStep),

@@ -1,9 +1,9 @@
 /**
- * The REST API as a Fastify application that listens on nothing itself: listeners.ts hands sockets to its two servers,
+ * The REST API as a Fastify application that listens on nothing itself: listeners/port.ts hands sockets to its two servers,
  * HTTP/1.1 and HTTP/2, which share one set of routes.
  */
 
-import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyPluginAsyncTypebox, TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { createServer as createHttp1, type RequestListener, type Server as Http1Server } from 'node:http';
 import {
@@ -14,10 +14,10 @@ import {
   type ServerHttp2Session,
 } from 'node:http2';
 import type { Socket } from 'node:net';
-import { consoleRoutes, type ConsoleRoutesOptions } from '../console/routes.js';
 import { GatewayError } from '../../core/errors.js';
-import { protobufMediaType } from '../operations/forwarding.js';
+import { protobufMediaType } from '../peers/forwarding.js';
 import { authorizeCalls, digestBody, type AuthorizationOptions } from './authorization.js';
+import { accountChangeRoutes, accountDefinitionRoutes } from './account-changes.js';
 import { accountRoutes, type AccountRoutesOptions } from './accounts.js';
 import { agentRoutes, type AgentRoutesOptions } from './agents.js';
 import { clusterRoutes, type ClusterRoutesOptions } from './cluster.js';
@@ -41,7 +41,6 @@ export interface RestOptions
     AgentRoutesOptions,
     InstanceRoutesOptions,
     OwnerRoutesOptions,
-    ConsoleRoutesOptions,
     HealthRoutesOptions {
   readonly instanceId: string;
   readonly version: string;
@@ -54,6 +53,8 @@ export interface RestOptions
   readonly idleTimeoutMs: number;
   readonly authorization: AuthorizationOptions;
   readonly requestRate: RequestRateOptions;
+  /** Registered with the routes of this folder. */
+  readonly console: FastifyPluginAsyncTypebox;
 }
 
 export interface RestServer {
@@ -66,10 +67,12 @@ export interface RestServer {
 
 const headersTimeoutMs = 10_000;
 
-/** Routes say how long a name may be (253: a DNS name, RFC 1035); this is for what is no name at all. */
+/** Routes limit the length of names (253: a DNS name, RFC 1035); this limit is for paths that contain no name. */
 const maxParameterLength = 4_096;
 
-/** Streams that are reset as soon as they are opened (CVE-2023-44487) are over a turn later, and have cost nothing. */
+/**
+ * Streams that are reset as soon as they are opened (CVE-2023-44487) have ended one turn later, and have cost nothing.
+ */
 function unlessReset(handler: RequestListener) {
   return (request: Http2ServerRequest, response: Http2ServerResponse): void => {
     setImmediate(() => {
@@ -113,7 +116,8 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
         session.on('error', () => undefined);
       });
       endStalledConnections(http1, http2, {
-        ...{ requestTimeoutMs, idleTimeoutMs },
+        requestTimeoutMs,
+        idleTimeoutMs,
         ended: () => {
           metrics.refusedConnections.inc({ port: 'rest', protocol: 'stalled' });
         },
@@ -134,7 +138,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
       404,
     );
   });
-  // Fastify takes text by default; no route here does.
+  // Fastify accepts text by default; no route here does.
   app.removeContentTypeParser('text/plain');
   app.addContentTypeParser(protobufMediaType, { parseAs: 'buffer' }, (request, body: Buffer, done) => {
     digestBody(request, body);
@@ -149,10 +153,12 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
   await app.register(clusterRoutes, options);
   await app.register(agentRoutes, options);
   await app.register(accountRoutes, options);
+  await app.register(accountChangeRoutes, options.dynamicAccounts);
+  await app.register(accountDefinitionRoutes, options.dynamicAccounts);
   await app.register(instanceRoutes, options);
   await app.register(ownerRoutes, options);
   await app.register(healthRoutes, options);
-  await app.register(consoleRoutes, options);
+  await app.register(options.console);
   registerOtherMethods();
   await app.ready();
 

@@ -1,6 +1,6 @@
-/** Binds accounts and zones to identities. Versions before know nothing of it, and go on. */
+/** Binds accounts and zones to identities. Older versions ignore this and keep working. */
 
-import { ownersTable } from '../tables.js';
+import { ownersTable } from '../sql/tables.js';
 import { ensureTable, type MigrationContext } from './ensure-table.js';
 
 export async function owners(context: MigrationContext): Promise<void> {

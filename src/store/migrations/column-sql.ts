@@ -2,8 +2,8 @@
 
 import { sql, type RawBuilder } from 'kysely';
 
-import type { SqlDialect } from '../dialect.js';
-import type { ColumnDefinition, ColumnKind } from '../tables.js';
+import type { SqlDialect } from '../sql/dialect.js';
+import type { ColumnDefinition, ColumnKind } from '../sql/tables.js';
 
 /** Type, and whether it may be null, and its default. */
 export function columnSql(engine: SqlDialect['engine'], { type, default: fallback }: ColumnDefinition) {

@@ -1,9 +1,9 @@
-/** What a table looks like in the database, the same for both engines. */
+/** The structure of a table in the database, in the same form for both engines. */
 
 import { sql, type Kysely } from 'kysely';
 
-import type { Schema } from '../schema.js';
-import type { SqlDialect } from '../dialect.js';
+import type { Schema } from '../sql/schema.js';
+import type { SqlDialect } from '../sql/dialect.js';
 
 export interface FoundColumn {
   readonly name: string;

@@ -1,9 +1,9 @@
 /**
  * Shares Assignment objects between accounts: an agent that serves 1,000 accounts is one object (and one array of it)
- * in memory, not 1,000. Uses are counted, so that connections which are gone do not stay.
+ * in memory, not 1,000. Uses are counted, so that ended connections are removed.
  */
 
-import type { Assignment } from '../ownership.js';
+import type { Assignment } from '../assignments/ownership.js';
 
 type Single = readonly [Assignment];
 
@@ -17,7 +17,7 @@ interface PooledConnection {
 const none: readonly Assignment[] = Object.freeze([]);
 
 export class AssignmentPool {
-  // The epoch alone identifies a connection, and with it agent and instance.
+  // The epoch alone identifies a connection, and so its agent and instance.
   readonly #connections = new Map<number, PooledConnection>();
 
   /** Connections that some account refers to. */
@@ -56,14 +56,17 @@ export class AssignmentPool {
     // Taken apart, so that both objects of a connection hold the same strings.
     return (pooled[kind] ??= [
       {
-        ...{ agentId: other?.agentId ?? agentId, instanceId: other?.instanceId ?? instanceId, epoch, caching },
+        agentId: other?.agentId ?? agentId,
+        instanceId: other?.instanceId ?? instanceId,
+        epoch,
+        caching,
         ...(processId === undefined ? {} : { processId: other?.processId ?? processId }),
       },
     ]);
   }
 }
 
-/** An older version of the gateway does not tell the process. */
+/** An older version of the gateway does not send the process. */
 function sameConnection(one: Assignment, other: Assignment): boolean {
   return one.agentId === other.agentId && one.instanceId === other.instanceId && one.processId === other.processId;
 }

@@ -28,7 +28,7 @@ const comers: FencedRun = {
 test('a claim that begins to cache while another agent may go on', (t) =>
   breaks(t, comers, 'one cacher', [
     {
-      file: 'src/store/assignment-rules.ts',
+      file: 'src/store/assignments/assignment-rules.ts',
       from: 'heldBy === undefined || heldBy === connection.agentId',
       to: 'true',
     },

@@ -44,7 +44,7 @@ test('the sources as they are', (t) => passes(t, reconnects));
 test('a release that does not look at the epoch', (t) =>
   breaks(t, reconnects, 'connected means assigned', [
     {
-      file: 'src/store/release.ts',
+      file: 'src/store/assignments/release.ts',
       from: '`${instanceId}\\n${agentId}\\n${String(epoch)}`',
       to: '`${instanceId}\\n${agentId}`',
     },

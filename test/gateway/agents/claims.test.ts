@@ -5,8 +5,8 @@ import { test } from 'tap';
 import { GatewayError } from '../../../src/core/errors.js';
 import { silentLogger } from '../../../src/core/logger.js';
 import { Claims, type NewConnection } from '../../../src/gateway/agents/claims.js';
-import type { ClaimOutcome, ClaimRequest } from '../../../src/store/claim.js';
-import type { ReleaseRequest } from '../../../src/store/release.js';
+import type { ClaimOutcome, ClaimRequest } from '../../../src/store/assignments/claim.js';
+import type { ReleaseRequest } from '../../../src/store/assignments/release.js';
 import { registrations } from '../../store/mirror/replicas.js';
 import { waitFor } from '../../wait.js';
 

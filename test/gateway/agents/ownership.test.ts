@@ -5,7 +5,7 @@ import { silentLogger } from '../../../src/core/logger.js';
 import { OwnershipService, type OwnershipSettings } from '../../../src/gateway/agents/ownership.js';
 import { OwnershipMap } from '../../../src/store/mirror/ownership-map.js';
 import type { Change } from '../../../src/store/mirror/wire.js';
-import type { Ownership } from '../../../src/store/ownership.js';
+import type { Ownership } from '../../../src/store/assignments/ownership.js';
 import { connection, registrations, TruthDouble, claim, release } from '../../store/mirror/replicas.js';
 
 const signal = AbortSignal.timeout(120_000);

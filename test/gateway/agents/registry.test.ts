@@ -6,12 +6,15 @@ import { GatewayError } from '../../../src/core/errors.js';
 import { silentLogger } from '../../../src/core/logger.js';
 import { Claims } from '../../../src/gateway/agents/claims.js';
 import { OwnershipService } from '../../../src/gateway/agents/ownership.js';
+import { CachingSwitches } from '../../../src/gateway/agents/caching-assignment/switches.js';
+import { Registrations } from '../../../src/gateway/agents/registrations.js';
 import { Registry } from '../../../src/gateway/agents/registry.js';
 import { Session } from '../../../src/gateway/agents/session.js';
 import { createMetrics } from '../../../src/gateway/telemetry/metrics.js';
 import { OwnershipMap } from '../../../src/store/mirror/ownership-map.js';
-import type { AccountRegistration, Connection, Ownership } from '../../../src/store/ownership.js';
-import type { ReleaseRequest } from '../../../src/store/release.js';
+import type { AccountRegistration } from '../../../src/store/accounts/account-record.js';
+import type { Connection, Ownership } from '../../../src/store/assignments/ownership.js';
+import type { ReleaseRequest } from '../../../src/store/assignments/release.js';
 import { TruthDouble } from '../../store/mirror/replicas.js';
 import type { Binding } from '../../../src/protocol/wire.js';
 import { waitFor } from '../../wait.js';
@@ -83,14 +86,18 @@ function setUp(t: Test) {
         alone: { quietMs: 1_000, silenceMs: 3_000, lostMs: 5_000 },
         sharing: { quietMs: 500, silenceMs: 3_000, lostMs: 5_000 },
       },
-      lease: () => lease,
-      maxAccountsPerAgent: 10,
       lateResultMs: 1_000,
       now: () => 1_000,
     },
+  });
+  const caching = new CachingSwitches({ registry, ownership, frames, lease: () => lease });
+  const registrations = new Registrations({
+    ...{ instanceId, registry, claims, ownership, caching, frames, logger: silentLogger },
     bindZone: () => Promise.resolve(true),
+    maxAccountsPerAgent: 10,
   });
   registry.start();
+  t.teardown(caching.start());
   t.teardown(() => registry.stop(new GatewayError('draining', 'the test is over')));
   const open = (): { session: Session; transport: TransportDouble } => {
     const transport = new TransportDouble();
@@ -106,7 +113,7 @@ function setUp(t: Test) {
       ...{ agentId, zoneId: '', version: '', dynamicAccounts, accounts: accounts.map(registration) },
       ...(processId === undefined ? {} : { processId }),
     };
-    return registry.register(session, request, signal);
+    return registrations.register(session, request, signal);
   };
   const registered = async (agentId: string, ...accounts: readonly string[]) => {
     const opened = open();
@@ -118,7 +125,7 @@ function setUp(t: Test) {
       { id, account, traceparent: '', originatingInstanceId: 'other', timeoutMs: 100, binding },
       Buffer.from(id),
     );
-  return { lease, truth, map, ownership, registry, open, register, registered, deliver };
+  return { lease, truth, map, ownership, registry, registrations, caching, open, register, registered, deliver };
 }
 
 test('an agent is told that it is registered, then what it caches', async (t) => {
@@ -143,13 +150,13 @@ test('only an agent that ended its stream by itself hands caching over at once',
 });
 
 test('while the lease is not sure nobody caches here; once it is, the truth is followed again', async (t) => {
-  const { registered, registry } = setUp(t);
+  const { registered, registrations, caching } = setUp(t);
   const { transport, session } = await registered('agent-1', 'a', 'b');
-  registry.stopCaching();
+  caching.stop();
   await turn();
   t.same(transport.sent.slice(3), ['caching + -a,b']);
   t.equal(session.caching.size, 0);
-  await registry.reclaim(new AbortController().signal);
+  await registrations.reclaim(new AbortController().signal);
   t.same([...session.caching].toSorted(), ['a', 'b']);
   t.equal(
     transport.sent.slice(4).every((frame) => frame.startsWith('caching +')),
@@ -159,14 +166,14 @@ test('while the lease is not sure nobody caches here; once it is, the truth is f
 });
 
 test('while the lease is not sure no agent begins to cache, whatever is heard and whoever comes', async (t) => {
-  const { lease, registered, registry, ownership } = setUp(t);
+  const { lease, registered, registry, registrations, caching, ownership } = setUp(t);
   const { transport, session } = await registered('agent-1', 'a');
-  registry.stopCaching();
+  caching.stop();
   await registered('agent-2', 'a');
   const second = await registered('agent-2', 'b');
   t.same([...session.caching], [], 'a change of its account is heard');
   t.same([...second.session.caching], [], 'a new one');
-  await registry.reclaim(new AbortController().signal);
+  await registrations.reclaim(new AbortController().signal);
   t.same([...session.caching, ...second.session.caching], ['a', 'b']);
   await waitFor(() => transport.sent.filter((frame) => frame === 'caching +a -').length === 2);
 
@@ -174,14 +181,14 @@ test('while the lease is not sure no agent begins to cache, whatever is heard an
   const third = await registered('agent-3', 'c');
   t.same([...third.session.caching], [], 'before anybody says so');
   lease.sure = true;
-  registry.stopCaching();
+  caching.stop();
   const ofInstance = ownership.ofInstance.bind(ownership);
   ownership.ofInstance = async function* (id, signal) {
     yield* ofInstance(id, signal);
     // The other agent of an account that was read just now leaves.
     registry.closed(session);
   };
-  await registry.reclaim(new AbortController().signal);
+  await registrations.reclaim(new AbortController().signal);
   t.same([...second.session.caching, ...third.session.caching], ['b', 'c']);
 });
 
@@ -312,17 +319,17 @@ test('caching follows the truth, one frame per agent and change', async (t) => {
 });
 
 test('accounts are added and removed on an open stream', async (t) => {
-  const { registered, registry, truth } = setUp(t);
+  const { registered, registry, registrations, truth } = setUp(t);
   const { session, transport } = await registered('agent-1', 'a');
-  await registry.addAccounts(session, [registration('b')], signal);
+  await registrations.addAccounts(session, [registration('b')], signal);
   await turn();
   t.same(transport.sent.at(-1), 'caching +b -');
   t.equal(registry.accountCount, 2);
-  await registry.removeAccounts(session, ['a', 'somebody-elses'], signal);
+  await registrations.removeAccounts(session, ['a', 'somebody-elses'], signal);
   t.match(truth.accounts.get('a'), { assignments: [] });
   t.equal(registry.choose('a', undefined), undefined);
   await t.rejects(
-    registry.addAccounts(
+    registrations.addAccounts(
       session,
       Array.from({ length: 10 }, (_, n) => registration(`c${n}`)),
       signal,
@@ -334,9 +341,9 @@ test('accounts are added and removed on an open stream', async (t) => {
 });
 
 test('a draining instance refuses registrations and ends what is left at the stop', async (t) => {
-  const { registered, registry, register, open, truth } = setUp(t);
+  const { registered, registry, registrations, register, open, truth } = setUp(t);
   const { transport } = await registered('agent-1', 'a');
-  registry.refuse(new GatewayError('draining', 'shutting down'));
+  registrations.refuse(new GatewayError('draining', 'shutting down'));
   await t.rejects(register(open().session, 'agent-2', 'b'), { code: 'draining' });
   t.same(transport.ends, [], 'who is registered stays');
   await registry.stop(new GatewayError('draining', 'shutting down'));
@@ -345,19 +352,19 @@ test('a draining instance refuses registrations and ends what is left at the sto
 });
 
 test('claims that others have taken meanwhile end the stream at reclaim()', async (t) => {
-  const { registered, registry, truth } = setUp(t);
+  const { registered, registrations, truth } = setUp(t);
   const [lost, kept] = [await registered('agent-1', 'a'), await registered('agent-2', 'b')];
   const assignments = [{ agentId: 'agent-1', instanceId: 'gateway-2', epoch: 99, caching: true }];
   truth.accounts.set('a', { account: 'a', version: 99, assignments });
   truth.accounts.set('b', { account: 'b', version: 99, assignments: [] });
-  await registry.reclaim(signal);
+  await registrations.reclaim(signal);
   t.match(lost.transport.ends, [{ code: 'replaced' }]);
   t.same(kept.transport.ends, []);
   t.match(truth.accounts.get('b'), { assignments: [{ agentId: 'agent-2', instanceId, epoch: 2 }] });
 });
 
 test('dynamic accounts that are to be served no more are told to the agent that still has them', async (t) => {
-  const { truth, open, registry } = setUp(t);
+  const { truth, open, registry, registrations } = setUp(t);
   const claim = truth.claim.bind(truth);
   truth.claim = async (connection, accounts) =>
     (await claim(connection, accounts)).filter(({ account }) => account !== 'gone');
@@ -366,11 +373,15 @@ test('dynamic accounts that are to be served no more are told to the agent that 
     registration('own'),
     ...['kept', 'gone'].map((name) => ({ ...registration(name), dynamicVersion: 3 })),
   ];
-  await registry.register(session, { agentId: 'a', zoneId: 'z', version: '', dynamicAccounts: true, accounts }, signal);
+  await registrations.register(
+    session,
+    { agentId: 'a', zoneId: 'z', version: '', dynamicAccounts: true, accounts },
+    signal,
+  );
   t.same([...session.accounts.keys()], ['own', 'kept']);
   const dismissals = () => transport.sent.filter((frame) => frame === 'delete gone').length;
   await waitFor(() => dismissals() === 1);
-  await registry.addAccounts(session, [{ ...registration('gone'), dynamicVersion: 4 }], signal);
+  await registrations.addAccounts(session, [{ ...registration('gone'), dynamicVersion: 4 }], signal);
   t.same([...session.accounts.keys()], ['own', 'kept']);
   await waitFor(() => dismissals() === 2);
   const asked = session.questions.ask('kept', 5);

@@ -3,7 +3,7 @@ import type { Logger } from '../../../src/core/logger.js';
 import { silentLogger } from '../../../src/core/logger.js';
 import { RivalProcesses } from '../../../src/gateway/agents/rival-processes.js';
 import { createMetrics } from '../../../src/gateway/telemetry/metrics.js';
-import type { Ownership } from '../../../src/store/ownership.js';
+import type { Ownership } from '../../../src/store/assignments/ownership.js';
 
 const minuteMs = 60_000;
 

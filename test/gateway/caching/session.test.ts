@@ -7,7 +7,7 @@ import { CachingIngest } from '../../../src/gateway/caching/ingest.js';
 import { KindFilter } from '../../../src/gateway/caching/kinds.js';
 import { CachingSession, type CachingStreamMessage } from '../../../src/gateway/caching/session.js';
 import { createMetrics } from '../../../src/gateway/telemetry/metrics.js';
-import type { CacheWrite, CacheWriteOutcome } from '../../../src/store/cached-object.js';
+import type { CacheWrite, CacheWriteOutcome } from '../../../src/store/cache/cached-object.js';
 import { waitFor } from '../../wait.js';
 
 const scope = { account: 'prod', apiVersion: 'v1', kind: 'Pod', namespace: '' };

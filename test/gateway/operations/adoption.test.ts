@@ -4,7 +4,7 @@ import { test, type Test } from 'tap';
 import { GatewayError } from '../../../src/core/errors.js';
 import type { PendingLimits } from '../../../src/core/pending.js';
 import { Adoption } from '../../../src/gateway/operations/adoption.js';
-import type { StoredOperation } from '../../../src/store/operation-record.js';
+import type { StoredOperation } from '../../../src/store/operations/operation-record.js';
 import { fakeTime } from '../../fake-time.js';
 import { operation } from '../../store/fixtures.js';
 import { here, ids, setUpEntry } from './doubles/entry.js';

@@ -1,8 +1,8 @@
 /** An operation that another instance ended meanwhile: the caller hears what the record says, not what came too late. */
 
 import { test } from 'tap';
-import { openDatabase } from '../../../src/store/database.js';
-import { OperationStore } from '../../../src/store/operations.js';
+import { openDatabase } from '../../../src/store/sql/database.js';
+import { OperationStore } from '../../../src/store/operations/operations.js';
 import { mariaDbDatabase } from '../../services/databases.js';
 import { RawAgent } from '../raw-agent.js';
 import { startGateway } from '../running-gateway.js';

@@ -6,8 +6,8 @@ import { GatewayError } from '../../../src/core/errors.js';
 import { silentLogger } from '../../../src/core/logger.js';
 import { Recorder } from '../../../src/gateway/operations/recorder.js';
 import { createMetrics } from '../../../src/gateway/telemetry/metrics.js';
-import type { FinishedOperation, StoredOperation } from '../../../src/store/operation-record.js';
-import type { OperationStore } from '../../../src/store/operations.js';
+import type { FinishedOperation, StoredOperation } from '../../../src/store/operations/operation-record.js';
+import type { OperationStore } from '../../../src/store/operations/operations.js';
 
 function setUp() {
   const inserts: string[][] = [];

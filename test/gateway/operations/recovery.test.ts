@@ -3,7 +3,7 @@
 import { test, type Test } from 'tap';
 import { GatewayError } from '../../../src/core/errors.js';
 import { Recovery } from '../../../src/gateway/operations/recovery.js';
-import type { Assignment } from '../../../src/store/ownership.js';
+import type { Assignment } from '../../../src/store/assignments/ownership.js';
 import { fakeTime } from '../../fake-time.js';
 import { setUpEntry } from './doubles/entry.js';
 
@@ -47,7 +47,7 @@ test('another process of the agent in its place must not do it a second time: it
   const { submit, owned, sent, store, recorder } = setUp(t);
   const { id, result } = await submit();
   owned({ ...agent, epoch: 2, processId: 'rival' });
-  await t.rejects(result, { code: 'agent-lost', message: /another process of agent agent .* whether it was done/u });
+  await t.rejects(result, { code: 'agent-lost', message: /another process of agent agent replaced/u });
   await recorder.idle();
   t.match(store.ended.get(id), { finalOutcome: 'agent lost' });
   t.equal(sent(), 1);

@@ -3,10 +3,10 @@
 import { test } from 'tap';
 import { silentLogger } from '../../../src/core/logger.js';
 import { purgeHistory, type RetentionOptions } from '../../../src/gateway/operations/retention.js';
-import { openDatabase } from '../../../src/store/database.js';
-import { LockStore } from '../../../src/store/locks.js';
-import { migrate } from '../../../src/store/migrate.js';
-import { OperationStore } from '../../../src/store/operations.js';
+import { openDatabase } from '../../../src/store/sql/database.js';
+import { LockStore } from '../../../src/store/instances/locks.js';
+import { migrate } from '../../../src/store/migrations/migrate.js';
+import { OperationStore } from '../../../src/store/operations/operations.js';
 import { limits } from '../../store/engines.js';
 import { finished } from '../../store/fixtures.js';
 import { waitFor } from '../../wait.js';

@@ -1,7 +1,7 @@
 /** A client per instance: kept while its address is the same, closed when the instance is gone. */
 
 import { test, type Test } from 'tap';
-import { Forwarder } from '../../../src/gateway/operations/forwarder.js';
+import { Forwarder } from '../../../src/gateway/peers/forwarder.js';
 import { freePort } from '../../free-port.js';
 import { waitFor } from '../../wait.js';
 import { atOnce, startInstanceDouble, takeAll } from './instance-double.js';

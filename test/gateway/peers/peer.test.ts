@@ -1,8 +1,8 @@
 /** The client to one other instance: what shares a request, what a failure says of what was sent, what a Clouddriver gets. */
 
 import { test, type Test } from 'tap';
-import { digestOf } from '../../../src/gateway/auth/instance-tokens.js';
-import { Peer, UnknownDelivery, type PeerOptions } from '../../../src/gateway/operations/peer.js';
+import { digestOf } from '../../../src/gateway/peers/instance-tokens.js';
+import { Peer, UnknownDelivery, type PeerOptions } from '../../../src/gateway/peers/peer.js';
 import { freePort } from '../../free-port.js';
 import { waitFor } from '../../wait.js';
 import { result } from '../operations/doubles/entry.js';

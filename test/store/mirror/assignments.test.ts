@@ -2,9 +2,9 @@
 
 import { silentLogger } from '../../../src/core/logger.js';
 import { OwnershipService } from '../../../src/gateway/agents/ownership.js';
-import { AssignmentStore } from '../../../src/store/assignments.js';
+import { AssignmentStore } from '../../../src/store/assignments/assignments.js';
 import { OwnershipMap } from '../../../src/store/mirror/ownership-map.js';
-import type { Ownership } from '../../../src/store/ownership.js';
+import type { Ownership } from '../../../src/store/assignments/ownership.js';
 import { redisDatabase } from '../../services/databases.js';
 import { waitFor } from '../../wait.js';
 import { onEveryMigratedEngine } from '../engines.js';

@@ -6,7 +6,7 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { test } from 'tap';
 import { OwnershipMap } from '../../../src/store/mirror/ownership-map.js';
-import type { Assignment, Ownership } from '../../../src/store/ownership.js';
+import type { Assignment, Ownership } from '../../../src/store/assignments/ownership.js';
 
 function assignment(epoch: number, caching = true): Assignment {
   return { agentId: `agent-${epoch}`, instanceId: `gateway-${epoch % 3}`, epoch, caching };

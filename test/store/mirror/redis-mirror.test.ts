@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { test } from 'tap';
 import type { Logger } from '../../../src/core/logger.js';
 import { silentLogger } from '../../../src/core/logger.js';
-import type { Ownership } from '../../../src/store/ownership.js';
+import type { Ownership } from '../../../src/store/assignments/ownership.js';
 import { redisDatabase, type TestWithTeardown } from '../../services/databases.js';
 import { startRedis } from '../../services/redis.js';
 import { startTcpProxy } from '../../tcp-proxy.js';
@@ -106,7 +106,7 @@ test('a gap in the numbers makes a replica read everything again', async (t) => 
   await waitFor(() => replica.mirror.state.name === 'live');
 });
 
-test('a message that cannot be read leads to a reload, not to a failure', async (t) => {
+test('an unreadable message leads to a reload, not to a failure', async (t) => {
   const { url } = await redisDatabase(t);
   const replica = await startReplica(t, { url, truth: new TruthDouble() });
   const { reloads } = replica.mirror.statistics();

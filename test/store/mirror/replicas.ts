@@ -4,14 +4,15 @@ import { Redis, type Cluster } from 'ioredis';
 import { GatewayError } from '../../../src/core/errors.js';
 import { silentLogger, type Logger } from '../../../src/core/logger.js';
 import { OwnershipService, type OwnershipServiceOptions } from '../../../src/gateway/agents/ownership.js';
-import type { ClaimRequest } from '../../../src/store/claim.js';
+import type { ClaimRequest } from '../../../src/store/assignments/claim.js';
 import { OwnershipMap } from '../../../src/store/mirror/ownership-map.js';
 import type { OwnershipTruth } from '../../../src/store/mirror/rebuild.js';
 import type { MirrorSettings } from '../../../src/store/mirror/mirror-settings.js';
 import { RedisMirror } from '../../../src/store/mirror/redis-mirror.js';
 import { redisOptions } from '../../../src/store/mirror/redis-options.js';
-import type { AccountRegistration, Assignment, Connection, Ownership } from '../../../src/store/ownership.js';
-import type { ReleaseRequest } from '../../../src/store/release.js';
+import type { AccountRegistration } from '../../../src/store/accounts/account-record.js';
+import type { Assignment, Connection, Ownership } from '../../../src/store/assignments/ownership.js';
+import type { ReleaseRequest } from '../../../src/store/assignments/release.js';
 import { waitFor } from '../../wait.js';
 
 /** SQL's rules of ownership in memory: one version per account, the first agent caches. */

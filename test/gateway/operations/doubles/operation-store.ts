@@ -1,4 +1,4 @@
-/** kubesvc_ops and kubesvc_ops_history in memory, with the rules of src/store/operations.ts. */
+/** kubesvc_ops and kubesvc_ops_history in memory, with the rules of src/store/operations/operations.ts. */
 
 import type {
   FinishedOperation,
@@ -8,8 +8,8 @@ import type {
   StoredOperation,
   UnfinishedFilter,
   UnfinishedOperation,
-} from '../../../../src/store/operation-record.js';
-import type { OperationStore } from '../../../../src/store/operations.js';
+} from '../../../../src/store/operations/operation-record.js';
+import type { OperationStore } from '../../../../src/store/operations/operations.js';
 
 type Contract = Pick<
   OperationStore,

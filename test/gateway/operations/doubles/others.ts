@@ -1,9 +1,9 @@
 /** The other instances, in memory: who is a member, what each was sent, and what it says to it. */
 
 import type { Discovery, Instance } from '../../../../src/discovery/discovery.js';
-import type { Forwarder } from '../../../../src/gateway/operations/forwarder.js';
-import type { ForwardAnswer } from '../../../../src/gateway/operations/forwarding.js';
-import type { PeerAddress } from '../../../../src/gateway/operations/peer.js';
+import type { Forwarder } from '../../../../src/gateway/peers/forwarder.js';
+import type { ForwardAnswer } from '../../../../src/gateway/peers/forwarding.js';
+import type { PeerAddress } from '../../../../src/gateway/peers/peer.js';
 
 export interface SentMessage {
   readonly to: string;

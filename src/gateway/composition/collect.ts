@@ -1,0 +1,64 @@
+/** Gauges that are read off the domain's state at the moment they are asked for. */
+
+import type { Discovery } from '../../discovery/discovery.js';
+import type { Database } from '../../store/sql/database.js';
+import type { OwnershipMap } from '../../store/mirror/ownership-map.js';
+import type { RedisMirror } from '../../store/mirror/redis-mirror.js';
+import type { Lease } from '../agents/lease.js';
+import type { Registry } from '../agents/registry.js';
+import type { CachingIngest } from '../caching/ingest.js';
+import type { Forwarder } from '../peers/forwarder.js';
+import type { Recorder } from '../operations/recorder.js';
+import type { Router } from '../operations/router.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { Readiness } from '../telemetry/readiness.js';
+
+export interface Observed {
+  readonly registry: Registry;
+  readonly router: Router;
+  readonly map: OwnershipMap;
+  readonly mirror: RedisMirror | undefined;
+  readonly discovery: Discovery;
+  readonly database: Database;
+  readonly caching: CachingIngest;
+  readonly recorder: Recorder;
+  readonly forwarder: Forwarder;
+  readonly lease: Pick<Lease, 'held' | 'term'>;
+  readonly readiness: Readiness;
+  readonly redis: { readonly status: string } | undefined;
+}
+
+export function collectGauges(metrics: Metrics, observed: Observed): void {
+  const { registry, router, map, mirror, discovery, database, caching } = observed;
+  metrics.accounts.set(registry.accountCount);
+  metrics.pending.set(router.pendingCount);
+  metrics.cachingStreams.set(caching.streams);
+  metrics.cachingQueue.set(caching.waitingBytes);
+  metrics.mirrorSize.set(map.size);
+  const live = mirror === undefined || mirror.state.name === 'live';
+  metrics.mirrorLive.set(live ? 1 : 0);
+  metrics.mirrorAge.set(live ? 0 : (performance.now() - mirror.state.since) / 1_000);
+  const { gaps, reloads } = mirror?.statistics() ?? { gaps: 0, reloads: 0 };
+  metrics.mirrorGaps.reset();
+  metrics.mirrorGaps.inc(gaps);
+  metrics.mirrorReloads.reset();
+  metrics.mirrorReloads.inc(reloads);
+  const members = discovery.instances();
+  const ready = members.filter((member) => member.ready).length;
+  metrics.instances.set({ ready: 'true' }, ready);
+  metrics.instances.set({ ready: 'false' }, members.length - ready);
+  const { idle, size, waiting } = database.pool();
+  metrics.sqlConnections.set({ state: 'idle' }, idle);
+  metrics.sqlConnections.set({ state: 'busy' }, size - idle);
+  metrics.sqlConnections.set({ state: 'waiting' }, waiting);
+  const { recorder, forwarder, lease, readiness, redis } = observed;
+  metrics.redisConnected.set(redis === undefined || redis.status === 'ready' ? 1 : 0);
+  metrics.ready.set(readiness.report().ready ? 1 : 0);
+  metrics.leaseHeld.set(lease.held ? 1 : 0);
+  metrics.leaseLosses.reset();
+  metrics.leaseLosses.inc(lease.term);
+  let frames = 0;
+  for (const session of registry.sessions) frames += session.queueLength;
+  const queues = { agents: frames, peers: forwarder.queueLength, ...recorder.queueLengths };
+  for (const [queue, length] of Object.entries(queues)) metrics.queueLength.set({ queue }, length);
+}

@@ -1,0 +1,76 @@
+/** Forwards operations to their owners and results to their originators: a client per instance (peer.ts). */
+
+import type { ForwardAnswer } from './forwarding.js';
+import { Peer, type PeerAddress, type PeerAnswer, type PeerOptions, type PeerRequest } from './peer.js';
+
+/** Peers are the instances that discovery names; beyond this number the one that was added first is dropped. */
+const peerLimit = 1_000;
+
+export class Forwarder {
+  readonly #options: PeerOptions;
+  readonly #peers = new Map<string, Peer>();
+
+  constructor(options: PeerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Gives an operation to its owner.
+   * @throws GatewayError `not-owner`; `overloaded`, `draining` ... when the peer refuses; `owner-unreachable`, with an
+   *   UnknownDelivery as `details.cause` when the peer may have got it all the same
+   */
+  operation(to: PeerAddress, operation: Uint8Array): Promise<ForwardAnswer> {
+    return this.#peer(to).operation(operation);
+  }
+
+  /**
+   * Sends a result to the instance that waits for it.
+   * @throws GatewayError `unknown-operation` or `operation-ended` when that instance does not wait for it;
+   *   `owner-unreachable`
+   */
+  result(to: PeerAddress, result: Uint8Array): Promise<void> {
+    return this.#peer(to).result(result);
+  }
+
+  /**
+   * Asks an instance something that it answers for itself alone.
+   * @throws GatewayError `owner-unreachable`
+   */
+  call(to: PeerAddress, request: PeerRequest): Promise<PeerAnswer> {
+    return this.#peer(to).call(request);
+  }
+
+  /** Messages that wait to be sent to all peers, for metrics. */
+  get queueLength(): number {
+    let length = 0;
+    for (const peer of this.#peers.values()) length += peer.queueLength;
+    return length;
+  }
+
+  /** Closes the connections to an instance that is gone. */
+  async forget(instanceId: string): Promise<void> {
+    const peer = this.#peers.get(instanceId);
+    this.#peers.delete(instanceId);
+    await peer?.close();
+  }
+
+  /** Certificates or authorities have changed: new connections use them. */
+  renew(): void {
+    for (const peer of this.#peers.values()) peer.renew();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#peers.keys()].map((id) => this.forget(id)));
+  }
+
+  #peer(to: PeerAddress): Peer {
+    const known = this.#peers.get(to.id);
+    if (known?.address.baseUrl === to.baseUrl) return known;
+    if (known !== undefined) void this.forget(to.id);
+    const oldest = this.#peers.keys().next();
+    if (this.#peers.size >= peerLimit && oldest.done !== true) void this.forget(oldest.value);
+    const peer = new Peer({ id: to.id, baseUrl: to.baseUrl }, this.#options);
+    this.#peers.set(to.id, peer);
+    return peer;
+  }
+}
