@@ -129,7 +129,7 @@ test('an outcome that the database does not take keeps no caller past the deadli
   const { submit, results, sent, store, receipts } = setUp(t);
   const { id: operationId, result: answer } = await submit({ timeoutMs: 1_000 });
   store.failure = away;
-  const told = t.rejects(answer, { code: 'timed-out', message: /has ended, but the database/u });
+  const told = t.rejects(answer, { code: 'timed-out', message: /the database does not accept its outcome/u });
   const taken = results.fromAgent(sent(operationId), result(operationId));
   await time.pass(1_000);
   await told;
@@ -223,7 +223,7 @@ test('an agent that was not sent the operation answers nothing: neither another 
   t.equal(store.ended.size, 0);
   t.same(new Set(receipts), new Set([`${operationId} unknown-operation`, `${id} unknown-operation`]));
   t.equal(await counted('foreign'), 3);
-  t.match(logger.lines, [{ level: 'warn', message: /agent that was not sent the operation/u }]);
+  t.match(logger.lines, [{ level: 'warn', message: /^result from an agent that was not sent the operation/u }]);
 });
 
 test('a late result of an operation that another instance waits for is brought there, else recorded here', async (t) => {
@@ -253,7 +253,10 @@ test('an agent keeps what could not be dealt with: without the database, or too 
   await results.fromAgent(session, result(id));
   store.gate = Promise.resolve();
   t.same(receipts, []);
-  t.match(logger.lines, [{ message: /^result not recorded/u }, { message: /^too many results at once/u }]);
+  t.match(logger.lines, [
+    { message: 'result not recorded; the agent sends it again' },
+    { message: 'too many results at once; the agent sends this one again' },
+  ]);
 });
 
 test('what another instance brings is answered here, once', async (t) => {

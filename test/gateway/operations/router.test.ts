@@ -223,7 +223,10 @@ test('one that cannot be withdrawn may still be done, and the caller is told so'
   const { submit, store, routing } = setUpEntry(t);
   routing.refusal = new GatewayError('no-agent', 'its agent has gone');
   store.adoptedBy.set(id, 'there');
-  const adopted = { code: 'timed-out', message: /another instance has taken operation .* may still be executed/u };
+  const adopted = {
+    code: 'timed-out',
+    message: /another instance has taken operation .* over; it may still be executed/u,
+  };
   await t.rejects(submit({ id }), adopted);
   routing.gate = new Promise((resolve) => {
     setImmediate(() => {
@@ -231,7 +234,7 @@ test('one that cannot be withdrawn may still be done, and the caller is told so'
       resolve();
     });
   });
-  const away = { code: 'timed-out', message: /the database .* may still be executed/u };
+  const away = { code: 'timed-out', message: /the database .* operation .*; it may still be executed/u };
   await t.rejects(submit({ id: otherId }), away, 'after it was stored');
   await t.rejects(submit(), away, 'while it was stored');
   store.failure = new GatewayError('dependency-unavailable', 'SQL is away', { unsent: true });
