@@ -2,12 +2,16 @@
  * `npm test [-- FILE OR DIRECTORY ...]`: installs what the tests need, starts one MariaDB, one PostgreSQL and each MySQL for the
  * whole run, runs the test files, and closes with one line: `N passed, N failed[, N skipped]`. Ends non-zero when anything
  * failed, crashed or ran out of time, or when no test ran. Why not the command `tap`: docs/decisions/0020-test-runner.md.
+ *
+ * `npm test -- --changed[=REVISION]` does so with the files that a change since the revision can break (test/changed.ts); by
+ * default since this branch left main.
  */
 
 import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ReleaseStack } from '../src/core/release-stack.js';
+import { changedFiles, explanation, isTest, nearestTests, sourceTree, testsOf } from './changed.js';
 import { fileTimeoutMs } from './file-timeout.js';
 import { mariaDbVariable, startMariaDb } from './services/mariadb.js';
 import { kubernetesPrograms } from './services/kubernetes-program.js';
@@ -49,9 +53,20 @@ async function runAll(files: readonly string[], options: FileOptions): Promise<F
   return results;
 }
 
-async function runTests(scope: ReleaseStack, signal: AbortSignal): Promise<FileResult[]> {
-  const paths = process.argv.slice(2);
-  const files = await testFiles(paths.length > 0 ? paths : ['test']);
+/** What the command line asks for; undefined: nothing has changed. @throws Error in words */
+async function wantedFiles(args: readonly string[]): Promise<readonly string[] | undefined> {
+  if (!args.some((arg) => arg.startsWith('--'))) return testFiles(args.length > 0 ? args : ['test']);
+  const changed = /^--changed(?:=(.+))?$/.exec(args.join(' '));
+  if (changed === null)
+    throw new Error(`expected files and directories, or --changed[=REVISION], got ${args.join(' ')}`);
+  const { base, files } = changedFiles(changed[1]);
+  const tree = sourceTree();
+  const changes = testsOf(files, tree);
+  print(explanation(base, changes, tree.files.filter(isTest).length));
+  return files.length === 0 ? undefined : nearestTests(changes);
+}
+
+async function runTests(files: readonly string[], scope: ReleaseStack, signal: AbortSignal): Promise<FileResult[]> {
   ensurePackages();
   const kubernetes = await kubernetesPrograms(() => {
     print('building the Kubernetes control plane with Go, once: some minutes\n');
@@ -105,8 +120,10 @@ const scope = new ReleaseStack();
 let closing = '0 passed, 1 failed';
 process.exitCode = 1;
 try {
-  const results = await runTests(scope, interruption.signal);
-  if (results.every((result) => result.passed + result.failed === 0)) throw new Error('no test ran');
+  const files = await wantedFiles(process.argv.slice(2));
+  const results = files === undefined ? [] : await runTests(files, scope, interruption.signal);
+  if (files !== undefined && results.every((result) => result.passed + result.failed === 0))
+    throw new Error('no test ran');
   closing = closingLine(results);
   if (results.every((result) => result.failed === 0)) process.exitCode = 0;
 } catch (error) {

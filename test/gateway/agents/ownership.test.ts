@@ -40,7 +40,7 @@ test('a claim goes to SQL, the map and the mirror, and is answered from memory t
   t.match(service.resolve('a'), { assignments: [{ epoch: 1 }] }, 'at once');
   t.equal(truth.finds.length, 0);
   await release(service, connection(1), ['a'], signal);
-  t.match(service.resolve('a'), { version: 2, assignments: [] });
+  t.same(service.resolve('a'), { account: 'a', version: 2, assignments: [] });
 });
 
 test('a claim that SQL refuses changes nothing', async (t) => {

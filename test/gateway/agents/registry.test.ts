@@ -326,7 +326,7 @@ test('accounts are added and removed on an open stream', async (t) => {
   t.same(transport.sent.at(-1), 'caching +b -');
   t.equal(registry.accountCount, 2);
   await registrations.removeAccounts(session, ['a', 'somebody-elses'], signal);
-  t.match(truth.accounts.get('a'), { assignments: [] });
+  t.same(truth.accounts.get('a')?.assignments, []);
   t.equal(registry.choose('a', undefined), undefined);
   await t.rejects(
     registrations.addAccounts(
@@ -348,7 +348,7 @@ test('a draining instance refuses registrations and ends what is left at the sto
   t.same(transport.ends, [], 'who is registered stays');
   await registry.stop(new GatewayError('draining', 'shutting down'));
   t.match(transport.ends, [{ code: 'draining' }]);
-  t.match(truth.accounts.get('a'), { assignments: [] }, 'its claims are released by then');
+  t.same(truth.accounts.get('a')?.assignments, [], 'its claims are released by then');
 });
 
 test('claims that others have taken meanwhile end the stream at reclaim()', async (t) => {
