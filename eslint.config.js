@@ -102,7 +102,7 @@ export default defineConfig(
     // What is told, or compared with times of others: the clock that the gateway hands on, certificates, tokens, members.
     files: [
       'src/gateway/gateway.ts',
-      'src/gateway/tls-renewal.ts',
+      'src/gateway/tls/renewal.ts',
       'src/discovery/{membership,static}.ts',
       'src/store/migrations/examination.ts',
       'src/command-line/flags.ts',

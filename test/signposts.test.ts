@@ -115,10 +115,10 @@ function quoted(cell: string): string[] {
   return [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name).sort();
 }
 
-test('the table of folders has every folder of src/ and src/gateway/, and no other; so has the table of loose files', async (t) => {
+test('the table of folders has every folder of src/, src/gateway/ and src/store/, and no other; so has the table of loose files', async (t) => {
   const folders = rows.filter(({ imports }) => imports !== undefined).flatMap(({ names }) => names);
   const present = paths
-    .filter((path) => /^src\/((?!gateway\/$)[^/]+|gateway\/[^/]+)\/$/.test(path))
+    .filter((path) => /^src\/((?!gateway\/$)[^/]+|(gateway|store)\/[^/]+)\/$/.test(path))
     .map((path) => path.slice(4, -1));
   t.same(folders.sort(), present.sort());
   const files = rows.filter(({ imports }) => imports === undefined).flatMap(({ names }) => names);

@@ -11,7 +11,7 @@ const { choice, count, existingSecret, flag, key, labels, object, objects, secti
 
 export const agentValues: TObject = section('', {
   replicaCount: count(
-    'Agents. Each serves all accounts; one of them caches an account, the others take over when it goes.',
+    'Number of agents. Each serves all accounts. One agent caches an account; another takes over when it stops.',
     1,
     0,
     1_000,
@@ -21,58 +21,56 @@ export const agentValues: TObject = section('', {
   config: Type.Unsafe({
     ...agentConfigurationSchema(agentSchema, aliases, unused),
     description:
-      "The agent's configuration file (docs/agent-configuration.md), in the shape of Armory's agent. It ends in a ConfigMap, whose " +
-      'changes the agent follows without a restart. Secrets are refused here: name Secrets below.',
+      "The agent's configuration file (docs/agent-configuration.md), in the shape of Armory's agent. It is stored in a ConfigMap. " +
+      'The agent reloads it without a restart. Secrets are refused here: name Secrets below.',
     default: { clouddriver: {}, kubernetes: { accounts: [] }, logging: { format: 'json' } },
   }),
-  tls: existingSecret(
-    'TLS to the gateway, with files from a Secret. What it gives wins over `config.clouddriver.tls`.',
-    {
-      certificateKey: key('Key of the certificate to show, for mTLS; empty: none.', 'tls.crt'),
-      privateKeyKey: key('Key of its private key.', 'tls.key'),
-      trustKey: key("Key of the authorities of the gateway's certificate.", 'ca.crt'),
-      serverName: text("The name in the gateway's certificate, where it is another one than agents dial."),
-      certManager: section('Have cert-manager write that Secret.', {
-        enabled: flag('Make a Certificate.', false),
-        issuerRef: object('Who issues it: `{name: ..., kind: Issuer}`.'),
-        commonName: text('Common name, which the gateway may tell agents by; empty: the name of the objects.'),
-        duration: text('How long it is valid.', '2160h'),
-        renewBefore: text('How long before its end it is renewed.', '720h'),
-      }),
-    },
-  ),
+  tls: existingSecret('TLS to the gateway, with files from a Secret. They override `config.clouddriver.tls`.', {
+    certificateKey: key('Key of the client certificate, for mTLS; empty: no certificate.', 'tls.crt'),
+    privateKeyKey: key('Key of the private key of the certificate.', 'tls.key'),
+    trustKey: key("Key of the CAs that the gateway's certificate is verified against.", 'ca.crt'),
+    serverName: text("Name in the gateway's certificate, if it differs from the name that agents connect to."),
+    certManager: section('Have cert-manager create that Secret.', {
+      enabled: flag('Create a Certificate.', false),
+      issuerRef: object('Issuer of the certificate: `{name: ..., kind: Issuer}`.'),
+      commonName: text('Common name, by which the gateway can identify agents; empty: the name of the other objects.'),
+      duration: text('Lifetime of the certificate.', '2160h'),
+      renewBefore: text('Time before expiry at which it is renewed.', '720h'),
+    }),
+  }),
   token: existingSecret(
-    'A token that says who the agent is: from a Secret, or one that Kubernetes makes for the service account.',
+    'Token that authenticates the agent: from a Secret, or issued by Kubernetes for the service account.',
     {
-      key: key('Key of it.', 'token'),
-      projected: section('In place of a Secret, a token of the service account, renewed by Kubernetes.', {
-        enabled: flag('Mount one.', false),
-        audience: text('For whom it is; what the gateway expects.', 'agent-gateway'),
-        expirationSeconds: count('How long one is valid.', 3_600, 600, 86_400),
+      key: key('Key of the Secret that holds it.', 'token'),
+      projected: section('Instead of a Secret, a token of the service account that Kubernetes renews.', {
+        enabled: flag('Mount it.', false),
+        audience: text('Audience of the token, as the gateway expects it.', 'agent-gateway'),
+        expirationSeconds: count('Lifetime of the token, in seconds.', 3_600, 600, 86_400),
       }),
     },
   ),
   kubeconfigSecrets: texts(
-    'Secrets with kubeconfigs, mounted below /etc/agent-gateway/kubeconfigs/: `kubeConfigFile: .../SECRET/KEY` names one.',
+    'Secrets with kubeconfigs, mounted below /etc/agent-gateway/kubeconfigs/. Refer to one as `kubeConfigFile: .../SECRET/KEY`.',
   ),
   ...serviceAccount,
-  rbac: section('What the service account may do, for accounts with `serviceAccount: true`.', {
+  rbac: section('Permissions of the service account, for accounts with `serviceAccount: true`.', {
     access: choice(
-      'view: look, but not at Secrets. deploy: everything but escalate, bind and impersonate. none: you bind roles yourself.',
+      'view: read everything except Secrets. deploy: everything except escalate, bind and impersonate. none: you bind roles yourself.',
       'view',
       ['none', 'view', 'deploy'],
     ),
-    namespaces: texts('In these namespaces only; empty: in the whole cluster.'),
-    extraRules: objects('More rules, such as custom resources to look at.'),
+    namespaces: texts('Namespaces that the permissions apply to; empty: the whole cluster.'),
+    extraRules: objects('More rules, such as read access to custom resources.'),
   }),
   nodeOptions: text(
-    'Options of Node.js. They bound the heap, so that an agent of 20,000 objects stays below 150 MiB; raise them together with the limit of memory in `resources` when an agent serves hundreds of accounts.',
+    'Options of Node.js. The default limits the heap, so that an agent with 20,000 objects stays below 150 MiB. If an agent serves hundreds of accounts, raise them together with the memory limit in `resources`.',
     '--max-old-space-size=128 --max-semi-space-size=8',
   ),
   ...pod({ requests: { cpu: '100m', memory: '192Mi' }, limits: { memory: '512Mi' } }),
-  topologySpreadConstraints: objects('How several agents spread; without a labelSelector they get that of the pods.', [
-    { maxSkew: 1, topologyKey: 'kubernetes.io/hostname', whenUnsatisfiable: 'ScheduleAnyway' },
-  ]),
+  topologySpreadConstraints: objects(
+    'How several agents are spread. A constraint without a labelSelector gets that of the pods.',
+    [{ maxSkew: 1, topologyKey: 'kubernetes.io/hostname', whenUnsatisfiable: 'ScheduleAnyway' }],
+  ),
   strategy: object('How a new version replaces the old one.', {
     type: 'RollingUpdate',
     rollingUpdate: { maxUnavailable: 0, maxSurge: 1 },
@@ -83,24 +81,24 @@ export const agentValues: TObject = section('', {
     liveness: probe('`/health`.', { periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5 }),
     readiness: probe('`/readyz`.', { periodSeconds: 5, failureThreshold: 3, timeoutSeconds: 2 }),
   }),
-  podDisruptionBudget: section('How many agents may leave at a time when nodes are drained.', {
-    enabled: flag('Make a PodDisruptionBudget, where there is more than one agent.', true),
-    maxUnavailable: share('So many may be missing.', 1),
+  podDisruptionBudget: section('Agents that may be down at the same time when nodes are drained.', {
+    enabled: flag('Create a PodDisruptionBudget if there is more than one agent.', true),
+    maxUnavailable: share('Most agents that may be unavailable.', 1),
   }),
-  networkPolicy: section('Who may connect: nobody has to, but for metrics.', {
-    enabled: flag('Make a NetworkPolicy.', true),
+  networkPolicy: section('Who may connect. Only Prometheus needs to, to read metrics.', {
+    enabled: flag('Create a NetworkPolicy.', true),
     metricsFrom: objects('Peers that may read metrics; empty: all.'),
-    egress: objects('Rules for what agents may reach; empty: everything.'),
+    egress: objects('Egress rules of the agents; empty: no restriction.'),
   }),
-  metrics: section('Monitoring, where `config.prometheus.enabled` is set.', {
+  metrics: section('Monitoring, if `config.prometheus.enabled` is true.', {
     podMonitor: section('For the Prometheus Operator.', {
-      enabled: flag('Make a PodMonitor, so that Prometheus scrapes `/metrics` of every agent.', false),
-      namespace: text('Where to make it; empty: the namespace of the release.'),
-      labels: labels('Labels that your Prometheus selects by.'),
+      enabled: flag('Create a PodMonitor, so that Prometheus scrapes `/metrics` of every agent.', false),
+      namespace: text('Namespace of the object; empty: that of the release.'),
+      labels: labels('Labels by which your Prometheus selects it.'),
       interval: text('Time between two scrapes.', '30s'),
-      scrapeTimeout: text('How long one may take.', '10s'),
-      relabelings: objects('Relabelings of targets.'),
-      metricRelabelings: objects('Relabelings of metrics.'),
+      scrapeTimeout: text('Time that one scrape may take.', '10s'),
+      relabelings: objects('Relabeling of targets.'),
+      metricRelabelings: objects('Relabeling of metrics.'),
     }),
   }),
 });

@@ -45,7 +45,7 @@ function comment(text: string, indent: string): string {
 
 export function valuesSchema(schema: TObject): string {
   const plain = withoutRequired(schema);
-  const global = { description: 'Of a chart that has this one as a part.', type: 'object' };
+  const global = { description: 'Values of a parent chart.', type: 'object' };
   const properties = { ...(plain['properties'] as JsonSchema), global };
   const whole = { $schema: 'http://json-schema.org/draft-07/schema#', ...plain, properties };
   return `${JSON.stringify(whole, undefined, 2)}\n`;

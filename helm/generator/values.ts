@@ -58,7 +58,7 @@ export const objects = (description: string, value: readonly Map[] = []): TSchem
 
 /** The name of a Secret that is there already, and the keys that are taken from it. */
 export const existingSecret = (description: string, keys: TProperties): TObject =>
-  section(description, { existingSecret: text('Name of a Secret; empty: none.'), ...keys });
+  section(description, { existingSecret: text('Name of a Secret; empty: no Secret.'), ...keys });
 
 export const key = (description: string, value = ''): TSchema =>
   text(`${description}${value === '' ? ' Empty: not taken from the Secret.' : ''}`, value, '^[-._a-zA-Z0-9]*$');

@@ -1,4 +1,4 @@
-/** What a source of objects is given to send them: the stream of one account. */
+/** The stream of one account, through which a source sends its objects. */
 
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type {
@@ -18,8 +18,8 @@ export interface CachingChange {
 }
 
 /**
- * Streams one account: of each scope that is wanted, from its resume point or else from a snapshot, until the signal
- * aborts. Called again after every loss of the stream. When it rejects, the account is begun again later.
+ * Streams one account: each wanted scope, from its resume point or else from a snapshot, until the signal
+ * aborts. Called again after every loss of the stream. If it rejects, it is called again later.
  */
 export type StreamAccount = (account: string, sink: CachingSink, signal: AbortSignal) => Promise<void>;
 
@@ -30,7 +30,7 @@ export interface CachingEvent {
   readonly object: Uint8Array;
 }
 
-/** What is listed and watched by itself. */
+/** A part of an account that is listed and watched by itself. */
 export interface CachingScope {
   readonly apiVersion: string;
   readonly kind: string;
@@ -46,7 +46,7 @@ export interface CachingSink {
   resumePoint(scope: CachingScope): string | undefined;
   snapshotStart(scope: CachingScope): Promise<void>;
   snapshotEnd(scope: CachingScope, resourceVersion: string): Promise<void>;
-  /** @param resourceVersion where a watch may resume after these; '' inside a snapshot */
+  /** @param resourceVersion the resume point after these events; '' inside a snapshot */
   events(scope: CachingScope, events: readonly CachingEvent[], resourceVersion: string): Promise<void>;
 }
 
@@ -126,7 +126,9 @@ export class AccountStream implements CachingSink {
   }
 }
 
-/** Whether a kind is in a list of names: "Deployment", or of one group "Certificate.cert-manager.io", in any case. */
+/**
+ * Whether a kind is in a list of names, "Deployment" or with its group "Certificate.cert-manager.io", ignoring case.
+ */
 export function isNamed(
   { kind, group }: { readonly kind: string; readonly group: string },
   list: readonly string[],

@@ -1,7 +1,7 @@
 /**
- * The agent's end of `events.Caching`: one stream for all accounts that it caches over one connection. What is sent and
- * not acknowledged is bounded, and nothing is kept to be sent again: when the stream is lost, every account begins anew
- * where the gateway says that it has got to.
+ * The agent's end of `events.Caching`: one stream for all accounts that it caches over one connection. Unacknowledged
+ * bytes are bounded, and nothing is kept to be sent again: after a disconnect every account resumes from the gateway's
+ * last stored position.
  */
 
 import { create, toBinary } from '@bufbuild/protobuf';
@@ -32,11 +32,11 @@ export interface CachingStreamOptions {
 
 export class CachingStream {
   readonly #options: CachingStreamOptions;
-  /** What the agent is to cache. */
+  /** Accounts that the agent should cache. */
   readonly #wanted = new Set<string>();
-  /** What is being streamed. */
+  /** Accounts that are being streamed. */
   readonly #streams = new Map<string, AccountStream>();
-  /** Asked for by a CachingHello that is not answered. */
+  /** Accounts of a CachingHello without an answer yet. */
   readonly #asked = new Set<string>();
   /** Messages without acknowledgement, in the order of their numbers. */
   readonly #unacknowledged: { readonly sequence: bigint; readonly bytes: number }[] = [];
@@ -52,7 +52,7 @@ export class CachingStream {
     this.#options = options;
   }
 
-  /** Begins with these accounts and ends with those. */
+  /** Starts to stream some accounts and stops others. */
   change({ start, stop }: CachingChange): void {
     for (const account of stop) {
       this.#wanted.delete(account);
@@ -72,7 +72,7 @@ export class CachingStream {
     call?.cancel();
   }
 
-  /** Asks for every account that is wanted and not streamed, on a new stream when there is none. */
+  /** Asks for every wanted account that is not yet streamed, on a new stream if there is none. */
   #ask(): void {
     const accounts = [...this.#wanted].filter((account) => !this.#streams.has(account) && !this.#asked.has(account));
     if (this.#closed || accounts.length === 0) return;
@@ -109,7 +109,7 @@ export class CachingStream {
   #ended({ code, details }: StatusObject): void {
     const { agentId, logger } = this.#options;
     if (this.#wanted.size > 0) {
-      logger.warn({ agentId, status: status[code] }, `the stream of cached objects ended: ${details}`);
+      logger.warn({ agentId, status: status[code] }, `caching stream ended: ${details}`);
     }
     this.#lost();
     if (this.#wanted.size > 0) this.#askLater();
@@ -153,17 +153,17 @@ export class CachingStream {
       const stream = new AccountStream(account, kinds, own, (message, signal) => this.#send(message, signal));
       this.#streams.set(account, stream);
       stream.run(this.#options.streamAccount).then(
-        () => this.#over(account, stream, 'it ended'),
+        () => this.#over(account, stream, 'the source ended'),
         (error: unknown) => this.#over(account, stream, messageOf(error)),
       );
     }
   }
 
-  /** The source is at its end: begun again later, unless it was told to end. */
+  /** The source has ended: it is started again later, unless it was told to end. */
   #over(account: string, stream: AccountStream, reason: string): void {
     if (this.#streams.get(account) !== stream) return;
     this.#streams.delete(account);
-    this.#options.logger.warn({ account, reason }, 'objects are no longer sent; trying again');
+    this.#options.logger.warn({ account, reason }, 'caching of the account stopped; retrying');
     this.#askLater();
   }
 

@@ -1,4 +1,4 @@
-/** What an agent's connection needs, and the values it uses where nothing is said. */
+/** Options of an agent's connection, and their defaults. */
 
 import { randomBytes } from 'node:crypto';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
@@ -21,16 +21,16 @@ export interface AgentConnectionOptions {
   readonly logger: Logger;
   /** Default: cleartext. */
   readonly credentials?: ChannelCredentials;
-  /** Instead of `credentials`: asked at each dial, so that certificates and tokens may change. */
+  /** Instead of `credentials`: called at each dial, so that certificates and tokens may change. */
   readonly security?: () => DialSecurity;
-  /** What is dialled for an address: a proxy perhaps; default: what grpc-js finds. */
+  /** The target to dial for an address, perhaps a proxy; default: grpc-js's own choice. */
   readonly dialTarget?: (address: string) => DialTarget;
-  /** Which accounts to cache from now on; everything stops when no stream is left, and when a new one takes over. */
+  /** The accounts to cache from now on; all stop when no stream is left, and when a new one takes over. */
   readonly onCaching?: (change: CachingChange) => void;
   /** Streams the objects of an account while this agent caches it. Absent: none are sent. */
   readonly streamAccount?: StreamAccount;
   readonly onState?: (state: ConnectionState) => void;
-  /** Serves accounts that the gateway asks for; absent: the agent takes none. */
+  /** Serves accounts that the gateway asks for; absent: the agent accepts none. */
   readonly dynamicAccounts?: DynamicAccountHandler;
   readonly limits?: Partial<AgentConnectionLimits>;
   /** A clock that only goes forward, in ms; default: performance.now(). */
@@ -39,17 +39,17 @@ export interface AgentConnectionOptions {
 }
 
 export interface AgentConnectionLimits {
-  /** Between dials that fail for reasons that pass by themselves. Armory's `clouddriver.backoff.*`. */
+  /** Between dials that fail for temporary reasons. Armory's `clouddriver.backoff.*`. */
   readonly backoff: Backoff;
-  /** After a refusal that somebody has to act on (wrong registration, no permission, a second agent of this id). */
+  /** After a refusal that an operator must fix (wrong registration, no permission, a second agent with this id). */
   readonly refusedBackoff: Backoff;
-  /** A stream that lived this long, in ms, starts the backoff anew. */
+  /** A stream that lived this long resets the backoff, in ms. */
   readonly stableMs: number;
   readonly registerTimeoutMs: number;
   /** HTTP/2 keepalive, Armory's `clouddriver.keepAliveHeartbeatSeconds`; in ms. */
   readonly keepaliveMs: number;
   readonly keepaliveTimeoutMs: number;
-  /** How long a stream that was replaced may go on delivering the results that it asked for, in ms. */
+  /** How long a replaced stream may go on delivering the results of its operations, in ms. */
   readonly retireMs: number;
   /** How long the gateway has to end a stream that the agent half-closed, in ms. */
   readonly endMs: number;
@@ -60,7 +60,7 @@ export interface AgentConnectionLimits {
   readonly rememberedOperations: number;
   readonly rememberMs: number;
   readonly maximumUnacknowledgedBytes: number;
-  /** Bytes of cached objects that are under way without acknowledgement, of all accounts together. */
+  /** Unacknowledged bytes of cached objects, of all accounts together. */
   readonly cachingWindowBytes: number;
 }
 
@@ -80,11 +80,11 @@ export const defaultLimits: AgentConnectionLimits = {
   stableMs: 10_000,
   registerTimeoutMs: 20_000,
   keepaliveMs: 20_000,
-  // More than a gateway may be busy for without being lost: its silence is found sooner, by the pings of the protocol.
+  // Longer than a gateway may be busy without being lost: the pings of the protocol find its silence sooner.
   keepaliveTimeoutMs: 30_000,
   retireMs: 30_000,
   endMs: 2_000,
-  // Above the gateway's default of 4 MB, so that the gateway's limit is the one that people meet.
+  // Above the gateway's default of 4 MB, so that people encounter the gateway's limit.
   maximumReceiveBytes: 16 * 1024 * 1024,
   maximumExecuting: 100,
   maximumQueued: 1_000,
@@ -119,7 +119,7 @@ export function resolveOptions(options: AgentConnectionOptions): ResolvedOptions
   return {
     addresses: [first, ...others],
     registration: create(RegistrationSchema, {
-      // Of each connection anew: its memory of what it executed is its own.
+      // Made anew for each connection object, which keeps its own memory of executed operations.
       processId: randomBytes(12).toString('base64url'),
       ...options.registration,
       ...(options.dynamicAccounts === undefined ? {} : { dynamicAccounts: true }),

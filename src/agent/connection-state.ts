@@ -40,8 +40,8 @@ export type ConnectionState =
   | { readonly name: 'stopped' };
 
 /**
- * Ends that dialling again soon cannot mend: the registration is wrong or not allowed, the peer is no gateway, or a
- * newer connection of the same agent id took over (ABORTED), and two agents would throw each other out for ever.
+ * Ends that dialling again soon cannot fix: the registration is wrong or not allowed, the peer is not a gateway, or a
+ * newer connection of the same agent id took over (ABORTED), and two agents would replace each other for ever.
  */
 const refusals: ReadonlySet<status> = new Set([
   status.INVALID_ARGUMENT,

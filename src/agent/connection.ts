@@ -1,5 +1,5 @@
 /**
- * An agent's connection to the gateway: dials, registers, executes what it is sent, and comes back after every loss.
+ * An agent's connection to the gateway: dials, registers, executes operations, and comes back after every loss.
  * connection-state.ts describes its states, operation-runner.ts what happens to an operation.
  */
 
@@ -33,26 +33,26 @@ export class AgentConnection {
   #state: ConnectionState = { name: 'idle' };
   /** The registered stream that carries everything new. */
   #current: GatewayStream | undefined;
-  /** Of this process, the newest last: gateways that do not name processes bind operations to them. */
+  /** Epochs of this process, the newest last: gateways that do not send process ids bind operations to them. */
   readonly #epochs = new OwnEpochs();
-  /** When a dial was given up whose registration the gateway may have taken all the same. */
+  /** When a dial was given up whose registration the gateway may still have accepted. */
   #givenUpAt = Number.NEGATIVE_INFINITY;
   #currentSince = 0;
-  /** What the gateway said when #current was registered. */
+  /** The gateway's Registered message for #current. */
   #registration: Registered | undefined;
-  /** The present dial was begun because nothing was heard on #current. */
+  /** The present dial was started because nothing was heard on #current. */
   #dialsForSilence = false;
   /** The stream that is being dialled. */
   #dialled: GatewayStream | undefined;
   /** Replaced streams that still owe results, each with the timer that ends it. */
   readonly #retiring = new Map<GatewayStream, NodeJS.Timeout>();
-  /** Leads to the next dial: backoff, or Reconnect's delay. */
+  /** The wait before the next dial: backoff, or Reconnect's delay. */
   #dialTimer: NodeJS.Timeout | undefined;
   readonly #caching = new Set<string>();
   readonly #dynamic: DynamicAccounts;
   #cachingStream: CachingStream | undefined;
   #nextAddress = 0;
-  /** Dials in a row that led to no stable stream. */
+  /** Consecutive dials without a stable stream. */
   #failures = 0;
   #stopping: Promise<void> | undefined;
   #streamEnded: (() => void) | undefined;
@@ -112,7 +112,7 @@ export class AgentConnection {
     return this.#state.name === 'stopping' || this.#state.name === 'stopped';
   }
 
-  /** Begins to dial; does nothing when it was called before. Agents start at addresses chosen at random. */
+  /** Starts to dial; further calls do nothing. Agents start with a random address. */
   start(): void {
     if (this.#state.name !== 'idle') return;
     this.#nextAddress = Math.floor(this.#options.random() * this.#options.addresses.length);
@@ -120,8 +120,8 @@ export class AgentConnection {
   }
 
   /**
-   * Serves other accounts of its own from now on, and tells the gateway over the stream that is there. One that is named
-   * in both is one that changed.
+   * Changes the agent's own accounts, and tells the gateway over the current stream. An account in both lists
+   * has changed.
    */
   updateAccounts(removed: readonly string[], added: readonly Account[]): void {
     const { registration } = this.#options;
@@ -141,16 +141,16 @@ export class AgentConnection {
     }
   }
 
-  /** Its own ones and those that the gateway asked for. */
+  /** The agent's own accounts and those that the gateway asked for. */
   get #accounts(): Account[] {
     return [...this.#options.registration.accounts, ...this.#dynamic.accounts];
   }
 
-  /** Tells what changed since the stream was dialled. */
+  /** Sends the changes since the stream was dialled. */
   #catchUp(stream: GatewayStream): void {
     const [told, now] = [new Set(stream.registration.accounts), new Set(this.#accounts)];
     const names = new Set([...now].map(({ name }) => name));
-    // A newer definition of a dynamic account takes the place of the older one by itself.
+    // A newer definition of a dynamic account replaces the older one by itself.
     const isGone = (account: Account): boolean =>
       !now.has(account) && (account.dynamicVersion === 0n || !names.has(account.name));
     const removed = [...told].filter(isGone).map(({ name }) => name);
@@ -221,11 +221,11 @@ export class AgentConnection {
     this.#current = stream;
     this.#currentSince = now();
     this.#dialled = undefined;
-    // An assignment to cache holds for the stream it came over: meanwhile another agent may have got it.
+    // An assignment to cache is valid only for its own stream: another agent may have got it meanwhile.
     this.#endCaching();
     this.#cachingStream = this.#newCachingStream(stream, epoch);
     this.#enter({ name: 'active', address: stream.address, clouddriverId, epoch });
-    logger.info({ clouddriverId, address: stream.address, epoch: String(epoch) }, 'registered at the gateway');
+    logger.info({ clouddriverId, address: stream.address, epoch: String(epoch) }, 'registered with the gateway');
     if (replaced !== undefined) this.#retire(replaced);
     this.#catchUp(stream);
     this.#runner.resend();
@@ -267,7 +267,10 @@ export class AgentConnection {
     this.#dialLater(delayMs);
   }
 
-  /** Others may cache by now what this agent does. The link may only be slow: the stream serves on until a new one is there. */
+  /**
+   * Other agents may already cache this agent's accounts. The link may only be slow: the stream stays in use until a
+   * new one is registered.
+   */
   #silent(stream: GatewayStream, silenceMs: number): void {
     if (stream !== this.#current || this.#stops) {
       stream.cancel();
@@ -275,10 +278,7 @@ export class AgentConnection {
     }
     const { limits, random, logger } = this.#options;
     this.#endCaching();
-    logger.warn(
-      { address: stream.address, silenceMs },
-      'nothing heard from the gateway; caching stops, dialling again',
-    );
+    logger.warn({ address: stream.address, silenceMs }, 'gateway is silent; caching stops, dialling again');
     if (this.#dialled !== undefined || this.#dialTimer !== undefined) return;
     this.#dialsForSilence = true;
     this.#enter({ name: 'reconnecting', reason: Reconnect_Reason.UNSPECIFIED });
@@ -290,7 +290,7 @@ export class AgentConnection {
     if (stream !== this.#current || this.#registration === undefined || this.#stops) return;
     const { clouddriverId, epoch } = this.#registration;
     this.#cachingStream = this.#newCachingStream(stream, epoch);
-    this.#options.logger.info({ clouddriverId, address: stream.address }, 'the gateway is heard again');
+    this.#options.logger.info({ clouddriverId, address: stream.address }, 'gateway answers again');
     if (!this.#dialsForSilence) return;
     this.#dialsForSilence = false;
     clearTimeout(this.#dialTimer);
@@ -302,7 +302,10 @@ export class AgentConnection {
     this.#enter({ name: 'active', address: stream.address, clouddriverId, epoch });
   }
 
-  /** The replaced stream goes once it owes nothing; what it asked for is best answered where it was asked. */
+  /**
+   * A replaced stream ends once it has no results left to deliver: results are best sent on the stream of their
+   * operation.
+   */
   #retire(stream: GatewayStream): void {
     const { retireMs, endMs } = this.#options.limits;
     this.#retiring.set(
@@ -321,7 +324,7 @@ export class AgentConnection {
     if (timer !== undefined) {
       clearTimeout(timer);
       this.#retiring.delete(stream);
-      // Results that its end may have swallowed go to the stream that replaced it.
+      // Results that may have been lost with it go to the stream that replaced it.
       this.#runner.resend();
     } else if (stream === this.#current) {
       this.#current = undefined;
@@ -343,10 +346,10 @@ export class AgentConnection {
     const { limits, random, logger, now } = this.#options;
     const gaveUp = now() - this.#givenUpAt < limits.registerTimeoutMs;
     const waitMs = dialWaitMs(end, limits, { failures: this.#failures, gaveUp }, random);
-    // What the gateway asks for ends with its overload.
+    // The gateway's requested wait ends with its overload.
     if (end.retryAfterMs === undefined) this.#failures += 1;
     const fields = { address: stream.address, status: grpcStatus[end.code], waitMs };
-    logger.warn(fields, `the connection to the gateway ended: ${end.message}`);
+    logger.warn(fields, `connection to the gateway ended: ${end.message}`);
     if (this.#current === undefined) this.#enter({ name: 'backing-off', waitMs, cause: end });
     this.#dialLater(waitMs);
   }
@@ -380,7 +383,7 @@ export class AgentConnection {
     });
   }
 
-  /** While a stream still serves, the state stays what that stream makes it. */
+  /** While a stream is still registered, it determines the state. */
   #enterDialling({ connected, address }: GatewayStream): void {
     if (this.#current !== undefined) return;
     this.#enter({ name: connected ? 'registering' : 'connecting', address });

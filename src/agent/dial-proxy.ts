@@ -1,10 +1,10 @@
-/** The proxy that leads to a gateway: HTTPS_PROXY, as Armory's agent (grpc-go) goes by, for cleartext too. */
+/** The proxy for a gateway: HTTPS_PROXY, also for cleartext, as in Armory's agent (grpc-go). */
 
 import type { ChannelOptions } from '@grpc/grpc-js';
 import type { Environment } from '../core/environment.js';
 import { proxyFor } from '../core/proxy.js';
 
-/** What is dialled, and with which options of grpc-js. */
+/** The target to dial, and the options of grpc-js for it. */
 export interface DialTarget {
   readonly target: string;
   readonly options: ChannelOptions;
@@ -13,10 +13,10 @@ export interface DialTarget {
 /**
  * @param address `host:port`
  * @param environment absent: no proxy
- * @throws Error in words when the variable is no address, or names a proxy of another kind than http://
+ * @throws Error in words if the variable is not an address, or names a proxy other than http://
  */
 export function dialTarget(address: string, environment: Environment | undefined): DialTarget {
-  // grpc-js has rules of its own, without upper case, suffixes, ports and IPv6.
+  // The rules of grpc-js lack upper case, suffixes, ports and IPv6.
   const direct = { target: address, options: { 'grpc.enable_http_proxy': 0 } };
   const url = `https://${address.replace(/^dns:(?:\/\/\/)?/u, '')}`;
   if (environment === undefined || address.startsWith('unix:') || !URL.canParse(url)) return direct;
@@ -33,7 +33,7 @@ export function dialTarget(address: string, environment: Environment | undefined
     target: `dns:${hostname}:${port || '80'}`,
     options: {
       ...direct.options,
-      // What grpc-js sets itself where it goes by its own rules (http_proxy.ts).
+      // The options that grpc-js sets by its own rules (http_proxy.ts).
       'grpc.http_connect_target': `dns:${authority}`,
       'grpc.default_authority': authority,
       ...(username === '' ? {} : { 'grpc.http_connect_creds': decodeURIComponent(`${username}:${password}`) }),

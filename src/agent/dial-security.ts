@@ -1,4 +1,6 @@
-/** TLS and token of each dial, by the configuration: files are read anew, so that certificates and tokens may change. */
+/**
+ * TLS and token of each dial, by the configuration: files are read anew, so that certificates and tokens may change.
+ */
 
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
@@ -21,7 +23,7 @@ export class GatewaySecurity {
   readonly #clouddriver: Clouddriver;
   readonly #logger: Logger;
   readonly #environment: Environment;
-  /** What the token command printed last. */
+  /** The last output of the token command. */
   #printed: string | undefined;
 
   constructor(clouddriver: Clouddriver, logger: Logger, environment: Environment) {
@@ -41,7 +43,8 @@ export class GatewaySecurity {
     const { command, refreshIntervalSeconds } = this.#clouddriver.auth.tokenCommand;
     if (command === undefined) return;
     const pauseMs = Math.max(shortestRefreshMs, refreshIntervalSeconds * 1_000);
-    const failed = (error: unknown): void => this.#logger.error({ error: messageOf(error) }, 'the old token stays');
+    const failed = (error: unknown): void =>
+      this.#logger.error({ error: messageOf(error) }, 'token command failed; keeping the old token');
     await repeat({ pauseMs: () => pauseMs, failed }, signal, () => this.#runCommand(signal));
   }
 
@@ -72,9 +75,9 @@ export class GatewaySecurity {
       this.#printed = tokenOf(printed.toString('utf8').trim(), format);
     } catch (error) {
       signal.throwIfAborted();
-      // What it printed may be half a token.
+      // Its output may be half a token.
       const told = error instanceof ProgramError || error instanceof GatewayError ? error.message : `"${command}"`;
-      throw wrong('clouddriver.auth.tokenCommand', `${told}: it gave no token`, error);
+      throw wrong('clouddriver.auth.tokenCommand', `${told}: it printed no token`, error);
     }
   }
 }
@@ -107,7 +110,11 @@ function keyIn(path: string | undefined): Buffer | undefined {
   if (path === undefined) return undefined;
   const pem = file(path, 'clouddriver.tls.clientCertFile');
   if (pem.includes('PRIVATE KEY-----')) return pem;
-  throw wrong('clouddriver.tls.clientKeyFile', `expected a PEM file: there is no private key in ${path}`, undefined);
+  throw wrong(
+    'clouddriver.tls.clientKeyFile',
+    `expected a PEM file with a private key, found none in ${path}`,
+    undefined,
+  );
 }
 
 function file(path: string, key: string): Buffer {
@@ -123,7 +130,7 @@ function tokenOf(text: string, format: Clouddriver['auth']['tokenCommand']['form
   if (format === 'raw' || (format === '' && !text.startsWith('{'))) return text;
   const { status, token } = JSON.parse(text) as { status?: { token?: string }; token?: string };
   const found = status?.token ?? token;
-  if (found === undefined) throw new Error('no token in its JSON');
+  if (found === undefined) throw new Error('no token in the JSON');
   return found;
 }
 

@@ -7,13 +7,13 @@ import { isRefusal } from './connection-state.js';
 import type { StreamEnd } from './gateway-stream.js';
 
 export interface DialHistory {
-  /** Dials in a row that led to no stable stream. */
+  /** Consecutive dials without a stable stream. */
   readonly failures: number;
-  /** A dial was given up lately: the gateway may have registered it all the same, and ended the older stream for it. */
+  /** A dial was given up recently: the gateway may still have registered it, and ended the older stream for it. */
   readonly gaveUp: boolean;
 }
 
-/** How long to wait before the next dial, in ms: what the gateway asks for, or the backoff. */
+/** How long to wait before the next dial, in ms: the gateway's requested wait, or the backoff. */
 export function dialWaitMs(
   end: StreamEnd,
   { backoff, refusedBackoff }: Pick<AgentConnectionLimits, 'backoff' | 'refusedBackoff'>,

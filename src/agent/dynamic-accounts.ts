@@ -1,6 +1,6 @@
 /**
  * The accounts that the gateway asked this agent to serve. They live as long as the process: a new connection registers
- * them again, and the gateway says which of them are to be served no more.
+ * them again, and the gateway says which of them to stop serving.
  */
 
 import { create } from '@bufbuild/protobuf';
@@ -16,19 +16,19 @@ import {
   type DynamicAccount,
 } from '../protocol/generated/ops/operations_pb.js';
 
-/** What is known of the cluster behind an account. */
+/** The known properties of an account's cluster. */
 export type AccountDescription = Partial<
   Pick<Account, 'kubeHost' | 'kubeVersion' | 'certFingerprint' | 'maxWatchAgeSeconds' | 'namespaces' | 'properties'>
 >;
 
 export interface DynamicAccountHandler {
   /**
-   * Begins to serve an account, or goes on by a newer definition.
-   * @throws TellableError whose message is shown to operators, so it must not quote the kubeconfig; of other errors they
-   * are told only that the log has more
+   * Starts to serve an account, or changes to a newer definition.
+   * @throws TellableError whose message is shown to operators, so it must not quote the kubeconfig; for other errors
+   *   they are told only to look in the log
    */
   add(account: DynamicAccount): Promise<AccountDescription>;
-  /** @throws as add(); the account is served on */
+  /** @throws as add(); the account is still served */
   remove(name: string): Promise<void>;
 }
 
@@ -36,12 +36,12 @@ type Send = (message: AgentMessage['message']) => void;
 
 export class DynamicAccounts {
   readonly #handler: DynamicAccountHandler | undefined;
-  /** Whether the agent has such an account by itself. */
+  /** Whether the agent's own configuration has the account. */
   readonly #isOwn: (name: string) => boolean;
   readonly #send: Send;
   readonly #logger: Logger;
   readonly #served = new Map<string, Account>();
-  /** What is done with each account, one thing after the other. */
+  /** The work on each account, one task after the other. */
   readonly #queues = new Map<string, Promise<void>>();
 
   constructor(
@@ -65,7 +65,7 @@ export class DynamicAccounts {
     for (const account of accounts) this.#enqueue(account.name, () => this.#add(account));
   }
 
-  /** Serves the accounts no more, and tells the gateway of each. */
+  /** Stops serving the accounts, and tells the gateway of each. */
   remove(names: readonly string[]): void {
     for (const name of names) this.#enqueue(name, () => this.#remove(name));
   }
@@ -74,7 +74,7 @@ export class DynamicAccounts {
     const { name, version } = request;
     try {
       if (this.#handler === undefined) throw new TellableError('this agent does not take dynamic accounts');
-      if (this.#isOwn(name)) throw new TellableError(`the agent has an account "${name}" of its own`);
+      if (this.#isOwn(name)) throw new TellableError(`the agent's own configuration already has an account "${name}"`);
       const description = await this.#handler.add(request);
       const account = create(AccountSchema, { ...description, name, dynamicVersion: version });
       this.#served.set(name, account);
@@ -87,7 +87,7 @@ export class DynamicAccounts {
 
   async #remove(name: string): Promise<void> {
     try {
-      if (this.#isOwn(name)) throw new TellableError(`account "${name}" is in the configuration of the agent`);
+      if (this.#isOwn(name)) throw new TellableError(`account "${name}" is in the agent's own configuration`);
       if (this.#served.has(name)) await this.#handler?.remove(name);
       this.#served.delete(name);
       this.#sendRemoved([name]);
@@ -99,8 +99,8 @@ export class DynamicAccounts {
 
   #reasonFor(account: string, thrown: unknown): string {
     if (!isUnexpected(thrown)) return reasonFor(thrown);
-    this.#logger.error({ account, error: thrown }, 'an account failed as nobody expected; it is refused');
-    return `internal error of the agent; its log says more under account "${account}"`;
+    this.#logger.error({ account, error: thrown }, 'unexpected error in a dynamic account; refusing it');
+    return `internal error of the agent; see its log for account "${account}"`;
   }
 
   #sendRemoved(names: readonly string[]): void {

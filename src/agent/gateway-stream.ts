@@ -1,6 +1,6 @@
 /**
  * One stream to the gateway, from dialling to its end: an HTTP/2 connection of its own, the registration, pongs,
- * and the watch for a link that went silent. It never dials again; that is the connection's business.
+ * and the detection of a silent link. It never dials again; that is the connection's task.
  */
 
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
@@ -31,15 +31,15 @@ import {
 const connectPath = '/ops.Operations/Connect';
 const cachingPath = '/events.Caching/Stream';
 
-/** An agent that hears nothing for this many ping periods gives the link up (proto: Ping). */
+/** An agent that hears nothing for this many ping periods gives up the link (proto: Ping). */
 const silentPeriods = 3;
 
 export interface GatewayStreamOptions {
   /** `host:port`. */
   readonly address: string;
-  /** Asked at the dial. Throws in words when a file of it cannot be used. */
+  /** Called at the dial. Throws in words if one of its files cannot be used. */
   readonly security: () => DialSecurity;
-  /** What is dialled for the address: a proxy perhaps. Throws in words. */
+  /** The target to dial for the address, perhaps a proxy. Throws in words. */
   readonly dialTarget: (address: string) => DialTarget;
   readonly registration: Registration;
   /** Time for the dial and the answer to the registration together, in ms. */
@@ -48,11 +48,11 @@ export interface GatewayStreamOptions {
   readonly keepaliveMs: number;
   /** The link is dead when a PING is not acknowledged for this long, in ms. */
   readonly keepaliveTimeoutMs: number;
-  /** The largest operation that is taken, in bytes. */
+  /** The largest operation that is accepted, in bytes. */
   readonly maximumReceiveBytes: number;
 }
 
-/** How a connection is secured, and who the agent says it is. */
+/** The security of a connection, and the agent's credentials. */
 export interface DialSecurity {
   readonly credentials: ChannelCredentials;
   /** Expected in the gateway's certificate; default: the host that is dialled. */
@@ -69,9 +69,9 @@ export interface GatewayStreamEvents {
   /** Everything but Registered and Ping, which the stream handles itself. */
   onMessage(stream: GatewayStream, message: GatewayMessage['message']): void;
   onEnd(stream: GatewayStream, end: StreamEnd): void;
-  /** Nothing was heard for so long, in ms, that the gateway may have given the agent's accounts to others. */
+  /** Nothing was heard for this time, in ms: the gateway may have given the agent's accounts to others. */
   onSilent(stream: GatewayStream, silenceMs: number): void;
-  /** It is heard again, and goes on with this stream. */
+  /** The gateway is heard again, and continues with this stream. */
   onHeard(stream: GatewayStream): void;
 }
 
@@ -79,7 +79,7 @@ export interface GatewayStreamEvents {
 export interface StreamEnd {
   readonly code: grpcStatus;
   readonly message: string;
-  /** The gateway asks to wait so long before the next dial, in ms. */
+  /** Wait before the next dial that the gateway asks for, in ms. */
   readonly retryAfterMs?: number;
 }
 
@@ -96,11 +96,11 @@ export class GatewayStream {
   #authorization: string | undefined;
   /** Registration, then silence, then the grace of end(): never two at a time. */
   #timer: NodeJS.Timeout | undefined;
-  /** What #timer waits for while the stream is registered, in ms; 0: for something else. */
+  /** The silence that #timer waits for while the stream is registered, in ms; 0: it waits for something else. */
   #silenceMs = 0;
-  /** Nothing has been heard for that long. */
+  /** That silence has been reached. */
   #silent = false;
-  /** Caching has ended for that, and the gateway does not know it. */
+  /** Caching has stopped because of it, and the gateway does not know yet. */
   #cachingEnded = false;
   #connected = false;
   #registered: Registered | undefined;
@@ -113,7 +113,7 @@ export class GatewayStream {
     this.#events = events;
   }
 
-  /** What the agent said of itself when it dialled. */
+  /** The agent's registration at this dial. */
   get registration(): Registration {
     return this.#options.registration;
   }
@@ -128,7 +128,7 @@ export class GatewayStream {
     return this.#registered !== undefined && !this.#halfClosed && this.#end === undefined;
   }
 
-  /** The largest message that the gateway takes, in bytes; no limit until it said so. */
+  /** The largest message that the gateway accepts, in bytes; no limit until it sends one. */
   get maximumMessageBytes(): number {
     return this.#registered?.maxMessageBytes || Number.POSITIVE_INFINITY;
   }
@@ -176,7 +176,7 @@ export class GatewayStream {
   }
 
   /**
-   * Opens a stream of cached objects on this connection, so that it leads to the same replica; the end of this stream
+   * Opens a stream of cached objects on this connection, so that it reaches the same replica; the end of this stream
    * ends it.
    */
   openCaching(): CachingCall | undefined {
@@ -189,13 +189,15 @@ export class GatewayStream {
     );
   }
 
-  /** Half-closes, so that what was sent still arrives; cancels when the gateway has not ended it after `graceMs`. */
+  /**
+   * Half-closes, so that sent messages still arrive; cancels if the gateway has not ended the stream after `graceMs`.
+   */
   end(graceMs: number): void {
     if (this.#end !== undefined || this.#halfClosed) return;
     this.#halfClosed = true;
     this.#call?.end();
     this.#arm(graceMs, () =>
-      this.#abandon(grpcStatus.CANCELLED, `the gateway did not end the stream in ${graceMs} ms`),
+      this.#abandon(grpcStatus.CANCELLED, `the gateway did not end the stream within ${graceMs} ms`),
     );
   }
 
@@ -221,7 +223,7 @@ export class GatewayStream {
       'grpc.keepalive_permit_without_calls': 1,
       'grpc.max_receive_message_length': maximumReceiveBytes,
       'grpc.max_send_message_length': -1,
-      // A retrying call keeps a copy of what it wrote; this stream is never retried as a call.
+      // A retrying call keeps a copy of everything it wrote; this stream is never retried as a call.
       'grpc.enable_retries': 0,
       'grpc.enable_channelz': 0,
       'grpc.service_config_disable_resolution': 1,
@@ -323,14 +325,14 @@ function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** What a gateway that is overloaded asks for (gRFC A6). */
+/** The wait that an overloaded gateway asks for (gRFC A6). */
 function retryAfter(metadata: Metadata): { readonly retryAfterMs?: number } {
   const [value] = metadata.get('grpc-retry-pushback-ms');
   const retryAfterMs = Number(value);
   return value !== undefined && retryAfterMs >= 0 ? { retryAfterMs } : {};
 }
 
-/** grpc-js wraps why a dial failed into phrases that tell a reader nothing. */
+/** grpc-js wraps the reason of a failed dial in phrases that do not help a reader. */
 function plainDetails(details: string): string {
   return /Last error: (?:Error: )?(.+?)\. Resolution note:/u.exec(details)?.[1] ?? details;
 }

@@ -12,7 +12,7 @@ export interface OpenPort {
   close(): Promise<void>;
 }
 
-/** `/health` (alive) and `/readyz` (registered at a gateway); why not, in the answer. */
+/** `/health` (alive) and `/readyz` (registered with a gateway); the answer says why not. */
 export function healthListener(state: () => { readonly ready: boolean; readonly state: string }): RequestListener {
   return (request, response) => {
     const path = request.url?.split('?')[0];

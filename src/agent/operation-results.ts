@@ -1,4 +1,4 @@
-/** What came of executing an operation, and the answers that an agent gives without executing one. */
+/** Outcomes of executed operations, and the answers that an agent gives without executing one. */
 
 import { create, fromBinary } from '@bufbuild/protobuf';
 import {
@@ -10,7 +10,7 @@ import {
 } from '../protocol/generated/ops/operations_pb.js';
 import { encodeAgentMessage } from './gateway-stream.js';
 
-/** What `execute` answers: the rest of an OperationResult is filled in around it. */
+/** The answer of `execute`: the runner fills in the rest of the OperationResult. */
 export interface Execution {
   /** HTTP status; 2xx is success. */
   readonly status: number;
@@ -21,7 +21,7 @@ export interface Execution {
   readonly body?: OperationResult['body'];
 }
 
-/** Failures that the agent itself answers, named as Kubernetes names them where it has a name. */
+/** Failures that the agent itself reports, with Kubernetes' names if there is one. */
 export const failures = {
   timeout: (ms: number): Execution => ({
     status: 504,
@@ -36,7 +36,7 @@ export const failures = {
   tooLarge: (bytes: number, maximumBytes: number): Execution => ({
     status: 413,
     reason: 'RequestEntityTooLarge',
-    message: `the result has ${bytes} bytes, the gateway takes ${maximumBytes}; ask for less (limit, selector, tail_lines)`,
+    message: `the result has ${bytes} bytes, the gateway accepts ${maximumBytes}; ask for less (limit, selector, tail_lines)`,
   }),
   tooMany: (message: string): Execution => ({
     status: 429,
@@ -61,21 +61,21 @@ export const failures = {
   executedBefore: (): Execution => ({
     status: 409,
     reason: 'AlreadyExecuted',
-    message: 'this operation id was executed before, and its result was acknowledged and forgotten',
+    message: 'this operation was already executed; its result was acknowledged and is no longer kept',
   }),
   restarted: (): Execution => ({
     status: 410,
     reason: 'AgentRestarted',
-    message: 'the operation was sent to another process of this agent; whether it was executed is not known',
+    message: 'the operation was sent to another process of this agent; it may have been executed',
   }),
   internal: (operationId: string): Execution => ({
     status: 500,
     reason: 'InternalError',
-    message: `internal error of the agent; its log says more under operation ${operationId}`,
+    message: `internal error of the agent; see its log for operation ${operationId}`,
   }),
 } as const;
 
-/** What only reads: its result may be asked for again, in smaller parts. */
+/** Requests that only read: their results may be requested again, in smaller parts. */
 const readings: ReadonlySet<Operation['request']['case']> = new Set(['get', 'list', 'logs', 'accessReview']);
 
 export function isReading({ request }: Operation): boolean {
@@ -83,7 +83,8 @@ export function isReading({ request }: Operation): boolean {
 }
 
 /**
- * The answer of an operation that has changed the cluster, where it is too large: a change that was done is told as done.
+ * Shortens the too large answer of an operation that has changed the cluster: a completed change must be reported as
+ * completed.
  * @param answer an encoded AgentMessage. @returns it without its objects, then without their outcomes, until it fits
  */
 export function withoutObjects(answer: Uint8Array, maximumBytes: number): Uint8Array {
@@ -91,7 +92,7 @@ export function withoutObjects(answer: Uint8Array, maximumBytes: number): Uint8A
   if (message.case !== 'result' || message.value.body.case !== 'objects') return answer;
   const result = message.value;
   const { outcomes } = message.value.body.value;
-  const note = `the objects are left out of the result: with them it has ${answer.byteLength} bytes, the gateway takes ${maximumBytes}`;
+  const note = `the objects are left out: the result would have ${answer.byteLength} bytes, the gateway accepts ${maximumBytes}`;
   result.message = result.message === '' ? note : `${result.message}; ${note}`;
   result.body = { case: 'objects', value: create(ObjectsSchema, { outcomes }) };
   const told = encodeAgentMessage({ case: 'result', value: result });

@@ -17,14 +17,14 @@ import { encodeResult, failures, isReading, withoutObjects, type Execution } fro
 export type Execute = (operation: Operation, context: ExecuteContext) => Promise<Execution>;
 
 export interface ExecuteContext {
-  /** Aborts at the deadline and when the agent stops: nobody waits for the result any more. */
+  /** Aborts at the deadline and when the agent stops: nobody waits for the result any longer. */
   readonly signal: AbortSignal;
 }
 
 /** Where results go: a stream to the gateway. */
 export interface ResultSink {
   readonly open: boolean;
-  /** In bytes; a result beyond is replaced by one that says so. */
+  /** In bytes; a larger result is replaced by one that says so. */
   readonly maximumMessageBytes: number;
   send(bytes: Uint8Array): boolean;
 }
@@ -32,21 +32,21 @@ export interface ResultSink {
 export interface OperationRunnerOptions {
   readonly execute: Execute;
   readonly logger: Logger;
-  /** The sink for results whose own stream is gone. */
+  /** The sink for results whose own stream has ended. */
   readonly currentSink: () => ResultSink | undefined;
-  /** Whether an operation that is bound was sent to this runner, and not to another process of the agent. */
+  /** Whether a bound operation was sent to this runner, and not to another process of the agent. */
   readonly isOwn: (operation: Operation) => boolean;
   /** A clock that only goes forward, in ms. */
   readonly now: () => number;
   readonly maximumExecuting: number;
   readonly maximumQueued: number;
-  /** For operations that carry no timeout, in ms. */
+  /** For operations without a timeout, in ms. */
   readonly defaultTimeoutMs: number;
-  /** Operations without a receipt, and ids that are remembered after theirs: at most this many of each. */
+  /** The most operations without a receipt, and the most ids that are remembered after their receipt. */
   readonly rememberedOperations: number;
-  /** No id and no result is kept longer, in ms. */
+  /** How long ids and results are kept at most, in ms. */
   readonly rememberMs: number;
-  /** While results of this many bytes wait for a receipt, new operations get 429. */
+  /** When results of this many bytes wait for receipts, new operations get 429. */
   readonly maximumUnacknowledgedBytes: number;
 }
 
@@ -55,7 +55,7 @@ interface Unfinished {
   readonly id: string;
   readonly account: string;
   readonly reads: boolean;
-  /** The stream that asked last; its result goes there while it is open. */
+  /** The stream that sent the operation last; the result goes there while it is open. */
   via: ResultSink;
   /** By the runner's clock: when it arrived, then when it was answered. */
   since: number;
@@ -104,7 +104,7 @@ export class OperationRunner {
     };
   }
 
-  /** Takes an operation that came over `via`. Never throws; refusals are results too. */
+  /** Accepts an operation that came over `via`. Never throws; refusals are results too. */
   accept(operation: Operation, via: ResultSink): void {
     this.#forgetOld();
     const known = this.#unfinished.get(operation.id);
@@ -137,7 +137,7 @@ export class OperationRunner {
     this.#notifyIdle();
   }
 
-  /** Sends the results that have no receipt and whose stream is gone over the current one. */
+  /** Sends results without a receipt whose stream has ended over the current one. */
   resend(): void {
     for (const entry of this.#unfinished.values()) if (!entry.via.open) this.#deliver(entry);
   }
@@ -148,7 +148,7 @@ export class OperationRunner {
     return false;
   }
 
-  /** Refuses new operations and those that were not started yet. */
+  /** Refuses new operations and those not started yet. */
   close(): void {
     this.#closed = true;
     for (const entry of this.#queue) this.#answer(entry, failures.stopping(), 0);
@@ -169,7 +169,7 @@ export class OperationRunner {
     }
   }
 
-  /** Aborts what executes and answers for it. */
+  /** Aborts executing operations and answers for them. */
   abort(): void {
     this.close();
     for (const entry of this.#unfinished.values()) {
@@ -186,10 +186,10 @@ export class OperationRunner {
     if (this.#acknowledged.has(operation.id)) return failures.executedBefore();
     if (operation.boundEpoch > 0n && !this.#options.isOwn(operation)) return failures.restarted();
     if (this.#executing >= maximumExecuting && this.#queue.size >= maximumQueued) {
-      return failures.tooMany(`the agent executes ${maximumExecuting} operations and queues ${maximumQueued} already`);
+      return failures.tooMany(`the agent already executes ${maximumExecuting} operations and queues ${maximumQueued}`);
     }
     if (this.#unacknowledgedBytes >= maximumUnacknowledgedBytes || this.#unfinished.size >= rememberedOperations) {
-      return failures.tooMany('too many results wait for a receipt of the gateway already');
+      return failures.tooMany('too many results already wait for a receipt from the gateway');
     }
     return undefined;
   }
@@ -222,10 +222,10 @@ export class OperationRunner {
     try {
       execution = await this.#options.execute(operation, { signal: controller.signal });
     } catch (error) {
-      this.#options.logger.error({ operationId: operation.id, error }, 'an operation failed as nobody expected');
+      this.#options.logger.error({ operationId: operation.id, error }, 'unexpected error in an operation; it fails');
       execution = failures.internal(operation.id);
     }
-    // The slot is taken until the work really ended, also when its deadline answered for it long ago.
+    // The slot stays taken until the work has really ended, even if its deadline was answered long ago.
     this.#executing -= 1;
     this.#answer(entry, execution, this.#options.now() - startedAt);
     this.#startNext();
@@ -296,7 +296,7 @@ export class OperationRunner {
   }
 }
 
-/** An answer that the gateway takes, in place of one that is too large for it. */
+/** An answer that the gateway accepts, in place of one that is too large. */
 function smaller(entry: Unfinished, answer: Uint8Array, maximumBytes: number): Uint8Array {
   const reduced = entry.reads ? answer : withoutObjects(answer, maximumBytes);
   if (reduced.byteLength <= maximumBytes) return reduced;

@@ -1,6 +1,6 @@
-/** The numbers of this process's latest connections: what is bound to another one is not for it. */
+/** The epochs of this process's latest connections: an operation bound to another epoch is not for it. */
 
-/** More than there are connections in the time that an operation may take. */
+/** More than the connections within the time of an operation. */
 const remembered = 100;
 
 export class OwnEpochs {

@@ -1,4 +1,4 @@
-/** The accounts that this agent serves: of its configuration, and those that the gateway asked for. */
+/** The accounts that this agent serves: those of its configuration, and those that the gateway asked for. */
 
 import { X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
@@ -16,9 +16,9 @@ import type { AccountDescription, DynamicAccountHandler } from './dynamic-accoun
 import { Cluster } from './kubernetes/cluster.js';
 import type { WatchedAccount } from './watching/account-watcher.js';
 
-/** How long a cluster has to tell its version before the account is registered without. */
+/** How long to wait for a cluster's version before the account is registered without it. */
 const describeTimeoutMs = 5_000;
-/** How long it is asked at the most, credentials included, before it is asked again. */
+/** Time limit of one request for the version, including credentials, before the next attempt. */
 const answerTimeoutMs = 60_000;
 const askAgain = { initialMs: 5_000, maximumMs: 120_000, multiplier: 1.6, jitter: 0.2 };
 
@@ -27,15 +27,15 @@ type KubernetesConfiguration = AgentConfiguration['kubernetes'];
 interface ServedAccount extends WatchedAccount {
   /** Absent: the gateway asked for it. */
   readonly configuration: AccountConfiguration | undefined;
-  /** Aborts when it is served no more. */
+  /** Aborts when the account is no longer served. */
   readonly closing: AbortController;
 }
 
 export interface ServedAccountsOptions {
   readonly logger: Logger;
-  /** Of this process: proxies, and what credential plugins inherit. */
+  /** Environment of this process: proxies, and variables that credential plugins inherit. */
   readonly environment: Environment;
-  /** Told of an account of the configuration whose cluster answers at last. */
+  /** Called for an account of the configuration once its cluster answers. */
   readonly onAnswer: (account: Account) => void;
 }
 
@@ -58,8 +58,9 @@ export class ServedAccounts implements DynamicAccountHandler {
   }
 
   /**
-   * Serves what the configuration says from now on. A cluster that does not answer now is served all the same.
-   * @returns what changed: an account in both was served in another way before
+   * Serves the accounts of the configuration from now on. An account whose cluster does not answer is served all the
+   * same.
+   * @returns the changes: an account in both lists was served with other settings before
    */
   async configure(
     kubernetes: KubernetesConfiguration,
@@ -99,7 +100,7 @@ export class ServedAccounts implements DynamicAccountHandler {
       kubeconfig.length === 0 ? undefined : Buffer.from(kubeconfig).toString('utf8'),
     );
     try {
-      // An account that cannot be reached is refused, with the reason.
+      // An unreachable account is refused, with the reason.
       const description = await versionOf(account, describeTimeoutMs * 2);
       await this.remove(name);
       this.#accounts.set(name, { ...account, configuration: undefined });
@@ -152,22 +153,25 @@ export class ServedAccounts implements DynamicAccountHandler {
     };
   }
 
-  /** An account as it is registered: with what its cluster tells of itself, if it does so soon. */
+  /** An account for registration: with its cluster's version, if the cluster answers soon. */
   async #describe(account: Asked, configuration: AccountConfiguration): Promise<Account> {
     const answer = versionOf(account, answerTimeoutMs);
-    let reason = `nothing heard for ${String(describeTimeoutMs)} ms`;
+    let reason = `no answer within ${String(describeTimeoutMs)} ms`;
     const description = await unlessLate(answer, describeTimeoutMs).catch((error: unknown) => {
       reason = messageOf(error);
       return undefined;
     });
     if (description === undefined && !account.closing.signal.aborted) {
-      this.#options.logger.warn({ account: configuration.name, error: reason }, 'the cluster does not answer yet');
+      this.#options.logger.warn(
+        { account: configuration.name, error: reason },
+        'cluster does not answer yet; the account registers without its version',
+      );
       void this.#join(account, configuration, answer).catch(() => undefined);
     }
     return accountOf(configuration, description ?? {});
   }
 
-  /** Asks on until the cluster answers. @throws the signal's reason */
+  /** Keeps asking until the cluster answers. @throws the signal's reason */
   async #join(account: Asked, configuration: AccountConfiguration, first: Promise<AccountDescription>): Promise<void> {
     const { signal } = account.closing;
     let description = await first.catch(() => undefined);
@@ -176,7 +180,7 @@ export class ServedAccounts implements DynamicAccountHandler {
       description = await versionOf(account, answerTimeoutMs).catch(() => undefined);
     }
     signal.throwIfAborted();
-    this.#options.logger.info({ account: configuration.name }, 'the cluster answers now');
+    this.#options.logger.info({ account: configuration.name }, 'cluster answers');
     this.#options.onAnswer(accountOf(configuration, description));
   }
 }
@@ -206,7 +210,7 @@ function registered({ name, namespaces, permissions }: AccountConfiguration) {
   return { name, namespaces: [...namespaces], properties };
 }
 
-/** Groups by authorization, as Clouddriver has them; Armory's agent writes a list of such. */
+/** Groups by authorization, as in Clouddriver; Armory's agent writes a list of these. */
 function permissionsOf(written: AccountConfiguration['permissions']): Record<string, readonly string[]> {
   const parts = Array.isArray(written) ? written : [written];
   const merged: Record<string, readonly string[]> = {};
@@ -216,7 +220,7 @@ function permissionsOf(written: AccountConfiguration['permissions']): Record<str
   return merged;
 }
 
-/** SHA-256 of the authority of the API server, which tells a cluster from others. */
+/** SHA-256 of the API server's CA certificate, which identifies a cluster. */
 function fingerprintOf(ca: Buffer | string | undefined): string {
   try {
     return ca === undefined ? '' : new X509Certificate(ca).fingerprint256;
@@ -236,11 +240,11 @@ const dynamicOptions = Type.Object({
   onlySpinnakerManaged: Type.Optional(Type.Boolean()),
 });
 
-/** What a dynamic account's definition may say of `kubernetes.accounts[]`. @throws Error */
+/** The options of `kubernetes.accounts[]` in a dynamic account's definition. @throws Error */
 function optionsOf(definition: string): Type.Static<typeof dynamicOptions> {
   const value: unknown = definition === '' ? {} : definitionOf(definition);
   if (!Value.Check(dynamicOptions, value))
-    throw new TellableError('the definition of the account has options of a wrong type');
+    throw new TellableError('the account definition has options of the wrong type');
   return Value.Clean(dynamicOptions, value) as Type.Static<typeof dynamicOptions>;
 }
 
@@ -248,6 +252,6 @@ function definitionOf(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
-    throw new TellableError('the definition of the account is not JSON', { cause: error });
+    throw new TellableError('the account definition is not JSON', { cause: error });
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The agent as a service: its accounts, its connection to the gateway, its ports, put together from the configuration.
- * Start and stop go through one scope, as in the gateway.
+ * The agent as a service: its accounts, its connection to the gateway and its ports, built from the configuration.
+ * One scope handles start and stop, as in the gateway.
  */
 
 import type { Environment } from '../core/environment.js';
@@ -32,23 +32,23 @@ export interface AgentServiceOptions {
   readonly version: string;
   readonly logger: Logger;
   readonly environment: Environment;
-  /** Where agentId comes from when neither the configuration nor POD_NAME says it. */
+  /** The agentId if neither the configuration nor POD_NAME sets it. */
   readonly hostname: string;
-  /** A change of it is followed. */
+  /** Changes of it are followed. */
   readonly file?: ConfigurationFile;
-  /** Told of a configuration that was taken. */
+  /** Called after a new configuration was applied. */
   readonly onConfiguration?: (configuration: AgentConfiguration) => void;
 }
 
 export interface AgentService {
   readonly connection: AgentConnection;
-  /** @throws GatewayError naming the setting; what was started is released */
+  /** @throws GatewayError naming the setting; everything started is released */
   start(signal: AbortSignal): Promise<void>;
-  /** Lets operations end within `tasks.drainSeconds`, then ends everything. */
+  /** Waits for operations for up to `tasks.drainSeconds`, then ends everything. */
   stop(): Promise<void>;
 }
 
-/** How often a cluster's kinds are looked at, in ms. */
+/** How often a cluster's kinds are read, in ms. */
 const kindsPeriodMs = 60_000;
 const nanosecondMs = 1e-6;
 
@@ -159,7 +159,7 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
       }
     },
     stop: async () => {
-      // Before the loops and the accounts, which what is under way needs.
+      // Before the loops and the accounts, which operations under way still need.
       await connection.stop({ drainMs: tasks.drainSeconds * 1_000 });
       loops.abort();
       await scope.close();
@@ -190,7 +190,7 @@ function limitOf(setting: number): number {
   return setting > 0 ? setting : Number.POSITIVE_INFINITY;
 }
 
-/** @throws GatewayError `configuration`; those of a file were checked when it was read */
+/** @throws GatewayError `configuration`; values of a file were checked when it was read */
 function addressesOf(clouddriver: AgentConfiguration['clouddriver']): readonly string[] {
   const addresses = gatewayAddresses(clouddriver);
   if (typeof addresses !== 'string') return addresses;
@@ -206,8 +206,7 @@ function idsOf({ configuration, environment, hostname }: AgentServiceOptions): R
 
 function warnOfEntriesWithoutEffect(entries: readonly string[], logger: Logger): void {
   for (const entry of withoutEffect(entries)) {
-    const expected =
-      'expected a status (500) or a reason of Kubernetes (InternalError); words of messages are not compared';
+    const expected = 'expected a status (500) or a Kubernetes reason (InternalError); message texts are not matched';
     logger.warn({ entry }, `an entry of kubernetes.retries.retryableErrors has no effect: ${expected}`);
   }
 }

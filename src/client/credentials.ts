@@ -43,6 +43,6 @@ export function readCredentials(
   const token = (written ?? (environment[tokenVariable] || undefined))?.trim();
   if (token !== undefined && !/^[\w.~+/=-]+$/u.test(token))
     throw new UsageError('the token must be one word of letters, digits and . ~ + / = - (RFC 6750)');
-  if ((cert === undefined) !== (key === undefined)) throw new UsageError('--cert and --key belong together');
+  if ((cert === undefined) !== (key === undefined)) throw new UsageError('give both --cert and --key, or neither');
   return { token, ca: read('--cacert', cacert), cert: read('--cert', cert), key: read('--key', key) };
 }

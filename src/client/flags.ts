@@ -10,14 +10,14 @@ export const help = toggle('print this help', 'h');
 export const gatewayFlags = {
   output: choice(outputForms, { short: 'o', value: 'FORM', help: 'table, json or yaml (default table)' }),
   rest: url({
-    help: `base URL of any replica, with the path of a proxy where there is one (default $AGENT_GATEWAY_REST, or ${defaultRest})`,
+    help: `base URL of any replica, including the path of a proxy (default $AGENT_GATEWAY_REST, or ${defaultRest})`,
   }),
   'token-file': file({
     help: 'file with a bearer token (default $AGENT_GATEWAY_TOKEN_FILE, or the token itself in $AGENT_GATEWAY_TOKEN)',
   }),
-  cacert: file({ help: 'authorities of the certificate of the gateway, as PEM' }),
-  cert: file({ help: 'certificate to show, as PEM' }),
-  key: file({ help: 'its private key' }),
+  cacert: file({ help: "PEM file with the CAs to verify the gateway's certificate" }),
+  cert: file({ help: 'PEM file with the client certificate' }),
+  key: file({ help: 'PEM file with its private key' }),
   help,
 };
 

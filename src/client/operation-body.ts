@@ -115,7 +115,7 @@ function oneDocument(file: string, request: RequestName): JsonObject {
   const documents = manifestsOf(file);
   const [document] = documents;
   if (documents.length !== 1) {
-    throw new UsageError(`--file must have one YAML document, it has ${documents.length}; send each for itself`);
+    throw new UsageError(`--file must have one YAML document, it has ${documents.length}; send each one separately`);
   }
   if (!isJsonObject(document)) throw new UsageError(`--file must have an object: ${request} needs one`);
   return document;

@@ -112,7 +112,7 @@ async function tellingHowToWatch<T>(
     return await wait();
   } catch (error) {
     const unknown = error instanceof ClientError && error.exitCode === exitCodes.noResult;
-    if (io.signal.aborted) io.stderr.write(`agent-gateway: stopped; operation ${id} may go on\n`);
+    if (io.signal.aborted) io.stderr.write(`agent-gateway: stopped; operation ${id} may still be under way\n`);
     if (io.signal.aborted || unknown) io.stderr.write(`To watch it: ${watchCommand(id)}\n`);
     throw error;
   }

@@ -31,21 +31,21 @@ const sending = {
   id: {
     ...text('a ULID, 26 letters and digits', {
       value: 'ULID',
-      help: 'id of the operation, so that sending it twice does it once (default: a new one)',
+      help: 'id of the operation; sent twice with one id, it runs once (default: a new id)',
     }),
     read: (given: string) => (ulidForm.test(given) ? given : undefined),
   },
   timeout: seconds(
     { minimum: 1, maximum: maxSeconds },
-    { help: 'time that the operation has (default: the gateway decides)' },
+    { help: 'timeout of the operation (default: that of the gateway)' },
   ),
   wait: seconds(
     { maximum: maxSeconds },
-    { help: `how long to wait for the result; 0: not at all, which ends with 6 (default ${defaultWait})` },
+    { help: `time to wait for the result; 0: do not wait, exit with 6 (default ${defaultWait})` },
   ),
   ...gatewayFlags,
 };
-const account = required(accountFlag, 'which account is meant?');
+const account = required(accountFlag, 'which account?');
 const namespace = text('a name', { short: 'n', value: 'NAME', help: 'namespace of the object (default: default)' });
 const fileFlag = (help: string) => file({ short: 'f', help: `${help}; - is standard input` });
 const kind: Argument = { name: 'KIND' };
@@ -88,7 +88,7 @@ function withManifest(request: 'deploy' | 'run-job', summary: string): Command {
     arguments: [],
     flags: {
       account,
-      namespace: { ...namespace, help: 'namespace of a manifest that has none; one with another is refused' },
+      namespace: { ...namespace, help: 'namespace, if the manifest has none; a manifest with another one is refused' },
       file: required(fileFlag('manifest as YAML or JSON'), `${request} needs a manifest`),
       ...sending,
     },
@@ -106,19 +106,16 @@ const none = () => ({});
 const sendCommands: readonly Command[] = [
   command({
     name: 'ops send',
-    summary: 'Send a whole operation, and wait for its result: protobuf JSON, YAML or text format.',
+    summary: 'Send an operation from a file (protobuf JSON, YAML or text format) and wait for its result.',
     arguments: [],
     flags: {
-      account: { ...accountFlag, help: 'the account, in place of that in the file' },
-      file: required(
-        fileFlag('the operation'),
-        'say what to send: REQUEST KIND NAME, or a file with a whole operation',
-      ),
+      account: { ...accountFlag, help: 'the account, instead of the one in the file' },
+      file: required(fileFlag('the operation'), 'give REQUEST KIND NAME, or a file with a whole operation'),
       ...sending,
     },
     run: ({ flags }, io) => send(flags, io, async () => wholeOperation(await readInput(flags.file, io), flags)),
   }),
-  withManifest('deploy', 'Deploy the object of a manifest.'),
+  withManifest('deploy', 'Deploy the object in a manifest.'),
   command({
     name: 'ops send delete',
     summary: 'Delete an object.',
@@ -131,12 +128,12 @@ const sendCommands: readonly Command[] = [
   }),
   command({
     name: 'ops send delete',
-    summary: 'Delete the objects that a label selector chooses.',
+    summary: 'Delete the objects that match a label selector.',
     arguments: [kind],
     flags: {
       account,
       namespace,
-      selector: required(selector, 'NAME or a selector has to say what to delete'),
+      selector: required(selector, 'give a NAME, or a selector of the objects to delete'),
       ...sending,
     },
     run: ({ words: [kindOf = ''], flags }, io) =>
@@ -154,7 +151,7 @@ const sendCommands: readonly Command[] = [
     arguments: [kind],
     flags: {
       account,
-      namespace: { ...namespace, help: 'only of this namespace (default: of all)' },
+      namespace: { ...namespace, help: 'only this namespace (default: all)' },
       selector,
       ...sending,
     },
@@ -169,13 +166,13 @@ const sendCommands: readonly Command[] = [
   onObject(
     'patch',
     'Change an object by a merge patch.',
-    { file: required(fileFlag('patch as YAML or JSON'), 'patch needs it') },
+    { file: required(fileFlag('patch as YAML or JSON'), 'give the patch to send') },
     async (flags, io) => ({ type: 'TYPE_MERGE', patch: patchOf(await readInput(flags.file, io)) }),
   ),
   onObject(
     'scale',
     'Scale a Deployment or the like.',
-    { replicas: required(whole({}, { value: 'N', help: 'how many' }), 'scale to how many?') },
+    { replicas: required(whole({}, { value: 'N', help: 'number of replicas' }), 'scale to how many?') },
     ({ replicas }) => ({ replicas }),
   ),
   onObject('restart', 'Start the pods of a Deployment or the like anew, one after the other.', {}, none),
@@ -188,7 +185,7 @@ const sendCommands: readonly Command[] = [
     'Print the log of a pod.',
     {
       container: text('a name', { short: 'c', value: 'NAME', help: 'the container (default: the only one)' }),
-      tail: whole({ minimum: 1 }, { value: 'LINES', help: 'only the last lines' }),
+      tail: whole({ minimum: 1 }, { value: 'LINES', help: 'only the last LINES lines' }),
     },
     ({ container, tail }) => ({
       ...(container === undefined ? {} : { container }),
@@ -198,7 +195,7 @@ const sendCommands: readonly Command[] = [
 ];
 
 const outcomes = ['pending', 'completed', 'failed', 'timed-out', 'cancelled', 'agent-lost'] as const;
-const ofAccount = { ...accountFlag, help: 'only those of this account' };
+const ofAccount = { ...accountFlag, help: 'only this account' };
 const operationId: Argument = { name: 'ID', completes: 'operations' };
 
 export const operationCommands: readonly Command[] = [
@@ -217,10 +214,10 @@ export const operationCommands: readonly Command[] = [
     flags: {
       account: ofAccount,
       outcome: choice(outcomes, { value: 'OUTCOME', help: `only ${outcomes.join(', ')}` }),
-      since: time({ help: 'started at this time (ISO 8601) or later, or so long ago: 90s, 10m, 2h, 1d' }),
-      until: time({ help: 'started before this time, likewise' }),
-      items: whole({ minimum: 1, maximum: 500 }, { value: 'N', help: 'records on a page, 1 to 500 (default 50)' }),
-      page: whole({ maximum: 10_000 }, { value: 'N', help: '0 is the first page' }),
+      since: time({ help: 'started at this time or later: ISO 8601, or an age such as 90s, 10m, 2h, 1d' }),
+      until: time({ help: 'started before this time, in the same forms' }),
+      items: whole({ minimum: 1, maximum: 500 }, { value: 'N', help: 'records per page, 1 to 500 (default 50)' }),
+      page: whole({ maximum: 10_000 }, { value: 'N', help: 'page to show; 0 is the first' }),
       ...gatewayFlags,
     },
     run: ({ flags }, io) => {
@@ -249,7 +246,7 @@ export const operationCommands: readonly Command[] = [
     summary: 'Wait until an operation has ended.',
     arguments: [operationId],
     flags: {
-      wait: seconds({ maximum: maxSeconds }, { help: `how long (default ${defaultWatch})` }),
+      wait: seconds({ maximum: maxSeconds }, { help: `time to wait (default ${defaultWatch})` }),
       ...gatewayFlags,
     },
     run: ({ words: [id = ''], flags }, io) =>

@@ -73,7 +73,8 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
       if (detail !== undefined) throw new ClientError(exitCodeOf(status), detail);
       throw new ClientError(foreignExitCodeOf(status), `${url.href} answered ${status}, ${foreign}`);
     }
-    if (body === undefined) throw new ClientError(exitCodes.unavailable, `${url.href} answered no JSON, ${foreign}`);
+    if (body === undefined)
+      throw new ClientError(exitCodes.unavailable, `${url.href} did not answer with JSON, ${foreign}`);
     return { status, body: body as Record<string, unknown> };
   }
 
@@ -81,7 +82,7 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
     const { body } = await call(path, {});
     const rows: readonly unknown[] = Array.isArray(body) ? body : [body];
     if (!isExpected(body) || !rows.every((row) => hasShape(row, shape)))
-      throw new ClientError(exitCodes.unavailable, `${baseUrl}${path} answered something else, ${foreign}`);
+      throw new ClientError(exitCodes.unavailable, `${baseUrl}${path} gave an unexpected answer, ${foreign}`);
     return body;
   }
 
@@ -105,7 +106,7 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
 
 /** The path of one of those at `path`. @throws UsageError for a name that a URL cannot have there */
 export function pathOf(path: string, name: string): string {
-  if (name === '.' || name === '..') throw new UsageError(`"${name}" is no name`);
+  if (name === '.' || name === '..') throw new UsageError(`"${name}" is not a valid name`);
   return `${path}/${encodeURIComponent(name)}`;
 }
 
@@ -125,7 +126,7 @@ function parse(text: string): unknown {
   }
 }
 
-const foreign = 'which no gateway does: is --rest right?';
+const foreign = 'as no gateway does; check --rest';
 
 /** The detail of a problem of ours (RFC 9457). */
 function problemDetail(body: unknown): string | undefined {

@@ -11,6 +11,6 @@ export function readTextOperation(text: string): Record<string, unknown> {
   try {
     return toJson(OperationSchema, parseText(OperationSchema, text)) as Record<string, unknown>;
   } catch (error) {
-    throw new UsageError(`--file is no operation as protobuf JSON, YAML or text format: ${messageOf(error)}`);
+    throw new UsageError(`--file is not an operation in protobuf JSON, YAML or text format: ${messageOf(error)}`);
   }
 }

@@ -15,7 +15,7 @@ export interface Flag<T = unknown> {
   /** @returns undefined when the text is not what is expected */
   readonly read: (text: string) => T | undefined;
   readonly completes?: Completes;
-  /** The flag has to be given; what is asked where it was not: "which account is meant?". */
+  /** The flag has to be given; what is asked if it was not: "which account?". */
   readonly missing?: string;
   /** It may be given several times; any other one is refused then, because all but one would be ignored. */
   readonly repeated?: true;
@@ -155,7 +155,7 @@ export function repeated<F extends Flag>(flag: F): F & { readonly repeated: true
   return { ...flag, repeated: true };
 }
 
-/** A flag that the command cannot do without. @param missing what is asked: "which account is meant?" */
+/** A flag that the command cannot do without. @param missing what is asked: "which account?" */
 export function required<F extends Flag>(flag: F, missing: string): F & { readonly missing: string } {
   return { ...flag, missing };
 }

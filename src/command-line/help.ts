@@ -12,7 +12,7 @@ export function overview(commands: readonly Command[], groups: Readonly<Record<s
   }
   const rows = [...lines].map(([name, summary]) => [name, summary] as const);
   return `Usage: agent-gateway COMMAND [FLAGS]\n\nCommands:\n${columns(rows)}
-agent-gateway COMMAND --help says more, --version which version this is.
+Run agent-gateway COMMAND --help for more about a command, or --version for the version.
 `;
 }
 

@@ -117,7 +117,7 @@ function commandOf(commands: readonly Command[], words: readonly string[], token
   }
   const extra = given[most.arguments.length] ?? '';
   if (nextWords(commands, most.name).length > 0) throw unknownCommand(commands, most.name, extra);
-  throw new UsageError(`what is "${extra}"? ${most.name} takes ${usageOf(most) || 'no arguments'}`);
+  throw new UsageError(`unexpected "${extra}"; ${most.name} takes ${usageOf(most) || 'no arguments'}`);
 }
 
 function fits(expected: Command['arguments'], count: number): boolean {
@@ -128,7 +128,7 @@ function unknownCommand(commands: readonly Command[], start: string, word: strin
   const next = nextWords(commands, start);
   const candidate = nearest(word, next);
   const full = (last: string) => (start === '' ? last : `${start} ${last}`);
-  const hint = candidate === undefined ? `expected one of: ${next.join(', ')}` : `is ${full(candidate)} meant?`;
+  const hint = candidate === undefined ? `expected one of: ${next.join(', ')}` : `did you mean ${full(candidate)}?`;
   return new UsageError(`unknown command "${full(word)}"; ${hint}`);
 }
 
@@ -147,7 +147,7 @@ function refuseUnknownFlags(all: readonly Command[], some: readonly Command[], t
     if (others.length > 0) throw notApplying(token.raw, some[0], others);
     const names = some.flatMap(({ flags }) => Object.keys(flags));
     const candidate = nearest(token.flag, names);
-    const hint = candidate === undefined ? '' : `; is --${candidate} meant?`;
+    const hint = candidate === undefined ? '' : `; did you mean --${candidate}?`;
     throw new UsageError(`no such flag: ${token.raw}${hint}`);
   }
 }
@@ -173,9 +173,9 @@ function valuesOf(all: readonly Command[], command: Command, tokens: readonly To
       throw notApplying(raw, command, namesakes);
     }
     const flag = command.flags[name] as Flag;
-    if (value === undefined && flag.value !== undefined) throw new UsageError(`--${name} is without its ${flag.value}`);
+    if (value === undefined && flag.value !== undefined) throw new UsageError(`--${name} needs a value: ${flag.value}`);
     if (values[name] !== undefined && flag.repeated !== true)
-      throw new UsageError(`--${name} is given twice; only one value has an effect`);
+      throw new UsageError(`--${name} is given twice; give it once`);
     const read = readFlag(`--${name}`, flag, value ?? 'true');
     values[name] = flag.repeated === true ? [...((values[name] as unknown[] | undefined) ?? []), read] : read;
   }

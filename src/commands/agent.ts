@@ -39,11 +39,11 @@ export async function runAgent(config: string | undefined, io: CommandIo): Promi
   });
   await service.start(signal);
   await aborted(signal);
-  logger.info('stopping: operations that are under way may end');
+  logger.info('stopping; waiting for operations under way');
   try {
     await service.stop();
   } catch (error) {
-    logger.error({ error: messageOf(error) }, 'stop was not clean');
+    logger.error({ error: messageOf(error) }, 'shutdown failed; exiting anyway');
     return 1;
   }
   return 0;

@@ -3,7 +3,7 @@
 import { UsageError } from '../command-line/usage-error.js';
 import type { Environment } from '../core/environment.js';
 import { GatewayError, messageOf } from '../core/errors.js';
-import { loadConfig, type Config, type ConfigSources } from '../gateway/config.js';
+import { loadConfig, type Config, type ConfigSources } from '../gateway/config/config.js';
 import type { Finding } from './doctor/finding.js';
 import { examineIdentities } from './doctor/identities.js';
 import { examineKubernetes } from './doctor/kubernetes.js';

@@ -2,7 +2,7 @@
 
 import type { CommandIo } from '../command-line/command.js';
 import { silentLogger } from '../core/logger.js';
-import type { Config } from '../gateway/config.js';
+import type { Config } from '../gateway/config/config.js';
 import { databaseOptions } from '../gateway/config/database-options.js';
 import { openDatabase } from '../store/sql/database.js';
 import { migrate } from '../store/migrations/migrate.js';

@@ -3,7 +3,7 @@
 import type { CommandIo } from '../command-line/command.js';
 import { aborted } from '../core/deadline.js';
 import { messageOf, toGatewayError, type GatewayError } from '../core/errors.js';
-import type { LoadedConfig } from '../gateway/config.js';
+import type { LoadedConfig } from '../gateway/config/config.js';
 import { createGateway } from '../gateway/gateway.js';
 import { createLogger } from './logger.js';
 import { inMemory, inMemoryNotice, welcome } from './welcome.js';
@@ -44,7 +44,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   try {
     await gateway.stop();
   } catch (error) {
-    logger.error({ error: messageOf(error) }, 'stop was not clean');
+    logger.error({ error: messageOf(error) }, 'shutdown failed; exiting anyway');
     code = 1;
   }
   logger.info({ code }, 'stopped');

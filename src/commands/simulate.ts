@@ -91,7 +91,7 @@ function startAgents(flags: SimulateFlags, security: DialSecurity, { stderr }: S
       if (state.name !== 'backing-off' || told.has(state.cause.message) || told.size >= 10) return;
       told.add(state.cause.message);
       const where = flags.gateways.join(', ');
-      stderr.write(`${simulatedAgentId(agent)}: gateway ${where}: ${state.cause.message}; trying again\n`);
+      stderr.write(`${simulatedAgentId(agent)}: gateway ${where}: ${state.cause.message}; retrying\n`);
     },
   });
 }

@@ -13,17 +13,17 @@ import { knownStart } from '../command-line/parse.js';
 import { simulateExitCodes, simulateFlags, simulateSummary } from '../simulate/command-line.js';
 
 /** What the commands of several words have in common. */
-const groups = { ops: 'Send operations to a running gateway, and look at them.' };
+const groups = { ops: 'Send operations to a running gateway, and list, show or watch them.' };
 
 const config = file({ help: 'configuration file (default $AGENT_GATEWAY_CONFIG, or none)' });
 const settings = {
   arguments: [],
   settings: async () => [...(await import('../gateway/config/leaves.js')).leaves.keys()],
 };
-const ofServer = 'Exit code: 0 stopped, or done; 1 it failed; 2 the configuration is wrong.';
+const ofServer = 'Exit code: 0 stopped or done; 1 failed; 2 the configuration is wrong.';
 
 async function load(flags: readonly string[], { environment }: CommandIo) {
-  const { loadConfig } = await import('../gateway/config.js');
+  const { loadConfig } = await import('../gateway/config/config.js');
   return loadConfig({ environment, flags });
 }
 
@@ -41,7 +41,7 @@ export const commands: readonly Command[] = [
   }),
   command({
     name: 'agent',
-    summary: 'Serve the accounts of a cluster to the gateway (docs/agent-configuration.md).',
+    summary: 'Run an agent that serves accounts to the gateway (docs/agent-configuration.md).',
     arguments: [],
     exitCodes: ofServer,
     flags: {
@@ -68,7 +68,7 @@ export const commands: readonly Command[] = [
     name: 'doctor',
     ...settings,
     exitCodes: 'Exit code: 0 nothing failed; 1 a check failed; 2 a flag is wrong.',
-    summary: 'Check configuration, SQL, Redis, Kubernetes, ports and TLS files, and say what to do.',
+    summary: 'Check configuration, SQL, Redis, Kubernetes, ports and TLS files, and say how to fix them.',
     flags: {
       config,
       output: choice(['text', 'json'], { value: 'FORM', help: 'text or json (default text)' }),

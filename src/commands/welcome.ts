@@ -1,13 +1,13 @@
 /** What a replica tells whoever started it in a terminal: where things are, and what to do next. */
 
-import type { Config } from '../gateway/config.js';
+import type { Config } from '../gateway/config/config.js';
 import type { Addresses } from '../gateway/gateway.js';
 
 /** The `sql.url` of a first run. */
 export const inMemory = 'pglite:memory';
 
 export const inMemoryNotice =
-  'the database is in memory: operations and accounts end with this process; --sql.url=pglite:DIR keeps them';
+  'the database is in memory: operations and accounts are lost when this process ends; --sql.url=pglite:DIR keeps them';
 
 export function welcome({ kubesvc, server, sql }: Config, { agentsPort, restPort }: Addresses): string {
   const rest = `${server.ssl.enabled ? 'https' : 'http'}://${reachable(server.address)}:${String(restPort)}`;
@@ -15,7 +15,7 @@ export function welcome({ kubesvc, server, sql }: Config, { agentsPort, restPort
   const database =
     sql.url === inMemory
       ? `
-The database is in memory: operations and accounts end with this process.
+The database is in memory: operations and accounts are lost when this process ends.
 To keep them:  --sql.url=pglite:DIR  (a directory such as ./data, for one gateway at a time)
 `
       : '';

@@ -13,7 +13,7 @@ export function pathFrom(text: string): string | Error {
   const [, scheme = '', rest = ''] = /^([a-z][a-z\d+.-]+):(.*)$/isu.exec(text) ?? [];
   if (scheme === '') return text;
   if (scheme.toLowerCase() !== 'file') {
-    const what = scheme.toLowerCase() === 'classpath' ? 'there is no classpath here' : `${scheme}: is not read here`;
+    const what = scheme.toLowerCase() === 'classpath' ? 'classpath: is not supported' : `${scheme}: is not supported`;
     return new Error(`expected the path of a file, such as /certs/tls.crt; ${what}`);
   }
   // Relative ones are no URLs: Spring takes them as they stand.
@@ -21,7 +21,7 @@ export function pathFrom(text: string): string | Error {
   try {
     return fileURLToPath(text);
   } catch {
-    return new Error('expected file:/PATH: a file of this machine, without a host');
+    return new Error('expected file:/PATH, a file on this machine, without a host');
   }
 }
 
@@ -57,10 +57,10 @@ export function unresolved(value: unknown, kind: 'secret' | 'path' | 'text', fil
   }
   if (typeof value !== 'string') return undefined;
   if (file && value.includes('${')) {
-    return 'placeholders (${...}) of Spring are not resolved here; write the value, or set a variable';
+    return 'Spring placeholders (${...}) are not resolved here; write the value, or set an environment variable';
   }
   return isSecretReference(value)
-    ? `encrypted secrets of Spinnaker are not decrypted here; ${instead[kind]}`
+    ? `Spinnaker's encrypted secrets are not decrypted here; ${instead[kind]}`
     : undefined;
 }
 

@@ -19,7 +19,8 @@ export interface YamlSettings {
 export function parseSettings(source: string, name: string): YamlSettings {
   const { value, lines } = settingsOf(source, name);
   const content = value ?? {};
-  if (!isSection(content)) throw configurationError([{ key: name, message: 'expected a map of sections at the top' }]);
+  if (!isSection(content))
+    throw configurationError([{ key: name, message: 'expected a map of sections at the top level' }]);
   refuseManifest(content, name);
   return {
     content,
@@ -56,7 +57,7 @@ function settingsOf(source: string, name: string): Settings {
 function refuseManifest({ apiVersion, kind }: YamlSection, name: string): void {
   if (typeof apiVersion !== 'string' || typeof kind !== 'string') return;
   const shown = /^\w{1,60}$/u.test(kind) ? ` (kind: ${kind})` : '';
-  const message = `this is an object of Kubernetes${shown}: write what stands in it as the configuration file alone`;
+  const message = `this is a Kubernetes object${shown}; give only the configuration file inside it`;
   throw configurationError([{ key: name, message }]);
 }
 

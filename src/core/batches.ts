@@ -1,4 +1,4 @@
-/** Lists cut into what one statement, or one turn of the event loop, takes. */
+/** Cuts lists into batches for one statement, or for one turn of the event loop. */
 
 /** Rows of one statement or transaction: many times fewer round trips, and still a short lock. */
 export const batchSize = 500;

@@ -1,4 +1,4 @@
-/** Warnings that somebody else can cause at will: one of each message in a period is written, the others are counted. */
+/** Warnings that others can cause at will: each message is written once per period, the rest are only counted. */
 
 import type { Logger } from './logger.js';
 
@@ -10,7 +10,7 @@ export class BoundedWarnings {
   /** By message: when its running period ends, on the monotonic clock, and how many were not written in it. */
   readonly #periods = new Map<string, { readonly until: number; unwritten: number }>();
 
-  /** @param periodMs at most one line of a message in so long, in ms */
+  /** @param periodMs each message is written at most once in this time, in ms */
   constructor(logger: Logger, periodMs = defaultPeriodMs) {
     this.#logger = logger;
     this.#periodMs = periodMs;

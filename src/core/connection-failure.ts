@@ -1,4 +1,6 @@
-/** Why a connection failed, by the codes of Node.js, OpenSSL and undici: never by words, and never told in JavaScript's. */
+/**
+ * Why a connection failed, told by the codes of Node.js, OpenSSL and undici, never by the text of a JavaScript error.
+ */
 
 import { TellableError, toGatewayError } from './errors.js';
 
@@ -7,16 +9,16 @@ export interface ConnectionFailure {
   readonly code: string;
   /** "connection refused (ECONNREFUSED)". */
   readonly reason: string;
-  /** There was no connection, so that nothing of what was asked can have been done. */
+  /** There was no connection, so the request cannot have had any effect. */
   readonly unsent: boolean;
 }
 
-/** Words, and whether nothing can have been sent. */
+/** The text, and whether nothing can have been sent. */
 const failures: ReadonlyMap<string, readonly [words: string, unsent: boolean]> = new Map([
   ['ECONNREFUSED', ['connection refused', true]],
   ['ENOTFOUND', ['no such host', true]],
-  ['EAI_AGAIN', ['the name of the host cannot be resolved now', true]],
-  ['UND_ERR_CONNECT_TIMEOUT', ['no connection in time', true]],
+  ['EAI_AGAIN', ['the host name cannot be resolved at the moment', true]],
+  ['UND_ERR_CONNECT_TIMEOUT', ['could not connect in time', true]],
   ['EHOSTUNREACH', ['no route to the host', true]],
   ['ENETUNREACH', ['no route to the network', true]],
   ['ETIMEDOUT', ['the connection timed out', false]],
@@ -24,19 +26,19 @@ const failures: ReadonlyMap<string, readonly [words: string, unsent: boolean]> =
   ['ECONNABORTED', ['the connection was cut', false]],
   ['EPIPE', ['the connection was cut', false]],
   ['UND_ERR_SOCKET', ['the connection was cut', false]],
-  ['UND_ERR_ABORTED', ['the request was given up', false]],
+  ['UND_ERR_ABORTED', ['the request was aborted', false]],
   ['UND_ERR_CLOSED', ['the connection is closed', false]],
   ['UND_ERR_DESTROYED', ['the connection is closed', false]],
   ['UND_ERR_HEADERS_TIMEOUT', ['no answer in time', false]],
-  ['UND_ERR_BODY_TIMEOUT', ['the answer did not end in time', false]],
+  ['UND_ERR_BODY_TIMEOUT', ['the answer was not complete in time', false]],
   ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', ['the answer was cut off', false]],
 ]);
 
-/** What OpenSSL and Node.js say of a certificate or handshake that they refuse, so that nothing was sent. */
+/** Codes of OpenSSL and Node.js for a refused certificate or handshake: nothing was sent. */
 const tlsCodes =
   /^(?:ERR_TLS_|ERR_SSL_|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_CERT|DEPTH_ZERO_|HOSTNAME_MISMATCH|INVALID_(?:CA|PURPOSE)|EPROTO|HPE_)/u;
 
-/** Undefined for whatever else went wrong: that is for the log alone. */
+/** Undefined for any other error: those belong only in the log. */
 export function connectionFailure(thrown: unknown): ConnectionFailure | undefined {
   let error: unknown = thrown;
   for (let depth = 0; depth < 5 && error instanceof Error; depth += 1) {
@@ -48,19 +50,19 @@ export function connectionFailure(thrown: unknown): ConnectionFailure | undefine
   return undefined;
 }
 
-/** Why something did not work, for callers. Of what nobody expected they are told only where to look. */
+/** The reason for a failure, as callers are told it. For an unexpected error they are told only to look in the log. */
 export function reasonFor(thrown: unknown): string {
   if (thrown instanceof TellableError) return thrown.message;
   return connectionFailure(thrown)?.reason ?? toGatewayError(thrown).message;
 }
 
-/** Whether reasonFor() only points to the log, so that whoever tells the reason has to write there. */
+/** Whether reasonFor() only points to the log; if so, its caller must write the error there. */
 export function isUnexpected(thrown: unknown): boolean {
   if (thrown instanceof TellableError || connectionFailure(thrown) !== undefined) return false;
   return toGatewayError(thrown).code === 'internal';
 }
 
 function tlsFailure(code: string): readonly [words: string, unsent: boolean] {
-  if (code.startsWith('HPE_')) return ['what answers there does not speak HTTP', false];
+  if (code.startsWith('HPE_')) return ['the server does not speak HTTP', false];
   return ['TLS: the certificate or the handshake was refused', true];
 }

@@ -41,7 +41,9 @@ export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | unde
   });
 }
 
-/** What the promise gives, or undefined when `ms` are over first; what it does later is ignored. Rejects as it does. */
+/**
+ * The value of the promise, or undefined if `ms` pass first; a later outcome is ignored. Rejects as the promise does.
+ */
 export function unlessLate<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms, undefined);

@@ -1,7 +1,7 @@
 /**
- * Reads files that may never answer: on a mount whose server is gone, or a named pipe that nobody writes to. Node.js reads
- * files in four threads, which also resolve names: four such files would stop the whole process, and keep it from ending.
- * So what may hang is read by a child, which can be left behind.
+ * Reads files that may never answer: on a mount whose server is gone, or a named pipe that nobody writes to. Node.js
+ * reads files in four threads, which also resolve names: four such files would stop the whole process, and keep it from
+ * ending. So a child process reads any file that may hang, and can be left behind.
  */
 
 import { readFile, stat } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { resolve } from 'node:path';
 import { TellableError } from './errors.js';
 import { runProgram } from './program.js';
 
-/** File systems that need nobody else to answer. */
+/** File systems that do not depend on another machine. */
 const local = /^(?:tmpfs|ramfs|rootfs|devtmpfs|proc|overlay|ext[234]|xfs|btrfs|zfs|f2fs|squashfs|erofs|vfat)$/u;
 const script = 'process.stdout.write(require("node:fs").readFileSync(process.argv[1]))';
 const maximumBytes = 8 * 1024 * 1024;
@@ -44,7 +44,7 @@ function typeOf(path: string, mounts: string): string {
     const [before = '', after = ''] = line.split(' - ');
     const point = (before.split(' ')[4] ?? '').replaceAll('\\040', ' ');
     const isAbove = path === point || path.startsWith(point.endsWith('/') ? point : `${point}/`);
-    // Of two mounts on one point, the later one is seen.
+    // If two file systems are mounted on one point, the later one is visible.
     if (point === '' || !isAbove || point.length < longest) continue;
     [longest, type] = [point.length, after.split(' ')[0] ?? ''];
   }

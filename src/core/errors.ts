@@ -7,24 +7,24 @@
 export type ErrorCode =
   /** The caller sent something malformed; `field` names it. */
   | 'invalid-argument'
-  /** Nobody ever registered the account, or where several were asked for: no connected agent serves some of them. */
+  /** No agent ever registered the account; or, in a request for several, some are served by no connected agent. */
   | 'unknown-account'
-  /** The account is not one that can be changed like that: it is an agent's own, or is being deleted. */
+  /** The account cannot be changed like that: it is an agent's own, or is being deleted. */
   | 'account-conflict'
   | 'unknown-agent'
   | 'unknown-instance'
   | 'unknown-operation'
   /** The operation has ended already; its outcome is recorded. */
   | 'operation-ended'
-  /** The operation id was used before, for something else. */
+  /** The operation id was used before, for a different operation. */
   | 'operation-conflict'
   /** This instance does not hold a stream for the account; the sender must re-read the truth. */
   | 'not-owner'
   /** The account is known, but no agent that serves it is connected. */
   | 'no-agent'
-  /** The owning instance could not be reached; nothing is known of what it did. */
+  /** The owning instance could not be reached; it may or may not have acted. */
   | 'owner-unreachable'
-  /** A bound was reached: a queue, a number of connections, a rate. */
+  /** A limit was reached: a queue, a number of connections, a rate. */
   | 'overloaded'
   /** This instance is shutting down. */
   | 'draining'
@@ -39,7 +39,7 @@ export type ErrorCode =
   | 'dependency-unavailable'
   /** The configuration is wrong; `field` names the key. */
   | 'configuration'
-  /** No proof of identity, or one that does not hold. */
+  /** No credentials, or invalid ones. */
   | 'unauthenticated'
   /** The identity is known and may not do this. */
   | 'permission-denied'
@@ -47,24 +47,24 @@ export type ErrorCode =
   | 'internal';
 
 export interface ErrorDetails {
-  /** What lies behind it; for logs only, never sent to a caller. */
+  /** The underlying error; for logs only, never sent to a caller. */
   readonly cause?: unknown;
-  /** The dependency was not reached at all, so that nothing of what was asked can have been done. */
+  /** The dependency was not reached at all, so the request cannot have had any effect. */
   readonly unsent?: boolean;
-  /** The field, header, option or setting that is meant, in the spelling its user knows. */
+  /** The field, header, option or setting at fault, in the spelling that its user knows. */
   readonly field?: string;
   /** How long to wait before trying again, in ms; set for overloaded, draining, no-agent. */
   readonly retryAfterMs?: number;
   readonly account?: string;
-  /** Where more than one is meant. */
+  /** If several accounts are concerned. */
   readonly accounts?: readonly string[];
   readonly operationId?: string;
   readonly agentId?: string;
-  /** The instance that is meant, where it is not this one. */
+  /** The instance concerned, if it is not this one. */
   readonly instanceId?: string;
 }
 
-/** A failure whose `message` is ours, or another server's, and may be shown to a caller. */
+/** A failure whose `message` may be shown to a caller: it is ours, or comes from another server. */
 export class TellableError extends Error {}
 
 /** An expected failure: `message` is safe to show to a caller and says what to do. */
@@ -80,17 +80,23 @@ export class GatewayError extends TellableError {
   }
 }
 
-/** Makes a GatewayError of anything thrown; what is not one already becomes `internal`, its text kept as cause. */
+/**
+ * Turns anything thrown into a GatewayError; anything that is not one becomes `internal`, with its text kept as the
+ * cause.
+ */
 export function toGatewayError(thrown: unknown): GatewayError {
   if (thrown instanceof GatewayError) return thrown;
-  // What AbortSignal.timeout() and abort() give as their reason.
+  // The reasons that AbortSignal.timeout() and abort() give.
   const name = thrown instanceof Error ? thrown.name : '';
   if (name === 'TimeoutError') return new GatewayError('timed-out', 'no answer in time', { cause: thrown });
-  if (name === 'AbortError') return new GatewayError('cancelled', 'given up', { cause: thrown });
-  return new GatewayError('internal', 'unexpected failure; the log of this instance says why', { cause: thrown });
+  if (name === 'AbortError') return new GatewayError('cancelled', 'cancelled', { cause: thrown });
+  return new GatewayError('internal', 'unexpected error; see the log of this instance', { cause: thrown });
 }
 
-/** The text of anything thrown, for logs and for whoever runs the process: with what a caller of `internal` is not told. */
+/**
+ * The text of anything thrown, for logs and operators: includes the cause of an `internal` error, which callers are not
+ * told.
+ */
 export function messageOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
   const hidden = thrown instanceof GatewayError && thrown.code === 'internal' ? thrown.cause : undefined;

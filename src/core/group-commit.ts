@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { GatewayError, toGatewayError } from './errors.js';
 
 export interface GroupCommitOptions<Item, Outcome> {
-  /** For messages: what is written. */
+  /** What is written, for error messages. */
   readonly name: string;
   /** Writes a batch; gives one outcome per item, in order. */
   readonly write: (items: readonly Item[]) => Promise<readonly Outcome[]>;
@@ -24,8 +24,8 @@ export interface GroupCommitOptions<Item, Outcome> {
   /** Items waiting at most; beyond it add() fails with `overloaded`. */
   readonly queueLimit: number;
   /**
-   * Whether a write may be repeated: then a batch that is refused is written again in halves, so that an item at fault does
-   * not take its neighbours along. Default false.
+   * Whether a write may be repeated: then a batch that is refused is written again in halves, so that an item at fault
+   * does not take its neighbours along. Default false.
    */
   readonly repeatable?: boolean;
 }
@@ -36,14 +36,14 @@ interface Waiting<Item, Outcome> {
   readonly reject: (error: unknown) => void;
 }
 
-/** Whether what was to be written is at fault, or may be, in place of the way to where it is written. */
+/** Whether the items themselves may be at fault, and not the path to the database. */
 export function isRefusal(error: unknown): boolean {
   const { code } = toGatewayError(error);
   return code === 'internal' || code === 'too-large';
 }
 
 function ignore(): void {
-  // Nobody waits for it.
+  // Nothing waits for it.
 }
 
 export class GroupCommit<Item, Outcome> {
@@ -52,7 +52,7 @@ export class GroupCommit<Item, Outcome> {
   readonly #writers = new Set<Promise<void>>();
   #queue: Waiting<Item, Outcome>[] = [];
   #writing = 0;
-  /** Whether a writer is about to take what waits. */
+  /** Whether a writer is about to take the waiting items. */
   #gathering = false;
 
   constructor(options: GroupCommitOptions<Item, Outcome>) {
@@ -74,7 +74,7 @@ export class GroupCommit<Item, Outcome> {
     });
   }
 
-  /** Adds an item whose outcome nobody waits for; `failed` hears when it was not written. */
+  /** Adds an item without waiting for its outcome; `failed` is called if it was not written. */
   leave(item: Item, failed: (error: unknown, item: Item) => void): void {
     this.#enqueue({
       item,
@@ -87,7 +87,7 @@ export class GroupCommit<Item, Outcome> {
 
   #enqueue(waiting: Waiting<Item, Outcome>): void {
     if (this.#queue.length >= this.#options.queueLimit) {
-      const message = `too many wait to be written (${this.#options.name})`;
+      const message = `too many writes are queued (${this.#options.name})`;
       waiting.reject(new GatewayError('overloaded', message, { retryAfterMs: 1_000 }));
       return;
     }
@@ -109,7 +109,7 @@ export class GroupCommit<Item, Outcome> {
   }
 
   async #run(): Promise<void> {
-    // Items that are added in the same turn of the event loop belong into the first batch.
+    // Items that are added in the same turn of the event loop belong in the first batch.
     const { gatherMs } = this.#options;
     await (gatherMs === undefined ? new Promise(setImmediate) : delay(gatherMs));
     this.#gathering = false;

@@ -1,4 +1,4 @@
-/** What the project asks of a logger: the part of pino that it uses, so that no module depends on pino itself. */
+/** The part of pino that the project uses, so that no module depends on pino itself. */
 
 type Write = (fields: object, message: string) => void;
 

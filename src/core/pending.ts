@@ -1,6 +1,6 @@
 /**
- * Things that are waited for, by id, in one bounded table with one exit. A result, the deadline and a cancellation
- * all take() the entry: whoever gets it settles it, so nothing is answered twice and nothing stays behind.
+ * Pending waits by id, in one bounded table with one exit. A result, the deadline and a cancellation all take() the
+ * entry: the one that gets it settles it, so no wait is answered twice and no entry stays behind.
  */
 
 import { GatewayError } from './errors.js';
@@ -66,7 +66,7 @@ export class Pending<Value, Context> {
     bytes = 0,
   ): Promise<Value> {
     if (this.#entries.has(id)) {
-      throw new GatewayError('operation-conflict', `operation ${id} is under way already`, { operationId: id });
+      throw new GatewayError('operation-conflict', `operation ${id} is already under way`, { operationId: id });
     }
     const { entries: most, bytes: mostBytes = Number.POSITIVE_INFINITY } = this.#limits;
     const { size } = this.#entries;
@@ -78,7 +78,7 @@ export class Pending<Value, Context> {
       resolve = onValue;
       reject = onError;
     });
-    // Whoever adds may look at the promise later than it settles, or never.
+    // The caller of add() may look at the promise only after it has settled, or never.
     promise.catch(() => undefined);
     const timer = setTimeout(() => {
       const taken = this.take(id);
@@ -89,7 +89,7 @@ export class Pending<Value, Context> {
     return promise;
   }
 
-  /** Takes the entry out; undefined when nobody waits for the id (any more). */
+  /** Takes the entry out; undefined if nothing waits for the id, or no longer. */
   take(id: string): TakenEntry<Value, Context> | undefined {
     const entry = this.#entries.get(id);
     if (entry === undefined) return undefined;

@@ -1,6 +1,7 @@
 /**
- * Runs a program of somebody else (a credential plugin, a token command) that may hang, print without end, leave children
- * behind or want a terminal. It has none: it runs in a session of its own, and ends with everything that it started.
+ * Runs an external program (a credential plugin, a token command) that may hang, print without end, leave children
+ * behind or want a terminal. It gets no terminal: it runs in its own session, and is ended together with everything
+ * that it started.
  */
 
 import { spawn } from 'node:child_process';
@@ -16,7 +17,7 @@ export interface Program {
   readonly maximumBytes?: number;
 }
 
-/** A program that did not do what it should; says nothing of what it printed, which may be half a secret. */
+/** A program that failed; the message never includes its output, which may be half a secret. */
 export class ProgramError extends TellableError {
   override readonly name = 'ProgramError';
 
@@ -29,7 +30,7 @@ export class ProgramError extends TellableError {
   }
 }
 
-/** Children that it left behind may hold its output open; what it printed itself is there by then. */
+/** Children that it left behind may keep its output open; the program's own output has arrived by then. */
 const lateOutputMs = 1_000;
 
 /**
@@ -89,7 +90,7 @@ export async function runProgram(program: Program, signal: AbortSignal): Promise
 
 function start(command: string, args: readonly string[], env: Environment) {
   try {
-    // Detached: a process group of its own, which can be ended as one, and no terminal to wait at.
+    // Detached: it has its own process group, which can be ended as one, and no terminal to wait for.
     return spawn(command, args, { detached: true, env, stdio: ['ignore', 'pipe', 'ignore'] });
   } catch (error) {
     // Too long, or with a zero byte: Node.js would quote what may be a secret.

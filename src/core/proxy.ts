@@ -1,6 +1,6 @@
 /**
- * Which proxy leads to a server, by HTTPS_PROXY, HTTP_PROXY and NO_PROXY: the rules of Go's golang.org/x/net/http/httpproxy,
- * which kubectl and Armory's agent follow.
+ * Which proxy leads to a server, by HTTPS_PROXY, HTTP_PROXY and NO_PROXY: the rules of Go's
+ * golang.org/x/net/http/httpproxy, which kubectl and Armory's agent follow.
  */
 
 import { BlockList, isIP } from 'node:net';
@@ -8,7 +8,10 @@ import { domainToASCII } from 'node:url';
 import type { Environment } from './environment.js';
 import { TellableError } from './errors.js';
 
-/** @returns undefined where the server is reached without one. @throws TellableError when the variable is no address of a proxy */
+/**
+ * @returns undefined if the server is reached without one.
+ * @throws TellableError if the variable is not the address of a proxy
+ */
 export function proxyFor(server: URL, environment: Environment): URL | undefined {
   const names = server.protocol === 'https:' ? ['HTTPS_PROXY', 'https_proxy'] : ['HTTP_PROXY', 'http_proxy'];
   const [name, value] = variable(environment, names);
@@ -23,7 +26,7 @@ export function proxyFor(server: URL, environment: Environment): URL | undefined
   return proxy;
 }
 
-/** Whether there are proxies of this kind, and its name and password can be read. */
+/** Whether this kind of proxy is supported, and its name and password can be read. */
 export function isProxy({ protocol, username, password }: URL): boolean {
   try {
     decodeURIComponent(username + password);

@@ -1,5 +1,5 @@
 /**
- * A stack of releases: whoever acquires pushes how to let go. Releases run last in, first out, all of them,
+ * A stack of releases: code that acquires something pushes its release. Releases run last in, first out, all of them,
  * also when some fail; the first failure is thrown at the end.
  */
 
@@ -13,7 +13,7 @@ export class ReleaseStack {
   push(name: string, release: Release): void {
     if (this.#closing !== undefined) {
       this.#closing = this.#closing.finally(release);
-      // Whoever closed has been told of what failed; who pushes late waits for nothing.
+      // The caller of close() has been told what failed; a late push waits for nothing.
       this.#closing.catch(() => undefined);
       return;
     }

@@ -1,11 +1,11 @@
-/** Background work: the same again and again, with a pause in front of each, until the gateway stops. */
+/** Background work: repeats a task, with a pause before each run, until the gateway stops. */
 
 import { wait } from './retry.js';
 
 export interface Repetition {
-  /** Asked anew for each pause, in ms: spread it, so that replicas do not look at the same moment. */
+  /** Called for each pause, in ms: vary it, so that replicas do not run the task at the same moment. */
   readonly pauseMs: () => number;
-  /** Told what a task threw, unless the signal has aborted; the next one follows all the same. */
+  /** Called with the error of a task, unless the signal has aborted; the next run follows all the same. */
   readonly failed: (error: unknown) => void;
 }
 

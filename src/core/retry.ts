@@ -36,7 +36,7 @@ export function backoffMs(backoff: Backoff, attempt: number, random?: () => numb
  */
 export async function wait(ms: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
-  // Any number may wait on one signal of the process, each until its time is over: that is no leak.
+  // Any number of waits may listen to one signal, each until its time is over: that is not a leak.
   setMaxListeners(0, signal);
   try {
     await delay(ms, undefined, { signal });
@@ -51,7 +51,7 @@ export interface RetryOptions {
   /** Attempts in all, the first included. */
   readonly attempts: number;
   readonly backoff?: Backoff;
-  /** Whether the failure may pass; default: every one may. */
+  /** Whether the failure may be temporary; default: every failure is. */
   readonly retryable?: (error: unknown) => boolean;
   readonly onRetry?: (error: unknown, attempt: number, waitMs: number) => void;
 }

@@ -1,7 +1,7 @@
 /**
- * References of Spinnaker's secret engines (https://spinnaker.io/docs/reference/secrets/): `encrypted:k8s!n:NAME!k:KEY`,
- * `encryptedFile:vault!...`, `secret://secrets-manager?...`. They are not resolved here; taken literally they would be
- * sent as passwords or looked for as files, so whoever finds one refuses it.
+ * References of Spinnaker's secret engines (https://spinnaker.io/docs/reference/secrets/):
+ * `encrypted:k8s!n:NAME!k:KEY`, `encryptedFile:vault!...`, `secret://secrets-manager?...`. They are not resolved here;
+ * taken literally they would be sent as passwords or looked for as files, so code that finds one must refuse it.
  */
 
 /** Whether the text is such a reference. */

@@ -1,4 +1,7 @@
-/** Work that many ask for and that is done once. Each of them waits for as long as it likes; the work ends with the last. */
+/**
+ * Work that many callers ask for and that runs once. Each caller waits as long as it likes; the work is aborted when
+ * the last one leaves.
+ */
 
 import { unlessAborted } from './deadline.js';
 
@@ -17,7 +20,7 @@ export class SharedWork<T> {
 
   /**
    * Waits for the work that is under way, or begins it.
-   * @param task its signal aborts when nobody waits any more
+   * @param task its signal aborts when no caller waits any longer
    * @throws what the task throws; the signal's reason, while others wait on
    */
   async run(signal: AbortSignal, task: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -30,7 +33,7 @@ export class SharedWork<T> {
       running.waiting -= 1;
       if (running.waiting === 0 && this.#running === running) {
         this.#running = undefined;
-        running.controller.abort(signal.reason ?? new Error('nobody waits for it any more'));
+        running.controller.abort(signal.reason ?? new Error('nobody waits for it any longer'));
       }
     }
   }

@@ -1,7 +1,7 @@
 /**
  * Discovery through the Kubernetes API: the pods behind Services whose name has a prefix. Lists once, then watches from
- * there, EndpointSlices where permitted and Endpoints otherwise. Whatever ends a watch, the next begins at the last
- * version seen, with fresh credentials on a fresh connection; only a version that is gone makes it list again.
+ * there, EndpointSlices where permitted and Endpoints otherwise. No matter what ends a watch, the next one begins at
+ * the last version seen, with fresh credentials on a fresh connection; it lists again only if that version has expired.
  */
 
 import { GatewayError } from '../core/errors.js';
@@ -26,30 +26,33 @@ export interface KubernetesDiscoveryOptions extends CredentialOptions {
   readonly clouddriverServiceNamePrefix?: string | undefined;
   /** Compared without regard to case; default `http`. */
   readonly httpPortName?: string | undefined;
-  /** How members are spoken to; default `http`. */
+  /** The protocol to reach members with; default `http`. */
   readonly scheme?: 'http' | 'https' | undefined;
   /** Reach members by the DNS names of their pods instead of their addresses; default false. */
   readonly useDNS?: boolean | undefined;
   /** Default `cluster.local`. */
   readonly domainName?: string | undefined;
-  /** Whether start() fails when it may not list and watch, or cannot reach the API; default true. */
+  /** Whether start() fails if it lacks the permission to list and watch, or cannot reach the API; default true. */
   readonly failFast?: boolean | undefined;
   /** How long start() tries to reach the API, in ms; default 10,000. */
   readonly startTimeoutMs?: number | undefined;
   /** How long one answer of the API may take, in ms; default 10,000. */
   readonly requestTimeoutMs?: number | undefined;
   /**
-   * The server ends each watch after this time, in s; default 45. One that has not ended `watchMarginMs` (default
-   * 5,000) later is dead, so together they bound how long a half-open connection goes unnoticed.
+   * The server ends each watch after this time, in s; default 45. A watch that has not ended `watchMarginMs` (default
+   * 5,000) later is dead, so together they limit how long a half-open connection goes unnoticed.
    */
   readonly watchTimeoutSeconds?: number | undefined;
   readonly watchMarginMs?: number | undefined;
   readonly backoff?: Backoff | undefined;
 }
 
-/** When so many attempts to resume a watch have failed in a row, the version may be to blame: all is listed anew. */
+/**
+ * After this many consecutive failed attempts to resume a watch, the version may be the cause: everything is listed
+ * anew.
+ */
 const attemptsToResume = 5;
-/** A watch that the server ends sooner than this, without an event, counts as failed, so that no tight loop arises. */
+/** A watch that the server ends sooner than this, without an event, counts as failed, which prevents a tight loop. */
 const shortestWatchMs = 1_000;
 
 interface Position {
@@ -63,14 +66,17 @@ export class KubernetesDiscovery extends Membership implements Discovery {
   readonly #stopping = new AbortController();
   readonly #objects = new Map<string, KubernetesObject>();
   readonly #kept = new KeptCredentials();
-  /** What is watched, and from which version the next watch begins. Undefined: ask for permissions and list first. */
+  /**
+   * The watched resource, and the version from which the next watch begins. Undefined: check permissions and list
+   * first.
+   */
   #position: Position | undefined;
-  /** Attempts in a row that failed. */
+  /** Consecutive failed attempts. */
   #failures = 0;
   #following: Promise<void> | undefined;
 
   constructor(options: KubernetesDiscoveryOptions) {
-    // The API server is there before the replica: what it says at the start is for somebody to act on.
+    // The API server runs before the replica does: an error from it at the start needs an operator.
     super(options.logger, 0);
     this.#options = options;
     this.#backoff = options.backoff ?? defaultBackoff;
@@ -90,7 +96,7 @@ export class KubernetesDiscovery extends Membership implements Discovery {
       const last = this.state().error ?? '';
       await this.stop();
       if (signal.aborted || (error instanceof GatewayError && error.code !== 'timed-out')) throw error;
-      const message = `the instances cannot be found in Kubernetes: ${last}`;
+      const message = `cannot find the instances in Kubernetes: ${last}`;
       throw new GatewayError('dependency-unavailable', message, { field: 'kubesvc.cluster-kubernetes', cause: error });
     }
   }
@@ -101,7 +107,7 @@ export class KubernetesDiscovery extends Membership implements Discovery {
     this.setStopped();
   }
 
-  /** Nothing to do: the kubelet asks `/readyz`, and the API tells what it found. */
+  /** Nothing to do: the kubelet checks `/readyz`, and the API reports the result. */
   setReady(): void {}
 
   async #follow(onOutcome: (error?: unknown) => void): Promise<void> {
@@ -110,7 +116,7 @@ export class KubernetesDiscovery extends Membership implements Discovery {
       const began = performance.now();
       try {
         await this.#attempt(onOutcome, signal);
-        // Ended in order. The members stay known while the next watch resumes.
+        // The watch ended normally. The members stay known while the next watch resumes.
         if (performance.now() - began >= shortestWatchMs) this.#failures = 0;
         else this.#failures += 1;
       } catch (error) {
@@ -142,7 +148,7 @@ export class KubernetesDiscovery extends Membership implements Discovery {
     }
   }
 
-  /** Lists the better of the two resources that we may list and watch, and that this API server has. */
+  /** Lists the better of the two resources, if it is permitted and this API server has it. */
   async #list(client: ApiClient, access: ApiAccess, merge: MergeOptions, signal: AbortSignal): Promise<Position> {
     const { namespace } = merge;
     for (const source of [endpointSlices, endpoints]) {
@@ -150,7 +156,7 @@ export class KubernetesDiscovery extends Membership implements Discovery {
       const found = await listAll(client, source, merge, signal);
       if (found === undefined) continue;
       const { objects, version } = found;
-      this.logger.info({ namespace, resource: source.resource, version }, 'listed the members of the cluster');
+      this.logger.info({ namespace, resource: source.resource, version }, 'cluster members listed');
       this.#objects.clear();
       for (const object of objects) this.#objects.set(object.metadata.name, object);
       this.#publish(source, merge);
@@ -198,12 +204,12 @@ export class KubernetesDiscovery extends Membership implements Discovery {
   }
 }
 
-/** Whether no watch can go on from where we are: a version that is gone, a permission or resource that is. */
+/** Whether no watch can resume from here: the version, the permission or the resource is gone. */
 function makesUseless(error: unknown): boolean {
   return error instanceof ApiError && [403, 404, 410].includes(error.status);
 }
 
-/** SelfSubjectAccessReview, what `kubectl auth can-i` asks. Where it may not even be asked, the list itself will tell. */
+/** SelfSubjectAccessReview, what `kubectl auth can-i` asks. If even that is forbidden, the list itself will show it. */
 async function mayFollow(
   client: ApiClient,
   { group, resource }: Source,
@@ -224,7 +230,7 @@ async function mayFollow(
   return true;
 }
 
-/** All pages, which the API keeps to one version. Undefined when the resource is forbidden, or not there at all. */
+/** All pages, which the API keeps to one version. Undefined if the resource is forbidden or does not exist. */
 async function listAll(
   client: ApiClient,
   source: Source,

@@ -4,12 +4,12 @@ import { messageOf } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { compareText, type DiscoveryState, type Instance, type MembershipChange } from './discovery.js';
 
-/** A member as its source tells it. Without `lastUpdated`, the time when it was first seen like this is taken. */
+/** A member as its source reports it. Without `lastUpdated`, the time when it was first seen in this state is used. */
 export type Member = Omit<Instance, 'lastUpdated'> & {
   readonly lastUpdated?: number;
 };
 
-/** Connections are made, and the others start, meanwhile: until then it is no fault that the members are not known, in ms. */
+/** Time for connecting, and for other instances to start, in ms: until then unknown members are not a fault. */
 const startTimeMs = 10_000;
 
 export abstract class Membership {
@@ -22,7 +22,7 @@ export abstract class Membership {
     since: Date.now(),
     error: 'not started',
   };
-  /** When it is a fault that the members are not known, by performance.now(). */
+  /** When unknown members become a fault, by performance.now(). */
   #expectedAt: number;
   #warned = false;
 
@@ -49,7 +49,7 @@ export abstract class Membership {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Sets all members at once, and tells listeners what differs. Of several with one id the last counts. */
+  /** Sets all members at once, and tells listeners what differs. If several have one id, the last one wins. */
   protected replace(members: Iterable<Member>): void {
     const now = Date.now();
     const next = new Map<string, Instance>();
@@ -87,7 +87,7 @@ export abstract class Membership {
     this.#state = { status: 'known', since: Date.now() };
     this.#expectedAt = 0;
     this.#warned = false;
-    this.logger.info({ members: this.#byId.size }, 'the members of the cluster are known');
+    this.logger.info({ members: this.#byId.size }, 'cluster members known');
   }
 
   /** The source cannot be followed: the members stay. */
@@ -100,26 +100,26 @@ export abstract class Membership {
     if (error === before && (this.#warned || !fault)) return;
     const fields = { error: message, members: this.#byId.size };
     if (!fault) {
-      this.logger.info(fields, 'the members of the cluster are not known yet');
+      this.logger.info(fields, 'cluster members not known yet; waiting');
       return;
     }
     this.#warned = true;
-    this.logger.warn(fields, 'the members of the cluster cannot be followed, keeping the last known');
+    this.logger.warn(fields, 'cannot follow the cluster members; keeping the last known ones');
   }
 
-  /** Nothing is followed any more, and nobody listens. */
+  /** Nothing is followed any longer, and nobody listens. */
   protected setStopped(): void {
     this.#listeners.clear();
     this.#state = { status: 'unknown', since: Date.now(), error: 'stopped' };
   }
 
   #notify(change: MembershipChange): void {
-    this.logger.info({ ...change }, 'the members of the cluster changed');
+    this.logger.info({ ...change }, 'cluster members changed');
     for (const listener of [...this.#listeners]) {
       try {
         listener(change);
       } catch (error) {
-        this.logger.error({ error: messageOf(error) }, 'a listener of membership changes failed');
+        this.logger.error({ error: messageOf(error) }, 'a listener for membership changes failed');
       }
     }
   }

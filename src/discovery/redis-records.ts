@@ -1,21 +1,21 @@
 /**
- * What instances write into Redis about themselves, and the two scripts that touch it. A sorted set says when each
- * record ends, by the clock of Redis, so that the clocks of the instances do not matter; a hash holds the records.
- * Who leaves says so in its record: that somebody has no record at all may only mean that Redis lost it.
+ * The records of instances in Redis, and the two scripts that use them. A sorted set says when each
+ * record expires, by the clock of Redis, so that the clocks of the instances do not matter; a hash holds the records.
+ * An instance that leaves says so in its record: a missing record may only mean that Redis lost it.
  */
 
 /** The JSON in the hash, by instance id; `{"left": true}` after leaving. */
 export interface RedisInstanceRecord {
   readonly baseUrl: string;
   readonly ready: boolean;
-  /** Travels with the record, so that instances with different settings understand each other. */
+  /** Part of the record, so that instances with different settings understand each other. */
   readonly ttlMs: number;
 }
 
 export interface RecordsReply {
   /** The clock of Redis, in Unix ms. */
   readonly now: number;
-  /** When each record ends, and what it says; undefined: that it left, or something that we do not understand. */
+  /** The expiry and content of each record; undefined: the instance left, or the record is not understood. */
   readonly records: ReadonlyMap<string, { readonly end: number; readonly record: RedisInstanceRecord | undefined }>;
 }
 
@@ -30,7 +30,7 @@ redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
 
 /**
  * Writes the caller's record, drops those that ended, and answers the time and all records, as a flat list of id, end,
- * JSON. Publishes the caller's id only when a reader would see a difference.
+ * JSON. Publishes the caller's id only if readers would see a difference.
  * KEYS: ends, records, channel. ARGV: id, JSON, time to live in ms.
  */
 export const syncScript = `${write}
@@ -61,9 +61,9 @@ return 1
 
 export const leftRecord = JSON.stringify({ left: true });
 
-/** Reads the answer of the sync script. @throws Error when it is none */
+/** Reads the answer of the sync script. @throws Error if it is not one */
 export function parseReply(reply: unknown): RecordsReply {
-  if (!Array.isArray(reply) || reply.length % 3 !== 1) throw new Error('Redis answered something else than records');
+  if (!Array.isArray(reply) || reply.length % 3 !== 1) throw new Error('Redis did not answer with records');
   const [now, ...rest] = reply.map(String);
   const records = new Map<string, { end: number; record: RedisInstanceRecord | undefined }>();
   for (let i = 0; i < rest.length; i += 3) {

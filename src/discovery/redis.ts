@@ -1,7 +1,7 @@
 /**
- * Discovery through Redis, for clusters outside Kubernetes: each instance writes itself down with a time to live, says
- * so by pub/sub, and beats every third of that time. Pub/sub only makes it quick: what counts is the record, which is
- * read again at each beat and each time the subscription is (re)established.
+ * Discovery through Redis, for clusters outside Kubernetes: each instance writes a record with a time to live,
+ * announces it by pub/sub, and renews it every third of that time. Pub/sub only makes it fast: the records decide, and
+ * are read again at each heartbeat and each time the subscription is (re)established.
  */
 
 import type { Redis, RedisOptions } from 'ioredis';
@@ -15,12 +15,12 @@ import { leaveScript, leftRecord, parseReply, syncScript, type RedisInstanceReco
 
 export interface RedisDiscoveryOptions {
   readonly self: { readonly id: string; readonly baseUrl: string };
-  /** Where Redis is: it is duplicated for two connections of our own, and itself left alone. */
+  /** The Redis client: two connections are duplicated from it; the client itself is not used. */
   readonly redis: Redis;
   readonly logger: Logger;
   /** Key prefix; default `agent-gateway:`. */
   readonly prefix?: string;
-  /** After this time without a beat the others no longer count this instance as a member, in ms; default 15,000. */
+  /** After this time without a heartbeat others no longer count this instance as a member, in ms; default 15,000. */
   readonly ttlMs?: number;
   /** How long one command may take before the connection is given up and made anew, in ms; default 2,000. */
   readonly timeoutMs?: number;
@@ -44,8 +44,8 @@ export class RedisDiscovery extends Membership implements Discovery {
   /** Ends the wait for the next beat early. */
   #hurry = new AbortController();
   /**
-   * Who has no record any more stays until its last known end, by performance.now(): a Redis that was started empty, or
-   * a replica of it that is behind, must not empty the cluster.
+   * An instance without a record stays until its last known expiry, by performance.now(): a Redis that started empty,
+   * or a replica of it that is behind, must not empty the cluster.
    */
   readonly #members = new Map<string, { readonly member: Member; readonly keepUntil: number }>();
   #lastError: Error | undefined;
@@ -81,7 +81,7 @@ export class RedisDiscovery extends Membership implements Discovery {
       const last = this.state().error ?? '';
       await this.stop();
       if (signal.aborted) throw error;
-      const message = `the instances cannot be found in Redis: ${last}`;
+      const message = `cannot find the instances in Redis: ${last}`;
       throw new GatewayError('dependency-unavailable', message, { field: 'redis.connection', cause: error });
     }
   }
@@ -109,7 +109,7 @@ export class RedisDiscovery extends Membership implements Discovery {
     } catch (error) {
       this.logger.warn(
         { error: messageOf(error) },
-        'could not leave the cluster in Redis, the time to live will end it',
+        'could not leave the cluster in Redis; the record of this instance expires by itself',
       );
     }
     this.#subscriber?.disconnect();
@@ -121,16 +121,16 @@ export class RedisDiscovery extends Membership implements Discovery {
   #connect(): Redis {
     const settings: Partial<RedisOptions> = {
       lazyConnect: false,
-      // It would be put before keys and not before channels.
+      // It would be added to keys but not to channels.
       keyPrefix: '',
       connectTimeout: this.#timeoutMs,
       commandTimeout: this.#timeoutMs,
       socketTimeout: this.#timeoutMs,
-      // Nothing may be sent later than it was meant: a late beat would undo a leave.
+      // No command may be sent late: a late heartbeat would undo a leave.
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: 0,
-      // Each beat subscribes.
+      // Each heartbeat subscribes.
       autoResubscribe: false,
       retryStrategy: (times: number) => backoffMs(defaultBackoff, times - 1),
     };
@@ -144,7 +144,7 @@ export class RedisDiscovery extends Membership implements Discovery {
   async #beat(onBeat: (error?: unknown) => void): Promise<void> {
     const stopping = this.#stopping.signal;
     for (let failures = 0; !stopping.aborted;) {
-      // Before the reading: what changes while it goes on must not wait for the next beat.
+      // Before reading: a change during the read must not wait for the next heartbeat.
       this.#hurry = new AbortController();
       try {
         await this.#sync();
@@ -159,7 +159,7 @@ export class RedisDiscovery extends Membership implements Discovery {
       if (stopping.aborted) return;
       const waitMs = failures === 0 ? jittered(this.#ttlMs / 3, 0.1) : backoffMs(defaultBackoff, failures - 1);
       await wait(waitMs, this.#hurry.signal).catch(() => undefined);
-      // Many changes at once are one reading, and two instances that share an id do not chase each other.
+      // Many changes at once cause one read, and two instances that share an id do not trigger each other endlessly.
       await wait(shortestPauseMs, stopping).catch(() => undefined);
     }
   }
@@ -167,10 +167,13 @@ export class RedisDiscovery extends Membership implements Discovery {
   async #sync(): Promise<void> {
     const { id, baseUrl } = this.#options.self;
     if (this.#commands?.status !== 'ready') throw this.#lastError ?? new Error('no connection to Redis');
-    // First, so that nothing is missed in between; and at each beat, as nothing else would notice a dead connection.
+    // First, so that no change is missed; and at each heartbeat, because nothing else would notice a dead connection.
     if (this.#subscriber?.status === 'ready') {
       await this.#subscriber.subscribe(this.#keys[2]).catch((error: unknown) => {
-        this.logger.warn({ error: messageOf(error) }, 'no word of changes from Redis, they are seen at the next beat');
+        this.logger.warn(
+          { error: messageOf(error) },
+          'cannot subscribe to changes in Redis; they are seen at the next heartbeat',
+        );
       });
     }
     const record: RedisInstanceRecord = { baseUrl, ready: this.#ready, ttlMs: this.#ttlMs };

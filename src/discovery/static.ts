@@ -1,6 +1,6 @@
 /**
- * Discovery from a fixed list of base URLs. A URL does not tell the id of who answers there, so each is asked for it at
- * `GET {baseUrl}/readyz`, again and again: `{"id": "...", "status": "ready" | ...}` with 200 (takes work) or 503.
+ * Discovery from a fixed list of base URLs. A URL does not reveal the id of its instance, so each is repeatedly asked
+ * at `GET {baseUrl}/readyz`: `{"id": "...", "status": "ready" | ...}` with 200 (accepts work) or 503.
  */
 
 import { setMaxListeners } from 'node:events';
@@ -22,13 +22,13 @@ export interface StaticDiscoveryOptions {
   readonly intervalMs?: number;
   /** How long one answer may take, in ms; default 2,000. */
   readonly timeoutMs?: number;
-  /** For https: authorities to trust and a certificate to show, as they are at the moment. */
+  /** For https: the current CA certificates and client certificate. */
   readonly tls?: () => TlsOptions;
 }
 
 type TlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 'servername'>;
 
-/** An answer of `/readyz` is a few hundred bytes; whoever sends more is not a gateway. */
+/** An answer of `/readyz` is a few hundred bytes; a server that sends more is not a gateway. */
 const maximumAnswerBytes = 64 * 1024;
 
 export class StaticDiscovery extends Membership implements Discovery {
@@ -37,7 +37,7 @@ export class StaticDiscovery extends Membership implements Discovery {
   readonly #intervalMs: number;
   readonly #timeoutMs: number;
   readonly #tls: () => TlsOptions;
-  /** The last that is known of each URL. */
+  /** The last known answer of each URL. */
   readonly #answers = new Map<string, Member>();
   readonly #stopping = new AbortController();
   #ready = false;
@@ -58,7 +58,7 @@ export class StaticDiscovery extends Membership implements Discovery {
     this.#tls = options.tls ?? (() => ({}));
   }
 
-  /** Asks each once, then goes on in the background; who does not answer does not hold up the start. */
+  /** Asks each once, then continues in the background; a silent member does not delay the start. */
   async start(signal: AbortSignal): Promise<void> {
     const agent = new Agent({
       connections: 1,
@@ -70,7 +70,7 @@ export class StaticDiscovery extends Membership implements Discovery {
     this.#agent = agent;
     this.#publish();
     const stopping = this.#stopping.signal;
-    // Each question under way listens, one per URL.
+    // Each request under way listens, one per URL.
     setMaxListeners(0, stopping);
     const first = this.#askAll(agent, stopping);
     this.#polling = first.then(() => this.#poll(agent, stopping));
@@ -109,7 +109,7 @@ export class StaticDiscovery extends Membership implements Discovery {
     else this.setUnknown(`no answer yet from ${silent.map((baseUrl) => `${baseUrl}/readyz`).join(', ')}`);
   }
 
-  /** Publishes each answer as it comes, so that one slow member does not delay the news of the others. */
+  /** Publishes each answer as it comes, so that one slow member does not delay the others. */
   async #ask(agent: Agent, baseUrl: string, signal: AbortSignal): Promise<void> {
     try {
       const { id, ready } = await this.#readyz(agent, baseUrl, signal);
@@ -122,7 +122,7 @@ export class StaticDiscovery extends Membership implements Discovery {
     } catch (error) {
       if (signal.aborted) return;
       const last = this.#answers.get(baseUrl);
-      if (last?.ready === true) this.logger.warn({ baseUrl, error: messageOf(error) }, 'a member does not answer');
+      if (last?.ready === true) this.logger.warn({ baseUrl, error: messageOf(error) }, 'member does not answer');
       if (last !== undefined) this.#answers.set(baseUrl, { ...last, ready: false });
     }
     this.#publish();
@@ -143,7 +143,7 @@ export class StaticDiscovery extends Membership implements Discovery {
     return { id: answer.id, ready: statusCode === 200 };
   }
 
-  /** Where two URLs lead to one id the first in the list counts, and this instance's own entry over all. */
+  /** If two URLs lead to one id, the first in the list wins, and this instance's own entry over all. */
   #publish(): void {
     const members = this.#baseUrls
       .map((baseUrl) => this.#answers.get(baseUrl))

@@ -70,7 +70,7 @@ class Converter {
     if (isScalar(node)) {
       const value = this.#scalar(node);
       if (typeof value === 'number' && !Number.isFinite(value))
-        throw failure('infinity and NaN are no values of JSON; quote them if they are text', node);
+        throw failure('infinity and NaN are not JSON values; quote them if they are text', node);
       return value;
     }
     if (isSeq(node)) return node.items.map((item, index) => this.#field(item, item, `${path}[${String(index)}]`));
@@ -113,7 +113,7 @@ class Converter {
   }
 
   #mergeMap(map: unknown, path: string, fields: Map<string, unknown>): void {
-    if (!isMap(map)) throw failure('<< takes a map, or a list of maps', map);
+    if (!isMap(map)) throw failure('<< needs a map, or a list of maps', map);
     this.#count(map);
     this.#fields(map, path, fields);
   }
@@ -131,14 +131,14 @@ class Converter {
     if (mode === 'text') return text;
     const untagged = (): Scalar => (node.type === 'PLAIN' ? plainScalar(text) : text);
     const value = node.tag === undefined ? untagged() : taggedScalar(node.tag, text);
-    if (value === undefined) throw failure('this is not what its tag says', node);
+    if (value === undefined) throw failure('the value does not match its tag', node);
     return mode === 'settings' && value instanceof ExactNumber ? text : value;
   }
 
   #ofAlias<T>(alias: Alias, use: (target: Node) => T): T {
     const target = this.#targets.get(alias);
-    if (target === undefined) throw failure('this alias is not known; quote text that starts with *', alias);
-    if (this.#open.has(alias)) throw failure('this alias is part of what it stands for', alias);
+    if (target === undefined) throw failure('unknown alias; quote text that starts with *', alias);
+    if (this.#open.has(alias)) throw failure('this alias refers to itself', alias);
     this.#open.add(alias);
     const value = use(target);
     this.#open.delete(alias);
@@ -155,7 +155,7 @@ class Converter {
     const { tag } = (node ?? {}) as { readonly tag?: string };
     const isKnown = tag === undefined || (isScalar(node) ? isCoreTag(tag) : collectionTags.includes(tag));
     if (this.#options.mode !== 'manifest' && !isKnown)
-      throw failure('this tag is not known; quote text that starts with !', node);
+      throw failure('unknown tag; quote text that starts with !', node);
   }
 }
 

@@ -28,10 +28,10 @@ export class YamlError extends Error {
 const explanations: Partial<Record<ErrorCode, string>> = {
   BAD_INDENT: 'the indentation is wrong, or a bracket or quote before it is not closed',
   TAB_AS_INDENT: 'tabs cannot indent YAML; use spaces',
-  DUPLICATE_KEY: 'this key is there twice',
+  DUPLICATE_KEY: 'this key appears twice',
   MISSING_CHAR: 'a character is missing, such as a colon, a quote or a bracket',
-  BLOCK_AS_IMPLICIT_KEY: 'a key or a map cannot stand here; check the indentation, and quote text with ": " in it',
-  UNEXPECTED_TOKEN: 'something stands where it cannot; quote text that starts with a special character',
+  BLOCK_AS_IMPLICIT_KEY: 'a key or a map is not allowed here; check the indentation, and quote text that contains ": "',
+  UNEXPECTED_TOKEN: 'unexpected text; quote text that starts with a special character',
   RESOURCE_EXHAUSTION: 'it is nested too deeply',
 };
 
@@ -63,7 +63,7 @@ export function readSettings(text: string, mode: 'settings' | 'text' = 'settings
   const source = parsed(normalised(text), true);
   const [document, second] = source.documents;
   if (second !== undefined) {
-    throw errorAt(source, second.range[0], 'only one document is expected; remove the --- between');
+    throw errorAt(source, second.range[0], 'expected a single document; remove the --- in between');
   }
   const lines = new Map<string, number>();
   if (document === undefined) return { value: null, lines };

@@ -59,7 +59,7 @@ export async function openAccess(
     const where = kubeconfigFile ?? (kubeconfig === undefined ? 'the service account of this pod' : 'the kubeconfig');
     // A fault of ours is for the log alone.
     if (!(error instanceof TellableError)) throw error;
-    throw new GatewayError('configuration', `no Kubernetes credentials from ${where}: ${error.message}`, {
+    throw new GatewayError('configuration', `cannot get Kubernetes credentials from ${where}: ${error.message}`, {
       field: setting,
       cause: error,
     });
@@ -94,8 +94,7 @@ async function fromKubeconfig(
   signal: AbortSignal,
 ): Promise<ApiAccess> {
   // Taken literally they would be sent as tokens and passwords.
-  if (holdsSecretReference(text))
-    throw new TellableError('it has a reference of a secret engine (encrypted:...) in it');
+  if (holdsSecretReference(text)) throw new TellableError('it contains a secret engine reference (encrypted:...)');
   const { context, proxy: mayProxy = true, environment = {} } = options;
   const config = parseKubeconfig(text, { context, directory });
   const { cluster, user } = config;

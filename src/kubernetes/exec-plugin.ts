@@ -55,7 +55,7 @@ function credentialOf(text: string, { command, apiVersion }: ExecSettings): Plug
     throw wrong('did not print an ExecCredential as JSON');
   }
   if (printed?.kind !== 'ExecCredential' || printed.apiVersion !== apiVersion) {
-    throw wrong(`did not print an ExecCredential of ${apiVersion}, which its kubeconfig asks for`);
+    throw wrong(`did not print an ExecCredential of ${apiVersion}, as its kubeconfig requires`);
   }
   const { token, clientCertificateData, clientKeyData, expirationTimestamp } = printed.status ?? {};
   const [bearer, cert, key, expires] = [token, clientCertificateData, clientKeyData, expirationTimestamp].map((one) => {
@@ -65,7 +65,7 @@ function credentialOf(text: string, { command, apiVersion }: ExecSettings): Plug
   if ((cert === undefined) !== (key === undefined)) throw wrong('gave only one of certificate and key');
   if (bearer === undefined && cert === undefined) throw wrong('gave neither a token nor a certificate');
   const expiresAt = expires === undefined ? undefined : Date.parse(expires);
-  if (Number.isNaN(expiresAt)) throw wrong('gave an expirationTimestamp that is no time (RFC 3339)');
+  if (Number.isNaN(expiresAt)) throw wrong('gave an expirationTimestamp that is not a time (RFC 3339)');
   return { token: bearer, cert, key, expiresAt };
 }
 

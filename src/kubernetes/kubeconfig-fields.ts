@@ -85,7 +85,8 @@ export class Fields {
   /** `KEY-data` in base64, or the file that `KEY` names. */
   material(key: string): Material {
     const [data, file] = [this.text(`${key}-data`), this.file(key)];
-    if (data !== undefined && file !== undefined) throw this.wrong(key, `expected it or ${key}-data, found both`);
+    if (data !== undefined && file !== undefined)
+      throw this.wrong(key, `expected either this or ${key}-data, found both`);
     if (data === undefined) return file === undefined ? {} : { file };
     if (!/^[A-Za-z0-9+/\s]*={0,2}\s*$/u.test(data)) throw this.wrong(`${key}-data`, 'expected base64');
     return { data: Buffer.from(data, 'base64') };
@@ -101,7 +102,7 @@ export class Fields {
   refuseLookAlikes(pattern: RegExp, known: readonly string[]): void {
     for (const key of Object.keys(this.#value)) {
       if (pattern.test(key) && !known.includes(key))
-        throw this.wrong(key, `no such field; known are ${known.join(', ')}`);
+        throw this.wrong(key, `no such field; known fields: ${known.join(', ')}`);
     }
   }
 }

@@ -100,7 +100,7 @@ function clusterOf(cluster: Fields, user: UserSettings): ClusterSettings {
   const ca = cluster.material('certificate-authority');
   const hasCa = ca.data !== undefined || ca.file !== undefined;
   if (insecure && hasCa) {
-    throw cluster.wrong('insecure-skip-tls-verify', 'expected it or certificate-authority, found both');
+    throw cluster.wrong('insecure-skip-tls-verify', 'expected either this or certificate-authority, found both');
   }
   const server = cluster.text('server');
   if (server === undefined) throw cluster.wrong('server', 'expected the URL of the API server, found nothing');
@@ -142,16 +142,16 @@ function userOf(user: Fields): UserSettings {
   user.refuseLookAlikes(/^(as|impersonate)/iu, ['as', 'as-uid', 'as-groups', 'as-user-extra']);
   const [cert, key] = [user.material('client-certificate'), user.material('client-key')];
   if ((cert.data ?? cert.file) !== undefined && (key.data ?? key.file) === undefined) {
-    throw user.wrong('client-key', 'expected it or client-key-data beside the client certificate');
+    throw user.wrong('client-key', 'expected this or client-key-data beside the client certificate');
   }
   const [token, tokenFile] = [user.text('token'), user.file('tokenFile')];
   const [username, password] = [user.text('username'), user.text('password')];
   if (token !== undefined && (username ?? password) !== undefined) {
-    throw user.wrong('token', 'expected it or username and password, found both');
+    throw user.wrong('token', 'expected either this or username and password, found both');
   }
   const [exec, provider] = [user.section('exec'), user.section('auth-provider')];
   if (exec !== undefined && provider !== undefined)
-    throw user.wrong('exec', 'expected it or auth-provider, found both');
+    throw user.wrong('exec', 'expected either this or auth-provider, found both');
   return {
     cert,
     key,
@@ -210,7 +210,7 @@ function execOf(exec: Fields): ExecSettings {
 function oidcOf(provider: Fields): OidcSettings {
   const name = provider.text('name');
   if (name !== 'oidc') {
-    throw provider.wrong('name', `client-go has no auth provider "${name ?? ''}" any more; use a plugin under exec`);
+    throw provider.wrong('name', `client-go no longer has the auth provider "${name ?? ''}"; use a plugin under exec`);
   }
   const config = provider.section('config') ?? provider;
   const [issuer, clientId] = [config.text('idp-issuer-url') ?? '', config.text('client-id')];
@@ -230,6 +230,6 @@ function parseYaml(text: string): unknown {
   try {
     return readManifests(text)[0] ?? null;
   } catch (error) {
-    throw error instanceof YamlError ? new TellableError(`it is not YAML: ${error.message}`) : error;
+    throw error instanceof YamlError ? new TellableError(`not YAML: ${error.message}`) : error;
   }
 }

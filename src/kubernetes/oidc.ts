@@ -29,7 +29,7 @@ export class OidcTokens {
     if (given?.expiresAt !== undefined && given.expiresAt > Date.now()) return given;
     const refreshToken = this.#refreshToken?.written === written ? this.#refreshToken?.now : written;
     if (refreshToken === undefined)
-      throw new TellableError('auth-provider oidc: its id-token is over, and it has no refresh-token');
+      throw new TellableError('auth-provider oidc: the id-token has expired and there is no refresh-token');
     const answer = await refresh(settings, refreshToken, environment, signal);
     if (answer.refresh_token !== undefined) this.#refreshToken = { written, now: answer.refresh_token };
     if (answer.id_token === undefined) throw new TellableError('auth-provider oidc: the issuer gave no id_token');
@@ -71,7 +71,7 @@ async function refresh(
       } catch (error) {
         limit.throwIfAborted();
         // The answer may quote a token.
-        throw new TellableError(`auth-provider oidc: ${what} cannot be had`, { cause: error });
+        throw new TellableError(`auth-provider oidc: cannot get ${what}`, { cause: error });
       } finally {
         await dispatcher.destroy();
       }

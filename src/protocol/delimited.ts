@@ -10,7 +10,7 @@ export function writeDelimited(messages: readonly Uint8Array[]): Uint8Array {
   return writer.finish();
 }
 
-/** @throws GatewayError `invalid-argument` when the lengths and the bytes do not fit */
+/** @throws GatewayError `invalid-argument` if the lengths do not match the bytes */
 export function readDelimited(bytes: Uint8Array, type: string): Uint8Array[] {
   return reading(`sequence of ${type}`, () => {
     const messages: Uint8Array[] = [];

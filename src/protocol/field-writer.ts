@@ -3,7 +3,7 @@
  * array and joins at the end, which for this costs more than the rest of passing a message on.
  */
 
-/** Bytes that a tag and a length, or a tag and a number, take at most. */
+/** The most bytes of a tag and a length, or a tag and a number. */
 const perField = 16;
 
 export class FieldWriter {
@@ -13,9 +13,9 @@ export class FieldWriter {
 
   /**
    * @param message the message that fields are appended to
-   * @param strings all that will be written with string(); room is made for them
+   * @param strings all strings that will be written with string(); reserves room for them
    * @param fields how many fields will be written at most
-   * @param headBytes room in front of the message, for what finishIn() puts there
+   * @param headBytes room in front of the message, for finishIn()
    */
   constructor(message: Uint8Array, strings: readonly string[], fields: number, headBytes = 0) {
     let characters = 0;

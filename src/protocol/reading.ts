@@ -1,9 +1,9 @@
-/** What a message that cannot be read is answered with. */
+/** The error for an unreadable message. */
 
 import { GatewayError, messageOf } from '../core/errors.js';
 
 /**
- * @param type of what is read, for the message
+ * @param type the type of the message, for the error
  * @throws GatewayError `invalid-argument` when `read` throws
  */
 export function reading<T>(type: string, read: () => T): T {
@@ -12,7 +12,7 @@ export function reading<T>(type: string, read: () => T): T {
   } catch (error) {
     if (error instanceof GatewayError) throw error;
     // The library's readers throw plain errors; a TypeError is that of TextDecoder.
-    const reason = error instanceof TypeError ? 'a text in it is not UTF-8' : messageOf(error);
+    const reason = error instanceof TypeError ? 'a string in it is not UTF-8' : messageOf(error);
     throw new GatewayError('invalid-argument', `not a valid ${type}: ${reason}`, {
       field: type,
       cause: error,

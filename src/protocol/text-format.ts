@@ -8,19 +8,22 @@ import { printFields } from './text-format/print.js';
 import { readText } from './text-format/transcode.js';
 
 export interface ParseTextOptions {
-  /** Where the types of expanded `google.protobuf.Any` are found; without it the expanded form is refused. */
+  /** The types of expanded `google.protobuf.Any`; without it the expanded form is refused. */
   readonly registry?: Registry;
 }
 
 export interface FormatTextOptions {
-  /** Print unknown fields, by number. parseText reads them back; protoc's and Java's parsers refuse them. Default: no. */
+  /**
+   * Print unknown fields, by number. parseText reads them back; protoc's and Java's parsers refuse them. Default: no.
+   */
   readonly unknownFields?: boolean;
 }
 
 /**
  * Reads what protoc, Java's TextFormat and Python's text_format print, in all their styles.
- * Fields that are given by number and not known here are kept as unknown fields.
- * @throws GatewayError invalid-argument; message and details (TextPosition) say at which line and column, counted from 1.
+ * Unknown fields that are given by number are kept as unknown fields.
+ * @throws GatewayError invalid-argument; message and details (TextPosition) say at which line and column, counted from
+ *   1.
  */
 export function parseText<Desc extends DescMessage>(
   schema: Desc,

@@ -24,7 +24,7 @@ import {
 import { FieldWriter, newMessage } from './field-writer.js';
 import { reading } from './reading.js';
 
-/** What a replica reads of an operation. */
+/** The fields of an operation that a replica reads. */
 export interface OperationHeader {
   readonly id: string;
   readonly account: string;
@@ -41,7 +41,7 @@ export interface OperationHeader {
   readonly type: string;
 }
 
-/** What a replica reads of a result. */
+/** The fields of a result that a replica reads. */
 export interface ResultHeader {
   readonly operationId: string;
   /** As the agent names it. */
@@ -52,7 +52,7 @@ export interface ResultHeader {
   readonly reason: string;
 }
 
-/** How an operation went through the gateway (ops.Route): who, and when by their clocks in Unix ms. */
+/** The route of an operation through the gateway (ops.Route): instances and agent, and their times in Unix ms. */
 export interface OperationRoute {
   readonly processedByInstanceId: string;
   readonly processedTime: number;
@@ -121,7 +121,7 @@ const frameHead = 6;
 /** The fields from here on are kinds of requests (proto/ops/operations.proto). */
 const firstRequestField = 16;
 
-/** @throws GatewayError `invalid-argument` when the bytes are no protobuf message */
+/** @throws GatewayError `invalid-argument` if the bytes are not a protobuf message */
 export function readOperationHeader(bytes: Uint8Array): OperationHeader {
   return reading('ops.Operation', () => {
     const header = {
@@ -176,7 +176,7 @@ export function readResultHeader(bytes: Uint8Array): ResultHeader {
   });
 }
 
-/** The route that gateways wrote into a result; of an earlier and a later one the later counts. */
+/** The route that gateways wrote into a result; the latest one wins. */
 export function readRoute(bytes: Uint8Array): OperationRoute | undefined {
   return reading('ops.OperationResult', () => {
     let encoded: Uint8Array | undefined;
@@ -200,15 +200,15 @@ export function readRoute(bytes: Uint8Array): OperationRoute | undefined {
   });
 }
 
-/** The one process of an agent that may have an operation, and its connection that the operation was first sent on. */
+/** The only process of an agent that may get an operation, and the connection that it was first sent on. */
 export interface Binding {
   readonly agentId: string;
   readonly epoch: number;
-  /** Absent where the agent names none: then the connection stands for it. */
+  /** Absent if the agent names none: then the connection identifies it. */
   readonly processId?: string;
 }
 
-/** The binding that a forwarded operation carries; undefined: anybody may have it. */
+/** The binding of a forwarded operation; undefined: any process may get it. */
 export function bindingOf({
   boundAgentId,
   boundEpoch,
@@ -219,12 +219,13 @@ export function bindingOf({
 }
 
 /**
- * Bytes that gateways add to an operation at most before it gets to an agent as a GatewayMessage: the time that is left,
- * the binding (ids of 253 and 64 characters), another originating instance, the head of the frame, and tags and lengths.
+ * The most bytes that gateways add to an operation before it reaches an agent as a GatewayMessage: the remaining time,
+ * the binding (ids of 253 and 64 characters), another originating instance, the head of the frame, and tags and
+ * lengths.
  */
 export const routingBytes = 768;
 
-/** The operation as it is sent to another instance: with the time that is left to it, and its binding if it has one. */
+/** The operation as it is sent to another instance: with its remaining time, and its binding if it has one. */
 export function withRouting(operation: Uint8Array, timeoutMs: number, binding: Binding | undefined): Uint8Array {
   return routed(operation, timeoutMs, binding, 0).finish();
 }
@@ -248,7 +249,7 @@ function routed(
     .string(operationFields.boundProcessId, processId);
 }
 
-/** Where an operation comes from: what the originating instance adds to it. */
+/** The origin of an operation: the fields that the originating instance adds. */
 export interface OperationOrigin {
   readonly id: string;
   readonly originatingInstanceId: string;
@@ -258,7 +259,7 @@ export interface OperationOrigin {
   readonly tracestate: string;
 }
 
-/** The operation, which has none of these yet, with its id and where it comes from. */
+/** The operation with its id and origin added. */
 export function withOrigin(operation: Uint8Array, origin: OperationOrigin): Uint8Array {
   const { id, originatingInstanceId, receivedTime, traceparent, tracestate } = origin;
   const strings = [id, originatingInstanceId, traceparent, tracestate];
@@ -273,17 +274,17 @@ export function withOrigin(operation: Uint8Array, origin: OperationOrigin): Uint
   return writer.finish();
 }
 
-/** The operation as one that another instance waits for from now on. */
+/** The operation with another originating instance. */
 export function withOriginator(operation: Uint8Array, instanceId: string): Uint8Array {
   return new FieldWriter(operation, [instanceId], 1).string(operationFields.originating, instanceId).finish();
 }
 
-/** The result as one of an operation of this account. */
+/** The result with this account. */
 export function withAccount(result: Uint8Array, account: string): Uint8Array {
   return new FieldWriter(result, [account], 1).string(resultFields.account, account).finish();
 }
 
-/** The result with the way that its operation took. */
+/** The result with the route of its operation. */
 export function withRoute(result: Uint8Array, route: OperationRoute): Uint8Array {
   const { processedByInstanceId, sentToAgentId, answeredByAgentId, answeredToInstanceId } = route;
   const strings = [processedByInstanceId, sentToAgentId, answeredByAgentId, answeredToInstanceId];
@@ -324,7 +325,7 @@ export function gatewayFrame(message: GatewayMessage): Uint8Array {
   return toBinary(GatewayMessageSchema, message);
 }
 
-/** @throws GatewayError `invalid-argument` when the bytes are no AgentMessage */
+/** @throws GatewayError `invalid-argument` if the bytes are not an AgentMessage */
 export function readAgentFrame(bytes: Uint8Array): AgentFrame {
   return reading('ops.AgentMessage', () => {
     const reader = new BinaryReader(bytes);
@@ -342,7 +343,7 @@ export function readAgentFrame(bytes: Uint8Array): AgentFrame {
   });
 }
 
-/** Whether an AgentMessage is a Pong, the most frequent one: told from its first byte, without reading it. */
+/** Whether an AgentMessage is a Pong, the most frequent one: the first byte is enough to tell. */
 export function isPong(bytes: Uint8Array): boolean {
   return bytes[0] === pongTag;
 }

@@ -63,7 +63,7 @@ export function cannedSuccess(operation: Operation, resultBytes: number, random:
       return { status: 200, body: { case: 'accessReview', value } };
     }
     case undefined:
-      return { status: 400, reason: 'BadRequest', message: 'the operation carries no request that this agent knows' };
+      return { status: 400, reason: 'BadRequest', message: 'the operation has no request that this agent supports' };
   }
 }
 

@@ -31,7 +31,7 @@ const hostPort: Flag<string> = {
 
 const kinds: Flag<readonly RequestKind[]> = {
   value: 'LIST',
-  help: `requests to send, of ${requestKinds.join(',')} (default get)`,
+  help: `kinds of requests to send, from ${requestKinds.join(',')} (default get)`,
   expected: `of ${requestKinds.join(', ')}`,
   read: (given) => {
     const names = given.split(',').map((name) => name.trim());
@@ -41,7 +41,7 @@ const kinds: Flag<readonly RequestKind[]> = {
 
 const pattern: Flag<RegExp> = {
   value: 'RE',
-  help: 'as --dynamic, but accounts whose names match this regular expression cannot be served',
+  help: 'like --dynamic, but accounts whose names match this regular expression fail',
   expected: 'a regular expression',
   read: (given) => {
     try {
@@ -53,21 +53,21 @@ const pattern: Flag<RegExp> = {
 };
 
 const agentFlags = {
-  accounts: numbered('accounts of each agent, sim-<agent>-<account> (default 2)'),
-  dynamic: toggle('take dynamic accounts (docs/dynamic-accounts.md) beside their own'),
+  accounts: numbered('accounts of each agent, named sim-<agent>-<account> (default 2)'),
+  dynamic: toggle('agents also serve dynamic accounts (docs/dynamic-accounts.md)'),
   'dynamic-failing': pattern,
   zone: text('a name', { value: 'ID', help: 'zone of the agents (default simulated_default)' }),
   gateway: repeated(hostPort),
-  latency: measured('MS', 'time that an agent takes for an operation (default 20)'),
-  jitter: measured('MS', 'the time varies by up to this much (default 0)'),
-  'failure-rate': measured('F', 'part of the operations that fail, 0 to 1 (default 0)', { maximum: 1 }),
-  'result-size': numbered('least size of objects and logs in results (default 0)', {}, 'BYTES'),
+  latency: measured('MS', 'time that an agent takes for one operation (default 20)'),
+  jitter: measured('MS', 'the latency varies by up to this much (default 0)'),
+  'failure-rate': measured('F', 'share of operations that fail, 0 to 1 (default 0)', { maximum: 1 }),
+  'result-size': numbered('minimum size of objects and logs in results (default 0)', {}, 'BYTES'),
   objects: numbered('objects in the cluster of each account (default 0)', { maximum: 10_000_000 }),
-  'object-bytes': numbered('least size of each (default 0)', { maximum: 1_500_000 }, 'BYTES'),
-  'change-rate': measured('N', 'changes of each cluster per second (default 0)', { maximum: 1_000_000 }),
-  changes: numbered('a cluster rests after so many changes (default: it does not)'),
-  'agents-token-file': file({ help: 'bearer token of the agents' }),
-  'agents-tls': toggle('agents speak TLS; the load does where --rest is https'),
+  'object-bytes': numbered('minimum size of each object (default 0)', { maximum: 1_500_000 }, 'BYTES'),
+  'change-rate': measured('N', 'changes per second in each cluster (default 0)', { maximum: 1_000_000 }),
+  changes: numbered('each cluster stops changing after N changes (default: it never stops)'),
+  'agents-token-file': file({ help: 'file with the bearer token of the agents' }),
+  'agents-tls': toggle('agents connect with TLS (the load does if --rest is https)'),
 };
 
 const loadStarts = {
@@ -82,42 +82,42 @@ const loadFlags = {
     text('the name of an account', {
       value: 'NAME',
       completes: 'accounts',
-      help: 'send to this account instead of the simulated ones; may be repeated',
+      help: 'send to this account instead of the simulated ones; repeat it for several',
     }),
   ),
   kinds,
   wait: numbered(
-    'how long the gateway waits for each result; 0: do not wait (default 10)',
+    'time that the gateway waits for each result; 0: it does not wait (default 10)',
     { maximum: 3_600 },
     'SECONDS',
   ),
   payload: numbered('size of manifests and patches (default 0)', {}, 'BYTES'),
-  'ready-timeout': measured('SECONDS', 'how long the agents have to connect before the load starts (default 30)', {
+  'ready-timeout': measured('SECONDS', 'time that agents have to connect before the load starts (default 30)', {
     maximum: 1_000_000,
   }),
   'token-file': file({
-    help: 'bearer token of the load; without it AGENT_GATEWAY_TOKEN_FILE or AGENT_GATEWAY_TOKEN',
+    help: 'file with the bearer token of the load (default $AGENT_GATEWAY_TOKEN_FILE, or the token itself in $AGENT_GATEWAY_TOKEN)',
   }),
 };
 
 export const simulateFlags = {
-  agents: numbered('simulated agents, sim-agent-0 ... (default 3; 0: load only, with --account)'),
+  agents: numbered('simulated agents, named sim-agent-0 and so on (default 3; 0: only the load, with --account)'),
   ...agentFlags,
   seed: numbered('the same seed gives the same latencies, answers, objects and requests (default 1)', {
     minimum: -largest - 1,
   }),
   ...loadStarts,
   ...loadFlags,
-  rest: repeated(url({ help: 'base URL of REST; repeat it for several (default http://127.0.0.1:7002)' })),
-  cacert: file({ help: 'authorities that both trust (docs/security.md)' }),
-  cert: file({ help: 'certificate that both show, with --key' }),
-  key: file({ help: 'its private key' }),
-  output: choice(['text', 'json'], { value: 'FORM', help: 'text or json: form of the report (default text)' }),
+  rest: repeated(url({ help: 'base URL of the REST API; repeat it for several (default http://127.0.0.1:7002)' })),
+  cacert: file({ help: 'PEM file with the CAs that agents and load trust (docs/security.md)' }),
+  cert: file({ help: 'PEM file with the client certificate of both; needs --key' }),
+  key: file({ help: 'PEM file with its private key' }),
+  output: choice(['text', 'json'], { value: 'FORM', help: 'form of the report: text or json (default text)' }),
   help: toggle('print this help', 'h'),
 };
 
 export const simulateSummary = `Run simulated agents against a gateway, and optionally a load of operations.
-Without a load the agents stay connected until Ctrl-C; any of ${named(loadStarts)} starts one.`;
+Without a load, the agents stay connected until Ctrl-C. Any of ${named(loadStarts)} starts a load.`;
 
 export const simulateExitCodes =
   'Exit code: 0 done or stopped; 1 the gateway could not be reached for the load; 2 a flag is wrong.';

@@ -33,12 +33,12 @@ clouddriver: {keepAliveHeartbeatSeconds: soon, tls: {clientKeyFile: /c}}
 logging: {level: loud}
 `;
   const expected = [
-    'kubernetes.retires: no such setting; is kubernetes.retries meant?',
+    'kubernetes.retires: no such setting; did you mean kubernetes.retries?',
     'kubernetes.accounts[0]: expected either serviceAccount: true or a kubeConfigFile',
     'kubernetes.accounts[1].name: expected text, found nothing',
-    'kubernetes.accounts[1].namespace: no such setting; is kubernetes.accounts[1].namespaces meant?',
+    'kubernetes.accounts[1].namespace: no such setting; did you mean kubernetes.accounts[1].namespaces?',
     'clouddriver.keepAliveHeartbeatSeconds: expected a number from 0 to 3600, found "soon" (agent.yml:7)',
-    'clouddriver.tls.clientCertFile: expected the certificate of clouddriver.tls.clientKeyFile',
+    'clouddriver.tls.clientCertFile: expected the certificate for clouddriver.tls.clientKeyFile',
     'logging.level: expected one of trace, debug, info, warn, error, fatal, found "loud"',
   ];
   try {
@@ -79,7 +79,7 @@ test('secrets come from files and variables, and are never quoted', (t) => {
 test('what Armory’s agent has and this one does not is one warning', (t) => {
   const { warnings } = parse(`${least}pprof: {enabled: true}\nsecrets: {vault: {enabled: true}}\n`);
   t.same(warnings, [
-    'no effect here: pprof (Node.js has its own inspector), secrets (secrets come as files or variables: file:/PATH, env:NAME)',
+    'no effect here: pprof (Node.js has its own inspector), secrets (secrets are read from files or variables: file:/PATH, env:NAME)',
   ]);
   t.equal(parse('dynamicAccounts: {enabled: "true"}').configuration.dynamicAccounts.enabled, true);
   t.end();

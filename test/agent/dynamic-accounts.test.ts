@@ -55,7 +55,7 @@ test('accounts are served, refused, updated and given up', async (t) => {
   t.same((await saidAll(stream, 4)).toSorted(), [
     '+new@7',
     '+stuck@1',
-    'a: the agent has an account "a" of its own',
+    'a: the agent\'s own configuration already has an account "a"',
     'sick: the cluster refuses the credentials',
   ]);
   t.same([...set.connection.dynamicAccounts].toSorted(), ['new', 'stuck']);
@@ -65,7 +65,7 @@ test('accounts are served, refused, updated and given up', async (t) => {
   t.same((await saidAll(stream, 9)).slice(5).toSorted(), [
     '-new',
     '-nobody',
-    'b: account "b" is in the configuration of the agent',
+    `b: account "b" is in the agent's own configuration`,
     'stuck: it is busy',
   ]);
   t.same(removed, ['new']);
@@ -137,7 +137,7 @@ test('of a fault while an account is added or removed the gateway is told nothin
   await saidAll(stream, 2);
   stream.send({ case: 'deleteAccounts', value: { names: ['two'] } });
   const answers = await saidAll(stream, 3);
-  const told = 'internal error of the agent; its log says more under account';
+  const told = 'internal error of the agent; see its log for account';
   t.same(answers.toSorted(), ['+two@7', `one: ${told} "one"`, `two: ${told} "two"`]);
   t.same(logged, [
     { account: 'one', error: fault },

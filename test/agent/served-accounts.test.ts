@@ -44,7 +44,7 @@ test('dynamic accounts', skip, async (t) => {
   t.notOk((refusal as Error).message.includes('hunter2'));
   t.ok(accounts.get('prod'), 'the account is served on as it was');
   const nonsense = account({ kubeconfig, definition: '{"namespaces": "shop"}' });
-  await t.rejects(accounts.add(nonsense), { message: /options of a wrong type/ });
+  await t.rejects(accounts.add(nonsense), { message: /options of the wrong type/ });
 
   await accounts.add(account({ kubeconfigFile: kubernetes.adminKubeconfig, version: 2n }));
   t.equal(accounts.get('prod')?.cluster.covers('other'), true);

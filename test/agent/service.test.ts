@@ -91,7 +91,7 @@ test('accounts of the configuration are served, and followed when it changes', a
   const props = (await gateway.request('/agents/kubernetes/accounts/two/namespaces')).body;
   t.strictSame(props, ['team']);
   change('kubernetes: [');
-  await waitFor(() => log.some(({ msg }) => String(msg).includes('cannot be used')), patience);
+  await waitFor(() => log.some(({ msg }) => String(msg).includes('configuration is invalid')), patience);
   t.equal(await accounts(), 'three,two');
   t.match(service.connection.state, { name: 'active', epoch }, 'over the stream that was there');
   const answer = await gateway.operate({ account: 'three', get: { object: { kind: 'Pod', name: 'x' } } });
@@ -149,7 +149,7 @@ test('certificate and key may be in one file; one without a key is told at the s
   }
   await t.rejects(security(certificates.chain).start(AbortSignal.timeout(120_000)), {
     code: 'configuration',
-    message: /^clouddriver.tls.clientKeyFile: expected a PEM file: there is no private key in /,
+    message: /^clouddriver.tls.clientKeyFile: expected a PEM file with a private key, found none in /,
   });
 });
 
@@ -174,9 +174,9 @@ test('the token comes from where the configuration says', async (t) => {
   const print = (text: string, format: string) => ({ tokenCommand: { command: 'echo', args: [text], format } });
   t.equal(await authorization(print('{"token": "attribute"}', 'json')), 'Bearer attribute');
   t.equal(await authorization(print('{odd', 'raw')), 'Bearer {odd');
-  await t.rejects(authorization(print('printed', 'json')), { message: /gave no token/ });
+  await t.rejects(authorization(print('printed', 'json')), { message: /: it printed no token/ });
   await t.rejects(authorization({ tokenCommand: { command: 'false' } }), {
     field: undefined,
-    message: /gave no token/,
+    message: /: it printed no token/,
   });
 });

@@ -86,7 +86,7 @@ test('operations from a terminal', async (t) => {
     const cases: [number, RegExp, string, string?][] = [
       [
         2,
-        /^agent-gateway: unknown command "ops send stale"; is ops send scale meant\?\nTry: agent-gateway ops send --help\n$/u,
+        /^agent-gateway: unknown command "ops send stale"; did you mean ops send scale\?\nTry: agent-gateway ops send --help\n$/u,
         'ops send stale -a x',
       ],
       [2, /--account is missing/, 'ops send get Pod a'],
@@ -97,15 +97,15 @@ test('operations from a terminal', async (t) => {
       [2, /one YAML document, it has 2/, 'ops send deploy -a x -f -', 'a: 1\n---\nb: 1\n'],
       [2, /--file is not YAML/, 'ops send deploy -a x -f -', 'a: [1\n'],
       [2, /--file: ENOENT/, 'ops send deploy -a x -f /no/such/file'],
-      [2, /--file is no operation .*line 1, column 14/, 'ops send -a x -f -', 'account: "x" gte { }'],
-      [2, /say what to send/, 'ops send'],
+      [2, /--file is not an operation .*line 1, column 14/, 'ops send -a x -f -', 'account: "x" gte { }'],
+      [2, /give REQUEST KIND NAME/, 'ops send'],
       [2, /--items must be a whole number from 1 to 500, not "many"/, 'ops list --items many'],
       [2, /--outcome must be one of pending, .*, not "good"/, 'ops list --outcome good'],
       [2, /--since must be a time .* not "yesterday"/, 'ops list --since yesterday'],
       [2, /--output must be one of table, json, yaml, not "xml"/, 'agents -o xml'],
       [2, /--rest must be a URL/, 'agents --rest localhost:7002'],
       [2, /^agent-gateway: no such flag: --nonsense\n/, 'agents --nonsense'],
-      [2, /what is "two"\? agents takes \[ID\]/, 'agents one two'],
+      [2, /unexpected "two"; agents takes \[ID\]/, 'agents one two'],
       [2, /which command\? Expected one of: send, get, list, watch/, 'ops'],
       [2, /SHELL must be one of bash, zsh, fish/, 'completion tcsh'],
       [3, /account "nobody" is not known/, 'ops send get Pod a -a nobody'],
@@ -186,7 +186,7 @@ test('help names every flag', async (t) => {
   }
 });
 
-test('callers who have to prove who they are', async (t) => {
+test('callers who must authenticate', async (t) => {
   const directory = t.testdir({
     token: 'secret-word\n',
     'tokens.yml': `tokens: [{name: me, sha256: ${createHash('sha256').update('secret-word').digest('hex')}}]`,
@@ -198,7 +198,7 @@ test('callers who have to prove who they are', async (t) => {
   });
   const run = (argv: string[], environment = {}): Promise<Ran> =>
     runCommand(argv, { environment: { AGENT_GATEWAY_REST: restUrl, ...environment } });
-  t.match(await run(['instances']), { code: 4, err: /no identity shown: expected a token/u });
+  t.match(await run(['instances']), { code: 4, err: /no credentials: expected a token/u });
   t.match(await run(['instances', '--token-file', join(directory, 'token')]), { code: 0, out: /gateway-under-test/u });
   t.match(await run(['instances'], { AGENT_GATEWAY_TOKEN_FILE: join(directory, 'token') }), { code: 0 });
   t.match(await run(['instances'], { AGENT_GATEWAY_TOKEN: 'secret-word' }), { code: 0 });
@@ -206,7 +206,7 @@ test('callers who have to prove who they are', async (t) => {
   t.match(other, { code: 4, err: /token refused/u });
   t.notMatch(other.err, /other-word/u);
   t.match(await run(['instances', '--token-file', '/none']), { code: 2, err: /--token-file: ENOENT/u });
-  t.match(await run(['instances', '--cert', '/x']), { code: 2, err: /--cert and --key belong together/u });
+  t.match(await run(['instances', '--cert', '/x']), { code: 2, err: /give both --cert and --key, or neither/u });
   t.match(await run(['ops', 'send', 'get', 'Pod', 'x', '-a', 'b'], { AGENT_GATEWAY_TOKEN: 'secret-word' }), {
     code: 4,
     err: /this needs the role operate/u,

@@ -124,7 +124,7 @@ const refused: readonly Refused[] = [
   ['ops list --items 1e2', '--items must be a whole number'],
   ['ops list --page -1', '--page must be a whole number from 0 to 10000, not "-1"'],
   ['ops list --outcome compleated', '--outcome must be one of pending, completed'],
-  ['ops list --outcome', '--outcome is without its OUTCOME'],
+  ['ops list --outcome', '--outcome needs a value: OUTCOME'],
   ['ops send scale Deployment a -a x --replicas 0x10', '--replicas must be a whole number'],
   ['ops send scale Deployment a -a x --replicas=', '--replicas must be a whole number from 0 to 2147483647, not ""'],
   ['ops send get Pod a -a x --timeout 0', '--timeout must be a time from 1 to 3600 whole seconds'],
@@ -133,7 +133,7 @@ const refused: readonly Refused[] = [
   ['ops send get Pod a -a x --wait 2h', '--wait must be a time from 0 to 3600 whole seconds'],
   ['ops send get Pod a -a ""', '--account must be the name of an account, not ""'],
   ['ops get ""', 'ID must not be empty'],
-  ['ops get ..', '".." is no name'],
+  ['ops get ..', '".." is not a valid name'],
   ['ops send get deployment/web web -a x', 'NAME is the argument after it'],
   ['agents --rest ftp://host', '--rest must be a URL'],
   ['agents --rest http://host?x', '--rest must be a URL'],
@@ -147,17 +147,17 @@ const refused: readonly Refused[] = [
   ],
   ['ops send deploy -a x -f -', '--file must have an object: deploy needs one', '- a\n'],
   ['ops send patch Deployment web -a x -f -', '--file must have an object: patch needs one', 'word\n'],
-  ['ops send deploy web.yaml -a x -f -', 'what is "web.yaml"? ops send deploy takes no arguments', web],
+  ['ops send deploy web.yaml -a x -f -', 'unexpected "web.yaml"; ops send deploy takes no arguments', web],
   // Nearest names.
-  ['agnts', 'unknown command "agnts"; is agents meant?'],
-  ['doctro', 'unknown command "doctro"; is doctor meant?'],
-  ['ops lst', 'unknown command "ops lst"; is ops list meant?'],
-  ['ops send delpoy -a x -f -', 'unknown command "ops send delpoy"; is ops send deploy meant?', web],
-  ['help ops sned', 'unknown command "ops sned"; is ops send meant?'],
-  ['ops list --ouptut json', 'no such flag: --ouptut; is --output meant?'],
-  ['ops send deploy --flie a.yaml -a x', 'no such flag: --flie; is --file meant?'],
-  ['simulate --durtion 5', 'no such flag: --durtion; is --duration meant?'],
-  ['agent --confg agent.yml', 'no such flag: --confg; is --config meant?'],
+  ['agnts', 'unknown command "agnts"; did you mean agents?'],
+  ['doctro', 'unknown command "doctro"; did you mean doctor?'],
+  ['ops lst', 'unknown command "ops lst"; did you mean ops list?'],
+  ['ops send delpoy -a x -f -', 'unknown command "ops send delpoy"; did you mean ops send deploy?', web],
+  ['help ops sned', 'unknown command "ops sned"; did you mean ops send?'],
+  ['ops list --ouptut json', 'no such flag: --ouptut; did you mean --output?'],
+  ['ops send deploy --flie a.yaml -a x', 'no such flag: --flie; did you mean --file?'],
+  ['simulate --durtion 5', 'no such flag: --durtion; did you mean --duration?'],
+  ['agent --confg agent.yml', 'no such flag: --confg; did you mean --config?'],
   ['doctor --output', '--output must be one of text, json'],
   ['xyzzy', 'unknown command "xyzzy"; expected one of: serve, agent'],
   ['agents -z', 'no such flag: -z'],
@@ -229,7 +229,11 @@ test('an answer that no gateway gives is one sentence', async (t) => {
     for (const line of ['agents', 'agents a', 'accounts', 'instances', 'ops list', 'ops watch', `ops watch ${id}`]) {
       const { code, out, err } = await run([...wordsOf(line), '--rest', double.url]);
       t.same([code, out], [5, ''], line);
-      t.match(err, /^agent-gateway: http:\S+ answered (no JSON|something else), which no gateway does/u, line);
+      t.match(
+        err,
+        /^agent-gateway: http:\S+ (did not answer with JSON|gave an unexpected answer), as no gateway does/u,
+        line,
+      );
     }
   }
 });

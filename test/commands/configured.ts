@@ -1,7 +1,7 @@
 /** A configuration of flags alone, and the findings of one check of `doctor`. */
 
 import type { Finding } from '../../src/commands/doctor/finding.js';
-import { loadConfig, type Config } from '../../src/gateway/config.js';
+import { loadConfig, type Config } from '../../src/gateway/config/config.js';
 
 /** As the gateway would have it with these flags. */
 export function configured(...flags: string[]): Config {

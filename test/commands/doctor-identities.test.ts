@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { test } from 'tap';
 import { examineIdentities } from '../../src/commands/doctor/identities.js';
-import { loadConfig } from '../../src/gateway/config.js';
+import { loadConfig } from '../../src/gateway/config/config.js';
 
 test('files of identities', async (t) => {
   const directory = t.testdir({
@@ -19,10 +19,10 @@ test('files of identities', async (t) => {
   t.match(await look(), [{ status: 'ok' }], 'a replica to try');
   const cluster = ['--kubesvc.cluster=redis', '--redis.connection=redis://r', '--sql.url=mysql://u@d/x'];
   t.match(await look(...cluster, '--server.auth.anonymousRole=admin'), [
-    { status: 'warning', found: /agents do not have to prove/u },
+    { status: 'warning', found: /agents do not have to authenticate/u },
   ]);
   const tokens = `--kubesvc.grpc.auth.tokens.file=${join(directory, 'tokens.yml')}`;
-  t.match(await look(tokens), [{ status: 'ok', found: /^agents have to prove/u }]);
+  t.match(await look(tokens), [{ status: 'ok', found: /^agents must authenticate/u }]);
   t.match(await look(tokens, `--kubesvc.grpc.auth.policyFile=${join(directory, 'policy.yml')}`), [
     { status: 'failed', found: /policy\.yml cannot be used: agents\[0\]\.match\[0\]: expected TYPE=VALUE/u },
   ]);

@@ -73,7 +73,7 @@ test('a port that takes a privilege, and anything else', (t) => {
   t.match(portOutcome({ ...state, error: 'EACCES' }), { status: 'failed', remedy: /below 1024/ });
   t.match(portOutcome({ ...state, error: 'EMFILE' }), {
     status: 'failed',
-    found: '*:80 cannot be listened on (EMFILE)',
+    found: 'cannot listen on *:80 (EMFILE)',
   });
   t.end();
 });

@@ -80,7 +80,7 @@ test('the embedded database is not opened', async (t) => {
   const inside = await collect(examineSql(configured(`--sql.url=pglite:${directory}/new/data`), signal));
   t.match(inside, [{ status: 'ok', found: /^embedded, in / }]);
   const file = await collect(examineSql(configured(`--sql.url=pglite:${directory}/file`), signal));
-  t.match(file, [{ status: 'failed', found: /file is no directory$/ }]);
+  t.match(file, [{ status: 'failed', found: /file is not a directory$/ }]);
 });
 
 test('versions and clocks', (t) => {
@@ -97,7 +97,13 @@ test('versions and clocks', (t) => {
     remedy: 'Use MySQL 8.0 or newer.',
   });
   t.equal(clockOutcome(-900, 10_000).status, 'ok');
-  t.match(clockOutcome(3_000, 10_000), { status: 'warning', found: "this clock is 3000 ms behind the database's" });
-  t.match(clockOutcome(-6_000, 10_000), { status: 'failed', found: "this clock is 6000 ms ahead of the database's" });
+  t.match(clockOutcome(3_000, 10_000), {
+    status: 'warning',
+    found: "this machine's clock is 3000 ms behind the database's",
+  });
+  t.match(clockOutcome(-6_000, 10_000), {
+    status: 'failed',
+    found: "this machine's clock is 6000 ms ahead of the database's",
+  });
   t.end();
 });

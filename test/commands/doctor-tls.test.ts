@@ -98,6 +98,6 @@ test('a trust store without certificates, or with a server certificate, is no tr
   const results = await Promise.all(
     [empty, server].map((trust) => collect(examineTls(configured(...flagsFor(made.chain, made.key, trust)), signal))),
   );
-  t.match(results[0]?.[1], { status: 'failed', found: 'no certificate in it' });
-  t.match(results[1]?.[1], { status: 'warning', found: 'CN=gateway is no authority' });
+  t.match(results[0]?.[1], { status: 'failed', found: 'the file has no certificate' });
+  t.match(results[1]?.[1], { status: 'warning', found: 'CN=gateway is not a CA certificate' });
 });

@@ -35,8 +35,8 @@ test('a wrong configuration is a finding, with every problem', async (t) => {
   t.equal(
     text,
     `failed   configuration: 2 problems in the configuration:
-           - server.prot: no such setting; is server.port meant? (--server.prot)
-           - sql.pasword: no such setting; is sql.password meant? (--sql.pasword)
+           - server.prot: no such setting; did you mean server.port? (--server.prot)
+           - sql.pasword: no such setting; did you mean sql.password? (--sql.pasword)
          docs/configuration.md lists every setting.
 0 ok, 0 warnings, 1 failed
 `,

@@ -55,7 +55,7 @@ test('a second gateway is refused, and the next one starts right after a kill', 
   const first = await Replica.spawn({ id: 'first', settings });
   t.teardown(() => first.end('SIGKILL'));
   await first.ready();
-  const line = `agent-gateway: sql.url: process ${String(first.pid)} uses ${directory}, and one at a time can: stop it, or name another directory\n`;
+  const line = `agent-gateway: sql.url: process ${String(first.pid)} uses ${directory}, and only one process can: stop it, or name another directory\n`;
   t.equal(await refused(t, directory), line);
   t.ok((await fetch(`${first.restUrl}/readyz`)).ok, 'the first one goes on');
   await first.end('SIGKILL');
@@ -81,7 +81,7 @@ test('a directory that cannot be written', async (t) => {
   if (!asRoot) await chmod(directory, 0o755);
   await writeFile(join(directory, 'file'), '');
   const below = join(directory, 'file/data');
-  t.match(await refused(t, below), `no database can be kept in ${below}: it is no directory, or below a file\n`);
+  t.match(await refused(t, below), `no database can be kept in ${below}: it is not a directory, or below a file\n`);
 });
 
 test('a disk that is full at the start', async (t) => {

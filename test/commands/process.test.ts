@@ -42,7 +42,7 @@ test('Ctrl-C on waiting commands says what goes on and how to watch it, and is n
     const sent = String(double.requests.at(-1)?.operation['id']);
     t.match(sent, /^\w{26}$/u, 'the id is known before the gateway answers');
     t.same({ ...rest, out }, { code, out: '' });
-    const told = `agent-gateway: stopped; operation ${sent} may go on\nTo watch it: agent-gateway ops watch ${sent}`;
+    const told = `agent-gateway: stopped; operation ${sent} may still be under way\nTo watch it: agent-gateway ops watch ${sent}`;
     t.equal(err, `${told}\n`);
   }
   const rest = `${double.url}/behind/proxy`;
@@ -98,5 +98,5 @@ test('help and the version go to standard output, with 0', async (t) => {
   }
   const [code, out, err] = await start([...program, 'serv']).ended;
   t.same([code, out], [2, '']);
-  t.equal(err, 'agent-gateway: unknown command "serv"; is serve meant?\nTry: agent-gateway --help\n');
+  t.equal(err, 'agent-gateway: unknown command "serv"; did you mean serve?\nTry: agent-gateway --help\n');
 });

@@ -6,7 +6,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { test, type Test } from 'tap';
 import { parseAgentConfiguration } from '../../src/agent/configuration/read.js';
-import { loadConfig } from '../../src/gateway/config.js';
+import { loadConfig } from '../../src/gateway/config/config.js';
 
 const fixtures = new URL('../fixtures/configuration/', import.meta.url);
 

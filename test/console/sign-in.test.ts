@@ -1,4 +1,4 @@
-/** The console where callers have to prove who they are: it asks for a token, and keeps it in its tab only. */
+/** The console where callers must authenticate: it asks for a token, and keeps it in its tab only. */
 
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ test('signing in to the console', { skip: noBrowser }, async (t) => {
   const context = await browser.newContext();
   const page = await context.newPage();
   await page.goto(`${gateway.restUrl}/console`);
-  await page.getByText('no identity shown').waitFor();
+  await page.getByText('no credentials').waitFor();
   await page.getByLabel('Token').fill('wrong');
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByText('token refused').waitFor();
@@ -32,5 +32,5 @@ test('signing in to the console', { skip: noBrowser }, async (t) => {
   t.equal(await page.evaluate('localStorage.getItem("token")'), null);
   const other = await (await browser.newContext()).newPage();
   await other.goto(`${gateway.restUrl}/console`);
-  await other.getByText('no identity shown').waitFor();
+  await other.getByText('no credentials').waitFor();
 });

@@ -45,7 +45,7 @@ test('a section is read once for all who ask, rests, and keeps its value when re
   await section.refresh();
   t.match(
     section,
-    { value: { a: 1 }, version: 1, error: /^unexpected failure/ },
+    { value: { a: 1 }, version: 1, error: /^unexpected error/ },
     'says nothing that is not safe to show',
   );
   now += 900;

@@ -28,7 +28,7 @@ test('of faults in the program callers are told nothing', (t) => {
   ];
   for (const fault of faults) {
     t.equal(connectionFailure(fault), undefined);
-    t.equal(reasonFor(fault), 'unexpected failure; the log of this instance says why');
+    t.equal(reasonFor(fault), 'unexpected error; see the log of this instance');
     t.equal(isUnexpected(fault), true);
   }
   const told = [new GatewayError('internal', 'ours'), new TellableError('ours'), new ApiError(404, 'ours')];

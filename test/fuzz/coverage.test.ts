@@ -1,7 +1,7 @@
 /** Coverage tells what an input reaches; in a process of its own, because V8 counts only what it compiles from then on. */
 
 import { test } from 'tap';
-import { sniff } from '../../src/gateway/listeners.js';
+import { sniff } from '../../src/gateway/listeners/first-bytes.js';
 import { Coverage, Reached } from './coverage.js';
 import { fuzz, type Target } from './fuzz.js';
 

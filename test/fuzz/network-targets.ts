@@ -46,7 +46,7 @@ function rest(gateway: RunningGateway): Target {
 
 /** @throws Error when the gateway has logged a fault since */
 function noFaults({ log }: RunningGateway, since: number): number {
-  const fault = log.slice(since).find(({ level, msg }) => level === 'error' || /unexpected failure/u.test(msg));
+  const fault = log.slice(since).find(({ level, msg }) => level === 'error' || /unexpected error/u.test(msg));
   if (fault !== undefined) throw new Error(`a fault was logged: ${JSON.stringify(fault)}`);
   return log.length;
 }

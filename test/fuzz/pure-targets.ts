@@ -9,7 +9,7 @@ import { leaves } from '../../src/gateway/config/leaves.js';
 import { resolveValues } from '../../src/gateway/config/values.js';
 import { parseYaml } from '../../src/gateway/config/yaml.js';
 import { readKubernetesObject } from '../../src/gateway/caching/kubernetes-object.js';
-import { sniff } from '../../src/gateway/listeners.js';
+import { sniff } from '../../src/gateway/listeners/first-bytes.js';
 import { OperationResultSchema, OperationSchema } from '../../src/protocol/generated/ops/operations_pb.js';
 import { formatText, parseText } from '../../src/protocol/text-format.js';
 import { readDelimited } from '../../src/protocol/delimited.js';

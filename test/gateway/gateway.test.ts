@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { test } from 'tap';
-import { loadConfig } from '../../src/gateway/config.js';
+import { loadConfig } from '../../src/gateway/config/config.js';
 import { createGateway, type Gateway } from '../../src/gateway/gateway.js';
 import { waitFor } from '../wait.js';
 import { RawAgent } from './raw-agent.js';

@@ -45,7 +45,7 @@ test('overload', async (t) => {
       if (answer.status === 202) taken += 1;
       else refused = answer;
     }
-    isOverloaded(t, refused!, /^agent stuck does not read what it is sent; try again later$/u);
+    isOverloaded(t, refused!, /^agent stuck is not reading its stream; try again later$/u);
     t.ok(taken >= queueLimit && taken < maxPendingPerAgent, `${taken} were taken before`);
 
     const started = performance.now();

@@ -1,7 +1,7 @@
 /** A gateway in this process, on the embedded database and on ports of its own, for tests of what it says to the outside. */
 
 import { pino } from 'pino';
-import { loadConfig } from '../../src/gateway/config.js';
+import { loadConfig } from '../../src/gateway/config/config.js';
 import { createGateway, type Gateway } from '../../src/gateway/gateway.js';
 
 export interface LogLine {

@@ -75,7 +75,7 @@ for (const [chart, { schema, rows }] of Object.entries(charts)) {
     for (const values of Object.values(rows)) {
       const command = ['install', 'gw', join(helmDirectory, chart), '--dry-run=client', '--values', '-'];
       const printed = await tools.helm(command, { stdin: JSON.stringify(values) });
-      t.match(printed, /NOTES:[\s\S]*Wait until it is/);
+      t.match(printed, /NOTES:[\s\S]*Wait until the (agent|gateway) is ready/);
       t.ok(parseObjects(printed.split('MANIFEST:')[1]!.split('NOTES:')[0]!).length > 3);
     }
   });

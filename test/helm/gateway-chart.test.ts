@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { test } from 'tap';
 import { parse } from 'yaml';
-import { loadConfig } from '../../src/gateway/config.js';
+import { loadConfig } from '../../src/gateway/config/config.js';
 import { permissionMessage } from '../../src/discovery/kubernetes/permission.js';
 import { gatewayRows } from './gateway-values.js';
 import { containerSurroundings, objectOf, render, toolsOrSkip, podOf, type Values } from './rendering.js';

@@ -68,7 +68,7 @@ test('what is wrong is said in words, without what is in it', async (t) => {
   t.match(await refused(text, 'nobody'), { message: /it has no user "missing"/ });
   t.match(await refused('{}'), { message: /it has no current context/ });
   const broken = await refused('users: [{token: hunter2');
-  t.match(broken.message, /it is not YAML/);
+  t.match(broken.message, /not YAML/);
   t.notOk(broken.message.includes('hunter2'));
 });
 

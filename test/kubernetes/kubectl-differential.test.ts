@@ -101,7 +101,7 @@ test('kubeconfigs mean what they mean to kubectl', skip, async (t) => {
         'client-certificate-data': base64('client.crt'),
         'client-key': 'client.key',
       },
-      right: /client-certificate: expected it or client-certificate-data/,
+      right: /client-certificate: expected either this or client-certificate-data/,
     },
     'data that is not base64': {
       user: { 'client-certificate-data': '!', 'client-key': 'client.key' },
@@ -147,7 +147,7 @@ test('kubeconfigs mean what they mean to kubectl', skip, async (t) => {
     'no authority': { cluster: { server: url }, user: token, right: /certificate/ },
     'an authority and no verification': {
       cluster: { ...trusted, ...insecure },
-      right: /insecure-skip-tls-verify: expected it or certificate-authority/,
+      right: /insecure-skip-tls-verify: expected either this or certificate-authority/,
     },
     'text for a flag': {
       cluster: { ...insecure, 'insecure-skip-tls-verify': 'true' },

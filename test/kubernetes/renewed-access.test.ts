@@ -142,9 +142,7 @@ test('an issuer that answers no object is told in words of ours', async (t) => {
     const url = `http://127.0.0.1:${String((issuer.address() as AddressInfo).port)}`;
     const config = { 'idp-issuer-url': url, 'client-id': 'me', 'refresh-token': 'r' };
     const { ask } = await start(t, { 'auth-provider': { name: 'oidc', config } });
-    const message = [/cannot be had/, /cannot be had/, /names no token_endpoint/, /a new id-token cannot be had/][
-      index
-    ];
+    const message = [/cannot get/, /cannot get/, /names no token_endpoint/, /cannot get a new id-token/][index];
     await t.rejects(ask(), { name: 'GatewayError', code: 'configuration', message });
   }
 });

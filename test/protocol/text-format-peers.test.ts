@@ -104,5 +104,5 @@ test('an expanded Any needs a registry that knows its type', async (t) => {
   const operation = any && anyUnpack(any, OperationSchema);
   t.equal(operation?.account, 'a');
   t.same(any, anyPack(OperationSchema, create(OperationSchema, { account: 'a' })));
-  t.throws(() => parseText(EverythingSchema, text), { message: /column 7: the message type .* is not known here/ });
+  t.throws(() => parseText(EverythingSchema, text), { message: /column 7: unknown message type / });
 });

@@ -188,7 +188,7 @@ test('bytes that are no message are refused by name, whatever they are', (t) => 
   const registration = Buffer.from([0x0a, 0x04, 0x0a, 0x02, 0xff, 0xfe]);
   t.throws(() => readAgentFrame(registration), {
     code: 'invalid-argument',
-    message: 'not a valid ops.AgentMessage: a text in it is not UTF-8',
+    message: 'not a valid ops.AgentMessage: a string in it is not UTF-8',
   });
   t.end();
 });

@@ -239,7 +239,7 @@ class Operations:
         limit = stream.registered.max_message_bytes
         if 0 < limit < ops.AgentMessage(result=work.answer).ByteSize():
             # 2.
-            too_large = f"the result has {work.answer.ByteSize()} bytes, the gateway takes {limit}; ask for less"
+            too_large = f"the result has {work.answer.ByteSize()} bytes, the gateway accepts {limit}; ask for less"
             work.answer = result_of(
                 ops.Operation(id=operation_id, account=work.answer.account), 413, too_large, "RequestEntityTooLarge"
             )

@@ -116,7 +116,10 @@ test('operations', async (t) => {
     const second = start(t, address, 'restarted');
     await second.next({ state: 'active' });
     const { status, body } = await answering;
-    t.match({ status, detail: body['detail'] }, { status: 502, detail: /^another process of agent restarted came/u });
+    t.match(
+      { status, detail: body['detail'] },
+      { status: 502, detail: /^another process of agent restarted replaced/u },
+    );
     t.match((await gateway.request(`/armory/agent/operations/${id}`)).body, { finalOutcome: 'agent lost' });
     t.equal(second.all({ executes: id }).length, 0);
   });
@@ -284,7 +287,7 @@ test('refusals of a gateway that asks for tokens', async (t) => {
   }
   const greedy = start(t, agentsAddress, 'payments', { token: 'sesame' });
   const refused = await greedy.next({ state: 'backing-off' });
-  t.match(refused, { status: 'PERMISSION_DENIED', details: /the policy does not give payments to/u });
+  t.match(refused, { status: 'PERMISSION_DENIED', details: /the policy does not allow payments for/u });
   t.ok(isLong(refused));
 
   const admitted = start(t, agentsAddress, 'python-a', { token: 'sesame' });

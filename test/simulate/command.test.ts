@@ -26,8 +26,8 @@ test('wrong flags are named, and end with 2', async (t) => {
     [['--output', 'xml'], /^agent-gateway: --output must be one of text, json, not "xml"/],
     [['--token-file', '/none', '--operations', '1'], /^agent-gateway: --token-file: ENOENT/],
     [['--agents-token-file', '/none'], /^agent-gateway: --agents-token-file.*: \/none cannot be read/],
-    [['--cert', '/none'], /^agent-gateway: --cert and --key belong together/],
-    [['--agnets', '1'], /^agent-gateway: no such flag: --agnets; is --agents meant\?/],
+    [['--cert', '/none'], /^agent-gateway: give both --cert and --key, or neither/],
+    [['--agnets', '1'], /^agent-gateway: no such flag: --agnets; did you mean --agents\?/],
   ];
   for (const [argv, message] of wrong) {
     const { text, code } = run(argv);
@@ -60,11 +60,8 @@ test('without a load the agents stay, and the next command is ready to paste', a
 test('a gateway that is not there is told once, and tried again', async (t) => {
   const port = await freePort();
   const { text, code, stop } = run(['--gateway', `127.0.0.1:${port}`, '--agents', '5']);
-  await waitFor(() => text.err.includes('trying again'));
-  t.match(
-    text.err,
-    new RegExp(`^sim-agent-0: gateway 127.0.0.1:${port}: connect ECONNREFUSED [^;]*; trying again\\n$`),
-  );
+  await waitFor(() => text.err.includes('retrying'));
+  t.match(text.err, new RegExp(`^sim-agent-0: gateway 127.0.0.1:${port}: connect ECONNREFUSED [^;]*; retrying\\n$`));
   const gateway = await startGatewayDouble({ port });
   t.teardown(() => gateway.stop());
   await waitFor(() => text.out.includes('5 agents connected'));

@@ -1,4 +1,4 @@
-/** `agent-gateway simulate` against a gateway where agents and callers have to prove who they are. */
+/** `agent-gateway simulate` against a gateway where agents and callers must authenticate. */
 
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -58,5 +58,5 @@ test('agents and load show tokens and certificates', async (t) => {
   t.match(JSON.parse(nobody.out), { sent: 20, outcomes: { completed: 0 } }, 'the load without its token');
   const strangers = await run(...caller, '--ready-timeout', '2');
   t.equal(strangers.code, 1, 'agents without theirs');
-  t.match(strangers.err, /UNAUTHENTICATED|no identity shown/u);
+  t.match(strangers.err, /UNAUTHENTICATED|no credentials/u);
 });

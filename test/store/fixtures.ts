@@ -1,6 +1,7 @@
 /** Registrations and operations as agents and callers would send them. */
 
-import type { AccountRegistration, Connection } from '../../src/store/assignments/ownership.js';
+import type { AccountRegistration } from '../../src/store/accounts/account-record.js';
+import type { Connection } from '../../src/store/assignments/ownership.js';
 import type { FinishedOperation, StoredOperation } from '../../src/store/operations/operation-record.js';
 
 export function account(name: string, properties: Readonly<Record<string, string>> = {}): AccountRegistration {

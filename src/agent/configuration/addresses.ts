@@ -1,18 +1,18 @@
-/** Where gateways are dialled: what `clouddriver.grpc` may say. */
+/** The addresses of gateways in `clouddriver.grpc`. */
 
 import type { AgentConfiguration } from './schema.js';
 
-const usual = 'expected HOST:PORT, such as spin-clouddriver-grpc:9091, several by commas';
+const usual = 'expected HOST:PORT, such as spin-clouddriver-grpc:9091, or several separated by commas';
 
 /**
- * `HOST:PORT` of each gateway. `http://` and `https://` in front are taken where clouddriver.insecure says the same.
- * @returns what is wrong, in words, when one cannot be dialled
+ * `HOST:PORT` of each gateway. `http://` and `https://` in front are accepted if they agree with clouddriver.insecure.
+ * @returns the problem, in words, if one cannot be dialled
  */
 export function gatewayAddresses({
   grpc,
   insecure,
 }: Pick<AgentConfiguration['clouddriver'], 'grpc' | 'insecure'>): readonly string[] | string {
-  // Of another type, which was told already.
+  // Not text: that was already reported.
   if (typeof grpc !== 'string') return [];
   const addresses: string[] = [];
   for (const written of grpc.split(',').map((address) => address.trim())) {
@@ -30,11 +30,11 @@ function addressOf(written: string, insecure: boolean): { readonly dialled: stri
   if (!['', 'http', 'https'].includes(transport)) return { problem: `${usual}, found one with ${transport}://` };
   if (transport === 'https' && insecure)
     return {
-      problem: 'https:// asks for TLS, which clouddriver.insecure: true (its default) turns off; set it to false',
+      problem: 'https:// needs TLS, but clouddriver.insecure is true (its default); set it to false',
     };
   if (transport === 'http' && !insecure)
-    return { problem: 'http:// asks for cleartext, but clouddriver.insecure is false; write HOST:PORT' };
-  if (path !== '' && path !== '/') return { problem: `${usual}, found one with a path: gRPC has none` };
+    return { problem: 'http:// means cleartext, but clouddriver.insecure is false; write HOST:PORT' };
+  if (path !== '' && path !== '/') return { problem: `${usual}, found a path, which gRPC does not use` };
   const [, host = '', port] = /^(\[[\da-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?$/iu.exec(authority) ?? [];
   if (host === '') return { problem: `${usual}, found ${JSON.stringify(written)}` };
   if (port === undefined && transport !== 'https') {

@@ -6,16 +6,19 @@ import { agentSchema } from './schema.js';
 
 const head = `# The agent's configuration
 
-\`agent-gateway agent --config FILE\` reads one YAML file with the names of Armory's agent, so that a file of it can be used as it
-is, and so can the account of a \`clouddriver.yml\`. Unknown keys are errors that name the line and the nearest known key; what has
-[no effect here](#options-without-effect) is one warning; what would [restrict something](#options-that-are-refused) and cannot is
-refused. YAML is read as \`kubectl\` reads it (YAML 1.1, with anchors). Keys may be dotted (\`clouddriver.grpc: HOST:PORT\`). Secrets may be written as \`file:/PATH\` or \`env:NAME\`, paths also as
-\`file:/PATH\`; references of Spinnaker's secret engines (\`encrypted:...\`, \`encryptedFile:...\`) and placeholders (\`\${...}\`) are
-refused, in every text. The file is read again when it changes (looked at every five seconds): accounts and \`logging.level\` follow
-at once, without a new connection; a file that cannot be used changes nothing and is logged. What the agent does is told in
-[agent.md](agent.md).
+\`agent-gateway agent --config FILE\` reads one YAML file. Its settings have the names of Armory's agent, so you can use a file of
+that agent without changes, and copy accounts from a \`clouddriver.yml\`. What the agent does with them: [agent.md](agent.md).
 
-This page is made from the code: \`npm run generate\`.
+- An unknown key is an error. The message names the line and the nearest known key.
+- Options that have [no effect here](#options-without-effect) give one warning for all of them. Options that would
+  [restrict something](#options-that-are-refused), but cannot do so here, are refused.
+- YAML is read as \`kubectl\` reads it (YAML 1.1, with anchors). Keys may be dotted: \`clouddriver.grpc: HOST:PORT\`.
+- A secret may be written as \`file:/PATH\` or \`env:NAME\`, and a path as \`file:/PATH\`. References to Spinnaker's secret engines
+  (\`encrypted:...\`, \`encryptedFile:...\`) and placeholders (\`\${...}\`) are refused in every setting.
+- The agent checks the file for changes every five seconds. Changes of accounts and of \`logging.level\` take effect at once, without
+  a new connection. If the file is invalid, the agent logs the problem and keeps its settings.
+
+This page is generated from the code by \`npm run generate\`.
 
 | setting | default | meaning |
 |---|---|---|
@@ -43,7 +46,7 @@ ${names.join('\n')}
 
 ## Options without effect
 
-Options of Armory's agent and of accounts of Clouddriver. They are accepted, with everything below them, with one warning for all.
+Options of Armory's agent and of Clouddriver's accounts. They are accepted, including everything below them; one warning names all of them.
 
 | key | why |
 |---|---|
@@ -51,15 +54,15 @@ ${ignored.join('\n')}
 
 ## Options that are refused
 
-They are accepted only where they change nothing (empty, or false).
+They are accepted only if they restrict nothing (empty or false).
 
 | key | what to do instead |
 |---|---|
 ${refused.join('\n')}
-| \`hub\` | without \`clouddriver.grpc\`: write where the gateways are there; beside it \`hub\` has no effect |
+| \`hub\` | set \`clouddriver.grpc\` to the address of the gateways; if it is set, \`hub\` has no effect |
 
-What restricts an account, such as \`namespaces\`, \`omitNamespaces\`, \`kinds\`, \`omitKinds\`, \`onlyNamespacedResources\` and
-\`onlySpinnakerManaged\`, is a setting above and holds. \`permissions\` is passed on to Spinnaker, as Armory's agent does.
+The settings that restrict an account work as in Armory's agent: \`namespaces\`, \`omitNamespaces\`, \`kinds\`, \`omitKinds\`,
+\`onlyNamespacedResources\` and \`onlySpinnakerManaged\`. Like Armory's agent, this one passes \`permissions\` on to Spinnaker.
 `;
 }
 

@@ -1,4 +1,4 @@
-/** A changed configuration file is taken while the agent runs; one that cannot be used changes nothing. */
+/** Applies a changed configuration file while the agent runs; an invalid one changes nothing. */
 
 import type { Environment } from '../../core/environment.js';
 import { messageOf } from '../../core/errors.js';
@@ -7,7 +7,7 @@ import { repeat } from '../../core/repeat.js';
 import { parseAgentConfiguration } from './read.js';
 import type { AgentConfiguration } from './schema.js';
 
-/** The text that the configuration was read from, and as it is now. */
+/** The text that the configuration was read from, and a way to read it again. */
 export interface ConfigurationFile {
   readonly name: string;
   readonly text: string;
@@ -19,14 +19,14 @@ export interface FollowOptions {
   readonly configuration: AgentConfiguration;
   readonly environment: Environment;
   readonly configure: (wanted: AgentConfiguration) => Promise<void>;
-  /** Told of a configuration that was taken. */
+  /** Called after a new configuration was applied. */
   readonly taken: (configuration: AgentConfiguration) => void;
-  /** Told that one cannot be used. */
+  /** Called when a changed file is invalid. */
   readonly refused: () => void;
   readonly logger: Logger;
 }
 
-/** How often the file is looked at, in ms: Kubernetes itself takes a minute to change a mounted one. */
+/** How often the file is checked, in ms: Kubernetes itself takes a minute to update a mounted one. */
 const periodMs = 5_000;
 
 /** Runs until the signal aborts. */
@@ -41,19 +41,19 @@ export function followConfiguration(options: FollowOptions, signal: AbortSignal)
     const { configuration: wanted } = parseAgentConfiguration(text, file.name, environment);
     await configure(wanted);
     const restart = restartKeys(current, wanted);
-    if (restart.length > 0) logger.warn({ keys: restart }, 'these settings take effect at the next start');
-    logger.info({ accounts: wanted.kubernetes.accounts.length }, 'the configuration has changed');
+    if (restart.length > 0) logger.warn({ keys: restart }, 'settings changed that take effect only after a restart');
+    logger.info({ accounts: wanted.kubernetes.accounts.length }, 'configuration reloaded');
     current = wanted;
     taken(wanted);
   };
   const failed = (error: unknown): void => {
     refused();
-    logger.error({ error: messageOf(error) }, 'the changed configuration cannot be used, the old one stays');
+    logger.error({ error: messageOf(error) }, 'changed configuration is invalid; keeping the old one');
   };
   return repeat({ pauseMs: () => periodMs, failed }, signal, look);
 }
 
-/** Settings that changed and are read at the start only. */
+/** Changed settings that are only read at the start. */
 function restartKeys(before: AgentConfiguration, after: AgentConfiguration): string[] {
   const rest = ({ kubernetes: _, logging: __, ...others }: AgentConfiguration): Record<string, unknown> => others;
   const [old, wanted] = [rest(before), rest(after)];

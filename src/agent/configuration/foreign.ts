@@ -1,5 +1,5 @@
 /**
- * What files of Armory's agent, and accounts of Clouddriver, have and ours has not: other spellings, options without
+ * Options of Armory's agent, and of Clouddriver's accounts, that ours does not have: other spellings, options without
  * effect, and options that would restrict something, which are refused unless they restrict nothing. Sources: Armory's
  * agent-options, and the accounts of Clouddriver (KubernetesAccountProperties.ManagedAccount).
  * Keys are dotted, a list is `[]`: `kubernetes.accounts[].cacheThreads`.
@@ -12,63 +12,63 @@ export const aliases: ReadonlyMap<string, string> = new Map([
   ['kubernetes.accounts[].kubeconfigFile', 'kubernetes.accounts[].kubeConfigFile'],
 ]);
 
-const clouddriver = 'it is for Clouddriver’s own provider';
-const scan = 'the gateway looks for accounts: kubesvc.dynamicAccounts of its configuration';
-const rotation = 'the system rotates files';
-const cluster = 'the cluster itself tells its kinds';
+const clouddriver = 'only Clouddriver’s own provider uses it';
+const scan = 'the gateway scans for accounts: see kubesvc.dynamicAccounts in its configuration';
+const rotation = 'the system rotates log files';
+const cluster = 'the agent asks the cluster for its kinds';
 
 /** Options without effect, with everything below them, and why. */
 export const unused: ReadonlyMap<string, string> = new Map([
   ['pprof', 'Node.js has its own inspector'],
-  ['secrets', 'secrets come as files or variables: file:/PATH, env:NAME'],
+  ['secrets', 'secrets are read from files or variables: file:/PATH, env:NAME'],
   ['server.ssl', 'the health port has no TLS'],
-  ['hub', 'Armory Cloud is not dialled'],
+  ['hub', 'Armory Cloud is not supported'],
   ['local', 'there is no other mode'],
-  ['balanceConnection', 'gateways even out agents themselves'],
-  ['clouddriverNamespace', 'gateways are dialled as clouddriver.grpc names them'],
-  ['domainName', 'gateways are dialled as clouddriver.grpc names them'],
-  ['clouddriver.keepAliveOperationSeconds', 'pings of the gateway tell a dead stream'],
-  ['clouddriver.responseRetries', 'a result is sent until the gateway has it'],
-  ['clouddriver.retries', 'a result is sent until the gateway has it'],
-  ['clouddriver.cacheRetryIntervalSeconds', 'what was not acknowledged is sent again'],
+  ['balanceConnection', 'gateways balance agents themselves'],
+  ['clouddriverNamespace', 'the agent connects to the addresses in clouddriver.grpc'],
+  ['domainName', 'the agent connects to the addresses in clouddriver.grpc'],
+  ['clouddriver.keepAliveOperationSeconds', 'the gateway’s pings detect a dead stream'],
+  ['clouddriver.responseRetries', 'a result is sent again until the gateway acknowledges it'],
+  ['clouddriver.retries', 'a result is sent again until the gateway acknowledges it'],
+  ['clouddriver.cacheRetryIntervalSeconds', 'unacknowledged objects are sent again'],
   ['dynamicAccounts.interceptor', 'there are no requests to intercept'],
   ['dynamicAccounts.scan', scan],
   ['dynamicAccounts.scanBatchSize', scan],
   ['dynamicAccounts.scanFrequencySeconds', scan],
   ['dynamicAccounts.namePatterns', scan],
   ['dynamicAccounts.credentialScanNamePatterns', scan],
-  ['tasks.queueCheckFrequencyMs', 'nothing polls'],
+  ['tasks.queueCheckFrequencyMs', 'the queue is not polled'],
   ...['multiWrite', 'maxSizeMb', 'maxAgeDays', 'maxBackups', 'compress'].map((name): [string, string] => [
     `logging.${name}`,
     rotation,
   ]),
   ['logging.localTime', 'times are UTC'],
-  ['logging.remote', 'standard output is for others to collect'],
-  ['kubernetes.enabled', 'accounts are served when they are there'],
+  ['logging.remote', 'collect the logs from standard output'],
+  ['kubernetes.enabled', 'every account in the file is served'],
   ['kubernetes.primaryAccount', clouddriver],
-  ['kubernetes.dynamicAccountsOnly', 'accounts of this file are served'],
-  ['kubernetes.cacheGroupSize', 'tasks.totalBudget bounds what is listed at the same time'],
-  ['kubernetes.cacheGroupDelayMs', 'tasks.totalBudget bounds what is listed at the same time'],
-  ['kubernetes.serverSideApply.clearManagedFields', 'fields belong to who applied them'],
+  ['kubernetes.dynamicAccountsOnly', 'accounts in this file are always served'],
+  ['kubernetes.cacheGroupSize', 'tasks.totalBudget limits concurrent lists'],
+  ['kubernetes.cacheGroupDelayMs', 'tasks.totalBudget limits concurrent lists'],
+  ['kubernetes.serverSideApply.clearManagedFields', 'the API server tracks field ownership'],
   ['kubernetes.serverSideApply.manifestDefaults', 'the API server fills in defaults'],
-  ['kubernetes.serverSideApply.kinds', 'serverSideApply.enabled is for all kinds'],
+  ['kubernetes.serverSideApply.kinds', 'serverSideApply.enabled applies to all kinds'],
   ...(
     [
-      ['maxResumableResourceAgeMs', 'the API server tells when a version is too old to resume from'],
+      ['maxResumableResourceAgeMs', 'the API server reports when a resourceVersion is too old to resume from'],
       ['metrics', 'pods’ metrics are not sent'],
-      ['oAuthScopes', 'the kubeconfig’s own plugin knows its scopes'],
-      ['oAuthServiceAccount', 'the kubeconfig’s own plugin knows its account'],
+      ['oAuthScopes', 'the exec plugin of the kubeconfig sets its own scopes'],
+      ['oAuthServiceAccount', 'the exec plugin of the kubeconfig sets its own account'],
       ['customResourceDefinitions[].scope', cluster],
       ['customResources', cluster],
-      ['kubeconfigContents', 'kubeConfigFile names a file'],
-      ['requiredGroupMembership', 'permissions has the groups'],
-      ['kubectlExecutable', 'no kubectl is run'],
-      ['kubectlPath', 'no kubectl is run'],
-      ['kubectlRequestTimeoutSeconds', 'kubernetes.requestTimeoutMs is for all accounts'],
-      ['cacheThreads', 'tasks.budgetPerAccount bounds what is listed at the same time'],
-      ['cacheIntervalSeconds', 'changes are watched'],
-      ['liveManifestCalls', 'every answer comes from the cluster itself'],
-      ['type', 'every account is of Kubernetes'],
+      ['kubeconfigContents', 'use kubeConfigFile, which names a file'],
+      ['requiredGroupMembership', 'use permissions, which names the groups'],
+      ['kubectlExecutable', 'the agent does not run kubectl'],
+      ['kubectlPath', 'the agent does not run kubectl'],
+      ['kubectlRequestTimeoutSeconds', 'kubernetes.requestTimeoutMs applies to all accounts'],
+      ['cacheThreads', 'tasks.budgetPerAccount limits concurrent lists'],
+      ['cacheIntervalSeconds', 'the agent watches for changes'],
+      ['liveManifestCalls', 'answers always come from the cluster itself'],
+      ['type', 'every account is a Kubernetes account'],
       ...[
         'accountType',
         'cacheAllApplicationRelationships',
@@ -94,17 +94,17 @@ export interface AgentRestriction {
   readonly instead: string;
 }
 
-/** Where these do not restrict anything, `unused` says why they have no effect. */
+/** If these restrict nothing, `unused` says why they have no effect. */
 export const restrictions: ReadonlyMap<string, AgentRestriction> = new Map<string, AgentRestriction>([
   [
     'server.ssl.enabled',
-    { restricts: isOn, instead: 'the health port has no TLS here: leave it out, and server.host at localhost' },
+    { restricts: isOn, instead: 'the health port has no TLS here: remove this key and keep server.host at localhost' },
   ],
   [
     'kubernetes.dynamicAccountsOnly',
     {
       restricts: isOn,
-      instead: 'accounts of this file are served: leave them out, and dynamicAccounts.enabled at true',
+      instead: 'accounts in this file are always served: remove them, and set dynamicAccounts.enabled to true',
     },
   ],
   [
@@ -120,7 +120,7 @@ export const restrictions: ReadonlyMap<string, AgentRestriction> = new Map<strin
     'spring',
     {
       restricts: isGiven,
-      instead: 'profiles and settings of Spring are not read: write what is meant for this agent alone',
+      instead: 'Spring profiles and settings are not read: keep only the settings of this agent',
     },
   ],
 ]);

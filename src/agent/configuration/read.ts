@@ -1,4 +1,4 @@
-/** Reads the agent's configuration file: every problem at once, each with its key, what was expected, and the line. */
+/** Reads the agent's configuration file: every problem at once, each with its key, the expected value, and the line. */
 
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -28,7 +28,7 @@ export function readConfigurationText(file: string): string {
   }
 }
 
-/** @param file how it is named in errors. @throws GatewayError `configuration` that lists every problem */
+/** @param file its name in errors. @throws GatewayError `configuration` that lists every problem */
 export function parseAgentConfiguration(
   text: string,
   file: string,
@@ -52,7 +52,7 @@ export function parseAgentConfiguration(
 
 interface Reading {
   readonly problems: SettingProblem[];
-  /** Keys that are there, but mean nothing here, and why. */
+  /** Keys in the file that have no effect here, and why. */
   readonly withoutEffect: Map<string, string>;
   readonly environment: Environment;
 }
@@ -80,7 +80,7 @@ function readSection(schema: TSchema, value: unknown, key: string, reading: Read
   const given = value ?? {};
   if (!isSection(given)) {
     reading.problems.push({ key, message: `expected a section with keys below it, found ${found(value, false)}` });
-    // Its defaults stand in for it, so that rules can be checked.
+    // Its defaults replace it, so that rules can be checked.
     return readSection(schema, {}, key, { ...reading, problems: [] });
   }
   for (const [name, child] of Object.entries(given)) {
@@ -97,7 +97,7 @@ function readSection(schema: TSchema, value: unknown, key: string, reading: Read
   return Object.fromEntries(entries);
 }
 
-/** A key that is none of ours: without effect, or a problem. */
+/** A key that is not ours: without effect, or a problem. */
 function readForeign(key: string, value: unknown, siblings: readonly string[], reading: Reading): void {
   const general = key.replaceAll(/\[\d+\]/gu, '[]');
   const restriction = restrictions.get(general);
@@ -109,7 +109,7 @@ function readForeign(key: string, value: unknown, siblings: readonly string[], r
   if (reason !== undefined) {
     reading.withoutEffect.set(general, reason);
     if (!isSection(value)) return;
-    // What restricts may stand deeper in a section that has no effect as a whole.
+    // A restriction may be nested in a section that has no effect as a whole.
     for (const [name, child] of Object.entries(value)) {
       if (restrictions.has(join(general, name))) readForeign(join(key, name), child, [], reading);
     }
@@ -119,6 +119,6 @@ function readForeign(key: string, value: unknown, siblings: readonly string[], r
   const name = key.slice(key.lastIndexOf('.') + 1);
   const section = key.slice(0, Math.max(0, key.lastIndexOf('.')));
   const candidate = nearest(name, siblings);
-  const hint = candidate === undefined ? '' : `; is ${join(section, candidate)} meant?`;
+  const hint = candidate === undefined ? '' : `; did you mean ${join(section, candidate)}?`;
   reading.problems.push({ key, message: `no such setting${hint}` });
 }

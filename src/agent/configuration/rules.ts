@@ -1,11 +1,11 @@
-/** What no single setting of the agent can tell. */
+/** Rules that involve several settings of the agent. */
 
 import type { SettingProblem } from '../../configuration/problems.js';
 import type { YamlSection } from '../../configuration/yaml.js';
 import { gatewayAddresses } from './addresses.js';
 import type { AgentConfiguration } from './schema.js';
 
-/** @param written the settings as the file has them */
+/** @param written the settings of the file */
 export function checkRules(
   { clouddriver, dynamicAccounts, kubernetes }: AgentConfiguration,
   written: YamlSection,
@@ -36,13 +36,13 @@ export function checkRules(
   mustHold(
     written['hub'] === undefined || written['hub'] === null || grpcOf(written) !== undefined,
     'hub',
-    'Armory Cloud is not dialled here; write where the gateways are as clouddriver.grpc: HOST:PORT',
+    'Armory Cloud is not supported; set clouddriver.grpc to the HOST:PORT of a gateway',
   );
   const { clientCertFile, clientKeyFile } = clouddriver.tls;
   mustHold(
     clientKeyFile === undefined || clientCertFile !== undefined,
     'clouddriver.tls.clientCertFile',
-    'expected the certificate of clouddriver.tls.clientKeyFile, found nothing',
+    'expected the certificate for clouddriver.tls.clientKeyFile, found nothing',
   );
   const { token, tokenFile, tokenCommand } = clouddriver.auth;
   const tokens = [token, tokenFile, tokenCommand.command].filter((each) => each !== undefined);

@@ -1,8 +1,9 @@
 /**
- * The agent's configuration: types, defaults and documentation in one place, with the names of Armory's public reference.
- * docs/agent-configuration.md and the chart's values.schema.json are made from it. What Armory's agent and Clouddriver have
- * besides is in foreign.ts. Keywords of our own on a leaf: `secret` (never shown; may be `file:/PATH` or `env:NAME`), `path`
- * (of a file; may be `file:/PATH`), `verbatim` (taken as it is written), `synonyms` of choices, `expected` in words.
+ * The agent's configuration: types, defaults and documentation in one place, with the names of Armory's public
+ * reference. docs/agent-configuration.md and the chart's values.schema.json are made from it. Further options of
+ * Armory's agent and Clouddriver are in foreign.ts. Keywords of our own on a leaf: `secret` (never shown; may be
+ * `file:/PATH` or `env:NAME`), `path` (of a file; may be `file:/PATH`), `verbatim` (taken as it is written), `synonyms`
+ * of choices, `expected` in words.
  */
 
 import Type, { type Static, type TSchemaOptions } from 'typebox';
@@ -27,29 +28,31 @@ const groups = section({ READ: groupNames, WRITE: groupNames, EXECUTE: groupName
 
 /** One of `kubernetes.accounts`. */
 export const accountSchema = section({
-  name: Type.String({ description: 'Name of the account; unique in the cluster of gateways.', minLength: 1 }),
-  serviceAccount: flag('Reach the cluster that the agent runs in, as its own service account.', false),
+  name: Type.String({ description: 'Name of the account. Must be unique in the cluster of gateways.', minLength: 1 }),
+  serviceAccount: flag('Use the cluster that the agent runs in, with the service account of its pod.', false),
   kubeConfigFile: path(
-    'Reach a cluster by this kubeconfig file. Read anew every five minutes, and when it is refused.',
+    'Kubeconfig file of the cluster. Reloaded every five minutes, and when the API server refuses its credentials.',
   ),
-  context: optionalText('Context of the kubeconfig. Default: its current one.'),
+  context: optionalText('Context of the kubeconfig. Default: its current context.'),
   insecure: flag("Do not verify the API server's certificate.", false),
-  noProxy: flag('As kubernetes.noProxy, for this account.', false),
-  namespaces: list('The account covers these namespaces only; empty: all. Operations elsewhere are refused.'),
-  omitNamespaces: list('Namespaces that the account does not cover.'),
-  kinds: list('Kinds to cache, "Deployment" or "Certificate.cert-manager.io"; empty: all that the gateway wants.'),
+  noProxy: flag('Like kubernetes.noProxy, for this account only.', false),
+  namespaces: list('Namespaces of the account; empty: all. Operations in other namespaces are refused.'),
+  omitNamespaces: list('Namespaces to exclude from the account.'),
+  kinds: list(
+    'Kinds to cache, such as "Deployment" or "Certificate.cert-manager.io"; empty: all kinds that the gateway asks for.',
+  ),
   omitKinds: list('Kinds not to cache.'),
   customResourceDefinitions: Type.Array(
     section({
-      kind: Type.String({ description: 'Kind, or kind and group: "Certificate.cert-manager.io".', minLength: 1 }),
+      kind: Type.String({ description: 'Kind, or kind and API group: "Certificate.cert-manager.io".', minLength: 1 }),
     }),
-    { description: 'Custom resources to cache beside `kinds`.', default: [] },
+    { description: 'Custom resources to cache in addition to `kinds`.', default: [] },
   ),
-  onlyNamespacedResources: flag('Cover nothing that is in no namespace.', false),
-  onlySpinnakerManaged: flag('Cache only what carries the label app.kubernetes.io/managed-by: spinnaker.', false),
+  onlyNamespacedResources: flag('Exclude cluster-scoped resources from the account.', false),
+  onlySpinnakerManaged: flag('Cache only objects with the label app.kubernetes.io/managed-by: spinnaker.', false),
   permissions: Type.Union([groups, Type.Array(groups)], {
     description:
-      'Groups of Spinnaker by authorization, `{READ: [...], WRITE: [...]}` or a list of such. Passed on as a property of the account, for Spinnaker to check; the gateway itself goes by `server.auth`.',
+      'Spinnaker groups by permission: `{READ: [...], WRITE: [...]}`, or a list of these. Passed on as a property of the account, for Spinnaker to check. The gateway itself checks `server.auth` instead.',
     default: {},
     expected: 'READ and WRITE, each with a list of groups whose names have no white space',
   }),
@@ -60,85 +63,115 @@ export const agentSchema = section({
   zoneId: optionalText('Zone of the agent. Default: DEPLOYMENT_NAME_POD_NAMESPACE, or else the agent’s id.'),
   clouddriver: section({
     grpc: text(
-      'Where gateways are dialled: HOST:PORT, several by commas; `https://HOST` is accepted with TLS.',
+      'Address of the gateways: HOST:PORT, or several, separated by commas. With TLS, `https://HOST` is accepted too.',
       'spin-clouddriver-grpc:9091',
     ),
-    insecure: flag('Dial without TLS.', true),
-    noProxy: flag('Dial gateways directly, whatever HTTPS_PROXY and NO_PROXY say.', false),
-    keepAliveHeartbeatSeconds: count('An HTTP/2 PING after this many seconds; 0: none.', 20, 0, 3_600),
+    insecure: flag('Connect without TLS.', true),
+    noProxy: flag('Connect to the gateways directly, ignoring HTTPS_PROXY and NO_PROXY.', false),
+    keepAliveHeartbeatSeconds: count('Seconds between HTTP/2 keepalive pings; 0: no pings.', 20, 0, 3_600),
     keepAliveTimeOutSeconds: count(
-      'The connection is dead when a PING is not answered for so long; 0: the default of gRPC, 20.',
+      'Seconds to wait for the answer to a keepalive ping before the connection is closed; 0: the default of gRPC, 20.',
       20,
       0,
       3_600,
     ),
     backoff: section({
-      baseDelay: count('First pause between two dials, in nanoseconds.', 1_000_000_000, 1_000_000, 3_600_000_000_000),
-      multiplier: Type.Number({ description: 'Growth of the pause.', default: 1.6, minimum: 1, maximum: 10 }),
-      jitter: Type.Number({ description: 'Part of the pause that is random.', default: 0.2, minimum: 0, maximum: 1 }),
+      baseDelay: count(
+        'First pause between two connection attempts, in nanoseconds.',
+        1_000_000_000,
+        1_000_000,
+        3_600_000_000_000,
+      ),
+      multiplier: Type.Number({
+        description: 'Factor by which the pause grows.',
+        default: 1.6,
+        minimum: 1,
+        maximum: 10,
+      }),
+      jitter: Type.Number({
+        description: 'Random share of the pause, from 0 to 1.',
+        default: 0.2,
+        minimum: 0,
+        maximum: 1,
+      }),
       maxDelay: count('Longest pause, in nanoseconds.', 120_000_000_000, 1_000_000, 3_600_000_000_000),
     }),
     auth: section({
       token: secret(
-        'Bearer token that the agent shows the gateway; with clouddriver.insecure it travels in cleartext.',
+        'Bearer token that the agent sends to the gateway. With clouddriver.insecure it is sent in cleartext.',
       ),
-      tokenFile: path('File with the token; read anew at each dial (a projected service account token).'),
+      tokenFile: path(
+        'File with the token, such as a projected service account token. Read at each connection attempt.',
+      ),
       tokenCommand: section({
-        command: optionalText('Program that prints the token, or an ExecCredential of client-go.'),
-        args: list('Its arguments, as they are written.', [], { verbatim: true }),
+        command: optionalText('Program that prints the token, or a client-go ExecCredential.'),
+        args: list('Arguments of the program, passed on as written.', [], { verbatim: true }),
         format: Type.Enum(['', 'raw', 'json'], {
-          description: 'What it prints: the token itself (raw), or JSON with it; empty: JSON where it begins with {.',
+          description:
+            'Output of the program: the token itself (raw), or JSON that contains it (json); empty: JSON if the output begins with {, else raw.',
           default: '',
         }),
-        refreshIntervalSeconds: count('Runs it again after so long; 0: before each dial.', 0, 0, 86_400),
+        refreshIntervalSeconds: count(
+          'Seconds between two runs of the program; 0: run it at each connection attempt.',
+          0,
+          0,
+          86_400,
+        ),
       }),
     }),
     tls: section({
-      serverName: optionalText('Name to expect in the gateway’s certificate. Default: the host that is dialled.'),
+      serverName: optionalText('Name to expect in the gateway’s certificate. Default: the host in clouddriver.grpc.'),
       insecureSkipVerify: flag('Do not verify the gateway’s certificate.', false),
-      cacertFile: path('PEM file of the authorities to trust. Default: those of Node.js. Read at each dial.'),
-      clientCertFile: path('PEM file of the agent’s certificate and chain. Read at each dial.'),
-      clientKeyFile: path('PEM file of its private key. Default: the key in clientCertFile. Read at each dial.'),
+      cacertFile: path('PEM file with the CAs to trust. Default: those of Node.js. Read at each connection attempt.'),
+      clientCertFile: path('PEM file with the agent’s certificate and its chain. Read at each connection attempt.'),
+      clientKeyFile: path(
+        'PEM file with the private key of the certificate. Default: the key in clientCertFile. Read at each connection attempt.',
+      ),
       clientKeyFilePassword: secret('Password of the private key.'),
     }),
   }),
   dynamicAccounts: section({
-    enabled: flag('Take accounts that the gateway asks for.', false),
+    enabled: flag('Serve accounts that the gateway assigns.', false),
   }),
   kubernetes: section({
     accounts: Type.Array(accountSchema, { description: 'The accounts that this agent serves.', default: [] }),
     noProxy: flag(
-      'Reach API servers directly, whatever HTTPS_PROXY, HTTP_PROXY, NO_PROXY and the proxy-url of kubeconfigs say.',
+      'Connect to API servers directly, ignoring HTTPS_PROXY, HTTP_PROXY, NO_PROXY and the proxy-url of kubeconfigs.',
       false,
     ),
-    requestTimeoutMs: count('How long one answer of an API server may take.', 30_000, 1_000, 600_000),
-    reconnectTimeoutMs: count('First pause before a watch that failed is begun again.', 5_000, 10, 600_000),
+    requestTimeoutMs: count('Time that an API server may take to answer one request.', 30_000, 1_000, 600_000),
+    reconnectTimeoutMs: count('First pause before a failed watch is restarted.', 5_000, 10, 600_000),
     serverSideApply: section({
       enabled: Type.Enum(['allowed', 'never'], {
-        description: 'Whether manifests are applied by the server where an operation does not say how.',
+        description: 'Whether to use server-side apply if an operation does not choose how to apply a manifest.',
         default: 'allowed',
       }),
     }),
     retries: section({
-      enabled: flag('Send a request to an API server again when it failed and may be repeated.', true),
-      maxRetries: count('Attempts after the first.', 3, 0, 100),
-      backOffMs: count('First pause between two attempts; a server’s Retry-After counts more.', 3_000, 0, 600_000),
-      retryAnyError: flag('Any answer of 500 and above is worth another attempt.', false),
+      enabled: flag('Retry a failed request to an API server if it is safe to repeat.', true),
+      maxRetries: count('Retries after the first attempt.', 3, 0, 100),
+      backOffMs: count(
+        'First pause between two attempts, in milliseconds. A Retry-After of the server takes precedence.',
+        3_000,
+        0,
+        600_000,
+      ),
+      retryAnyError: flag('Retry after any response with a status of 500 or above.', false),
       retryableErrors: list(
-        'Answers of 500 and above of such a status (`500`) or reason (`InternalError`) are, too; `timeout` and `deadline exceeded` are the reasons `Timeout` and `ServerTimeout`. Words of messages are not compared.',
+        'Retry after a response of 500 or above with one of these statuses (`500`) or reasons (`InternalError`). `timeout` and `deadline exceeded` stand for the reasons `Timeout` and `ServerTimeout`. Message texts are not compared.',
         ['timeout', 'deadline exceeded'],
       ),
     }),
   }),
   tasks: section({
-    totalBudget: count('Lists of API servers at the same time; 0: no limit.', 20, 0, 10_000),
-    budgetPerAccount: count('Of one account; 0: no limit.', 5, 0, 10_000),
-    maxOperations: count('Operations that are executed at the same time.', 100, 1, 10_000),
-    drainSeconds: count('At a stop, operations that are under way have so long to end.', 20, 0, 3_600),
+    totalBudget: count('Concurrent list requests to API servers; 0: no limit.', 20, 0, 10_000),
+    budgetPerAccount: count('Concurrent list requests of one account; 0: no limit.', 5, 0, 10_000),
+    maxOperations: count('Operations that are executed concurrently.', 100, 1, 10_000),
+    drainSeconds: count('Seconds that running operations have to finish when the agent stops.', 20, 0, 3_600),
   }),
   server: section({
-    host: text('Address of /health, /readyz. In a pod: 0.0.0.0.', 'localhost'),
-    port: count('Port of /health and /readyz; 0: none.', 8_082, 0, 65_535),
+    host: text('Address of /health and /readyz. In a pod, set 0.0.0.0.', 'localhost'),
+    port: count('Port of /health and /readyz; 0: do not serve them.', 8_082, 0, 65_535),
   }),
   prometheus: section({
     enabled: flag('Serve /metrics.', false),
@@ -146,17 +179,23 @@ export const agentSchema = section({
   }),
   logging: section({
     level: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], {
-      description: 'Least level. `warning` is accepted for warn, `panic` for fatal.',
+      description: 'Lowest level that is logged. `warning` is accepted for warn, `panic` for fatal.',
       default: 'info',
       synonyms: { warning: 'warn', panic: 'fatal' },
     }),
-    format: Type.Enum(['text', 'json'], { description: 'Lines for people, or JSON.', default: 'text' }),
-    file: path('File to write to. Default: standard output.'),
+    format: Type.Enum(['text', 'json'], {
+      description: '`text`: lines for people; `json`: one object per line.',
+      default: 'text',
+    }),
+    file: path('File to write the log to. Default: standard output.'),
     fields: Type.Unsafe<Record<string, string>>(
-      Type.Object({}, { description: 'Fields of every line.', default: {}, additionalProperties: { type: 'string' } }),
+      Type.Object(
+        {},
+        { description: 'Fields to add to every line.', default: {}, additionalProperties: { type: 'string' } },
+      ),
     ),
   }),
-  timeoutSeconds: count('Deadline of operations that carry none; 0: 30.', 0, 0, 86_400),
+  timeoutSeconds: count('Deadline, in seconds, of operations without one; 0: 30 seconds.', 0, 0, 86_400),
 });
 
 export type AgentConfiguration = Static<typeof agentSchema>;

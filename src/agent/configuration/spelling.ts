@@ -8,7 +8,7 @@ type Tree = Record<string, unknown>;
 
 export interface Spelling {
   readonly tree: YamlSection;
-  /** How keys were written, where that was in another way. */
+  /** The written form of keys that were spelled differently. */
   readonly written: ReadonlyMap<string, string>;
   readonly problems: readonly SettingProblem[];
 }
@@ -54,10 +54,10 @@ function merge(target: Tree, path: readonly string[], value: unknown, key: strin
 }
 
 function setAlready(key: string): SettingProblem {
-  return { key, message: 'set already, in another spelling: write it once' };
+  return { key, message: 'already set under another spelling; set it once' };
 }
 
-/** Every place of an alias, `[]` being each item of a list, beside that of the key that it stands for. */
+/** Every path of an alias, with `[]` for each item of a list, and the path of the key that it stands for. */
 function places(tree: Tree, alias: string, key: string): (readonly [from: string, to: string])[] {
   const [list, from] = alias.split('[].');
   if (list === undefined || from === undefined) return [[alias, key]];
@@ -75,7 +75,7 @@ function rename(tree: Tree, from: string, to: string, written: Map<string, strin
   Reflect.deleteProperty(valueAt(tree, parent) as Tree, name);
   const before = valueAt(tree, to);
   if (before !== undefined && before !== null) {
-    problems.push({ key: from, message: `set already, as ${written.get(to) ?? to}: write it once` });
+    problems.push({ key: from, message: `already set as ${written.get(to) ?? to}; set it once` });
     return;
   }
   const [section, own] = split(to);

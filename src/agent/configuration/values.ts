@@ -1,4 +1,4 @@
-/** What the value of one setting of the agent means. */
+/** Reads the value of one setting of the agent. */
 
 import Type, { type TSchema } from 'typebox';
 import { Value } from 'typebox/value';
@@ -14,7 +14,7 @@ interface Keywords {
   readonly expected?: string;
 }
 
-/** @returns what is wrong in words, without the value of a secret */
+/** @returns the problem in words, without the value of a secret */
 export function valueOf(
   schema: TSchema,
   value: unknown,
@@ -48,7 +48,7 @@ function variable(name: string, environment: Environment): string | Error {
   return environment[name] ?? new Error(`the variable ${name} is not set`);
 }
 
-/** What a setting takes, as the end of "expected ...". */
+/** The values of a setting, as the end of "expected ...". */
 export function expectation(schema: TSchema): string {
   const { expected, path = false } = schema as Keywords;
   if (expected !== undefined) return expected;

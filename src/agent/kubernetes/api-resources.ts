@@ -1,6 +1,6 @@
 /**
- * Which kinds a cluster has, and under which paths: the API's discovery documents, aggregated (Kubernetes 1.27 and later,
- * two requests) or one per group and version. Kept, and read anew when a kind is asked for that is not among them.
+ * The kinds of a cluster and their paths: the API's discovery documents, aggregated (Kubernetes 1.27 and later,
+ * two requests) or one per group and version. Kept, and read anew when a request names an unknown kind.
  */
 
 import { GatewayError } from '../../core/errors.js';
@@ -70,13 +70,14 @@ export class ApiResources {
   }
 
   /**
-   * @param apiVersion "apps/v1"; '' takes the version that the cluster prefers
-   * @param kind "Deployment", or of a group "Certificate.cert-manager.io"; the case of the first letter does not matter
-   * @throws ApiError 404 with kubectl's words when the cluster does not have it; as ApiClient.get()
+   * @param apiVersion "apps/v1"; '' for the version that the cluster prefers
+   * @param kind "Deployment", or with its group "Certificate.cert-manager.io"; the case of the first letter does not
+   *   matter
+   * @throws ApiError 404 with kubectl's words if the cluster does not have it; as ApiClient.get()
    */
   async find(apiVersion: string, kind: string, signal: AbortSignal): Promise<ApiResource> {
     let found = matching(this.#known, apiVersion, kind);
-    // What others read now may have begun before the kind was there.
+    // A read already under way may have begun before the kind was created.
     if (found === undefined && this.#reading.isRunning) found = matching(await this.read(signal), apiVersion, kind);
     found ??= matching(await this.read(signal), apiVersion, kind);
     if (found !== undefined) return found;
@@ -84,7 +85,7 @@ export class ApiResources {
     throw new ApiError(404, text, text, 'NotFound');
   }
 
-  /** The cluster answered otherwise than what is known of it: the next one who asks reads anew. */
+  /** The cluster's answer contradicts the known kinds: the next caller reads them anew. */
   forget(): void {
     this.#known = [];
   }
@@ -98,7 +99,10 @@ export class ApiResources {
   }
 }
 
-/** Of several resources of one kind (OpenShift's templates and processedtemplates) the one that can be got and patched. */
+/**
+ * If several resources have one kind (OpenShift's templates and processedtemplates), the one that supports get and
+ * patch.
+ */
 function matching(resources: readonly ApiResource[], apiVersion: string, kind: string): ApiResource | undefined {
   const [name = '', ...group] = kind.split('.');
   const wanted = name.toLowerCase();
@@ -154,7 +158,7 @@ async function ofVersion(
       .filter(({ name }) => !name.includes('/'))
       .map(({ name, kind, namespaced, verbs }) => ({ group, version, kind, name, namespaced, verbs }));
   } catch (error) {
-    // A group whose own server is down or answers nonsense (a metrics adapter, say) must not hide all others.
+    // A group whose own server is down or gives invalid answers (such as a metrics adapter) must not hide all others.
     if (error instanceof ApiError || (error instanceof GatewayError && error.code === 'dependency-unavailable'))
       return [];
     throw error;

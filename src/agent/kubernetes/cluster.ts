@@ -1,11 +1,11 @@
-/** The cluster behind an account: how it is reached, what it has, and what of it the account covers. */
+/** The cluster of an account: its access, its kinds, and the namespaces that the account covers. */
 
 import { ApiClient } from '../../kubernetes/client.js';
 import type { CredentialOptions } from '../../kubernetes/credentials.js';
 import { RenewedAccess } from '../../kubernetes/renewed-access.js';
 import { ApiResources } from './api-resources.js';
 
-/** Whether manifests are applied by the server, where the caller does not say. */
+/** Whether manifests are applied server-side, if the caller does not say. */
 export type ServerSideApply = 'allowed' | 'never';
 
 export interface ClusterOptions {
@@ -38,7 +38,7 @@ export class Cluster {
     return this.options.name;
   }
 
-  /** Whether the account covers a namespace; '' stands for what is in none. */
+  /** Whether the account covers a namespace; '' stands for cluster-scoped objects. */
   covers(namespace: string): boolean {
     const { namespaces, omitNamespaces, onlyNamespacedResources } = this.options;
     if (namespace === '') return !onlyNamespacedResources;

@@ -1,4 +1,4 @@
-/** Executes operations on the clusters of this agent: a request by its case to the function that does it. */
+/** Executes operations on the clusters of this agent: maps each request to its function. */
 
 import type { Logger } from '../../core/logger.js';
 import type { Operation } from '../../protocol/generated/ops/operations_pb.js';
@@ -31,13 +31,13 @@ export function createExecute({ clusterOf, fieldManager, retries, logger }: Exec
     const { id, account } = operation;
     const failure = (thrown: unknown): Execution =>
       failureOf(thrown, id, () => {
-        logger.error({ operationId: id, account, error: thrown }, 'an operation failed as nobody expected');
+        logger.error({ operationId: id, account, error: thrown }, 'unexpected error in an operation; it fails');
       });
     const work = new Work(cluster, { fieldManager, retries, signal, failure });
     try {
       return await work.withFreshKinds(() => execute(work, operation.request));
     } catch (error) {
-      // The deadline is answered by whoever set it.
+      // The code that set the deadline answers for it.
       signal.throwIfAborted();
       return failure(error);
     }
@@ -76,7 +76,7 @@ function execute(work: Work, request: Operation['request']): Promise<Execution> 
       return Promise.resolve({
         status: 400,
         reason: 'BadRequest',
-        message: 'the operation carries no request that this agent knows',
+        message: 'the operation has no request that this agent supports',
       });
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The one table from what is thrown while an operation executes to what its caller is told. Kubernetes' own refusals and
- * our typed errors are shown; of anything else the caller gets the operation's id, under which the log has the rest.
+ * The one table from errors during an operation to the answer for its caller. Kubernetes' own refusals and
+ * our typed errors are shown; for any other error the caller gets only the operation's id, to find it in the log.
  */
 
 import { connectionFailure } from '../../core/connection-failure.js';
@@ -8,10 +8,10 @@ import { GatewayError } from '../../core/errors.js';
 import { ApiError } from '../../kubernetes/client.js';
 import { failures, type Execution } from '../operation-results.js';
 
-/** Where what nobody expected is written. @param thrown for the log alone */
+/** Logs an unexpected error. @param thrown for the log only */
 export type LogUnexpected = (thrown: unknown) => void;
 
-/** Kubernetes' own status, reason and message, where it answered. */
+/** Kubernetes' own status, reason and message, if it answered. */
 export function failureOf(thrown: unknown, operationId: string, log: LogUnexpected): Execution {
   if (thrown instanceof ApiError) {
     return { status: thrown.status, reason: thrown.reason, message: thrown.detail || thrown.message };
@@ -29,5 +29,5 @@ export function failureOf(thrown: unknown, operationId: string, log: LogUnexpect
 }
 
 function unasked(status: number, reason: string, why: string): Execution {
-  return { status, reason, message: `the cluster's API server cannot be asked: ${why}` };
+  return { status, reason, message: `the request to the cluster's API server failed: ${why}` };
 }

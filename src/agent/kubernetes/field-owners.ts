@@ -1,6 +1,6 @@
 /**
- * Who owns the fields of an object (`metadata.managedFields`), and how that passes to whoever applies it on the server.
- * Pure. The first half is what `kubectl apply --server-side` does (client-go, util/csaupgrade).
+ * The owners of an object's fields (`metadata.managedFields`), and how they pass to a manager that applies server-side.
+ * Pure. The first half does the same as `kubectl apply --server-side` (client-go, util/csaupgrade).
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -24,7 +24,10 @@ export function fieldOwners({ metadata }: KubernetesObject): readonly FieldOwner
   return (metadata as { readonly managedFields?: readonly FieldOwner[] }).managedFields ?? [];
 }
 
-/** Who applied the object on the client: whoever wrote the annotation in which `kubectl apply` keeps what it applied. */
+/**
+ * The manager that applied the object client-side: it wrote the annotation in which `kubectl apply` keeps the applied
+ * object.
+ */
 export function clientSideAppliers(owners: readonly FieldOwner[]): ReadonlySet<string> {
   const appliers = owners.filter(
     ({ operation, fieldsV1 }) =>
@@ -35,10 +38,10 @@ export function clientSideAppliers(owners: readonly FieldOwner[]): ReadonlySet<s
 }
 
 /**
- * The owners as they have to be before `manager` applies on the server:
- * - what was applied on the client counts as applied by `manager`, so that what is not in the manifest any more goes;
- * - what `own` wrote without applying (scale, patch, undo ...) belongs to nobody: it is no conflict, and what of it the
- *   manifest does not mention stays, as with `kubectl apply`.
+ * The owners as they must be before `manager` applies server-side:
+ * - fields applied client-side count as applied by `manager`, so that fields no longer in the manifest are removed;
+ * - fields that `own` wrote without applying (scale, patch, undo ...) have no owner: they do not conflict, and those
+ *   that the manifest does not mention stay, as with `kubectl apply`.
  */
 export function handedOver(
   owners: readonly FieldOwner[],
@@ -51,7 +54,7 @@ export function handedOver(
     owners.find((owner) => isWhole(owner, 'Apply') && owner.manager === manager) ?? owners.find(wasApplied);
   return owners.flatMap((owner) => {
     if (owner === before) {
-      // Paths of another version of the API may mean other fields.
+      // Paths of another API version may denote other fields.
       const parts = owners.filter((each) => wasApplied(each) && each.apiVersion === owner.apiVersion);
       const fieldsV1 = [owner, ...parts].map((each) => each.fieldsV1 ?? {}).reduce(union);
       return [{ ...owner, manager, operation: 'Apply' as const, fieldsV1 }];

@@ -1,4 +1,4 @@
-/** JSON byte for byte as Go's encoding/json writes it, in which kubectl keeps what it applied. */
+/** JSON byte for byte as Go's encoding/json writes it: kubectl's form of the last applied object. */
 
 import { isJsonObject, stringifyJson } from '../../documents/exact-json.js';
 

@@ -1,12 +1,15 @@
-/** Patches that the API server cannot even read: it answers some of them as a fault of its own (500), without a word of whose. */
+/**
+ * Patches that the API server cannot even read: for some of them it reports its own fault (500), without naming the
+ * field.
+ */
 
 import { ApiError } from '../../kubernetes/client.js';
 import { pathOf } from './api-resources.js';
 import type { TargetObject, Work } from './work.js';
 
 /**
- * Sends a patch of an object that is to be as `manifest` says. Of a field with a wrong type the server says in a creation
- * that it is the caller's fault, and which field; so that is asked (a dry run) when the patch failed.
+ * Sends a patch that makes an object match `manifest`. For a field with a wrong type, only a creation reports
+ * the caller's fault and the field; so if the patch fails, a creation is tried as a dry run.
  * @throws ApiError 400 or 422 with the field; else what `patch` throws
  */
 export async function judged<T>(

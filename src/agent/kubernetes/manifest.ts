@@ -1,9 +1,9 @@
-/** Objects as callers want them: read, and refused (400) with the field where this agent itself could not work with them. */
+/** Reads the objects of a request, and refuses (400, with the field) those that this agent could not work with. */
 
 import { ExactNumber, isJsonObject, parseJson, type JsonObject } from '../../documents/exact-json.js';
 import { refuse } from './work.js';
 
-/** Of whatever kind; what it has below `spec` and so on is for the API server to judge. */
+/** Of any kind; the API server checks `spec` and the like. */
 export interface Manifest {
   readonly apiVersion: string;
   readonly kind: string;
@@ -28,7 +28,7 @@ export function manifestsOf(bytes: Uint8Array): { readonly isList: boolean; read
   if (!isJsonObject(document)) throw expected('manifest', 'a Kubernetes object as JSON', document);
   if (!Array.isArray(document['items'])) return { isList: false, manifests: [manifest(document, 'manifest')] };
   const manifests = itemsOf(document, 'manifest');
-  if (manifests.length === 0) throw refuse(400, 'BadRequest', 'manifest.items: expected one object at least');
+  if (manifests.length === 0) throw refuse(400, 'BadRequest', 'manifest.items: expected at least one object');
   return { isList: true, manifests };
 }
 
@@ -44,13 +44,13 @@ function parsed(bytes: Uint8Array): unknown {
   try {
     return parseJson(Buffer.from(bytes).toString('utf8'));
   } catch {
-    // The parser's message would quote it.
+    // The parser's message would quote the manifest.
     throw refuse(400, 'BadRequest', 'manifest: expected a Kubernetes object as JSON');
   }
 }
 
 function itemsOf(list: JsonObject, at: string): Manifest[] {
-  // Items of a DeploymentList need not say what they are.
+  // Items of a DeploymentList need not have apiVersion and kind.
   const kind = text(list, 'kind', at).replace(/List$/u, '');
   const type = kind === '' ? {} : { apiVersion: list['apiVersion'], kind };
   return (list['items'] as readonly unknown[]).flatMap((item, index) => {

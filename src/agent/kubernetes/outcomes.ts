@@ -1,4 +1,4 @@
-/** Several objects in one operation: each is done in its turn, whatever became of the others, and its outcome is told. */
+/** Several objects in one operation: each is processed in turn, even if others failed, and has its own outcome. */
 
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { stringifyJson } from '../../documents/exact-json.js';
@@ -12,18 +12,21 @@ import type { Execution } from '../operation-results.js';
 import type { Work } from './work.js';
 
 export interface ObjectStep {
-  /** As the caller names it. */
+  /** As the caller named it. */
   readonly object: MessageInitShape<typeof ObjectReferenceSchema>;
-  /** Gives the object that is told. @throws whatever becomes its outcome */
+  /** @returns the object for the result. @throws the error that becomes its outcome */
   readonly run: () => Promise<object>;
 }
 
 /** Below the gateway's default limit of a message, 4 MB. */
 const maximumBytes = 3 << 20;
-/** Failures that the message of the whole spells out; all of them are in the outcomes. */
+/** Number of failures that the overall message names; the outcomes list all of them. */
 const toldFailures = 5;
 
-/** @returns success if every step was; else the status and reason of the first failure. @throws the signal's reason */
+/**
+ * @returns success if every step succeeded; otherwise the status and reason of the first failure.
+ * @throws the signal's reason
+ */
 export async function inTurn(work: Work, steps: AsyncIterable<ObjectStep> | Iterable<ObjectStep>): Promise<Execution> {
   const outcomes: ObjectOutcome[] = [];
   const manifests: Uint8Array[] = [];
@@ -43,7 +46,8 @@ export async function inTurn(work: Work, steps: AsyncIterable<ObjectStep> | Iter
     const { status, message = '', reason = '' } = outcome;
     outcomes.push(create(ObjectOutcomeSchema, { object, status, message, reason }));
   }
-  const note = leftOut === 0 ? '' : `${String(leftOut)} objects were done and are left out of the result, for its size`;
+  const note =
+    leftOut === 0 ? '' : `${String(leftOut)} objects succeeded but are left out, because the result would be too large`;
   const value = create(ObjectsSchema, { manifests, outcomes });
   return { ...summary(outcomes, note), body: { case: 'objects', value } };
 }

@@ -1,6 +1,6 @@
 /**
- * How the lists of a kind are merged: what its OpenAPI v3 document says by `x-kubernetes-patch-strategy` and
- * `x-kubernetes-patch-merge-key`, and by the types of patches that the kind takes. kubectl reads the same.
+ * How the lists of a kind are merged, according to its OpenAPI v3 document: `x-kubernetes-patch-strategy`,
+ * `x-kubernetes-patch-merge-key`, and the patch types that the kind accepts. kubectl reads the same.
  */
 
 import { ApiError } from '../../kubernetes/client.js';
@@ -38,7 +38,7 @@ type Schemas = Readonly<Record<string, OpenApiSchema>>;
 
 export class PatchSchema {
   readonly #schemas: Schemas;
-  /** As the field has it, which may say more than what it refers to. */
+  /** From the field itself, which may say more than the type that it refers to. */
   readonly #field: OpenApiSchema;
 
   constructor(schemas: Schemas, field: OpenApiSchema) {
@@ -85,8 +85,8 @@ export class PatchSchema {
 export const strategicMergePatch = 'application/strategic-merge-patch+json';
 
 /**
- * Undefined where the server has no such document, and for kinds that are merged by JSON alone, as custom resources are:
- * then lists are replaced as a whole.
+ * Undefined if the server has no such document, and for kinds that only support JSON merge patches, such as custom
+ * resources: then lists are replaced as a whole.
  */
 export async function patchSchemaOf(
   work: Work,

@@ -1,6 +1,7 @@
 /**
- * When a request to the API server is sent again. What cannot have taken effect always may be (it did not connect, or the
- * server said 429 or "not now"); what may have, only where sending it twice is the same as sending it once.
+ * When a request to the API server is sent again. A request that cannot have taken effect always may be (it did not
+ * connect, or the server said 429 or "not now"); one that may have, only if sending it twice has the same effect as
+ * once.
  */
 
 import { connectionFailure } from '../../core/connection-failure.js';
@@ -13,9 +14,9 @@ export interface Retries {
   readonly enabled: boolean;
   readonly maxRetries: number;
   readonly backOffMs: number;
-  /** Every failure is worth another attempt, but for refusals of what was asked (4xx). */
+  /** Every failure is retried, except refusals of the request (4xx). */
   readonly retryAnyError: boolean;
-  /** Answers of 500 and above that pass by themselves, by Kubernetes' reason ("ServerTimeout") or status ("500"). */
+  /** Temporary failures of 500 and above, by Kubernetes' reason ("ServerTimeout") or status ("500"). */
   readonly retryableErrors: readonly string[];
 }
 
@@ -27,7 +28,7 @@ export const defaultRetries: Retries = {
   retryableErrors: ['timeout', 'deadline exceeded'],
 };
 
-/** No server's Retry-After is followed for longer, in ms. */
+/** The longest Retry-After that is followed, in ms. */
 const longestWaitMs = 30_000;
 
 /** @param repeatable whether the request may be sent twice. @throws the last failure; the signal's reason */
@@ -54,21 +55,21 @@ export async function withRetries<T>(
 function mayRepeat(error: unknown, repeatable: boolean, { retryAnyError, retryableErrors }: Retries): boolean {
   if (hadNoEffect(error)) return true;
   if (!repeatable) return false;
-  // The answer was late, or was cut off.
+  // The answer was late or cut off.
   if (error instanceof GatewayError) return error.code === 'timed-out' || error.code === 'dependency-unavailable';
   if (!(error instanceof ApiError)) return connectionFailure(error) !== undefined;
   if (error.status < 500) return false;
   return retryAnyError || error.status >= 502 || retryableErrors.some((each) => names(each, error));
 }
 
-/** Refused before anything was done: too many requests, or nobody there to connect to. */
+/** Refused before anything was done: too many requests, or no connection. */
 function hadNoEffect(error: unknown): boolean {
   if (error instanceof ApiError)
     return error.status === 429 || (error.status === 503 && error.retryAfterMs !== undefined);
   return connectionFailure(error)?.unsent === true;
 }
 
-/** What Armory's documentation calls errors, as Kubernetes names them (apimachinery, StatusReason). */
+/** The error names of Armory's documentation, and Kubernetes' names for them (apimachinery, StatusReason). */
 const timeouts = ['Timeout', 'ServerTimeout'];
 const known: ReadonlyMap<string, readonly string[]> = new Map([
   ['timeout', timeouts],
@@ -79,12 +80,14 @@ const known: ReadonlyMap<string, readonly string[]> = new Map([
   ]),
 ]);
 
-/** Messages are not looked at: their words may be the names of objects and fields. */
+/** Messages are not matched: their words may be the names of objects and fields. */
 function names(entry: string, { status, reason }: ApiError): boolean {
   return entry.trim() === String(status) || known.get(keyOf(entry))?.includes(reason) === true;
 }
 
-/** The entries of `kubernetes.retries.retryableErrors` that name neither a status nor a reason, and so have no effect. */
+/**
+ * The entries of `kubernetes.retries.retryableErrors` that name neither a status nor a reason, and so have no effect.
+ */
 export function withoutEffect(retryableErrors: readonly string[]): readonly string[] {
   return retryableErrors.filter((entry) => !/^\s*5\d\d\s*$/u.test(entry) && !known.has(keyOf(entry)));
 }

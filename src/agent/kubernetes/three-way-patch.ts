@@ -1,7 +1,8 @@
 /**
- * The patch of a client-side apply: what is to be applied wins over what is live, what was applied last and is not any
- * more is removed, and all else stays. With a schema it is a strategic merge patch, whose lists are merged by key
- * (kubernetes/community, sig-api-machinery/strategic-merge-patch.md); without one a JSON merge patch (RFC 7386). Pure.
+ * The patch of a client-side apply: new fields win over live ones, fields of the last applied version that are no
+ * longer in the new one are removed, and all others stay. With a schema it is a strategic merge patch, whose lists are
+ * merged by key (kubernetes/community, sig-api-machinery/strategic-merge-patch.md); without one a JSON merge patch (RFC
+ * 7386). Pure.
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -9,25 +10,25 @@ import { ExactNumber, isJsonObject, stringifyJson, type JsonObject } from '../..
 import type { PatchSchema } from './patch-schema.js';
 
 export interface Versions {
-  /** As it was applied last. */
+  /** The last applied version. */
   readonly original: JsonObject;
-  /** As it is to be. */
+  /** The new version. */
   readonly modified: JsonObject;
-  /** As it is. */
+  /** The live version. */
   readonly current: JsonObject;
 }
 
-/** @returns an empty patch when nothing is to be done */
+/** @returns an empty patch if there is nothing to do */
 export function threeWayPatch(
   { original, modified, current }: Versions,
   schema: PatchSchema | undefined,
 ): Record<string, unknown> {
-  // Without a prototype meanwhile, as a key may be "__proto__".
+  // Without a prototype for now, because a key may be "__proto__".
   const patch = Object.create(null) as Record<string, unknown>;
   for (const [key, value] of Object.entries(modified)) {
     const [before, live] = [own(original, key), own(current, key)];
     if (value === null) {
-      // A JSON merge patch of kubectl leaves what others set where the same null was applied before.
+      // A JSON merge patch of kubectl keeps a value that others set if the same null was applied before.
       if (live !== undefined && (schema !== undefined || before !== null)) patch[key] = null;
     } else if (live === undefined) patch[key] = value;
     else if (isJsonObject(value) && isJsonObject(live)) {
@@ -49,7 +50,7 @@ export function threeWayPatch(
   return { ...patch };
 }
 
-/** Keys are people's: "constructor" and "toString" are there only where they are written. */
+/** Users choose the keys: "constructor" and "toString" exist only if they were written. */
 function own(object: JsonObject, key: string): unknown {
   return Object.hasOwn(object, key) ? object[key] : undefined;
 }
@@ -75,7 +76,7 @@ function listPatch(name: string, lists: Lists, schema: PatchSchema): Record<stri
   }
   const [before, wanted, live] = [original, modified, current].map((list) => byKey(list, mergeKey));
   if (before === undefined || wanted === undefined || live === undefined) {
-    // Two items of one key (a port of two protocols, say) cannot be told apart: all of them are written.
+    // Two items with one key (such as a port with two protocols) cannot be told apart: all of them are written.
     return isDeepStrictEqual(modified, current) ? {} : { [name]: [{ $patch: 'replace' }, ...modified] };
   }
   const changes: unknown[] = [];
@@ -107,7 +108,7 @@ function byKey(list: readonly unknown[], mergeKey: string): Map<string, JsonObje
   const items = new Map<string, JsonObject>();
   for (const item of list) {
     const key = isJsonObject(item) ? item[mergeKey] : undefined;
-    // By a key that is an object or a list the API server would break off (a panic: it cannot be hashed).
+    // A key that is an object or a list would make the API server fail (a panic: it cannot be hashed).
     if (!isJsonObject(item) || key === undefined || (typeof key === 'object' && !(key instanceof ExactNumber)))
       return undefined;
     const text = stringifyJson(key);
@@ -117,7 +118,7 @@ function byKey(list: readonly unknown[], mergeKey: string): Map<string, JsonObje
   return items;
 }
 
-/** Of a union such as a Deployment's `strategy`: what is not named goes. */
+/** In a union such as a Deployment's `strategy`: fields that are not named are removed. */
 function retained(changes: JsonObject, value: JsonObject, live: JsonObject): JsonObject {
   const named = Object.keys(value).filter((key) => value[key] !== null);
   const differs = Object.keys(changes).length > 0 || Object.keys(live).some((key) => !Object.hasOwn(value, key));

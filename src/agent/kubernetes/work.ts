@@ -1,4 +1,4 @@
-/** What every operation works with: the account's cluster, the limits of what it covers, and how requests are sent. */
+/** The context of an operation: the account's cluster, the namespaces that it covers, and how requests are sent. */
 
 import { create } from '@bufbuild/protobuf';
 import { retry } from '../../core/retry.js';
@@ -10,7 +10,7 @@ import { pathOf, type ApiResource } from './api-resources.js';
 import type { Cluster } from './cluster.js';
 import { withRetries, type Retries } from './retries.js';
 
-/** A failure that Kubernetes' own clients, or its API, would answer alike. */
+/** A failure as Kubernetes' own clients, or its API, would report it. */
 export function refuse(status: number, reason: string, message: string): ApiError {
   return new ApiError(status, message, message, reason);
 }
@@ -18,21 +18,21 @@ export function refuse(status: number, reason: string, message: string): ApiErro
 /** One object of a cluster. */
 export interface TargetObject {
   readonly resource: ApiResource;
-  /** '' for kinds that are in none. */
+  /** '' for cluster-scoped kinds. */
   readonly namespace: string;
   readonly name: string;
   readonly path: string;
 }
 
-/** As client-go's retry.DefaultBackoff, with room for controllers that write all the time. */
+/** Like client-go's retry.DefaultBackoff, with room for controllers that write all the time. */
 const conflictBackoff = { initialMs: 10, maximumMs: 500, multiplier: 2, jitter: 0.5 };
 
 export interface WorkOptions {
-  /** Written into `metadata.managedFields` where the caller names none. */
+  /** Written into `metadata.managedFields` if the caller names none. */
   readonly fieldManager: string;
   readonly retries: Retries;
   readonly signal: AbortSignal;
-  /** What the caller is told of something that was thrown. */
+  /** The caller's answer for a thrown error. */
   readonly failure: (thrown: unknown) => Execution;
 }
 
@@ -51,12 +51,12 @@ export class Work {
     this.#retries = retries;
   }
 
-  /** Runs a task again if what is known of the cluster's kinds is out of date: a path that is none does nothing. */
+  /** Runs a task again if the known kinds of the cluster are out of date: an unknown path has no effect. */
   async withFreshKinds<T>(task: () => Promise<T>): Promise<T> {
     try {
       return await task();
     } catch (error) {
-      // Of an object that is not there the API says so, with a reason.
+      // For a missing object the API gives a reason.
       if (!(error instanceof ApiError && error.status === 404 && error.reason === '')) throw error;
       this.cluster.resources.forget();
       return task();
@@ -84,21 +84,24 @@ export class Work {
     return { resource, namespace, name, path: pathOf(resource, namespace, name, subresource) };
   }
 
-  /** Where an object of the kind is; no namespace means "default", as everywhere in Kubernetes. @throws ApiError 400, 403 */
+  /**
+   * The namespace of an object of the kind; none means "default", as everywhere in Kubernetes.
+   * @throws ApiError 400, 403
+   */
   namespaceOf(resource: ApiResource, given: string): string {
     checkSegment('namespace', given);
     const namespace = resource.namespaced ? given || 'default' : '';
     if (this.cluster.covers(namespace)) return namespace;
-    const what = namespace === '' ? `${resource.name}, which are in no namespace` : `namespace "${namespace}"`;
+    const what = namespace === '' ? `${resource.name}, which have no namespace` : `namespace "${namespace}"`;
     throw refuse(403, 'Forbidden', `account "${this.cluster.name}" does not cover ${what}`);
   }
 
-  /** Sends a request. @param repeatable whether it may be sent twice. @throws ApiError; what the connection failed with */
+  /** Sends a request. @param repeatable whether it may be sent twice. @throws ApiError; the error of the connection */
   send<T = KubernetesObject>(request: ApiRequest, repeatable = request.method === 'GET'): Promise<T> {
     return this.call(repeatable, () => this.cluster.client.call(request, this.signal)) as Promise<T>;
   }
 
-  /** The object at a path; undefined where there is none. @throws as send() */
+  /** The object at a path; undefined if there is none. @throws as send() */
   async find(path: string): Promise<KubernetesObject | undefined> {
     try {
       return await this.send({ method: 'GET', path });
@@ -109,8 +112,8 @@ export class Work {
   }
 
   /**
-   * Runs a task that reads an object and writes what it makes of it: again when somebody else was faster (409).
-   * @throws the last conflict; whatever else the task throws
+   * Runs a task that reads an object and writes it back; repeats it if somebody else wrote first (409).
+   * @throws the last conflict; any other error of the task
    */
   readThenWrite<T>(task: () => Promise<T>): Promise<T> {
     const retryable = (error: unknown): boolean =>

@@ -1,6 +1,6 @@
 /**
- * Streams one account: finds which of the cluster's kinds are wanted, by the account and by the gateway, and watches each.
- * Kinds that come and go while it runs (custom resources) are followed.
+ * Streams one account: finds the cluster's kinds that both the account and the gateway want, and watches each.
+ * Follows kinds that come and go while it runs (custom resources).
  */
 
 import { messageOf } from '../../core/errors.js';
@@ -10,9 +10,9 @@ import { apiVersionOf, type ApiResource } from '../kubernetes/api-resources.js';
 import type { Cluster } from '../kubernetes/cluster.js';
 import { watchScope, type WatchedScope, type WatchingOptions } from './scope-watcher.js';
 
-/** What an account caches of its cluster. */
+/** The part of its cluster that an account caches. */
 export interface CachedKinds {
-  /** "Deployment", or of one group "Certificate.cert-manager.io"; empty: all that the gateway wants. */
+  /** "Deployment", or with its group "Certificate.cert-manager.io"; empty: all that the gateway wants. */
   readonly kinds: readonly string[];
   readonly omitKinds: readonly string[];
   /** '': all objects. */
@@ -26,7 +26,7 @@ export interface WatchedAccount {
 
 export interface AccountWatcherOptions extends WatchingOptions {
   readonly accountOf: (name: string) => WatchedAccount | undefined;
-  /** How often the cluster's kinds are looked at, in ms. */
+  /** How often the cluster's kinds are read, in ms. */
   readonly kindsPeriodMs: number;
 }
 
@@ -44,7 +44,7 @@ export function createStreamAccount(options: AccountWatcherOptions): StreamAccou
       ) {
         const wanted = new Map(scopesOf(resources, account, sink).map((scope) => [keyOf(scope), scope]));
         for (const [key, { controller }] of running)
-          if (!wanted.has(key)) controller.abort(new Error('the kind is gone'));
+          if (!wanted.has(key)) controller.abort(new Error('the cluster no longer has the kind'));
         for (const [key, scope] of wanted) {
           if (running.has(key)) continue;
           const controller = new AbortController();
@@ -62,7 +62,7 @@ export function createStreamAccount(options: AccountWatcherOptions): StreamAccou
   };
 }
 
-/** The kinds as they are some time later: an API server that does not answer then changes nothing. */
+/** Waits, then reads the kinds again: an API server that does not answer changes nothing. */
 async function kindsLater(
   cluster: Cluster,
   { kindsPeriodMs, random, logger }: AccountWatcherOptions,
@@ -74,7 +74,10 @@ async function kindsLater(
       return await cluster.resources.read(signal);
     } catch (error) {
       signal.throwIfAborted();
-      logger.warn({ account: cluster.name, error: messageOf(error) }, 'cannot read which kinds the cluster has');
+      logger.warn(
+        { account: cluster.name, error: messageOf(error) },
+        'cannot read the kinds of the cluster; keeping the known ones',
+      );
     }
   }
 }

@@ -1,4 +1,4 @@
-/** How many lists of API servers run at the same time: in all, and of one account. Armory's `tasks.*`. */
+/** Limits concurrent lists of API servers: in total, and for one account. Armory's `tasks.*`. */
 
 export interface ListBudgets {
   readonly total: number;

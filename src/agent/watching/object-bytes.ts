@@ -1,9 +1,11 @@
-/** A Kubernetes object as it is sent: without what only the API server needs, and without the data of Secrets. */
+/**
+ * A Kubernetes object as it is sent: without fields that only the API server needs, and without the data of Secrets.
+ */
 
 import { stringifyJson } from '../../documents/exact-json.js';
 import { lastAppliedAnnotation, type KubernetesObject } from '../../kubernetes/client.js';
 
-/** Of an item of a list, which does not say its own apiVersion and kind. */
+/** For an item of a list, which lacks its own apiVersion and kind. */
 export function objectBytes(
   object: KubernetesObject,
   { apiVersion, kind }: { readonly apiVersion: string; readonly kind: string },

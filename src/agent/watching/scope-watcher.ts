@@ -1,7 +1,8 @@
 /**
- * Keeps the gateway's copy of one kind, in one namespace or all, as the API server has it: from where the gateway has got
- * to, or from a list (in pages, inside a snapshot's brackets), and then by watches, each beginning where the last one
- * ended. Only a version that the server has forgotten (410) makes it list again. Nothing of an object is kept.
+ * Keeps the gateway's copy of one kind, in one namespace or all, in step with the API server: it resumes from the
+ * gateway's stored position, or starts with a list (in pages, inside a snapshot), and then watches, each watch
+ * beginning where the last one ended. It lists again only if the server has forgotten the version (410). It keeps no
+ * objects.
  */
 
 import { withDeadline } from '../../core/deadline.js';
@@ -19,14 +20,14 @@ import { objectBytes } from './object-bytes.js';
 export interface WatchingOptions {
   readonly budget: ListBudget;
   readonly backoff: Backoff;
-  /** A watch ends after this time at the latest, in s; it begins anew where it was. */
+  /** A watch ends after this time at the latest, in s; the next one continues from there. */
   readonly watchSeconds: number;
   readonly observer: WatchingObserver;
   readonly logger: Logger;
   readonly random: () => number;
 }
 
-/** Told of what is done, for metrics. */
+/** Observes lists and watches, for metrics. */
 export interface WatchingObserver {
   listed(reason: 'first' | 'expired'): void;
   watching(change: 1 | -1): void;
@@ -43,19 +44,20 @@ export interface WatchedScope {
   readonly labelSelector: string;
 }
 
-/** Of a page only the bytes that are sent are in memory; several pages of several kinds are, at the same time. */
+/** Objects of a page. Only the bytes to send are in memory, but of several pages of several kinds at the same time. */
 const pageObjects = 100;
-/** Objects of one message; it ends sooner when it has so many bytes. */
+/** Objects of one message, which ends sooner when it has this many bytes. */
 const messageBytes = 128 * 1_024;
 /**
- * Each watch ends after 27 to 45 s, and the next one begins where it was. A server that has not ended it ten seconds later
- * is dead: noticed within a minute also behind a proxy that stays up. (client-go sends HTTP/2 pings, and takes 45 s.)
+ * Each watch ends after 27 to 45 s, and the next one continues from there. A server that has not ended it ten seconds
+ * later is dead: that is noticed within a minute, even behind a proxy that stays up. (client-go sends HTTP/2 pings, and
+ * takes 45 s.)
  */
 export const watchSeconds = 36;
 /** Added to a watch's time: beyond it, the connection is dead. */
 export const watchMarginMs = 10_000;
 
-/** Until the signal aborts, or the cluster has the kind no more. @throws the signal's reason */
+/** Runs until the signal aborts, or the cluster no longer has the kind. @throws the signal's reason */
 export async function watchScope(
   watched: WatchedScope,
   sink: CachingSink,
@@ -83,10 +85,10 @@ export async function watchScope(
       }
       options.observer.failed(doing);
       failures += 1;
-      // One line for each streak: what is refused (403) is refused every time.
+      // One line for each series of failures: a refused request (403) is refused every time.
       if (failures === 1) {
         const fields = { account: cluster.name, kind: resource.kind, namespace, error: messageOf(error) };
-        options.logger.warn(fields, `cannot ${doing}; trying again`);
+        options.logger.warn(fields, `cannot ${doing}; retrying`);
       }
     }
     if (failures > 0) await wait(backoffMs(options.backoff, failures - 1, options.random), signal);
@@ -152,7 +154,7 @@ class ScopeFeed {
     return { events, version: metadata.resourceVersion, continuation: metadata.continue };
   }
 
-  /** @returns whether anything came; false: the server ended it at once */
+  /** @returns whether anything arrived; false: the server ended the watch at once */
   async watch(): Promise<boolean> {
     const { random, observer } = this.#options;
     const seconds = Math.ceil(jittered(this.#options.watchSeconds, 0.25, random));
@@ -188,8 +190,9 @@ class ScopeFeed {
   }
 
   /**
-   * In messages of bounded size; the version goes with the last one, which may be empty, as a bookmark is. Outside of a
-   * snapshot each message before has the version of its own last event, since every one moves the point to resume from.
+   * Sends messages of bounded size; the version goes with the last one, which may be empty, like a bookmark. Outside of
+   * a snapshot each earlier message has the version of its own last event, because every message moves the resume
+   * point.
    * @param version '' inside a snapshot
    */
   async #send(events: readonly VersionedEvent[], version: string): Promise<void> {

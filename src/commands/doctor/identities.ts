@@ -2,11 +2,11 @@
 
 import type { Environment } from '../../core/environment.js';
 import { ReleaseStack } from '../../core/release-stack.js';
-import type { Config } from '../../gateway/config.js';
-import { openSecurity } from '../../gateway/security.js';
+import type { Config } from '../../gateway/config/config.js';
+import { openSecurity } from '../../gateway/composition/security.js';
 import { examine, ok, warning, type Finding } from './finding.js';
 
-const remedy = 'docs/security.md says what belongs into the file.';
+const remedy = 'docs/security.md describes the file.';
 
 export async function* examineIdentities(
   config: Config,
@@ -17,13 +17,14 @@ export async function* examineIdentities(
     const scope = new ReleaseStack();
     try {
       const { agents, callers, instanceTokens } = await openSecurity(config, environment, scope, Date.now);
-      if (agents === undefined && config.kubesvc.cluster === 'local') return ok('nobody has to prove who they are');
+      if (agents === undefined && config.kubesvc.cluster === 'local') return ok('authentication is off');
       if (agents === undefined) {
-        const advice = 'Let them: docs/security.md. Whoever reaches the port can register accounts, and serve them.';
-        return warning('agents do not have to prove who they are', advice);
+        const advice =
+          'Turn on authentication (docs/security.md): anyone who can reach the port can register and serve accounts.';
+        return warning('agents do not have to authenticate', advice);
       }
       const parts = ['agents', ...(callers ? ['callers'] : []), ...(instanceTokens ? ['instances'] : [])];
-      return ok(`${parts.join(', ')} have to prove who they are`);
+      return ok(`${parts.join(', ')} must authenticate`);
     } finally {
       await scope.close();
     }

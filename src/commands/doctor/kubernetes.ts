@@ -3,7 +3,7 @@
 import { GatewayError } from '../../core/errors.js';
 import { silentLogger } from '../../core/logger.js';
 import { KubernetesDiscovery, type KubernetesDiscoveryOptions } from '../../discovery/kubernetes.js';
-import type { Config } from '../../gateway/config.js';
+import type { Config } from '../../gateway/config/config.js';
 import { examine, failed, ok, warning, type Finding, type CheckOutcome } from './finding.js';
 
 /**
@@ -49,13 +49,13 @@ export function membersOutcome(ids: readonly string[], { instance, kubesvc }: Co
   const { clouddriverServiceNamePrefix: prefix, httpPortName: port } = kubesvc['cluster-kubernetes'];
   const found = `permitted; ${String(ids.length)} instance${ids.length === 1 ? '' : 's'} found`;
   if (ids.length === 0) {
-    const remedy = `Needed is a Service whose name starts with ${prefix} and that has a port named ${port}; or no instance runs yet.`;
+    const remedy = `Create a Service whose name starts with ${prefix} and that has a port named ${port}, unless no instance runs yet.`;
     return warning(found, remedy);
   }
   const named = `${found}: ${ids.slice(0, 10).join(', ')}${ids.length > 10 ? ', ...' : ''}`;
   if (ids.includes(instance.id)) return ok(named);
   return warning(
     `${named}; ${instance.id} (this one) is not among them`,
-    'Expected before it runs, and outside the cluster; else instance.id must be the name of the pod.',
+    'This is normal before it runs, and outside the cluster; otherwise set instance.id to the name of the pod.',
   );
 }

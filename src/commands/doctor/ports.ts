@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { Agent, request } from 'undici';
 import { messageOf } from '../../core/errors.js';
-import type { Config } from '../../gateway/config.js';
+import type { Config } from '../../gateway/config/config.js';
 import { examine, failed, ok, warning, type Finding, type CheckOutcome } from './finding.js';
 
 /** The port of REST first: who holds that one tells whether a gateway holds the other. */
@@ -47,12 +47,12 @@ export function portOutcome({ key, address, port, error, gateway, self }: PortSt
       }
       return failed(`${place} is in use by something else`, `Stop what listens there, or choose another ${key}.`);
     case 'EACCES':
-      return failed(`${place} may not be listened on`, `Ports below 1024 need a privilege: choose another ${key}.`);
+      return failed(`no permission to listen on ${place}`, `Ports below 1024 need a privilege; choose another ${key}.`);
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
       return failed(`${address} is not an address of this machine`, `Correct ${key.replace(/port$/, 'address')}.`);
     default:
-      return failed(`${place} cannot be listened on (${error})`, `Choose another ${key}.`);
+      return failed(`cannot listen on ${place} (${error})`, `Choose another ${key}.`);
   }
 }
 

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { Redis } from 'ioredis';
-import type { Config } from '../../gateway/config.js';
+import type { Config } from '../../gateway/config/config.js';
 import { withoutCredentials } from '../../gateway/config/url.js';
 import { examine, failed, ok, warning, type Finding, type CheckOutcome } from './finding.js';
 
@@ -52,7 +52,7 @@ async function pubSubOutcome(client: Redis, keyPrefix: string, signal: AbortSign
     await subscriber.subscribe(channel);
     const message = once(subscriber, 'message', { signal });
     await Promise.all([message, client.publish(channel, 'hello')]);
-    return ok('a message came back');
+    return ok('a test message arrived');
   } finally {
     subscriber.disconnect();
   }
@@ -71,7 +71,7 @@ export function versionOutcome(version: string): CheckOutcome {
 export function memoryOutcome(info: ReadonlyMap<string, string>, members: boolean): CheckOutcome {
   const policy = info.get('maxmemory_policy') ?? 'unknown';
   const limit = info.get('maxmemory_human') ?? 'unknown';
-  if (info.get('maxmemory') === '0') return ok('no limit of memory, so nothing is evicted');
+  if (info.get('maxmemory') === '0') return ok('no memory limit, so nothing is evicted');
   const found = `maxmemory ${limit}, maxmemory-policy ${policy}`;
   if (policy === 'noeviction') return ok(found);
   const remedy = 'Set maxmemory-policy to noeviction, or give the gateway a Redis of its own.';

@@ -3,7 +3,7 @@
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { GatewayError } from '../../core/errors.js';
-import type { Config } from '../../gateway/config.js';
+import type { Config } from '../../gateway/config/config.js';
 import { databaseOptions } from '../../gateway/config/database-options.js';
 import { withoutCredentials } from '../../gateway/config/url.js';
 import { openDatabase, type Database } from '../../store/sql/database.js';
@@ -54,22 +54,23 @@ export async function* examineSql(config: Config, signal: AbortSignal): AsyncGen
 
 /** A directory is not opened: a gateway may be running on it, and one process at a time can. */
 async function embeddedOutcome(directory: string): Promise<CheckOutcome> {
-  if (directory === 'memory') return ok('embedded, in memory: for a first run, its data ends with the process');
+  if (directory === 'memory')
+    return ok('embedded, in memory: only for a first run; the data is lost when the process ends');
   const nearest = await nearestDirectory(resolve(directory));
   await access(nearest, constants.W_OK | constants.X_OK);
-  return ok(`embedded, in ${directory}: for a first run of one instance`);
+  return ok(`embedded, in ${directory}: only for a first run, with one instance`);
 }
 
 /** The directory itself, or the one that it would be made in. */
 async function nearestDirectory(directory: string): Promise<string> {
   const found = await stat(directory).catch(() => undefined);
-  if (found?.isDirectory() === false) throw new Error(`${directory} is no directory`);
+  if (found?.isDirectory() === false) throw new Error(`${directory} is not a directory`);
   return found === undefined ? nearestDirectory(dirname(directory)) : directory;
 }
 
 async function examineTableChanges(config: Config, signal: AbortSignal): Promise<Finding> {
   const key = config.sql.migration.user === undefined ? 'sql.user' : 'sql.migration.user';
-  const remedy = `Grant CREATE, ALTER, INDEX and DROP on the database to the user of ${key}, or name another one in sql.migration.user.`;
+  const remedy = `Grant CREATE, ALTER, INDEX and DROP on the database to the user of ${key}, or name another user in sql.migration.user.`;
   return examine('sql privileges', remedy, signal, async (limit) => {
     const database = openDatabase({ ...(await databaseOptions(config, 'migration')), maxPoolSize: 1 });
     try {
@@ -77,7 +78,7 @@ async function examineTableChanges(config: Config, signal: AbortSignal): Promise
     } catch (error) {
       // It answered, and takes changes of nobody.
       if (!(error instanceof GatewayError) || error.details.unsent !== true) throw error;
-      return failed(error.message, 'Name the primary in sql.url; where its disk is full, make room.');
+      return failed(error.message, 'Point sql.url at the primary; if its disk is full, free some space.');
     } finally {
       await database.close();
     }
@@ -92,21 +93,21 @@ export function versionOutcome({ product, version, minimum, supported }: ServerD
 }
 
 function packetOutcome(bytes: number): CheckOutcome {
-  const found = `max_allowed_packet is ${String(bytes)} bytes: operations and cached objects that need more are refused`;
+  const found = `max_allowed_packet is ${String(bytes)} bytes: larger operations and cached objects are refused`;
   return warning(found, `Set max_allowed_packet to ${String(wantedPacketBytes)} or more on the server.`);
 }
 
 /** Times that instances compare are the database's own; ours go into logs, histories and certificates. */
 export function clockOutcome(differenceMs: number, leaseMs: number): CheckOutcome {
   const distance = Math.abs(differenceMs);
-  const found = `this clock is ${String(distance)} ms ${differenceMs > 0 ? 'behind' : 'ahead of'} the database's`;
+  const found = `this machine's clock is ${String(distance)} ms ${differenceMs > 0 ? 'behind' : 'ahead of'} the database's`;
   const remedy = 'Synchronise the clocks of both machines (NTP).';
   if (distance > leaseMs / 2) return failed(found, remedy);
   return distance > 1_000 ? warning(found, remedy) : ok(found);
 }
 
 function migrationOutcome(applied: readonly string[] | undefined): CheckOutcome {
-  if (applied === undefined) return ok('no tables yet: the first start makes them');
+  if (applied === undefined) return ok('no tables yet; the first start creates them');
   const last = applied.at(-1);
   return ok(`${String(applied.length)} applied${last === undefined ? '' : `, the last one ${last}`}`);
 }

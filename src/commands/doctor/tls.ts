@@ -2,7 +2,7 @@
 
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { Config, TlsConfig } from '../../gateway/config.js';
+import type { Config, TlsConfig } from '../../gateway/config/config.js';
 import { examine, failed, ok, warning, type Finding, type CheckOutcome } from './finding.js';
 
 const dayMs = 86_400_000;
@@ -31,7 +31,7 @@ async function certificateOutcome(section: string, tls: TlsConfig, now: number):
   const key = await privateKey(tls);
   if (key === undefined) {
     const remedy = `Correct ${section}.privateKey, or ${section}.privateKeyPassword.`;
-    return failed('the private key cannot be read: no PEM, or another password', remedy);
+    return failed('the private key cannot be read: not PEM, or the wrong password', remedy);
   }
   if (!leaf.checkPrivateKey(key)) {
     return failed(
@@ -55,10 +55,10 @@ async function certificateOutcome(section: string, tls: TlsConfig, now: number):
 
 async function trustOutcome(key: string, file: string, now: number): Promise<CheckOutcome> {
   const authorities = await certificates(file);
-  if (authorities.length === 0) return failed('no certificate in it', `Correct ${key}.`);
+  if (authorities.length === 0) return failed('the file has no certificate', `Correct ${key}.`);
   const other = authorities.find((certificate) => !certificate.ca);
   if (other !== undefined) {
-    return warning(`${nameOf(other)} is no authority`, `Put the certificates of authorities into ${key}.`);
+    return warning(`${nameOf(other)} is not a CA certificate`, `Put only CA certificates into ${key}.`);
   }
   return validityOutcome(authorities, now);
 }
@@ -66,7 +66,7 @@ async function trustOutcome(key: string, file: string, now: number): Promise<Che
 /** The one that ends first decides. */
 export function validityOutcome(chain: readonly X509Certificate[], now: number): CheckOutcome {
   const [first, ...rest] = chain;
-  if (first === undefined) return failed('no certificate', 'Give one.');
+  if (first === undefined) return failed('no certificate', 'Add one.');
   const end = (certificate: X509Certificate): number => Date.parse(certificate.validTo);
   const earliest = rest.reduce((a, b) => (end(b) < end(a) ? b : a), first);
   const future = chain.find((certificate) => Date.parse(certificate.validFrom) > now);
@@ -75,9 +75,9 @@ export function validityOutcome(chain: readonly X509Certificate[], now: number):
   }
   const days = Math.floor((end(earliest) - now) / dayMs);
   const found = `${nameOf(earliest)} is valid until ${earliest.validTo}`;
-  if (days < 0) return failed(found, 'Renew it; it is read again without a restart.');
+  if (days < 0) return failed(found, 'Renew it; the gateway reads it again without a restart.');
   if (days < warnDays)
-    return warning(`${found}, ${String(days)} days`, 'Renew it; it is read again without a restart.');
+    return warning(`${found}, ${String(days)} days`, 'Renew it; the gateway reads it again without a restart.');
   return ok(found);
 }
 

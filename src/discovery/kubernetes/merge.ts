@@ -1,4 +1,4 @@
-/** Makes one member of everything that the objects of a namespace say about one pod. Pure. */
+/** Merges everything that the objects of a namespace say about one pod into one member. Pure. */
 
 import { compareText } from '../discovery.js';
 import type { Member } from '../membership.js';
@@ -15,16 +15,16 @@ export interface MergeOptions {
   readonly dnsDomain: string | undefined;
 }
 
-/** Whether the object belongs to a Service that is meant. */
+/** Whether the object belongs to one of the selected Services. */
 export function isMeant(source: Source, object: KubernetesObject, options: MergeOptions): boolean {
   return source.serviceName(object)?.startsWith(options.serviceNamePrefix) === true;
 }
 
 /**
- * The members, one per pod, ordered by id; the order of the objects makes no difference. A pod that several Services or
- * slices name is ready when all of them say so: its Ready condition is one fact, so where they differ one is behind, or
- * publishes addresses that are not ready, and to hold a pod back a moment too long is the smaller mistake. It is reached
- * by IPv4 where it has that, else by IPv6; of several ports, by the one whose URL comes first in the alphabet.
+ * The members, one per pod, ordered by id; the order of the objects makes no difference. A pod in several Services or
+ * slices is ready if all of them say so: its Ready condition is one fact, so if they differ, one is behind, or
+ * publishes addresses that are not ready, and holding a pod back a moment too long is the smaller mistake. It is
+ * reached by IPv4 if possible, otherwise by IPv6; of several ports, by the one whose URL comes first in the alphabet.
  */
 export function mergeMembers(source: Source, objects: Iterable<KubernetesObject>, options: MergeOptions): Member[] {
   const byId = new Map<string, { ready: boolean; rank: number; baseUrl: string }>();
@@ -49,7 +49,9 @@ export function mergeMembers(source: Source, objects: Iterable<KubernetesObject>
 
 const ranks: Readonly<Record<AddressType, number>> = { IPv4: 0, IPv6: 1, FQDN: 2 };
 
-/** A pod's DNS name is its address with dashes: `10-0-0-7.spinnaker.pod.cluster.local` (Kubernetes DNS specification). */
+/**
+ * A pod's DNS name is its address with dashes: `10-0-0-7.spinnaker.pod.cluster.local` (Kubernetes DNS specification).
+ */
 function baseUrl({ type, address, namespace, port }: PodAddress, options: MergeOptions): string {
   let host = address;
   if (type !== 'FQDN' && options.dnsDomain !== undefined) {

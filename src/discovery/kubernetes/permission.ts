@@ -1,11 +1,11 @@
 /** The Role that discovery needs, as an administrator can apply it. */
 
 /**
- * @param account the service account to bind the Role to, where it is known
+ * @param account the service account to bind the Role to, if known
  */
 export function permissionMessage(namespace: string, account: { name: string; namespace: string } | undefined): string {
   const subject = account ?? { name: '<service account of this pod>', namespace };
-  return `not permitted to list and watch endpointslices or endpoints in namespace ${namespace}. Apply this, or set kubesvc.cluster-kubernetes.failFast to false to start without:
+  return `not permitted to list and watch endpointslices or endpoints in namespace ${namespace}. Apply this, or set kubesvc.cluster-kubernetes.failFast to false to start without the permission:
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role

@@ -1,4 +1,4 @@
-/** Reads secrets of Kubernetes, with the credentials that discovery has. */
+/** Reads Kubernetes Secrets, with the credentials of discovery. */
 
 import { withDeadline } from '../../core/deadline.js';
 import { GatewayError } from '../../core/errors.js';

@@ -1,13 +1,13 @@
 /**
- * The two resources that tell which pods stand behind a Service: EndpointSlice (discovery.k8s.io/v1) and its predecessor
- * Endpoints (v1, deprecated since Kubernetes 1.33). Only the fields that count here, as the API's reference has them.
+ * The two resources that list the pods of a Service: EndpointSlice (discovery.k8s.io/v1) and its predecessor
+ * Endpoints (v1, deprecated since Kubernetes 1.33). Only the fields that are used here, as in the API's reference.
  */
 
 import type { KubernetesObject } from '../../kubernetes/client.js';
 
 export type AddressType = 'IPv4' | 'IPv6' | 'FQDN';
 
-/** One way to reach one pod, as one object tells it. */
+/** One address of one pod, from one object. */
 export interface PodAddress {
   readonly id: string;
   readonly namespace: string | undefined;
@@ -24,7 +24,9 @@ export interface Source {
   path(namespace: string): string;
   /** The Service that the object belongs to. */
   serviceName(object: KubernetesObject): string | undefined;
-  /** The pods behind the port of that name, compared without regard to case. What has no `targetRef` has no id. */
+  /**
+   * The pods behind the port of that name, compared without regard to case. An address without `targetRef` has no id.
+   */
   addresses(object: KubernetesObject, portName: string): PodAddress[];
 }
 
@@ -70,9 +72,9 @@ interface Endpoints extends KubernetesObject {
 }
 
 /**
- * `ready` must say what the pod's Ready condition says. `conditions.serving` is that condition; `conditions.ready` is
- * true without it where the Service has `publishNotReadyAddresses`, and false while the pod terminates. null is yes for
- * both, and no for `terminating`. So a pod is ready when nothing denies it.
+ * `ready` must match the pod's Ready condition. `conditions.serving` is that condition; `conditions.ready` is
+ * true without it if the Service has `publishNotReadyAddresses`, and false while the pod terminates. null is yes for
+ * both, and no for `terminating`. So a pod is ready if no field denies it.
  */
 export const endpointSlices: Source = {
   group: 'discovery.k8s.io',

@@ -13,7 +13,7 @@ export interface AccountCleanupOptions {
   readonly locks: ExpiringLocks;
   /** Tells the mirrors. */
   readonly removed: (names: readonly string[]) => void;
-  /** Age at which an account without agents goes, in ms. */
+  /** Age at which an account without agents is removed, in ms. */
   readonly ageMs: number;
   readonly logger: Logger;
 }
@@ -26,7 +26,7 @@ export function cleanUpAccounts(options: AccountCleanupOptions, signal: AbortSig
   const { instanceId, accounts, locks, removed, ageMs, logger } = options;
   const periodMs = Math.min(60_000, ageMs / 4);
   const failed = (error: unknown): void => {
-    logger.debug({ error: messageOf(error) }, 'accounts without agents not removed');
+    logger.debug({ error: messageOf(error) }, 'could not remove accounts without agents; retrying');
   };
   const pauseMs = (): number => jittered(periodMs, 0.2);
   return repeat({ pauseMs, failed }, signal, async () => {

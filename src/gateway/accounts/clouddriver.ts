@@ -1,6 +1,6 @@
 /**
- * Kubernetes accounts of a Clouddriver: by its account management (`/credentials/type/kubernetes`, in pages) where that
- * is enabled, else by the list of all credentials (`/credentials`), which names accounts and little more.
+ * Kubernetes accounts of a Clouddriver: through its account management (`/credentials/type/kubernetes`, in pages) if
+ * that is enabled, otherwise from the list of all credentials (`/credentials`), which has little more than names.
  */
 
 import { request } from 'undici';
@@ -9,7 +9,7 @@ import { GatewayError, TellableError } from '../../core/errors.js';
 
 export interface ClouddriverAccount {
   readonly name: string;
-  /** As Clouddriver has it, options of its own included. */
+  /** As Clouddriver returns it, including Clouddriver's own options. */
   readonly definition: Readonly<Record<string, unknown>>;
 }
 
@@ -24,7 +24,7 @@ export class Clouddriver {
     this.#baseUrl = baseUrl.replace(/\/+$/u, '');
   }
 
-  /** @returns undefined when Clouddriver has no such account. @throws GatewayError `dependency-unavailable` */
+  /** @returns undefined if Clouddriver has no such account. @throws GatewayError `dependency-unavailable` */
   async find(name: string, signal: AbortSignal): Promise<ClouddriverAccount | undefined> {
     const account = await this.#get(`/credentials/${encodeURIComponent(name)}`, signal);
     return account === undefined ? undefined : toAccount(account);
@@ -33,7 +33,7 @@ export class Clouddriver {
   /** All Kubernetes accounts, `batchSize` at a time. @throws as find() */
   async *pages(batchSize: number, signal: AbortSignal): AsyncGenerator<readonly ClouddriverAccount[]> {
     for (let after = ''; ;) {
-      // A page begins with the account that it is asked to start with.
+      // A page begins with the requested start account itself.
       const limit = after === '' ? batchSize : batchSize + 1;
       const query = new URLSearchParams({ limit: String(limit) });
       if (after !== '') query.set('startingAccountName', after);

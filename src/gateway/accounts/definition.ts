@@ -1,6 +1,6 @@
 /**
- * Definitions of dynamic accounts: the options of `kubernetes.accounts[]`, and where the kubeconfig comes from. The
- * database keeps references as they are and the text of a kubeconfig sealed; answers show neither text nor sealed text.
+ * Definitions of dynamic accounts: the options of `kubernetes.accounts[]`, and the source of the kubeconfig. The
+ * database keeps references as they are and the text of a kubeconfig sealed; answers show neither of the texts.
  */
 
 import { GatewayError } from '../../core/errors.js';
@@ -11,16 +11,16 @@ import { isSealed, type Sealer } from './kubeconfig/sealer.js';
 
 export type Definition = Readonly<Record<string, unknown>>;
 
-/** Those that hold a kubeconfig, the first one that is set counts: the one for agents before the one of Clouddriver. */
+/** Options with a kubeconfig. The first one that is set wins: the one for agents before that of Clouddriver. */
 const kubeconfigOptions = ['kubeconfigAgent', 'kubeconfigContents', 'kubeconfigFile'] as const;
 
-/** What an agent needs to serve an account. */
+/** The data that an agent needs to serve an account. */
 export interface OpenDefinition {
   readonly kubeconfig: string | undefined;
   readonly kubeconfigFile: string | undefined;
   /** JSON of the other options. */
   readonly options: string;
-  /** Replaces secrets of the kubeconfig in what an agent says of it. */
+  /** Replaces secrets of the kubeconfig in an agent's messages. */
   readonly redact: (text: string) => string;
 }
 
@@ -34,7 +34,7 @@ export class Definitions {
   }
 
   /**
-   * As the database keeps it.
+   * The form for the database.
    * @throws GatewayError `invalid-argument` naming the option below `field`
    */
   seal(account: string, definition: Definition, field: string): string {
@@ -52,7 +52,7 @@ export class Definitions {
   }
 
   /**
-   * What makes of a stored definition one with other options; a new kubeconfig takes the place of the one before.
+   * A function that changes the options of a stored definition; a new kubeconfig replaces the old one.
    * @throws as seal()
    */
   change(account: string, changed: Definition, field: string): (stored: string | undefined) => string {
@@ -65,7 +65,7 @@ export class Definitions {
   }
 
   /**
-   * With the kubeconfig, for an agent.
+   * The form for an agent, with the kubeconfig.
    * @throws GatewayError whose message says what is missing, without secrets
    */
   async open(account: string, stored: string | undefined, signal: AbortSignal): Promise<OpenDefinition> {
@@ -75,7 +75,7 @@ export class Definitions {
     const [option] = kubeconfigOptions.filter((each) => typeof definition[each] === 'string');
     if (option === undefined) {
       if (definition['serviceAccount'] === true) return { ...rest, redact: (text) => text };
-      throw new GatewayError('invalid-argument', 'the definition names no kubeconfig and no serviceAccount');
+      throw new GatewayError('invalid-argument', 'the definition names neither a kubeconfig nor a serviceAccount');
     }
     const value = definition[option] as string;
     const reference = isSealed(value) ? undefined : parseReference(value);
@@ -113,7 +113,7 @@ export class Definitions {
     }
   }
 
-  /** What Armory's plugin stored is not sealed. */
+  /** Definitions of Armory's plugin are not sealed. */
   #opened(value: string, account: string): string {
     return isSealed(value) ? this.#sealer.open(value, account) : value;
   }

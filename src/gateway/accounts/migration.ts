@@ -1,4 +1,4 @@
-/** Automatic migration: accounts of a Clouddriver whose names match become dynamic accounts, and active. */
+/** Automatic migration: accounts of a Clouddriver whose names match become active dynamic accounts. */
 
 import { messageOf } from '../../core/errors.js';
 import { withLock, type ExpiringLocks } from '../../core/lock.js';
@@ -20,7 +20,7 @@ export interface MigrationOptions {
   readonly batchSize: number;
   /** Time between two scans of the cluster, in ms. */
   readonly periodMs: number;
-  /** Tells that there is something to do. */
+  /** Signals that there is something to do. */
   readonly migrated: () => void;
   readonly logger: Logger;
 }
@@ -37,7 +37,8 @@ export async function migrateAccounts(options: MigrationOptions, signal: AbortSi
     try {
       await withLock(lock, signal, (held) => scan(options, held));
     } catch (error) {
-      if (!signal.aborted) logger.warn({ error: messageOf(error) }, 'accounts of Clouddriver not migrated');
+      if (!signal.aborted)
+        logger.warn({ error: messageOf(error) }, 'could not read accounts from Clouddriver; retrying');
     }
     await wait(jittered(periodMs, 0.1), signal).catch(() => undefined);
     if (signal.aborted) return;
@@ -55,19 +56,19 @@ async function scan(options: MigrationOptions, signal: AbortSignal): Promise<voi
         const definition = definitions.seal(account.name, knownOptions(account), account.name);
         return [{ name: account.name, zoneId: '', definition, activate: true }];
       } catch (error) {
-        logger.warn({ account: account.name, error: messageOf(error) }, 'account of Clouddriver not migrated');
+        logger.warn({ account: account.name, error: messageOf(error) }, 'Clouddriver account not migrated');
         return [];
       }
     });
     if (fresh.length === 0) continue;
     const present = await accounts.create(fresh, signal);
     if (present.length === fresh.length) continue;
-    logger.info({ accounts: fresh.length - present.length }, 'accounts of Clouddriver migrated');
+    logger.info({ accounts: fresh.length - present.length }, 'Clouddriver accounts migrated');
     migrated();
   }
 }
 
-/** What of an account of Clouddriver means something to agents. */
+/** The options of a Clouddriver account that agents use. */
 export function knownOptions({ definition }: ClouddriverAccount): Definition {
   const known = [...Object.keys(accountOptions), 'kubeconfigFile', 'kubeconfigContents', 'kubeconfigAgent'];
   return Object.fromEntries(

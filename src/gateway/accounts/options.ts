@@ -1,6 +1,6 @@
 /**
- * The options that the definition of an account may have: those of `kubernetes.accounts[]`, and what else accounts of
- * Clouddriver have. The name, the zone and those with a kubeconfig are not among them.
+ * The options that the definition of an account may have: those of `kubernetes.accounts[]`, and further ones of
+ * Clouddriver's accounts. They do not include the name, the zone and options with a kubeconfig.
  */
 
 import Type from 'typebox';

@@ -1,6 +1,7 @@
 /**
- * Fulfils on this instance what is asked of dynamic accounts: takes its turns (store/accounts/account-turns.ts), and asks the
- * agents whose streams it holds to serve an account or to let it go. Agents that come later are asked by a turn, too.
+ * Fulfils requests for dynamic accounts on this instance: takes its turns (store/accounts/account-turns.ts), and asks the
+ * agents whose streams it holds to serve an account or to stop serving it. Agents that connect later are asked in a
+ * turn, too.
  */
 
 import { unlessLate } from '../../core/deadline.js';
@@ -22,9 +23,9 @@ export interface ReconcilerOptions {
   readonly sessions: () => Iterable<Session>;
   readonly frames: Pick<SessionFrames, 'addAccount' | 'deleteAccounts'>;
   readonly definitions: Pick<Definitions, 'open'>;
-  /** How long an agent may take to serve an account or to let it go, in ms. */
+  /** How long an agent may take to start or stop serving an account, in ms. */
   readonly agentTimeoutMs: number;
-  /** Time between two looks when nothing is to be done, in ms. */
+  /** Time between two checks if there is nothing to do, in ms. */
   readonly pollMs: number;
   readonly maxAccountsPerAgent: number;
   /** An account was deleted. */
@@ -40,11 +41,11 @@ const releaseTimeoutMs = 5_000;
 
 export class Reconciler {
   readonly #options: ReconcilerOptions;
-  /** Streams whose agents were looked at. */
+  /** Streams whose agents were already checked. */
   readonly #known = new WeakSet<Session>();
   /** This instance's turns, by account. */
   readonly #underWay = new Map<string, Promise<void>>();
-  /** Accounts whose turn does not know of an agent that came meanwhile. */
+  /** Accounts whose turn does not include an agent that connected meanwhile. */
   readonly #again = new Set<string>();
   readonly #wakeup = new Wakeup();
 
@@ -52,7 +53,7 @@ export class Reconciler {
     this.#options = options;
   }
 
-  /** Something was asked of an account: looks at once. */
+  /** There is a new request for an account: checks at once. */
   wake(): void {
     this.#wakeup.ring();
   }
@@ -65,7 +66,8 @@ export class Reconciler {
       try {
         busy = await this.#look(signal);
       } catch (error) {
-        if (!signal.aborted) logger.warn({ error: messageOf(error) }, 'dynamic accounts not looked at');
+        if (!signal.aborted)
+          logger.warn({ error: messageOf(error) }, 'could not look for due dynamic accounts; retrying');
       }
       if (!busy) await this.#wakeup.pause(jittered(pollMs, 0.2), signal);
     }
@@ -82,14 +84,14 @@ export class Reconciler {
     const due = await turns.due(pageSize, signal);
     const mine = due.filter((account) => !account.waitsForMe || this.#concerns(account));
     const pass = due.filter((account) => !mine.includes(account)).map(({ name }) => name);
-    // In this order, and never at the same time as welcome(): a pass must not undo what welcome() asked for.
+    // In this order, and never at the same time as welcome(): a pass must not undo a request of welcome().
     if (pass.length > 0) await turns.pass(pass, signal);
     const begun = await turns.begin(mine.slice(0, free), signal);
     for (const turn of begun) this.#underWay.set(turn.name, this.#take(turn, signal));
     return pass.length > 0 || begun.length > 0;
   }
 
-  /** Asks for turns for what agents that came since the last look are to serve and do not. */
+  /** Requests turns for accounts that agents connected since the last check should serve and do not. */
   async #welcome(signal: AbortSignal): Promise<void> {
     const { turns } = this.#options;
     const fresh = this.#takers().filter((session) => !this.#known.has(session));
@@ -116,7 +118,7 @@ export class Reconciler {
     );
   }
 
-  /** Streams that are to serve the account, whether they do or not. */
+  /** Streams that should serve the account, whether they do or not. */
   #servers({ name, zoneId }: DueAccount): Session[] {
     return this.#takers().filter(
       ({ identity, peer }) =>
@@ -124,7 +126,7 @@ export class Reconciler {
     );
   }
 
-  /** Streams that serve the account and are not to. */
+  /** Streams that serve the account and should not. */
   #leftovers({ name, aim, zoneId }: DueAccount): Session[] {
     return [...this.#options.sessions()].filter(
       (session) =>
@@ -151,10 +153,11 @@ export class Reconciler {
       if (status === 'DELETED') removed(name);
       const reason = outcome.message ?? errorMessage;
       const fields = { account: name, aim, status, tookMs, ...(reason === undefined ? {} : { reason }) };
-      if (reason === undefined) logger.info(fields, 'turn for a dynamic account');
-      else logger.warn(fields, 'turn for a dynamic account failed');
+      if (reason === undefined) logger.info(fields, 'dynamic account turn completed');
+      else logger.warn(fields, 'dynamic account turn failed');
     } catch (error) {
-      if (!signal.aborted) logger.warn({ account: name, error: messageOf(error) }, 'turn for a dynamic account lost');
+      if (!signal.aborted)
+        logger.warn({ account: name, error: messageOf(error) }, 'dynamic account turn lost; retrying later');
     } finally {
       this.#underWay.delete(name);
       if (this.#again.delete(name) && !signal.aborted) await turns.join([name], signal).catch(() => undefined);
@@ -171,7 +174,7 @@ export class Reconciler {
     return { served, message: [refusal, kept].find((message) => message !== undefined) };
   }
 
-  /** @returns why agents do not serve it, if some do not */
+  /** @returns why some agents do not serve it, if so */
   async #serve(turn: Turn, signal: AbortSignal): Promise<string | undefined> {
     const { frames, definitions, maxAccountsPerAgent } = this.#options;
     const { name, definitionVersion: version } = turn;
@@ -190,7 +193,7 @@ export class Reconciler {
     const refusals = await Promise.all(
       targets.map(async (session) =>
         full.includes(session)
-          ? `agent ${session.identity.agentId}: it serves ${String(maxAccountsPerAgent)} accounts already (kubesvc.grpc.server.maxAccountsPerAgent)`
+          ? `agent ${session.identity.agentId}: it already serves ${String(maxAccountsPerAgent)} accounts (kubesvc.grpc.server.maxAccountsPerAgent)`
           : this.#ask(session, name, version, frame, signal),
       ),
     );
@@ -198,13 +201,13 @@ export class Reconciler {
     return messages.length === 0 ? undefined : redact(messages.join('; ')).slice(0, maximumMessageLength);
   }
 
-  /** @returns why agents do not let it go, if some do not */
+  /** @returns why some agents do not stop serving it, if so */
   async #clear({ name }: Turn, targets: readonly Session[], signal: AbortSignal): Promise<string | undefined> {
     const { frames } = this.#options;
     const refusals = await Promise.all(
       targets.map(async (session) =>
         session.accounts.get(name)?.dynamicVersion === undefined
-          ? `agent ${session.identity.agentId}: account "${name}" is in the configuration of the agent`
+          ? `agent ${session.identity.agentId}: account "${name}" is in the agent's own configuration`
           : this.#ask(session, name, 0, frames.deleteAccounts([name]), signal),
       ),
     );
@@ -212,7 +215,7 @@ export class Reconciler {
     return messages.length === 0 ? undefined : messages.join('; ').slice(0, maximumMessageLength);
   }
 
-  /** @returns the agent's refusal; undefined when it did what it was asked, or went away */
+  /** @returns the agent's refusal; undefined if it complied or disconnected */
   async #ask(
     session: Session,
     name: string,

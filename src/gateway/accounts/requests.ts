@@ -1,8 +1,11 @@
-/** What callers ask of dynamic accounts: checks it, writes it, and leaves the rest to the reconcilers of all instances. */
+/**
+ * Callers' requests for dynamic accounts: checks and stores them, and leaves the rest to the reconcilers of all
+ * instances.
+ */
 
 import { GatewayError } from '../../core/errors.js';
 import { firstNames } from '../../core/first-names.js';
-import type { AccountRecord } from '../../store/accounts/accounts.js';
+import type { AccountRecord } from '../../store/accounts/account-record.js';
 import type { AccountChange, ChangeResult, DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { Clouddriver } from './clouddriver.js';
 import type { Definition, Definitions } from './definition.js';
@@ -27,7 +30,7 @@ export interface AccountRequestsOptions {
   readonly definitions: Definitions;
   /** Undefined: none is configured. */
   readonly clouddriver: Pick<Clouddriver, 'find'> | undefined;
-  /** Something is to be done. */
+  /** Wakes the reconciler: there is something to do. */
   readonly wake: () => void;
 }
 
@@ -40,7 +43,7 @@ export class AccountRequests {
 
   /**
    * Adds accounts by their definitions, inactive.
-   * @returns those that are there already, and are left alone
+   * @returns accounts that already exist, which are left unchanged
    * @throws GatewayError `invalid-argument` naming the field; then nothing was added
    */
   add(definitions: readonly AccountDefinition[], signal: AbortSignal): Promise<readonly AccountRecord[]> {
@@ -54,9 +57,9 @@ export class AccountRequests {
   }
 
   /**
-   * Adds accounts of a Clouddriver, or with a kubeconfig of the request's; active where that is asked.
+   * Adds accounts of a Clouddriver, or with a kubeconfig of the request's; activates them if requested.
    * @returns as add()
-   * @throws as add(); `dependency-unavailable` when Clouddriver is needed and does not answer
+   * @throws as add(); `dependency-unavailable` if Clouddriver is needed and does not answer
    */
   async migrate(requests: readonly AddAccountRequest[], signal: AbortSignal): Promise<readonly AccountRecord[]> {
     const { accounts, definitions, wake } = this.#options;
@@ -75,7 +78,7 @@ export class AccountRequests {
   }
 
   /**
-   * Activates, deactivates, moves accounts, gives them another kubeconfig.
+   * Activates, deactivates or moves accounts, or gives them another kubeconfig.
    * @throws GatewayError `unknown-account`, `account-conflict`: the other accounts were changed; `invalid-argument`:
    *   none was
    */
@@ -115,7 +118,7 @@ export class AccountRequests {
     if (clouddriver === undefined) {
       throw new GatewayError(
         'invalid-argument',
-        `${field}.kubeconfigFile: missing; without kubesvc.dynamicAccounts.clouddriverUrl there is no Clouddriver to take the account from`,
+        `${field}.kubeconfigFile: missing; set kubesvc.dynamicAccounts.clouddriverUrl to take the account from Clouddriver`,
         { field: `${field}.kubeconfigFile`, account: name },
       );
     }

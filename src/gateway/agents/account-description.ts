@@ -1,10 +1,10 @@
 /**
- * What an agent says of an account, checked before it gets to the database: a text that a column cannot hold fails there
- * as an internal error, and the agent, which is told nothing of it, tries again at once.
+ * Checks an agent's description of an account before it gets to the database. A text that a column cannot hold would
+ * fail there as an internal error; the agent, not told why, would try again at once.
  */
 
 import { GatewayError } from '../../core/errors.js';
-import type { AccountRegistration } from '../../store/assignments/ownership.js';
+import type { AccountRegistration } from '../../store/accounts/account-record.js';
 
 /** Of kubesvc_accounts, in characters (store/sql/tables.ts). */
 const longestTexts = { kubeHost: 1_024, kubeVersion: 255, certFingerprint: 1_024 } as const;

@@ -1,4 +1,4 @@
-/** What an agent was asked of dynamic accounts and has not answered: one question of an account at a time. */
+/** Questions about dynamic accounts that an agent has not answered yet, at most one for each account. */
 
 export type AccountAnswer =
   | { readonly kind: 'done' }
@@ -8,7 +8,7 @@ export type AccountAnswer =
   | { readonly kind: 'lost' };
 
 interface Question {
-  /** Of the definition to serve by; 0: to serve no more. */
+  /** Version of the definition to serve; 0: stop serving the account. */
   readonly version: number;
   readonly answer: (answer: AccountAnswer) => void;
 }
@@ -24,7 +24,7 @@ export class AccountQuestions {
     return new Promise((answer) => this.#open.set(account, { version, answer }));
   }
 
-  /** An answer that nobody waits for, or to something older, is dropped. */
+  /** An answer that nobody waits for, or to an older question, is dropped. */
   answer(account: string, version: number, answer: AccountAnswer): void {
     const question = this.#open.get(account);
     if (question?.version !== version) return;

@@ -1,7 +1,7 @@
 /**
- * What this instance writes of who owns what: claims of registrations, and releases of streams that ended. Those of the
- * same moment share transactions, so that a wave of agents costs few statements, and a wave that is more than the
- * database takes in time is told when to come back.
+ * Writes this instance's ownership: claims when agents register, and releases when streams end. Writes of the same
+ * moment share transactions, so that a wave of agents costs few statements. If a wave is larger than the database can
+ * handle in time, its agents are told when to come back.
  */
 
 import { GatewayError, messageOf } from '../../core/errors.js';
@@ -9,7 +9,8 @@ import { GroupCommit } from '../../core/group-commit.js';
 import { unlessAborted } from '../../core/deadline.js';
 import type { Logger } from '../../core/logger.js';
 import { retry } from '../../core/retry.js';
-import type { AccountRegistration, Connection, Ownership } from '../../store/assignments/ownership.js';
+import type { AccountRegistration } from '../../store/accounts/account-record.js';
+import type { Connection, Ownership } from '../../store/assignments/ownership.js';
 import type { Lease } from './lease.js';
 import type { OwnershipService } from './ownership.js';
 
@@ -21,7 +22,7 @@ export interface ClaimsOptions {
    */
   readonly nextEpochs: (count: number, signal: AbortSignal) => Promise<number>;
   readonly lease: () => Pick<Lease, 'term'>;
-  /** An agent whose claim failed may go on caching for so long by its older connection, in ms. */
+  /** How long an agent whose claim failed may go on caching over its older connection, in ms. */
   readonly cachesOnMs: number;
   /** For one transaction and its retries, in ms. */
   readonly timeoutMs: number;
@@ -52,13 +53,13 @@ interface Release {
 /** Claims of one batch at most; their accounts are what a batch is cut by. */
 const batchClaims = 1_000;
 const batchAccounts = 2_000;
-/** Batches at the same time: while the database works on one, the next one is made. */
+/** Concurrent batches: while the database works on one, the next one is built. */
 const concurrency = 2;
-/** A registration that would wait longer than this is told to come back later, in ms: agents wait for 20 s. */
+/** A registration that would wait longer than this is told to come back later, in ms; agents give up after 20 s. */
 const longestWaitMs = 8_000;
-/** The estimate may be wrong: nobody is sent away for longer than this, in ms. */
+/** The estimate may be wrong, so no agent is sent away for longer than this, in ms. */
 const latestTurnMs = 60_000;
-/** Each bound only keeps a fault from growing without end: there is an entry for each stream at most, and streams are bounded. */
+/** Limits that only a fault can reach: there is at most one entry for each stream, and streams are limited. */
 const queueLimit = 1_000_000;
 
 export class Claims {
@@ -66,11 +67,11 @@ export class Claims {
   readonly #claims: GroupCommit<Claim, Claimed | GatewayError>;
   readonly #releases: GroupCommit<Release, 'released'>;
   readonly #unsettled = new Set<Promise<void>>();
-  /** How many full batches the claims make that are not written yet. */
+  /** The size of all unwritten claims, in full batches. */
   #waitingBatches = 0;
-  /** How long a batch takes, measured, in ms. Those that are not full take less, so this grows with the wave. */
+  /** Measured duration of a batch, in ms. Batches that are not full take less time, so this grows with the wave. */
   #batchMs = 100;
-  /** When the last one that was sent away may come back, on the monotonic clock. */
+  /** When the last agent that was sent away may come back, on the monotonic clock. */
   #lastTurnAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: ClaimsOptions) {
@@ -97,9 +98,9 @@ export class Claims {
   }
 
   /**
-   * Claims the accounts for a new connection, again where the lease may have lapsed meanwhile: others may have released them
-   * then. A claim whose signal aborts before its turn is not written; what may have
-   * been written is released again when this throws.
+   * Claims the accounts for a new connection. If the lease may have lapsed meanwhile, claims them again: other
+   * instances may have released them. A claim whose signal aborts before its turn is not written; if this throws, any
+   * claim that may have been written is released again.
    * @throws GatewayError `overloaded` with the time to come back; what claim() throws
    */
   async register(
@@ -110,7 +111,7 @@ export class Claims {
     const { lease } = this.#options;
     const waitMs = this.#takes(this.#waitingBatches);
     if (waitMs > longestWaitMs) {
-      throw new GatewayError('overloaded', 'too many agents register at the same time; come back later', {
+      throw new GatewayError('overloaded', 'too many agents are registering; try again later', {
         retryAfterMs: this.#nextTurnMs(waitMs, this.#takes(batchPart(accounts))),
       });
     }
@@ -138,10 +139,10 @@ export class Claims {
   }
 
   /**
-   * Gives up what the connection owns of these accounts, soon. What cannot be released is released when this instance's
-   * lease is over, or when the agent registers again.
+   * Soon gives up the connection's ownership of these accounts. If that fails, they are released when this instance's
+   * lease ends, or when the agent registers again.
    * @param cachesForMs how long the agent may go on caching
-   * @returns resolves when that is done or given up; never rejects
+   * @returns resolves when the release is done or has failed; never rejects
    */
   release(connection: Connection, accounts: readonly string[], cachesForMs = this.#options.cachesOnMs): Promise<void> {
     if (accounts.length === 0) return Promise.resolve();
@@ -149,7 +150,7 @@ export class Claims {
     const failed = (error: unknown): void => {
       this.#options.logger.warn(
         { agentId: connection.agentId, epoch: connection.epoch, error: messageOf(error) },
-        'assignments not released; they end with the lease of this instance',
+        'could not release assignments; they end with the lease of this instance',
       );
     };
     const released = write.then(() => undefined, failed);
@@ -169,7 +170,7 @@ export class Claims {
   }
 
   /**
-   * Those that are sent away queue outside: each is told a turn of its own behind the last one.
+   * Agents that are sent away queue outside: each is given its own time to come back, after the previous one's.
    * @returns from now on, in ms
    */
   #nextTurnMs(waitMs: number, ownMs: number): number {
@@ -204,7 +205,7 @@ export class Claims {
     try {
       outcomes = await ownership.claimAll([...requests.values()], signal);
     } catch (error) {
-      // They may have been written all the same.
+      // The claims may have been written all the same.
       for (const request of requests.values()) this.#abandon(request);
       throw error;
     }
@@ -239,7 +240,7 @@ function batchPart(accounts: readonly AccountRegistration[]): number {
   return Math.max(1 / batchClaims, accounts.length / batchAccounts);
 }
 
-/** Whether the connection is an owner of the account: of two of one agent, the newer one is. */
+/** Whether the connection is an owner of the account; if an agent has two connections, the newer one is. */
 export function holds(ownership: Ownership, connection: Connection): boolean {
   return ownership.assignments.some(
     ({ agentId, epoch, instanceId }) =>

@@ -1,4 +1,4 @@
-/** What is known of an operation when it is given to an agent's stream, and of the stream that got it. */
+/** An operation as it is given to an agent's stream, and the stream that got it. */
 
 import type { Binding } from '../../protocol/wire.js';
 
@@ -17,7 +17,9 @@ export interface DeliverableOperation {
   readonly processedTime?: number;
   /** '' for none. */
   readonly traceparent: string;
-  /** Only this process may have it: it was, or may have been, sent to it before, and another one would do it twice. */
+  /**
+   * Only this process may get the operation: it may already have got it, and another process would execute it twice.
+   */
   readonly binding: Binding | undefined;
 }
 
@@ -27,8 +29,8 @@ export function bindingTo({ agentId, epoch, processId }: Binding): Binding {
 }
 
 /**
- * Whether a connection is one of the process that an operation is bound to: the very connection, or another one of a
- * process that says so. Of a process that names itself nowhere, nobody can tell it from a rival with the same id.
+ * Whether a connection belongs to the process that an operation is bound to: the same connection, or another one with
+ * the same process id. A process that sends no process id cannot be told from a rival with the same agent id.
  */
 export function isBoundTo(binding: Binding, connection: Binding): boolean {
   if (binding.agentId !== connection.agentId) return false;
@@ -36,7 +38,7 @@ export function isBoundTo(binding: Binding, connection: Binding): boolean {
   return binding.processId !== undefined && binding.processId === connection.processId;
 }
 
-/** Whether a connection of the same agent is one of another process for sure. */
+/** Whether a connection of the same agent certainly belongs to another process. */
 export function isOfAnotherProcess(binding: Binding, connection: Binding): boolean {
   return (
     binding.agentId === connection.agentId &&

@@ -1,33 +1,36 @@
 /**
- * This instance's lease: one heartbeat for the whole replica, on the database's clock. An instance whose lease is over is
- * dead for the others, which then release what it owned; so after a pause that was too long everything is claimed again.
+ * This instance's lease: one heartbeat for the whole replica, on the database's clock. Others consider an
+ * instance dead once its lease has ended, and release its assignments; so after too long a pause this instance claims
+ * everything again.
  *
- * Three loops that do not wait for each other: the heartbeat, on a connection of its own; the watch, which says when the
- * lease may have lapsed; and the reclaim, which takes as long as this instance has agents and does not count against it.
+ * Three loops that do not wait for each other: the heartbeat, on a connection of its own; the watch, which says when
+ * the lease may have lapsed; and the reclaim, which takes as long as this instance has agents and does not count
+ * against it.
  */
 
 import { withDeadline } from '../../core/deadline.js';
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { backoffMs, defaultBackoff, wait } from '../../core/retry.js';
-import type { InstanceRegistration, InstanceStore } from '../../store/instances/instances.js';
+import type { InstanceRegistration } from '../../store/instances/instance-record.js';
+import type { InstanceStore } from '../../store/instances/instances.js';
 
 export interface LeaseOptions {
-  /** On a connection that nothing else uses. */
+  /** Uses its own connection to the database. */
   readonly instances: Pick<InstanceStore, 'heartbeat' | 'remove'>;
   readonly self: () => InstanceRegistration;
   readonly heartbeatMs: number;
   readonly leaseMs: number;
-  /** Without a heartbeat for so long, others may soon take this instance for dead, in ms; less than leaseMs. */
+  /** Time without a heartbeat after which others may soon consider this instance dead, in ms; less than leaseMs. */
   readonly unsafeMs: number;
-  /** What nobody else may do at the same time has to end now. */
+  /** Work that only one instance may do at a time must stop now. */
   readonly onUnsafe: () => void;
-  /** The lease is sure again, after it was not: assignments may be gone. Called again when it throws. */
+  /** The lease is certain again after a doubt: assignments may be gone. Called again if it throws. */
   readonly onRenewedLate: (signal: AbortSignal) => Promise<void>;
   readonly logger: Logger;
 }
 
-/** How often the watch looks, as a part of `unsafeMs`. */
+/** Period of the watch, as a fraction of `unsafeMs`. */
 const watchesPerUnsafe = 20;
 
 export class Lease {
@@ -36,10 +39,10 @@ export class Lease {
   #renewedAt = Number.NEGATIVE_INFINITY;
   /** Since when it has been held without a gap. */
   #heldSince = Number.POSITIVE_INFINITY;
-  /** How often it may have lapsed, and up to which of these times everything has been claimed again since. */
+  /** How often the lease may have lapsed, and the last of these lapses after which everything was claimed again. */
   #losses = 0;
   #reclaimed = 0;
-  /** Whether the present loss, if any, was told. */
+  /** Whether the present lapse, if any, was announced. */
   #told = false;
   #failure: string | undefined;
 
@@ -47,29 +50,29 @@ export class Lease {
     this.#options = options;
   }
 
-  /** Whether others still take this instance for alive. */
+  /** Whether others still consider this instance alive. */
   get held(): boolean {
     return performance.now() - this.#renewedAt < this.#options.leaseMs;
   }
 
-  /** Why the last heartbeat was not taken; undefined: it was. */
+  /** Why the last heartbeat failed; undefined if it succeeded. */
   get failure(): string | undefined {
     return this.#failure;
   }
 
-  /** Whether nobody can take this instance for dead, now or in the next moment. */
+  /** Whether no other instance can consider this one dead, now or in the next moment. */
   get sure(): boolean {
     return performance.now() - this.#renewedAt < this.#options.unsafeMs;
   }
 
-  /** Grows whenever the lease may have lapsed: what was claimed under an earlier term may be released by now. */
+  /** Grows whenever the lease may have lapsed: claims of an earlier term may be released by now. */
   get term(): number {
     return this.#losses;
   }
 
   /**
-   * Whether it has been held without a gap for a whole lease. If not, the database may have been away for everybody:
-   * then a missing heartbeat does not say that its instance is dead.
+   * Whether it has been held without a gap for a whole lease. If not, the database may have been unavailable to every
+   * instance: then a missing heartbeat does not mean that an instance is dead.
    */
   get steady(): boolean {
     return this.held && performance.now() - this.#heldSince >= this.#options.leaseMs;
@@ -80,7 +83,7 @@ export class Lease {
     await this.#beat(signal);
   }
 
-  /** Renews, watches that it does, and has everything claimed again after a loss, until the signal aborts. */
+  /** Renews the lease, watches it, and has everything claimed again after a lapse, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all([this.#renew(signal), this.#watch(signal), this.#reclaim(signal)]);
   }
@@ -102,7 +105,7 @@ export class Lease {
         // Others may have released everything already, on the database's clock.
         if (outcome === 'started') this.#lose();
         this.#told = false;
-        if (failing) logger.info({}, 'heartbeat renewed again');
+        if (failing) logger.info({}, 'heartbeat works again');
         failing = false;
       } catch (error) {
         if (signal.aborted) return;
@@ -139,13 +142,13 @@ export class Lease {
         logger.info({}, 'accounts reclaimed');
       } catch (error) {
         if (signal.aborted) return;
-        logger.warn({ error: messageOf(error) }, 'accounts not reclaimed; retrying');
+        logger.warn({ error: messageOf(error) }, 'could not reclaim accounts; retrying');
         failures += 1;
       }
     }
   }
 
-  /** Once for each time that the lease is not sure. */
+  /** Called once each time the lease becomes uncertain. */
   #lose(): void {
     if (this.#told) return;
     this.#told = true;
@@ -154,10 +157,10 @@ export class Lease {
   }
 
   async #beat(signal: AbortSignal): Promise<'renewed' | 'started'> {
-    // The database counts from when it was asked, or later: so does this side from before it asks.
+    // The database counts from when it gets the statement, or later; so this side counts from before it sends it.
     const askedAt = performance.now();
     const outcome = await this.#options.instances.heartbeat(this.#options.self(), this.#options.leaseMs, signal);
-    // A process that was frozen may come here before the watch does.
+    // After a freeze, the process may get here before the watch runs.
     if (this.#heldSince < askedAt && !this.sure) this.#lose();
     if (!this.held) this.#heldSince = askedAt;
     this.#renewedAt = askedAt;

@@ -1,6 +1,6 @@
 /**
- * Looks after open streams: pings those of which nothing is heard, ends those that fell silent, forgets operations that
- * nobody waits for any more and asks agents of old connections to dial again, so that they spread over the replicas.
+ * Maintains open streams: pings quiet ones, ends silent ones, forgets operations that nobody waits for any longer, and
+ * asks agents with old connections to dial again, so that agents spread over the replicas.
  *
  * One timer for all streams: each tick looks at the next few of them, so that pings are spread over time.
  */
@@ -20,27 +20,30 @@ export interface LivenessOptions {
   readonly maxConnectionAgeMs: number;
   /** A clock that only goes forward, the one of the sessions, in ms. */
   readonly now: () => number;
-  /** Wall clock, Unix ms: what proofs of identity expire by. */
+  /** Wall clock, Unix ms: credentials expire by it. */
   readonly wallTime: () => number;
 }
 
-/** Every stream is looked at so often within the longest silence. */
+/** How often every stream is checked within the longest silence. */
 const looksPerSilence = 16;
-/** In so many parts, one after the other. */
+/** The number of parts in which the streams are checked, one after the other. */
 const ticksPerLook = 10;
-/** A tick that comes late by this part of the longest silence: this process was stopped, and has not read what agents sent. */
+/**
+ * If a tick is late by this fraction of the longest silence, this process was frozen and has not read what agents sent
+ * meanwhile.
+ */
 const stalledPart = 1 / 8;
-/** So long may an agent take to dial again once its token or certificate has expired, in ms. */
+/** How long an agent may take to dial again after its token or certificate has expired, in ms. */
 const expiryGraceMs = 60_000;
 
 export class Liveness {
   readonly #options: LivenessOptions;
   #sequence = 0;
-  /** The frames that all get who are pinged in this tick. */
+  /** The frames for all agents that are pinged in this tick. */
   #pings = new Map<SilenceTimes, Uint8Array>();
-  /** What the present round has not looked at yet. */
+  /** Streams that the present round has not checked yet. */
   #round: Iterator<Session> | undefined;
-  /** Until then nobody is lost, because this process has only just woken up. */
+  /** Until then no agent is considered lost, because this process has only just woken up. */
   #awakeUntil = 0;
 
   constructor(options: LivenessOptions) {
@@ -70,7 +73,7 @@ export class Liveness {
   }
 
   #next(): Session | undefined {
-    // A set's iterator goes on rightly when members come and go.
+    // The iterator of a Set stays valid when members are added and removed.
     this.#round ??= this.#options.registry.sessions.values();
     const next = this.#round.next();
     if (next.done !== true) return next.value;
@@ -97,9 +100,10 @@ export class Liveness {
       return;
     }
     session.forgetExpired(time);
-    // An agent that is behind has not read the last ones: callers are told (429), and its silence ends it.
+    // An agent that is behind has not read the last pings: callers get 429, and its silence will end the stream.
     if (session.queueLength > 0) return;
-    // One that does not answer is not pinged on: where the link is broken in one direction only, it has to notice, too.
+    // An agent that does not answer is not pinged further: if the link is broken in one direction only, the agent must
+    // notice, too.
     const answers = !session.answersPings || session.pingedAt <= session.lastHeard;
     if (answers && Math.max(unheardMs, time - session.lastSent) >= quietMs) {
       session.ping(this.#ping(session.sharing ? times.sharing : times.alone), silenceMs);
@@ -108,7 +112,7 @@ export class Liveness {
     const expiresAt = session.peer?.expiresAt;
     const expiredMs = expiresAt === undefined ? 0 : this.#options.wallTime() - expiresAt;
     if (expiredMs > expiryGraceMs) {
-      const message = `agent ${agentId} has not dialled again with a new proof of its identity`;
+      const message = `agent ${agentId} did not dial again with a new credential in time`;
       registry.closed(session, new GatewayError('unauthenticated', message, { agentId }));
       return;
     }

@@ -1,6 +1,6 @@
 /**
- * Reads accounts from SQL for many callers at once: those who ask for an account at the same time share one read, and
- * the accounts that are asked for in one turn of the event loop share one query.
+ * Reads accounts from SQL for many callers at once: concurrent reads of one account are shared, and
+ * all accounts requested in one turn of the event loop share one query.
  */
 
 import { GatewayError } from '../../core/errors.js';
@@ -9,7 +9,7 @@ import type { Ownership } from '../../store/assignments/ownership.js';
 export interface TruthReaderSettings {
   /** Accounts in one query at most. */
   readonly batchAccounts: number;
-  /** Queries at the same time. */
+  /** Concurrent queries. */
   readonly concurrentReads: number;
   /** Accounts that may wait for a query; past it, callers are refused. */
   readonly waitingAccounts: number;
@@ -21,7 +21,7 @@ interface TruthSource {
   find(accounts: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, Ownership>>;
 }
 
-/** Makes the answer of what SQL said; runs once per read, before anybody who waits goes on. */
+/** Makes the answer from the rows; runs once per read, before any waiting caller continues. */
 type Learn = (truth: Ownership | undefined) => Ownership | undefined;
 
 interface Read {
@@ -35,9 +35,9 @@ interface Read {
 export class TruthReader {
   readonly #source: TruthSource;
   readonly #settings: TruthReaderSettings;
-  /** Not asked of SQL yet. */
+  /** Not yet sent to SQL. */
   readonly #waiting = new Map<string, Read>();
-  /** Under way; of two for one account the later. */
+  /** Under way; if there are two for one account, the later one. */
   readonly #running = new Map<string, Read>();
   #queries = 0;
   #scheduled = false;
@@ -47,7 +47,7 @@ export class TruthReader {
     this.#settings = settings;
   }
 
-  /** Reads the account, or joins whoever reads it already. */
+  /** Reads the account, or joins a read of it that is already under way. */
   join(account: string, learn: Learn): Promise<Ownership | undefined> {
     const read = this.#waiting.get(account) ?? this.#running.get(account);
     return read === undefined ? this.#enqueue(account, learn) : read.promise;
@@ -72,7 +72,7 @@ export class TruthReader {
       resolve = onRead;
       reject = onFailure;
     });
-    // Everybody who waited may have given up by the time it fails.
+    // All waiting callers may have given up by the time it fails.
     promise.catch(() => undefined);
     this.#waiting.set(account, { account, learn: [learn], promise, resolve, reject });
     this.#schedule();
@@ -122,7 +122,7 @@ export class TruthReader {
     const deadline = new AbortController();
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        const message = `SQL did not say within ${readTimeoutMs} ms who owns the account; try again`;
+        const message = `could not read the owner of the account from SQL within ${readTimeoutMs} ms; try again`;
         const error = new GatewayError('dependency-unavailable', message, { field: 'sql', retryAfterMs: 1_000 });
         deadline.abort(error);
         reject(error);

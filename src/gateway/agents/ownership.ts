@@ -1,7 +1,7 @@
 /**
- * Who can reach an account, as the gateway asks for it: a hint from memory where there is one (no network, no wait),
- * SQL where there is none or where the hint turned out wrong; and every change of it: SQL first, then this replica's
- * map, then the mirror that tells the others.
+ * The owners of accounts, for the rest of the gateway. Reads: a hint from memory if there is one (no network, no wait),
+ * SQL if there is none or the hint turned out wrong. Writes: SQL first, then this replica's map, then the mirror that
+ * tells the others.
  */
 
 import { unlessAborted } from '../../core/deadline.js';
@@ -21,14 +21,14 @@ export interface OwnershipServiceOptions {
     'claimAll' | 'releaseAll' | 'releaseInstance' | 'ofInstance' | 'electCachers' | 'electionTold' | 'find'
   >;
   readonly map: OwnershipMap;
-  /** Absent where there is one replica only. */
+  /** Absent if there is only one replica. */
   readonly mirror?: Pick<RedisMirror, 'publish'> | undefined;
   readonly logger: Logger;
   readonly settings?: Partial<OwnershipSettings>;
 }
 
 export interface OwnershipSettings extends TruthReaderSettings {
-  /** How long an account that SQL does not know is not asked for again, in ms. */
+  /** How long an account that is not in SQL is not looked up again, in ms. */
   readonly unknownForMs: number;
   /** Unknown accounts remembered at most; the oldest is forgotten first. */
   readonly unknownAccounts: number;
@@ -65,14 +65,15 @@ export class OwnershipService {
     this.#reader = new TruthReader(options.assignments, this.#settings);
   }
 
-  /** What this replica holds in memory; undefined says nothing. */
+  /** The entry in this replica's memory; undefined does not mean that the account is unknown. */
   peek(account: string): Ownership | undefined {
     return this.#map.get(account);
   }
 
   /**
-   * Who can reach the account; undefined: nobody ever registered it. What comes at once comes from memory and may be
-   * late: whoever finds it wrong, or without assignments, calls refresh() before saying so to anybody.
+   * The owners of the account; undefined: no agent ever registered it. An answer that is not a promise comes from
+   * memory and may be outdated: a caller that finds it wrong, or without assignments, must call refresh() before it
+   * tells anybody.
    * @throws GatewayError (the promise) overloaded, or what the read of SQL failed with; the signal's reason
    */
   resolve(account: string, signal?: AbortSignal): Ownership | undefined | Promise<Ownership | undefined> {
@@ -112,12 +113,12 @@ export class OwnershipService {
     return outcomes;
   }
 
-  /** Gives up what exactly these connections own; gives the accounts that changed. */
+  /** Releases what exactly these connections own. @returns the accounts that changed */
   async releaseAll(requests: readonly ReleaseRequest[], signal: AbortSignal): Promise<readonly Ownership[]> {
     return this.spread(await this.#assignments.releaseAll(requests, signal));
   }
 
-  /** What SQL says that the instance owns, page by page; this replica's map learns it. */
+  /** What the instance owns according to SQL, page by page; also updates this replica's map. */
   async *ofInstance(instanceId: string, signal: AbortSignal): AsyncGenerator<readonly Ownership[]> {
     let after = '';
     for (;;) {
@@ -131,7 +132,7 @@ export class OwnershipService {
   }
 
   /**
-   * Lets others cache what agents cached that are gone for long enough, `limit` accounts at most.
+   * Lets other agents cache the accounts of agents that have been gone for long enough, `limit` accounts at most.
    * @returns how many accounts that were
    */
   async electCachers(limit: number, signal: AbortSignal): Promise<number> {
@@ -155,8 +156,8 @@ export class OwnershipService {
   }
 
   /**
-   * Calls the listener at every change that this replica learns of, its own and those of others; an account that was
-   * deleted comes without assignments. Gives the function that ends it.
+   * Calls the listener for every change that this replica learns of, its own and those of others; a deleted account
+   * comes without assignments. @returns the function that unsubscribes
    */
   onChange(listener: OwnershipListener): () => void {
     return this.#map.onChange((ownership, previous) => {
@@ -165,7 +166,7 @@ export class OwnershipService {
       } catch (error) {
         this.#logger.error(
           { account: ownership.account, reason: messageOf(error) },
-          'a listener to ownership changes failed',
+          'a listener for ownership changes failed',
         );
       }
     });
@@ -178,7 +179,7 @@ export class OwnershipService {
     return changed;
   }
 
-  /** Takes over what SQL said; `wrong` is the hint that refresh() dropped. */
+  /** Takes over the answer of SQL; `wrong` is the hint that refresh() dropped. */
   #learn(account: string, truth: Ownership | undefined, wrong: Ownership | undefined): Ownership | undefined {
     if (truth !== undefined) {
       this.#map.set(truth, wrong);

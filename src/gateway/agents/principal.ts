@@ -2,45 +2,50 @@
 
 import { GatewayError } from '../../core/errors.js';
 import { firstNames } from '../../core/first-names.js';
-import type { AccountRegistration } from '../../store/assignments/ownership.js';
+import type { AccountRegistration } from '../../store/accounts/account-record.js';
 import type { RegistrationRequest } from './registration-request.js';
 
-/** An agent with a proven identity, and what that may have. */
+/** An agent with a proven identity, and what it is allowed. */
 export interface SessionPeer {
-  /** Whose its accounts are. */
+  /** The owner of its accounts. */
   readonly owner: string;
-  /** When its proof is no longer valid, Unix ms: it is asked to dial again before. */
+  /** When its credential expires, Unix ms: it is asked to dial again before that. */
   readonly expiresAt: number | undefined;
-  /** Whether a policy says what it may have. */
+  /** Whether a policy limits its zones and accounts. */
   readonly policed: boolean;
   mayHaveZone(zoneId: string): boolean;
   mayHaveAccount(name: string): boolean;
-  /** @throws GatewayError when its proof does not hold any more, or the policy means somebody else by now */
+  /** @throws GatewayError if its credential is no longer valid, or the policy now maps it to another identity */
   judgeAgain(): void;
 }
 
 /** @throws GatewayError `permission-denied` naming the zone or the accounts that the identity may not have */
 export function authorize(peer: SessionPeer, zoneId: string, accounts: readonly AccountRegistration[]): void {
   if (!peer.mayHaveZone(zoneId)) {
-    throw new GatewayError('permission-denied', `register.zone_id: the policy does not give it to ${peer.owner}`, {
+    throw new GatewayError('permission-denied', `register.zone_id: the policy does not allow it for ${peer.owner}`, {
       field: 'register.zone_id',
     });
   }
   const refused = accounts.map(({ name }) => name).filter((name) => !peer.mayHaveAccount(name));
   if (refused.length === 0) return;
   const shown = firstNames(refused, 5);
-  throw new GatewayError('permission-denied', `register.accounts: the policy does not give ${shown} to ${peer.owner}`, {
-    field: 'register.accounts',
-    accounts: refused,
-  });
+  throw new GatewayError(
+    'permission-denied',
+    `register.accounts: the policy does not allow ${shown} for ${peer.owner}`,
+    {
+      field: 'register.accounts',
+      accounts: refused,
+    },
+  );
 }
 
-/** Gives a zone that is nobody's to the owner; false: it is somebody else's. */
+/** Binds a zone without an owner to this one; false: the zone belongs to another owner. */
 export type BindZone = (zoneId: string, owner: string, signal: AbortSignal) => Promise<boolean>;
 
 /**
- * Kubeconfigs of dynamic accounts go to the agents of a zone: where no policy says whose it is, it is the first one's.
- * @throws GatewayError `permission-denied` when it is another one's
+ * Kubeconfigs of dynamic accounts go to the agents of a zone: if no policy gives the zone to an identity, it belongs to
+ * the first one that registers in it.
+ * @throws GatewayError `permission-denied` when the zone belongs to another identity
  */
 export async function claimZone(
   peer: SessionPeer,
@@ -51,12 +56,12 @@ export async function claimZone(
   if (peer.policed || !dynamicAccounts || zoneId === '' || (await bindZone(zoneId, peer.owner, signal))) return;
   throw new GatewayError(
     'permission-denied',
-    `register.zone_id: ${zoneId} takes dynamic accounts for another identity than ${peer.owner}; an operator can release it`,
+    `register.zone_id: zone ${zoneId} belongs to an identity other than ${peer.owner}; an operator can release it`,
     { field: 'register.zone_id' },
   );
 }
 
-/** One identity's agents are told from another one's, whatever ids they choose. */
+/** Keeps agents of different identities apart even if they choose the same id. */
 export function agentKey(owner: string | undefined, agentId: string): string {
   return owner === undefined ? agentId : `${owner}\n${agentId}`;
 }

@@ -17,9 +17,9 @@ export interface ReaperOptions {
   readonly ownership: OwnershipService;
   readonly lease: Lease;
   readonly leaseMs: number;
-  /** Agents of an instance whose lease has just ended may go on caching for so long, in ms. */
+  /** How long agents of an instance whose lease has just ended may go on caching, in ms. */
   readonly cachesOnMs: number;
-  /** For what else an instance leaves behind; called by one survivor. */
+  /** Cleans up everything else that an instance leaves behind; called by one survivor. */
   readonly onDead: (instanceId: string, signal: AbortSignal) => Promise<unknown>;
   readonly logger: Logger;
 }
@@ -38,9 +38,9 @@ export class Reaper {
   run(signal: AbortSignal): Promise<void> {
     const { lease, leaseMs, logger } = this.#options;
     const failed = (error: unknown): void => {
-      logger.debug({ error: messageOf(error) }, 'dead instances not looked for');
+      logger.debug({ error: messageOf(error) }, 'could not look for dead instances; retrying');
     };
-    // Replicas look at different times, so that mostly one finds the lock free and the others nothing to do.
+    // Replicas look at different times, so that usually one takes the lock and the others find nothing to do.
     const pauseMs = (): number => jittered(leaseMs / 4, 0.5);
     return repeat({ pauseMs, failed }, signal, async () => {
       if (!lease.steady) return;

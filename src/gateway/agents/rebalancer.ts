@@ -1,6 +1,6 @@
 /**
- * Evens out the agents over the replicas: one that has more than its share asks some of its idle agents to dial again,
- * which leads a part of them to other replicas. Each round moves a part only, so that it comes to rest and does not
+ * Balances the agents over the replicas: a replica with more than its share asks some of its idle agents to dial again,
+ * and some of them reach other replicas. Each round moves only some agents, so that the numbers settle and do not
  * swing; an agent with an operation under way is left alone.
  */
 
@@ -19,7 +19,7 @@ export interface RebalancerOptions {
   readonly leaseMs: number;
   /** Time between rounds, ±20 %, in ms. */
   readonly periodMs: number;
-  /** How far above the mean is left alone: 1.2 is 20 %. */
+  /** Tolerated excess over the mean: 1.2 is 20 %. */
   readonly tolerance: number;
   readonly logger: Logger;
 }
@@ -35,7 +35,7 @@ export function surplus(own: number, counts: readonly number[], tolerance: numbe
   if (counts.length < 2) return 0;
   const mean = counts.reduce((sum, count) => sum + count, 0) / counts.length;
   if (own <= Math.max(mean * tolerance, mean + 1)) return 0;
-  // Of those who dial again about 1/n come back here, so somewhat more than the surplus may go.
+  // About 1/n of the agents that dial again come back here, so somewhat more than the surplus may be asked.
   return Math.ceil(own - mean);
 }
 
@@ -50,7 +50,7 @@ export class Rebalancer {
   run(signal: AbortSignal): Promise<void> {
     const { periodMs, logger } = this.#options;
     const failed = (error: unknown): void => {
-      logger.debug({ error: messageOf(error) }, 'agents not rebalanced');
+      logger.debug({ error: messageOf(error) }, 'could not rebalance agents; retrying');
     };
     const pauseMs = (): number => jittered(periodMs, 0.2);
     return repeat({ pauseMs, failed }, signal, () => this.#round(signal));
@@ -72,7 +72,7 @@ export class Rebalancer {
     }
     logger.info(
       { agents: registry.agentCount, ofAll: counts, asked },
-      'more agents than its share: some are asked to dial again',
+      'instance has more than its share of agents; asking some to dial again',
     );
   }
 }

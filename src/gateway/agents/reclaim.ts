@@ -1,4 +1,4 @@
-/** Claims again what others have released of this instance's streams, while it was out of reach. */
+/** Claims again the assignments of this instance's streams that others released while it was unreachable. */
 
 import { batches } from '../../core/batches.js';
 import type { Connection } from '../../store/assignments/ownership.js';
@@ -17,10 +17,10 @@ export interface ReclaimOptions {
 const sessionsAtATime = 2_000;
 
 /**
- * What SQL still has is only read, so that it costs little to repeat this from the beginning.
+ * Assignments that are still in SQL are only read, so repeating this from the beginning is cheap.
  * @param sessions that are active
- * @returns those whose agents have registered elsewhere meanwhile
- * @throws what OwnershipService.ofInstance() and Claims.claim() throw; then it is to be repeated
+ * @returns sessions whose agents have registered elsewhere meanwhile
+ * @throws what OwnershipService.ofInstance() and Claims.claim() throw; then repeat it
  */
 export async function reclaimMissing(
   { instanceId, ownership, claims, connectionOf }: ReclaimOptions,

@@ -1,4 +1,6 @@
-/** How often one identity may register, and how many streams it may have. Without identities, addresses count. */
+/**
+ * Limits how often one identity may register, and how many streams it may have. Without identities, addresses count.
+ */
 
 import { GatewayError } from '../../core/errors.js';
 import type { Session } from './session.js';
@@ -34,7 +36,7 @@ export class RegistrationLimits {
     const count = (this.#counts.get(who) ?? 0) + 1;
     this.#counts.set(who, count);
     if (count > maxRegistrationsPerMinute) {
-      throw new GatewayError('overloaded', `too many registrations of ${who} (maxRegistrationsPerMinute)`, {
+      throw new GatewayError('overloaded', `too many registrations from ${who} (maxRegistrationsPerMinute)`, {
         retryAfterMs: Math.ceil(this.#minuteEnds - now),
       });
     }
@@ -63,7 +65,7 @@ function forgetClosed(sessions: Set<Session>): void {
   for (const session of sessions) if (session.state === 'closed') sessions.delete(session);
 }
 
-/** Without the port, which is another one for each connection. */
+/** Without the port, which differs for each connection. */
 function addressOf(peer: string): string {
   return peer.slice(0, Math.max(0, peer.lastIndexOf(':'))) || peer;
 }

@@ -1,15 +1,15 @@
 /** What an agent says of itself when it registers, and which of it is malformed. */
 
 import { GatewayError } from '../../core/errors.js';
-import type { AccountRegistration } from '../../store/assignments/ownership.js';
+import type { AccountRegistration } from '../../store/accounts/account-record.js';
 import { validateDescription, validateText } from './account-description.js';
 
-/** What a Registration says, free of wire types. */
+/** A Registration without wire types. */
 export interface RegistrationRequest {
   readonly agentId: string;
   readonly zoneId: string;
   readonly version: string;
-  /** Absent: it did not say. */
+  /** Absent: the agent did not send it. */
   readonly processId?: string;
   readonly accounts: readonly AccountRegistration[];
   readonly dynamicAccounts: boolean;
@@ -20,7 +20,7 @@ const validName = /^[\w.:@/+=-]{1,253}$/u;
 
 const longestVersion = 255;
 
-/** Long enough to be random: the number that an operating system gives a process is 1 in every container. */
+/** Long enough to be random: a process id of the operating system is 1 in every container. */
 const validProcessId = /^[\w-]{16,64}$/u;
 
 /** @throws GatewayError `invalid-argument` naming the field; `overloaded` for too many accounts */
@@ -59,7 +59,7 @@ export function validateRegistration(request: RegistrationRequest, maxAccounts: 
 
 /**
  * @param field of the message that names the accounts
- * @param held accounts that the stream serves already
+ * @param held accounts that the stream already serves
  * @throws as validateRegistration()
  */
 export function validateAccounts(
@@ -71,7 +71,7 @@ export function validateAccounts(
   if (held + accounts.length > maxAccounts) {
     throw new GatewayError(
       'overloaded',
-      `${field}: ${String(held + accounts.length)} accounts; an agent may serve ${String(maxAccounts)} (kubesvc.grpc.server.maxAccountsPerAgent)`,
+      `${field}: ${String(held + accounts.length)} accounts; an agent may serve at most ${String(maxAccounts)} (kubesvc.grpc.server.maxAccountsPerAgent)`,
       { field },
     );
   }

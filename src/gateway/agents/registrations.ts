@@ -6,7 +6,8 @@
 import { unlessAborted } from '../../core/deadline.js';
 import type { GatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
-import type { AccountRegistration, Connection, Ownership } from '../../store/assignments/ownership.js';
+import type { AccountRegistration } from '../../store/accounts/account-record.js';
+import type { Connection, Ownership } from '../../store/assignments/ownership.js';
 import type { CachingSwitches } from './caching-assignment/switches.js';
 import { holds, type Claimed, type Claims } from './claims.js';
 import { authorize, claimZone, type BindZone } from './principal.js';
@@ -23,7 +24,7 @@ export interface RegistrationsOptions {
   readonly claims: Claims;
   readonly ownership: Pick<OwnershipService, 'ofInstance'>;
   readonly caching: CachingSwitches;
-  /** Gives a zone that is nobody's to the owner; false: it is somebody else's. */
+  /** Binds a zone without an owner to this one; false: the zone belongs to another owner. */
   readonly bindZone: BindZone;
   readonly frames: SessionFrames;
   readonly logger: Logger;
@@ -38,7 +39,7 @@ export class Registrations {
     this.#options = options;
   }
 
-  /** From now on registrations are refused with `error` (drain). */
+  /** Refuses registrations with `error` from now on (drain). */
   refuse(error: GatewayError): void {
     this.#refusing = error;
   }
@@ -89,7 +90,7 @@ export class Registrations {
     this.#tellAccounts(session, accounts, claimed, held);
   }
 
-  /** The agent has stopped with these accounts. */
+  /** The agent has stopped serving these accounts. */
   async removeAccounts(session: Session, names: readonly string[], signal: AbortSignal): Promise<void> {
     const { registry, claims } = this.#options;
     const own = names.filter((name) => session.accounts.has(name));
@@ -98,8 +99,8 @@ export class Registrations {
   }
 
   /**
-   * Claims again what others have released of the streams' accounts while this instance was out of reach, and lets their
-   * agents cache again. What SQL still has is only read, so that it costs little to repeat this from the beginning.
+   * Claims again the streams' accounts that others released while this instance was unreachable, and lets their agents
+   * cache again. Assignments that are still in SQL are only read, so repeating this from the beginning is cheap.
    */
   async reclaim(signal: AbortSignal): Promise<void> {
     const { registry, caching } = this.#options;
@@ -118,9 +119,9 @@ export class Registrations {
     const { epoch } = connection;
     const older = registry.sessionOf(peer?.owner, agentId);
     try {
-      // The policy may have changed meanwhile.
+      // The policy may have changed in the meantime.
       if (peer !== undefined) authorize(peer, zoneId, accounts);
-      // Accounts tell who is newer; an agent that has none yet is known by its number alone.
+      // The accounts show which connection is newer; for an agent without accounts only the epoch does.
       if (ownerships.some((account) => !holds(account, connection)) || (older?.identity.epoch ?? 0) > epoch)
         throw replaced(agentId);
     } catch (error) {
@@ -129,7 +130,7 @@ export class Registrations {
     }
     if (session.state === 'closed') {
       this.#release(connection, accounts);
-      // The claims of the older stream went to this one: it has nothing left, and its agent is to dial again.
+      // This stream took the claims of the older one, which owns nothing now; its agent must dial again.
       if (older !== undefined) registry.closed(older, replaced(agentId));
       return;
     }
@@ -144,7 +145,7 @@ export class Registrations {
     session.send(frames.registered(epoch));
     registry.tellSilence(session);
     if (older !== undefined) {
-      // Another process has nothing of it under way.
+      // Operations of another process are not under way here.
       if (older.identity.processId === session.identity.processId) session.adopt(older);
       registry.closed(older, replaced(agentId));
     }
@@ -164,7 +165,7 @@ export class Registrations {
     );
   }
 
-  /** Tells the agent what it caches, and ends dynamic accounts that it still has and that were deleted, deactivated or moved elsewhere. */
+  /** Tells the agent what to cache, and to stop serving dynamic accounts that were deleted, deactivated or moved elsewhere. */
   #tellAccounts(
     session: Session,
     accounts: readonly AccountRegistration[],

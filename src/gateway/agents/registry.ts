@@ -7,7 +7,8 @@
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { Binding } from '../../protocol/wire.js';
-import type { AccountRegistration, Connection, Ownership } from '../../store/assignments/ownership.js';
+import type { AccountRegistration } from '../../store/accounts/account-record.js';
+import type { Connection, Ownership } from '../../store/assignments/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Claims } from './claims.js';
 import { bindingTo, type DeliverableOperation, type Delivery } from './delivery.js';
@@ -23,7 +24,7 @@ export interface RegistryOptions {
   readonly ownership: OwnershipService;
   readonly claims: Pick<Claims, 'release' | 'settled'>;
   readonly frames: SessionFrames;
-  /** An agent that hears nothing for so long gives this replica up, in ms: told to it with its registration. */
+  /** An agent gives up this replica when it hears nothing for this time, in ms; it is told so when it registers. */
   readonly times: Pick<LivenessTimes, 'alone' | 'sharing'>;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -51,7 +52,7 @@ export class Registry {
     });
   }
 
-  /** Ends what is still open and waits until all is released. */
+  /** Ends all open streams and waits until everything is released. */
   async stop(error: GatewayError): Promise<void> {
     for (const session of [...this.#sessions]) this.closed(session, error);
     this.#unsubscribe?.();
@@ -138,14 +139,14 @@ export class Registry {
     return sessions.length > 0;
   }
 
-  /** Ends streams whose identities may no longer have what they have: the policy or the tokens changed. */
+  /** Ends streams whose identities are no longer allowed their zone or accounts: the policy or the tokens changed. */
   judgeAgain(): void {
     for (const session of [...this.#sessions]) {
       const { peer } = session;
       if (peer === undefined) continue;
       try {
         peer.judgeAgain();
-        // One that is registering is judged at its end.
+        // A registering stream is checked at the end of its registration.
         if (session.state === 'active') authorize(peer, session.identity.zoneId, [...session.accounts.values()]);
       } catch (error) {
         this.closed(session, toGatewayError(error));
@@ -201,14 +202,14 @@ export class Registry {
     return { ...bindingTo(session.identity), processedTime, sentTime: processedTime };
   }
 
-  /** Tells the agent after how much silence to give this replica up. */
+  /** Tells the agent after how much silence to give up this replica. */
   tellSilence(session: Session): void {
     const { times, frames } = this.#options;
     const { silenceMs } = session.sharing ? times.sharing : times.alone;
     try {
       session.ping(frames.ping(0, periodOf(silenceMs)), silenceMs);
     } catch (error) {
-      // It does not read; ending the stream makes it dial again and be told anew.
+      // The agent is not reading; ending the stream makes it dial again and be told anew.
       this.closed(session, toGatewayError(error));
     }
   }
@@ -241,7 +242,7 @@ export class Registry {
       session.share(ownership.account, ownership.assignments.length > 1);
       // Its next ping would come as late as for one that is alone.
       if (session.sharing && !sharing) this.tellSilence(session);
-      // A newer one on this instance is being registered: that takes over what is under way before it ends this one.
+      // A newer stream on this instance is registering: it takes over the operations under way before it ends this one.
       const newer = ownership.assignments.find(
         ({ agentId, epoch, instanceId }) =>
           agentId === session.identity.agentId &&

@@ -1,9 +1,9 @@
 /**
  * Finds agent ids that two processes use at the same time, such as those of a Deployment with a fixed id and two
- * replicas: each registers in turn and ends the other's connection. A process that was started anew takes the place of
- * its predecessor once; one whose place was taken and that takes it back is not dead, so there are two.
+ * replicas: each registers in turn and ends the other's connection. A restarted process replaces
+ * its predecessor once; a process that was replaced and comes back is not dead, so there are two.
  *
- * Every instance sees every change of ownership, so that each of them knows it; the one that holds the newest stream counts
+ * Every instance sees every change of ownership, so all of them notice; the one that holds the newest stream counts
  * it.
  */
 
@@ -20,7 +20,9 @@ export interface RivalProcessesOptions {
   readonly now?: () => number;
 }
 
-/** A process that was replaced, and is back within this time, has a rival; an agent waits 144 s at most to dial again. */
+/**
+ * A process that was replaced, and is back within this time, has a rival; an agent waits 144 s at most to dial again.
+ */
 const windowMs = 10 * 60_000;
 /** Agents whose last replacement is remembered, and processes of each: beyond, the oldest are forgotten. */
 const rememberedAgents = 10_000;
@@ -29,7 +31,7 @@ const rememberedProcesses = 10;
 interface Replacements {
   /** The newest connection that was seen: an agent has it for each of its accounts. */
   epoch: number;
-  /** Processes whose place another one took, and when. */
+  /** Processes that another one replaced, and when. */
   readonly replaced: Map<string, number>;
   foughtAt: number;
 }
@@ -45,7 +47,7 @@ export class RivalProcesses {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
     this.#warnings = new BoundedWarnings(options.logger);
-    // Prometheus sees an increase only over a value of before, and one is enough for the alert.
+    // Prometheus sees an increase only over an earlier value, and a single increase must raise the alert.
     options.metrics.rivalProcesses.inc(0);
   }
 
@@ -55,7 +57,7 @@ export class RivalProcesses {
     return foughtAt !== undefined && this.#now() - foughtAt < windowMs;
   }
 
-  /** To be told every change of ownership that this instance learns of. */
+  /** Must be called for every change of ownership that this instance learns of. */
   changed({ assignments }: Ownership, previous: Ownership | undefined): void {
     for (const assignment of assignments) {
       const before = previous?.assignments.find(({ agentId }) => agentId === assignment.agentId);

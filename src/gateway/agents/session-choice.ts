@@ -1,12 +1,12 @@
-/** Which of several streams that serve an account gets an operation. */
+/** Chooses the stream for an operation among those that serve its account. */
 
 import type { Binding } from '../../protocol/wire.js';
 import { isBoundTo } from './delivery.js';
 import type { Session } from './session.js';
 
 /**
- * The one with the fewest operations under way; one that leaves only if all do.
- * @param binding no stream of another process will do
+ * The stream with the fewest operations under way; one that is leaving only if all are.
+ * @param binding excludes streams of other processes
  */
 export function choose(sessions: readonly Session[] | undefined, binding: Binding | undefined): Session | undefined {
   let best: Session | undefined;

@@ -1,4 +1,4 @@
-/** What the domain says to agents; encoded by grpc/frames.ts, so that no generated type comes in here. */
+/** Messages from the domain to agents; grpc/frames.ts encodes them, so no generated type is needed here. */
 
 export interface SessionFrames {
   registered(epoch: number): Uint8Array;
@@ -13,7 +13,7 @@ export interface SessionFrames {
 export interface AccountToServe {
   readonly name: string;
   readonly version: number;
-  /** With its secrets; absent where the agent has it in a file, or uses its service account. */
+  /** With its secrets; absent if the agent has it in a file, or uses its service account. */
   readonly kubeconfig: string | undefined;
   /** On the agent's machine. */
   readonly kubeconfigFile: string | undefined;

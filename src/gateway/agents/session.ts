@@ -8,21 +8,21 @@
  * - `closed`: final. Operations that were in flight are left to their originating instances (operations/recovery.ts).
  *
  * What it sends is bounded twice: operations in flight, and frames that wait because the agent does not read. Receipts
- * are never refused; an agent that does not read them is not read from either, so that they are bounded as well.
+ * are never refused; the gateway stops reading from an agent that does not read them, so they are bounded as well.
  */
 
 import { GatewayError } from '../../core/errors.js';
 import { receiptsFrame } from '../../protocol/wire.js';
-import type { AccountRegistration } from '../../store/assignments/ownership.js';
+import type { AccountRegistration } from '../../store/accounts/account-record.js';
 import { cachesOnMs } from './liveness-times.js';
 import { AccountQuestions } from './account-questions.js';
 import type { SessionPeer } from './principal.js';
 
-/** What a session needs of the stream below it. */
+/** The stream below a session. */
 export interface AgentTransport {
   /** Address of the peer, for logs. */
   readonly peer: string;
-  /** @returns false when the peer does not keep up: send no more until the session's drained() is called */
+  /** @returns false if the peer does not keep up: send nothing more until the session's drained() is called */
   write(frame: Uint8Array): boolean;
   pause(): void;
   resume(): void;
@@ -51,28 +51,28 @@ export interface SessionLimits {
   readonly queueLimit: number;
 }
 
-/** What the registration made known of the agent. */
+/** What the agent registered as. */
 export interface AgentIdentity {
   readonly agentId: string;
   readonly zoneId: string;
   readonly version: string;
   readonly epoch: number;
-  /** Its process; absent: it did not say. */
+  /** Its process; absent: the agent did not send it. */
   readonly processId?: string;
   /** Whether it takes dynamic accounts. */
   readonly dynamicAccounts: boolean;
 }
 
-/** A queue of large operations is full before its number of frames is reached; a single one always fits. */
+/** A queue of large operations is full before it reaches its number of frames; a single frame always fits. */
 const queueBytesLimit = 32 << 20;
-/** Receipts gather for this long, in ms: sent one by one they cost as much as the operations themselves. */
+/** How long receipts are gathered, in ms: sent one by one they would cost as much as the operations themselves. */
 const receiptGatherMs = 100;
-/** With so many receipts waiting, an agent that does not read is not read of either. */
+/** When this many receipts wait because the agent does not read, nothing more is read from it. */
 const receiptLimit = 1_000;
 
 export class Session {
   readonly transport: AgentTransport;
-  /** Who it has proven to be; undefined: nobody has to. */
+  /** Its proven identity; undefined: authentication is off. */
   readonly peer: SessionPeer | undefined;
   /** When the stream was opened, by this session's clock. */
   readonly connectedAt: number;
@@ -80,20 +80,20 @@ export class Session {
   readonly accounts = new Map<string, AccountRegistration>();
   /** Accounts that the agent was told to cache. */
   readonly caching = new Set<string>();
-  /** What the agent was asked of dynamic accounts. */
+  /** Open questions to the agent about dynamic accounts. */
   readonly questions = new AccountQuestions();
-  /** When something was last heard of the agent, by this session's clock. */
+  /** When something was last heard from the agent, by this session's clock. */
   lastHeard: number;
   /** When something was last written to the agent, likewise. */
   lastSent: number;
   /** Whether the agent has ever answered a ping; one that never did is judged by HTTP/2 keepalive alone. */
   answersPings = false;
-  /** Set once the agent was asked to dial again: it is then chosen last. */
+  /** Set after the agent was asked to dial again: it is then chosen last. */
   leaving = false;
   /** Accounts that another agent serves, too; mostly none. */
   #shared: Set<string> | undefined;
   #pingedAt = 0;
-  /** After so long without a message the agent gives up, by what it knows, and by what the last ping tells it, in ms. */
+  /** Silence after which the agent gives up: as it knows it, and as the last ping told it, in ms. */
   #silenceMs = 0;
   #toldSilenceMs = 0;
   #state: SessionState = 'waiting';
@@ -182,7 +182,7 @@ export class Session {
   ping(frame: Uint8Array, silenceMs: number): void {
     this.#pingedAt = this.#now();
     this.#toldSilenceMs = silenceMs;
-    // Until it has answered, it may know only what it was told before.
+    // Until it has answered, it may only know the earlier value.
     this.#silenceMs = Math.max(this.#silenceMs, silenceMs);
     this.send(frame);
   }
@@ -224,7 +224,7 @@ export class Session {
    * @throws GatewayError `overloaded` when the agent has too many already, or does not read
    */
   deliver(operationId: string, frame: Uint8Array, inFlight: InFlight): void {
-    // An agent that is sent an operation again (it came back, or the first sender lost the answer) drops the repetition.
+    // An agent drops an operation that is sent again (because it came back, or the first sender lost the answer).
     if (!this.#inFlight.has(operationId) && this.#inFlight.size >= this.#limits.maxInFlight) {
       throw this.#overloaded(
         `agent ${this.identity.agentId} has ${String(this.#inFlight.size)} operations under way`,
@@ -241,11 +241,12 @@ export class Session {
    */
   send(frame: Uint8Array, operationId?: string): void {
     if (this.#state === 'closed') return;
-    // Frames of one turn of the event loop go out together; what is more than may wait goes out at once.
+    // Frames of one turn of the event loop are sent together; if more would wait than the limit allows, they are sent
+    // at once.
     if (this.#writable && this.#full(frame.length)) this.#flush();
     if (this.#full(frame.length)) {
       throw this.#overloaded(
-        `agent ${this.#identity?.agentId ?? this.transport.peer} does not read what it is sent`,
+        `agent ${this.#identity?.agentId ?? this.transport.peer} is not reading its stream`,
         operationId,
       );
     }
@@ -256,7 +257,7 @@ export class Session {
 
   /**
    * A result has come, and replied() will follow.
-   * @returns false when too many of this agent are under way already: it keeps this one, and sends it again
+   * @returns false if too many results of this agent are already under way: the agent keeps this one and sends it again
    */
   answering(): boolean {
     const { maxInFlight, queueLimit } = this.#limits;
@@ -265,7 +266,7 @@ export class Session {
     return true;
   }
 
-  /** A result was dealt with. @param receipt what the agent is told; absent: nothing, so that it keeps the result */
+  /** A result was processed. @param receipt for the agent; absent: none is sent, so that the agent keeps the result */
   replied(receipt: Uint8Array | undefined): void {
     this.#answering -= 1;
     if (receipt === undefined || this.#state === 'closed') return;
@@ -321,7 +322,7 @@ export class Session {
     for (const [id, inFlight] of older.#inFlight) this.#inFlight.set(id, inFlight);
   }
 
-  /** Forgets operations whose time is over: their originating instances have answered long since. */
+  /** Forgets operations whose time is over: their originating instances have long answered. */
   forgetExpired(now: number): void {
     if (this.#inFlight.size === 0) return;
     for (const [id, { expiresAt }] of this.#inFlight) if (expiresAt <= now) this.#inFlight.delete(id);

@@ -1,4 +1,4 @@
-/** An admitted agent as sessions know it: what it may have, by the policy as it is at the moment. */
+/** An admitted agent as sessions see it, with its permissions by the current policy. */
 
 import { GatewayError } from '../../core/errors.js';
 import type { SessionPeer } from '../agents/principal.js';
@@ -19,12 +19,9 @@ export function agentPeer(
     mayHaveAccount: (name) => grant?.account(name) ?? true,
     judgeAgain: () => {
       const now = authentication.judgeAgain(admitted);
-      // Its accounts are bound to who it was.
+      // Its accounts are bound to its former identity.
       if (now.owner !== owner)
-        throw new GatewayError(
-          'permission-denied',
-          `the policy takes ${identity.name} for ${now.owner} now; dial again`,
-        );
+        throw new GatewayError('permission-denied', `the policy now maps ${identity.name} to ${now.owner}; dial again`);
       ({ grant } = now);
     },
   };

@@ -1,10 +1,9 @@
-/** Who may come in at one port, as a section of the configuration says it: proof of identity, then the policy's rule. */
+/** Authentication at one port, by a section of the configuration: first the credentials, then the policy's rule. */
 
 import type { Environment } from '../../core/environment.js';
 import type { Logger } from '../../core/logger.js';
 import { ApiClient } from '../../kubernetes/client.js';
 import { RenewedAccess } from '../../kubernetes/renewed-access.js';
-import type { AuthenticationConfig } from '../config.js';
 import { Authenticator } from './authenticator.js';
 import { parseFilter } from './filter.js';
 import type { Credentials, Identity } from './identity.js';
@@ -17,10 +16,29 @@ import { TokenReviewer } from './token-review.js';
 /** A peer with a proven identity. */
 export interface Admitted<Grant> {
   readonly identity: Identity;
-  /** Whose its accounts are: `policy:` and the name of the rule, without a policy the identity's name. */
+  /** The owner of its accounts: `policy:` and the name of the rule; without a policy, the identity's name. */
   readonly owner: string;
-  /** Absent without a policy: everything. */
+  /** Absent without a policy: everything is allowed. */
   readonly grant: Grant | undefined;
+}
+
+/** What may prove an identity at one port: a section of the configuration (docs/configuration.md), `kubesvc.grpc.auth` or `server.auth`. */
+export interface AuthenticationSettings {
+  readonly x509: { readonly enabled: boolean; readonly filters: readonly string[] };
+  readonly tokens: {
+    readonly file?: string | undefined;
+    readonly jwt: Omit<JsonWebTokenOptions, 'keys' | 'issuer'> & {
+      readonly jwksFile?: string | undefined;
+      readonly jwksUrl?: string | undefined;
+      readonly issuer?: string | undefined;
+    };
+    readonly kubernetes: {
+      readonly enabled: boolean;
+      readonly kubeconfigFile?: string | undefined;
+      readonly audiences: readonly string[];
+    };
+  };
+  readonly policyFile?: string | undefined;
 }
 
 const reviewTimeoutMs = 5_000;
@@ -46,16 +64,15 @@ export class Authentication<Grant> {
   /**
    * Reads the files that the section names.
    * @param section its key, for errors
-   * @returns undefined where nobody has to prove anything
+   * @returns undefined if authentication is off
    * @throws GatewayError `configuration` naming the setting
    */
   static async open<Grant>(
     section: string,
-    config: AuthenticationConfig,
+    { x509, tokens, policyFile }: AuthenticationSettings,
     parsePolicy: (text: string) => readonly Rule<Grant>[],
     { now, environment }: { readonly now: () => number; readonly environment: Environment },
   ): Promise<Authentication<Grant> | undefined> {
-    const { x509, tokens, policyFile } = config;
     const open = <Content>(name: string, path: string | undefined, parse: (text: string) => Content) =>
       path === undefined ? undefined : ReloadedFile.open(`${section}.${name}`, path, parse);
     const staticTokens = await open('tokens.file', tokens.file, parseStaticTokens);
@@ -71,7 +88,7 @@ export class Authentication<Grant> {
       access === undefined
         ? undefined
         : new TokenReviewer({ client: new ApiClient(access, reviewTimeoutMs), audiences });
-    // The rules of the configuration have refused what is no filter.
+    // The configuration's rules have already refused invalid filters.
     const filters = x509.filters.map(parseFilter).filter((filter) => typeof filter !== 'string');
     const certificates = x509.enabled ? { filters } : undefined;
     const ways = { certificates, staticTokens, jsonWebTokens, tokenReviewer };
@@ -84,18 +101,18 @@ export class Authentication<Grant> {
     return this.#authenticator.takesCertificates;
   }
 
-  /** @throws GatewayError as Authenticator.authenticate(); `permission-denied` when the policy has no rule for it */
+  /** @throws GatewayError as Authenticator.authenticate(); `permission-denied` if the policy has no rule for it */
   async admit(credentials: Credentials, signal: AbortSignal): Promise<Admitted<Grant>> {
     return this.#judge(await this.#authenticator.authenticate(credentials, signal));
   }
 
-  /** What tokens and policy say by now. @throws GatewayError `unauthenticated`, `permission-denied` */
+  /** The result by the current tokens and policy. @throws GatewayError `unauthenticated`, `permission-denied` */
   judgeAgain({ identity }: Admitted<Grant>): Admitted<Grant> {
     this.#authenticator.proveAgain(identity);
     return this.#judge(identity);
   }
 
-  /** Calls the listener when judgeAgain() may say something else than before. */
+  /** Calls the listener when the result of judgeAgain() may have changed. */
   onChange(listener: () => void): void {
     for (const file of this.#files) file.onChange(listener);
   }

@@ -1,6 +1,7 @@
 /**
- * Who a peer is. A certificate and a token may both be shown: each that is shown has to hold, and the token names the
- * peer. One of these is made for agents and one for callers of the REST API; each knows only what its section allows.
+ * Determines the identity of a peer. It may present both a certificate and a token: every credential presented must be
+ * valid, and if both are, the token sets the identity. Agents and callers of the REST API have an authenticator each,
+ * with its own settings.
  */
 
 import { GatewayError } from '../../core/errors.js';
@@ -13,7 +14,7 @@ import { findStaticToken, type StaticTokens } from './static-tokens.js';
 import type { TokenReviewer } from './token-review.js';
 
 export interface AuthenticatorOptions {
-  /** Absent: certificates prove nothing here. Without filters each one that the port trusts does. */
+  /** Absent: certificates are not used here. Without filters, every certificate that the port trusts is accepted. */
   readonly certificates?: { readonly filters: readonly Filter[] } | undefined;
   readonly staticTokens?: ReloadedFile<StaticTokens> | undefined;
   readonly jsonWebTokens?: JsonWebTokenOptions | undefined;
@@ -21,9 +22,9 @@ export interface AuthenticatorOptions {
   readonly now: () => number;
 }
 
-/** What is kept of an identity in SQL. */
+/** The longest name of an identity that SQL keeps. */
 const nameLimit = 1_000;
-/** Longer ones are none that this checks. */
+/** Longer tokens are not of any kind that is supported here. */
 const tokenLimit = 16_384;
 
 export class Authenticator {
@@ -34,14 +35,14 @@ export class Authenticator {
   }
 
   /**
-   * @throws GatewayError `unauthenticated` saying what does not hold or is missing; `permission-denied` for a certificate
-   *   that no filter lets in; `dependency-unavailable`
+   * @throws GatewayError `unauthenticated` saying what is invalid or missing; `permission-denied` for a certificate
+   *   that no filter matches; `dependency-unavailable`
    */
   async authenticate(credentials: Credentials, signal: AbortSignal): Promise<Identity> {
     const identity = await this.#prove(credentials, signal);
     // Names end up in SQL, logs and errors.
     if (identity.name.length <= nameLimit && !/\p{Cc}/u.test(identity.name)) return identity;
-    throw new GatewayError('unauthenticated', 'the name of the identity is too long, or has control characters in it', {
+    throw new GatewayError('unauthenticated', 'the name of the identity is too long or contains control characters', {
       field: 'authorization',
     });
   }
@@ -59,12 +60,12 @@ export class Authenticator {
       return { ...identity, certificate: shown.certificate, expiresAt };
     }
     if (shown !== undefined) return shown;
-    throw new GatewayError('unauthenticated', `no identity shown: expected ${this.#expected}`, {
+    throw new GatewayError('unauthenticated', `no credentials: expected ${this.#expected}`, {
       field: 'authorization',
     });
   }
 
-  /** Of what was proven before. @throws GatewayError `unauthenticated` when it is a static token that is gone by now */
+  /** Checks an identity again. @throws GatewayError `unauthenticated` if its static token has since been removed */
   proveAgain({ token }: Identity): void {
     const { staticTokens, now } = this.#options;
     if (token === undefined || staticTokens === undefined) return;
@@ -97,7 +98,7 @@ export class Authenticator {
     }
     const { filters } = certificates;
     if (filters.length > 0 && !filters.some((filter) => filter({ certificate }))) {
-      throw new GatewayError('permission-denied', `no filter lets the certificate of ${name} in`, {
+      throw new GatewayError('permission-denied', `no filter matches the certificate of ${name}`, {
         field: 'certificate',
       });
     }
@@ -115,11 +116,11 @@ export class Authenticator {
     const known = staticTokens === undefined ? undefined : findStaticToken(staticTokens.current, token);
     if (known !== undefined) {
       if ((known.expiresAt ?? Number.POSITIVE_INFINITY) > now()) return known;
-      throw new GatewayError('unauthenticated', 'token refused: it has expired', { field: 'authorization' });
+      throw new GatewayError('unauthenticated', 'token refused: expired', { field: 'authorization' });
     }
     if (jsonWebTokens !== undefined && (tokenReviewer === undefined || isIssuedBy(token, jsonWebTokens.issuer)))
       return verifyJsonWebToken(token, jsonWebTokens);
     if (tokenReviewer !== undefined) return tokenReviewer.verify(token, signal);
-    throw new GatewayError('unauthenticated', 'token refused: it is not known', { field: 'authorization' });
+    throw new GatewayError('unauthenticated', 'token refused: unknown token', { field: 'authorization' });
   }
 }

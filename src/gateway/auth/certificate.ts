@@ -1,4 +1,4 @@
-/** Who a client's certificate says it is. The port has checked by then that a trusted authority says so. */
+/** The identity in a client certificate. The port has already verified that a trusted CA issued it. */
 
 import { X509Certificate } from 'node:crypto';
 import { GatewayError } from '../../core/errors.js';
@@ -9,17 +9,17 @@ export interface CertificateNames {
   readonly subject: readonly Attribute[];
   readonly dnsNames: readonly string[];
   readonly uris: readonly string[];
-  /** Until when it is valid, Unix ms. */
+  /** When it expires, Unix ms. */
   readonly expiresAt: number;
 }
 
 /**
  * @param der a certificate as TLS hands it over
- * @throws GatewayError `unauthenticated` when it cannot be read
+ * @throws GatewayError `unauthenticated` if it cannot be read
  */
 export function readCertificate(der: Buffer): CertificateNames {
   const certificate = parse(der);
-  // The types say that it is text; without a subject it is undefined.
+  // According to the types it is text, but without a subject it is undefined.
   const text = (certificate.subject as string | undefined) ?? '';
   const subject = text === '' ? [] : parseDistinguishedName(text);
   if (typeof subject === 'string') throw unreadable(subject);
@@ -32,7 +32,7 @@ function parse(der: Buffer): X509Certificate {
   try {
     return new X509Certificate(der);
   } catch (error) {
-    throw unreadable('it is no certificate', error);
+    throw unreadable('not a certificate', error);
   }
 }
 
@@ -44,8 +44,9 @@ function unreadable(reason: string, cause?: unknown): GatewayError {
 }
 
 /**
- * One name for whoever shows such a certificate, the same for a renewed one: its SPIFFE id where it has one
- * (https://spiffe.io, X.509-SVID section 2), else the subject, else its DNS names. '' when it has none of them.
+ * The name for holders of such a certificate, the same after a renewal: its SPIFFE id if it has one
+ * (https://spiffe.io, X.509-SVID section 2), otherwise the subject, otherwise its DNS names. '' if it has none of
+ * these.
  */
 export function nameOfCertificate({ subject, dnsNames, uris }: CertificateNames): string {
   const spiffe = uris.filter((uri) => uri.startsWith('spiffe://'));
@@ -54,7 +55,7 @@ export function nameOfCertificate({ subject, dnsNames, uris }: CertificateNames)
   return dnsNames.length === 0 ? '' : `dns:${[...dnsNames].sort().join(',')}`;
 }
 
-/** `DNS:a, URI:b`; what contains a separator is quoted as JSON (Node.js, X509Certificate.subjectAltName). */
+/** `DNS:a, URI:b`; a name with a separator is quoted as JSON (Node.js, X509Certificate.subjectAltName). */
 function alternativeNames(text: string): { readonly kind: string; readonly value: string }[] {
   return [...text.matchAll(/(?:^|, )([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^,]*)/gu)].map(([, kind = '', written = '']) => ({
     kind,

@@ -1,6 +1,6 @@
 /**
  * Distinguished names of certificates as text: RFC 2253 / RFC 4514 (`CN=agent,O=Acme\, Inc`), in either order, and the
- * form that Node.js gives (one attribute a line). Only what comparing them needs: attributes and their values.
+ * form that Node.js gives (one attribute a line). Only attributes and their values, as needed for comparison.
  */
 
 export interface Attribute {
@@ -32,7 +32,7 @@ const separators = ',;+\n';
 
 /**
  * The attributes in the order of the text, each part of a multi-valued one on its own.
- * @returns a sentence about what is wrong when the text is none
+ * @returns a sentence about the problem if the text is not a distinguished name
  */
 export function parseDistinguishedName(text: string): readonly Attribute[] | string {
   const attributes: Attribute[] = [];
@@ -45,7 +45,7 @@ export function parseDistinguishedName(text: string): readonly Attribute[] | str
       .trim()
       .toLowerCase()
       .replace(/^oid\./u, '');
-    if (!typePattern.test(written)) return `expected the type of an attribute such as CN, found "${written}"`;
+    if (!typePattern.test(written)) return `expected an attribute type such as CN, found "${written}"`;
     const { value, end } = readValue(text, equals + 1);
     if (value === '') return `${written.toUpperCase()} has no value`;
     attributes.push({ type: synonyms[written] ?? written, value });
@@ -63,10 +63,10 @@ export function formatDistinguishedName(attributes: readonly Attribute[]): strin
     .join(',');
 }
 
-/** Where the value ends and what it is, without escapes, quotes (RFC 2253) and white space around it. */
+/** The end of the value, and the value without escapes, quotes (RFC 2253) and surrounding white space. */
 function readValue(text: string, start: number): { readonly value: string; readonly end: number } {
   const bytes: number[] = [];
-  /** White space after this many bytes was not written on purpose. */
+  /** White space after this many bytes is part of the value; later white space is not. */
   let kept = 0;
   let quoted = false;
   let position = start;
@@ -95,7 +95,7 @@ function characterAt(text: string, position: number): string {
   return code === undefined ? '' : String.fromCodePoint(code);
 }
 
-/** RFC 4514 section 2.4; control characters as hexadecimal, so that a name is one line wherever it is shown. */
+/** RFC 4514 section 2.4; control characters as hexadecimal, so that a name is always shown on one line. */
 function escape(value: string): string {
   return value
     .replace(/[,+"\\<>;=]/gu, '\\$&')

@@ -4,10 +4,11 @@
  * - `CN=agent,O=Acme`: the certificate's subject has these attributes, in any order, perhaps among others;
  * - `DNS:agent.example.com`, `URI:spiffe://example.com/agent`: it has this alternative name;
  * - `token:NAME`: the static token of that name;
- * - `claim:sub=system:serviceaccount:spinnaker:agent`: a claim of the token, `/` leading into nested ones; of a list, one
- *   item has to match.
+ * - `claim:sub=system:serviceaccount:spinnaker:agent`: a claim of the token, `/` leading into nested ones; in a list,
+ *   one item must match.
  *
- * `*` in a value stands for any text. Types of attributes, DNS names and the prefixes are compared without regard to case.
+ * `*` in a value stands for any text. Types of attributes, DNS names and the prefixes are compared without regard to
+ * case.
  */
 
 import { parseDistinguishedName, type Attribute } from './distinguished-name.js';
@@ -15,7 +16,7 @@ import type { Identity } from './identity.js';
 
 export type Filter = (identity: Omit<Identity, 'name'>) => boolean;
 
-/** @returns a sentence about what is wrong when it is none */
+/** @returns a sentence about the problem if it is not a filter */
 export function parseFilter(text: string): Filter | string {
   const [, prefix, rest = ''] = /^(DNS|URI|token|claim):(.*)$/isu.exec(text) ?? [];
   if (prefix !== undefined && rest.trim() === '') return `expected something after "${prefix}:"`;
@@ -44,7 +45,7 @@ export function pattern(text: string): (value: string) => boolean {
   const parts = text.split('*');
   const [first = ''] = parts;
   const last = parts.at(-1) ?? '';
-  // Found from left to right and never looked back: linear, whatever the pattern.
+  // Matches from left to right without backtracking: linear for every pattern.
   return (value) => {
     if (parts.length === 1) return value === text;
     if (!value.startsWith(first) || !value.endsWith(last) || value.length < first.length + last.length) return false;
@@ -65,7 +66,7 @@ function subjectFilter(text: string): Filter | string {
   return ({ certificate }) => certificate !== undefined && eachHasOne(conditions, certificate.subject);
 }
 
-/** Each condition has an attribute of its own: OU=a,OU=* wants two. */
+/** Each condition needs its own attribute: OU=a,OU=* needs two. */
 function eachHasOne(
   conditions: readonly { readonly type: string; readonly matches: (value: string) => boolean }[],
   attributes: readonly Attribute[],

@@ -18,12 +18,12 @@ export interface JsonWebTokenOptions {
   readonly keys: JWTVerifyGetKey;
   readonly issuer: string;
   readonly audiences: readonly string[];
-  /** Signatures that count; `none` is never one. */
+  /** Accepted signature algorithms; never `none`. */
   readonly algorithms: readonly string[];
   readonly clockToleranceSeconds: number;
 }
 
-/** Keys of a file: those that it has now. */
+/** For keys from a file: gives the current ones. */
 export function keysOfFile(file: ReloadedFile<JWTVerifyGetKey>): JWTVerifyGetKey {
   return (header, token) => file.current(header, token);
 }
@@ -37,12 +37,12 @@ export function parseKeySet(text: string): JWTVerifyGetKey {
   }
 }
 
-/** Fetched when a key is missed, at most every 30 s, and anew after ten minutes. */
+/** Fetched when a key is missing, at most every 30 s, and again after ten minutes. */
 export function keysOfUrl(url: string): JWTVerifyGetKey {
   return createRemoteJWKSet(new URL(url), { timeoutDuration: 5_000, cooldownDuration: 30_000, cacheMaxAge: 600_000 });
 }
 
-/** Whether a token, not checked yet, says that it is of this issuer. */
+/** Whether an unverified token claims to be from this issuer. */
 export function isIssuedBy(token: string, issuer: string): boolean {
   try {
     return decodeJwt(token).iss === issuer;
@@ -52,7 +52,7 @@ export function isIssuedBy(token: string, issuer: string): boolean {
 }
 
 /**
- * @throws GatewayError `unauthenticated` saying what does not hold; `dependency-unavailable` when the keys are out of reach
+ * @throws GatewayError `unauthenticated` saying what is invalid; `dependency-unavailable` if the keys cannot be fetched
  */
 export async function verifyJsonWebToken(token: string, options: JsonWebTokenOptions): Promise<Identity> {
   const { keys, issuer, audiences, algorithms, clockToleranceSeconds } = options;
@@ -75,26 +75,26 @@ const unavailable = new Set<string>([errors.JWKSTimeout.code, errors.JWKSInvalid
 
 function refusalOf(error: unknown): GatewayError {
   if (error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTExpired) {
-    const message = error.code === 'ERR_JWT_EXPIRED' ? 'it has expired' : `its claim "${error.claim}" does not hold`;
+    const message = error.code === 'ERR_JWT_EXPIRED' ? 'expired' : `claim "${error.claim}" is not accepted`;
     return new GatewayError('unauthenticated', `token refused: ${message}`, { field: 'authorization' });
   }
   if (error instanceof errors.JOSEError && !unavailable.has(error.code)) {
-    const reason = reasons[error.code] ?? 'it is not valid';
+    const reason = reasons[error.code] ?? 'invalid token';
     return new GatewayError('unauthenticated', `token refused: ${reason}`, { field: 'authorization', cause: error });
   }
   const known = error instanceof errors.JOSEError;
   if (!known && isUnexpected(error)) return toGatewayError(error);
   const reason = known ? error.message : reasonFor(error);
-  const message = `the keys that tokens are checked with are out of reach: ${reason}`;
+  const message = `cannot fetch the keys that verify tokens: ${reason}`;
   return new GatewayError('dependency-unavailable', message, { cause: error, retryAfterMs: 1_000 });
 }
 
 const reasons: Readonly<Record<string, string>> = {
-  ERR_JOSE_ALG_NOT_ALLOWED: 'its algorithm is not allowed',
-  ERR_JOSE_NOT_SUPPORTED: 'its algorithm is not allowed',
-  ERR_JWS_INVALID: 'it is not a signed JSON Web Token',
-  ERR_JWT_INVALID: 'it is not a JSON Web Token',
-  ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'its signature does not hold',
-  ERR_JWKS_NO_MATCHING_KEY: 'no key is known that has signed it',
-  ERR_JWKS_MULTIPLE_MATCHING_KEYS: 'several keys may have signed it; it has to name one (kid)',
+  ERR_JOSE_ALG_NOT_ALLOWED: 'its signature algorithm is not allowed',
+  ERR_JOSE_NOT_SUPPORTED: 'its signature algorithm is not allowed',
+  ERR_JWS_INVALID: 'not a signed JSON Web Token',
+  ERR_JWT_INVALID: 'not a JSON Web Token',
+  ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'invalid signature',
+  ERR_JWKS_NO_MATCHING_KEY: 'not signed with a known key',
+  ERR_JWKS_MULTIPLE_MATCHING_KEYS: 'several keys may have signed it; the token must name one (kid)',
 };

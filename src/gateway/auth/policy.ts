@@ -1,6 +1,6 @@
 /**
- * What identities may do, from a YAML file: the first rule that matches an identity counts, and whoever no rule matches
- * may do nothing.
+ * What identities may do, from a YAML file: the first rule that matches an identity applies, and an identity that no
+ * rule matches may do nothing.
  */
 
 import Type from 'typebox';
@@ -9,14 +9,14 @@ import { parseFilter, pattern, type Filter } from './filter.js';
 import type { Identity } from './identity.js';
 import { readYamlList } from './yaml-list.js';
 
-/** What a rule for agents allows. */
+/** The zones and accounts that a rule for agents allows. */
 export interface AgentGrant {
   readonly zone: (zoneId: string) => boolean;
   readonly account: (name: string) => boolean;
 }
 
 export const roles = ['read', 'operate', 'admin'] as const;
-/** Each may do what those before it may. */
+/** Each role includes those before it. */
 export type Role = (typeof roles)[number];
 
 export interface Rule<Grant> {
@@ -52,7 +52,7 @@ const expected = {
 
 /**
  * `agents: [{name, match: [FILTER ...], zones?: [PATTERN ...], accounts: [PATTERN ...]}]`. Without `zones` every zone.
- * @throws Error that names the rule and what was expected
+ * @throws Error that names the rule and the expected value
  */
 export function parseAgentPolicy(text: string): AgentPolicy {
   const rules = readYamlList(text, 'agents', agentSchema, expected);
@@ -68,12 +68,12 @@ export function parseCallerPolicy(text: string): CallerPolicy {
 }
 
 /**
- * The rule that counts for the identity.
- * @throws GatewayError `permission-denied` when there is none
+ * The rule that applies to the identity.
+ * @throws GatewayError `permission-denied` if there is none
  */
 export function ruleFor<Grant>(policy: readonly Rule<Grant>[], identity: Identity): Rule<Grant> {
   const rule = policy.find(({ matches }) => matches(identity));
-  if (rule === undefined) throw new GatewayError('permission-denied', `no rule of the policy is for ${identity.name}`);
+  if (rule === undefined) throw new GatewayError('permission-denied', `no rule of the policy matches ${identity.name}`);
   return rule;
 }
 

@@ -1,6 +1,6 @@
 /**
- * A file that counts as it is now: tokens, keys and policies change while the gateway runs. It is read every two seconds
- * as TLS files are; one that cannot be used changes nothing, and the log says so once.
+ * A file whose changes take effect at once: tokens, keys and policies change while the gateway runs. It is read every
+ * two seconds, like TLS files; an invalid file changes nothing, and the log says so once.
  */
 
 import { readFile } from 'node:fs/promises';
@@ -28,7 +28,7 @@ export class ReloadedFile<Content> {
 
   /**
    * @param setting the key that names the file, for errors
-   * @param parse throws an Error in words, without anything secret of the file
+   * @param parse throws an Error in words, without secrets of the file
    * @throws GatewayError `configuration` naming the setting
    */
   static async open<Content>(
@@ -59,7 +59,8 @@ export class ReloadedFile<Content> {
     let refused: string | undefined;
     const failed = (error: unknown): void => {
       const reason = messageOf(error);
-      if (reason !== refused) logger.error({ setting, error: reason }, 'a file has changed and cannot be used');
+      if (reason !== refused)
+        logger.error({ setting, error: reason }, 'file changed and cannot be used; keeping the old content');
       refused = reason;
     };
     await repeat({ pauseMs: () => checkMs, failed }, signal, async () => {
@@ -71,7 +72,7 @@ export class ReloadedFile<Content> {
       this.#content = this.#parse(text);
       this.#text = text;
       refused = undefined;
-      logger.info({ setting }, 'a file has changed: it counts from now on');
+      logger.info({ setting }, 'file changed; its new content is in effect');
       for (const listener of this.#listeners) listener();
     });
   }

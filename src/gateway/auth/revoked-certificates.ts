@@ -1,19 +1,19 @@
 /**
- * Which certificates a revocation list names (RFC 5280, section 5). Handshakes look that up by themselves, once; this is
- * for connections that were open before.
+ * The certificates that a revocation list names (RFC 5280, section 5). A handshake checks the list itself, once; this
+ * is for connections that were already open.
  */
 
 import type { X509Certificate } from 'node:crypto';
 import { fromBER, Integer, ObjectIdentifier, Sequence, Set as SetOf, type AsnType } from 'asn1js';
 import { GatewayError } from '../../core/errors.js';
 
-/** An entry has three nodes or more; by itself the parser stops at ten thousand. */
+/** An entry has at least three nodes; by default the parser stops at ten thousand. */
 const limits = { maxNodes: 10_000_000 };
 
 export class RevokedCertificates {
   /** As keyOf() writes them. */
   readonly #keys: ReadonlySet<string>;
-  /** Of whatever issuer: nearly all certificates are told by theirs, without being parsed. */
+  /** Serial numbers of all issuers: they rule out nearly all certificates without parsing them. */
   readonly #serialNumbers: ReadonlySet<string>;
 
   private constructor(keys: readonly string[]) {
@@ -22,15 +22,15 @@ export class RevokedCertificates {
   }
 
   /**
-   * @param pem as OpenSSL takes it: one list or several
-   * @throws GatewayError `configuration` when one cannot be read
+   * @param pem as OpenSSL accepts it: one or several lists
+   * @throws GatewayError `configuration` if one cannot be read
    */
   static parse(pem: Buffer): RevokedCertificates {
     const lists = pem.toString('latin1').matchAll(/-----BEGIN X509 CRL-----([^-]+)-----END X509 CRL-----/gu);
     return new RevokedCertificates([...lists].flatMap(([, base64 = '']) => keysOfList(Buffer.from(base64, 'base64'))));
   }
 
-  /** Whether the certificate, or one of the authorities above it, is revoked. */
+  /** Whether the certificate, or a CA certificate above it, is revoked. */
   has(certificate: X509Certificate): boolean {
     const { issuerCertificate: issuer } = certificate;
     if (this.#serialNumbers.has(decimal(certificate.serialNumber)) && this.#keys.has(keyOfCertificate(certificate.raw)))
@@ -47,7 +47,9 @@ function decimal(hexadecimal: string): string {
   return String(isNegative ? -size : size);
 }
 
-/** CertificateList; its TBSCertList is version?, signature, issuer, thisUpdate, nextUpdate?, revokedCertificates?, ... */
+/**
+ * CertificateList; its TBSCertList is version?, signature, issuer, thisUpdate, nextUpdate?, revokedCertificates?, ...
+ */
 function keysOfList(der: Buffer): string[] {
   const [list] = childrenOf(parse(der));
   const parts = childrenOf(list);
@@ -66,7 +68,7 @@ function keyOfCertificate(der: Buffer): string {
 }
 
 function keyOf(issuer: string, serial: AsnType | undefined): string {
-  if (!(serial instanceof Integer)) throw unreadable('a serial number is no INTEGER');
+  if (!(serial instanceof Integer)) throw unreadable('a serial number is not an INTEGER');
   return `${serial.toBigInt().toString()} ${issuer}`;
 }
 

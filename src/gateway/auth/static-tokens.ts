@@ -1,4 +1,4 @@
-/** Tokens from a file that holds only their digests, so that whoever reads it cannot use them. */
+/** Tokens from a file that holds only their digests, so that a reader of the file cannot use them. */
 
 import { createHash } from 'node:crypto';
 import Type from 'typebox';
@@ -26,7 +26,7 @@ export type StaticTokens = ReadonlyMap<string, Identity>;
 /**
  * Reads `tokens: [{name, sha256, expires?}]` (YAML). Two entries of one name are one identity: that is how a token is
  * replaced without a gap.
- * @throws Error that names the entry and what was expected
+ * @throws Error that names the entry and the expected value
  */
 export function parseStaticTokens(text: string): StaticTokens {
   const tokens = new Map<string, Identity>();
@@ -34,13 +34,13 @@ export function parseStaticTokens(text: string): StaticTokens {
     const digest = sha256.toLowerCase();
     const expiresAt = expires === undefined ? undefined : Date.parse(expires);
     if (Number.isNaN(expiresAt)) throw new Error(`tokens[${String(index)}].expires: ${expected.expires}`);
-    if (tokens.has(digest)) throw new Error(`tokens[${String(index)}].sha256: this digest is there twice`);
+    if (tokens.has(digest)) throw new Error(`tokens[${String(index)}].sha256: this digest appears twice`);
     tokens.set(digest, { name: `token:${name}`, token: name, ...(expiresAt === undefined ? {} : { expiresAt }) });
   });
   return tokens;
 }
 
-/** Looked up by digest: how long that takes says nothing about the token. */
+/** Looked up by digest, so that the time of a look-up reveals nothing about the token. */
 export function findStaticToken(tokens: StaticTokens, token: string): Identity | undefined {
   return tokens.get(createHash('sha256').update(token).digest('hex'));
 }

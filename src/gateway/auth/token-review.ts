@@ -1,6 +1,6 @@
 /**
  * Tokens of Kubernetes service accounts, which the API server itself checks (TokenReview, authentication.k8s.io/v1).
- * Answers are kept for a moment, so that a thousand agents that come back at once are not a thousand calls.
+ * Answers are cached for a moment, so that a thousand agents that come back at once do not cause a thousand calls.
  */
 
 import { createHash } from 'node:crypto';
@@ -12,7 +12,7 @@ import type { Identity } from './identity.js';
 
 export interface TokenReviewerOptions {
   readonly client: Pick<ApiClient, 'post'>;
-  /** The token has to be for one of them; none: for the API server. */
+  /** The token must be for one of these audiences; none: for the API server. */
   readonly audiences: readonly string[];
   /** A clock that only goes forward, in ms; default: performance.now(). */
   readonly now?: () => number;
@@ -45,7 +45,7 @@ export class TokenReviewer {
     this.#options = options;
   }
 
-  /** @throws GatewayError `unauthenticated`; `dependency-unavailable` when the API server does not answer */
+  /** @throws GatewayError `unauthenticated`; `dependency-unavailable` if the API server does not answer */
   async verify(token: string, signal: AbortSignal): Promise<Identity> {
     const { now = () => performance.now() } = this.#options;
     const digest = createHash('sha256').update(token).digest('base64');
@@ -56,7 +56,7 @@ export class TokenReviewer {
       this.#keep(digest, answer);
     }
     if (answer.identity !== undefined) return answer.identity;
-    const message = 'token refused: the Kubernetes API server does not accept it';
+    const message = 'token refused by the Kubernetes API server';
     throw new GatewayError('unauthenticated', message, { field: 'authorization' });
   }
 
@@ -70,12 +70,12 @@ export class TokenReviewer {
     } catch (error) {
       signal.throwIfAborted();
       if (isUnexpected(error)) throw error;
-      const message = `the Kubernetes API server does not check tokens: ${reasonFor(error)}`;
+      const message = `the Kubernetes API server could not check the token: ${reasonFor(error)}`;
       throw new GatewayError('dependency-unavailable', message, { cause: error, retryAfterMs: 1_000 });
     }
     const { authenticated = false, user, audiences: valid = [] } = review.status ?? {};
     if (!authenticated || user?.username === undefined) return undefined;
-    // A server that knows nothing of audiences ignores the question (Kubernetes API reference, TokenReviewStatus).
+    // A server without support for audiences ignores them (Kubernetes API reference, TokenReviewStatus).
     if (audiences.length > 0 && !audiences.some((audience) => valid.includes(audience))) return undefined;
     const { username, groups = [] } = user;
     const expiresAt = expiryOf(token);
@@ -94,7 +94,9 @@ export class TokenReviewer {
   }
 }
 
-/** The API server has accepted it, but does not say for how long; those that it makes itself do (Unix ms). */
+/**
+ * The API server has accepted the token, but does not report its expiry; tokens that it issues contain one (Unix ms).
+ */
 function expiryOf(token: string): number | undefined {
   try {
     const { exp } = decodeJwt(token);

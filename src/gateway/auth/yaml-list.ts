@@ -5,7 +5,7 @@ import Value from 'typebox/value';
 import { readSettings, YamlError } from '../../documents/yaml.js';
 
 /**
- * @param expected for each field, what an error says of it
+ * @param expected for each field, the expectation that an error names
  * @throws Error that names the entry and the field
  */
 export function readYamlList<Schema extends TObject>(
@@ -22,14 +22,15 @@ export function readYamlList<Schema extends TObject>(
     if (typeof entry !== 'object' || entry === null || Array.isArray(entry))
       throw new Error(`${where}: expected a section with ${fields.join(', ')}`);
     const unknown = Object.keys(entry).find((field) => !fields.includes(field));
-    if (unknown !== undefined) throw new Error(`${where}.${unknown}: no such field; there are ${fields.join(', ')}`);
+    if (unknown !== undefined)
+      throw new Error(`${where}.${unknown}: no such field; known fields: ${fields.join(', ')}`);
     const values = entry as Readonly<Record<string, unknown>>;
     const wrong = fields.find((field) => {
       if (values[field] === undefined) return schema.required?.includes(field);
       const one = schema.properties[field];
       return one !== undefined && !Value.Check(one, values[field]);
     });
-    throw new Error(`${where}.${wrong ?? ''}: ${expected[wrong ?? ''] ?? 'it is wrong'}`);
+    throw new Error(`${where}.${wrong ?? ''}: ${expected[wrong ?? ''] ?? 'invalid value'}`);
   });
 }
 
@@ -39,7 +40,7 @@ function readList(text: string, key: string): unknown[] {
     // A digest may have digits only, and a name may be 1e3.
     content = readSettings(text, 'text').value;
   } catch (error) {
-    throw error instanceof YamlError ? new Error(`it is not YAML: ${error.message}`) : error;
+    throw error instanceof YamlError ? new Error(`not YAML: ${error.message}`) : error;
   }
   const list = (content as Readonly<Record<string, unknown>> | null | undefined)?.[key];
   if (!Array.isArray(list) || Object.keys(content as object).length !== 1)

@@ -1,4 +1,4 @@
-/** Messages of one stream made into one write: of what happened to an object or a scope, the last counts. */
+/** Collects the messages of one stream into one write: the last change of each object or scope wins. */
 
 import type { CachedObject, CacheScope, CacheWrite, CachingAgent } from '../../store/cache/cached-object.js';
 
@@ -27,12 +27,12 @@ export class Batch {
     this.#objects.set(id, { account, object: undefined });
   }
 
-  /** What of the scope was not sent since the stream's snapshot of this number is gone. */
+  /** Objects of the scope that were not sent since the stream's snapshot of this number no longer exist. */
   complete(scope: CacheScope, number: number): void {
     this.#snapshots.set(keyOf(scope), { scope, number });
   }
 
-  /** A watch of the scope may resume here; '': a snapshot has begun, so that there is no such point until it ends. */
+  /** A watch of the scope may resume here; '': a snapshot has begun, so there is no resume point until it ends. */
   version(scope: CacheScope, resourceVersion: string): void {
     this.#versions.set(keyOf(scope), { scope, resourceVersion });
   }

@@ -1,4 +1,6 @@
-/** Removes what is cached of accounts that are gone, and old events of Kubernetes: a bounded number at a time, by one replica. */
+/**
+ * Removes cached objects of removed accounts, and old Kubernetes events: a bounded number at a time, on one replica.
+ */
 
 import { messageOf } from '../../core/errors.js';
 import { withLock, type ExpiringLocks } from '../../core/lock.js';
@@ -12,9 +14,9 @@ export interface CacheCleanupOptions {
   readonly instanceId: string;
   readonly cache: Pick<CacheStore, 'purge' | 'removeUnknownAccounts'>;
   readonly locks: ExpiringLocks;
-  /** Age at which an event of Kubernetes goes, in ms. */
+  /** Age at which a Kubernetes event is removed, in ms. */
   readonly eventsMs: number;
-  /** Whether objects go with their account. */
+  /** Whether objects are removed with their account. */
   readonly cleanUnusedAccounts: boolean;
   readonly logger: Logger;
 }
@@ -27,7 +29,7 @@ export function cleanUpCache(options: CacheCleanupOptions, signal: AbortSignal):
   const { instanceId, locks, eventsMs, logger } = options;
   const periodMs = Math.min(60_000, eventsMs / 4);
   const failed = (error: unknown): void => {
-    logger.debug({ error: messageOf(error) }, 'cached objects not cleaned up');
+    logger.debug({ error: messageOf(error) }, 'could not clean up cached objects; retrying');
   };
   const pauseMs = (): number => jittered(periodMs, 0.2);
   return repeat({ pauseMs, failed }, signal, async () => {
@@ -44,11 +46,11 @@ async function cleanUpOnce(options: CacheCleanupOptions, signal: AbortSignal): P
     purged = await cache.purge(eventKinds, eventsMs, batchSize, signal);
     events += purged;
   }
-  if (events > 0) logger.info({ events }, 'old events of Kubernetes removed');
+  if (events > 0) logger.info({ events }, 'old Kubernetes events removed');
   let accounts = 0;
   for (let removed = 1; cleanUnusedAccounts && removed > 0;) {
     removed = await cache.removeUnknownAccounts(signal);
     accounts += removed;
   }
-  if (accounts > 0) logger.info({ accounts }, 'cached objects of accounts that are gone removed');
+  if (accounts > 0) logger.info({ accounts }, 'cached objects of removed accounts deleted');
 }

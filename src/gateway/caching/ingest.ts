@@ -1,6 +1,6 @@
 /**
- * Writes what the streams of this instance send, several streams in one transaction: the busier the database, the more
- * of them share one. What waits is bounded over all streams; past that none is read.
+ * Writes the objects that the streams of this instance send. Several streams share a transaction: the busier the
+ * database, the more of them. The bytes that wait are bounded over all streams; past the bound no stream is read.
  */
 
 import type { GatewayError } from '../../core/errors.js';
@@ -26,13 +26,16 @@ export interface IngestedStream {
   close(error: GatewayError): void;
 }
 
-/** Bytes of all streams that wait or are being written, beyond which none is read. */
+/** Bytes of all streams that may wait or be written at a time; beyond them no stream is read. */
 const totalBytes = 64 * 1_024 * 1_024;
-/** One transaction: long enough to be worth its round trips, short enough that nobody waits for its locks. */
+/**
+ * Size of one transaction: large enough to be worth its round trips, small enough that others do not wait for its
+ * locks.
+ */
 const transactionBytes = 4 * 1_024 * 1_024;
-/** What a small object costs, counted in bytes. */
+/** Cost of a small object, counted in bytes. */
 const bytesPerObject = 512;
-/** More than the database has cores here: while one waits for its commit another one is built. */
+/** More than the cores of the database: while one transaction waits for its commit another one is built. */
 const transactions = 4;
 
 interface Item {
@@ -68,7 +71,7 @@ export class CachingIngest {
     });
   }
 
-  /** Bytes that came and are not committed. */
+  /** Bytes that were received and are not yet committed. */
   get waitingBytes(): number {
     return this.#bytes;
   }

@@ -1,8 +1,8 @@
-/** Names of kinds as Spinnaker has them, and which kinds are cached. */
+/** Names of kinds as Spinnaker writes them, and which kinds are cached. */
 
 /**
  * Groups whose kinds Spinnaker calls by the kind alone (Clouddriver's KubernetesApiGroup); kinds of other groups are
- * `<kind>.<group>`, so that two of the same name do not meet.
+ * `<kind>.<group>`, so that two kinds of the same name do not collide.
  */
 const nativeGroups = new Set([
   '',
@@ -30,14 +30,16 @@ export function groupOf(apiVersion: string): string {
   return slash === -1 ? '' : apiVersion.slice(0, slash);
 }
 
-/** "replicaSet" of ("apps/v1", "ReplicaSet"), "certificate.cert-manager.io" of ("cert-manager.io/v1", "Certificate"). */
+/**
+ * "replicaSet" of ("apps/v1", "ReplicaSet"), "certificate.cert-manager.io" of ("cert-manager.io/v1", "Certificate").
+ */
 export function kindName(apiVersion: string, kind: string): string {
   const group = groupOf(apiVersion);
   const name = kind.charAt(0).toLowerCase() + kind.slice(1);
   return nativeGroups.has(group) ? name : `${name}.${group}`;
 }
 
-/** Names of the kinds that Kubernetes' own events have. */
+/** Names of the kinds of Kubernetes' own events. */
 export const eventKinds = [kindName('v1', 'Event'), kindName('events.k8s.io/v1', 'Event')];
 
 export interface KindSettings {
@@ -58,7 +60,7 @@ export class KindFilter {
     this.#omitted = lowerCase(settings.cacheOmitKinds);
   }
 
-  /** Named by the kind alone it means that kind of every group, as in Clouddriver's `kinds`. */
+  /** A kind without a group means that kind in every group, as in Clouddriver's `kinds`. */
   has(apiVersion: string, kind: string): boolean {
     const name = kind.toLowerCase();
     const qualified = `${name}.${groupOf(apiVersion).toLowerCase()}`;

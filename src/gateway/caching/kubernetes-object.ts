@@ -1,6 +1,6 @@
 /**
- * Reads of a Kubernetes object what its row needs: id, application, relations. The object itself stays the bytes that
- * were sent, but for Secrets, whose data is dropped here whatever the agent did.
+ * Reads from a Kubernetes object the columns of its row: id, application, relations. The object itself is stored as the
+ * bytes that were sent, except Secrets: their data is always dropped here, even if the agent has already dropped it.
  */
 
 import { isUtf8 } from 'node:buffer';
@@ -10,7 +10,7 @@ import type { CachedRelation } from '../../store/cache/cached-object.js';
 import { lastAppliedAnnotation as lastApplied } from '../../kubernetes/client.js';
 import { kindName } from './kinds.js';
 
-/** What an object is sent as part of. */
+/** The scope that an object was sent in. */
 export interface ObjectScope {
   readonly account: string;
   readonly apiVersion: string;
@@ -28,11 +28,11 @@ export interface CacheableObject {
   readonly body: Uint8Array;
 }
 
-/** Columns of the tables take no more characters than these. */
+/** Longest values that the columns of the tables can hold, in characters. */
 const longest = { id: 700, name: 255 };
-/** One statement takes so many bytes; etcd does not take larger objects than 1.5 MB. */
+/** Bytes that one statement can hold; etcd accepts no object above 1.5 MB. */
 const maximumBytes = 4 * 1_024 * 1_024;
-/** Owners of these kinds are in no namespace; a reference does not tell. */
+/** Owners of these kinds have no namespace; the owner reference does not say so. */
 const clusterScoped = new Set(['node', 'namespace', 'persistentVolume', 'clusterRole', 'customResourceDefinition']);
 /** Printable, and storable by every database. */
 const printable = /^[^\p{Cc}\p{Cs}]+$/u;
@@ -53,13 +53,13 @@ export function readKubernetesObject(scope: ObjectScope, bytes: Uint8Array): Cac
   const name = text(metadata['name']);
   const namespace = text(metadata['namespace']);
   if (name === '' || !printable.test(name) || (namespace !== '' && !printable.test(namespace))) {
-    throw invalid('metadata.name and metadata.namespace must be names');
+    throw invalid('metadata.name and metadata.namespace must be valid names');
   }
   if (object['kind'] !== undefined && object['kind'] !== scope.kind) {
-    throw invalid(`an object of kind ${text(object['kind'])} came as ${scope.kind}`);
+    throw invalid(`received an object of kind ${text(object['kind'])} as ${scope.kind}`);
   }
   if (scope.namespace !== '' && namespace !== scope.namespace) {
-    throw invalid(`an object of namespace ${namespace} came as of ${scope.namespace}`);
+    throw invalid(`received an object of namespace ${namespace} for namespace ${scope.namespace}`);
   }
   const kind = kindName(scope.apiVersion, scope.kind);
   const id = objectId(kind, account, namespace, name);
@@ -79,7 +79,7 @@ function objectId(kind: string, account: string, namespace: string, name: string
   return `kubernetes.v2:infrastructure:${kind}:${account}:${namespace}:${name}`;
 }
 
-/** As Spinnaker says it, or else as Helm and most others do. */
+/** From Spinnaker's annotation, or else from the labels of Helm and most other tools. */
 function applicationOf(metadata: JsonObject): string | undefined {
   const name =
     text(record(metadata['annotations'])['moniker.spinnaker.io/application']) ||
@@ -120,7 +120,7 @@ function withoutSecrets(object: JsonObject, metadata: JsonObject): Uint8Array {
   return Buffer.from(stringifyJson({ ...rest, metadata: { ...metadata, annotations: kept } }));
 }
 
-/** Only what is known to hold no secret: it is text that anybody may have written. */
+/** Keeps only fields that are known to hold no secret: anybody may have written the rest of the text. */
 function appliedWithoutSecrets(applied: string): string | undefined {
   try {
     const { apiVersion, kind, metadata, type } = record(parseJson(applied));
@@ -141,7 +141,7 @@ function parse(bytes: Uint8Array, read: (text: string) => unknown): JsonObject {
     // The parser's message would quote the object.
     throw invalid('an object is not JSON');
   }
-  if (!isJsonObject(object)) throw invalid('an object is no object');
+  if (!isJsonObject(object)) throw invalid('an object is not a JSON object');
   return object;
 }
 

@@ -1,9 +1,9 @@
 /**
- * One stream of cached objects, as the gateway sees it. What came and is not committed is bounded: past the bound the
+ * One stream of cached objects, as the gateway sees it. Received but uncommitted bytes are bounded: past the bound the
  * stream is not read, so that HTTP/2 flow control stops the agent.
  *
- * One batch of a stream is written at a time; what comes meanwhile is the next. So batches of a stream are committed in
- * order, while those of several streams share transactions (ingest.ts).
+ * One batch of a stream is written at a time; messages that come meanwhile form the next. So batches of a stream are
+ * committed in order, while those of several streams share transactions (ingest.ts).
  */
 
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
@@ -22,7 +22,7 @@ export type CachingStreamMessage = { readonly bytes: number } & (
       readonly case: 'events';
       readonly sequence: number;
       readonly scope: ObjectScope;
-      /** `undefined`: a type that a newer agent knows. */
+      /** `undefined`: a type of a newer protocol version. */
       readonly events: readonly { readonly type: EventType | undefined; readonly object: Uint8Array }[];
       readonly resourceVersion: string;
     }
@@ -35,10 +35,10 @@ export type CachingStreamMessage = { readonly bytes: number } & (
     }
 );
 
-/** What a session needs of the stream below it. */
+/** The stream below a session. */
 export interface CachingTransport {
   readonly peer: string;
-  /** Each gives false when the peer does not read: nothing more is read of it until drained() is called. */
+  /** Each returns false if the peer does not read: then nothing more is read from it until drained() is called. */
   resumeAt(start: CachingStart): boolean;
   acknowledge(sequence: number): boolean;
   stop(accounts: readonly string[]): boolean;
@@ -48,7 +48,7 @@ export interface CachingTransport {
   end(error?: GatewayError): void;
 }
 
-/** Bytes of a stream that wait or are being written, beyond which it is not read. */
+/** Bytes of a stream that may wait or be written at a time; beyond them it is not read. */
 const streamBytes = 512 * 1_024;
 /** Objects in one batch. */
 const batchObjects = 1_000;
@@ -62,11 +62,14 @@ export class CachingSession implements IngestedStream {
   readonly #transport: CachingTransport;
   readonly #owner: string | undefined;
   readonly #abort = new AbortController();
-  /** What the agent may send, with the numbers that the store gave. */
+  /** The accounts that the agent may send, with the numbers that the store gave. */
   readonly #streams = new Map<string, number>();
   /** Snapshots that have begun, by account and scope, with their numbers. */
   readonly #open = new Map<string, Map<string, number>>();
-  /** Scopes that the store has whole, by account: a version of any other one would hide what was never sent. */
+  /**
+   * Scopes that the store has completely, by account: a resume point for any other scope would hide objects that were
+   * never sent.
+   */
   readonly #whole = new Map<string, Set<string>>();
   #inbox: Waiting[] = [];
   #bytes = 0;
@@ -78,7 +81,7 @@ export class CachingSession implements IngestedStream {
   #toldOfInvalid = false;
   #finishing = false;
 
-  /** @param owner whose the accounts have to be; undefined: nobody has to prove anything */
+  /** @param owner must own the accounts; undefined: authentication is off */
   constructor(ingest: CachingIngest, transport: CachingTransport, owner?: string) {
     this.#ingest = ingest;
     this.#transport = transport;
@@ -109,7 +112,7 @@ export class CachingSession implements IngestedStream {
     this.pauseOrResume();
   }
 
-  /** Reads the stream while there is room for what it sends. */
+  /** Reads the stream while there is room for more. */
   pauseOrResume(): void {
     if (this.closed) return;
     const room = this.#writable && this.#bytes < streamBytes && this.#ingest.hasRoom;
@@ -119,19 +122,19 @@ export class CachingSession implements IngestedStream {
     else this.#transport.pause();
   }
 
-  /** Nothing more comes: the stream ends once all that came is committed. */
+  /** The agent has ended its side: the stream ends once everything received is committed. */
   finish(): void {
     this.#finishing = true;
     if (!this.#running) this.#finished();
   }
 
-  /** The stream ended, or is to end with `error`. What is being written may still be committed. */
+  /** The stream ended, or is to end with `error`. A batch that is being written may still be committed. */
   close(error?: GatewayError): void {
     if (this.closed) return;
     this.#abort.abort(new GatewayError('cancelled', 'the caching stream has ended'));
     this.#ingest.closed(this);
     this.#inbox = [];
-    // While a batch is being written its bytes are still there.
+    // The bytes of a batch that is being written still count.
     if (!this.#running) this.#release(this.#bytes);
     if (error !== undefined) this.#transport.end(error);
   }
@@ -173,7 +176,7 @@ export class CachingSession implements IngestedStream {
     if (agentId === '')
       throw new GatewayError('invalid-argument', 'hello.agent_id must not be empty', { field: 'agent_id' });
     if (known !== undefined && (known.agentId !== agentId || known.epoch !== epoch)) {
-      throw new GatewayError('invalid-argument', 'hello: this stream is of another agent or connection', {
+      throw new GatewayError('invalid-argument', 'hello: this stream belongs to another agent or connection', {
         field: 'hello',
       });
     }
@@ -187,12 +190,15 @@ export class CachingSession implements IngestedStream {
     }
     for (const { account, key } of start.points) this.#whole.get(account)?.add(key);
     const refused = accounts.filter((account) => !start.streams.has(account));
-    this.#ingest.logger.info({ agentId, epoch, accounts: start.streams.size, refused: refused.length }, 'agent caches');
+    this.#ingest.logger.info(
+      { agentId, epoch, accounts: start.streams.size, refused: refused.length },
+      'agent started caching',
+    );
     this.#reply(this.#transport.resumeAt(start));
     if (refused.length > 0) this.#stop(refused);
   }
 
-  /** Takes what came, until the next hello or the bound of a batch. */
+  /** Takes the received messages, up to the next hello or the size of a batch. */
   #take(): Batch {
     const batch = new Batch();
     let taken = 0;
@@ -216,7 +222,7 @@ export class CachingSession implements IngestedStream {
       for (const { type = 'unknown' } of events) metrics.cachingEvents.inc({ type, outcome });
     };
     if (!this.#streams.has(account)) {
-      // Sent before the agent read our Stop, or of an account that it never asked for.
+      // Sent before the agent read our Stop, or for an account that it never asked for.
       this.#stop([account]);
       drop('not_held');
       return;
@@ -281,7 +287,7 @@ export class CachingSession implements IngestedStream {
       if (this.#toldOfInvalid) return;
       this.#toldOfInvalid = true;
       const fields = { agentId: this.#agent?.agentId, account, kind: scope.kind, error: messageOf(error) };
-      logger.warn(fields, 'object not cached; others of this stream are only counted');
+      logger.warn(fields, 'object not cached; further ones on this stream are counted, not logged');
     }
   }
 

@@ -1,4 +1,4 @@
-/** Rules between the settings that say who may come in, alike for agents and for callers of the REST API. */
+/** Rules between the settings of authentication, the same for agents and for callers of the REST API. */
 
 import type { SettingProblem } from '../../configuration/problems.js';
 import { parseFilter } from '../auth/filter.js';
@@ -24,7 +24,7 @@ export function checkAuthentication(
   mustHold(
     !x509.enabled || (tls.enabled && tls.clientAuth !== 'NONE'),
     'x509.enabled',
-    'expected TLS with clientAuth: REQUIRE or OPTIONAL on this port, found none: no certificate would ever be seen',
+    'expected TLS with clientAuth: REQUIRE or OPTIONAL on this port, found none: no client would present a certificate',
   );
   for (const text of x509.filters) {
     const filter = parseFilter(text);
@@ -51,7 +51,7 @@ export function checkAuthentication(
   mustHold(
     !usesJwt || jwt.audiences.length > 0,
     'tokens.jwt.audiences',
-    'expected at least one audience, found none: tokens that were made for others would be accepted',
+    'expected at least one audience, found none: tokens issued for other services would be accepted',
   );
   mustHold(
     !usesJwt || jwt.algorithms.length > 0,
@@ -63,11 +63,11 @@ export function checkAuthentication(
 
   const usesTokens = takesTokens(auth);
   if (usesTokens && !tls.enabled)
-    warnings.push(`${section}.tokens: tokens come in cleartext, unless TLS ends in front of this port`);
+    warnings.push(`${section}.tokens: tokens travel in cleartext, unless TLS is terminated in front of this port`);
   mustHold(
     policyFile === undefined || x509.enabled || usesTokens,
     'policyFile',
-    `expected ${section}.x509.enabled or one of ${section}.tokens beside it, found none: nobody has an identity`,
+    `expected ${section}.x509.enabled or one of ${section}.tokens beside it, found none: nobody could authenticate`,
   );
 }
 
@@ -76,7 +76,7 @@ export function takesTokens({ tokens: { file, jwt, kubernetes } }: Authenticatio
   return file !== undefined || jwt.jwksFile !== undefined || jwt.jwksUrl !== undefined || kubernetes.enabled;
 }
 
-/** What holds for callers of the REST API, and for instances among them. */
+/** Rules for callers of the REST API, including instances. */
 export function checkCallers({ server, kubesvc }: Config, problems: SettingProblem[], warnings: string[]): void {
   const { auth, ssl, address } = server;
   const { instances, anonymousRole } = auth;
@@ -88,18 +88,18 @@ export function checkCallers({ server, kubesvc }: Config, problems: SettingProbl
   mustHold(
     provesIdentity || anonymousRole !== 'none',
     'server.auth.anonymousRole',
-    `expected read, operate or admin, or a way for callers to prove who they are (server.auth.x509, server.auth.tokens), found neither: the REST API is reachable beyond this machine (server.address: ${address})`,
+    `expected read, operate or admin, or a way for callers to authenticate (server.auth.x509, server.auth.tokens), found neither: the REST API is reachable beyond this machine (server.address: ${address})`,
   );
   if (!provesIdentity && !local && anonymousRole !== 'none')
     warnings.push(
-      `server.auth.anonymousRole: ${anonymousRole}: whoever reaches the REST API has this role; let a NetworkPolicy say who does`,
+      `server.auth.anonymousRole: ${anonymousRole}: anyone who can reach the REST API has this role; restrict access with a NetworkPolicy`,
     );
   if (provesIdentity && (anonymousRole === 'operate' || anonymousRole === 'admin'))
-    warnings.push(`server.auth.anonymousRole: ${anonymousRole}: callers have this role without proving who they are`);
+    warnings.push(`server.auth.anonymousRole: ${anonymousRole}: callers have this role without authenticating`);
   mustHold(
     !provesIdentity || auth.policyFile !== undefined,
     'server.auth.policyFile',
-    'expected a file that gives callers their roles, found nothing: nobody would have one',
+    'expected a file that gives callers their roles, found nothing: no caller would have a role',
   );
   for (const text of instances.filters) {
     const filter = parseFilter(text);
@@ -112,12 +112,12 @@ export function checkCallers({ server, kubesvc }: Config, problems: SettingProbl
   mustHold(
     instances.filters.length === 0 || (ssl.enabled && ssl.clientAuth !== 'NONE'),
     'server.auth.instances.filters',
-    'expected TLS with server.ssl.clientAuth: REQUIRE or OPTIONAL, found none: no certificate would ever be seen',
+    'expected TLS with server.ssl.clientAuth: REQUIRE or OPTIONAL, found none: no client would present a certificate',
   );
   const proves = instances.secretFile !== undefined || instances.filters.length > 0;
   mustHold(
     proves || kubesvc.cluster === 'local' || (!provesIdentity && ['admin', 'none'].includes(anonymousRole)),
     'server.auth.instances.secretFile',
-    'expected a file, or server.auth.instances.filters, found nothing: calls of other instances would be refused',
+    'expected a file, or server.auth.instances.filters, found nothing: calls from other instances would be refused',
   );
 }

@@ -3,7 +3,7 @@
 import { Cron } from 'croner';
 
 export interface Schedule {
-  /** The first time after `time` (Unix ms), in Unix ms; undefined when there is none. */
+  /** The first time after `time` (Unix ms), in Unix ms; undefined if there is none. */
   next(time: number): number | undefined;
 }
 
@@ -20,8 +20,8 @@ const macros: Readonly<Record<string, string>> = {
 /** In UTC. @throws Error that says what is wrong with the expression */
 export function parseCron(expression: string): Schedule {
   const fields = macros[expression.trim()] ?? expression;
-  // Spring wants the day of the month and that of the week to match both, unlike cron(8).
+  // In Spring the day of the month and the day of the week must both match, unlike in cron(8).
   const cron = new Cron(fields, { timezone: 'UTC', mode: '6-part', domAndDow: true, paused: true });
-  if (cron.nextRun() === null) throw new Error('it never comes about');
+  if (cron.nextRun() === null) throw new Error('it never matches');
   return { next: (time) => cron.nextRun(new Date(time))?.getTime() };
 }

@@ -1,4 +1,4 @@
-/** From the `sql` section to what the store asks for. */
+/** Turns the `sql` section into options of the store. */
 
 import { readFile } from 'node:fs/promises';
 import { GatewayError, messageOf } from '../../core/errors.js';
@@ -6,7 +6,7 @@ import type { DatabaseOptions } from '../../store/sql/database-options.js';
 import type { Config } from './schema.js';
 
 /**
- * @param purpose `migration`: with the URL and user of `sql.migration` where they are set
+ * @param purpose `migration`: with the URL and user of `sql.migration` if they are set
  * @throws GatewayError `configuration` when a PEM file cannot be read
  */
 export async function databaseOptions(
@@ -16,7 +16,7 @@ export async function databaseOptions(
   const { migration } = sql;
   const other = purpose === 'migration' && migration.user !== undefined;
   const user = other ? migration.user : sql.user;
-  // Another user without a password of his own has none: never the password of somebody else.
+  // A migration user without its own password has none: it never gets the password of `sql.user`.
   const password = other ? migration.password : sql.password;
   const { maxPoolSize, connectionTimeoutMs, queryTimeoutMs } = sql;
   return {

@@ -2,7 +2,7 @@
 
 import { hostname, networkInterfaces } from 'node:os';
 
-/** What the process runs on, as far as defaults need it. */
+/** The parts of the process's environment that defaults need. */
 export interface Surroundings {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Whether the log goes to a terminal. */

@@ -58,7 +58,7 @@ export function documentationPage(): string {
       [
         '## Options of Clouddriver and of the plugin without effect',
         '',
-        'They are accepted, with everything below them, with one warning each.',
+        'They are accepted, including everything below them, with one warning each.',
         '',
         '| key | why |',
         '|---|---|',
@@ -67,7 +67,7 @@ export function documentationPage(): string {
       [
         '## Options that are refused',
         '',
-        'They would restrict something, and have no effect here.',
+        'They would restrict something, but cannot do so here.',
         '',
         '| key | accepted with | what to do instead |',
         '|---|---|---|',
@@ -80,27 +80,30 @@ export function documentationPage(): string {
 function introduction(): string {
   return `# Configuration
 
-<!-- Made from src/gateway/config/schema.ts by \`npm run generate\`. -->
+<!-- Generated from src/gateway/config/schema.ts by \`npm run generate\`. -->
 
-Settings come from three places, later ones winning:
+Settings come from three sources. Later ones override earlier ones:
 
-1. **A YAML file**, named by \`--config FILE\` or \`${prefix}CONFIG\`. It has the shape of \`clouddriver.yml\`: the
-   \`kubesvc:\` section (or \`armory: {kubesvc: ...}\`, as it is called since Armory CD 2.40.3; never both) and the \`sql:\` and
-   \`redis:\` sections of a working one can be pasted in. Keys may be dotted, and spelled as Spring takes them: \`clientAuth\`,
-   \`client-auth\` and \`client_auth\` are one key. YAML is read as \`kubectl\` reads it (YAML 1.1: \`yes\` is true, \`0400\` is 256,
-   \`<<\` merges). One document only; Spring's profiles and placeholders (\`\${...}\`) are refused.
-2. **Environment variables**: \`${prefix}\` and the key in upper case, dots as underscores, dashes left out:
+1. **A YAML file**, named by \`--config FILE\` or \`${prefix}CONFIG\`. It has the shape of \`clouddriver.yml\`: you can
+   paste in the \`sql:\`, \`redis:\` and \`kubesvc:\` sections of a working one. Since Armory CD 2.40.3 the latter is called
+   \`armory: {kubesvc: ...}\`; use one name or the other, not both. Keys may be dotted, and spelled as Spring accepts them: \`clientAuth\`,
+   \`client-auth\` and \`client_auth\` are the same key. YAML is read as \`kubectl\` reads it (YAML 1.1: \`yes\` is true, \`0400\` is
+   256, \`<<\` merges). The file must be a single document; Spring profiles and placeholders (\`\${...}\`) are refused.
+2. **Environment variables**: \`${prefix}\`, followed by the key in upper case, with underscores for dots and without dashes:
    \`${variableOf('kubesvc.grpc.server.port')}=9091\`, \`${variableOf('kubesvc.cluster-kubernetes.namespace')}=spinnaker\`.
-   \`POD_NAME\` and \`POD_IP\`, where set, give the defaults of \`instance\`.
+   If \`POD_NAME\` and \`POD_IP\` are set, the defaults of \`instance\` come from them.
 3. **Flags**: any key, as \`--kubesvc.grpc.server.port=9091\` or \`--kubesvc.grpc.server.port 9091\`.
 
-Lists are comma-separated in variables and flags. Data sizes are written \`512KB\`, \`4MB\` (units of 1024) or as bytes.
-A secret may be written as \`file:/PATH\`: the content of that file counts, without white space around it. The path of a file
-may be written as \`file:/PATH\`, too. References of Spinnaker's secret engines (\`encrypted:...\`, \`encryptedFile:...\`) are refused.
-A JDBC URL loses the parameters of its driver, with a warning; one that asks for TLS (\`sslMode=VERIFY_IDENTITY\`,
-\`sslmode=verify-full\`, \`useSSL=true\`) is refused unless \`sql.ssl\` does what it asks for.
-A key that does not exist is an error that names the nearest one that does. \`agent-gateway doctor\` checks what the
-settings lead to: database, Redis, permissions, certificates, ports.
+- In variables and flags, separate the items of a list with commas.
+- Write a data size as \`512KB\` or \`4MB\` (units of 1024), or as a number of bytes.
+- A secret may be written as \`file:/PATH\`: its value is the content of that file, without surrounding white space. The path of
+  a file may be written as \`file:/PATH\`, too. References to Spinnaker's secret engines (\`encrypted:...\`, \`encryptedFile:...\`) are
+  refused.
+- The driver parameters of a JDBC URL are dropped, with a warning. A URL that asks for TLS (\`sslMode=VERIFY_IDENTITY\`,
+  \`sslmode=verify-full\`, \`useSSL=true\`) is refused unless \`sql.ssl\` provides what it asks for.
+- An unknown key is an error. The message names the nearest known key.
+
+To check what the settings refer to (database, Redis, permissions, certificates, ports), run \`agent-gateway doctor\`.
 
 ## Settings`;
 }

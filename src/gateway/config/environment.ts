@@ -42,7 +42,7 @@ export function readEnvironment(environment: Readonly<Record<string, string | un
       const candidate = nearest(name, keys.keys());
       problems.push({
         key: name,
-        message: `no such setting${candidate === undefined ? '' : `; is ${candidate} meant?`}`,
+        message: `no such setting${candidate === undefined ? '' : `; did you mean ${candidate}?`}`,
       });
     } else {
       entries.push({ key, value, origin: { kind: 'environment', text: name } });

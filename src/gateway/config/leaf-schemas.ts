@@ -1,4 +1,4 @@
-/** The kinds of settings, each with what its documentation and its checks need; keywords: see schema.ts. */
+/** The kinds of settings, each with the data for its documentation and checks; keywords: see schema.ts. */
 
 import Type, { type TSchemaOptions } from 'typebox';
 

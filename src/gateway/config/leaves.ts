@@ -1,4 +1,4 @@
-/** The schema as a flat table of dotted keys: what sources, checks and documentation work on. */
+/** The schema as a flat table of dotted keys: the form that sources, checks and documentation use. */
 
 import Type, { type TSchema } from 'typebox';
 import { join } from '../../configuration/yaml.js';
@@ -14,20 +14,20 @@ export interface Leaf {
   readonly optional: boolean;
   /** `url`: a URL, whose host may be shown. */
   readonly secret: boolean | 'url';
-  /** Whether it is the path of a file, which may be written as Spring has it. */
+  /** Whether it is the path of a file, which may be written as in Spring. */
   readonly path: boolean;
-  /** Whether it is the URL of a database, which may be written as JDBC has it. */
+  /** Whether it is the URL of a database, which may be written as a JDBC URL. */
   readonly jdbc: boolean;
   readonly default: unknown;
-  /** How the default comes about where it depends on other settings. */
+  /** Description of the default, if it depends on other settings. */
   readonly derived?: string;
   /** The values of a choice. */
   readonly choices: readonly string[];
   /** Other words for values of a choice. */
   readonly synonyms: Readonly<Record<string, string>>;
-  /** Between the items of a list that is written as text. */
+  /** Separator of the items of a list that is written as text. */
   readonly separator: string;
-  /** What is expected, as the end of "expected ...". */
+  /** The expected values, as the end of "expected ...". */
   readonly expected: string;
 }
 

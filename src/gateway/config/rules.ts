@@ -1,4 +1,4 @@
-/** What no single setting can tell: rules between settings. */
+/** Rules that involve several settings. */
 
 import { messageOf } from '../../core/errors.js';
 import { peerIdleMs } from '../peers/forwarding.js';
@@ -15,7 +15,7 @@ export interface Findings {
 
 type MustHold = (holds: boolean, key: string, message: string) => void;
 
-/** Every rule that a configuration breaks, its settings being valid one by one. */
+/** Every rule that a configuration breaks, although each of its settings is valid. */
 export function checkRules(config: Config): Findings {
   const problems: SettingProblem[] = [];
   const warnings: string[] = [];
@@ -76,7 +76,7 @@ export function checkRules(config: Config): Findings {
   mustHold(
     alone || server.idleTimeoutMs > peerIdleMs,
     'server.idleTimeoutMs',
-    `expected more than the ${String(peerIdleMs)} that instances keep connections to each other, found ${String(server.idleTimeoutMs)}`,
+    `expected more than ${String(peerIdleMs)}, the time that instances keep idle connections to each other, found ${String(server.idleTimeoutMs)}`,
   );
   mustHold(
     alone || !sql.url.startsWith('pglite:'),
@@ -139,7 +139,7 @@ function checkSql(sql: Config['sql'], mustHold: MustHold): void {
     mustHold(
       demand === undefined || (sql.ssl.enabled && (sql.ssl.verify || !demand.verified)),
       key,
-      `its parameter ${demand?.parameter ?? ''} asks for TLS${demand?.verified === true ? ' with a certificate that is checked' : ''}; ` +
+      `its parameter ${demand?.parameter ?? ''} asks for TLS${demand?.verified === true ? ' with a verified certificate' : ''}; ` +
         `write sql.ssl.enabled: true${demand?.verified === true ? ' and sql.ssl.verify: true' : ''}`,
     );
   }

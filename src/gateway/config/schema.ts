@@ -45,13 +45,14 @@ export const configSchema = Type.Object({
   instance: Type.Object(
     {
       id: Type.String({
-        description: 'Name of this instance in assignments and in `/armory/clouddrivers`; unique in the cluster.',
+        description:
+          'Name of this instance in assignments and in `/armory/clouddrivers`. Must be unique in the cluster.',
         derived: 'the pod name: `POD_NAME`, else the host name',
         minLength: 1,
         maxLength: 253,
       }),
       baseUrl: Type.String({
-        description: 'Where the other instances reach the REST API of this one.',
+        description: 'URL at which other instances reach the REST API of this one.',
         derived:
           '`http(s)://<POD_IP, else the first IPv4 address, else 127.0.0.1>:<server.port>`; 127.0.0.1 when local',
         pattern: '^https?://[^/]+$',
@@ -64,38 +65,38 @@ export const configSchema = Type.Object({
   server: Type.Object(
     {
       address: Type.String({
-        description: 'Address that the REST API listens on; `*` is every address.',
+        description: 'Address that the REST API listens on; `*` means every address.',
         derived: '`127.0.0.1` when `kubesvc.cluster` is `local`, else `*`',
         minLength: 1,
       }),
       port: port('Port of the REST API; 0 lets the system choose.', 7002),
       maxBodySize: bytes(
-        'Largest request body. An operation as JSON is larger than on the wire.',
+        'Largest request body. An operation is larger as JSON than as protobuf.',
         8 << 20,
         1 << 10,
         256 << 20,
       ),
-      maxHeaderSize: bytes('Largest sum of request headers.', 16 << 10, 4 << 10, 1 << 20),
+      maxHeaderSize: bytes('Largest total size of the request headers.', 16 << 10, 4 << 10, 1 << 20),
       ...connectionLimits('callers and other instances'),
       requestTimeoutMs: count(
-        'Time that a caller has to send a request, from its first byte to its last.',
+        'Time within which a caller must send the whole request, from its first byte to its last.',
         60_000,
         1_000,
         hour,
       ),
       idleTimeoutMs: count(
-        'A connection without any byte for so long is ended when it has no request, or an answer that its caller does not read. Instances keep theirs for 30 s and have to end them first.',
+        'Idle time after which a connection is closed if it has no request under way, or if its caller does not read the response. Keep it above 30 s: instances close their idle connections to each other after that time, and must be the first to close them.',
         75_000,
         1_000,
         hour,
       ),
       maxRequestsPerSecond: count(
-        'Requests of one caller (its identity, else its address) to the whole cluster, counted in Redis; more are refused with 429. 0: no limit. Without Redis none is refused.',
+        'Requests per second that one caller (by principal, else by address) may send to the whole cluster. Further requests are refused with 429. 0: no limit. The count is kept in Redis; without Redis there is no limit.',
         0,
         0,
         1_000_000,
       ),
-      ssl: tls('TLS of the REST API; also what this instance shows when it calls others.'),
+      ssl: tls('TLS of the REST API. This instance presents the same certificate when it calls other instances.'),
       auth: callers,
     },
     { description: 'The REST API.' },
@@ -105,27 +106,32 @@ export const configSchema = Type.Object({
     {
       cluster: Type.Enum(['local', 'kubernetes', 'redis', 'static'], {
         description:
-          'How instances find each other: one instance alone, by the Endpoints of a Kubernetes Service, through ' +
-          'Redis, or a fixed list. `none` is accepted for `local`.',
+          'How instances find each other. `local`: there is only one instance; `kubernetes`: by the Endpoints of a ' +
+          'Service; `redis`: through Redis; `static`: from a fixed list. `none` is accepted for `local`.',
         default: 'local',
         synonyms: { none: 'local' },
       }),
       'cluster-kubernetes': Type.Object(
         {
-          kubeconfigFile: path('Kubeconfig to use; without it, the service account of the pod.'),
-          verifySsl: flag('Check the certificate of the Kubernetes API server.', true),
-          namespace: optionalText('Namespace to look in; without it, the one of the pod.'),
-          httpPortName: text('Name of the Service port of the REST API, compared without regard to case.', 'http'),
-          clouddriverServiceNamePrefix: text('Services whose names start with it are used.', 'spin-clouddriver'),
-          failFast: flag('Refuse to start without the permissions; off: warn and try again.', true),
-          useDNS: flag('Reach members by their DNS names and not by their IP addresses.', false),
+          kubeconfigFile: path('Kubeconfig to use. Default: the service account of the pod.'),
+          verifySsl: flag('Verify the certificate of the Kubernetes API server.', true),
+          namespace: optionalText('Namespace to look in. Default: the namespace of the pod.'),
+          httpPortName: text('Name of the Service port of the REST API; case does not matter.', 'http'),
+          clouddriverServiceNamePrefix: text('Prefix of the names of the Services to use.', 'spin-clouddriver'),
+          failFast: flag('Refuse to start if permissions are missing. If false, warn and retry.', true),
+          useDNS: flag('Reach other instances by DNS name instead of IP address.', false),
           domainName: text('DNS domain of the cluster, for `useDNS`.', 'cluster.local'),
         },
         { description: 'Discovery in Kubernetes.' },
       ),
       'cluster-redis': Type.Object(
         {
-          timeToLiveSeconds: count('An instance that has not announced itself for so long is gone.', 10, 2, 3600),
+          timeToLiveSeconds: count(
+            'Time after which an instance that no longer announces itself is considered gone.',
+            10,
+            2,
+            3600,
+          ),
         },
         { description: 'Discovery through Redis, for clusters outside Kubernetes.' },
       ),
@@ -142,7 +148,7 @@ export const configSchema = Type.Object({
         server: Type.Object(
           {
             address: Type.String({
-              description: 'Address that agents connect to; `*` is every address.',
+              description: 'Address that agents connect to; `*` means every address.',
               derived: '`127.0.0.1` when `kubesvc.cluster` is `local`, else `*`',
               minLength: 1,
             }),
@@ -150,260 +156,299 @@ export const configSchema = Type.Object({
             healthServiceEnabled: flag('Serve `grpc.health.v1.Health`.', true),
             reflectionServiceEnabled: flag('Serve `grpc.reflection.v1.ServerReflection`.', true),
             maxInboundMessageSize: bytes(
-              'Largest message from an agent; a larger one is refused.',
+              'Largest message that an agent may send. Larger ones are refused.',
               4 << 20,
               16 << 10,
               256 << 20,
             ),
             keepAliveTimeMs: count(
-              'Time between two HTTP/2 keepalive pings on a connection. Silent agents are found sooner, by pings of the protocol.',
+              'Time between HTTP/2 keepalive pings on a connection. The pings of the agent protocol detect silent agents sooner.',
               60_000,
               1_000,
               day,
             ),
             keepAliveTimeoutMs: count(
-              'A keepalive ping without an answer for so long ends the connection.',
+              'Time to wait for the answer to a keepalive ping before the connection is closed.',
               20_000,
               100,
               hour,
             ),
             maxConnectionAgeSeconds: count(
-              'A connection is asked to reconnect after so long, so that new instances get agents; 0: never.',
+              'Age at which an agent is asked to reconnect, so that new instances get their share of agents; 0: never.',
               7_200,
               0,
               604_800,
             ),
-            maxConnectionAgeGraceSeconds: count('Time that an asked agent has to finish.', 30, 1, 3_600),
+            maxConnectionAgeGraceSeconds: count(
+              'Time that an agent has to finish its work after it was asked to reconnect.',
+              30,
+              1,
+              3_600,
+            ),
             handshakeTimeoutMs: count(
-              'A connection that has not finished TLS and the HTTP/2 preface by then is closed.',
+              'Time within which a connection must complete the TLS handshake and the HTTP/2 preface.',
               10_000,
               100,
               5 * minute,
             ),
             ...connectionLimits('agents'),
             maxRegistrationsPerMinute: count(
-              'Registrations of one identity, or of one address where agents prove nothing, on one instance; more are refused with RESOURCE_EXHAUSTED.',
+              'Registrations per minute on one instance, by principal, or by address if agents do not authenticate. Further ones are refused with RESOURCE_EXHAUSTED.',
               60_000,
               1,
               10_000_000,
             ),
-            maxAgentsPerIdentity: count('Streams of one identity on one instance.', 10_000, 1, 1_000_000),
-            maxAccountsPerAgent: count('Accounts of one agent; more are refused.', 50_000, 1, 1_000_000),
+            maxAgentsPerIdentity: count('Streams of one principal on one instance.', 10_000, 1, 1_000_000),
+            maxAccountsPerAgent: count('Accounts that one agent may register. More are refused.', 50_000, 1, 1_000_000),
             security: tls('TLS and client certificates of agents.'),
           },
           { description: 'The port of the agents.' },
         ),
         auth: Type.Object(
           {
-            x509: x509('an agent', 'Identity of agents by certificate.'),
+            x509: x509('an agent', 'Agents authenticated by certificate.'),
             tokens: tokens('agents'),
             policyFile: path(
-              'YAML file that says which zones and accounts an identity may have: `agents: [{name, match, zones, accounts}]`. Read again when it changes.',
+              'YAML file that lists the zones and accounts that a principal may serve: `agents: [{name, match, zones, accounts}]`. Reloaded when it changes.',
             ),
           },
-          { description: 'Who agents are, and what they may do: see [security](security.md).' },
+          { description: 'How agents authenticate and what they may do: see [security](security.md).' },
         ),
       }),
       cache: Type.Object(
         {
-          cacheDefaults: list('Kinds that agents cache unless `cacheKinds` says otherwise.', defaultKinds),
+          cacheDefaults: list('Kinds that agents cache if `cacheKinds` is not set.', defaultKinds),
           cacheKinds: Type.Array(Type.String({ minLength: 1 }), {
             description:
-              'Kinds that agents cache: `Deployment`, or `Certificate.cert-manager.io` for one group only. Others are dropped.',
+              'Kinds that agents cache: `Deployment`, or `Certificate.cert-manager.io` for one API group only. Objects of other kinds are dropped.',
             derived: '`kubesvc.cache.cacheDefaults`',
           }),
-          cacheOmitKinds: list('Kinds that are not cached, even if `cacheKinds` or `cacheAll` name them.'),
+          cacheOmitKinds: list('Kinds that are never cached, even if `cacheKinds` or `cacheAll` includes them.'),
           cacheAll: flag('Cache every kind of the target cluster.', false),
-          accountCleanupFrequencySeconds: count('How often accounts without an agent are removed.', 600, 1, 604_800),
-          cleanDataWithUnusedAccounts: flag('Remove cached objects together with their account.', true),
+          accountCleanupFrequencySeconds: count(
+            'Time after which an account that no agent serves is removed.',
+            600,
+            1,
+            604_800,
+          ),
+          cleanDataWithUnusedAccounts: flag('Remove the cached objects of an account together with the account.', true),
           eventsCleanupFrequencySeconds: count(
-            'Cached events of Kubernetes (kind Event) that are older are removed.',
+            'Age at which cached Kubernetes events (kind Event) are removed.',
             7_200,
             1,
             604_800,
           ),
           namespaceExpiryMinutes: count(
-            'Cached objects of a namespace that is gone are removed after so long; 0: at once.',
+            'Time from the deletion of a namespace to the removal of its cached objects; 0: at once.',
             0,
             0,
             525_600,
           ),
-          onDemandQuickWaitMs: count('How long a request waits for a fresh object.', 10_000, 1, 10 * minute),
-          operationWaitMs: count('How long an operation waits for its result, unless it says.', 30_000, 1, hour),
+          onDemandQuickWaitMs: count('Time that a request waits for a fresh object.', 10_000, 1, 10 * minute),
+          operationWaitMs: count(
+            'Time that an operation waits for its result, unless the request sets its own.',
+            30_000,
+            1,
+            hour,
+          ),
         },
         { description: 'Cached objects, and how long callers wait.' },
       ),
       dynamicAccounts: Type.Object(
         {
-          enabled: flag('Serve `/armory/accounts`; off: 501. Accounts that agents serve already are served on.', false),
-          maxRetries: count('How often a failed attempt is repeated before the account stays FAILED.', 3, 0, 1_000),
+          enabled: flag(
+            'Serve `/armory/accounts`. If false, it answers 501, and agents go on serving the accounts that they have.',
+            false,
+          ),
+          maxRetries: count('Retries of a failed attempt before the account stays FAILED.', 3, 0, 1_000),
           retryFrequencySeconds: count('Time between attempts.', 5, 1, 86_400),
-          agentTimeoutMs: count('How long an agent may take to begin with an account or to end it.', 30_000, 100, hour),
+          agentTimeoutMs: count('Time that an agent may take to start or stop serving an account.', 30_000, 100, hour),
           encryptionKey: Type.Optional(
             Type.String({
               description:
-                'Key that kubeconfigs are stored with (AES-256-GCM), the same on every instance: `openssl rand -base64 32`. Without it only references are taken.',
+                'Key that encrypts stored kubeconfigs (AES-256-GCM); the same on every instance. Make one with `openssl rand -base64 32`. Without it, kubeconfigs must be references.',
               secret: true,
               pattern: '^([0-9A-Fa-f]{64}|[A-Za-z0-9+/]{43}=)$',
               expected: '32 bytes as base64 or hex',
             }),
           ),
-          kubeconfigDirectory: path('Directory that `file:PATH` may name files in. Without it none may be named.'),
-          clouddriverUrl: optionalText('Base URL of a Clouddriver whose accounts are migrated.', {
+          kubeconfigDirectory: path(
+            'Directory of the files that `file:PATH` may name. Without it, `file:PATH` is refused.',
+          ),
+          clouddriverUrl: optionalText('Base URL of a Clouddriver to migrate accounts from.', {
             secret: 'url',
             pattern: '^https?://.+$',
             expected: 'a URL such as http://spin-clouddriver:7002',
           }),
           namePatterns: list(
-            'Regular expressions for names of Clouddriver accounts that are migrated by themselves; empty: none.',
+            'Regular expressions for the names of Clouddriver accounts to migrate automatically; empty: none.',
           ),
-          scanBatchSize: count('Accounts read from Clouddriver at a time.', 572, 1, 100_000),
+          scanBatchSize: count('Accounts to read from Clouddriver at a time.', 572, 1, 100_000),
           scanFrequencySeconds: count('Time between two scans of Clouddriver.', 120, 1, 604_800),
         },
-        { description: 'Accounts that are added and removed by REST: see [dynamic accounts](dynamic-accounts.md).' },
+        { description: 'Accounts that are added and removed over REST: see [dynamic accounts](dynamic-accounts.md).' },
       ),
       jobs: Type.Object({
         'operation-history': Type.Object({
           purge: Type.Object({
             weeks: count(
-              'History of operations older than this is removed, by one instance, a few records at a time.',
+              'Age at which records of operations are removed. One instance does it, a few records at a time.',
               1,
               1,
               520,
             ),
-            cron: optionalText('When to remove it, in UTC: a Spring cron expression of six fields, seconds first.', {
-              derived: 'all the time, a little at a time',
-              examples: ['0 0 3 * * 0'],
-            }),
+            cron: optionalText(
+              'When to remove old records, in UTC: a Spring cron expression of six fields, seconds first.',
+              {
+                derived: 'continuously, a little at a time',
+                examples: ['0 0 3 * * 0'],
+              },
+            ),
           }),
         }),
       }),
       locks: Type.Object(
         {
-          waitToGetMilliseconds: count('How long to wait for a lock that another instance holds.', 3_000, 1, hour),
-          cleanupFrequencyMilliseconds: count('How often locks that have expired are removed.', 3_000, 100, day),
+          waitToGetMilliseconds: count('Time to wait for a lock that another instance holds.', 3_000, 1, hour),
+          cleanupFrequencyMilliseconds: count('Time between two removals of expired locks.', 3_000, 100, day),
         },
         { description: 'Locks between instances.' },
       ),
       operations: Type.Object(
         {
-          maxPending: count('Operations in flight on one instance; more are refused with 429.', 20_000, 1, 10_000_000),
+          maxPending: count(
+            'Operations in flight on one instance. Further ones are refused with 429.',
+            20_000,
+            1,
+            10_000_000,
+          ),
           maxPendingBytes: bytes(
-            'Bytes of the operations in flight on one instance; more are refused with 429.',
+            'Total size of the operations in flight on one instance. Further ones are refused with 429.',
             256 << 20,
             1 << 20,
             2 ** 40,
           ),
           maxPendingPerAgent: count('Operations in flight to one agent.', 1_000, 1, 1_000_000),
-          agentQueueLimit: count('Operations that wait for one agent to read.', 1_000, 1, 1_000_000),
+          agentQueueLimit: count('Operations that may wait until one agent reads them.', 1_000, 1, 1_000_000),
           routingAttempts: count(
-            'How often an owner is looked for, the first time included, with growing pauses: 8 are about 4 s.',
+            'Attempts to find the owner of an account, including the first, with growing pauses; 8 attempts take about 4 s.',
             8,
             1,
             20,
           ),
-          forwardTimeoutMs: count('How long one attempt to hand an operation to its owner may take.', 5_000, 50, hour),
-          peerConnections: count('Connections to each other instance.', 4, 1, 256),
-          maxTimeoutMs: count('Longest timeout that an operation may ask for.', hour, 1_000, 7 * day),
+          forwardTimeoutMs: count(
+            'Time that one attempt to forward an operation to its owner may take.',
+            5_000,
+            50,
+            hour,
+          ),
+          peerConnections: count('Connections to each of the other instances.', 4, 1, 256),
+          maxTimeoutMs: count('Longest timeout that a request may set for an operation.', hour, 1_000, 7 * day),
           retry: Type.Object({
-            maxRetries: count('Retries of an operation that no agent took.', 3, 0, 100),
+            maxRetries: count('Retries of an operation that no agent has taken.', 3, 0, 100),
           }),
         },
-        { description: 'Bounds of operations. They hold per instance.' },
+        { description: 'Limits on operations. Each applies per instance.' },
       ),
       instances: Type.Object(
         {
-          heartbeatMs: count('How often an instance renews its lease.', 1_000, 100, 10 * minute),
-          leaseMs: count('An instance that has not renewed for so long is dead, its agents free.', 5_000, 500, hour),
+          heartbeatMs: count('Time between two renewals of the lease of an instance.', 1_000, 100, 10 * minute),
+          leaseMs: count(
+            'Time without a renewal after which an instance counts as dead and its agents are released.',
+            5_000,
+            500,
+            hour,
+          ),
         },
-        { description: 'Life of an instance in SQL.' },
+        { description: 'Leases of instances, kept in SQL.' },
       ),
       rebalance: Type.Object(
         {
-          enabled: flag('Ask idle agents of instances that have more than their share to reconnect.', true),
+          enabled: flag('Ask idle agents to reconnect if their instance has more agents than its share.', true),
           periodSeconds: count('Time between two rounds.', 10, 1, 86_400),
           tolerance: Type.Number({
-            description: 'An instance with up to so many times the mean is left alone.',
+            description:
+              'How far above the mean an instance may be: 1.2 allows up to 1.2 times the mean number of agents.',
             default: 1.2,
             minimum: 1,
             maximum: 100,
           }),
         },
-        { description: 'Evening out agents over instances.' },
+        { description: 'Even distribution of agents over instances.' },
       ),
       drain: Type.Object(
         {
-          timeoutMs: count('Time from SIGTERM to exit.', 30_000, 0, hour),
+          timeoutMs: count('Longest time from SIGTERM to exit.', 30_000, 0, hour),
           endpointRemovalMs: Type.Integer({
-            description: 'Time that load balancers get to stop sending, before anything is refused.',
+            description: 'Time for load balancers to stop sending requests, before the instance refuses any.',
             derived: '0 when `kubesvc.cluster` is `local`, else 3000',
             minimum: 0,
             maximum: hour,
           }),
-          reconnectSpreadMs: count('Agents are asked to reconnect one by one over this time.', 10_000, 0, hour),
+          reconnectSpreadMs: count('Time over which agents are asked to reconnect, one by one.', 10_000, 0, hour),
         },
-        { description: 'How an instance leaves.' },
+        { description: 'How an instance stops.' },
       ),
     },
-    { description: "The options of Armory's plugin, and ours in its style." },
+    { description: "Options of Armory's plugin, and further options in the same style." },
   ),
 
   sql: Type.Object(
     {
       url: text(
         'Database: `mysql://host:3306/db` (MySQL, MariaDB), `postgresql://host:5432/db`, `pglite:memory` or ' +
-          '`pglite:/DIRECTORY` (embedded, one instance). A `jdbc:` in front is accepted.',
+          '`pglite:/DIRECTORY` (embedded, one instance). A leading `jdbc:` is accepted.',
         'pglite:memory',
         databaseUrl,
       ),
-      user: optionalText('User; before one in the URL.'),
-      password: secret('Password; before one in the URL.'),
+      user: optionalText('User. Overrides the user in the URL.'),
+      password: secret('Password. Overrides the password in the URL.'),
       maxPoolSize: count('Connections of one instance.', 20, 1, 1_000),
-      connectionTimeoutMs: count('How long to wait for a connection.', 5_000, 100, 5 * minute),
-      queryTimeoutMs: count('How long one statement may take.', 10_000, 100, hour),
+      connectionTimeoutMs: count('Time to wait for a connection.', 5_000, 100, 5 * minute),
+      queryTimeoutMs: count('Time that one statement may take.', 10_000, 100, hour),
       ssl: Type.Object(
         {
-          enabled: flag('Connect by TLS.', false),
-          verify: flag("Check the server's certificate, and its name where the URL has one.", true),
-          trustCertCollection: path('PEM file with the authorities to trust; without it, those of Node.js.'),
-          certificateChain: path('PEM file with the certificate to show to the server.'),
-          privateKey: path('PEM file with its private key.'),
+          enabled: flag('Connect with TLS.', false),
+          verify: flag("Verify the server's certificate, and the host name if the URL has one.", true),
+          trustCertCollection: path('PEM file with the CAs to trust. Default: those of Node.js.'),
+          certificateChain: path('PEM file with the client certificate.'),
+          privateKey: path('PEM file with the private key of the client certificate.'),
         },
         { description: 'TLS to the database.' },
       ),
       migration: Type.Object(
         {
-          url: optionalText('Database to migrate, where it is reached in another way.', databaseUrl),
-          user: optionalText('User that may create and alter tables; without it, `sql.user`.'),
+          url: optionalText('URL of the database for migrations, if it differs from `sql.url`.', databaseUrl),
+          user: optionalText('User that may create and alter tables. Default: `sql.user`.'),
           password: secret('Password of that user.'),
         },
-        { description: 'Who changes the tables.' },
+        { description: 'The database user that creates and alters the tables.' },
       ),
     },
-    { description: 'The database, the truth about ownership and operations.' },
+    { description: 'The database: the source of truth for ownership and operations.' },
   ),
 
   redis: Type.Object(
     {
-      connection: optionalText('`redis://HOST:PORT/DB` or, with TLS, `rediss://`. Without it no Redis is used.', {
+      connection: optionalText('`redis://HOST:PORT/DB`, or `rediss://` for TLS. Without it, Redis is not used.', {
         secret: 'url',
         pattern: '^rediss?://.+$',
         expected: 'a URL that starts with redis:// or rediss://',
       }),
-      password: secret('Password; before one in the URL.'),
-      keyPrefix: text('In front of every key and channel; one per cluster of gateways.', 'kubesvc:'),
+      password: secret('Password. Overrides the password in the URL.'),
+      keyPrefix: text('Prefix of every key and channel. Each cluster of gateways needs its own.', 'kubesvc:'),
     },
-    { description: 'The coordination layer of every cluster of more than one instance.' },
+    { description: 'Redis. Every cluster of more than one instance needs it for coordination.' },
   ),
 
   logging: Type.Object(
     {
       level: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], {
-        description: 'What is logged: this level and above.',
+        description: 'Lowest level that is logged.',
         default: 'info',
       }),
       format: Type.Enum(['json', 'text'], {
-        description: 'One JSON object a line, or lines for people.',
+        description: '`json`: one object per line; `text`: lines for people.',
         derived: '`text` on a terminal, else `json`',
       }),
     },
@@ -413,18 +458,18 @@ export const configSchema = Type.Object({
   tracing: Type.Object(
     {
       enabled: flag('Trace operations with OpenTelemetry.', false),
-      endpoint: text('Where spans are sent, OTLP over HTTP.', 'http://127.0.0.1:4318/v1/traces', {
+      endpoint: text('URL to send spans to, as OTLP over HTTP.', 'http://127.0.0.1:4318/v1/traces', {
         pattern: '^https?://[^/]+/.*$',
         expected: 'a URL such as http://collector:4318/v1/traces',
       }),
       samplePercent: count(
-        'Of the traces that begin here, how many are kept; others as their callers want it.',
+        'Percentage of the traces started here that are kept. If a caller started the trace, its sampling decision applies.',
         100,
         0,
         100,
       ),
     },
-    { description: 'Traces of operations, from the call to the result.' },
+    { description: 'Traces of operations, from the request to the result.' },
   ),
 });
 

@@ -4,20 +4,20 @@ import Type from 'typebox';
 import { count, flag, list, optionalText, path, secret } from './leaf-schemas.js';
 
 const tlsProperties = {
-  enabled: flag('Serve TLS on this port. Off means cleartext.', false),
-  certificateChain: path('PEM file with the certificate and its chain. Read again when it changes.'),
-  privateKey: path('PEM file with the private key. Read again when it changes.'),
+  enabled: flag('Serve TLS on this port. If false, the port is cleartext.', false),
+  certificateChain: path('PEM file with the certificate and its chain. Reloaded when it changes.'),
+  privateKey: path('PEM file with the private key. Reloaded when it changes.'),
   privateKeyPassword: secret('Password of the private key.'),
-  trustCertCollection: path('PEM file with the authorities that client certificates are checked against.'),
+  trustCertCollection: path('PEM file with the CAs that client certificates are verified against.'),
   revocationList: path(
-    'PEM file with certificate revocation lists, one of every authority that issues client certificates; once one of them has expired nobody is let in. Read again when it changes; connections of certificates that it names by then are ended.',
+    'PEM file with certificate revocation lists, one from every CA that issues client certificates. If a list has expired, every client certificate of its CA is refused. Reloaded when it changes; connections that use a revoked certificate are then closed.',
   ),
   clientAuth: Type.Enum(['NONE', 'OPTIONAL', 'REQUIRE'], {
-    description: 'Whether clients have to show a certificate: not at all, checked if shown, required.',
+    description: 'Client certificates. `NONE`: not requested; `OPTIONAL`: verified if presented; `REQUIRE`: required.',
     default: 'NONE',
     synonyms: { want: 'OPTIONAL', need: 'REQUIRE' },
   }),
-  ciphers: list('Cipher suites by their OpenSSL names; empty: the defaults of Node.js.'),
+  ciphers: list('Cipher suites, by OpenSSL name; empty: the defaults of Node.js.'),
   protocols: list('TLS versions to accept; empty: TLSv1.2 and TLSv1.3.', [], {
     items: Type.Enum(['TLSv1.2', 'TLSv1.3']),
   }),
@@ -26,15 +26,15 @@ export const tls = (description: string) => Type.Object(tlsProperties, { descrip
 
 /** Of one port, on one instance. */
 export const connectionLimits = (peers: string) => ({
-  maxConnections: count(`Connections of ${peers}; more are closed at once.`, 50_000, 1, 1_000_000),
+  maxConnections: count(`Connections of ${peers}. Further ones are closed at once.`, 50_000, 1, 1_000_000),
   maxConnectionsPerAddress: count(
-    'Connections of one address. A load balancer may show its own address for all of them.',
+    'Connections from one address. Behind a load balancer, all connections may come from its address.',
     50_000,
     1,
     1_000_000,
   ),
   maxHalfOpenConnections: count(
-    'Connections that have not finished TLS and their first bytes; beyond it the oldest of them is closed.',
+    'Connections that have not completed the TLS handshake and sent their first bytes. Beyond the limit, the oldest of them is closed.',
     20_000,
     1,
     1_000_000,
@@ -45,9 +45,9 @@ export const connectionLimits = (peers: string) => ({
 export const x509 = (who: string, description: string) =>
   Type.Object(
     {
-      enabled: flag(`Take the identity of ${who} from its client certificate.`, false),
+      enabled: flag(`Authenticate ${who} by its client certificate.`, false),
       filters: list(
-        `Conditions on the certificate, one of which has to hold: \`CN=agent,O=Acme\`, \`DNS:*.example.com\`, \`URI:spiffe://...\`; empty: every trusted certificate. As text, separated by \`;\`.`,
+        `Accepted certificates: each must match at least one of these filters, such as \`CN=agent,O=Acme\`, \`DNS:*.example.com\` or \`URI:spiffe://...\`; empty: every trusted certificate. In variables and flags, separate filters with \`;\`.`,
         [],
         { separator: ';' },
       ),
@@ -62,29 +62,29 @@ export const tokens = (who: string) =>
   Type.Object(
     {
       file: path(
-        'YAML file with the SHA-256 digests of tokens: `tokens: [{name, sha256, expires}]`. Read again when it changes.',
+        'YAML file with the SHA-256 digests of tokens: `tokens: [{name, sha256, expires}]`. Reloaded when it changes.',
       ),
       jwt: Type.Object(
         {
-          jwksFile: path('File with the JSON Web Key Set that tokens are checked with. Read again when it changes.'),
+          jwksFile: path('File with the JSON Web Key Set that verifies tokens. Reloaded when it changes.'),
           jwksUrl: optionalText('URL of the JSON Web Key Set, instead of a file.', {
             pattern: '^https?://.+$',
             expected: 'a URL such as https://issuer.example.com/keys',
           }),
-          issuer: optionalText('The `iss` that tokens must have.'),
-          audiences: list('A token must be for one of these (`aud`).'),
-          algorithms: list('Signature algorithms that are accepted.', ['RS256', 'ES256'], {
+          issuer: optionalText('Required issuer (`iss`) of tokens.'),
+          audiences: list('Accepted audiences (`aud`): a token must have one of them.'),
+          algorithms: list('Accepted signature algorithms.', ['RS256', 'ES256'], {
             items: Type.Enum(algorithms),
           }),
-          clockToleranceSeconds: count('How far clocks may be apart.', 5, 0, 300),
+          clockToleranceSeconds: count('Accepted difference between clocks.', 5, 0, 300),
         },
         { description: 'JSON Web Tokens.' },
       ),
       kubernetes: Type.Object(
         {
-          enabled: flag('Have the Kubernetes API server check tokens of service accounts (TokenReview).', false),
-          audiences: list('A token must be for one of these; empty: for the API server.'),
-          kubeconfigFile: path('Kubeconfig of that API server; without it, the service account of the pod.'),
+          enabled: flag('Accept service account tokens that the Kubernetes API server verifies (TokenReview).', false),
+          audiences: list('Accepted audiences: a token must have one of them; empty: that of the API server.'),
+          kubeconfigFile: path('Kubeconfig of that API server. Default: the service account of the pod.'),
         },
         { description: 'Tokens of Kubernetes service accounts.' },
       ),
@@ -95,31 +95,29 @@ export const tokens = (who: string) =>
 /** Who may call the REST API. */
 export const callers = Type.Object(
   {
-    x509: x509('a caller', 'Identity of callers by certificate.'),
+    x509: x509('a caller', 'Callers authenticated by certificate.'),
     tokens: tokens('callers'),
     policyFile: path(
-      'YAML file that gives identities their roles: `callers: [{name, match, role}]`. Read again when it changes.',
+      'YAML file that gives principals their roles: `callers: [{name, match, role}]`. Reloaded when it changes.',
     ),
     anonymousRole: Type.Enum(['none', 'read', 'operate', 'admin'], {
-      description: 'What callers may do who show no identity.',
+      description: 'Role of callers that present no credentials.',
       derived:
-        '`none` where callers have to prove who they are, `admin` where nobody has to and `server.address` is a loopback address; elsewhere it has to be set',
+        '`none` if callers must authenticate; `admin` if they need not and `server.address` is a loopback address; otherwise it must be set',
     }),
     instances: Type.Object(
       {
         secretFile: path(
-          'File with secrets, one a line, that the calls between instances are signed with: the first signs, all are accepted. Read again when it changes.',
+          'File with the secrets that sign calls between instances, one per line. The first one signs; all are accepted. Reloaded when it changes.',
         ),
-        filters: list(
-          'Conditions on the certificates of instances, as in `server.auth.x509.filters`: who shows one is an instance.',
-          [],
-          { separator: ';' },
-        ),
+        filters: list('Certificates that identify an instance, by filters as in `server.auth.x509.filters`.', [], {
+          separator: ';',
+        }),
         serverName: optionalText(
-          'Name that the certificates of the other instances have, where they are reached by IP address.',
+          'Name to expect in the certificates of the other instances, if they are reached by IP address.',
         ),
       },
-      { description: 'How instances prove to each other that they are instances.' },
+      { description: 'How instances authenticate to each other.' },
     ),
   },
   { description: 'Who may call the REST API: see [security](security.md).' },

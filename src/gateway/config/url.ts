@@ -1,13 +1,13 @@
-/** URLs of databases and of Redis: as Clouddriver writes them, and as they may be shown. */
+/** URLs of databases and of Redis: converts Clouddriver's form, and hides credentials for display. */
 
 import { isIP } from 'node:net';
 
 const form = 'write it as mysql://HOST:PORT/DATABASE or postgresql://HOST:PORT/DATABASE';
 
 /**
- * `jdbc:mysql://host:3306/db?useSSL=false` as `mysql://host:3306/db`: parameters belong to the Java driver. Those that ask
- * for TLS stay, for tlsDemand(). Other URLs stay as they are.
- * @returns a `warning` that names what was left out, or a `problem`; neither has a value of it
+ * `jdbc:mysql://host:3306/db?useSSL=false` as `mysql://host:3306/db`: parameters belong to the Java driver. Those that
+ * ask for TLS stay, for tlsDemand(). Other URLs stay as they are.
+ * @returns a `warning` that names the dropped parameters, or a `problem`; neither contains a value
  */
 export function databaseUrl(
   written: string,
@@ -16,13 +16,12 @@ export function databaseUrl(
   if (plain.startsWith('pglite:')) return { url: plain, warning: undefined };
   const [, driver = '', authority = ''] = /^([^/?#]*):\/\/([^/?#]*)/u.exec(plain) ?? [];
   const host = authority.slice(authority.lastIndexOf('@') + 1);
-  if (/(?:^|[:-])aws(?:[:-]|$)/iu.test(driver))
-    return { problem: `the AWS driver for Java is not known here; ${form}` };
+  if (/(?:^|[:-])aws(?:[:-]|$)/iu.test(driver)) return { problem: `the AWS driver for Java is not supported; ${form}` };
   if (/^(?:mysql|mariadb|postgresql):[^:]/iu.test(driver) || driver.includes('+'))
-    return { problem: `balancing and fail-over of the Java driver are not known here; ${form}` };
-  if (/[()]/u.test(host)) return { problem: `properties of a host in brackets are not read here; ${form}` };
+    return { problem: `load balancing and failover of the Java driver are not supported; ${form}` };
+  if (/[()]/u.test(host)) return { problem: `host properties in brackets are not supported; ${form}` };
   if (host.includes(','))
-    return { problem: `several hosts are not tried here; name the one that takes writes, ${form}` };
+    return { problem: `several hosts are not supported; name the one that accepts writes, ${form}` };
   const [base = '', query = ''] = plain.split(/\?(.*)/su);
   const kept: string[] = [];
   const dropped: string[] = [];
@@ -33,24 +32,26 @@ export function databaseUrl(
     const demand = demandOf(name, value);
     if (demand?.named === true && isIP(host.replace(/:\d*$/u, '').replaceAll(/[[\]]/gu, '')) !== 0)
       return {
-        problem: `the parameter ${name} has the name of the server checked, but there is an address; write the name`,
+        problem: `the parameter ${name} asks to verify the server's name, but the URL has an address; write the name`,
       };
     if (demand !== undefined) kept.push(parameter);
     else dropped.push(name);
   }
   return {
     url: base + (kept.length === 0 ? '' : `?${kept.join('&')}`),
-    warning: dropped.length === 0 ? undefined : `parameters of the driver have no effect: ${dropped.join(', ')}`,
+    warning: dropped.length === 0 ? undefined : `driver parameters have no effect: ${dropped.join(', ')}`,
   };
 }
 
-const trust = 'write the authorities as PEM: sql.ssl.trustCertCollection';
-const identity = 'write certificate and key as PEM: sql.ssl.certificateChain, sql.ssl.privateKey';
+const trust = 'give the CA certificates as PEM in sql.ssl.trustCertCollection';
+const identity = 'give certificate and key as PEM in sql.ssl.certificateChain and sql.ssl.privateKey';
 
-/** Parameters of drivers, in lower case, that settings of ours are for: dropped, they would change who or what is trusted. */
+/**
+ * Driver parameters, in lower case, that belong in settings of ours: dropping them would change who or what is trusted.
+ */
 const misplaced: ReadonlyMap<string, string> = new Map([
-  ['user', 'write it as sql.user'],
-  ['password', 'write it as sql.password'],
+  ['user', 'set sql.user'],
+  ['password', 'set sql.password'],
   ['currentschema', 'give the user a search_path'],
   ['trustcertificatekeystoreurl', trust],
   ['truststore', trust],
@@ -62,12 +63,12 @@ const misplaced: ReadonlyMap<string, string> = new Map([
   ['sslkey', identity],
 ]);
 
-/** What a URL of a database asks of its connection. */
+/** The TLS that a database URL asks for. */
 export interface TlsDemand {
   readonly parameter: string;
-  /** Whether the server's certificate has to be checked. */
+  /** Whether the server's certificate must be verified. */
   readonly verified: boolean;
-  /** Whether the name in it has to be checked, too. */
+  /** Whether its name must be verified, too. */
   readonly named: boolean;
 }
 
@@ -96,8 +97,8 @@ function demandOf(name: string, value: string): TlsDemand | undefined {
 }
 
 /**
- * `mysql://host:3306/db` of `mysql://user:password@host:3306/db?x=y`: what may be shown. `***` when it is not certain
- * where the credentials end, as with a password that has an `@` or `/` in it.
+ * `mysql://host:3306/db` of `mysql://user:password@host:3306/db?x=y`: the part that may be shown. `***` if it is not
+ * certain where the credentials end, as with a password that contains `@` or `/`.
  */
 export function withoutCredentials(url: string): string {
   if (url.startsWith('pglite:')) return url;

@@ -1,4 +1,4 @@
-/** From entries of all sources to checked values by key: which setting is meant, and what its text means. */
+/** From entries of all sources to checked values by key: finds the setting of each entry, and converts its text. */
 
 import { Value } from 'typebox/value';
 import { aliases, restrictions, unused } from './foreign.js';
@@ -41,7 +41,7 @@ export function resolveValues(entries: readonly Entry[]): ResolvedValues {
     const { leaf, factor } = target;
     const before = spelled.get(leaf.key);
     if (before !== undefined && before.key !== key && before.origin.kind === origin.kind) {
-      problems.push({ key, message: `set already, as ${before.key} (${before.origin.text})`, origin });
+      problems.push({ key, message: `already set as ${before.key} (${before.origin.text})`, origin });
       continue;
     }
     spelled.set(leaf.key, entry);
@@ -87,7 +87,7 @@ function parentOf(key: string): string {
   return key.slice(0, Math.max(0, key.lastIndexOf('.')));
 }
 
-/** The plugin's options under both of its names in one place: nobody knows which one is meant. */
+/** The plugin's options under both of its names in one source: it is unclear which ones apply. */
 function twoPlugins(entries: readonly Entry[]): SettingProblem[] {
   const given = entries.filter(({ value }) => value !== null);
   return [...new Set(given.map(({ origin }) => origin.kind))].flatMap((kind) => {
@@ -95,7 +95,7 @@ function twoPlugins(entries: readonly Entry[]): SettingProblem[] {
     const other = here.find(({ key }) => isOtherSpelling(key));
     const one = here.find(({ key }) => !isOtherSpelling(key) && uniform(key).startsWith(`${pluginSection}.`));
     if (other === undefined || one === undefined) return [];
-    const message = `stands beside ${pluginSection} (${one.origin.text}); write all of it below one of them`;
+    const message = `conflicts with ${pluginSection} (${one.origin.text}); use only one of the two sections`;
     return [{ key: otherPluginSection, message, origin: other.origin }];
   });
 }
@@ -107,7 +107,7 @@ function unknownKey({ key, value, origin }: Entry): SettingProblem {
   }
   const flags = origin.kind === 'flag' ? ['config', 'help'] : [];
   const candidate = nearest(key, [...leaves.keys(), ...aliases.keys(), ...unused.keys(), ...flags]);
-  return { key, message: `no such setting${candidate === undefined ? '' : `; is ${candidate} meant?`}`, origin };
+  return { key, message: `no such setting${candidate === undefined ? '' : `; did you mean ${candidate}?`}`, origin };
 }
 
 type Result = 'unset' | { readonly problem: string } | { readonly value: unknown; readonly warning?: string };
@@ -139,7 +139,7 @@ function valueOf(leaf: Leaf, written: unknown, factor: number, origin: SettingOr
 
 const unitBytes: Readonly<Record<string, number>> = { '': 1, B: 1, KB: 1 << 10, MB: 1 << 20, GB: 1 << 30 };
 
-/** What a text means for this setting; what cannot be read stays as it is, for the check to refuse. */
+/** Converts a text for this setting; an unreadable text stays as it is, so that the check refuses it. */
 function parse(leaf: Leaf, value: unknown): unknown {
   if (typeof value !== 'string') return value;
   const trimmed = value.trim();

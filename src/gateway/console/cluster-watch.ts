@@ -6,8 +6,10 @@
 import { wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
 import type { ConnectedAgent, AssignmentStore } from '../../store/assignments/assignments.js';
-import type { DynamicAccountStore, DynamicAccountSummary } from '../../store/accounts/dynamic-accounts.js';
-import type { InstanceRecord, InstanceStore } from '../../store/instances/instances.js';
+import type { DynamicAccountSummary } from '../../store/accounts/account-record.js';
+import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
+import type { InstanceRecord } from '../../store/instances/instance-record.js';
+import type { InstanceStore } from '../../store/instances/instances.js';
 import type { OperationFilter, OperationRecord } from '../../store/operations/operation-record.js';
 import type { OperationStore } from '../../store/operations/operations.js';
 import type { SectionName } from './answers.js';

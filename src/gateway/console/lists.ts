@@ -1,7 +1,7 @@
 /** Searches, filters and pages of what cluster-watch.ts has read. */
 
 import type { ConnectedAgent } from '../../store/assignments/assignments.js';
-import type { DynamicAccountSummary } from '../../store/accounts/dynamic-accounts.js';
+import type { DynamicAccountSummary } from '../../store/accounts/account-record.js';
 import { compareText } from '../../discovery/discovery.js';
 import type { AccountRow, AgentAt, AgentRow, DynamicAccountRow, Page } from './answers.js';
 

@@ -171,7 +171,7 @@ function streamEvents(app: App, { instanceId, version, console: watch }: Console
 
   app.get('/console/events', { config: read, schema: hidden }, (_request, reply) => {
     if (streams.size >= maxStreams) {
-      throw new GatewayError('overloaded', `${String(maxStreams)} consoles watch this replica already`, {
+      throw new GatewayError('overloaded', `${String(maxStreams)} consoles already watch this replica`, {
         retryAfterMs: 10_000,
       });
     }

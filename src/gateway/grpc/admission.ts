@@ -1,4 +1,4 @@
-/** Lets a stream of an agent in once its peer has proven who it is. Nothing is read of it before. */
+/** Admits the stream of an agent after authentication. Nothing is read from it before. */
 
 import { messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
@@ -8,9 +8,9 @@ import type { Metrics } from '../telemetry/metrics.js';
 import { endCall, type ByteStream } from './byte-stream.js';
 
 export interface AdmissionOptions {
-  /** Absent: nobody has to prove anything. */
+  /** Absent: authentication is off. */
   readonly admit: ((credentials: Credentials, signal: AbortSignal) => Promise<SessionPeer>) | undefined;
-  /** For the proof to be checked, in ms. */
+  /** Deadline for checking the credentials, in ms. */
   readonly timeoutMs: number;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -22,10 +22,10 @@ export function admitStream(
   serve: (peer: SessionPeer | undefined) => void,
 ): void {
   const { admit } = options;
-  // Nobody else listens yet.
+  // No other listener exists yet.
   call.on('error', () => undefined);
   setImmediate(() => {
-    // A stream that is reset as soon as it is opened (CVE-2023-44487) is over by now, and has cost nothing.
+    // A stream that was reset as soon as it was opened (CVE-2023-44487) has ended by now, and has cost nothing.
     if (call.cancelled) endCall(call, undefined);
     else if (admit === undefined) serve(undefined);
     else check(call, admit, options, serve);
@@ -49,7 +49,7 @@ function check(
       const error = toGatewayError(thrown);
       metrics.authentications.inc({ port: 'agents', outcome: error.code });
       const cause = messageOf(error.cause ?? '');
-      logger.warn({ peer: call.getPeer(), code: error.code, error: error.message, cause }, 'agent not let in');
+      logger.warn({ peer: call.getPeer(), code: error.code, error: error.message, cause }, 'agent denied');
       endCall(call, error);
     },
   );
@@ -60,7 +60,7 @@ function credentialsOf(call: ByteStream): Credentials {
   const certificate = call.getAuthContext().sslPeerCertificate?.raw;
   return {
     ...(Buffer.isBuffer(certificate) ? { certificate } : {}),
-    // Two that contradict each other are no proof.
+    // Two that contradict each other prove nothing.
     ...(authorization === undefined ? {} : { authorization: more.length > 0 ? '' : String(authorization) }),
   };
 }

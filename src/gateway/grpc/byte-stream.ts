@@ -1,4 +1,4 @@
-/** A bidirectional gRPC method whose messages stay bytes: protocol/wire.ts reads what is needed of them. */
+/** A bidirectional gRPC method whose messages stay bytes: protocol/wire.ts reads the fields that are needed. */
 
 import type { ServerDuplexStream, ServiceDefinition } from '@grpc/grpc-js';
 import type { GatewayError } from '../../core/errors.js';
@@ -22,9 +22,9 @@ export function byteStreamMethod(path: string): ServiceDefinition[string] {
   };
 }
 
-/** Ends the call with the error's status, or with OK; a peer that has cancelled is told nothing. */
+/** Ends the call with the error's status, or with OK; a peer that has cancelled is sent nothing. */
 export function endCall(call: ByteStream, error: GatewayError | undefined): void {
-  // emit('error') is how grpc-js ends a call with a status of ours.
+  // In grpc-js, emit('error') ends a call with a status of our own.
   if (error === undefined || error.code === 'cancelled') call.end();
   else call.emit('error', Object.assign(new Error(error.message), toStatus(error)));
 }

@@ -74,7 +74,7 @@ const types: Readonly<Partial<Record<ObjectEvent_Type, EventType>>> = {
   [ObjectEvent_Type.DELETED]: 'deleted',
 };
 
-/** undefined: a kind of message that a newer agent knows. @throws GatewayError `invalid-argument` */
+/** undefined: a kind of message of a newer protocol version. @throws GatewayError `invalid-argument` */
 function readMessage(encoded: Uint8Array): CachingStreamMessage | undefined {
   const { message } = decode(encoded);
   const bytes = encoded.length;
@@ -127,9 +127,13 @@ function readScope(scope: Scope | undefined) {
   const { account = '', apiVersion = '', kind = '', namespace = '' } = scope ?? {};
   const names = [apiVersion, kind, namespace];
   if (account === '' || kind === '' || names.some((name) => name.length > nameLength || !scopeName.test(name))) {
-    throw new GatewayError('invalid-argument', 'scope: account and kind must be set, and all be names', {
-      field: 'scope',
-    });
+    throw new GatewayError(
+      'invalid-argument',
+      'scope: account and kind must be set, and every field must be a valid name',
+      {
+        field: 'scope',
+      },
+    );
   }
   return { account, apiVersion, kind, namespace };
 }
@@ -173,7 +177,7 @@ function transportOf(call: ByteStream, { kinds: { settings } }: CachingIngest): 
   };
 }
 
-/** The version is not kept: it does not matter for resuming. */
+/** The version is dropped: it does not matter for resuming. */
 function scopeOf({ account, key }: StoredResumePoint): Scope {
   const [namespace = '', group = '', kind = ''] = key.split('_');
   return { $typeName: 'events.Scope', account, apiVersion: group === '' ? '' : `${group}/`, kind, namespace };

@@ -1,6 +1,6 @@
 /**
  * The descriptors that reflection hands out. Ours are the compiler's own. Those of health and reflection come from
- * proto-loader, whose maps are named as no other implementation takes them: that is put right here.
+ * proto-loader, which names map entries as no other implementation accepts them: this file corrects the names.
  */
 
 import { createRequire } from 'node:module';
@@ -12,7 +12,9 @@ import { protoPath as healthProto } from 'grpc-health-check';
 import { file_events_caching } from '../../protocol/generated/events/caching_pb.js';
 import { file_ops_operations } from '../../protocol/generated/ops/operations_pb.js';
 
-/** Every file that reflection describes, in the shape of a package definition: it reads nothing but the files of it. */
+/**
+ * Every file that reflection describes, in the shape of a package definition: reflection reads nothing but its files.
+ */
 export function describedFiles(): PackageDefinition {
   const own = [file_ops_operations, file_events_caching].map((file) => toBinary(FileDescriptorProtoSchema, file.proto));
   const reflection = dirname(createRequire(import.meta.url).resolve('@grpc/reflection/package.json'));
@@ -33,7 +35,9 @@ function withNamedMaps(bytes: Uint8Array): Buffer {
   return Buffer.from(toBinary(FileDescriptorProtoSchema, file));
 }
 
-/** The entry of a map `some_field` is the nested message `SomeFieldEntry` (descriptor.proto, MessageOptions.map_entry). */
+/**
+ * The entry of a map `some_field` is the nested message `SomeFieldEntry` (descriptor.proto, MessageOptions.map_entry).
+ */
 function nameMaps(message: DescriptorProto): void {
   for (const nested of message.nestedType) {
     nameMaps(nested);

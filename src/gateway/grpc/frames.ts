@@ -1,4 +1,4 @@
-/** Encodes what the gateway says to agents: the only place in the domain's reach that knows the generated messages. */
+/** Encodes messages to agents: the only code near the domain that knows the generated types. */
 
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
@@ -77,7 +77,7 @@ export function receipt(operationId: string, outcome: ReceiptOutcome): Uint8Arra
   return encodeReceipt(operationId, outcomes[outcome]);
 }
 
-/** Stands in for a result that is larger than the limit: the operation has failed with that, the stream goes on. */
+/** Replaces a result that is larger than the limit: the operation fails with it, and the stream goes on. */
 export function tooLargeResult(operationId: string, account: string, bytes: number, limit: number): Uint8Array {
   return toBinary(
     OperationResultSchema,
@@ -91,7 +91,7 @@ export function tooLargeResult(operationId: string, account: string, bytes: numb
   );
 }
 
-/** What history keeps of a result: enough to tell how the operation went, without the body. */
+/** The part of a result that history keeps: how the operation went, without the body. */
 export function recordedResult(record: OperationRecord, answer: AgentResult): Uint8Array {
   return toBinary(
     OperationResultSchema,

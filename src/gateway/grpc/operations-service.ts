@@ -6,7 +6,7 @@ import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { Account, AccountsAdded, AccountsRemoved } from '../../protocol/generated/ops/operations_pb.js';
 import { isPong, readAgentFrame, readCachingEnded, type AgentFrame } from '../../protocol/wire.js';
-import type { AccountRegistration } from '../../store/assignments/ownership.js';
+import type { AccountRegistration } from '../../store/accounts/account-record.js';
 import type { CachingSwitches } from '../agents/caching-assignment/switches.js';
 import type { SessionPeer } from '../agents/principal.js';
 import type { RegistrationLimits } from '../agents/registration-limits.js';
@@ -39,7 +39,7 @@ export interface OperationsServiceOptions {
 
 export const operationsDefinition: ServiceDefinition = { connect: byteStreamMethod('/ops.Operations/Connect') };
 
-/** A wave of agents that have to wait must not flood the log: at most one line in so long, in ms. */
+/** At most one log line in this time, in ms, so that a wave of agents that have to wait does not flood the log. */
 const overloadPeriodMs = 10_000;
 
 interface Serving extends OperationsServiceOptions {
@@ -90,7 +90,7 @@ function serve(call: ByteStream, peer: SessionPeer | undefined, options: Serving
     session.drained();
   });
   call.on('end', () => {
-    // A reset of the stream or of the connection comes as an end, too, and says so right after.
+    // A reset of the stream or the connection also arrives as an end; the reset is reported right after it.
     setImmediate(() => {
       ended(call.cancelled ? broken() : undefined);
     });
@@ -132,9 +132,9 @@ async function receive(session: Session, message: Uint8Array, options: Serving, 
     case 'register':
       throw new GatewayError('invalid-argument', 'register: this stream is registered already', { field: 'register' });
     case undefined:
-      // A kind of message that a newer agent knows.
+      // A kind of message of a newer protocol version.
       metrics.results.inc({ way: 'unknown' });
-      logger.debug({ agentId: session.identity.agentId }, 'message of an unknown kind ignored');
+      logger.debug({ agentId: session.identity.agentId }, 'unknown kind of message ignored');
       return;
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The grpc-js server of the agents' port: services, health, reflection and the limits of the transport.
- * It listens on nothing itself: listeners.ts hands it the sockets that speak HTTP/2.
+ * It listens on nothing itself: listeners/port.ts hands it the sockets that speak HTTP/2.
  */
 
 import type { Socket } from 'node:net';
@@ -25,17 +25,18 @@ export interface GrpcServerOptions {
 }
 
 export interface GrpcServer {
-  /** Takes over a socket that speaks cleartext HTTP/2: TLS is ended by the port, alike for both ports. */
+  /** Takes over a socket that speaks cleartext HTTP/2: listeners.ts terminates TLS, for both ports alike. */
   readonly take: (socket: Socket) => void;
   /** Ends every connection. */
   stop(): void;
-  /** What grpc.health.v1.Health says of everything. */
+  /** The status that grpc.health.v1.Health reports for every service. */
   setServing(serving: boolean): void;
 }
 
 /**
  * grpc-js ends a whole stream on a message over its limit. Messages between the configured limit and this many times
- * it are refused one by one (results.ts), so that the stream's other work goes on; larger ones are not worth the memory.
+ * it are refused one by one (results.ts), so that the stream's other work goes on; larger ones are not worth the
+ * memory.
  */
 const hardLimitFactor = 4;
 

@@ -31,8 +31,8 @@ const table: Readonly<Record<ErrorCode, status>> = {
 };
 
 /**
- * What an error looks like at the end of a stream. With `overloaded` comes the time to wait, in ms, as gRPC's retries have it
- * (https://github.com/grpc/proposal/blob/master/A6-client-retries.md#pushback).
+ * The status that ends a stream with an error. `overloaded` carries the time to wait, in ms, in the way of gRPC's
+ * retries (https://github.com/grpc/proposal/blob/master/A6-client-retries.md#pushback).
  */
 export function toStatus(error: GatewayError): {
   readonly code: status;

@@ -1,6 +1,7 @@
 /**
- * Operations whose originating instance died: one survivor goes on with them, and what nobody goes on with ends in the
- * record all the same. So every operation that was accepted has exactly one outcome, whatever was killed.
+ * Adopts operations whose originating instance died: one survivor continues them, and an operation that nobody
+ * continues still gets a recorded outcome. So every accepted operation has exactly one outcome, no matter which process
+ * was killed.
  */
 
 import { GatewayError, messageOf } from '../../core/errors.js';
@@ -18,11 +19,14 @@ export interface AdoptionOptions {
   readonly router: Router;
   readonly recorder: Recorder;
   readonly logger: Logger;
-  /** An operation is swept this long after its deadline: its originating instance has ended it long since, in ms. */
+  /**
+   * Time after its deadline at which an operation is swept, in ms: an originating instance that is alive has long ended
+   * it.
+   */
   readonly overdueMs: number;
 }
 
-/** Each has up to 4 MB. */
+/** Each operation has up to 4 MB. */
 const pageSize = 50;
 const sweepMs = 5_000;
 
@@ -34,7 +38,7 @@ export class Adoption {
   }
 
   /**
-   * Goes on with what an instance left unfinished: a dead one, or this one's own predecessor of the same id.
+   * Continues the unfinished operations of an instance: a dead one, or this one's predecessor with the same id.
    * @throws GatewayError `dependency-unavailable`
    */
   async adoptFrom(instanceId: string, signal: AbortSignal): Promise<void> {
@@ -44,7 +48,7 @@ export class Adoption {
     let after = '';
     for (;;) {
       const page = await operations.unfinished({ receivedByInstanceId: instanceId, after, limit: pageSize }, signal);
-      // First of all: an instance that only seemed dead must not give them to anybody else.
+      // This comes first: an instance that only seemed dead must no longer send them to any agent.
       await operations.adopt(
         page.map(({ id }) => id),
         own,
@@ -56,14 +60,15 @@ export class Adoption {
       }
       if (page.length < pageSize) break;
     }
-    if (adopted > 0) logger.info({ deadInstanceId: instanceId, operations: adopted }, 'operations taken over');
+    if (adopted > 0)
+      logger.info({ deadInstanceId: instanceId, operations: adopted }, 'operations of a dead instance taken over');
   }
 
-  /** Ends what is long overdue, until the signal aborts. */
+  /** Ends operations that are long overdue, until the signal aborts. */
   run(signal: AbortSignal): Promise<void> {
     const { logger } = this.#options;
     const failed = (error: unknown): void => {
-      logger.debug({ error: messageOf(error) }, 'overdue operations not swept');
+      logger.debug({ error: messageOf(error) }, 'could not end overdue operations; retrying');
     };
     const pauseMs = (): number => jittered(sweepMs, 0.5);
     return repeat({ pauseMs, failed }, signal, () => this.#sweep(signal));
@@ -73,7 +78,7 @@ export class Adoption {
     try {
       return router.adopt(operation);
     } catch (error) {
-      // Too many at once: the sweep records those that nobody could take over.
+      // Too many at once: the sweep ends those that no instance could take over.
       if (error instanceof GatewayError && error.code === 'overloaded') return false;
       throw error;
     }
@@ -85,13 +90,12 @@ export class Adoption {
     const orphaned = overdue.filter(({ id }) => router.originated(id) === undefined);
     const ended = await Promise.all(orphaned.map((operation) => recorder.end(this.#lost(operation))));
     const count = ended.filter(Boolean).length;
-    if (count > 0)
-      logger.warn({ operations: count }, 'operations without an instance that waits for them ended as lost');
+    if (count > 0) logger.warn({ operations: count }, 'no instance waits for these operations; they end as agent lost');
   }
 
   #lost(operation: UnfinishedOperation): FinishedOperation {
     const { id, operationType, account, digest, receivedTime, receivedByInstanceId, timeoutMs, timeLeftMs } = operation;
-    // By the database's clock: this instance's may differ from the one that told when it began.
+    // By the database's clock: this instance's clock may differ from that of the instance that recorded the start.
     const totalDurationMs = timeoutMs - timeLeftMs;
     return {
       operationId: id,
@@ -103,7 +107,7 @@ export class Adoption {
       totalDurationMs,
       finalOutcome: 'agent lost',
       receivedBy: { instanceId: receivedByInstanceId, time: receivedTime },
-      errorMessage: `instance ${receivedByInstanceId} was lost while it waited for the result; whether the operation was done is not known`,
+      errorMessage: `instance ${receivedByInstanceId} was lost while it waited for the result; the operation may have been executed`,
     };
   }
 }

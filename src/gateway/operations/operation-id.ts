@@ -5,7 +5,7 @@ import { ulid } from 'ulid';
 
 /**
  * Makes ids. Random bytes are taken from the system for hundreds of ids at once: one call for each character, as the
- * library does it by itself, costs more than all the rest of routing an operation.
+ * library does by default, costs more than all the rest of routing an operation.
  * @returns gives an id for an operation of that time, Unix ms
  */
 export function createOperationIds(): (time: number) => string {

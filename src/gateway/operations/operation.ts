@@ -1,5 +1,5 @@
 /**
- * An operation inside the gateway: what is known of it while it is under way, and how it ends.
+ * An operation inside the gateway: its state while it is under way, and how it ends.
  *
  * received → routed → sent → answered → recorded: "The way of an operation" in docs/architecture.md.
  */
@@ -10,7 +10,7 @@ import type { AgentResult, FinalOutcome, FinishedOperation } from '../../store/o
 
 /**
  * Requests that change nothing in the cluster (proto/ops/operations.proto). They are not written to kubesvc_ops
- * unless the caller chose their id, and may be given to another agent when theirs is lost.
+ * unless the caller chose their id, and may be sent to another agent when the first is lost.
  */
 const readingTypes: ReadonlySet<string> = new Set(['get', 'list', 'logs', 'access_review']);
 
@@ -18,50 +18,54 @@ export function isReading(type: string): boolean {
   return readingTypes.has(type);
 }
 
-/** Who can do an operation: one agent's stream at one instance. */
+/** A stream that can execute an operation: one agent's, at one instance. */
 export interface Target extends Binding {
   readonly instanceId: string;
 }
 
-/** Where an operation was taken: by the owner's stream to the agent. Times are the owner's clock, Unix ms. */
+/** The stream that an owner sent an operation on. Times are by the owner's clock, Unix ms. */
 export interface Dispatch extends Target {
   readonly processedTime: number;
   readonly sentTime: number;
 }
 
-/** An operation that this instance waits for: it was asked, or it took over from an instance that died. */
+/** An operation that this instance waits for: a caller submitted it here, or it was adopted from a dead instance. */
 export interface Originated {
   readonly id: string;
   readonly account: string;
   readonly type: string;
-  /** As it is sent, but for the time that is left. */
+  /** The operation as it is sent, except for the remaining time. */
   readonly bytes: Uint8Array;
-  /** Identifies what is asked, whatever the id and time-out. */
+  /** Identifies the request, regardless of id and time-out. */
   readonly digest: string;
   /** Whether it is in kubesvc_ops. */
   readonly durable: boolean;
-  /** The instance that was asked. */
+  /** The instance that received the operation from the caller. */
   readonly receivedByInstanceId: string;
   /** Unix ms, as it is recorded. */
   readonly receivedTime: number;
   /** The same moment by performance.now(): somebody may set the wall clock while the operation is under way. */
   readonly receivedAt: number;
-  /** How long it may take in all, in ms. */
+  /** Total time that it may take, in ms. */
   readonly timeoutMs: number;
   /** By performance.now(). */
   readonly deadline: number;
   /**
-   * The one process of an agent that may have it: another would do it twice. Durable operations are bound in kubesvc_ops before they
-   * are sent, so that whoever goes on with them knows it; reading ones are never bound.
+   * The only process of an agent that may get it: another one would execute it twice. Durable operations are bound in
+   * kubesvc_ops before they are sent, so that an instance that adopts them knows the binding; reading ones are never
+   * bound.
    */
   binding: Binding | undefined;
-  /** Set once an owner has taken it; the newest, when it had to be sent again. */
+  /** Set once an owner has taken it; the latest one if it had to be sent again. */
   taken: Dispatch | undefined;
   /** Its route is being (re)done; recovery leaves it alone meanwhile. */
   routing: boolean;
 }
 
-/** The present moment as the operation's record tells it, Unix ms: never before what was told earlier, however clocks are set. */
+/**
+ * The current time for the operation's record, Unix ms: never earlier than a time recorded before, even if the clock is
+ * set back.
+ */
 export function timeOf({ receivedTime, receivedAt }: Pick<Originated, 'receivedTime' | 'receivedAt'>): number {
   return Math.floor(receivedTime + performance.now() - receivedAt);
 }
@@ -70,12 +74,12 @@ export function timeOf({ receivedTime, receivedAt }: Pick<Originated, 'receivedT
 export interface Ending {
   readonly outcome: FinalOutcome;
   readonly endTime: number;
-  /** Why it did not complete, or what the agent said. */
+  /** Why it did not complete, or the agent's message. */
   readonly message: string;
   readonly answer?: AgentResult;
 }
 
-/** What is recorded of an operation that has ended; `instanceId` is the instance that waited for it. */
+/** The record of an operation that has ended; `instanceId` is the instance that waited for it. */
 export function recordOf(operation: Originated, instanceId: string, ending: Ending): FinishedOperation {
   const { taken } = operation;
   const { outcome, endTime, message, answer } = ending;
@@ -98,13 +102,13 @@ export function recordOf(operation: Originated, instanceId: string, ending: Endi
   };
 }
 
-/** What a caller is told of an operation that has ended, and not with the result that he waited for. */
+/** The error for a caller whose operation ended without the expected result. */
 export function endedWithout(outcome: FinalOutcome, { id, account }: Pick<Originated, 'id' | 'account'>): GatewayError {
   const code = outcome === 'agent lost' ? 'agent-lost' : outcome === 'cancelled' ? 'cancelled' : 'timed-out';
   return new GatewayError(code, `operation ${id} has ended: ${outcome}`, { operationId: id, account });
 }
 
-/** An agent that was restarted does not know whether its predecessor did it (proto/ops/operations.proto). */
+/** A restarted agent does not know whether its predecessor executed it (proto/ops/operations.proto). */
 const restarted = 'AgentRestarted';
 
 /** 2xx is success (ops.OperationResult.status). */

@@ -1,5 +1,6 @@
 /**
- * Writes operations and their outcomes to SQL, in groups: what one replica has to write at a moment is one statement.
+ * Writes operations and their outcomes to SQL in groups: all that one replica has to write at a moment is one
+ * statement.
  */
 
 import { retry, type RetryOptions } from '../../core/retry.js';
@@ -20,16 +21,16 @@ export interface RecorderOptions {
 
 const batchSize = 200;
 const queueLimit = 20_000;
-/** So often is an outcome offered again that the database refuses, though it answers. */
+/** How often an outcome is written again if the database answers but refuses it. */
 const refusedAttempts = 5;
-/** Below the 16 MB that MariaDB takes in one packet by default, as base64. */
+/** Below the 16 MB that MariaDB accepts in one packet by default, as base64. */
 const batchBytes = 4 << 20;
-/** Nobody waits for these, so that they gather a little longer. */
+/** Nobody waits for these, so they are gathered a little longer. */
 const noteMs = 50;
 
 export class Recorder {
   readonly #options: RecorderOptions;
-  /** With ids that callers chose, and with ids that were made here. */
+  /** For operations with ids that callers chose, and with ids that were made here. */
   readonly #chosen: GroupCommit<StoredOperation, InsertOutcome>;
   readonly #made: GroupCommit<StoredOperation, undefined>;
   readonly #ends: GroupCommit<FinishedOperation, boolean>;
@@ -38,7 +39,10 @@ export class Recorder {
   #unrecorded = 0;
   readonly #lost = (error: unknown, { operationId }: FinishedOperation): void => {
     this.#options.metrics.recordsLost.inc();
-    this.#options.logger.warn({ operationId, error: messageOf(error) }, 'outcome of an operation not recorded');
+    this.#options.logger.warn(
+      { operationId, error: messageOf(error) },
+      'outcome of an operation not recorded; it is lost',
+    );
   };
 
   constructor(options: RecorderOptions) {
@@ -66,14 +70,14 @@ export class Recorder {
     return this.#chosen.add(operation);
   }
 
-  /** The same for one whose id was just made. */
+  /** The same for an operation whose id was just made. */
   async beginNew(operation: StoredOperation): Promise<void> {
     await this.#made.add(operation);
   }
 
   /**
-   * Takes back an operation that nobody took, so that its id can be used again.
-   * @returns false when another instance goes on with it
+   * Withdraws an operation that no owner took, so that its id can be used again.
+   * @returns false if another instance continues it
    */
   withdraw(operationId: string, receivedByInstanceId: string): Promise<boolean> {
     return this.#options.operations.withdraw(operationId, receivedByInstanceId);
@@ -89,10 +93,10 @@ export class Recorder {
   }
 
   /**
-   * Records an outcome whenever the database takes it: for those that are known to a caller already, and may not be
-   * lost because the database is away for a while. One that the database refuses is given up.
-   * @returns whether this was the first outcome; not told from one whose commit was not heard of
-   * @throws GatewayError what it was refused with; `overloaded`
+   * Records an outcome as soon as the database accepts it: for outcomes that a caller already knows, which must not be
+   * lost because the database is unavailable for a while. An outcome that the database refuses is given up.
+   * @returns whether this was the first outcome; also false if an earlier commit succeeded without an answer
+   * @throws GatewayError the refusal; `overloaded`
    */
   async endEventually(record: FinishedOperation): Promise<boolean> {
     if (this.#unrecorded >= queueLimit) throw new GatewayError('overloaded', 'too many outcomes wait for the database');
@@ -114,15 +118,18 @@ export class Recorder {
         return refused < refusedAttempts;
       },
       onRetry: (error, attempt, waitMs) => {
-        // While the database is away, its pool and the lease say so, once for all operations.
+        // While the database is unavailable, its pool and the lease log that once for all operations.
         if (!isRefusal(error)) return;
         const fields = { operationId, attempt, waitMs, error: messageOf(error) };
-        this.#options.logger.warn(fields, 'the database refused the outcome of an operation; trying again');
+        this.#options.logger.warn(fields, 'the database refused the outcome of an operation; retrying');
       },
     };
   }
 
-  /** Records an outcome that nobody waits for; of a reading operation together with others, within moments. */
+  /**
+   * Records an outcome that nobody waits for; that of a reading operation is written together with others, moments
+   * later.
+   */
   endLater(record: FinishedOperation, durable: boolean): void {
     if (!durable) this.#notes.leave(record, this.#lost);
     else {
@@ -132,7 +139,7 @@ export class Recorder {
     }
   }
 
-  /** What waits to be written, for metrics. */
+  /** Items that wait to be written, for metrics. */
   get queueLengths(): { readonly operations: number; readonly outcomes: number; readonly notes: number } {
     return {
       operations: this.#chosen.queueLength + this.#made.queueLength,
@@ -141,13 +148,13 @@ export class Recorder {
     };
   }
 
-  /** Resolves once all that was handed in is written or has failed. */
+  /** Resolves once everything handed in is written or has failed. */
   async idle(): Promise<void> {
     await Promise.all([this.#chosen.idle(), this.#made.idle(), this.#ends.idle(), this.#notes.idle()]);
   }
 }
 
-/** One outcome for each, all the same. */
+/** The same outcome for each of them. */
 async function all(items: readonly unknown[], written: Promise<void>): Promise<undefined[]> {
   await written;
   return items.map(() => undefined);

@@ -1,12 +1,13 @@
 /**
- * What becomes of operations whose agent or owner went away while they were under way. The originating instance
+ * Recovers operations whose agent or owner went away while they were under way. The originating instance
  * watches the ownership of the accounts it waits on:
- * - the process that has the operation came back on another stream: it gets the operation again, by the same id. It
- *   executes an id once, so it either does it now or answers with the result it kept.
- * - another process of the agent came in its place: it knows nothing of the operation and must not do it a second time.
+ * - the process that has the operation came back on another stream: it gets the operation again, with the same id. It
+ *   executes an id once, so it either executes it now or answers with the result it kept.
+ * - another process of the agent replaced it: it knows nothing of the operation and must not execute it a second time.
  *   The operation ends as `agent lost`.
- * - a reading operation: any other agent of the account will do; one is looked for while routing tries, then it fails.
- * - else: the agent may still come back. The operation waits until its deadline and then ends as `agent lost`.
+ * - a reading operation: any other agent of the account will do; routing looks for one for its number of attempts, then
+ *   the operation fails.
+ * - otherwise: the agent may still come back. The operation waits until its deadline and then ends as `agent lost`.
  */
 
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
@@ -27,11 +28,11 @@ export interface RecoveryOptions {
   readonly ownership: OwnershipService;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Without news from the mirror the truth is re-read this often for operations that take longer, in ms. */
+  /** How often the truth is re-read for operations that take longer, in ms, in case the mirror missed a change. */
   readonly checkMs: number;
 }
 
-/** Accounts that are re-read in one check; the others wait for the next. */
+/** Accounts that one check re-reads; the others wait for the next check. */
 const accountsPerCheck = 200;
 
 export class Recovery {
@@ -56,7 +57,7 @@ export class Recovery {
   run(signal: AbortSignal): Promise<void> {
     const { router, ownership, checkMs, logger } = this.#options;
     const failed = (error: unknown): void => {
-      logger.debug({ error: messageOf(error) }, 'ownership of waiting operations not re-read');
+      logger.debug({ error: messageOf(error) }, 'could not re-read the ownership of waiting operations; retrying');
     };
     return repeat({ pauseMs: () => checkMs, failed }, signal, async () => {
       const old = performance.now() - checkMs;
@@ -90,7 +91,7 @@ export class Recovery {
     const taken = this.#options.router.take(operation.id);
     if (taken === undefined) return;
     const { id, account } = operation;
-    const message = `another process of agent ${agentId} came in the place of the one that was sent operation ${id}; whether it was done is not known`;
+    const message = `another process of agent ${agentId} replaced the one that was sent operation ${id}; the operation may have been executed`;
     this.#options.router.end(
       taken,
       'agent lost',
@@ -105,14 +106,14 @@ export class Recovery {
       const error = toGatewayError(thrown);
       logger.info(
         { operationId: operation.id, account: operation.account, error: error.message },
-        'operation not sent again',
+        'could not send the operation again',
       );
       if (!isReading(operation.type)) return;
       const taken = router.take(operation.id);
       if (taken === undefined) return;
       const lost = new GatewayError(
         'agent-lost',
-        `the agent of account "${operation.account}" went away before it answered, and no other serves it`,
+        `the agent of account "${operation.account}" disconnected before it answered, and no other agent serves it`,
         { operationId: operation.id, account: operation.account, retryAfterMs: 1_000 },
       );
       router.end(taken, 'agent lost', lost);

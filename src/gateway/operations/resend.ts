@@ -1,6 +1,7 @@
 /**
- * Sends the stored, unfinished operations of this instance to their agents once more. An agent drops what it has
- * already and answers what it has done, so this repeats nothing; it is for whoever suspects that something got lost.
+ * Sends the stored, unfinished operations of this instance to their agents once more. An agent drops an operation that
+ * it already has, and answers one that it has executed, so nothing is executed twice; it is for operators who suspect
+ * that something got lost.
  */
 
 import { withDeadline } from '../../core/deadline.js';
@@ -26,15 +27,15 @@ export interface ResendOptions {
 export interface ResendReport {
   /** Stored and unfinished. */
   readonly operations: number;
-  /** Of them, those that an owner took. */
+  /** Those of them that an owner took. */
   readonly sent: number;
-  /** Those whose agent is not connected, or does not take more: they are sent when it does. */
+  /** Those whose agent is not connected or accepts no more: they are sent once it does. */
   readonly waiting: number;
 }
 
 const pageSize = 50;
 const concurrency = 32;
-/** What was not sent by then counts as waiting, in ms. */
+/** Operations that are not sent by then count as waiting, in ms. */
 const deadlineMs = 20_000;
 /** How long others wait for this instance's report, in ms. */
 export const resendTimeoutMs = deadlineMs * 1.5;
@@ -47,7 +48,10 @@ export class Resend {
     this.#options = options;
   }
 
-  /** Who calls while it runs gets the same report. @throws GatewayError `dependency-unavailable`, `timed-out` */
+  /**
+   * A caller gets the same report if a run is already under way.
+   * @throws GatewayError `dependency-unavailable`, `timed-out`
+   */
   run(): Promise<ResendReport> {
     this.#running ??= withDeadline(deadlineMs, this.#options.stopping, 'sending operations again', (signal) =>
       this.#run(signal),
@@ -82,12 +86,12 @@ export class Resend {
       await routing.route(operation);
       return true;
     } catch (error) {
-      logger.debug({ operationId: operation.id, error: messageOf(error) }, 'operation not sent again');
+      logger.debug({ operationId: operation.id, error: messageOf(error) }, 'could not send the operation again');
       return false;
     }
   }
 
-  /** Takes over what this instance stored and does not wait for: there were too many at its start. */
+  /** Adopts operations that this instance stored but does not wait for, because there were too many at its start. */
   async #adoptForgotten(signal: AbortSignal): Promise<number> {
     const { instanceId, operations, router } = this.#options;
     let adopted = 0;

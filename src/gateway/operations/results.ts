@@ -1,9 +1,9 @@
 /**
  * The way of a result: from the agent's stream to the instance that waits for it, and into the record.
  *
- * The agent keeps a result until it gets a receipt, and the receipt is sent once the result is recorded; so whatever
- * is killed in between, the result comes again. Results of operations that this instance did not send (the agent
- * changed instances meanwhile) find their originator through kubesvc_ops.
+ * The agent keeps a result until it gets a receipt, and the receipt is sent once the result is recorded; so no matter
+ * which process is killed in between, the result comes again. Results of operations that this instance did not send
+ * (the agent changed instances meanwhile) find their originator through kubesvc_ops.
  */
 
 import { BoundedWarnings } from '../../core/bounded-warnings.js';
@@ -44,12 +44,12 @@ export interface ResultsOptions {
   readonly metrics: Metrics;
   readonly tracing: Tracing;
   readonly maxMessageBytes: number;
-  /** Encodes receipts and the refusal that stands in for an oversized result (grpc/frames.ts). */
+  /** Encodes receipts, and the refusal that replaces an oversized result (grpc/frames.ts). */
   readonly receipt: (operationId: string, outcome: ReceiptOutcome) => Uint8Array;
   readonly tooLarge: (operationId: string, account: string, bytes: number, limit: number) => Uint8Array;
   /** Aborted when the gateway stops. */
   readonly stopping: AbortSignal;
-  /** Wall clock, Unix ms: for times that are told. */
+  /** Wall clock, Unix ms: for recorded times. */
   readonly now: () => number;
 }
 
@@ -63,7 +63,7 @@ export class Results {
   constructor(options: ResultsOptions) {
     this.#options = options;
     this.#warnings = new BoundedWarnings(options.logger);
-    // Prometheus sees an increase only over a value of before, and one is enough for the alert.
+    // Prometheus sees an increase only over an earlier value, and a single increase must raise the alert.
     options.metrics.results.inc({ way: 'foreign' }, 0);
   }
 
@@ -73,7 +73,7 @@ export class Results {
     for (const { taken, answer } of answers) taken.resolve(answer);
   };
 
-  /** Takes a result off an agent's stream. Never throws: what cannot be delivered now comes again. */
+  /** Takes a result from an agent's stream. Never throws: a result that cannot be delivered now comes again. */
   async fromAgent(session: Session, bytes: Uint8Array): Promise<void> {
     const { metrics, receipt, maxMessageBytes } = this.#options;
     const answered = readResultHeader(bytes);
@@ -81,7 +81,7 @@ export class Results {
     if (!session.answering()) {
       this.#warnings.warn(
         { operationId, agentId: session.identity.agentId },
-        'too many results at once; the agent keeps it',
+        'too many results at once; the agent sends this one again',
       );
       return;
     }
@@ -90,7 +90,7 @@ export class Results {
       const inFlight = session.take(operationId);
       const outcome = bytes.length > maxMessageBytes ? 'too-large' : 'recorded';
       const result = outcome === 'recorded' ? bytes : this.#tooLarge(answered, inFlight?.account ?? '', bytes.length);
-      // What is recorded is what the caller is told, not the success that the agent may have claimed.
+      // The record says what the caller is told, not the success that the agent may have reported.
       const header = outcome === 'recorded' ? answered : readResultHeader(result);
       if (outcome === 'too-large') metrics.results.inc({ way: 'too_large' });
       const taken =
@@ -101,21 +101,21 @@ export class Results {
       if (known === 'foreign')
         this.#warnings.warn(
           { operationId, agentId: session.identity.agentId, owner: session.peer?.owner },
-          'result of an agent that was not sent the operation',
+          'result from an agent that was not sent the operation; ignored',
         );
       if (known !== true) metrics.results.inc({ way: known === 'foreign' ? 'foreign' : 'unknown' });
       said = known === true ? outcome : 'unknown-operation';
     } catch (error) {
       this.#warnings.warn(
         { operationId, agentId: session.identity.agentId, error: messageOf(error) },
-        'result not recorded; the agent keeps it',
+        'result not recorded; the agent sends it again',
       );
     }
     session.replied(said === undefined ? undefined : receipt(operationId, said));
   }
 
   /**
-   * Takes a result that another instance, or a script, brings.
+   * Takes a result that another instance or a script sends.
    * @param forwarded it comes from an instance, which has looked for the originator already
    * @throws GatewayError `unknown-operation`, `operation-ended`, `owner-unreachable`, `dependency-unavailable`
    */
@@ -133,7 +133,7 @@ export class Results {
     if (record.finalOutcome !== undefined) {
       throw new GatewayError(
         'operation-ended',
-        `operation ${header.operationId} has ended already: ${record.finalOutcome}`,
+        `operation ${header.operationId} has already ended: ${record.finalOutcome}`,
         { operationId: header.operationId },
       );
     }
@@ -142,11 +142,11 @@ export class Results {
     await this.#options.recorder.end(this.#recordWithout(record, header, route));
   }
 
-  /** The usual case: the result of what was sent on this very stream. */
+  /** The usual case: the result of an operation that was sent on this very stream. */
   #answered(session: Session, header: ResultHeader, bytes: Uint8Array, inFlight: InFlight): boolean | Promise<boolean> {
     const { tracing } = this.#options;
     const { processedTime, sentTime, sentAt } = inFlight;
-    // Rounded down as timeOf() is, so that it is never after the end.
+    // Rounded down like timeOf(), so that it is never after the end.
     const answeredTime = Math.floor(sentTime + performance.now() - sentAt);
     if (tracing.enabled) {
       const parent = { traceparent: inFlight.traceparent, tracestate: '' };
@@ -185,7 +185,7 @@ export class Results {
 
   /**
    * The agent was sent the operation on another stream, or long ago: it may repeat a result after it has dialled again.
-   * @returns `foreign` when the operation is another agent's
+   * @returns `foreign` if the operation was sent to another agent
    */
   async #late(session: Session, header: ResultHeader, bytes: Uint8Array): Promise<boolean | 'foreign'> {
     const { instanceId, operations, recorder, now } = this.#options;
@@ -219,7 +219,7 @@ export class Results {
     return true;
   }
 
-  /** @returns false when this instance does not wait for it; of a reading operation at once */
+  /** @returns false if this instance does not wait for it; a promise if its outcome must be recorded first */
   #complete(header: ResultHeader, bytes: Uint8Array, route: OperationRoute | undefined): boolean | Promise<true> {
     const { router, recorder, instanceId, metrics } = this.#options;
     const taken = router.take(header.operationId);
@@ -244,18 +244,19 @@ export class Results {
     });
     const path = operation.taken?.instanceId === instanceId ? 'local' : 'forwarded';
     metrics.ended(path, outcome, (endTime - operation.receivedTime) / 1_000);
-    // What an agent says of the account, which the caller may not even have asked about, counts for nothing.
+    // The account in the agent's result is ignored: the caller may not even have asked about it.
     const named = header.account === operation.account ? bytes : withAccount(bytes, operation.account);
     const answer = route === undefined ? named : withRoute(named, route);
     if (operation.durable) return this.#record(taken, record, answer);
     recorder.endLater(record, false);
-    // Answers of one turn of the event loop are written one right after the other: that wakes their readers once, where
-    // each for itself would wake them again, and costs a fifth of all (Redis answers before it sleeps for the same reason).
+    // Answers of one turn of the event loop are written right after one another: that wakes their readers once. Written
+    // one by one they would wake the readers each time, which costs a fifth of the whole (Redis answers before it
+    // sleeps for the same reason).
     if (this.#answers.push({ taken, answer }) === 1) setImmediate(this.#answerAll);
     return true;
   }
 
-  /** A caller is told what the record says, so the answer waits for it. */
+  /** The caller is told what the record says, so the answer waits for the record. */
   async #record(
     taken: TakenEntry<Uint8Array, Originated>,
     record: FinishedOperation,
@@ -264,10 +265,13 @@ export class Results {
     const { recorder, operations, logger } = this.#options;
     const { operationId, finalOutcome } = record;
     const written = recorder.end(record).catch((error: unknown) => {
-      logger.warn({ operationId, error: messageOf(error) }, 'outcome waits for the database');
+      logger.warn(
+        { operationId, error: messageOf(error) },
+        'outcome of an operation not recorded yet; waiting for the database',
+      );
       return recorder.endEventually(record);
     });
-    // Where another instance took the operation over meanwhile, its outcome stands.
+    // If another instance took the operation over meanwhile, its outcome stands.
     const recorded = written.then(async (first) =>
       first ? finalOutcome : ((await operations.find(operationId))?.finalOutcome ?? finalOutcome),
     );
@@ -289,7 +293,7 @@ export class Results {
       if (outcome === expected) taken.resolve(answer);
       else if (outcome !== undefined) taken.reject(endedWithout(outcome, taken.context));
       else {
-        const message = `operation ${id} has ended, but the database does not take its outcome; ask for it later`;
+        const message = `operation ${id} has ended, but the database does not accept its outcome; look it up later`;
         taken.reject(new GatewayError('timed-out', message, { operationId: id, account }));
       }
     } catch (error) {
@@ -298,7 +302,7 @@ export class Results {
     }
   }
 
-  /** @returns false when the originating instance is gone, so that nobody waits any more */
+  /** @returns false if the originating instance is gone, so that nobody waits any longer */
   async #bring(originator: string, bytes: Uint8Array): Promise<boolean> {
     const { discovery, forwarder } = this.#options;
     const bring = async () => {
@@ -320,7 +324,7 @@ export class Results {
       if (isOver(error)) throw error;
       this.#options.logger.warn(
         { originator, error: messageOf(error) },
-        'originating instance not reached; its operation is recorded without it',
+        'cannot reach the originating instance; recording its operation here',
       );
       return false;
     }
@@ -377,13 +381,13 @@ function answerOf(header: ResultHeader, route: OperationRoute | undefined, agent
   };
 }
 
-/** An account's agents are all one identity's (assignments.ts), so that a stranger cannot have both. */
+/** All agents of an account have one identity (assignments.ts), so a stranger cannot match both. */
 function mayAnswer(session: Session, account: string, sentToAgentId: string | undefined): boolean {
   const { agentId } = session.identity;
   return session.accounts.has(account) && (sentToAgentId ?? agentId) === agentId;
 }
 
-/** The originating instance says that it does not wait (any more). */
+/** The originating instance says that it does not wait, or no longer. */
 function isOver(error: unknown): boolean {
   const { code } = toGatewayError(error);
   return code === 'unknown-operation' || code === 'operation-ended';

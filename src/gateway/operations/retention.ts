@@ -1,7 +1,7 @@
 /**
- * Deletes history that is older than `weeks`, in batches of a bounded size, by one replica at a time. One that dies
- * half-way leaves nothing but a lock that expires: each batch is a statement of its own, and another replica goes on.
- * What is old, the database's clock decides: a replica whose own clock is wrong must not delete what all others need.
+ * Deletes history that is older than `weeks`, in batches of a bounded size, by one replica at a time. A replica that
+ * dies half-way leaves only a lock that expires: each batch is a statement of its own, and another replica continues.
+ * Age is measured by the database's clock: a replica whose own clock is wrong must not delete records that others need.
  */
 
 import { messageOf } from '../../core/errors.js';
@@ -15,12 +15,14 @@ export interface RetentionOptions {
   readonly operations: Pick<OperationStore, 'purge'>;
   readonly locks: ExpiringLocks;
   readonly weeks: number;
-  /** The first time to purge after `time`, in Unix ms; without, it is done all the time, a little at a time. */
+  /**
+   * The first time to purge after `time`, in Unix ms; without it, history is purged all the time, a little at a time.
+   */
   readonly schedule: { next(time: number): number | undefined } | undefined;
-  /** Told after each batch how many records went. */
+  /** Called after each batch with the number of deleted records. */
   readonly purged: (count: number) => void;
   readonly logger: Logger;
-  /** Wall clock, Unix ms: what the schedule is of. */
+  /** Wall clock, Unix ms: the schedule uses it. */
   readonly now: () => number;
   readonly settings?: Partial<RetentionSettings>;
 }
@@ -29,16 +31,16 @@ export interface RetentionSettings {
   /** Between two purges without `cron`, in ms. */
   readonly periodMs: number;
   readonly batchSize: number;
-  /** Between two batches, so that operations get their turn, in ms. */
+  /** Pause between two batches, in ms, so that operations get their turn. */
   readonly pauseMs: number;
-  /** A replica that dies while it purges is followed by another after this time, in ms. */
+  /** Time after which another replica takes over from one that died during a purge, in ms. */
   readonly lockMs: number;
 }
 
 const defaults: RetentionSettings = { periodMs: 10 * 60_000, batchSize: 500, pauseMs: 50, lockMs: 60_000 };
 const lockName = 'operation-history-purge';
 const weekMs = 7 * 24 * 3_600_000;
-/** Somebody may set the clock meanwhile: a time of day is looked for so often. */
+/** How often the time of day is checked: somebody may set the clock meanwhile. */
 const longestWaitMs = 60_000;
 
 /** Runs until the signal aborts. */
@@ -53,16 +55,16 @@ export async function purgeHistory(options: RetentionOptions, signal: AbortSigna
       try {
         if (await purgeOnce(options, settings, signal)) break;
       } catch (error) {
-        if (!signal.aborted) logger.warn({ error: messageOf(error) }, 'history not purged; trying again');
+        if (!signal.aborted) logger.warn({ error: messageOf(error) }, 'history not purged; retrying');
       }
-      // Another replica is at it, or the database is away: look again, in case that one dies.
+      // Another replica is purging, or the database is unavailable: check again, in case that replica dies.
       await wait(settings.lockMs / 2, signal).catch(() => undefined);
     }
     if (signal.aborted) return;
   }
 }
 
-/** @returns false when another replica is at it, or has taken over */
+/** @returns false if another replica is purging, or has taken over */
 function purgeOnce(
   { instanceId, operations, locks, weeks, purged, logger }: RetentionOptions,
   { batchSize, pauseMs, lockMs }: RetentionSettings,

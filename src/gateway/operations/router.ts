@@ -1,6 +1,6 @@
 /**
- * The entry side of an operation: this instance was asked, so it alone has the owner found (routing.ts), waits for the
- * result and records the outcome.
+ * The originating side of an operation: this instance received it, so it alone finds the owner (routing.ts), waits for
+ * the result and records the outcome.
  */
 
 import { unlessAborted, withDeadline } from '../../core/deadline.js';
@@ -26,17 +26,17 @@ export interface RouterOptions {
   readonly routing: Routing;
   readonly recorder: Recorder;
   readonly operations: Pick<OperationStore, 'find'>;
-  /** Encodes what is recorded of a result (grpc/frames.ts). */
+  /** Encodes the recorded part of a result (grpc/frames.ts). */
   readonly recordedResult: (record: OperationRecord, answer: AgentResult) => Uint8Array;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Of operations under way. */
   readonly pending: PendingLimits;
-  /** Time for an operation that names none, in ms. */
+  /** Time-out of an operation that sets none, in ms. */
   readonly defaultTimeoutMs: number;
   readonly maxTimeoutMs: number;
   readonly maxMessageBytes: number;
-  /** Wall clock, Unix ms: for times that are told. */
+  /** Wall clock, Unix ms: for recorded times. */
   readonly now: () => number;
 }
 
@@ -47,7 +47,7 @@ export interface Accepted {
   readonly result: Promise<Uint8Array>;
 }
 
-/** How often the record of an operation that another instance waits for is looked at, in ms. */
+/** How often the record of an operation that another instance waits for is read, in ms. */
 const recordedPollMs = 250;
 
 export class Router {
@@ -66,7 +66,7 @@ export class Router {
     return this.#pending.size;
   }
 
-  /** From now on submissions are refused with `error` (drain); what is under way goes on. */
+  /** Refuses submissions with `error` from now on (drain); operations under way continue. */
   refuse(error: GatewayError): void {
     this.#refusing = error;
   }
@@ -93,7 +93,7 @@ export class Router {
   }
 
   /**
-   * Takes an operation and brings it to the agent that owns its account.
+   * Accepts an operation and sends it to the agent that owns its account.
    * @returns once the owner has it
    * @throws GatewayError `invalid-argument`, `unknown-account`, `no-agent`, `operation-conflict`, `overloaded`,
    *   `owner-unreachable`, `too-large`, `draining`, `timed-out`, `dependency-unavailable`
@@ -109,12 +109,12 @@ export class Router {
       target = found instanceof Promise ? await this.#inTime(submission, found) : found;
     } catch (error) {
       if (toGatewayError(error).code === 'timed-out') throw error;
-      // It may have ended long since, and its agent gone.
+      // It may have ended long ago, and its agent may be gone.
       const recorded = await this.#recorded(submission);
       if (recorded !== undefined) return recorded;
       throw error;
     }
-    // Its twin may have come while the owner was looked for.
+    // The same operation may have arrived while the owner was looked up.
     const twin = this.#known(submission);
     if (twin !== undefined) return twin;
     const operation = this.#originate(submission, target);
@@ -123,7 +123,7 @@ export class Router {
       if (operation.durable) {
         const begin = this.#begin(operation, submission.id === '');
         begin.catch(() => undefined);
-        // A database that does not answer must not keep the caller past the deadline; what it takes later is not sent.
+        // A database that does not answer must not keep the caller past the deadline; one stored later is not sent.
         const begun = await Promise.race([begin, result.then(() => undefined)]);
         if (begun === undefined) return { id: operation.id, result };
         if (!begun) {
@@ -134,7 +134,7 @@ export class Router {
       if (!this.#options.routing.deliverHere(operation, target)) {
         const routed = this.#options.routing.route(operation, target);
         routed.catch(() => undefined);
-        // The deadline may come while the owner is looked for, and the result before the owner has said that it took it.
+        // The deadline may pass during the lookup, and the result may arrive before the owner's answer.
         await Promise.race([routed, result]);
       }
     } catch (error) {
@@ -144,8 +144,8 @@ export class Router {
   }
 
   /**
-   * Goes on with an operation of an instance that died. Nobody waits for its result but the record.
-   * @returns false when it is waited for already
+   * Continues an operation of a dead instance. No caller waits for its result; it is only recorded.
+   * @returns false if this instance already waits for it
    * @throws GatewayError `overloaded`
    */
   adopt(stored: UnfinishedOperation): boolean {
@@ -160,12 +160,12 @@ export class Router {
       durable: true,
       receivedByInstanceId: stored.receivedByInstanceId,
       receivedTime: stored.receivedTime,
-      // By the database's clock, which says how much of the time is over.
+      // By the database's clock, which knows how much of the time has passed.
       receivedAt: deadline - stored.timeoutMs,
       timeoutMs: stored.timeoutMs,
       deadline,
       binding: stored.agentId === '' ? undefined : bindingOf(stored),
-      // Whether it was sent is not known: as if it was, on a connection that is gone.
+      // It is unknown whether it was sent: treat it as sent, on a connection that is gone.
       taken: {
         instanceId: '',
         agentId: stored.agentId,
@@ -178,7 +178,7 @@ export class Router {
     void this.#wait(operation);
     this.#options.metrics.adopted.inc();
     this.#options.routing.route(operation).catch((error: unknown) => {
-      // Its agent is not back yet: recovery sends it when it is.
+      // Its agent is not back yet: recovery sends the operation once it is.
       this.#options.logger.debug(
         { operationId: operation.id, error: toGatewayError(error).message },
         'adopted operation waits for its agent',
@@ -187,7 +187,7 @@ export class Router {
     return true;
   }
 
-  /** Ends an operation without a result: recorded, and told to whoever waits. */
+  /** Ends an operation without a result: records it and tells the waiting caller. */
   end(
     taken: TakenEntry<Uint8Array, Originated>,
     outcome: 'timed out' | 'agent lost' | 'cancelled',
@@ -201,13 +201,13 @@ export class Router {
     taken.reject(error);
   }
 
-  /** How an operation went, for metrics. */
+  /** How an operation ended, for metrics. */
   path(taken: Dispatch | undefined): 'local' | 'forwarded' | 'none' {
     if (taken === undefined) return 'none';
     return taken.instanceId === this.#options.instanceId ? 'local' : 'forwarded';
   }
 
-  /** The same operation, if this instance waits for it already. @throws GatewayError `operation-conflict` */
+  /** The same operation, if this instance already waits for it. @throws GatewayError `operation-conflict` */
   #known({ id, digest }: Submission): Accepted | undefined {
     const known = this.#pending.context(id);
     const result = this.#pending.promise(id);
@@ -235,10 +235,10 @@ export class Router {
     const receivedAt = performance.now();
     const id = submission.id === '' ? this.#newId(receivedTime) : submission.id;
     const bytes = submission.encode(id, receivedTime);
-    // As much as any agent may get of it, now or after a loss: one that has this limit would lose its stream each time.
+    // As large as any agent may receive it, now or after a loss: an agent with this limit would lose its stream each time.
     const most = bytes.length + routingBytes;
     if (most > maxMessageBytes) {
-      const message = `the operation has ${String(most)} bytes with what gateways add; ${String(maxMessageBytes)} are allowed (kubesvc.grpc.server.maxInboundMessageSize)`;
+      const message = `the operation has ${String(most)} bytes including what gateways add; ${String(maxMessageBytes)} are allowed (kubesvc.grpc.server.maxInboundMessageSize)`;
       throw new GatewayError('too-large', message, { operationId: id, account });
     }
     const timeoutMs = this.#timeoutMs(submission);
@@ -273,7 +273,7 @@ export class Router {
 
   /**
    * @param made the id was made here
-   * @returns false when the same operation is known already, under way elsewhere or ended
+   * @returns false if the same operation is already known: it is under way elsewhere, or has ended
    */
   async #begin(operation: Originated, made: boolean): Promise<boolean> {
     const { id, account, type, bytes, digest, receivedByInstanceId, receivedTime, timeoutMs, binding } = operation;
@@ -334,26 +334,27 @@ export class Router {
   }
 
   /**
-   * Nobody took it: what was written of it is taken back, so that the caller may try again with the same id.
-   * @returns what the caller is told: where it cannot be taken back, others may go on with it, and it is not refused
+   * No owner took the operation: withdraws its record, so that the caller may try again with the same id.
+   * @returns the error for the caller: without a withdrawal another instance may continue it, so it is not refused
    */
   async #refused(operation: Originated, error: GatewayError): Promise<GatewayError> {
     const { metrics, recorder, logger } = this.#options;
     const taken = this.take(operation.id);
-    // It has ended meanwhile, at its deadline.
+    // It has ended in the meantime, at its deadline.
     if (taken === undefined) return error;
     const { id, account, durable } = operation;
     let told = error;
     if (durable && error.code !== 'operation-conflict' && error.details.unsent !== true) {
       const doubt = (why: string, what: string): void => {
-        const message = `${why} operation ${id} ${what}; whether it will be done is not known: ask for it, or give it again with the same id`;
+        const message = `${why} operation ${id} ${what}; it may still be executed: look it up, or send it again with the same id`;
         told = new GatewayError('timed-out', message, { operationId: id, account, cause: error });
       };
       try {
         if (!(await recorder.withdraw(id, operation.receivedByInstanceId))) doubt('another instance has taken', 'over');
       } catch (failure) {
-        logger.warn({ operationId: id, error: toGatewayError(failure).message }, 'refused operation not withdrawn');
-        doubt('the database went away while', 'was stored');
+        const fields = { operationId: id, error: toGatewayError(failure).message };
+        logger.warn(fields, 'could not withdraw a refused operation; it may still be executed');
+        doubt('the database became unavailable while', 'was being stored');
       }
     }
     taken.reject(told);
@@ -367,7 +368,7 @@ export class Router {
     const { id, account, timeoutMs } = operation;
     const details = { operationId: id, account };
     if (operation.taken !== undefined && !this.#stillHeld(account, operation.taken)) {
-      const message = `agent ${operation.taken.agentId} went away while it worked on operation ${id} and did not come back in time; whether it was done is not known`;
+      const message = `agent ${operation.taken.agentId} disconnected during operation ${id} and did not come back in time; the operation may have been executed`;
       this.end(taken, 'agent lost', new GatewayError('agent-lost', message, details));
     } else {
       const message = `operation ${id} had no result after ${String(timeoutMs)} ms`;

@@ -1,6 +1,6 @@
 /**
- * Brings an operation to the instance that owns its account: finds out who that is, delivers or forwards, and tries
- * again where nothing can have been done twice.
+ * Routes an operation to the instance that owns its account: finds that instance, delivers or forwards, and tries
+ * again if the operation cannot be executed twice.
  */
 
 import { setMaxListeners } from 'node:events';
@@ -26,16 +26,16 @@ export interface RoutingOptions {
   readonly registry: Registry;
   readonly discovery: Discovery;
   readonly forwarder: Forwarder;
-  /** Notes in kubesvc_ops who may have the operation; false: another instance goes on with it. */
+  /** Records in kubesvc_ops which process may get the operation; false: another instance continues it. */
   readonly bind: (operationId: string, binding: Binding) => Promise<boolean>;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly tracing: Tracing;
-  /** How often an owner is looked for, the first time included. */
+  /** Attempts to find an owner, including the first. */
   readonly attempts: number;
 }
 
-/** Of the time an operation has, no more than this is spent on finding its owner, in ms. */
+/** The most of an operation's time that is spent on finding its owner, in ms. */
 const routingTimeMs = 10_000;
 
 export class Routing {
@@ -44,7 +44,7 @@ export class Routing {
 
   constructor(options: RoutingOptions) {
     this.#options = options;
-    // Every operation that waits listens to it.
+    // Every waiting operation listens to it.
     setMaxListeners(0, this.#stopping.signal);
   }
 
@@ -58,7 +58,7 @@ export class Routing {
   }
 
   /**
-   * Who should get an operation of this account, by what is known without asking anybody, or else by the truth.
+   * The target for an operation of this account: from memory if possible, otherwise from the truth.
    * @throws GatewayError `unknown-account`, `no-agent`, `dependency-unavailable` (the promise)
    */
   target(account: string): Target | Promise<Target> {
@@ -72,15 +72,15 @@ export class Routing {
   async #remoteOrTrue(account: string, owners: Ownership | undefined): Promise<Target> {
     const target = this.#remote(owners, undefined);
     if (target !== undefined) return target;
-    // The mirror may not have heard of a registration yet: the truth decides what the caller is told.
+    // The mirror may not know a new registration yet: the truth decides the caller's answer.
     const truth = await this.#refresh(account, routingTimeMs);
     return this.#expect(account, truth, undefined);
   }
 
   /**
-   * Gives a new operation to its agent where that is connected here, and everything is known: the usual case, which
+   * Sends a new operation to its agent if that is connected here and everything is known: the usual case, which
    * waits for nothing.
-   * @returns false when it has to be routed
+   * @returns false if it must be routed
    */
   deliverHere(operation: Originated, target: Target): boolean {
     const { instanceId, metrics } = this.#options;
@@ -90,7 +90,7 @@ export class Routing {
     try {
       operation.taken = this.#deliver(operation);
     } catch {
-      // Its agent has gone this very moment, or has too much to do: routing tells.
+      // Its agent has left this very moment, or is too busy: routing decides.
       return false;
     }
     operation.routing = false;
@@ -99,9 +99,9 @@ export class Routing {
   }
 
   /**
-   * Gives the operation to its owner; one that was taken before to no other process than the one that it is bound to.
-   * @param first where to try first, if that is known
-   * @throws GatewayError when no owner took it in the attempts and the time there are
+   * Sends the operation to its owner; one that was taken before goes only to the process that it is bound to.
+   * @param first the target to try first, if known
+   * @throws GatewayError if no owner took it within the attempts and the time
    */
   async route(operation: Originated, first?: Target): Promise<void> {
     const { attempts, metrics, instanceId } = this.#options;
@@ -121,16 +121,16 @@ export class Routing {
         } catch (thrown) {
           const error = toGatewayError(thrown);
           if (target !== undefined && error.details.cause instanceof UnknownDelivery && !isReading(operation.type)) {
-            // It may be on its way. The result, or the time-out, will tell; saying "failed" here could be a lie.
+            // It may be on its way. The result or the time-out will tell; "failed" could be wrong here.
             operation.taken = { ...target, ...takenNow(operation) };
             this.#options.logger.warn(
               { operationId: operation.id, ownerInstanceId: target.instanceId },
-              'the owner broke off while it took an operation; waiting for the result',
+              'connection to the owner lost while sending an operation; waiting for the result',
             );
             return;
           }
           if (!mayPass(error, resent || attempt > 0) || attempt + 1 >= attempts) throw forCaller(error, operation);
-          // "Not owner" is an answer: the truth is re-read at once. A silent peer is given a moment.
+          // "Not owner" is an answer: the truth is re-read at once. A silent peer is given a pause.
           if (error.code === 'not-owner' && attempt === 0) continue;
           const pauseMs = backoffMs(defaultBackoff, attempt);
           if (performance.now() + pauseMs >= until) throw forCaller(error, operation);
@@ -157,11 +157,12 @@ export class Routing {
   async #give(operation: Originated, target: Target): Promise<Dispatch> {
     const { instanceId, discovery, forwarder, bind, metrics, tracing } = this.#options;
     const { id, account } = operation;
-    // One that nobody took may go to another agent, or to this one's next life; one that was taken stays where it is.
+    // An operation that nobody took may go to another agent, or to this agent's next process; one that was taken stays
+    // bound.
     if (operation.binding !== undefined && operation.taken === undefined && operation.binding.epoch !== target.epoch) {
       const binding = bindingTo(target);
       if (operation.durable && !(await bind(id, binding))) {
-        const message = `another instance has taken operation ${id} over; ask for it`;
+        const message = `another instance has taken operation ${id} over; look it up`;
         throw new GatewayError('timed-out', message, { operationId: id, account });
       }
       operation.binding = binding;
@@ -236,7 +237,7 @@ export class Routing {
     return stream === undefined ? undefined : { instanceId: this.#options.instanceId, ...stream };
   }
 
-  /** The agent that caches first: it is the one that is known to be well. Own rows are stale if no stream is here. */
+  /** The caching agent first: it is known to be healthy. Own rows are stale if no stream is here. */
   #remote(owners: Ownership | undefined, binding: Binding | undefined): Target | undefined {
     let best: Ownership['assignments'][number] | undefined;
     for (const assignment of owners?.assignments ?? []) {
@@ -248,7 +249,7 @@ export class Routing {
   }
 
   #expect(account: string, owners: Ownership | undefined, binding: Binding | undefined): Target {
-    // The stream may have come while the truth was read.
+    // The stream may have been opened while the truth was read.
     const target = this.#local(account, binding) ?? this.#remote(owners, binding);
     if (target !== undefined) return target;
     if (owners === undefined) {
@@ -258,24 +259,27 @@ export class Routing {
     const who =
       binding === undefined
         ? 'no agent that serves it is connected'
-        : `the process of agent ${binding.agentId} that has the operation is gone`;
+        : `the process of agent ${binding.agentId} that received the operation is gone`;
     throw new GatewayError('no-agent', `account "${account}": ${who}`, { account, retryAfterMs: 5_000 });
   }
 }
 
-/** Where the owner, who knows the times better, does not tell them. */
+/** Used if the owner, which knows the times better, does not send them. */
 function takenNow(operation: Originated): Pick<Dispatch, 'processedTime' | 'sentTime'> {
   const time = timeOf(operation);
   return { processedTime: time, sentTime: time };
 }
 
-/** An agent that is changing instances is nowhere for a moment; one that was nowhere to begin with is not waited for. */
+/**
+ * An agent that is changing instances is briefly connected to none; an agent that was not connected from the start is
+ * not waited for.
+ */
 function mayPass({ code }: GatewayError, seenBefore: boolean): boolean {
   return code === 'not-owner' || code === 'owner-unreachable' || (code === 'no-agent' && seenBefore);
 }
 
 function forCaller(error: GatewayError, { account, id }: Originated): GatewayError {
-  // "Not owner" is between instances; a caller can only wait for the agent to settle.
+  // "Not owner" is for instances only; a caller can only wait until the agent has settled.
   if (error.code !== 'not-owner') return error;
   const message = `account "${account}": its agent is changing instances; try again`;
   return new GatewayError('no-agent', message, { account, operationId: id, retryAfterMs: 1_000, cause: error });

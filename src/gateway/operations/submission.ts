@@ -1,4 +1,4 @@
-/** An operation as a caller gave it, and what is refused of it before anything is done. */
+/** An operation as a caller submitted it, and the checks that may refuse it before anything is done. */
 
 import { GatewayError } from '../../core/errors.js';
 
@@ -7,11 +7,11 @@ export interface Submission {
   readonly id: string;
   readonly account: string;
   readonly type: string;
-  /** 0 takes the default, in ms. */
+  /** In ms; 0: the default. */
   readonly timeoutMs: number;
-  /** Identifies what is asked, whatever the id and time-out. */
+  /** Identifies the request, regardless of id and time-out. */
   readonly digest: string;
-  /** Encodes the operation with what the gateway adds to it. */
+  /** Encodes the operation with the fields that the gateway adds. */
   readonly encode: (id: string, receivedTime: number) => Uint8Array;
 }
 
@@ -26,7 +26,7 @@ export function validateSubmission({ id, account, type }: Submission): void {
       { field: 'operation.id' },
     );
   }
-  // No account has control characters in its name, and databases stumble over NUL.
+  // No account name contains control characters, and databases fail on NUL.
   if (account === '' || /\p{Cc}/u.test(account)) {
     throw new GatewayError('invalid-argument', 'operation.account: expected the name of an account', {
       field: 'operation.account',
@@ -42,7 +42,7 @@ export function validateSubmission({ id, account, type }: Submission): void {
 }
 
 export function idConflict(id: string): GatewayError {
-  return new GatewayError('operation-conflict', `operation id ${id} was used before for something else`, {
+  return new GatewayError('operation-conflict', `operation id ${id} was already used for a different operation`, {
     operationId: id,
   });
 }

@@ -44,7 +44,7 @@ export function callingInstance(call: IncomingCall, proofs: InstanceProofs): Cal
     return { instanceId, bodyDigest };
   }
   if (hasInstanceCertificate?.() === true) return { instanceId: forwardedBy };
-  // One domain of trust: nobody has to prove anything.
+  // Authentication is off: every caller is trusted alike.
   if (!callersProve && tokens === undefined && hasInstanceCertificate === undefined) return undefined;
   throw notProven();
 }
@@ -52,7 +52,7 @@ export function callingInstance(call: IncomingCall, proofs: InstanceProofs): Cal
 function notProven(): GatewayError {
   return new GatewayError(
     'permission-denied',
-    'this is a call between instances, and the caller has not proven to be one',
+    'only instances may make this call, and the caller did not authenticate as one',
     { field: forwardedByHeader },
   );
 }

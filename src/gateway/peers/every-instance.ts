@@ -1,4 +1,7 @@
-/** Asks every instance of the cluster the same, this one included: a bounded number at a time, each with a deadline. */
+/**
+ * Sends one request to every instance of the cluster, this one included: a bounded number at a time, each with a
+ * deadline.
+ */
 
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Discovery } from '../../discovery/discovery.js';
@@ -11,7 +14,7 @@ export interface EveryInstanceOptions {
   readonly forwarder: Pick<Forwarder, 'call'>;
 }
 
-/** What one instance said, or why it is not known. */
+/** The answer of one instance, or why there is none. */
 export type InstanceAnswer<Answer> =
   | { readonly instanceId: string; readonly answer: Answer }
   | { readonly instanceId: string; readonly error: GatewayError };
@@ -26,8 +29,8 @@ export class EveryInstance {
   }
 
   /**
-   * @param own what this instance says
-   * @param read makes the answer of what another one said; what it throws becomes that instance's error
+   * @param own gives the answer of this instance
+   * @param read turns a response into an answer; an error that it throws becomes that instance's error
    * @returns one item for each instance, in the order of their ids
    */
   async ask<Answer>(
@@ -55,7 +58,7 @@ export class EveryInstance {
   }
 }
 
-/** The one item of the list that an instance answers for itself. @throws GatewayError when it is something else */
+/** The only item of the list that an instance answers for itself. @throws GatewayError when it is something else */
 export function readOwnItem({ status, body }: PeerAnswer): unknown {
   if (status === 200 && Array.isArray(body) && body.length === 1) return body[0] as unknown;
   const { detail } = (body ?? {}) as { readonly detail?: unknown };

@@ -3,7 +3,7 @@
 import type { ForwardAnswer } from './forwarding.js';
 import { Peer, type PeerAddress, type PeerAnswer, type PeerOptions, type PeerRequest } from './peer.js';
 
-/** Peers are those that discovery names; beyond this number the one that was added first is dropped. */
+/** Peers are the instances that discovery names; beyond this number the one that was added first is dropped. */
 const peerLimit = 1_000;
 
 export class Forwarder {
@@ -24,8 +24,9 @@ export class Forwarder {
   }
 
   /**
-   * Brings a result to the instance that waits for it.
-   * @throws GatewayError `unknown-operation` or `operation-ended` when nobody waits there; `owner-unreachable`
+   * Sends a result to the instance that waits for it.
+   * @throws GatewayError `unknown-operation` or `operation-ended` when that instance does not wait for it;
+   *   `owner-unreachable`
    */
   result(to: PeerAddress, result: Uint8Array): Promise<void> {
     return this.#peer(to).result(result);
@@ -39,7 +40,7 @@ export class Forwarder {
     return this.#peer(to).call(request);
   }
 
-  /** What waits to be sent to all peers, for metrics. */
+  /** Messages that wait to be sent to all peers, for metrics. */
   get queueLength(): number {
     let length = 0;
     for (const peer of this.#peers.values()) length += peer.queueLength;

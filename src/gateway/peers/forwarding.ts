@@ -1,18 +1,18 @@
-/** What forwarder (client) and rest (server) agree on between instances. */
+/** The protocol between instances: shared by forwarder (client) and rest (server). */
 
 import { GatewayError, type ErrorCode } from '../../core/errors.js';
 
 export const operationPath = '/armory/agent/operations';
 export const operationResultPath = '/armory/agent/operationresults';
 
-/** An instance ends a connection to another one that it has not used for so long, in ms. */
+/** Time without use after which an instance closes its connection to another one, in ms. */
 export const peerIdleMs = 30_000;
 
 /** The body is a sequence of protobuf messages, each behind its length; the answer a JSON array, one item for each. */
 export const protobufMediaType = 'application/x-protobuf';
 
 /**
- * Names the instance that forwards. Whoever gets it delivers or answers "not owner", or answers for itself alone; it
+ * Names the instance that forwards. The receiver delivers or answers "not owner", or answers for itself alone; it
  * never forwards again.
  */
 export const forwardedByHeader = 'x-agent-gateway-forwarded-by';
@@ -26,7 +26,7 @@ export interface ForwardAnswer {
   readonly sentTime?: number;
 }
 
-/** Why one message of a sequence was not taken. */
+/** Why one message of a sequence was refused. */
 export interface Refusal {
   readonly code: ErrorCode;
   readonly detail: string;
@@ -40,7 +40,7 @@ export function refusalOf({ code, message, details }: GatewayError): { readonly 
   return { refused: { code, detail: message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) } };
 }
 
-/** @throws GatewayError what the other instance refused it with */
+/** @throws GatewayError the refusal of the other instance */
 export function answerOf<Answer extends object>(outcome: ForwardingOutcome<Answer>, instanceId: string): Answer {
   if (!('refused' in outcome)) return outcome;
   const { code, detail, retryAfterMs } = outcome.refused;

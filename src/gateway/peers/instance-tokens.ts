@@ -1,7 +1,7 @@
 /**
- * How instances prove to each other who they are: every call carries a JSON Web Token that a shared secret signs (HS256,
- * RFC 7518), for this receiver, this method, path and body, for half a minute, and for one use. Not by a library: that took
- * a tenth of what it costs to forward an operation (docs/decisions/0070-security.md).
+ * How instances authenticate to each other: every call carries a JSON Web Token that a shared secret signs (HS256,
+ * RFC 7518), for this receiver, this method, path and body, for half a minute, and for one use. Not made by a library:
+ * that took a tenth of the cost of forwarding an operation (docs/decisions/0070-security.md).
  */
 
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
@@ -10,12 +10,12 @@ import { GatewayError } from '../../core/errors.js';
 /** Carries the token; `authorization` stays free for callers. */
 export const instanceTokenHeader = 'x-agent-gateway-instance';
 
-/** What a token is for. */
+/** The call that a token is for. */
 export interface InstanceCall {
   readonly method: string;
   /** With the query. */
   readonly path: string;
-  /** SHA-256 of the body, base64url; of nothing where there is none. */
+  /** SHA-256 of the body, base64url; of an empty body if there is none. */
   readonly bodyDigest: string;
 }
 
@@ -56,18 +56,18 @@ export interface InstanceTokensOptions {
   readonly now: () => number;
 }
 
-/** The only header that is made, and taken. */
+/** The only header that is made and accepted. */
 const head = Buffer.from('{"alg":"HS256","typ":"JWT"}').toString('base64url');
 const lifetimeSeconds = 30;
 const clockToleranceSeconds = 30;
-/** Tokens that were used and are still valid; more of them in a minute than this are refused. */
+/** The most used tokens that are remembered while they are valid; further ones are refused. */
 const usedLimit = 1_000_000;
 
 export class InstanceTokens {
   readonly #options: InstanceTokensOptions;
   readonly #prefix = randomBytes(12).toString('base64url');
   #signed = 0;
-  /** Ids that were used, in two generations that are forgotten one after the other. */
+  /** Used ids, in two generations that are forgotten one after the other. */
   #used = new Set<string>();
   #usedBefore = new Set<string>();
   #generationEnds = 0;
@@ -90,9 +90,9 @@ export class InstanceTokens {
   }
 
   /**
-   * Checks all of a token but what it says of the body, which has not come yet.
+   * Checks a token, except its digest of the body, which has not arrived yet.
    * @returns who signed it, and the digest that the body must have
-   * @throws GatewayError `permission-denied` saying what does not hold; `overloaded`
+   * @throws GatewayError `permission-denied` saying what is invalid; `overloaded`
    */
   verify(
     token: string,
@@ -100,12 +100,12 @@ export class InstanceTokens {
   ): { readonly instanceId: string; readonly bodyDigest: string } {
     const { iss, aud, iat, jti, htm, htu, body } = this.#claims(token);
     if (typeof iss !== 'string' || typeof jti !== 'string' || typeof body !== 'string' || typeof iat !== 'number')
-      throw refused('a claim is missing');
+      throw refused('missing claim');
     const age = this.#options.now() / 1_000 - iat;
-    if (aud !== this.#options.instanceId) throw refused('it is for another instance');
+    if (aud !== this.#options.instanceId) throw refused('issued for another instance');
     if (age > lifetimeSeconds + clockToleranceSeconds || age < -clockToleranceSeconds)
-      throw refused('it is too old, or the clocks of the two differ');
-    if (htm !== method || htu !== path) throw refused('it is for another call');
+      throw refused('expired, or the clocks of the two instances differ');
+    if (htm !== method || htu !== path) throw refused('issued for another call');
     this.#use(`${iss} ${jti}`);
     return { instanceId: iss, bodyDigest: body };
   }
@@ -115,13 +115,13 @@ export class InstanceTokens {
     const end = token.lastIndexOf('.');
     const signed = token.slice(0, end);
     const mac = Buffer.from(token.slice(end + 1));
-    // Nothing of it is read before; what its header says of algorithms is not looked at, but has to be this.
-    if (end === -1 || !signed.startsWith(`${head}.`)) throw refused('it is none');
+    // Nothing of the token is read before this; its header is not parsed, but must be exactly ours.
+    if (end === -1 || !signed.startsWith(`${head}.`)) throw refused('malformed token');
     const isSigned = this.#options.secrets().some((secret) => {
       const expected = Buffer.from(macOf(secret, signed));
       return mac.length === expected.length && timingSafeEqual(mac, expected);
     });
-    if (!isSigned) throw refused('no secret of this instance has signed it');
+    if (!isSigned) throw refused('not signed with a secret of this instance');
     return JSON.parse(Buffer.from(signed.slice(head.length + 1), 'base64url').toString('utf8')) as Readonly<
       Record<string, unknown>
     >;
@@ -129,21 +129,23 @@ export class InstanceTokens {
 
   /** Notes that a token was used. */
   #use(id: string): void {
-    // A wall clock that is set forward and back again would forget tokens that are valid once more.
+    // By a wall clock that is set forward and back, tokens that are valid again would be forgotten.
     const now = performance.now();
     if (now >= this.#generationEnds) {
       this.#usedBefore = now >= this.#generationEnds + validMs ? new Set() : this.#used;
       this.#used = new Set();
       this.#generationEnds = now + validMs;
     }
-    if (this.#used.has(id) || this.#usedBefore.has(id)) throw refused('it was used before');
+    if (this.#used.has(id) || this.#usedBefore.has(id)) throw refused('already used');
     if (this.#used.size >= usedLimit)
-      throw new GatewayError('overloaded', 'too many calls of instances at once', { retryAfterMs: 1_000 });
+      throw new GatewayError('overloaded', 'too many calls from other instances at once', { retryAfterMs: 1_000 });
     this.#used.add(id);
   }
 }
 
-/** From the first to the last moment at which a token is accepted, clocks being apart as far as they may. */
+/**
+ * The time from the first to the last moment at which a token is accepted, with the largest tolerated clock difference.
+ */
 const validMs = (lifetimeSeconds + 2 * clockToleranceSeconds) * 1_000;
 
 /** As text, so that there is one way to write it. */
@@ -152,7 +154,7 @@ function macOf(secret: Uint8Array, signed: string): string {
 }
 
 function refused(reason: string): GatewayError {
-  return new GatewayError('permission-denied', `not the call of an instance: its token is refused: ${reason}`, {
+  return new GatewayError('permission-denied', `not a call from an instance: token refused: ${reason}`, {
     field: instanceTokenHeader,
   });
 }

@@ -1,9 +1,10 @@
 /**
- * The REST client to one other instance. What goes to it at the same time goes in one request: under load a message
- * costs a fraction of one.
+ * The REST client to one other instance. Concurrent messages share one request: under load a message
+ * costs a fraction of a request.
  *
  * Between replicas of this gateway the messages themselves are sent, so nothing is parsed twice and unknown fields
- * survive. A peer that answers 415 is a Clouddriver that speaks the text format only: it gets that from then on.
+ * survive. A peer that answers 415 is a Clouddriver that speaks the text format only: it gets the text format from then
+ * on.
  */
 
 import { fromBinary, type DescMessage } from '@bufbuild/protobuf';
@@ -29,27 +30,29 @@ import {
 export interface PeerOptions {
   /** This instance. */
   readonly instanceId: string;
-  /** Connections, and with them requests at the same time. */
+  /** Connections, and so concurrent requests. */
   readonly connections: number;
   /** How long the peer may take to answer, in ms. */
   readonly timeoutMs: number;
-  /** Whom to trust, and what to show, where the peer speaks TLS; as it is at the moment. */
+  /** The current CA certificates and client certificate, if the peer speaks TLS. */
   readonly tls: () => PeerTls;
-  /** Makes what proves to the peer that an instance calls; absent: nothing does but this instance's certificate. */
+  /**
+   * Makes the token that proves to the peer that an instance calls; absent: only this instance's certificate proves it.
+   */
   readonly sign: ((receiver: string, call: InstanceCall) => string) | undefined;
 }
 
 export interface PeerTls {
-  /** Absent: the authorities that Node.js trusts. */
+  /** Absent: the CA certificates that Node.js trusts. */
   readonly ca?: Buffer | undefined;
   readonly cert?: Buffer | undefined;
   readonly key?: Buffer | undefined;
   readonly passphrase?: string | undefined;
-  /** The name that the peer's certificate must have, in place of its host's. */
+  /** The name that the peer's certificate must have, instead of its host name. */
   readonly servername?: string | undefined;
 }
 
-/** A call that is answered by one instance for itself. */
+/** A call that an instance answers for itself alone. */
 export interface PeerRequest {
   readonly method: 'GET' | 'POST';
   readonly path: string;
@@ -61,7 +64,7 @@ export interface PeerRequest {
 
 export interface PeerAnswer {
   readonly status: number;
-  /** undefined where it is not JSON. */
+  /** undefined if it is not JSON. */
   readonly body: unknown;
 }
 
@@ -72,7 +75,7 @@ export interface PeerAddress {
 }
 
 const batchSize = 100;
-/** Well below what `server.maxBodySize` allows by default (8 MB); a single operation has up to 4 MB. */
+/** Well below the default of `server.maxBodySize` (8 MB); a single operation has up to 4 MB. */
 const batchBytes = 1 << 20;
 const queueLimit = 10_000;
 
@@ -129,7 +132,7 @@ export class Peer {
     return this.#operations.queueLength + this.#results.queueLength;
   }
 
-  /** New connections use the TLS options as they are now; calls under way end on the old ones. */
+  /** New connections use the current TLS options; calls under way end on the old connections. */
   renew(): void {
     const old = this.#pool;
     this.#pool = this.#createPool();
@@ -235,7 +238,7 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** What the statuses of a Clouddriver say of one message. */
+/** Meaning of a Clouddriver's statuses for one message. */
 const textCodes: ReadonlyMap<number, ErrorCode> = new Map([
   [404, 'unknown-operation'],
   [409, 'operation-ended'],
@@ -244,7 +247,7 @@ const textCodes: ReadonlyMap<number, ErrorCode> = new Map([
   [429, 'overloaded'],
 ]);
 
-/** Says of a failed call that the peer may have got the request all the same. */
+/** Marks a failed call whose request the peer may have got all the same. */
 export class UnknownDelivery extends Error {
   override readonly name = 'UnknownDelivery';
 
@@ -252,7 +255,7 @@ export class UnknownDelivery extends Error {
     super('the connection broke after the request was sent', { cause });
   }
 
-  /** The peer was silent, and the connection there. */
+  /** The connection was up, but the peer did not answer. */
   get timedOut(): boolean {
     const { code } = (this.cause ?? {}) as { readonly code?: unknown };
     return code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT';

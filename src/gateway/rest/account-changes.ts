@@ -1,5 +1,5 @@
 /**
- * Adds, changes and removes dynamic accounts. Requests are accepted, and fulfilled by whichever instance holds the agents;
+ * Adds, changes and removes dynamic accounts. Requests are accepted, and the instance that holds the agents fulfils them;
  * their outcome is the account's status.
  */
 
@@ -7,7 +7,7 @@ import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebo
 import type { preValidationHookHandler } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { GatewayError } from '../../core/errors.js';
-import type { AccountRecord } from '../../store/accounts/accounts.js';
+import type { AccountRecord } from '../../store/accounts/account-record.js';
 import type { AccountDefinition, AccountRequests } from '../accounts/requests.js';
 import {
   accountDefinition,
@@ -28,12 +28,11 @@ const tags = ['accounts'];
 const accepted = Type.Array(Type.Object({}), {
   maxItems: 0,
   examples: [[]],
-  description: 'Accepted; what comes of it is the status of the account.',
+  description: 'Accepted. The status of the account shows the outcome.',
 });
 const present = Type.Array(presentAccount, {
-  description: 'The accounts that are there already. The others of the request were accepted.',
+  description: 'The accounts that exist already. The other accounts in the request were accepted.',
 });
-
 const queryTimeoutMs = 30_000;
 const signal = (): AbortSignal => AbortSignal.timeout(queryTimeoutMs);
 
@@ -43,7 +42,7 @@ export function enabledRequests(requests: AccountRequests | undefined): AccountR
   throw new GatewayError('not-implemented', 'dynamic accounts are off: set kubesvc.dynamicAccounts.enabled');
 }
 
-/** Armory takes one account in place of a list. */
+/** Armory accepts a single account in place of a list. */
 const oneIsAList: preValidationHookHandler = (request, _reply, done) => {
   const { body } = request;
   if (typeof body === 'object' && body !== null && !Array.isArray(body)) request.body = [body];
@@ -63,8 +62,8 @@ export const accountChangeRoutes: FastifyPluginCallbackTypebox<AccountChangeRout
       schema: {
         operationId: 'addAccounts',
         tags,
-        summary: 'Add accounts of Clouddriver, or with a kubeconfig of their own.',
-        description: 'They are INACTIVE unless `state` asks for ACTIVE.',
+        summary: 'Add accounts of Clouddriver, or accounts with their own kubeconfig.',
+        description: 'They are INACTIVE unless `state` is ACTIVE.',
         body: batch(accountRequest),
         response: { 202: accepted, 409: present, ...problems(400, 413, 415, 500, 501, 503) },
       },
@@ -84,7 +83,7 @@ export const accountChangeRoutes: FastifyPluginCallbackTypebox<AccountChangeRout
       schema: {
         operationId: 'changeAccounts',
         tags,
-        summary: 'Activate or deactivate accounts, give them a zone or another kubeconfig.',
+        summary: 'Activate or deactivate accounts, or change their zone or kubeconfig.',
         body: batch(accountRequest),
         response: { 202: accepted, ...problems(400, 404, 409, 413, 415, 500, 501, 503) },
       },
@@ -102,7 +101,7 @@ export const accountChangeRoutes: FastifyPluginCallbackTypebox<AccountChangeRout
       schema: {
         operationId: 'deleteAccounts',
         tags,
-        summary: 'Take accounts from their agents and delete them.',
+        summary: 'Take accounts away from their agents and delete them.',
         body: batch(accountName),
         response: { 202: accepted, ...problems(400, 404, 409, 413, 415, 500, 501, 503) },
       },
@@ -120,7 +119,7 @@ export const accountChangeRoutes: FastifyPluginCallbackTypebox<AccountChangeRout
       schema: {
         operationId: 'deleteAccount',
         tags,
-        summary: 'Take one account from its agents and delete it.',
+        summary: 'Take one account away from its agents and delete it.',
         params,
         response: { 202: accepted, ...problems(400, 404, 409, 414, 500, 501, 503) },
       },
@@ -148,7 +147,7 @@ export const accountDefinitionRoutes: FastifyPluginCallbackTypebox<AccountChange
       schema: {
         operationId: 'addAccountDefinitions',
         tags,
-        summary: 'Add accounts by their definitions, INACTIVE.',
+        summary: 'Add accounts with their definitions, as INACTIVE.',
         body: batch(accountDefinition),
         response: { 202: accepted, 409: present, ...problems(400, 413, 415, 500, 501, 503) },
       },
@@ -167,7 +166,7 @@ export const accountDefinitionRoutes: FastifyPluginCallbackTypebox<AccountChange
       schema: {
         operationId: 'replaceAccountDefinition',
         tags,
-        summary: "Replace an account's definition; agents that serve it get the new one at once.",
+        summary: "Replace an account's definition. Agents that serve it get the new one at once.",
         body: accountDefinition,
         response: { 202: accepted, ...problems(400, 404, 409, 413, 415, 500, 501, 503) },
       },

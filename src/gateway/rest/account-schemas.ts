@@ -1,4 +1,4 @@
-/** Schemas of accounts: Armory's models, and what an account's definition may have. */
+/** Schemas of accounts: Armory's models, and the fields of an account's definition. */
 
 import Type, { type TSchema } from 'typebox';
 import { accountStatuses } from '../../store/accounts/account-lifecycle.js';
@@ -16,7 +16,7 @@ const zoneId = Type.String({
   maxLength: 253,
   pattern: '^[A-Za-z0-9_.:@/+=-]*$',
   description:
-    'Only agents of this zone (by default deploymentName_namespace) are asked; without it all, and the account takes the zone of the first that can serve it.',
+    'Zone whose agents serve the account (default of an agent: deploymentName_namespace). Without it, all agents are asked, and the account gets the zone of the first one that can serve it.',
   examples: ['spin-agent_spinnaker'],
 });
 const kubeconfig = (description: string) =>
@@ -28,17 +28,17 @@ const kubeconfigFile = kubeconfig(
 export const accountParams = Type.Object({ name: accountName });
 
 const maxAccounts = 1_000;
-const status = Type.Enum([...accountStatuses], { description: 'Where the account is in its lifecycle.' });
+const status = Type.Enum([...accountStatuses], { description: 'State of the account in its lifecycle.' });
 const strict = { additionalProperties: false };
 
 /** A batch of accounts in a request. */
 export const batch = <Item extends TSchema>(item: Item) =>
-  Type.Array(item, { minItems: 1, maxItems: maxAccounts, description: `1 to ${String(maxAccounts)} of them.` });
+  Type.Array(item, { minItems: 1, maxItems: maxAccounts, description: `1 to ${String(maxAccounts)} items.` });
 
 export const accountRequest = Type.Object(
   {
     name: accountName,
-    state: Type.Optional(Type.Enum(['ACTIVE', 'INACTIVE'], { description: 'What the account is to become.' })),
+    state: Type.Optional(Type.Enum(['ACTIVE', 'INACTIVE'], { description: 'State that the account should reach.' })),
     zoneId: Type.Optional(zoneId),
     kubeconfigFile: Type.Optional(kubeconfigFile),
   },
@@ -64,8 +64,7 @@ export const accountDefinition = Type.Object(
   },
   {
     ...strict,
-    description:
-      'Definition of an account: the options of `kubernetes.accounts[]`, with where its kubeconfig comes from.',
+    description: 'Definition of an account: the options of `kubernetes.accounts[]`, and the source of its kubeconfig.',
     examples: [
       {
         name: 'account-01',
@@ -76,34 +75,36 @@ export const accountDefinition = Type.Object(
   },
 );
 
-/** What a 409 lists. */
+/** The accounts that a 409 lists. */
 export const presentAccount = Type.Object(
   { name: Type.String(), state: status, zoneId: Type.String(), dynamic: Type.Boolean() },
   {
-    description: 'An account that is there already, and was left as it is.',
+    description: 'An account that exists already, and was not changed.',
     examples: [{ name: 'account-01', state: 'ACTIVE', zoneId: 'spin-agent_spinnaker', dynamic: true }],
   },
 );
 
 const masked = Type.Record(Type.String(), Type.Unknown(), {
-  description: 'The definition; kubeconfigs are shown as `***`, references to them as they are.',
+  description: 'The definition. Kubeconfigs are masked as `***`; references to them are not.',
 });
 
 export const accountAnswer = Type.Object(
   {
     name: Type.String(),
     type: Type.Literal('kubernetes'),
-    source: Type.Enum(['dynamic', 'agent'], { description: 'Added by this API, or registered by an agent.' }),
+    source: Type.Enum(['dynamic', 'agent'], {
+      description: 'dynamic: added by this API; agent: registered by an agent.',
+    }),
     status,
-    zoneId: Type.String({ description: 'Empty: not known yet.' }),
+    zoneId: Type.String({ description: 'Empty if not known yet.' }),
     agents: Type.Optional(
       Type.Array(Type.Object({ agentId: Type.String(), clouddriverId: Type.String(), caching: Type.Boolean() }), {
-        description: 'Who serves it now; only when one account is asked for.',
+        description: 'Agents that serve it now; only if one account is requested.',
       }),
     ),
     connections: Type.Integer({ description: 'Agents that serve it now.' }),
-    failedCount: Type.Integer({ description: 'Attempts that failed since the last request.' }),
-    errorMessage: Type.Optional(Type.String({ description: 'Why the last one failed.' })),
+    failedCount: Type.Integer({ description: 'Failed attempts since the last request.' }),
+    errorMessage: Type.Optional(Type.String({ description: 'Why the last attempt failed.' })),
     lastUpdated: Type.String({ format: 'date-time' }),
     config: masked,
   },
@@ -125,7 +126,7 @@ export const accountAnswer = Type.Object(
   },
 );
 
-/** Armory's model; `def`, `props` and what ends in AsString are the same as JSON text. */
+/** Armory's model; `def`, `props` and the fields that end in AsString contain the same as JSON text. */
 export const kubesvcAccount = Type.Object(
   {
     name: Type.String(),

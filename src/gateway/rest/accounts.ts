@@ -7,7 +7,8 @@ import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebo
 import Type, { type Static } from 'typebox';
 import { GatewayError } from '../../core/errors.js';
 import { accountStatuses } from '../../store/accounts/account-lifecycle.js';
-import type { AccountRecord, AccountStore } from '../../store/accounts/accounts.js';
+import type { AccountRecord } from '../../store/accounts/account-record.js';
+import type { AccountStore } from '../../store/accounts/accounts.js';
 import type { AssignmentStore } from '../../store/assignments/assignments.js';
 import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { Definitions } from '../accounts/definition.js';
@@ -28,7 +29,7 @@ export interface DynamicAccountRoutesOptions extends AccountChangeRoutesOptions 
 
 const queryTimeoutMs = 30_000;
 const tags = ['accounts'];
-/** What is in no name, a database may refuse to compare with one. */
+/** A database may refuse to compare names with characters that no name has. */
 const nameLike = { maxLength: 253, pattern: '^[A-Za-z0-9_.:@/+=-]*$' };
 
 export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> = (
@@ -50,11 +51,14 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       schema: {
         operationId: 'listAccounts',
         tags,
-        summary: 'Dynamic accounts, in the order of their names.',
+        summary: 'List dynamic accounts, sorted by name.',
         querystring: Type.Object({
           items: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, default: 500 })),
           after: Type.Optional(
-            Type.String({ ...nameLike, description: 'Only names after this one: the last of the page before.' }),
+            Type.String({
+              ...nameLike,
+              description: 'Return only names after this one: set it to the last name on the previous page.',
+            }),
           ),
           status: Type.Optional(Type.Enum([...accountStatuses])),
           zoneId: Type.Optional(Type.String(nameLike)),
@@ -76,7 +80,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       schema: {
         operationId: 'getAccount',
         tags,
-        summary: 'One account, with the agents that serve it.',
+        summary: 'Show one account, with the agents that serve it.',
         params,
         response: { 200: accountAnswer, ...problems(400, 404, 414, 500, 501, 503) },
       },
@@ -101,7 +105,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       schema: {
         operationId: 'getKubesvcAccount',
         tags,
-        summary: 'An account that agents serve, or that was added dynamically.',
+        summary: 'Show an account, dynamic or registered by an agent.',
         params,
         response: { 200: kubesvcAccount, ...problems(400, 404, 414, 500, 503) },
       },
@@ -116,7 +120,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       schema: {
         operationId: 'listAccountNamespaces',
         tags,
-        summary: 'The namespaces of an account, as its agents registered it.',
+        summary: 'List the namespaces of an account, as its agents registered them.',
         params,
         response: {
           200: Type.Array(Type.String(), { examples: [['default', 'shop']] }),

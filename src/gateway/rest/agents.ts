@@ -1,4 +1,4 @@
-/** `/armory/agents`: who is connected to the whole cluster, from the truth, whichever instance is asked. */
+/** `/armory/agents`: the agents connected to the whole cluster, from the truth, on every instance. */
 
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
@@ -17,14 +17,14 @@ const agentSchema = Type.Object(
   {
     accounts: Type.Array(Type.String()),
     agentId: Type.String(),
-    caching: Type.Boolean({ description: 'Whether it caches one of its accounts.' }),
+    caching: Type.Boolean({ description: 'Whether the agent caches one of its accounts.' }),
     clouddriverId: Type.String({ description: 'The instance that holds its stream.' }),
     lastConnection: Type.String({ format: 'date-time' }),
     type: Type.Literal('kubernetes'),
     rivalProcesses: Type.Optional(
       Type.Literal(true, {
         description:
-          "Two processes have used this id within the last ten minutes: each ends the other's connection. Not one of Armory's fields.",
+          "Two processes have used this id within the last ten minutes, and each closes the other's connection. Armory does not have this field.",
       }),
     ),
   },
@@ -53,7 +53,7 @@ export const agentRoutes: FastifyPluginCallbackTypebox<AgentRoutesOptions> = (ap
       schema: {
         operationId: 'listAgents',
         tags: ['agents'],
-        summary: 'All connected agents of the cluster.',
+        summary: 'List all connected agents.',
         response: { 200: Type.Array(agentSchema), ...problems(500, 503) },
       },
     },
@@ -72,7 +72,7 @@ export const agentRoutes: FastifyPluginCallbackTypebox<AgentRoutesOptions> = (ap
       schema: {
         operationId: 'getAgent',
         tags: ['agents'],
-        summary: 'One connected agent.',
+        summary: 'Show one connected agent.',
         params: Type.Object({ agentId: nameSchema(253, { examples: ['agent-5c9f-7h2kq'] }) }),
         response: { 200: agentSchema, ...problems(400, 404, 414, 500, 503) },
       },

@@ -1,6 +1,6 @@
 /**
- * Who may call what: each route names the role that it takes, and a route that names none takes the highest. Instances
- * prove that they are instances, callers who they are; nobody is believed because of a header alone.
+ * Authorizes requests: each route names the role that it needs, and a route that names none needs the highest.
+ * Instances authenticate as instances, callers with their identity; a header alone proves nothing.
  */
 
 import { createHash } from 'node:crypto';
@@ -18,7 +18,7 @@ import { roles, type Role } from '../auth/policy.js';
 import { forwardedByHeader, protobufMediaType } from '../peers/forwarding.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
-/** `public`: for whoever reaches the port, such as probes. */
+/** `public`: for anyone who reaches the port, such as probes. */
 export type RouteRole = Role | 'public';
 
 declare module 'fastify' {
@@ -26,24 +26,24 @@ declare module 'fastify' {
     readonly role?: RouteRole;
   }
   interface FastifyRequest {
-    /** The caller, where one has proven who it is. */
+    /** The caller, if it has authenticated. */
     caller: Admitted<Role> | undefined;
-    /** The id of the instance that calls, where it has proven that it is one. */
+    /** The id of the calling instance, if it has authenticated as one. */
     callingInstance: string | undefined;
-    /** What the body has to be, by the instance's token, and what came. */
+    /** Digest of the body according to the instance's token, and of the body received. */
     bodyDigest: { readonly expected: string; actual: string } | undefined;
   }
 }
 
 export interface AuthorizationOptions {
   readonly callers: Authentication<Role> | undefined;
-  /** What callers may do who show nothing. */
+  /** Role of callers without credentials. */
   readonly anonymousRole: Role | 'none';
-  /** Absent: instances show certificates, or nobody has to prove to be one. */
+  /** Absent: instances present certificates, or do not have to authenticate. */
   readonly instanceTokens: InstanceTokens | undefined;
-  /** Certificates of instances; none: they show tokens, or nobody has to prove to be one. */
+  /** Filters for the certificates of instances; none: instances present tokens, or do not have to authenticate. */
   readonly instanceFilters: readonly Filter[];
-  /** For the proof to be checked, in ms. */
+  /** Deadline for checking the credentials, in ms. */
   readonly timeoutMs: number;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -51,14 +51,14 @@ export interface AuthorizationOptions {
 
 const emptyDigest = digestOf(undefined);
 
-/** To be called before the routes are registered. */
+/** Call this before the routes are registered. */
 export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptions): void {
   app.decorateRequest('caller', undefined);
   app.decorateRequest('callingInstance', undefined);
   app.decorateRequest('bodyDigest', undefined);
 
   app.addHook('onRequest', async (request) => {
-    // What does not exist is no secret, and what is public takes nobody's word.
+    // A missing route needs no protection, and a public route needs no credentials.
     const role = request.routeOptions.config.role ?? 'admin';
     if (request.is404 || role === 'public') return;
     try {
@@ -69,14 +69,14 @@ export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptio
       metrics.authentications.inc({ port: 'rest', outcome: error.code });
       const route = request.routeOptions.url;
       const peer = request.socket.remoteAddress;
-      logger.warn({ peer, method: request.method, route, code: error.code, error: error.message }, 'call not let in');
+      logger.warn({ peer, method: request.method, route, code: error.code, error: error.message }, 'request denied');
       throw error;
     }
   });
 
   app.addHook('preParsing', (request, _reply, payload, done) => {
     const digest = request.bodyDigest;
-    // What is parsed as a whole is digested as a whole, in digestBody().
+    // A body that is parsed as a whole is digested as a whole, in digestBody().
     if (digest === undefined || isProtobuf(request)) {
       done(null, payload);
       return;
@@ -100,13 +100,13 @@ export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptio
     const digest = request.bodyDigest;
     if (digest === undefined || digest.expected === digest.actual) return;
     options.metrics.authentications.inc({ port: 'rest', outcome: 'permission-denied' });
-    throw new GatewayError('permission-denied', 'not the call of an instance: its token is for another body', {
+    throw new GatewayError('permission-denied', 'not a call from an instance: token refused: issued for another body', {
       field: instanceTokenHeader,
     });
   });
 }
 
-/** To be called by the parser of protobuf bodies, which is given them whole. */
+/** Called by the parser of protobuf bodies, which gets them whole. */
 export function digestBody(request: FastifyRequest, body: Buffer): void {
   if (request.bodyDigest !== undefined) request.bodyDigest.actual = digestOf(body);
 }
@@ -122,7 +122,7 @@ async function admit(request: FastifyRequest, role: Role, options: Authorization
   const { authorization } = request.headers;
   const showsNothing = authorization === undefined && certificate === undefined;
   if (callers === undefined || (showsNothing && anonymousRole !== 'none')) {
-    demand(role, anonymousRole, 'callers who show no identity');
+    demand(role, anonymousRole, 'callers without credentials');
     return;
   }
   const caller = await callers.admit({ certificate, authorization }, AbortSignal.timeout(options.timeoutMs));
@@ -133,7 +133,7 @@ async function admit(request: FastifyRequest, role: Role, options: Authorization
 
 function demand(needed: Role, has: Role | 'none', who: string): void {
   if (has !== 'none' && roles.indexOf(has) >= roles.indexOf(needed)) return;
-  throw new GatewayError('permission-denied', `this needs the role ${needed}; ${who} have ${has}`);
+  throw new GatewayError('permission-denied', `this needs the role ${needed}; the role of ${who} is ${has}`);
 }
 
 /** Whether the caller has proven to be an instance. @throws as callingInstance() */
@@ -173,7 +173,7 @@ function header(request: FastifyRequest, name: string): string | undefined {
   return Array.isArray(value) ? value.join(',') : value;
 }
 
-/** DER; absent where TLS is off or none was shown. The port has refused those that are not trusted. */
+/** DER; absent if TLS is off or the client presented none. The port has already refused untrusted certificates. */
 function certificateOf(request: FastifyRequest): Buffer | undefined {
   const socket = request.raw.socket as Partial<TLSSocket>;
   if (socket.encrypted !== true || typeof socket.getPeerCertificate !== 'function') return undefined;

@@ -1,5 +1,5 @@
 /**
- * What is asked of the whole cluster through any instance. An instance that is asked by another one (the header of
+ * Routes that any instance answers for the whole cluster. An instance that is asked by another one (the header of
  * forwarding.ts) answers for itself alone.
  */
 
@@ -32,16 +32,18 @@ const maxAccounts = 1_000;
 
 const clouddriverId = Type.String({ description: 'The instance.', examples: ['gateway-7d9c5b8f6-x2x9k'] });
 const error = Type.Optional(
-  Type.String({ description: 'Why nothing is known of this instance; the other fields are absent then.' }),
+  Type.String({ description: 'Why this instance did not answer. The other fields are absent.' }),
 );
 
 const resendReport = Type.Object(
   {
     clouddriverId,
     operations: Type.Optional(Type.Integer({ description: 'Stored operations that have not ended.' })),
-    sent: Type.Optional(Type.Integer({ description: 'Of them, those that were given to an agent.' })),
+    sent: Type.Optional(Type.Integer({ description: 'Of these, operations that were sent to an agent.' })),
     waiting: Type.Optional(
-      Type.Integer({ description: 'Of them, those whose agent is not there; it gets them when it is.' }),
+      Type.Integer({
+        description: 'Of these, operations whose agent is not connected; it gets them when it reconnects.',
+      }),
     ),
     error,
   },
@@ -80,7 +82,7 @@ const cachedAccount = Type.Object(
     agentId: Type.Optional(
       Type.String({
         description:
-          'Who caches it; absent while an agent that is gone may still be at it: another one takes over within seconds.',
+          'The agent that caches it. Absent while a disconnected agent may still be caching; another agent takes over within seconds.',
       }),
     ),
     clouddriverId: Type.Optional(clouddriverId),
@@ -93,14 +95,15 @@ const disconnectRequest = Type.Object(
     clusterDriven: Type.Optional(
       Type.Boolean({
         default: false,
-        description: 'It comes from another instance: this one answers for itself and asks no other.',
+        description: 'Set on a request from another instance: this one then answers only for itself.',
       }),
     ),
-    origin: Type.Optional(Type.String({ maxLength: 255, description: 'The instance that it comes from.' })),
+    origin: Type.Optional(Type.String({ maxLength: 255, description: 'The instance that sent the request.' })),
     timestamp: Type.Optional(
       Type.Integer({
         minimum: 0,
-        description: 'Unix ms. A stream that was opened later stays, by the clock of the instance that holds it.',
+        description:
+          'Unix time in ms. Streams that were opened later, by the clock of the instance that holds them, are not closed.',
       }),
     ),
   },
@@ -113,7 +116,7 @@ const disconnectRequest = Type.Object(
 const disconnectAnswer = Type.Object(
   {
     agentId: Type.String(),
-    clouddriverIds: Type.Array(Type.String(), { description: 'The instances that held a stream of it.' }),
+    clouddriverIds: Type.Array(Type.String(), { description: 'The instances that held a stream of the agent.' }),
   },
   { examples: [{ agentId: 'agent-5c9f-7h2kq', clouddriverIds: ['gateway-7d9c5b8f6-x2x9k'] }] },
 );
@@ -128,9 +131,9 @@ export const clusterRoutes: FastifyPluginCallbackTypebox<ClusterRoutesOptions> =
       schema: {
         operationId: 'resendOperations',
         tags: ['operations'],
-        summary: 'Every instance sends its stored, unfinished operations to its agents again.',
+        summary: 'Resend stored, unfinished operations from every instance to its agents.',
         description:
-          'Agents drop what they have already and answer what they have done, so nothing is done twice. One item for each instance; one that does not answer has an `error`.',
+          'Agents ignore operations that they are executing and answer those that they have executed, so no operation is executed twice. The response has one item for each instance, with an `error` if it does not answer.',
         response: { 200: Type.Array(resendReport), ...problems(500, 503) },
       },
     },
@@ -151,8 +154,8 @@ export const clusterRoutes: FastifyPluginCallbackTypebox<ClusterRoutesOptions> =
       schema: {
         operationId: 'getSqlPoolSettings',
         tags: ['instances'],
-        summary: 'The settings of the SQL pool of every instance, without secrets.',
-        description: 'One item for each instance; one that does not answer has an `error`.',
+        summary: 'Show the settings of the SQL pool of every instance, without secrets.',
+        description: 'The response has one item for each instance, with an `error` if it does not answer.',
         response: { 200: Type.Array(poolSettings), ...problems(500, 503) },
       },
     },
@@ -177,9 +180,9 @@ export const clusterRoutes: FastifyPluginCallbackTypebox<ClusterRoutesOptions> =
       schema: {
         operationId: 'assignCaching',
         tags: ['agents'],
-        summary: 'Have accounts cached by any connected agent that serves them.',
+        summary: 'Assign the caching of accounts to connected agents that serve them.',
         description:
-          'An account that is cached already stays where it is. Accounts that no connected agent serves are named in `accounts` of a 404, after the others were assigned.',
+          'If an agent caches an account already, nothing changes for that account. If no connected agent serves some of the accounts, the others are assigned and the response is a 404 that lists those in `accounts`.',
         body: Type.Array(nameSchema(255), {
           maxItems: maxAccounts,
           examples: [['prod-eu', 'prod-us']],
@@ -204,9 +207,9 @@ export const clusterRoutes: FastifyPluginCallbackTypebox<ClusterRoutesOptions> =
       schema: {
         operationId: 'disconnectAgent',
         tags: ['agents'],
-        summary: 'End the stream of an agent, with its operations and caching, wherever it is connected.',
+        summary: 'Disconnect an agent from the instance that holds its stream. Its operations and caching end, too.',
         description:
-          'The agent dials again by itself. Operations that it was working on get their result then, or end at their deadline.',
+          'The agent reconnects by itself. Operations that it was executing then get their result, or end at their deadline.',
         params: Type.Object({ agentId: nameSchema(253, { examples: ['agent-5c9f-7h2kq'] }) }),
         body: disconnectRequest,
         response: { 200: disconnectAnswer, ...problems(400, 404, 413, 414, 415, 500, 503) },
@@ -248,7 +251,7 @@ function itemOf<Item extends object>(item: InstanceAnswer<Item>): Item | { cloud
   return 'answer' in item ? item.answer : { clouddriverId: item.instanceId, error: item.error.message };
 }
 
-/** @throws GatewayError `unknown-agent`, or `owner-unreachable` when it may be at an instance that does not answer */
+/** @throws GatewayError `unknown-agent`, or `owner-unreachable` if an instance that did not answer may hold it */
 function instancesThatHeld(agentId: string, answers: readonly InstanceAnswer<boolean>[]): string[] {
   const held = answers.filter((item) => 'answer' in item && item.answer);
   if (held.length > 0) return held.map((item) => item.instanceId);
@@ -256,7 +259,7 @@ function instancesThatHeld(agentId: string, answers: readonly InstanceAnswer<boo
   if (silent !== undefined && 'error' in silent)
     throw new GatewayError(
       'owner-unreachable',
-      `agent "${agentId}" is not at the instances that answer, and instance ${silent.instanceId} does not: ${silent.error.message}`,
+      `agent "${agentId}" is not connected to any instance that answered, and instance ${silent.instanceId} did not answer: ${silent.error.message}`,
       { agentId, instanceId: silent.instanceId, retryAfterMs: 1_000 },
     );
   throw new GatewayError('unknown-agent', `agent "${agentId}" is not connected`, { agentId });

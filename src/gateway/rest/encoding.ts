@@ -1,7 +1,7 @@
 /**
  * Operations and results between REST and the wire: text format, protobuf JSON and the binary message.
  *
- * A caller gets the form back that it sent; `Accept: application/json; form=text` or `form=json` asks for the other.
+ * A caller gets back the form that it sent; `Accept: application/json; form=text` or `form=json` asks for the other.
  */
 
 import { createHash } from 'node:crypto';
@@ -43,12 +43,12 @@ export function readResult(encoded: Encoded): Uint8Array {
   return toBinary(OperationResultSchema, message);
 }
 
-/** @param sent what the caller gave: JSON goes back as it came, with what was added to it */
+/** @param sent the caller's operation: JSON goes back as it came, with the fields that were added */
 export function writeOperation(operation: Operation, form: Form, sent: Encoded): Encoded {
   if (form === 'text') return formatText(OperationSchema, operation);
   if (typeof sent === 'string') return toJson(OperationSchema, operation) as Encoded;
   const { id, originatingClouddriverId, receivedTimeMs } = operation;
-  // Its body is not needed any more; a copy of it takes longer than all the rest here.
+  // The body is no longer needed; copying it would take longer than all the rest here.
   return Object.assign(sent, { id, originatingClouddriverId, receivedTimeMs: String(receivedTimeMs) });
 }
 
@@ -57,7 +57,10 @@ export function writeResult(result: Uint8Array, form: Form): Encoded {
   return form === 'text' ? formatText(OperationResultSchema, message) : resultJson(message);
 }
 
-/** What toJson() gives, with large bytes in base64 by Node.js, because the library's own takes longer than all the rest. */
+/**
+ * Like toJson(), but Node.js encodes large bytes as base64, because the library's own encoding takes longer than all
+ * the rest.
+ */
 export function resultJson(message: OperationResult): Record<string, unknown> {
   const { body } = message;
   if (body.case !== 'objects' && body.case !== 'logs')
@@ -84,7 +87,7 @@ export function formOf(accept: string | undefined, sent: Encoded): Form {
   return typeof sent === 'string' ? 'text' : 'json';
 }
 
-/** @param trace what the operation carries on */
+/** @param trace the trace that the operation continues */
 export function toSubmission(
   operation: Operation,
   instanceId: string,
@@ -102,7 +105,7 @@ export function toSubmission(
   if (operation.trace !== undefined) delete operation.trace;
   operation.originatingClouddriverId = '';
   operation.receivedTimeMs = 0n;
-  // What is asked of which account, whatever id, time-out, trace and instance: equal requests have equal bytes.
+  // The request and its account, without id, time-out, trace and instance: equal requests have equal bytes.
   const asked = toBinary(OperationSchema, operation);
   operation.timeoutMs = timeoutMs;
   return {
@@ -131,8 +134,8 @@ function readJson<T>(field: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    // The library says what is wrong in plain errors; a fault in it is for the log.
-    const reason = error instanceof TypeError ? 'it has a form that it cannot have' : messageOf(error);
+    // The library throws plain errors for invalid JSON; a TypeError is a fault inside it, and belongs in the log.
+    const reason = error instanceof TypeError ? 'malformed value' : messageOf(error);
     throw new GatewayError('invalid-argument', `${field}: not valid protobuf JSON: ${reason}`, {
       field,
       cause: error,

@@ -16,11 +16,11 @@ export interface HealthRoutesOptions {
 const readinessSchema = Type.Object({
   id: Type.String({ description: 'This instance.', examples: ['gateway-7d9c5b8f6-x2x9k'] }),
   status: Type.Enum(['starting', 'ready', 'draining', 'degraded'], {
-    description: 'degraded: a dependency is missing that operations need.',
+    description: 'degraded: a dependency that operations need is missing.',
   }),
   checks: Type.Record(Type.String(), Type.Object({ ok: Type.Boolean(), detail: Type.Optional(Type.String()) }), {
     description:
-      'sql, redis, discovery. Redis and discovery may be missing without harm to readiness: they cost speed, not correctness.',
+      'sql, redis, discovery. An instance stays ready without Redis or discovery: it is slower, but still correct.',
   }),
 });
 
@@ -36,7 +36,7 @@ export const healthRoutes: FastifyPluginCallbackTypebox<HealthRoutesOptions> = (
       schema: {
         operationId: 'getHealth',
         tags: ['gateway'],
-        summary: 'Whether the process works; a restart is due when not.',
+        summary: 'Check whether the process works. If not, restart it.',
         response: {
           200: Type.Object(
             { id: Type.String(), status: Type.Literal('ok') },
@@ -55,7 +55,7 @@ export const healthRoutes: FastifyPluginCallbackTypebox<HealthRoutesOptions> = (
       schema: {
         operationId: 'getReadiness',
         tags: ['gateway'],
-        summary: 'Whether this instance takes new work, and which dependency is missing.',
+        summary: 'Check whether this instance accepts operations, and which dependency is missing.',
         response: { 200: readinessSchema, 503: readinessSchema },
       },
     },

@@ -1,4 +1,4 @@
-/** OperationHistoryRecord, as Armory's REST reference has it; what is not known (yet) is left out. */
+/** OperationHistoryRecord, as in Armory's REST reference; fields that are not known (yet) are left out. */
 
 import Type, { type Static } from 'typebox';
 import type { OperationRecord } from '../../store/operations/operation-record.js';
@@ -17,10 +17,13 @@ export const historySchema = Type.Object(
     totalDurationMs: Type.Optional(Type.Integer()),
     finalOutcome: Type.Optional(
       Type.String({
-        description: 'completed, failed, timed out, cancelled, agent lost; absent while it is under way.',
+        description:
+          'completed, failed, timed out, cancelled or agent lost; absent while the operation is in progress.',
       }),
     ),
-    message: Type.Optional(Type.String({ description: 'Why it did not complete, or what the agent said.' })),
+    message: Type.Optional(
+      Type.String({ description: 'Why the operation did not complete, or the message of the agent.' }),
+    ),
     opReceivedByClouddriver: Type.Optional(instanceStep),
     opProcessedByClouddriver: Type.Optional(instanceStep),
     opSentToAgent: Type.Optional(agentStep),

@@ -39,7 +39,7 @@ export const instanceRoutes: FastifyPluginCallbackTypebox<InstanceRoutesOptions>
       schema: {
         operationId: 'listInstances',
         tags: ['instances'],
-        summary: 'All instances that this one knows.',
+        summary: 'List all instances that this one knows.',
         response: { 200: Type.Array(instanceSchema), ...problems(500) },
       },
     },
@@ -53,7 +53,7 @@ export const instanceRoutes: FastifyPluginCallbackTypebox<InstanceRoutesOptions>
       schema: {
         operationId: 'getInstance',
         tags: ['instances'],
-        summary: 'One instance.',
+        summary: 'Show one instance.',
         params: Type.Object({
           id: nameSchema(253, { examples: ['spin-clouddriver-766c678c6c-scg68'] }),
         }),

@@ -16,7 +16,7 @@ const contentSecurityPolicy = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** To be called before the routes are registered. */
+/** Call this before the routes are registered. */
 export async function describeApi(app: FastifyInstance, version: string): Promise<void> {
   await app.register(swagger, {
     openapi: {
@@ -28,17 +28,20 @@ export async function describeApi(app: FastifyInstance, version: string): Promis
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       tags: [
-        { name: 'operations', description: 'What is to be done on accounts, and what became of it.' },
-        { name: 'agents', description: 'Agents that are connected to the cluster.' },
-        { name: 'accounts', description: 'Target clusters: those of agents, and dynamic ones that are added here.' },
+        { name: 'operations', description: 'Operations on accounts, and their history.' },
+        { name: 'agents', description: 'Connected agents.' },
+        {
+          name: 'accounts',
+          description: 'Target clusters: accounts of agents, and dynamic accounts that are added here.',
+        },
         { name: 'accounts', description: 'Accounts, and the dynamic ones among them.' },
-        { name: 'instances', description: 'Members of the routing cluster ("clouddrivers").' },
-        { name: 'gateway', description: 'Probes and metrics of the instance that is asked.' },
+        { name: 'instances', description: 'Instances of the gateway ("clouddrivers").' },
+        { name: 'gateway', description: 'Probes and metrics of the instance that answers.' },
       ],
     },
   });
   app.get('/openapi.json', { config: { role: 'read' }, schema: { hide: true } }, () => app.swagger());
-  // Its pages say nothing that the project's own documentation does not; what they show is /openapi.json.
+  // Its pages only show /openapi.json, and nothing that the project's own documentation does not say.
   app.addHook('onRoute', (route) => {
     if (route.url.startsWith('/docs')) route.config = { ...route.config, role: 'public' };
   });

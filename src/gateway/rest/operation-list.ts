@@ -16,7 +16,7 @@ export interface OperationListOptions {
 
 const defaultItems = 50;
 const maxItems = 500;
-/** A page costs as much as all before it: whoever wants to see more says until when. */
+/** A page costs as much as all pages before it: to see more, set `until`. */
 const maxRecords = 10_000;
 const queryTimeoutMs = 30_000;
 
@@ -26,14 +26,19 @@ const time = (description: string) =>
 const query = Type.Object(
   {
     items: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: maxItems, default: defaultItems, description: 'Records on a page.' }),
+      Type.Integer({ minimum: 1, maximum: maxItems, default: defaultItems, description: 'Records per page.' }),
     ),
     page: Type.Optional(
-      Type.Integer({ minimum: 0, maximum: maxRecords, default: 0, description: '0 is the first page, the newest.' }),
+      Type.Integer({
+        minimum: 0,
+        maximum: maxRecords,
+        default: 0,
+        description: '0 is the first page, with the newest records.',
+      }),
     ),
     account: Type.Optional(nameSchema(255, { examples: ['prod-eu'] })),
     outcome: Type.Optional(
-      Type.Enum(['pending', ...finalOutcomes], { description: 'pending: under way, without an outcome yet.' }),
+      Type.Enum(['pending', ...finalOutcomes], { description: 'pending: in progress, without an outcome yet.' }),
     ),
     since: time('Started at this time or later.'),
     until: time('Started before this time.'),
@@ -49,8 +54,8 @@ export const operationListRoutes: FastifyPluginCallbackTypebox<OperationListOpti
       schema: {
         operationId: 'listOperations',
         tags: ['operations'],
-        summary: 'Pending and recent operations of the cluster, newest first.',
-        description: `Whichever instance is asked. The first ${String(maxRecords)} records can be paged through; for older ones set \`until\` to the \`startTime\` of the last one.`,
+        summary: 'List pending and recent operations of the cluster, newest first.',
+        description: `Every instance returns the same. You can page through the first ${String(maxRecords)} records. For older ones, set \`until\` to the \`startTime\` of the last one.`,
         querystring: query,
         response: { 200: Type.Array(historySchema), ...problems(400, 500, 503) },
       },
@@ -60,7 +65,7 @@ export const operationListRoutes: FastifyPluginCallbackTypebox<OperationListOpti
       if (items * (page + 1) > maxRecords) {
         throw new GatewayError(
           'invalid-argument',
-          `query.page: ${String(maxRecords)} records can be paged through; set until to the startTime of the last one`,
+          `query.page: at most ${String(maxRecords)} records can be paged through; set until to the startTime of the last one`,
           { field: 'query.page' },
         );
       }
@@ -79,7 +84,7 @@ export const operationListRoutes: FastifyPluginCallbackTypebox<OperationListOpti
   done();
 };
 
-/** @throws GatewayError `invalid-argument` for what RFC 3339 allows and Unix time does not have: leap seconds */
+/** @throws GatewayError `invalid-argument` for leap seconds, which RFC 3339 allows and Unix time does not have */
 function timeOf(name: string, text: string): number {
   const ms = Date.parse(text);
   if (!Number.isNaN(ms)) return ms;

@@ -75,14 +75,14 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     {
       config: { role: 'operate' },
       preValidation: answerOperations,
-      // The bodies are made by the protobuf library; checking a union again takes longer than making them.
+      // The protobuf library makes the bodies; checking a union again takes longer than making them.
       serializerCompiler: () => JSON.stringify,
       schema: {
         operationId: 'sendOperation',
         tags: ['operations'],
         summary: 'Send an operation to the agent that serves its account.',
         description:
-          'Answered once the owner has taken it. With `Prefer: wait=SECONDS` (RFC 7240) the answer waits for the result; when the wait ends first it is 202 with a `Location`. Answers come in the form that was sent (text format or protobuf JSON); `Accept: application/json; form=text|json` asks for the other.',
+          'The response is sent when the owner has taken the operation. With `Prefer: wait=SECONDS` (RFC 7240) it is sent when the result is there; if the wait ends first, it is 202 with a `Location`. The response has the format of the request (text format or protobuf JSON), unless `Accept: application/json; form=text|json` asks for the other.',
         headers: Type.Object({ prefer: Type.Optional(Type.String({ examples: ['wait=30'] })) }),
         body: operationRequest,
         response: {
@@ -103,7 +103,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
       const span = tracing.start('operation', { kind: 'server', parent: caller });
       const submission = toSubmission(operation, instanceId, span?.context ?? caller);
       const form = formOf(accept, sent);
-      // Everything that can be refused is refused before the operation is on its way.
+      // Every refusal happens before the operation is on its way.
       const waitMs = waitOf(prefer);
       const accepted = await traced(span, submission, () => router.submit(submission));
       operation.id = accepted.id;
@@ -124,9 +124,9 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
       schema: {
         operationId: 'finishOperation',
         tags: ['operations'],
-        summary: 'Finish an operation with a result, wherever it waits.',
+        summary: 'Finish an operation with a result, on whichever instance it waits.',
         description:
-          'Answered once the result is recorded, with that result in the form that was sent (text format or protobuf JSON); `Accept: application/json; form=text|json` asks for the other.',
+          'The response is sent when the result is recorded, and contains the result in the format of the request (text format or protobuf JSON), unless `Accept: application/json; form=text|json` asks for the other.',
         body: resultRequest,
         response: { 200: resultAnswer, ...problems(400, 404, 409, 413, 415, 500, 503) },
       },
@@ -145,9 +145,9 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
       schema: {
         operationId: 'getOperation',
         tags: ['operations'],
-        summary: 'The history record of an operation.',
+        summary: 'Show the history record of an operation.',
         description:
-          'The record of a reading operation (get, list, logs, access_review) is written after its answer and may take a moment to appear.',
+          'The record of a reading operation (get, list, logs, access_review) is written after the response, so it may take a moment to appear.',
         params: Type.Object({ operationId: nameSchema(128, { examples: [operationId] }) }),
         response: { 200: historySchema, ...problems(400, 404, 414, 500, 503) },
       },
@@ -161,9 +161,9 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     },
   );
 
-  // Instances send the protobuf message itself. They are answered before validation, which is for callers' JSON.
+  // Instances send the protobuf message itself, and are answered before validation, which is for callers' JSON.
 
-  /** Gives forwarded operations to streams of this instance, or says "not owner". */
+  /** Sends forwarded operations to streams of this instance, or answers "not owner". */
   function answerOperations(request: FastifyRequest, reply: FastifyReply, next: () => void): void {
     if (!Buffer.isBuffer(request.body)) {
       next();

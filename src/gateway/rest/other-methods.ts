@@ -8,7 +8,7 @@ const methods: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 
 
 /**
  * Watches which routes are registered from now on.
- * @returns what registers the answers for all other methods of these paths, to be called after the last route
+ * @returns a function that registers the answers for all other methods of these paths; call it after the last route
  */
 export function answerOtherMethods(app: FastifyInstance, instanceId: string): () => void {
   const known = new Map<string, Set<HTTPMethods>>();
@@ -27,9 +27,9 @@ export function answerOtherMethods(app: FastifyInstance, instanceId: string): ()
         method,
         config: { role: 'public' },
         schema: { hide: true },
-        // Before the body is read: whatever it is, it does not matter.
+        // Before the body is read, because it does not matter.
         onRequest: (request, reply, _next) => {
-          const message = `${request.method} is not a method of this path; it has ${allow}`;
+          const message = `this path does not support ${request.method}, only ${allow}`;
           void reply.header('allow', allow);
           void sendProblem(reply, new GatewayError('invalid-argument', message), instanceId, 405);
         },

@@ -1,4 +1,4 @@
-/** `/armory/owners`: which identity has which account or zone, and how an operator releases it. */
+/** `/armory/owners`: shows which identity owns which account or zone, and lets an operator release it. */
 
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
@@ -16,7 +16,7 @@ const ownerSchema = Type.Object(
   {
     kind: kindSchema,
     name: Type.String(),
-    owner: Type.String({ description: 'The identity: `policy:RULE`, or the name of a certificate or token.' }),
+    owner: Type.String({ description: 'The principal: `policy:RULE`, or the name of a certificate or token.' }),
     since: Type.String({ format: 'date-time' }),
   },
   { examples: [{ kind: 'account', name: 'prod-eu', owner: 'policy:team-a', since: '2026-03-01T08:15:30.123Z' }] },
@@ -33,8 +33,8 @@ export const ownerRoutes: FastifyPluginCallbackTypebox<OwnerRoutesOptions> = (ap
       schema: {
         operationId: 'listOwners',
         tags: ['accounts'],
-        summary: 'Whose accounts and zones are, where agents have to prove who they are.',
-        description: `In the order of kind and name, ${String(pageSize)} at most; \`kind\` and \`after\` of the last one give those that follow.`,
+        summary: 'List the principals that hold accounts and zones, if agents must authenticate.',
+        description: `Sorted by kind and name, at most ${String(pageSize)}. For the next page, set \`kind\` and \`after\` to those of the last item.`,
         querystring: Type.Object({
           kind: Type.Optional(kindSchema),
           after: Type.Optional(nameSchema(253, { examples: ['prod-eu'] })),
@@ -55,9 +55,9 @@ export const ownerRoutes: FastifyPluginCallbackTypebox<OwnerRoutesOptions> = (ap
       schema: {
         operationId: 'releaseOwner',
         tags: ['accounts'],
-        summary: 'Releases an account or a zone: the next identity that registers it gets it.',
+        summary: 'Release an account or a zone: the next principal that registers it gets it.',
         params: Type.Object({ kind: kindSchema, name: nameSchema(253, { examples: ['prod-eu'] }) }),
-        response: { 204: Type.Null({ description: 'It is released.' }), ...problems(400, 404, 414, 500, 503) },
+        response: { 204: Type.Null({ description: 'Released.' }), ...problems(400, 404, 414, 500, 503) },
       },
     },
     async ({ params: { kind, name } }, reply) => {

@@ -16,12 +16,14 @@ export const problemSchema = Type.Object(
     }),
     title: Type.String(),
     status: Type.Integer(),
-    detail: Type.String({ description: 'What happened here, and what to do.' }),
-    instance: Type.String({ description: 'The instance that answers.' }),
+    detail: Type.String({ description: 'What is wrong, and what to do.' }),
+    instance: Type.String({ description: 'The instance that sent this response.' }),
     operationId: Type.Optional(Type.String()),
     account: Type.Optional(Type.String()),
-    accounts: Type.Optional(Type.Array(Type.String(), { description: 'Of several accounts, those that are meant.' })),
-    field: Type.Optional(Type.String({ description: 'The field, parameter or header that is meant.' })),
+    accounts: Type.Optional(
+      Type.Array(Type.String(), { description: 'The accounts that the problem concerns, if the request has several.' }),
+    ),
+    field: Type.Optional(Type.String({ description: 'The field, parameter or header that the problem concerns.' })),
   },
   {
     description: 'RFC 9457 problem details.',
@@ -53,20 +55,20 @@ export function problems(...statuses: readonly number[]): Readonly<Record<number
 }
 
 const descriptions: Readonly<Record<number, string>> = {
-  400: 'The request is malformed; `field` names what is meant.',
-  401: 'The caller has to prove who it is, or its proof does not hold.',
-  403: 'The caller may not do this.',
-  404: 'There is no such thing.',
-  409: 'It contradicts what is recorded.',
+  400: 'The request is malformed; `field` names the part concerned.',
+  401: 'The caller must authenticate, or its credentials are not valid.',
+  403: 'The caller is not allowed to do this.',
+  404: 'Not found.',
+  409: 'The request conflicts with what is recorded.',
   413: 'The body, or the operation in it, is too large.',
   414: 'The path is too long.',
   415: 'The body is not JSON.',
-  429: 'A bound was reached; `Retry-After` says when to try again.',
+  429: 'A limit was reached; `Retry-After` says when to retry.',
   431: 'The headers are too large.',
-  500: 'A fault of the gateway; its log has the cause.',
-  502: 'The agent went away while it worked.',
-  503: 'The agent, its owner or a dependency is missing; `Retry-After` says when to try again.',
-  504: 'No result in time.',
+  500: 'An error in the gateway; its log has the cause.',
+  502: 'The agent disconnected while it executed the operation.',
+  503: 'The agent, its owner or a dependency is not available; `Retry-After` says when to retry.',
+  504: 'There was no result in time.',
 };
 
 const table: Readonly<Record<ErrorCode, { readonly status: number; readonly title: string }>> = {
@@ -96,7 +98,7 @@ const table: Readonly<Record<ErrorCode, { readonly status: number; readonly titl
   internal: { status: 500, title: 'Internal error' },
 };
 
-/** What Fastify's own errors are in our codes, by HTTP status. */
+/** Our codes for Fastify's own errors, by HTTP status. */
 const frameworkCodes: Readonly<Record<number, ErrorCode>> = {
   400: 'invalid-argument',
   413: 'too-large',
@@ -120,7 +122,7 @@ export function toProblem(error: GatewayError, instanceId: string): Problem {
   };
 }
 
-/** @param status in place of the table's, for what the framework refuses */
+/** @param status in place of the table's, for requests that the framework refuses */
 export function sendProblem(
   reply: FastifyReply,
   error: GatewayError,
@@ -134,7 +136,10 @@ export function sendProblem(
   return reply.code(problem.status).type(problemMediaType).send(JSON.stringify(problem));
 }
 
-/** Turns whatever a handler threw into a problem; what nobody expected is logged with its cause and shown without. */
+/**
+ * Turns anything that a handler threw into a problem; an unexpected error is logged with its cause and shown without
+ * it.
+ */
 export function errorHandler(instanceId: string) {
   return (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const error = toKnown(thrown, request);
@@ -148,7 +153,7 @@ export function errorHandler(instanceId: string) {
   };
 }
 
-/** Answers what Node.js could not read as HTTP/1.1: no request exists yet, so this writes on the socket. */
+/** Answers bytes that Node.js could not read as HTTP/1.1: no request exists yet, so this writes to the socket. */
 export function clientErrorHandler(instanceId: string) {
   return (error: Error & { readonly code?: string }, socket: Socket): void => {
     if (error.code === 'ECONNRESET' || !socket.writable) {
@@ -190,11 +195,11 @@ function toKnown(thrown: unknown, request: FastifyRequest): GatewayError {
     return new GatewayError('too-large', 'body: larger than server.maxBodySize allows', { field: 'body' });
   const code = frameworkCodes[error.statusCode ?? 500] ?? (status === undefined ? undefined : 'invalid-argument');
   if (code === undefined)
-    return new GatewayError('internal', 'unexpected failure; the log of this instance says why', { cause: thrown });
+    return new GatewayError('internal', 'unexpected error; see the log of this instance', { cause: thrown });
   const invalid = invalidRequest(error, request);
   if (invalid !== undefined) return new GatewayError(code, invalid.message, { field: invalid.field });
   const field = error.code?.startsWith('FST_ERR_CTP') === true ? 'body' : undefined;
-  // What is not Fastify's own is a parser's, in words of JavaScript.
+  // An error that is not Fastify's own comes from a parser, with JavaScript's text.
   const message = error.code?.startsWith('FST_') === true ? messageOf(thrown) : 'the request cannot be read';
   return new GatewayError(code, message, { cause: thrown, ...(field === undefined ? {} : { field }) });
 }

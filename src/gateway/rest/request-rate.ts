@@ -1,6 +1,6 @@
 /**
  * How many requests a caller may make in a second, to all instances together: counted in Redis, by identity or address.
- * Without Redis nobody is refused: a limit that fails is not to end the service that it protects.
+ * Without Redis no request is refused: a limit that fails must not end the service that it protects.
  */
 
 import rateLimit from '@fastify/rate-limit';
@@ -16,7 +16,7 @@ export interface RequestRateOptions {
   readonly redisPrefix: string;
 }
 
-/** To be called after the callers' identities are found out, and before the routes are registered. */
+/** Call this after the authentication hooks, and before the routes are registered. */
 export async function limitRequestRate(
   app: FastifyInstance,
   { maxRequestsPerSecond, redis, redisPrefix }: RequestRateOptions,
@@ -29,10 +29,10 @@ export async function limitRequestRate(
     nameSpace: `${redisPrefix}requests:`,
     ...(redis === undefined ? {} : { redis }),
     keyGenerator: callerOf,
-    // Instances are bounded by their queues, and probes have to be answered.
+    // Instances are limited by their queues, and probes must be answered.
     allowList: (request) => request.callingInstance !== undefined || request.routeOptions.config.role === 'public',
     errorResponseBuilder: (_request, { ttl }) =>
-      new GatewayError('overloaded', 'too many requests of this caller (server.maxRequestsPerSecond)', {
+      new GatewayError('overloaded', 'too many requests from this caller (server.maxRequestsPerSecond)', {
         retryAfterMs: ttl,
       }),
   });

@@ -1,5 +1,5 @@
 /**
- * The REST API as a Fastify application that listens on nothing itself: listeners.ts hands sockets to its two servers,
+ * The REST API as a Fastify application that listens on nothing itself: listeners/port.ts hands sockets to its two servers,
  * HTTP/1.1 and HTTP/2, which share one set of routes.
  */
 
@@ -67,10 +67,12 @@ export interface RestServer {
 
 const headersTimeoutMs = 10_000;
 
-/** Routes say how long a name may be (253: a DNS name, RFC 1035); this is for what is no name at all. */
+/** Routes limit the length of names (253: a DNS name, RFC 1035); this limit is for paths that contain no name. */
 const maxParameterLength = 4_096;
 
-/** Streams that are reset as soon as they are opened (CVE-2023-44487) are over a turn later, and have cost nothing. */
+/**
+ * Streams that are reset as soon as they are opened (CVE-2023-44487) have ended one turn later, and have cost nothing.
+ */
 function unlessReset(handler: RequestListener) {
   return (request: Http2ServerRequest, response: Http2ServerResponse): void => {
     setImmediate(() => {
@@ -136,7 +138,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
       404,
     );
   });
-  // Fastify takes text by default; no route here does.
+  // Fastify accepts text by default; no route here does.
   app.removeContentTypeParser('text/plain');
   app.addContentTypeParser(protobufMediaType, { parseAs: 'buffer' }, (request, body: Buffer, done) => {
     digestBody(request, body);

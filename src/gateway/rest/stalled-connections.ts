@@ -1,6 +1,7 @@
 /**
- * Ends connections of the REST API that keep what they do not use: a request that is never finished, an answer that is
- * never read, a session without a request. Node.js ends unfinished HTTP/1.1 requests by itself, but nothing of HTTP/2.
+ * Ends connections of the REST API that hold resources without using them: a request that is never finished, an answer
+ * that is never read, a session without a request. Node.js ends unfinished HTTP/1.1 requests by itself, but nothing in
+ * HTTP/2.
  */
 
 import type { Server as Http1Server } from 'node:http';
@@ -11,7 +12,7 @@ export interface StalledConnectionOptions {
   readonly requestTimeoutMs: number;
   /** Without any byte in either direction, in ms. A caller that waits for a result has read all that there is. */
   readonly idleTimeoutMs: number;
-  /** Told of each that is ended for what it keeps. */
+  /** Called for each connection that is ended. */
   readonly ended: () => void;
 }
 

@@ -1,4 +1,4 @@
-/** What a request that breaks its route's schema is told: one sentence that names the field and what was expected. */
+/** The error for a request that breaks its route's schema: one sentence that names the field and the expected value. */
 
 import type { FastifyError, FastifyRequest } from 'fastify';
 import { nearest } from '../../configuration/problems.js';
@@ -9,7 +9,7 @@ export interface InvalidRequest {
   readonly message: string;
 }
 
-/** The part of a JSON schema that is looked at here. */
+/** The part of a JSON schema that is used here. */
 interface Schema {
   readonly type?: string;
   readonly enum?: readonly unknown[];
@@ -29,7 +29,7 @@ const typeNames: Readonly<Record<string, string>> = {
   boolean: 'true or false',
 };
 
-/** @returns undefined when the error is not one of validation */
+/** @returns undefined if the error is not a validation error */
 export function invalidRequest(error: Partial<FastifyError>, request: FastifyRequest): InvalidRequest | undefined {
   const { validation, validationContext = 'body' } = error;
   if (validation === undefined || validation.length === 0) return undefined;
@@ -47,7 +47,7 @@ export function invalidRequest(error: Partial<FastifyError>, request: FastifyReq
       const name = firstOf(finding.params['additionalProperties']);
       const known = Object.keys(schema?.properties ?? {});
       const meant = nearest(name, known) ?? known.find((field) => name !== '' && field.startsWith(name));
-      const hint = meant === undefined ? `known are ${known.join(', ')}` : `did you mean "${meant}"?`;
+      const hint = meant === undefined ? `known fields: ${known.join(', ')}` : `did you mean "${meant}"?`;
       return say([...path, name.slice(0, 64)], `unknown field; ${hint}`);
     }
     case 'required': {
@@ -63,7 +63,7 @@ export function invalidRequest(error: Partial<FastifyError>, request: FastifyReq
   }
 }
 
-/** A misspelt field also makes the right one missing: the misspelling says more. */
+/** A misspelt field also makes the right one missing: reporting the misspelling helps more. */
 function mostTelling(findings: readonly Finding[]): Finding {
   const ranks = ['additionalProperties', 'required', 'type', 'enum'];
   const found = ranks.map((keyword) => findings.find((finding) => finding.keyword === keyword));

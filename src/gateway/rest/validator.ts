@@ -1,6 +1,7 @@
 /**
- * Validates requests against their TypeBox schemas; what fits as it is, is not copied to be converted first. Of what
- * comes as text, whole numbers alone are converted: TypeBox's own conversion takes "true" and "" for numbers as well.
+ * Validates requests against their TypeBox schemas; a value that already fits is not copied and converted. Of
+ * values that come as text, only whole numbers are converted: TypeBox's own conversion takes "true" and "" for numbers
+ * as well.
  */
 
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
@@ -9,7 +10,7 @@ import Type, { type TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = (route) => {
-  // As for a body: without its conversion.
+  // As for a body: without TypeBox's conversion.
   const validate = TypeBoxValidatorCompiler({ ...route, httpPart: 'body' });
   const compiled = Compile(route.schema);
   const asText = route.httpPart !== 'body';

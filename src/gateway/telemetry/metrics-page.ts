@@ -4,19 +4,19 @@ import { createMetrics } from './metrics.js';
 
 const head = `# Metrics
 
-\`GET /metrics\` on port 7002, in the Prometheus text format. Times are in seconds, sizes in
-bytes, names as the Prometheus conventions have them. No label has values without a bound: no operation, account or agent is
-ever one. What to look at first is in [k8s/monitoring](../k8s/monitoring/): a Grafana dashboard and alert rules, each of which
-has a section in the [runbook](runbook.md).
+\`GET /metrics\` on port 7002 serves metrics in the Prometheus text format. Times are in seconds, sizes in bytes, and names follow the
+Prometheus conventions. The values of every label are limited in number: a label never contains an operation, account or agent. To
+start, use the Grafana dashboard and the alert rules in [k8s/monitoring](../k8s/monitoring/). Each alert has a section in the
+[runbook](runbook.md).
 
-This page is made from the code: \`npm run generate\`.
+This page is generated from the code by \`npm run generate\`.
 `;
 
 const processHead = `
 ## Process
 
-From prom-client: CPU, memory, descriptors, event loop delay, garbage collection. \`nodejs_eventloop_lag_p99_seconds\` above
-0.1 means that a replica has more to do than one core can.
+prom-client provides these: CPU, memory, file descriptors, event loop delay, garbage collection. If
+\`nodejs_eventloop_lag_p99_seconds\` is above 0.1, the replica has more work than one core can do.
 
 `;
 

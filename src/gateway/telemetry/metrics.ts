@@ -24,20 +24,20 @@ export function createMetrics(instanceId: string, version: string) {
   info.set({ version, instance_id: instanceId }, 1);
   const operations = new Counter({
     name: 'agent_gateway_operations_total',
-    help: 'Operations that this instance originated, by path (local, forwarded, none) and outcome: the `finalOutcome` of its record (`timed out`), or of one that was refused the last part of the `type` of its problem (`no-agent`).',
+    help: 'Operations that callers sent to this instance, by path (local, forwarded, none) and outcome: the `finalOutcome` of the record (`timed out`) or, if the operation was refused, the last part of the `type` of the problem (`no-agent`).',
     labelNames: ['path', 'outcome'],
     registers,
   });
   const operationSeconds = new Histogram({
     name: 'agent_gateway_operation_duration_seconds',
-    help: 'From received to ended, whatever the outcome: answered, timed out, refused.',
+    help: 'Time from receipt to end of an operation, with any outcome: answered, timed out, refused.',
     labelNames: ['path'],
     buckets: [...seconds, 60, 300],
     registers,
   });
   const routingSeconds = new Histogram({
     name: 'agent_gateway_routing_duration_seconds',
-    help: 'From received to taken by the owner.',
+    help: 'Time from receipt of an operation until the owner has taken it.',
     labelNames: ['path'],
     buckets: seconds,
     registers,
@@ -50,7 +50,7 @@ export function createMetrics(instanceId: string, version: string) {
     },
     streams: new Gauge({
       name: 'agent_gateway_agent_streams',
-      help: 'Open agent streams, registered or not.',
+      help: 'Open streams of agents, registered or not.',
       registers,
     }),
     agents: new Gauge({
@@ -65,13 +65,13 @@ export function createMetrics(instanceId: string, version: string) {
     }),
     registrations: new Counter({
       name: 'agent_gateway_registrations_total',
-      help: 'Registrations by outcome.',
+      help: 'Registrations of agents, by outcome.',
       labelNames: ['outcome'],
       registers,
     }),
     rivalProcesses: new Counter({
       name: 'agent_gateway_rival_processes_total',
-      help: 'Registrations here of a process that takes an agent id back from another one, which is alive as well.',
+      help: 'Registrations of a process that takes its agent id back from another process that is still alive.',
       registers,
     }),
     /** An operation has ended, with an answer or without. */
@@ -85,30 +85,30 @@ export function createMetrics(instanceId: string, version: string) {
     },
     pending: new Gauge({
       name: 'agent_gateway_operations_pending',
-      help: 'Operations that this instance waits for.',
+      help: 'Operations whose result this instance waits for.',
       registers,
     }),
     forwards: new Counter({
       name: 'agent_gateway_forwards_total',
-      help: 'Operations sent to another instance, by outcome (taken, not_owner, unreachable, timed_out, refused).',
+      help: 'Operations forwarded to another instance, by outcome (taken, not_owner, unreachable, timed_out, refused).',
       labelNames: ['outcome'],
       registers,
     }),
     authentications: new Counter({
       name: 'agent_gateway_authentications_total',
-      help: 'Peers that had to prove who they are, by port (agents, rest) and outcome (admitted, or why not).',
+      help: 'Authentications of clients, by port (agents, rest) and outcome (admitted, or the reason for the refusal).',
       labelNames: ['port', 'outcome'],
       registers,
     }),
     results: new Counter({
       name: 'agent_gateway_results_total',
-      help: 'Results of agents, by where they went (local, forwarded, recorded, unknown, foreign, too_large).',
+      help: 'Results from agents, by where they went (local, forwarded, recorded, unknown, foreign, too_large).',
       labelNames: ['way'],
       registers,
     }),
     resent: new Counter({
       name: 'agent_gateway_operations_resent_total',
-      help: 'Operations sent again after their agent or owner was lost.',
+      help: 'Operations resent after their agent or owner was lost.',
       registers,
     }),
     adopted: new Counter({
@@ -123,55 +123,55 @@ export function createMetrics(instanceId: string, version: string) {
     }),
     historyPurged: new Counter({
       name: 'agent_gateway_operation_history_purged_total',
-      help: 'Records of operations that were deleted for their age.',
+      help: 'Records of operations that were deleted because of their age.',
       registers,
     }),
     refusedConnections: new Counter({
       name: 'agent_gateway_refused_connections_total',
-      help: 'Connections whose first bytes the port does not speak, that are over a limit (protocol="limit"), or that were ended because they stalled ("stalled").',
+      help: 'Connections that were refused, by the protocol of their first bytes, or because of a limit (protocol="limit"), or closed because they stalled ("stalled").',
       labelNames: ['port', 'protocol'],
       registers,
     }),
     certificateExpiry: new Gauge({
       name: 'agent_gateway_tls_certificate_expiry_timestamp_seconds',
-      help: 'When the certificate that a port shows expires, in seconds since 1970.',
+      help: 'Expiry of the certificate of a port, in seconds since 1970.',
       labelNames: ['port'],
       registers,
     }),
     tlsRenewals: new Counter({
       name: 'agent_gateway_tls_renewals_total',
-      help: 'Looks at the TLS files of a port that found new ones (taken) or some that cannot be used (refused).',
+      help: 'Changes of the TLS files of a port, by outcome: taken, or refused because they cannot be used.',
       labelNames: ['port', 'outcome'],
       registers,
     }),
     mirrorSize: new Gauge({
       name: 'agent_gateway_mirror_accounts',
-      help: 'Accounts in the in-process mirror of ownership.',
+      help: 'Accounts in the ownership mirror of this instance.',
       registers,
     }),
     mirrorLive: new Gauge({
       name: 'agent_gateway_mirror_live',
-      help: '1 while the mirror follows Redis without a gap.',
+      help: '1 while the mirror follows Redis without gaps.',
       registers,
     }),
     mirrorAge: new Gauge({
       name: 'agent_gateway_mirror_age_seconds',
-      help: 'How long the mirror has not followed Redis; 0 while it does.',
+      help: 'Time since the mirror stopped following Redis; 0 while it follows.',
       registers,
     }),
     mirrorGaps: new Counter({
       name: 'agent_gateway_mirror_gaps_total',
-      help: 'Gaps seen in the stream of invalidations since the start.',
+      help: 'Gaps in the stream of invalidations.',
       registers,
     }),
     mirrorReloads: new Counter({
       name: 'agent_gateway_mirror_reloads_total',
-      help: 'Page-wise reloads of the mirror since the start.',
+      help: 'Reloads of the mirror.',
       registers,
     }),
     instances: new Gauge({
       name: 'agent_gateway_instances',
-      help: 'Members of the cluster that discovery knows, by readiness.',
+      help: 'Instances that discovery knows, by readiness.',
       labelNames: ['ready'],
       registers,
     }),
@@ -183,7 +183,7 @@ export function createMetrics(instanceId: string, version: string) {
     }),
     accountTurns: new Counter({
       name: 'agent_gateway_account_turns_total',
-      help: 'Turns of this instance for dynamic accounts, by aim (serve, clear) and the status that they ended in.',
+      help: 'Turns in which this instance processed a dynamic account, by aim (serve, clear) and resulting status.',
       labelNames: ['aim', 'end'],
       registers,
     }),
@@ -195,12 +195,12 @@ export function createMetrics(instanceId: string, version: string) {
     }),
     cachingBytes: new Counter({
       name: 'agent_gateway_caching_bytes_total',
-      help: 'Bytes of messages of cached objects that were committed.',
+      help: 'Size of the messages with cached objects that were committed.',
       registers,
     }),
     cachingLag: new Histogram({
       name: 'agent_gateway_caching_lag_seconds',
-      help: 'From received to committed, of the oldest message of each commit.',
+      help: 'Time from receipt to commit of cached objects, for the oldest message of each commit.',
       buckets: seconds,
       registers,
     }),
@@ -222,28 +222,28 @@ export function createMetrics(instanceId: string, version: string) {
     }),
     cachingQueue: new Gauge({
       name: 'agent_gateway_caching_queue_bytes',
-      help: 'Bytes of cached objects that came and are not committed.',
+      help: 'Size of cached objects that were received but are not committed yet.',
       registers,
     }),
     redisConnected: new Gauge({
       name: 'agent_gateway_redis_connected',
-      help: '1 while the connection to Redis is open, and where Redis is not configured.',
+      help: '1 while the connection to Redis is open, or if Redis is not configured.',
       registers,
     }),
-    ready: new Gauge({ name: 'agent_gateway_ready', help: '1 while this instance takes operations.', registers }),
+    ready: new Gauge({ name: 'agent_gateway_ready', help: '1 while this instance accepts operations.', registers }),
     leaseLosses: new Counter({
       name: 'agent_gateway_lease_losses_total',
-      help: 'How often the lease may have lapsed, so that all accounts were reclaimed: the database, or this instance, was away.',
+      help: 'Times that the lease may have lapsed and all accounts were reclaimed, because the database or this instance did not respond.',
       registers,
     }),
     leaseHeld: new Gauge({
       name: 'agent_gateway_lease_held',
-      help: '1 while this instance holds its lease in SQL, without which others take over its accounts.',
+      help: '1 while this instance holds its lease in SQL. Without it, other instances take over its accounts.',
       registers,
     }),
     queueLength: new Gauge({
       name: 'agent_gateway_queue_length',
-      help: 'What waits: agents (frames that agents do not read), peers (operations and results for other instances), operations, outcomes and notes (records for SQL).',
+      help: 'Entries in queues: agents (frames that agents have not read), peers (operations and results for other instances), operations, outcomes and notes (records for SQL).',
       labelNames: ['queue'],
       registers,
     }),

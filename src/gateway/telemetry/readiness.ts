@@ -69,7 +69,7 @@ export function dependencyChecks(observed: {
         const { lack } = observed.database;
         if (lack !== undefined) return { ok: false, detail: `${lack} (sql.url)` };
         if (held) return { ok: true };
-        const detail = 'the database has not taken a heartbeat within the lease (sql.url)';
+        const detail = 'no heartbeat was written to the database within the lease (sql.url)';
         return withDetail(false, failure === undefined ? detail : `${detail}: ${failure}`);
       },
     },

@@ -5,7 +5,6 @@
  */
 
 import type { Attributes } from '@opentelemetry/api';
-import type { Config } from '../config.js';
 
 export interface TraceHeaders {
   /** '' for none. */
@@ -48,12 +47,21 @@ export const noTracing: Tracing = {
   stop: () => Promise.resolve(),
 };
 
+/** As the section `tracing` of the configuration has it, and who is traced. */
+export interface TracingOptions {
+  readonly enabled: boolean;
+  readonly endpoint: string;
+  readonly samplePercent: number;
+  readonly instanceId: string;
+  readonly version: string;
+}
+
 const exportTimeoutMs = 5_000;
 /** Spans that wait to be sent at most; what comes on top is dropped. */
 const maxQueueSize = 2_048;
 
-export async function createTracing(config: Config, version: string): Promise<Tracing> {
-  const { enabled, endpoint, samplePercent } = config.tracing;
+export async function createTracing(options: TracingOptions): Promise<Tracing> {
+  const { enabled, endpoint, samplePercent, instanceId, version } = options;
   if (!enabled) return noTracing;
   const [api, { parseTraceParent, TraceState }, sdk, { OTLPTraceExporter }, { resourceFromAttributes }] =
     await Promise.all([
@@ -68,7 +76,7 @@ export async function createTracing(config: Config, version: string): Promise<Tr
     resource: resourceFromAttributes({
       'service.name': 'agent-gateway',
       'service.version': version,
-      'service.instance.id': config.instance.id,
+      'service.instance.id': instanceId,
     }),
     sampler: new sdk.ParentBasedSampler({ root: new sdk.TraceIdRatioBasedSampler(samplePercent / 100) }),
     spanProcessors: [new sdk.BatchSpanProcessor(exporter, { maxQueueSize, exportTimeoutMillis: exportTimeoutMs })],

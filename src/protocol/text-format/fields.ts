@@ -1,5 +1,5 @@
 /**
- * What text format needs to know of a message type: its fields by name and number. A map is, as on the wire, a repeated
+ * The fields of a message type by name and number, for text format. A map is, as on the wire, a repeated
  * message of `key` and `value`.
  */
 import { ScalarType, type DescEnum, type DescField, type DescMessage } from '@bufbuild/protobuf';
@@ -17,7 +17,10 @@ export interface TextField {
   readonly name: string;
   readonly number: number;
   readonly repeated: boolean;
-  /** What may be given once: the oneof's name, else the field's (they share one scope); of no meaning if repeated. */
+  /**
+   * The name that may be given only once: the oneof's, otherwise the field's (they share one scope); unused if
+   * repeated.
+   */
   readonly slot: string;
   readonly value: TextValue;
   readonly wireType: WireType;
@@ -29,7 +32,7 @@ export type TextValue =
   /** A function, because types may contain themselves. */
   | { readonly kind: 'message'; readonly message: () => TextMessage };
 
-/** Stands for a message of which nothing is known: fields only by number. */
+/** A message of an unknown type: only fields by number. */
 export const unknownMessage: TextMessage = {
   name: 'an unknown message',
   isAny: false,

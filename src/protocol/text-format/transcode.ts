@@ -1,6 +1,6 @@
 /**
- * Reads text format by way of the wire format: it is transcoded by descriptor, and the library's decoder makes the message,
- * so that presence, oneofs, maps, wrappers, unknown fields and unknown enum values have one implementation.
+ * Reads text format by way of the wire format: it is transcoded by descriptor, and the library's decoder makes the
+ * message, so that presence, oneofs, maps, wrappers, unknown fields and unknown enum values have one implementation.
  */
 import { fromBinary, type DescMessage, type MessageShape, type Registry } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
@@ -11,7 +11,7 @@ import { writeEnum, writeScalar } from './values.js';
 /** Messages (and map entries) within each other, the outermost included; as much as protobuf's binary parsers take. */
 const deepestNesting = 100;
 
-/** What was given already: slot to field name. */
+/** Fields that were already given: slot to field name. */
 type Given = Map<string, string>;
 
 /** See parseText. */
@@ -28,7 +28,7 @@ class Transcoder {
   readonly #registry: Registry | undefined;
   readonly #writer = new BinaryWriter();
   #depth = 1;
-  /** Offset of the first string that was given to a field by number: what it holds is not checked here. */
+  /** Offset of the first string that was given to a field by number: its content is not checked here. */
   #opaque: number | undefined;
 
   constructor(scanner: Scanner, registry: Registry | undefined) {
@@ -88,9 +88,9 @@ class Transcoder {
   }
 
   /**
-   * A field by its number, as printers write what they do not know: `15: 123` (varint), `15: 0x0000002a` (32 bits),
-   * `15: 0x000000000000002a` (64 bits), `15: "..."` and `15 { ... }` (length-delimited). What is known here is taken as
-   * known; the rest becomes an unknown field.
+   * A field by its number, as printers write unknown fields: `15: 123` (varint), `15: 0x0000002a` (32 bits),
+   * `15: 0x000000000000002a` (64 bits), `15: "..."` and `15 { ... }` (length-delimited). A known field is read as
+   * such; any other becomes an unknown field.
    */
   #numbered(message: TextMessage, given: Given): void {
     const scanner: Scanner = this.#scanner;
@@ -121,7 +121,7 @@ class Transcoder {
     const value = BigInt(scanner.lexeme);
     let wireType = field?.wireType ?? WireType.Varint;
     if (scanner.lexeme.startsWith('0x')) wireType = scanner.lexeme.length === 10 ? WireType.Bit32 : WireType.Bit64;
-    // Python prints fixed-width bits in decimal: to be told from a varint only where the field is known.
+    // Python prints fixed-width bits in decimal: only a known field distinguishes them from a varint.
     else if (wireType === WireType.LengthDelimited) wireType = WireType.Varint;
     if (value >= (wireType === WireType.Bit32 ? 1n << 32n : 1n << 64n)) scanner.expected('a number of 32 or 64 bits');
     const writer = this.#writer.tag(number, this.#wireType(field, wireType));
@@ -147,7 +147,7 @@ class Transcoder {
     const url = scanner.takeBracketedName();
     if (!message.isAny) scanner.fail(`${message.name} has no extension ${quote(url)}`, at);
     const type = this.#registry?.getMessage(url.slice(url.lastIndexOf('/') + 1));
-    if (type === undefined) scanner.fail(`the message type ${quote(url)} is not known here`, at);
+    if (type === undefined) scanner.fail(`unknown message type ${quote(url)}`, at);
     for (const field of message.byName.values()) this.#once(field, given, at);
     scanner.take(':');
     this.#writer.tag(1, WireType.LengthDelimited).string(url).tag(2, WireType.LengthDelimited);
@@ -158,7 +158,7 @@ class Transcoder {
     const scanner: Scanner = this.#scanner;
     const close = scanner.is('{') ? '}' : '>';
     if (!scanner.is('{') && !scanner.is('<')) scanner.expected(`"{" after ${quote(name)}`);
-    if (this.#depth >= deepestNesting) scanner.fail(`more than ${deepestNesting} messages within each other`);
+    if (this.#depth >= deepestNesting) scanner.fail(`messages nested more than ${deepestNesting} deep`);
     scanner.next();
     this.#depth++;
     this.#writer.fork();

@@ -1,6 +1,7 @@
 /**
- * The lifecycle of a dynamic account, without SQL: a table of states and events, and what the end of a replica's turn
- * makes of an account. Transitions are only ever made under the lock of the account's row, so they live beside it.
+ * The lifecycle of a dynamic account, without SQL: a table of states and events, and the effect of the end of a
+ * replica's turn on an account. Transitions are only ever made under the lock of the account's row, so they live beside
+ * it.
  *
  *   INACTIVE ─activate→ TO_MIGRATE ─take→ ACTIVATING ─served→ ACTIVE ─abandoned→ ORPHANED ─served→ ACTIVE
  *   ACTIVE ─deactivate→ TO_DEACTIVATE ─take→ DEACTIVATING ─cleared→ INACTIVE
@@ -13,7 +14,7 @@ export const accountStatuses = [
 ] as const;
 export type AccountStatus = (typeof accountStatuses)[number];
 
-/** What somebody asks for. */
+/** Requests through the API. */
 export type AccountRequest = 'activate' | 'deactivate' | 'delete';
 
 export type AccountEvent =
@@ -26,9 +27,9 @@ export type AccountEvent =
   | 'refused'
   /** The last agent that served it is gone. */
   | 'abandoned'
-  /** No agent serves it any more, as was asked. */
+  /** No agent serves it any longer, as requested. */
   | 'cleared'
-  /** An agent goes on serving it, however often it is asked not to. */
+  /** An agent still serves it, although it was asked repeatedly to stop. */
   | 'kept';
 
 /** After the last transition the row is deleted. */
@@ -51,7 +52,7 @@ const transitions: Transitions = {
   DELETE_FAILED: requests,
 };
 
-/** @returns undefined when the event is not possible in the state */
+/** @returns undefined if the event is not possible in the state */
 export function nextStatus(status: AccountStatus, event: AccountEvent): NextStatus | undefined {
   return transitions[status][event];
 }
@@ -61,23 +62,23 @@ export function isServable(status: AccountStatus): boolean {
   return nextStatus(status, 'served') !== undefined;
 }
 
-/** What a replica's turn is about: agents are to serve the account, or to let it go. */
+/** The aim of a replica's turn: agents should serve the account, or stop serving it. */
 export function aimOf(status: AccountStatus): 'serve' | 'clear' | undefined {
   if (nextStatus(status, 'take') === undefined) return undefined;
   return isServable(status) ? 'serve' : 'clear';
 }
 
 export interface TurnOutcome {
-  /** An agent of this replica serves the account by its present definition. */
+  /** An agent of this replica serves the account with its present definition. */
   readonly served: boolean;
-  /** What agents of this replica said against it. */
+  /** Why agents of this replica refused. */
   readonly message?: string | undefined;
 }
 
 export interface TurnFacts {
   readonly status: AccountStatus;
   readonly failedCount: number;
-  /** Of the turns before in this round, on other replicas. */
+  /** From the earlier turns of this round, on other replicas. */
   readonly errorMessage: string | undefined;
   /** Any agent of the cluster serves it. */
   readonly assigned: boolean;
@@ -95,7 +96,7 @@ export interface AfterTurn {
   readonly next: 'now' | 'retry' | 'none';
 }
 
-/** What the end of a replica's turn makes of an account. */
+/** The account after the end of a replica's turn. */
 export function afterTurn(outcome: TurnOutcome, facts: TurnFacts): AfterTurn {
   const aim = aimOf(facts.status);
   if (aim === undefined) return { ...facts, next: 'none' };
@@ -109,7 +110,7 @@ function afterServing({ served, message }: TurnOutcome, facts: TurnFacts): After
   const fresh = served && status !== facts.status ? 0 : failedCount;
   if (othersWait) return { status, failedCount: fresh, errorMessage, next: 'now' };
   if (status === 'ACTIVE') return { status, failedCount: fresh, errorMessage, next: 'none' };
-  // Its agents are away, and will be asked when they are back.
+  // Its agents are not connected; they will be asked when they are back.
   if (status === 'ORPHANED' && errorMessage === undefined) return { status, failedCount, errorMessage, next: 'none' };
   const failed = nextStatus(status, 'refused') ?? status;
   const reason = errorMessage ?? noAgent(zoneId);
@@ -129,7 +130,7 @@ function afterClearing({ message }: TurnOutcome, facts: TurnFacts): AfterTurn {
   }
   const errorMessage = message ?? facts.errorMessage;
   if (othersWait) return { status, failedCount, errorMessage, next: 'now' };
-  const reason = errorMessage ?? 'an agent that is out of reach still serves it';
+  const reason = errorMessage ?? 'an unreachable agent still serves it';
   if (failedCount < maxRetries) return { status, failedCount: failedCount + 1, errorMessage: reason, next: 'retry' };
   const kept = nextStatus(status, 'kept') ?? status;
   return { status: kept, failedCount: failedCount + 1, errorMessage: reason, next: 'none' };

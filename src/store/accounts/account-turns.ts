@@ -1,13 +1,13 @@
 /**
- * Turns: how replicas fulfil together what is asked of dynamic accounts.
+ * Turns: how replicas together fulfil requests for dynamic accounts.
  *
  * An account that needs something is due, and waits for a turn of every live instance, because only the instance that
  * holds an agent's stream can ask that agent. One instance at a time has its turn: it claims the row until a time on
- * the database's clock, and whoever lost a claim changes nothing any more (`write_token`).
+ * the database's clock, and a replica that has lost its claim can no longer change anything (`write_token`).
  */
 
 import { randomUUID } from 'node:crypto';
-import { sql, type ExpressionBuilder, type Kysely, type RawBuilder, type Selectable } from 'kysely';
+import type { Kysely, Selectable } from 'kysely';
 
 import {
   accountStatuses,
@@ -19,13 +19,24 @@ import {
   type NextStatus,
   type TurnOutcome,
 } from './account-lifecycle.js';
-import { selectLiveInstances } from '../assignments/assignment-statements.js';
-import { batches, batchSize } from '../../core/batches.js';
+import { statusOf, waitingIds } from './account-row.js';
+import { selectLiveInstances } from '../instances/instance-statements.js';
+import { batches } from '../../core/batches.js';
 import type { Database } from '../sql/database.js';
-import { waitingIds, waitingText } from './dynamic-accounts.js';
-import { unbindAccounts } from './owners.js';
+import { unbindAccounts } from './owner-statements.js';
 import type { AccountsTable, Schema } from '../sql/schema.js';
-import { storable } from '../sql/storable-text.js';
+import {
+  claimDueAccounts,
+  deleteAccount,
+  dropTurn,
+  endTurn,
+  isAssigned,
+  lockTurn,
+  releaseTurns,
+  selectClaimed,
+  selectDueAccounts,
+} from './turn-statements.js';
+import { lockWaiting, selectAccountsOfZone, stopWaitingFor, waitFor } from './waiting-statements.js';
 
 export interface DueAccount {
   readonly name: string;
@@ -34,7 +45,7 @@ export interface DueAccount {
   readonly zoneId: string;
   readonly definition: string | undefined;
   readonly definitionVersion: number;
-  /** Whether this instance's turn is still to come; else nobody alive is waited for. */
+  /** Whether this instance's turn is still to come; otherwise the account waits for no live instance. */
   readonly waitsForMe: boolean;
 }
 
@@ -54,13 +65,13 @@ export interface AccountTurnsOptions {
 }
 
 export interface TurnEnd {
-  /** `superseded`: the claim was lost, or something else is asked of the account by now. */
+  /** `superseded`: the claim was lost, or there is a newer request for the account. */
   readonly status: NextStatus | 'superseded';
   /** What went wrong in this round so far. */
   readonly errorMessage?: string | undefined;
 }
 
-/** What agents are to serve; of failed ones only a retry or a request makes them try again. */
+/** States of accounts that agents should serve; a failed account is only tried again by a retry or a request. */
 const unfailed = accountStatuses.filter((status) => isServable(status) && status !== 'FAILED');
 
 export class AccountTurns {
@@ -72,25 +83,14 @@ export class AccountTurns {
     this.#options = options;
   }
 
-  /** Accounts that wait for this instance, or for none that is alive; `limit` at most. */
+  /** Accounts that wait for this instance, or for no live one; `limit` at most. */
   async due(limit: number, signal: AbortSignal): Promise<readonly DueAccount[]> {
     const { dialect } = this.#database;
-    const rows = await this.#database.run(
-      (db) =>
-        db
-          .selectFrom('kubesvc_accounts')
-          .selectAll()
-          .where('due_time', '<=', dialect.nowMs)
-          .where((eb) => eb.or([this.#waitsForMe(), eb.not(this.#waitsForSomebody(eb))]))
-          .orderBy('due_time')
-          .limit(limit)
-          .execute(),
-      signal,
-    );
+    const rows = await this.#database.run((db) => selectDueAccounts(db, dialect, this.#options, limit), signal);
     return rows.flatMap((row) => this.#dueAccount(row));
   }
 
-  /** Begins this instance's turn for those of the accounts that are still due and as they were. */
+  /** Begins this instance's turn for those of the accounts that are still due and unchanged. */
   async begin(accounts: readonly DueAccount[], signal: AbortSignal): Promise<readonly Turn[]> {
     const turns: Turn[] = [];
     for (const batch of batches(accounts)) {
@@ -100,19 +100,12 @@ export class AccountTurns {
     return turns;
   }
 
-  /** Gives up this instance's turn for accounts that it can do nothing for. */
+  /** Gives up this instance's turn for accounts that its agents cannot serve or clear. */
   async pass(names: readonly string[], signal: AbortSignal): Promise<void> {
+    const { dialect } = this.#database;
+    const { instanceId } = this.#options;
     for (const batch of batches(names)) {
-      await this.#database.run(
-        (db) =>
-          db
-            .updateTable('kubesvc_accounts')
-            .set({ waiting_cd_ids: sql<string>`replace(waiting_cd_ids, ${this.#me}, '')` })
-            .where('name', 'in', batch)
-            .where('due_time', '<=', this.#database.dialect.nowMs)
-            .execute(),
-        signal,
-      );
+      await this.#database.run((db) => stopWaitingFor(db, dialect, instanceId, batch), signal);
     }
   }
 
@@ -121,93 +114,39 @@ export class AccountTurns {
     return this.#database.transaction((trx) => this.#finish(trx, turn, outcome), signal);
   }
 
-  /** Gives claims back unfulfilled, for the next one to take: those of a dead instance, or of this one when it stops. */
-  async release(instanceId: string, signal: AbortSignal): Promise<void> {
-    const { dialect } = this.#database;
-    await this.#database.run(
-      (db) =>
-        db
-          .updateTable('kubesvc_accounts')
-          .set({ claimed_by_cd_id: null, write_token: null, due_time: dialect.nowMs })
-          .where('due_time', 'is not', null)
-          .where('claimed_by_cd_id', '=', instanceId)
-          .execute(),
-      signal,
-    );
+  /**
+   * Returns unfulfilled claims, so that another instance can take them: claims of a dead instance, or of this one when
+   * it stops.
+   */
+  release(instanceId: string, signal: AbortSignal): Promise<void> {
+    return this.#database.run((db) => releaseTurns(db, this.#database.dialect, instanceId), signal);
   }
 
-  /** What agents of a zone are to serve, with the version of its definition; `limit` accounts after `after`. */
+  /**
+   * Accounts that agents of a zone should serve, with the versions of their definitions; `limit` accounts after
+   * `after`.
+   */
   async ofZone(
     zoneId: string,
     after: string,
     limit: number,
     signal: AbortSignal,
   ): Promise<readonly { readonly name: string; readonly definitionVersion: number }[]> {
-    const rows = await this.#database.run(
-      (db) =>
-        db
-          .selectFrom('kubesvc_accounts')
-          .select(['name', 'definition_version'])
-          .where('zone_id', 'in', [...new Set([zoneId, ''])])
-          .where('dynamic', '=', true)
-          .where('status', 'in', unfailed)
-          .where('name', '>', after)
-          .orderBy('name')
-          .limit(Math.min(limit, batchSize))
-          .execute(),
-      signal,
-    );
-    return rows.map((row) => ({ name: row.name, definitionVersion: Math.max(1, row.definition_version) }));
+    const rows = await this.#database.run((db) => selectAccountsOfZone(db, zoneId, unfailed, after, limit), signal);
+    return rows.map((row) => ({ name: row.name, definitionVersion: versionOf(row) }));
   }
 
-  /** Asks for a turn of this instance: an agent came that is to serve the accounts and does not. */
+  /** Requests a turn of this instance: an agent has connected that should serve the accounts and does not. */
   async join(names: readonly string[], signal: AbortSignal): Promise<void> {
     for (const batch of batches(names)) await this.#database.transaction((trx) => this.#join(trx, batch), signal);
   }
 
-  get #me(): string {
-    return waitingText([this.#options.instanceId]);
-  }
-
-  #waitsForMe(): RawBuilder<boolean> {
-    return sql<boolean>`position(${this.#me} in coalesce(waiting_cd_ids, '')) > 0`;
-  }
-
-  #waitsForSomebody(eb: ExpressionBuilder<Schema, 'kubesvc_accounts'>) {
-    const { dialect } = this.#database;
-    const { leaseMs } = this.#options;
-    return eb.exists(
-      eb
-        .selectFrom('kubesvc_instances')
-        .select('kubesvc_instances.id')
-        .where('kubesvc_instances.last_updated', '>', sql<number>`${dialect.nowMs} - ${sql.lit(leaseMs)}`)
-        .where(
-          sql<boolean>`position(concat(${sql.lit('\n')}, kubesvc_instances.id, ${sql.lit('\n')}) in coalesce(waiting_cd_ids, '')) > 0`,
-        ),
-    );
-  }
-
   async #join(db: Kysely<Schema>, accounts: readonly string[]): Promise<void> {
     const { dialect } = this.#database;
-    const rows = await db
-      .selectFrom('kubesvc_accounts')
-      .select(['name', 'waiting_cd_ids'])
-      .where('name', 'in', accounts)
-      .where('dynamic', '=', true)
-      .where('status', 'in', unfailed)
-      .orderBy('name')
-      .forUpdate()
-      .execute();
+    const rows = await lockWaiting(db, accounts, unfailed);
     for (const text of new Set(rows.map((row) => row.waiting_cd_ids))) {
       const names = rows.filter((row) => row.waiting_cd_ids === text).map(({ name }) => name);
-      await db
-        .updateTable('kubesvc_accounts')
-        .set({
-          waiting_cd_ids: waitingText(new Set([...waitingIds(text), this.#options.instanceId])),
-          due_time: sql<number>`case when claimed_by_cd_id is null then ${dialect.nowMs} else due_time end`,
-        })
-        .where('name', 'in', names)
-        .execute();
+      await waitFor(db, dialect, new Set([...waitingIds(text), this.#options.instanceId]), names);
     }
   }
 
@@ -218,29 +157,10 @@ export class AccountTurns {
       const to = nextStatus(from, 'take');
       if (to === undefined) continue;
       const names = accounts.filter(({ status }) => status === from).map(({ name }) => name);
-      await db
-        .updateTable('kubesvc_accounts')
-        .set({
-          status: to,
-          claimed_by_cd_id: instanceId,
-          write_token: token,
-          last_updated: dialect.nowMs,
-          due_time: sql<number>`${dialect.nowMs} + ${sql.lit(claimMs)}`,
-          // A new attempt: why the last one failed no longer counts.
-          ...(from === 'FAILED' ? { error_message: null } : {}),
-        })
-        .where('name', 'in', names)
-        .where('status', '=', from)
-        .where('due_time', '<=', dialect.nowMs)
-        .execute();
+      await claimDueAccounts(db, dialect, names, { from, to }, { instanceId, token, claimMs });
     }
     const names = accounts.map(({ name }) => name);
-    const rows = await db
-      .selectFrom('kubesvc_accounts')
-      .selectAll()
-      .where('name', 'in', names)
-      .where('write_token', '=', token)
-      .execute();
+    const rows = await selectClaimed(db, names, token);
     return rows.flatMap((row) => this.#dueAccount(row).map((account) => ({ ...account, token })));
   }
 
@@ -248,65 +168,38 @@ export class AccountTurns {
     const { dialect } = this.#database;
     const { instanceId, leaseMs, maxRetries, retryMs } = this.#options;
     const { name } = turn;
-    const row = await db
-      .selectFrom('kubesvc_accounts')
-      .selectAll()
-      .where('name', '=', name)
-      .forUpdate()
-      .executeTakeFirst();
-    const [account] = row === undefined ? [] : this.#dueAccount(row);
+    const row = await lockTurn(db, name);
     if (row === undefined) return { status: 'DELETED' };
     if (row.write_token !== turn.token) return { status: 'superseded' };
-    const update = db.updateTable('kubesvc_accounts').where('name', '=', name);
-    const free = { claimed_by_cd_id: null, write_token: null, last_updated: dialect.nowMs };
+    const [account] = this.#dueAccount(row);
     const moved = turn.zoneId !== '' && account?.zoneId !== turn.zoneId;
     if (account?.aim !== turn.aim || account.definitionVersion !== turn.definitionVersion || moved) {
-      await update.set({ ...free, due_time: account === undefined ? null : dialect.nowMs }).execute();
+      await dropTurn(db, dialect, name, account !== undefined);
       return { status: 'superseded' };
     }
     const live = await selectLiveInstances(db, dialect, leaseMs);
     const waiting = waitingIds(row.waiting_cd_ids).filter((id) => id !== instanceId && live.has(id));
-    const assigned = await db
-      .selectFrom('kubesvc_assignments')
-      .select('id')
-      .where('account_name', '=', name)
-      .executeTakeFirst();
     const after = afterTurn(outcome, {
       status: account.status,
       zoneId: account.zoneId,
       maxRetries,
       failedCount: row.failed_count ?? 0,
       errorMessage: row.error_message ?? undefined,
-      assigned: assigned !== undefined,
+      assigned: await isAssigned(db, name),
       othersWait: waiting.length > 0,
     });
     if (after.status === 'DELETED') {
-      await db.deleteFrom('kubesvc_accounts').where('name', '=', name).execute();
+      await deleteAccount(db, name);
       await unbindAccounts(db, [name]);
       return after;
     }
-    await update
-      .set({
-        ...free,
-        status: after.status,
-        failed_count: after.failedCount,
-        error_message: storable(after.errorMessage),
-        ...{
-          now: { due_time: dialect.nowMs, waiting_cd_ids: waitingText(waiting) },
-          retry: {
-            due_time: sql<number>`${dialect.nowMs} + ${sql.lit(retryMs)}`,
-            waiting_cd_ids: waitingText(live),
-          },
-          none: { due_time: null, waiting_cd_ids: null },
-        }[after.next],
-      })
-      .execute();
+    await endTurn(db, dialect, name, after, { waiting, live, retryMs });
     return after;
   }
 
-  /** None for an account of which nothing is asked. */
+  /** None for an account without a request. */
   #dueAccount(row: Selectable<AccountsTable>): DueAccount[] {
-    const status = (row.status ?? 'ACTIVE') as AccountStatus;
+    const status = statusOf(row);
     const aim = aimOf(status);
     if (aim === undefined) return [];
     const { name, definition } = row;
@@ -317,10 +210,14 @@ export class AccountTurns {
         aim,
         zoneId: row.zone_id ?? '',
         definition: definition ?? undefined,
-        // Rows that Armory's plugin left have none.
-        definitionVersion: Math.max(1, row.definition_version),
+        definitionVersion: versionOf(row),
         waitsForMe: waitingIds(row.waiting_cd_ids).includes(this.#options.instanceId),
       },
     ];
   }
+}
+
+/** Rows that Armory's plugin left have none. */
+function versionOf({ definition_version }: { readonly definition_version: number }): number {
+  return Math.max(1, definition_version);
 }

@@ -1,10 +1,8 @@
 /** The agents of the whole cluster, as `GET /armory/agents` shows them: read in pages, however many there are. */
 
-import type { Kysely } from 'kysely';
-
-import { selectLiveInstances } from './assignment-statements.js';
+import { selectAgentPage, type AgentAssignmentRow } from './agent-statements.js';
+import { selectLiveInstances } from '../instances/instance-statements.js';
 import type { Database } from '../sql/database.js';
-import type { Schema } from '../sql/schema.js';
 
 /** An agent with its accounts at one instance. */
 export interface ConnectedAgent {
@@ -29,9 +27,9 @@ export async function* agentConnections(
   const { dialect } = database;
   const live = await database.run((db) => selectLiveInstances(db, dialect, leaseMs), signal);
   let position = { agentId: agentId ?? '', account: '' };
-  let pending: Row[] = [];
+  let pending: AgentAssignmentRow[] = [];
   for (;;) {
-    const rows = await database.run((db) => selectPage(db, position, agentId), signal);
+    const rows = await database.run((db) => selectAgentPage(db, position, agentId, pageSize), signal);
     for (const row of rows) {
       if (pending[0] !== undefined && pending[0].agent_id !== row.agent_id) {
         yield* byInstance(pending);
@@ -46,47 +44,11 @@ export async function* agentConnections(
   yield* byInstance(pending);
 }
 
-interface Row {
-  readonly agent_id: string;
-  readonly account_name: string;
-  readonly cd_id: string;
-  readonly caching: boolean | number;
-  readonly last_updated: number;
-  readonly epoch: number;
-}
-
-function selectPage(
-  db: Kysely<Schema>,
-  position: { readonly agentId: string; readonly account: string },
-  only: string | undefined,
-): Promise<Row[]> {
-  let query = db
-    .selectFrom('kubesvc_assignments')
-    .select(['agent_id', 'account_name', 'cd_id', 'caching', 'last_updated', 'epoch'])
-    .orderBy('agent_id')
-    .orderBy('account_name')
-    .limit(pageSize);
-  if (only !== undefined) {
-    query = query.where('agent_id', '=', only).where('account_name', '>', position.account);
-  } else {
-    // MySQL cannot search an index with (a, b) > (x, y); the first condition is what it searches with.
-    query = query
-      .where('agent_id', '>=', position.agentId)
-      .where((eb) =>
-        eb.or([
-          eb('agent_id', '>', position.agentId),
-          eb.and([eb('agent_id', '=', position.agentId), eb('account_name', '>', position.account)]),
-        ]),
-      );
-  }
-  return query.execute();
-}
-
-/** An agent that is moving is at two instances for a moment. */
-function* byInstance(rows: readonly Row[]): Generator<ConnectedAgent> {
+/** An agent that is changing instances is briefly at two. */
+function* byInstance(rows: readonly AgentAssignmentRow[]): Generator<ConnectedAgent> {
   for (const instanceId of new Set(rows.map((row) => row.cd_id))) {
     const own = rows.filter((row) => row.cd_id === instanceId);
-    // Rows of an older connection, not yet released, do not say when this one began.
+    // Unreleased rows of an older connection do not show when this one began.
     const newest = Math.max(...own.map((row) => row.epoch));
     const current = own.filter((row) => row.epoch === newest);
     yield {

@@ -1,4 +1,4 @@
-/** The rules of ownership, without SQL: what a claim or a release makes of the assignments of one account. */
+/** The rules of ownership, without SQL: the effect of a claim or a release on the assignments of one account. */
 
 import type { Assignment, Connection } from './ownership.js';
 
@@ -10,13 +10,13 @@ export interface AssignmentRow extends Assignment {
 export type ClaimPlan =
   /** A newer connection of the agent owns it. */
   | { readonly kind: 'late' }
-  /** This very connection owns it already. */
+  /** This connection already owns it. */
   | { readonly kind: 'held' }
   | { readonly kind: 'insert' | 'replace'; readonly caching: boolean };
 
 /**
- * At most one agent caches: the one that did, else the first to come.
- * @param heldBy the agent that may still be caching although its stream broke: nobody else begins to
+ * At most one agent caches: the one that already did, otherwise the first one.
+ * @param heldBy the agent that may still be caching although its stream broke: no other agent starts
  */
 export function planClaim(connection: Connection, rows: readonly Assignment[], heldBy: string | undefined): ClaimPlan {
   const mine = rows.find((row) => row.agentId === connection.agentId);
@@ -29,9 +29,12 @@ export function planClaim(connection: Connection, rows: readonly Assignment[], h
 
 export interface ReleasePlan {
   readonly removed: readonly number[];
-  /** The row that takes over the caching, if one has to and there is one. */
+  /** The row that takes over the caching, if that is needed and there is one. */
   readonly promoted?: number;
-  /** How long nobody else may cache, because the one that did is gone and may not have stopped, in ms; 0: it has. */
+  /**
+   * How long no other agent may cache, because the caching agent is gone but may not have stopped, in ms; 0: it has
+   * stopped.
+   */
   readonly holdMs: number;
   readonly remaining: readonly Assignment[];
 }
@@ -39,7 +42,7 @@ export interface ReleasePlan {
 export interface ReleaseRules {
   readonly released: (row: AssignmentRow) => boolean;
   readonly alive: (instanceId: string) => boolean;
-  /** How long the agent of a released row may go on caching, in ms; 0: it has stopped for sure. */
+  /** How long the agent of a released row may go on caching, in ms; 0: it has certainly stopped. */
   readonly cachesForMs: (row: AssignmentRow) => number;
   /** As planClaim()'s. */
   readonly heldBy: string | undefined;
@@ -63,7 +66,7 @@ export function planRelease(
 }
 
 /**
- * Who caches an account from now on, if nobody does and there is one.
+ * The agent that caches an account from now on, if none does and one can.
  * @param heldBy as planClaim()'s
  */
 export function planElection(
@@ -78,7 +81,7 @@ export function planElection(
   };
 }
 
-/** The heir is at an instance that is alive, if any is, and among those the one that is connected longest. */
+/** Prefers agents at live instances, and among those the one that has been connected longest. */
 function heirOf(rows: readonly AssignmentRow[], alive: (instanceId: string) => boolean): AssignmentRow | undefined {
   if (rows.some((row) => row.caching)) return undefined;
   return rows.toSorted((a, b) => Number(alive(b.instanceId)) - Number(alive(a.instanceId)) || a.epoch - b.epoch)[0];

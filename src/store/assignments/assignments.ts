@@ -1,27 +1,19 @@
-/** kubesvc_assignments: who can reach an account. The truth about ownership, fenced by epochs. */
+/** kubesvc_assignments: the owners of each account. The truth about ownership, fenced by epochs. */
 
 import type { Kysely } from 'kysely';
 
 import { GatewayError } from '../../core/errors.js';
+import type { AccountRegistration } from '../accounts/account-record.js';
+import { deleteEndedHolds, selectEndedHolds } from '../accounts/hold-statements.js';
 import { agentConnections, type ConnectedAgent } from './agent-connections.js';
-import { planElection } from './assignment-rules.js';
-import {
-  bumpAccounts,
-  deleteEndedHolds,
-  lockAccounts,
-  selectAssignedAccounts,
-  selectAssignments,
-  selectEndedHolds,
-  selectLiveInstances,
-  selectOwnershipPage,
-  selectOwnerships,
-  startCaching,
-  type LockedAccount,
-} from './assignment-statements.js';
+import { selectAssignedAccounts } from './assignment-statements.js';
 import { batches, batchSize } from '../../core/batches.js';
 import { claimAccounts, type ClaimOutcome, type ClaimRequest } from './claim.js';
 import type { Database } from '../sql/database.js';
-import type { AccountRegistration, Connection, Ownership } from './ownership.js';
+import { electAfterHolds, electWherePossible } from './election.js';
+import type { Connection, Ownership } from './ownership.js';
+import { selectOwnershipPage, selectOwnerships } from './ownership-statements.js';
+import { inNameOrder, packed, transactionAccounts } from './packing.js';
 import { releaseConnections, releaseOfInstance, type ReleaseContext, type ReleaseRequest } from './release.js';
 import type { Schema } from '../sql/schema.js';
 
@@ -48,7 +40,8 @@ export class AssignmentStore {
   async nextEpoch(count = 1, signal?: AbortSignal): Promise<number> {
     const { dialect } = this.#database;
     const last = await this.#database.run((db) => dialect.addToCounter(db, 'epoch', count), signal);
-    if (last === undefined) throw new Error('the counter of epochs is missing: the database was not migrated');
+    if (last === undefined)
+      throw new Error('the epoch counter is missing: the database is not migrated; run agent-gateway migrate');
     return last - count + 1;
   }
 
@@ -68,12 +61,12 @@ export class AssignmentStore {
   }
 
   /**
-   * Makes connections owners of accounts, in transactions of 1,000 accounts. An account whose agent has a newer connection
-   * already is left untouched: a late claim of an old connection changes nothing. With an owner, accounts without an
-   * owner become that owner's.
-   * @returns one outcome per request: every account as it is now, in name order, but for dynamic ones that no agent of the
-   *   zone is to serve, or that belong to another owner; or a `permission-denied` that names accounts of the request that
-   *   belong to another owner: then nothing of the transaction that they are in is claimed for it
+   * Makes connections owners of accounts, in transactions of 1,000 accounts. An account whose agent already has a newer
+   * connection is left untouched: a late claim of an old connection changes nothing. If a request has an owner,
+   * accounts without an owner become that owner's.
+   * @returns one outcome per request: every account as it is now, in name order, except dynamic ones that no agent of
+   *   the zone should serve, or that belong to another owner; or a `permission-denied` that names accounts of the
+   *   request that belong to another owner: then the request claims nothing in their transaction
    */
   async claimAll(requests: readonly ClaimRequest[], signal: AbortSignal): Promise<readonly ClaimOutcome[]> {
     const outcomes = requests.map((): Ownership[] | GatewayError => []);
@@ -98,7 +91,7 @@ export class AssignmentStore {
   }
 
   /**
-   * Gives up what exactly this connection owns; another assignment takes over the caching.
+   * Releases what exactly this connection owns; another assignment takes over the caching.
    * @param cachesForMs as ReleaseRequest's
    * @returns the accounts that changed
    */
@@ -116,9 +109,9 @@ export class AssignmentStore {
   }
 
   /**
-   * Gives up what exactly these connections own, in transactions of 1,000 accounts; other assignments take over the caching
-   * once the agents that cached have stopped for sure: until then nobody does, unless the agent is back; after that
-   * electCachers() chooses, or the next to come caches.
+   * Releases what exactly these connections own, in transactions of 1,000 accounts. Other assignments take over the
+   * caching once the caching agents have certainly stopped. Until then no other agent caches, unless the same agent
+   * comes back; after that electCachers() chooses one, or the next agent that registers caches.
    * @returns the accounts that changed
    */
   async releaseAll(requests: readonly ReleaseRequest[], signal: AbortSignal): Promise<readonly Ownership[]> {
@@ -138,7 +131,7 @@ export class AssignmentStore {
   }
 
   /**
-   * Removes assignments of an instance that is not alive, `limit` accounts at most; an instance that is alive by now
+   * Removes assignments of a dead instance, `limit` accounts at most; an instance that is alive again
    * keeps its own. Call it until the answer is empty.
    * @param cachesForMs how long agents of the instance may go on caching, in ms
    * @returns the accounts that changed
@@ -155,33 +148,35 @@ export class AssignmentStore {
   }
 
   /**
-   * Chooses who caches the accounts that release() left to nobody for a time that is over, `limit` at most, and 500 at
-   * most. Any instance may call it, at the same time as others; until one says electionTold(), accounts come again.
+   * Chooses caching agents for accounts whose hold, set by release(), has expired; `limit` at most, and 500 at
+   * most. Several instances may call it at the same time; accounts are returned again until one calls electionTold().
    * @returns the accounts as they are now
    */
   async electCachers(limit: number, signal: AbortSignal): Promise<readonly Ownership[]> {
     const { dialect } = this.#database;
     const size = Math.min(limit, batchSize);
     const names = await this.#database.run((db) => selectEndedHolds(db, dialect, size), signal);
-    return names.length === 0 ? [] : this.#database.transaction((trx) => this.#elect(trx, names), signal);
+    return names.length === 0
+      ? []
+      : this.#database.transaction((trx) => electAfterHolds(trx, dialect, this.#leaseMs, names), signal);
   }
 
-  /** What electCachers() chose is known to whom it concerns. */
+  /** The agents concerned know the choice of electCachers(). */
   async electionTold(accounts: readonly string[], signal: AbortSignal): Promise<void> {
     if (accounts.length === 0) return;
     await this.#database.run((db) => deleteEndedHolds(db, this.#database.dialect, accounts), signal);
   }
 
   /**
-   * Has each account cached by one of its agents, if it has one and none may still be caching that is gone.
-   * @returns the accounts as they are now, in name order; those that nobody ever registered are absent
+   * Lets one agent of each account cache it, if it has one and no agent that is gone may still be caching.
+   * @returns the accounts as they are now, in name order; accounts that were never registered are absent
    */
   async ensureCaching(accounts: readonly string[], signal: AbortSignal): Promise<readonly Ownership[]> {
     const { dialect } = this.#database;
     const result: Ownership[] = [];
     for (const batch of batches([...new Set(accounts)].toSorted())) {
       const now = await this.#database.transaction(
-        async (trx) => this.#promote(trx, await lockAccounts(trx, dialect, batch)),
+        (trx) => electWherePossible(trx, dialect, this.#leaseMs, batch),
         signal,
       );
       result.push(...now);
@@ -189,7 +184,7 @@ export class AssignmentStore {
     return result;
   }
 
-  /** Accounts that nobody ever registered are absent; those without an agent have an empty list. */
+  /** Accounts that were never registered are absent; those without an agent have an empty list. */
   async find(accounts: readonly string[], signal?: AbortSignal): Promise<Map<string, Ownership>> {
     if (accounts.length === 0) return new Map();
     const found = await this.#database.run((db) => selectOwnerships(db, [...new Set(accounts)]), signal);
@@ -219,7 +214,7 @@ export class AssignmentStore {
     return agentConnections(this.#database, this.#leaseMs, filter.agentId, signal);
   }
 
-  /** Releases what `filter` describes, page by page in name order. */
+  /** Releases the assignments that match `filter`, page by page in name order. */
   async #ofEachPage(
     filter: Partial<Connection>,
     limit: number,
@@ -248,71 +243,4 @@ export class AssignmentStore {
   #releaseContext(db: Kysely<Schema>, attempt: number): ReleaseContext {
     return { db, dialect: this.#database.dialect, leaseMs: this.#leaseMs, repeated: attempt > 0 };
   }
-
-  async #elect(db: Kysely<Schema>, names: readonly string[]): Promise<Ownership[]> {
-    const { dialect } = this.#database;
-    const locked = await lockAccounts(db, dialect, names);
-    const ended = locked.filter(({ hold, heldBy }) => hold && heldBy === undefined);
-    return this.#promote(db, ended);
-  }
-
-  /** Chooses who caches accounts whose rows are locked, where nobody does and nobody may still do. */
-  async #promote(db: Kysely<Schema>, accounts: readonly LockedAccount[]): Promise<Ownership[]> {
-    if (accounts.length === 0) return [];
-    const { dialect } = this.#database;
-    const alive = await selectLiveInstances(db, dialect, this.#leaseMs);
-    const assignments = await selectAssignments(
-      db,
-      accounts.map(({ name }) => name),
-    );
-    const result: Ownership[] = [];
-    const changed: string[] = [];
-    const promoted: number[] = [];
-    for (const { name, version, heldBy } of accounts) {
-      const plan = planElection(assignments.get(name) ?? [], (instanceId) => alive.has(instanceId), heldBy);
-      const changes = plan.promoted !== undefined;
-      if (changes) changed.push(name);
-      if (changes) promoted.push(plan.promoted);
-      result.push({ account: name, version: changes ? version + 1 : version, assignments: plan.remaining });
-    }
-    await startCaching(db, promoted);
-    await bumpAccounts(db, dialect, changed);
-    return result;
-  }
-}
-
-/** Accounts that one transaction claims or releases: few statements for many, and still a lock of milliseconds. */
-const transactionAccounts = 1_000;
-
-/** A request, or a part of one that is too large for one transaction. */
-interface Part<Request> {
-  /** Of the request in the list. */
-  readonly index: number;
-  readonly request: Request;
-}
-
-/** Each account once, so that the parts of a request give its accounts in the order of their names. */
-function inNameOrder({ connection, accounts }: ClaimRequest): ClaimRequest {
-  const byName = new Map(accounts.map((account) => [account.name, account]));
-  return { connection, accounts: [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1)) };
-}
-
-/** Packs requests into transactions, in their order. */
-function* packed<Request extends { readonly accounts: readonly unknown[] }>(
-  requests: readonly Request[],
-): Generator<readonly Part<Request>[]> {
-  let parts: Part<Request>[] = [];
-  let count = 0;
-  for (const [index, request] of requests.entries()) {
-    for (const accounts of batches(request.accounts, transactionAccounts)) {
-      if (count + accounts.length > transactionAccounts) {
-        yield parts;
-        parts = [];
-        count = 0;
-      }
-      parts.push({ index, request: { ...request, accounts } });
-      count += accounts.length;
-    }
-  }
-  if (parts.length > 0) yield parts;
 }

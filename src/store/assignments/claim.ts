@@ -5,32 +5,27 @@ import type { Kysely } from 'kysely';
 import { GatewayError } from '../../core/errors.js';
 import { firstNames } from '../../core/first-names.js';
 import { isServable, nextStatus, type AccountStatus } from '../accounts/account-lifecycle.js';
+import type { AccountRegistration } from '../accounts/account-record.js';
+import { forgetFailures, lockAccounts, type LockedAccount } from '../accounts/account-statements.js';
+import { deleteHolds } from '../accounts/hold-statements.js';
+import { bind, ownersOf } from '../accounts/owner-statements.js';
+import { insertMissingAccounts, updateAccounts } from '../accounts/registration-statements.js';
 import { afterClaim, planClaim } from './assignment-rules.js';
-import {
-  deleteHolds,
-  forgetFailures,
-  insertMissingAccounts,
-  lockAccounts,
-  selectAssignments,
-  updateAccounts,
-  upsertAssignments,
-  type LockedAccount,
-} from './assignment-statements.js';
+import { selectAssignments, upsertAssignments } from './assignment-statements.js';
 import type { SqlDialect } from '../sql/dialect.js';
-import { bind, ownersOf } from '../accounts/owners.js';
-import type { AccountRegistration, Assignment, Connection, Ownership } from './ownership.js';
+import type { Assignment, Connection, Ownership } from './ownership.js';
 import type { Schema } from '../sql/schema.js';
 import { conflict } from '../sql/sql-error.js';
 
-/** A connection and the accounts that it serves from now on; no account twice. */
+/** A connection and the accounts that it serves from now on, each once. */
 export interface ClaimRequest {
   readonly connection: Connection;
   readonly accounts: readonly AccountRegistration[];
 }
 
 /**
- * Every account of a request as it is now, in name order, but for dynamic ones that no agent of the zone is to serve, or
- * that belong to another owner; or why nothing of the request was claimed.
+ * Every account of a request as it is now, in name order, except dynamic ones that no agent of the zone should serve,
+ * or that belong to another owner; or why the request claimed nothing.
  */
 export type ClaimOutcome = readonly Ownership[] | GatewayError;
 
@@ -41,19 +36,19 @@ interface AccountState {
   status: AccountStatus;
   zoneId: string;
   assignments: readonly Assignment[];
-  /** What the last connection said of it, once one has claimed it. */
+  /** The latest connection's description, once one has claimed it. */
   claimed?: { readonly account: AccountRegistration; readonly connection: Connection };
   /** Agents whose rows have changed. */
   readonly changed: Set<string>;
-  /** The agent that it was held for, or another one, caches it: the hold is over. */
+  /** The agent that it was held for, or another one, caches it: the hold has ended. */
   taken: boolean;
-  /** A dynamic account has begun to be served. */
+  /** An agent has begun to serve a dynamic account. */
   served: boolean;
 }
 
 /**
- * Applies the requests in their order, inside the caller's transaction. An account whose agent has a newer connection
- * already is left untouched: a late claim of an old connection changes nothing. Where a connection has an owner,
+ * Applies the requests in their order, inside the caller's transaction. An account whose agent already has a newer
+ * connection is left untouched: a late claim of an old connection changes nothing. If a connection has an owner,
  * accounts without an owner become that owner's.
  * @returns one outcome per request; a `permission-denied` names accounts that belong to another owner
  */
@@ -104,7 +99,7 @@ function refuseIfForeign(
   );
 }
 
-/** Locks the accounts, and makes those that nobody has registered before. */
+/** Locks the accounts, and inserts those that were never registered before. */
 async function lockStates(
   db: Kysely<Schema>,
   dialect: SqlDialect,
@@ -138,7 +133,7 @@ async function lockStates(
       {
         row,
         version: row.version,
-        status: statusOf(row),
+        status: row.status,
         zoneId: row.zoneId,
         assignments: (assignments.get(row.name) ?? []).map(({ id: _, ...assignment }) => assignment),
         changed: new Set(),
@@ -167,7 +162,7 @@ async function bindAccounts(
     }
   }
   const owners = await bind(db, dialect, 'account', wanted);
-  // Bound since they were looked at, by another transaction or by a request before them.
+  // Bound since they were read, by another transaction or by an earlier request.
   for (const request of requests) if (!refused.has(request)) refuseIfForeign(request, owners, refused);
   return owners;
 }
@@ -180,7 +175,7 @@ function apply(
   for (const account of accounts) {
     const state = states.get(account.name);
     if (!isClaimable(account, connection, state, owners)) continue;
-    // Removed between the two statements, for want of agents.
+    // Removed between the two statements, because they had no agents.
     if (state === undefined) throw conflict(`account ${account.name} was removed`);
     const { row } = state;
     const plan = planClaim(connection, state.assignments, state.taken ? undefined : row.heldBy);
@@ -255,12 +250,14 @@ function isClaimable(
   return isOwn(account) || (isToServe(state, zoneId) && !isForeign(account.name, owner, owners));
 }
 
-/** Whether agents of the zone are to serve a dynamic account; without a zone it takes the one of the first. */
+/**
+ * Whether agents of the zone should serve a dynamic account; an account without a zone takes that of the first agent.
+ */
 function isToServe(state: AccountState | undefined, zoneId: string): boolean {
   return state?.row.dynamic === true && isServable(state.status) && (state.zoneId === '' || state.zoneId === zoneId);
 }
 
-/** An agent's own account of the same name leaves a dynamic account to its lifecycle. */
+/** An agent's own account of the same name does not change the lifecycle of a dynamic account. */
 function statusAfterClaim({ row, status }: AccountState, account: AccountRegistration): AccountStatus {
   if (!row.dynamic) return 'ACTIVE';
   if (isOwn(account) && status !== 'ORPHANED') return status;
@@ -268,16 +265,11 @@ function statusAfterClaim({ row, status }: AccountState, account: AccountRegistr
   return next === undefined || next === 'DELETED' ? status : next;
 }
 
-/** Armory's plugin may have left rows without a status. */
-export function statusOf({ status }: LockedAccount): AccountStatus {
-  return (status ?? 'ACTIVE') as AccountStatus;
-}
-
 function foreignAccountsError(accounts: readonly string[], owner: string): GatewayError {
   const shown = firstNames(accounts, 5);
   return new GatewayError(
     'permission-denied',
-    `register.accounts: ${shown}: registered by another identity than ${owner}; an operator can release it`,
+    `register.accounts: ${shown}: registered by an identity other than ${owner}; an operator can release it`,
     { field: 'register.accounts', accounts },
   );
 }

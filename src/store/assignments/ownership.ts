@@ -1,5 +1,5 @@
 /**
- * Who can reach an account: the types that SQL (the truth), the Redis mirror and the in-process mirror share.
+ * Ownership of accounts: the types that SQL (the truth), the Redis mirror and the in-process mirror share.
  */
 
 /** One agent's stream that serves an account: a row of kubesvc_assignments. */
@@ -9,7 +9,7 @@ export interface Assignment {
   readonly instanceId: string;
   /** Number of the agent's connection, unique and growing in the whole cluster: the fence of every write. */
   readonly epoch: number;
-  /** The agent's process (ops.Registration.process_id); absent: it did not say. */
+  /** The agent's process (ops.Registration.process_id); absent: the agent did not send it. */
   readonly processId?: string;
   /** Whether this agent caches the account; true for one assignment of an account at most. */
   readonly caching: boolean;
@@ -17,7 +17,7 @@ export interface Assignment {
 
 /**
  * All assignments of one account at one moment. `version` grows with every change of the account's assignments,
- * so whoever holds two of these knows which one is newer. No assignments: known, but no agent is connected.
+ * so of two of these it is clear which one is newer. No assignments: the account is known, but no agent is connected.
  */
 export interface Ownership {
   readonly account: string;
@@ -33,19 +33,6 @@ export interface Connection {
   readonly epoch: number;
   /** As Assignment's. */
   readonly processId?: string;
-  /** Whose its accounts are from now on, and whose they have to be; absent: nobody has to prove anything. */
+  /** The owner that its accounts must have, or get now; absent: authentication is off. */
   readonly owner?: string | undefined;
-}
-
-/** What an agent says of an account when it registers it. */
-export interface AccountRegistration {
-  readonly name: string;
-  readonly kubeHost: string;
-  readonly kubeVersion: string;
-  readonly certFingerprint: string;
-  readonly maxWatchAgeSeconds: number;
-  readonly namespaces: readonly string[];
-  readonly properties: Readonly<Record<string, string>>;
-  /** Of a dynamic account: the version of its definition that the agent serves. Absent: the account is the agent's own. */
-  readonly dynamicVersion?: number;
 }

@@ -1,29 +1,22 @@
-/** Gives up assignments: those of many connections in one transaction, or those of an instance that is gone. */
+/** Releases assignments: those of many connections in one transaction, or those of a dead instance. */
 
 import type { Kysely } from 'kysely';
 
 import { nextStatus } from '../accounts/account-lifecycle.js';
+import { bumpAccounts, lockAccounts, orphanAccounts } from '../accounts/account-statements.js';
+import { holdCaching } from '../accounts/hold-statements.js';
+import { selectLiveInstances } from '../instances/instance-statements.js';
 import { planRelease, type AssignmentRow } from './assignment-rules.js';
-import {
-  bumpAccounts,
-  deleteAssignments,
-  holdCaching,
-  lockAccounts,
-  orphanAccounts,
-  selectAssignments,
-  selectLiveInstances,
-  startCaching,
-} from './assignment-statements.js';
-import { statusOf } from './claim.js';
+import { deleteAssignments, selectAssignments, startCaching } from './assignment-statements.js';
 import type { SqlDialect } from '../sql/dialect.js';
 import type { Connection, Ownership } from './ownership.js';
 import type { Schema } from '../sql/schema.js';
 
-/** What a connection gives up. */
+/** The assignments that a connection releases. */
 export interface ReleaseRequest {
   readonly connection: Pick<Connection, 'instanceId' | 'agentId' | 'epoch'>;
   readonly accounts: readonly string[];
-  /** How long its agent may go on caching, as far as is known, in ms: nobody else caches before. */
+  /** How long its agent may go on caching, as far as is known, in ms: no other agent caches before that. */
   readonly cachesForMs: number;
 }
 
@@ -32,11 +25,11 @@ export interface ReleaseContext {
   readonly dialect: SqlDialect;
   /** An instance is alive while its last heartbeat is younger, in ms. */
   readonly leaseMs: number;
-  /** Not the first attempt: the one before may have been committed without an answer. */
+  /** Not the first attempt: an earlier one may have been committed without an answer. */
   readonly repeated: boolean;
 }
 
-/** Gives up what exactly these connections own of the accounts that they name. @returns the accounts that changed */
+/** Releases what exactly these connections own among their accounts. @returns the accounts that changed */
 export async function releaseConnections(
   context: ReleaseContext,
   requests: readonly ReleaseRequest[],
@@ -54,7 +47,7 @@ export async function releaseConnections(
   });
 }
 
-/** Gives up what an instance owns of these accounts, unless it is alive by now. @returns the accounts that changed */
+/** Releases what an instance owns among these accounts, unless it is alive again. @returns the accounts that changed */
 export async function releaseOfInstance(
   context: ReleaseContext,
   instanceId: string,
@@ -82,7 +75,8 @@ async function release(
 ): Promise<Ownership[]> {
   if (names.length === 0) return [];
   const locked = await lockAccounts(db, dialect, names);
-  // Looked at after locking: an instance that came back says so before it claims again, so its new rows are safe.
+  // Checked after locking: an instance that comes back renews its lease before it claims again, so its new rows are
+  // safe.
   const alive = await selectLiveInstances(db, dialect, leaseMs);
   if (unlessAlive !== undefined && alive.has(unlessAlive)) return [];
   const assignments = await selectAssignments(db, names);
@@ -103,11 +97,11 @@ async function release(
     });
     removed.push(...plan.removed);
     if (plan.holdMs > 0) held.push(name);
-    // One statement holds them all: for the longest of the times, and longer is safe.
+    // One statement holds them all, for the longest of the times: a longer hold is safe.
     holdMs = Math.max(holdMs, plan.holdMs);
     if (plan.promoted !== undefined) promoted.push(plan.promoted);
     if (plan.removed.length > 0) {
-      if (row.dynamic && plan.remaining.length === 0 && nextStatus(statusOf(row), 'abandoned') !== undefined)
+      if (row.dynamic && plan.remaining.length === 0 && nextStatus(row.status, 'abandoned') !== undefined)
         orphaned.push(name);
       changed.push(name);
       result.push({ account: name, version: version + 1, assignments: plan.remaining });
@@ -115,7 +109,7 @@ async function release(
       result.push({ account: name, version, assignments: plan.remaining });
     }
   }
-  // Before the rows go that say who cached.
+  // Before the rows that say which agent cached are deleted.
   await holdCaching(db, dialect, held, holdMs);
   await deleteAssignments(db, removed);
   await startCaching(db, promoted);

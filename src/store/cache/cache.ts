@@ -1,32 +1,15 @@
 /**
  * kubesvc_cache, kubesvc_cache_rel and kubesvc_resourceversion: the objects of the clusters.
  *
- * Two numbers keep them right, whatever is killed when (docs/decisions/0007-cached-objects.md):
- * - the **stream** of an account, in kubesvc_assignments: only the stream whose number is there may write, which is
- *   looked at under a lock in the transaction that writes;
+ * Two numbers keep them correct, no matter what is killed when (docs/decisions/0007-cached-objects.md):
+ * - the **stream** of an account, in kubesvc_assignments: only the stream whose number is there may write, which
+ *   each writing transaction checks under a lock;
  * - the **generation** of an object, `generationOf(stream, n)` with n the snapshots begun on the stream so far: at the
- *   end of a snapshot, what has a lower one than it was not in it. No clock is asked.
+ *   end of a snapshot, objects with a lower generation were not in it. No clock is involved.
  */
 
 import { batches, batchSize } from '../../core/batches.js';
-import {
-  deleteForgottenVersions,
-  deleteObjects,
-  forgetVersions,
-  lockCaching,
-  lockExpired,
-  lockHolders,
-  replaceRelations,
-  selectLastNumber,
-  selectOlder,
-  selectOlderOfAccount,
-  selectResumePoints,
-  selectUnknownAccounts,
-  startStream,
-  upsertObjects,
-  upsertVersions,
-  type ObjectOfAgent,
-} from './cache-statements.js';
+import { byteBatches } from '../sql/byte-batches.js';
 import type {
   CacheWrite,
   CacheWriteOutcome,
@@ -36,11 +19,28 @@ import type {
   StoredResumePoint,
 } from './cached-object.js';
 import type { Database } from '../sql/database.js';
+import {
+  deleteObjects,
+  lockExpired,
+  replaceRelations,
+  selectOlder,
+  selectOlderOfAccount,
+  upsertObjects,
+  type ObjectOfAgent,
+} from './object-statements.js';
+import {
+  deleteForgottenVersions,
+  forgetVersions,
+  selectResumePoints,
+  selectUnknownAccounts,
+  upsertVersions,
+} from './resume-point-statements.js';
+import { lockCaching, lockHolders, selectLastNumber, startStream } from './stream-statements.js';
 
 /** Snapshots that one stream may begin (caching/session.ts ends it before). */
 const snapshotsPerStream = 2 ** 20;
 
-/** A number that grows with the streams of an account, and within one with its snapshots. */
+/** A number that grows with the streams of an account, and within a stream with its snapshots. */
 function generationOf({ streams }: CacheWrite, account: string, snapshots: number): number {
   return (streams.get(account) ?? 0) * snapshotsPerStream + snapshots;
 }
@@ -55,7 +55,7 @@ export class CacheStore {
     this.#database = database;
   }
 
-  /** Gives the accounts whose caching the agent's connection has to a new stream of it, in transactions of 500. */
+  /** Assigns the accounts that the agent's connection may cache to its new stream, in transactions of 500. */
   async start(agent: CachingAgent, accounts: readonly string[], signal?: AbortSignal): Promise<CachingStart> {
     const { dialect } = this.#database;
     const streams = new Map<string, number>();
@@ -64,9 +64,10 @@ export class CacheStore {
       const taken = await this.#database.transaction(async (trx) => {
         const held = await lockCaching(trx, agent, batch);
         if (held.length === 0) return undefined;
-        // Taken under the lock: whoever gets the caching next gets a higher one.
+        // Taken under the lock: the next agent that caches gets a higher one.
         const stream = await dialect.addToCounter(trx, 'epoch', 1);
-        if (stream === undefined) throw new Error('the counter of epochs is missing: the database was not migrated');
+        if (stream === undefined)
+          throw new Error('the epoch counter is missing: the database is not migrated; run agent-gateway migrate');
         await startStream(trx, agent, held, stream);
         return { held, stream, points: await selectResumePoints(trx, held) };
       }, signal);
@@ -80,7 +81,7 @@ export class CacheStore {
   /**
    * Commits the changes of several streams together; those of accounts that a stream does not hold are dropped.
    * More than 1,000 objects that snapshots did not contain are removed in further transactions, before resume points
-   * are noted. May be repeated.
+   * are written. May be repeated.
    * @returns one outcome for each, in the same order
    */
   async write(writes: readonly CacheWrite[], signal?: AbortSignal): Promise<readonly CacheWriteOutcome[]> {
@@ -104,7 +105,7 @@ export class CacheStore {
           );
           // In the order of ids, so that two transactions never wait for each other.
           objects.sort((a, b) => (a.object.id < b.object.id ? -1 : 1));
-          for (const batch of byteBatches(objects, this.#database.statementBytes)) {
+          for (const batch of byteBatches(objects, this.#database.statementBytes, bodyBytes)) {
             const allNew = await upsertObjects(trx, dialect, batch);
             await replaceRelations(trx, dialect, batch, allNew);
           }
@@ -139,7 +140,7 @@ export class CacheStore {
     }
   }
 
-  /** Removes objects of these kinds that nothing was heard of for so long, `limit` at most. @returns how many */
+  /** Removes objects of these kinds that were not updated for this time, `limit` at most. @returns how many */
   purge(kinds: readonly string[], olderThanMs: number, limit: number, signal?: AbortSignal): Promise<number> {
     return this.#database.transaction(async (trx) => {
       const expired = await lockExpired(trx, this.#database.dialect, kinds, olderThanMs, limit);
@@ -149,17 +150,18 @@ export class CacheStore {
   }
 
   /**
-   * Removes what is cached of accounts that are gone, of 500 accounts at most; an account that comes back meanwhile
-   * keeps what is written of it from then on. Call it until the answer is 0.
+   * Removes the cached objects of removed accounts, of 500 accounts at most; an account that comes back meanwhile
+   * keeps the objects that are written from then on. Call it until the answer is 0.
    * @returns how many accounts
    */
   async removeUnknownAccounts(signal?: AbortSignal): Promise<number> {
     const database = this.#database;
     const candidates = await database.run((db) => selectUnknownAccounts(db, batchSize), signal);
     if (candidates.length === 0) return 0;
-    // First, so that an agent that comes back between two of these steps does not resume where objects are missing.
+    // This comes first, so that an agent that comes back between two steps does not resume from a point where objects
+    // are missing.
     await database.run((db) => forgetVersions(db, candidates), signal);
-    // Streams that begin from here on have higher numbers; those before have ended with their account.
+    // Streams that begin from here on have higher numbers; earlier ones ended with their account.
     const last = await database.run(selectLastNumber, signal);
     const gone = await database.run((db) => selectUnknownAccounts(db, candidates), signal);
     for (const account of gone) {
@@ -191,18 +193,6 @@ function isHeldBy(holder: CachingHolder | undefined, { agent, streams }: CacheWr
   return holder?.agentId === agent.agentId && holder.epoch === agent.epoch && holder.stream === streams.get(account);
 }
 
-function* byteBatches(objects: readonly ObjectOfAgent[], statementBytes: number): Generator<readonly ObjectOfAgent[]> {
-  let batch: ObjectOfAgent[] = [];
-  let bytes = 0;
-  for (const each of objects) {
-    const { length } = each.object.body;
-    if (batch.length > 0 && (batch.length >= batchSize || bytes + length > statementBytes)) {
-      yield batch;
-      batch = [];
-      bytes = 0;
-    }
-    batch.push(each);
-    bytes += length;
-  }
-  if (batch.length > 0) yield batch;
+function bodyBytes({ object }: ObjectOfAgent): number {
+  return object.body.length;
 }

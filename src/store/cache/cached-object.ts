@@ -1,4 +1,4 @@
-/** What is written to kubesvc_cache, kubesvc_cache_rel and kubesvc_resourceversion. */
+/** Data that is written to kubesvc_cache, kubesvc_cache_rel and kubesvc_resourceversion. */
 
 /** An object of a cluster, as it was sent. */
 export interface CachedObject {
@@ -7,7 +7,7 @@ export interface CachedObject {
   readonly account: string;
   /** As in the id. */
   readonly kind: string;
-  /** '' for objects that are in none. */
+  /** '' for objects without one. */
   readonly namespace: string;
   /** Of Spinnaker. */
   readonly application: string | undefined;
@@ -19,7 +19,7 @@ export interface CachedObject {
 }
 
 export interface CachedRelation {
-  /** What the object is related to: an object's id, or `kubernetes.v2:logical:applications:<name>`. */
+  /** The related item: an object's id, or `kubernetes.v2:logical:applications:<name>`. */
   readonly id: string;
   /** Kind of the owner, or `applications`. */
   readonly type: string;
@@ -36,30 +36,30 @@ export interface CacheScope {
   readonly key: string;
 }
 
-/** An agent's connection: its accounts' caching is given to it by kubesvc_assignments. */
+/** An agent's connection: kubesvc_assignments says which accounts it caches. */
 export interface CachingAgent {
   readonly agentId: string;
   readonly epoch: number;
-  /** Whose the accounts have to be; absent: nobody has to prove anything. */
+  /** The required owner of the accounts; absent: authentication is off. */
   readonly owner?: string | undefined;
 }
 
-/** Who writes an account: it must hold its caching with exactly this number, or nothing is written. */
+/** The stream that writes an account: it must be the caching stream with exactly this number, or nothing is written. */
 export interface CachingHolder extends CachingAgent {
   /** Of the start of its streaming; grows with every such start in the whole cluster. */
   readonly stream: number;
 }
 
-/** Changes of one stream that are committed together. They commute: each id and each scope is there once. */
+/** Changes of one stream that are committed together. They commute: each id and each scope occurs once. */
 export interface CacheWrite {
   readonly agent: CachingAgent;
-  /** By account; what is not in it is not written. */
+  /** By account; other accounts are not written. */
   readonly streams: ReadonlyMap<string, number>;
   readonly objects: readonly CachedObject[];
   readonly deleted: readonly { readonly account: string; readonly id: string }[];
   /** Snapshots that are complete, by their number at the sender: objects of the scope from before it are gone. */
   readonly snapshots: readonly { readonly scope: CacheScope; readonly number: number }[];
-  /** Where a watch may resume from now on; '': there is no such point until a snapshot is complete. */
+  /** Resume points of watches from now on; '': none until a snapshot is complete. */
   readonly versions: readonly { readonly scope: CacheScope; readonly resourceVersion: string }[];
 }
 
@@ -70,9 +70,9 @@ export interface CacheWriteOutcome {
   readonly removed: number;
 }
 
-/** Where a stream begins. */
+/** The start of a stream. */
 export interface CachingStart {
-  /** Those that it may write, with the numbers of their streams. */
+  /** The accounts that it may write, with the numbers of their streams. */
   readonly streams: ReadonlyMap<string, number>;
   readonly points: readonly StoredResumePoint[];
 }

@@ -1,8 +1,7 @@
 /** kubesvc_locks: locks that expire, on the database's clock, so that clock skew between replicas does not matter. */
 
-import { sql, type RawBuilder } from 'kysely';
-
 import type { ExpiringLocks } from '../../core/lock.js';
+import { deleteLock, extendLock, insertFreeLock, takeLock } from './lock-statements.js';
 import type { Database } from '../sql/database.js';
 
 export class LockStore implements ExpiringLocks {
@@ -16,46 +15,21 @@ export class LockStore implements ExpiringLocks {
   async acquire(name: string, owner: string, ttlMs: number, signal?: AbortSignal): Promise<boolean> {
     const { dialect } = this.#database;
     return this.#database.run(async (db) => {
-      // An expired row to start with, so that one compare-and-set covers every case.
-      const free = db.insertInto('kubesvc_locks').values({ name, owner: '', expires_time: 0 });
-      await dialect.insertMissing(free, ['name']).execute();
-      const taken = await db
-        .updateTable('kubesvc_locks')
-        .set({ owner, expires_time: this.#fromNow(ttlMs) })
-        .where('name', '=', name)
-        .where((eb) => eb.or([eb('owner', '=', owner), eb('expires_time', '<=', dialect.nowMs)]))
-        .executeTakeFirst();
-      return taken.numUpdatedRows > 0n;
+      await insertFreeLock(db, dialect, name);
+      return takeLock(db, dialect, name, owner, ttlMs);
     }, signal);
   }
 
-  /** Keeps the lock for `ttlMs` from now; `false`: it expired or is another's, so stop what it protects. */
+  /**
+   * Keeps the lock for `ttlMs` from now; `false`: it expired or belongs to another, so stop the work that it protects.
+   */
   async renew(name: string, owner: string, ttlMs: number, signal?: AbortSignal): Promise<boolean> {
-    return this.#database.run(async (db) => {
-      const renewed = await db
-        .updateTable('kubesvc_locks')
-        .set({ expires_time: this.#fromNow(ttlMs) })
-        .where('name', '=', name)
-        .where('owner', '=', owner)
-        .where('expires_time', '>', this.#database.dialect.nowMs)
-        .executeTakeFirst();
-      return renewed.numUpdatedRows > 0n;
-    }, signal);
+    const { dialect } = this.#database;
+    return this.#database.run((db) => extendLock(db, dialect, name, owner, ttlMs), signal);
   }
 
-  /** Frees the owner's lock; `false`: it was not the owner's any more. */
+  /** Frees the owner's lock; `false`: it no longer belonged to the owner. */
   async release(name: string, owner: string, signal?: AbortSignal): Promise<boolean> {
-    return this.#database.run(async (db) => {
-      const deleted = await db
-        .deleteFrom('kubesvc_locks')
-        .where('name', '=', name)
-        .where('owner', '=', owner)
-        .executeTakeFirst();
-      return deleted.numDeletedRows > 0n;
-    }, signal);
-  }
-
-  #fromNow(ttlMs: number): RawBuilder<number> {
-    return sql<number>`${this.#database.dialect.nowMs} + ${sql.lit(ttlMs)}`;
+    return this.#database.run((db) => deleteLock(db, name, owner), signal);
   }
 }

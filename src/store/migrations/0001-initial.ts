@@ -8,7 +8,7 @@ import { ensureTable, type MigrationContext } from './ensure-table.js';
 export async function initial(context: MigrationContext): Promise<void> {
   for (const table of initialTables) await ensureTable(context, table);
   const { db, dialect } = context;
-  // Adopted accounts: their versions start at the clock, too, see assignments.ts.
+  // Adopted accounts: their versions start at the clock, too, see store/accounts/registration-statements.ts.
   await db
     .updateTable('kubesvc_accounts')
     .set({ assignments_version: dialect.nowMs })

@@ -1,4 +1,4 @@
-/** Binds accounts and zones to identities. Versions before know nothing of it, and go on. */
+/** Binds accounts and zones to identities. Older versions ignore this and keep working. */
 
 import { ownersTable } from '../sql/tables.js';
 import { ensureTable, type MigrationContext } from './ensure-table.js';

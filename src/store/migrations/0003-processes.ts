@@ -1,4 +1,4 @@
-/** Tells the processes of an agent apart. Versions before know nothing of it, and go on. */
+/** Distinguishes the processes of an agent. Older versions ignore this and keep working. */
 
 import { initialTables } from '../sql/tables.js';
 import { ensureTable, type MigrationContext } from './ensure-table.js';

@@ -1,4 +1,4 @@
-/** What a column that is there already needs, so that the gateway can use it; never makes one narrower. */
+/** The changes that an existing column needs, so that the gateway can use it; never makes a column narrower. */
 
 import { sql, type Kysely, type RawBuilder } from 'kysely';
 
@@ -8,7 +8,7 @@ import type { ColumnDefinition, ColumnKind } from '../sql/tables.js';
 import { columnType } from './column-sql.js';
 import type { FoundColumn } from './introspect.js';
 
-/** Types of both engines that hold what a column of the kind is for, or can be widened until they do. */
+/** Types of both engines that can hold the values of a kind of column, or can be widened until they do. */
 const acceptedTypes: Readonly<Record<ColumnKind['kind'], readonly string[]>> = {
   name: ['varchar', 'char', 'text', 'tinytext', 'mediumtext', 'longtext', 'character varying', 'character'],
   text: ['text', 'tinytext', 'mediumtext', 'longtext', 'json', 'jsonb', 'varchar', 'character varying'],
@@ -30,7 +30,7 @@ export function isAdoptable(column: ColumnDefinition, existing: FoundColumn): bo
   return acceptedTypes[column.type.kind].includes(existing.type);
 }
 
-/** @returns what follows `alter table`, each on its own */
+/** @returns clauses for `alter table`, one statement each */
 export function mysqlChanges(column: ColumnDefinition, existing: FoundColumn): RawBuilder<unknown>[] {
   const name = sql.id(existing.name);
   if (column.type.kind === 'identity') {
@@ -47,7 +47,7 @@ export function mysqlChanges(column: ColumnDefinition, existing: FoundColumn): R
       ? sql`${sql.raw(existing.fullType)} character set utf8mb4 collate utf8mb4_bin`
       : columnType({ kind: 'name', length: Math.max(definition.length, existing.length ?? 0) }, 'mysql');
   }
-  // MODIFY forgets what it does not repeat.
+  // MODIFY drops every attribute that it does not repeat.
   const nullable = existing.nullable || fallback === undefined ? sql`null` : sql`not null`;
   const isText = definition.kind === 'text' || definition.kind === 'bytes' || existing.type.endsWith('text');
   const value = fallback === undefined || isText ? sql`` : sql` default ${sql.lit(fallback)}`;
@@ -83,7 +83,7 @@ export async function postgresChanges(
   return changes;
 }
 
-/** Of a column that is not ours: its owner goes on to fill it, our rows leave it empty. */
+/** For a column that is not ours: its owner still fills it, our rows leave it empty. */
 export function makeNullable(dialect: SqlDialect, column: FoundColumn): RawBuilder<unknown> {
   const name = sql.id(column.name);
   if (dialect.engine === 'postgresql') return sql`alter column ${name} drop not null`;

@@ -1,5 +1,5 @@
 /**
- * Makes a table from its definition, or adopts one that is there already: adds what is missing, widens what is too
+ * Creates a table from its definition, or adopts an existing one: adds missing columns, widens those that are too
  * narrow, drops nothing. Every step looks first and can be repeated, because MySQL cannot undo half of them.
  */
 
@@ -23,7 +23,7 @@ export interface MigrationContext {
   readonly signal: AbortSignal;
 }
 
-/** @throws GatewayError configuration, when a table of that name cannot become the one that is defined */
+/** @throws GatewayError configuration, if the existing table cannot be turned into the defined one */
 export async function ensureTable(context: MigrationContext, table: TableDefinition): Promise<void> {
   context.signal.throwIfAborted();
   const found = await findTable(context.db, context.dialect, table.name);
@@ -61,12 +61,12 @@ async function adoptTable(context: MigrationContext, table: TableDefinition, fou
   for (const existing of found.columns.values()) {
     if (existing.name in table.columns || existing.nullable || existing.filled) continue;
     if (found.primaryKey.includes(existing.name)) {
-      throw notAdoptable(table, existing.name, 'it is part of the primary key and not known to the gateway');
+      throw notAdoptable(table, existing.name, 'it is part of the primary key and unknown to the gateway');
     }
     changes.push(makeNullable(dialect, existing));
   }
   if (changes.length > 0) {
-    logger.info({ table: table.name, changes: changes.length }, 'adopting a table that is there already');
+    logger.info({ table: table.name, changes: changes.length }, 'adopting an existing table');
   }
   // One by one, so that a step that was done before a crash is not tried again.
   for (const change of changes) {
@@ -100,7 +100,10 @@ async function ensureIndexes(context: MigrationContext, table: TableDefinition):
         const reason = isDuplicateKey(error) ? 'several rows have the same value' : messageOf(error);
         throw notAdoptable(table, columns.join(', '), `it must be unique (${reason})`);
       }
-      logger.warn({ table: table.name, columns, error: messageOf(error) }, 'no index could be made');
+      logger.warn(
+        { table: table.name, columns, error: messageOf(error) },
+        'could not create an index; continuing without it',
+      );
     }
   }
 }

@@ -1,4 +1,4 @@
-/** What can be asked of a database before it is relied on; for `doctor`. Changes nothing that stays. */
+/** Checks of a database for `doctor`. They leave nothing behind. */
 
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
@@ -9,7 +9,7 @@ import { migrationsTable } from '../sql/tables.js';
 
 export interface ServerVersion {
   readonly product: 'MySQL' | 'MariaDB' | 'PostgreSQL';
-  /** As the server says it, digits and dots alone: `10.11.14`. */
+  /** As the server reports it, only digits and dots: `10.11.14`. */
   readonly version: string;
   /** The oldest that is supported. */
   readonly minimum: string;
@@ -17,7 +17,7 @@ export interface ServerVersion {
 }
 
 export interface ServerDescription extends ServerVersion {
-  /** The server's clock minus ours, in ms; right to half a round trip. */
+  /** The server's clock minus ours, in ms; accurate to half a round trip. */
   readonly clockDifferenceMs: number;
 }
 
@@ -50,7 +50,7 @@ export async function describeServer(database: Database, signal: AbortSignal): P
 
 /**
  * Creates, alters and drops a table of its own.
- * @throws as Database.run does; the cause says what the server refused
+ * @throws as Database.run does; the cause has the server's refusal
  */
 export async function tryTableChanges(database: Database, signal: AbortSignal): Promise<void> {
   const table = sql.id(`kubesvc_doctor_${randomBytes(6).toString('hex')}`);
@@ -64,7 +64,7 @@ export async function tryTableChanges(database: Database, signal: AbortSignal): 
   }, signal);
 }
 
-/** The names of the migrations that were applied, in order; undefined when the tables were never made. */
+/** The names of the migrations that were applied, in order; undefined if the tables do not exist. */
 export async function appliedMigrations(
   database: Database,
   signal: AbortSignal,

@@ -1,4 +1,4 @@
-/** What a table looks like in the database, the same for both engines. */
+/** The structure of a table in the database, in the same form for both engines. */
 
 import { sql, type Kysely } from 'kysely';
 

@@ -24,7 +24,7 @@ export interface MigrateOptions {
 
 interface Migration {
   readonly name: string;
-  /** Whether versions of the gateway that do not know this migration must not run any more. */
+  /** Whether versions of the gateway without this migration must no longer run. */
   readonly breaking: boolean;
   /** Must be repeatable: MySQL commits every change of the schema at once. */
   readonly apply: (context: MigrationContext) => Promise<void>;
@@ -43,10 +43,10 @@ const lockName = 'kubesvc-migrations';
 const lockPauseMs = 200;
 
 /**
- * Applies what is missing; safe when many replicas start at once; adopts tables that Armory's plugin made.
+ * Applies missing migrations; safe if many replicas start at once; adopts tables that Armory's plugin made.
  * @returns the names of the migrations that this call applied
- * @throws GatewayError configuration, naming table, column and what to do, when the server is too old, the tables cannot be
- *   adopted, or a newer version of the gateway changed them in a way that this one does not understand
+ * @throws GatewayError configuration, naming table, column and what to do, when the server is too old, the tables
+ *   cannot be adopted, or a newer version of the gateway changed them in a way that this one does not understand
  * @throws GatewayError dependency-unavailable
  */
 export async function migrate(database: Database, options: MigrateOptions): Promise<readonly string[]> {
@@ -75,7 +75,7 @@ async function migrateLocked(
     if (performance.now() >= deadline) {
       throw new GatewayError(
         'dependency-unavailable',
-        `another instance has been migrating the database for ${lockTimeoutMs} ms; look at its log, or start again later`,
+        `another instance has been migrating the database for ${lockTimeoutMs} ms; see its log, or start this one again later`,
         { field: 'sql.url' },
       );
     }

@@ -1,6 +1,6 @@
 /**
  * Shares Assignment objects between accounts: an agent that serves 1,000 accounts is one object (and one array of it)
- * in memory, not 1,000. Uses are counted, so that connections which are gone do not stay.
+ * in memory, not 1,000. Uses are counted, so that ended connections are removed.
  */
 
 import type { Assignment } from '../assignments/ownership.js';
@@ -17,7 +17,7 @@ interface PooledConnection {
 const none: readonly Assignment[] = Object.freeze([]);
 
 export class AssignmentPool {
-  // The epoch alone identifies a connection, and with it agent and instance.
+  // The epoch alone identifies a connection, and so its agent and instance.
   readonly #connections = new Map<number, PooledConnection>();
 
   /** Connections that some account refers to. */
@@ -66,7 +66,7 @@ export class AssignmentPool {
   }
 }
 
-/** An older version of the gateway does not tell the process. */
+/** An older version of the gateway does not send the process. */
 function sameConnection(one: Assignment, other: Assignment): boolean {
   return one.agentId === other.agentId && one.instanceId === other.instanceId && one.processId === other.processId;
 }

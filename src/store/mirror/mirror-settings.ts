@@ -1,11 +1,11 @@
-/** What the mirror can be told, and what it tells of itself. */
+/** Settings and state of the mirror. */
 
 import { defaultBackoff, type Backoff } from '../../core/retry.js';
 
 export interface MirrorSettings {
   /** Start of all keys; one per gateway cluster. */
   readonly prefix: string;
-  /** How often a silently dead subscription is looked for, in ms. */
+  /** How often the mirror checks for a subscription that has died silently, in ms. */
   readonly checkIntervalMs: number;
   /** Deadline of a small command or a write, in ms. */
   readonly commandTimeoutMs: number;
@@ -15,13 +15,13 @@ export interface MirrorSettings {
   readonly startTimeoutMs: number;
   /** How often one replica compares Redis with SQL, in ms. */
   readonly reconcileIntervalMs: number;
-  /** A rebuild whose replica died is taken over after this, in ms. */
+  /** Time after which another replica takes over the rebuild of one that died, in ms. */
   readonly lockMs: number;
-  /** Changes (accounts) kept for Redis while it does not take them; past it, a rebuild. */
+  /** Changes (accounts) kept while Redis does not accept them; beyond this number Redis is rebuilt. */
   readonly outboxAccounts: number;
   /** Accounts in one page from Redis. */
   readonly pageAccounts: number;
-  /** Reloads that one event causes in all replicas are spread over this, in ms. */
+  /** Time over which the reloads that one event causes in all replicas are spread, in ms. */
   readonly reloadSpreadMs: number;
   readonly backoff: Backoff;
 }
@@ -58,7 +58,7 @@ export interface MirrorStatistics {
   readonly reloads: number;
   readonly rebuilds: number;
   readonly reconciliations: number;
-  /** Times that changes were dropped because Redis did not take them. */
+  /** How often changes were dropped because Redis did not accept them. */
   readonly overflows: number;
   /** Changes (accounts) that wait for Redis. */
   readonly pending: number;

@@ -1,4 +1,7 @@
-/** Changes that Redis has not confirmed yet: the latest per account, bounded; what does not fit is left to a rebuild. */
+/**
+ * Changes that Redis has not confirmed yet: the latest per account, bounded; changes that do not fit are left to a
+ * rebuild.
+ */
 
 import type { Change } from './wire.js';
 
@@ -29,7 +32,7 @@ export class Outbox {
     return this.#pending.keys();
   }
 
-  /** Past the limit everything is dropped, what comes after too, until takeOverflow(). */
+  /** Beyond the limit all changes are dropped, including later ones, until takeOverflow(). */
   put(changes: Iterable<Change>): void {
     for (const change of changes) {
       if (this.#overflowed) return;
@@ -61,7 +64,7 @@ export class Outbox {
     return batch;
   }
 
-  /** Redis has taken them; an account that has changed again meanwhile stays. */
+  /** Redis has accepted the batch; an account that has changed again meanwhile stays. */
   settle(batch: readonly Change[]): void {
     for (const change of batch) {
       if (this.#pending.get(change.account) === change) this.#pending.delete(change.account);

@@ -1,25 +1,25 @@
 /**
  * The in-process mirror: account -> ownership, a hint that costs one Map look-up. SQL stays the truth; a wrong hint
- * is found out by the owner's "not owner" answer. Alone (no Redis) it serves a single replica.
+ * is detected by the owner's "not owner" answer. Without Redis it serves a single replica.
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Ownership } from '../assignments/ownership.js';
 import { AssignmentPool } from './assignment-pool.js';
 
-/** Hears of every change; an account that vanished comes as ownership without assignments. Must not throw. */
+/** Called for every change; a removed account comes as ownership without assignments. Must not throw. */
 export type OwnershipListener = (ownership: Ownership, previous: Ownership | undefined) => void;
 
 /** Accounts looked at in one turn of the event loop when a reload ends: a few ms. */
 const accountsPerTurn = 10_000;
 
-/** A complete load under way. Only one at a time; changes from elsewhere go on being applied beside it. */
+/** A complete load under way. Only one at a time; other changes are still applied meanwhile. */
 export interface Reload {
-  /** Applies an entry where it is newer, and notes that the account exists. */
+  /** Applies an entry if it is newer, and records that the account exists. */
   add(ownership: Ownership): void;
-  /** Removes the accounts that neither add() nor anybody else has set since the reload began; gives their number. */
+  /** Removes the accounts that were not set since the reload began, by add() or otherwise. @returns their number */
   commit(): Promise<number>;
-  /** Ends it, committed or not. */
+  /** Ends the reload, committed or not. */
   end(): void;
 }
 
@@ -27,7 +27,7 @@ export class OwnershipMap {
   readonly #entries = new Map<string, Ownership>();
   readonly #pool = new AssignmentPool();
   readonly #listeners = new Set<OwnershipListener>();
-  /** Accounts met since the running reload began. */
+  /** Accounts seen since the running reload began. */
   #seen: Set<string> | undefined;
 
   get size(): number {
@@ -39,12 +39,12 @@ export class OwnershipMap {
   }
 
   /**
-   * Keeps the ownership if it is newer than what is known; says whether it was.
-   * @param previous what listeners are told was known before, where the entry itself was dropped meanwhile
+   * Keeps the ownership if it is newer than the known one. @returns whether it was
+   * @param previous the former ownership for listeners, if the entry itself was dropped meanwhile
    */
   set(ownership: Ownership, previous = this.#entries.get(ownership.account)): boolean {
     const current = this.#entries.get(ownership.account);
-    // The one string that is the key already, so that a second copy can go.
+    // Uses the string of the existing key, so that the second copy can be freed.
     const account = current?.account ?? ownership.account;
     this.#seen?.add(account);
     if (current !== undefined && current.version >= ownership.version) return false;
@@ -55,7 +55,7 @@ export class OwnershipMap {
     return true;
   }
 
-  /** Forgets an account that does not exist any more, unless what is known is newer than `version`. */
+  /** Forgets an account that no longer exists, unless the known ownership is newer than `version`. */
   remove(account: string, version = Number.POSITIVE_INFINITY): boolean {
     const current = this.#entries.get(account);
     if (current === undefined || current.version > version) return false;
@@ -64,7 +64,7 @@ export class OwnershipMap {
     return true;
   }
 
-  /** Forgets a hint that turned out wrong, silently; gives it back. */
+  /** Forgets a hint that turned out wrong, without telling listeners. @returns the hint */
   drop(account: string): Ownership | undefined {
     const current = this.#entries.get(account);
     if (current === undefined) return undefined;

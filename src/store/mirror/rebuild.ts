@@ -1,7 +1,8 @@
 /**
- * Brings Redis to what SQL says, page by page. Safe beside everybody's own writes, and beside another run of itself:
- * it writes where SQL is newer, and removes only what SQL, asked after Redis, knows less of than Redis does
- * (whoever writes to Redis has committed to SQL before, so that can only be a deleted account or a restored database).
+ * Copies SQL to Redis, page by page. Safe beside other writes, and beside another run of itself:
+ * it writes entries that are newer in SQL, and removes only entries that are newer in Redis than in SQL, which is read
+ * after Redis (every write to Redis follows a commit to SQL, so that can only be a deleted account or a restored
+ * database).
  */
 
 import { within } from '../../core/deadline.js';
@@ -9,7 +10,7 @@ import type { Ownership } from '../assignments/ownership.js';
 import type { RedisStore } from './redis-store.js';
 import type { Change } from './wire.js';
 
-/** What the mirror asks of SQL. */
+/** The reads from SQL that the mirror needs. */
 export interface OwnershipTruth {
   /** The accounts that exist, with or without assignments. */
   find(accounts: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, Ownership>>;
@@ -22,18 +23,18 @@ export interface CopyOptions {
   readonly truth: OwnershipTruth;
   readonly token: string;
   readonly lockMs: number;
-  /** Deadline of one question to SQL, in ms. */
+  /** Deadline of one read from SQL, in ms. */
   readonly pageTimeoutMs: number;
-  /** Nobody is told of the changes. */
+  /** Does not announce the changes. */
   readonly quiet: boolean;
   readonly signal: AbortSignal;
 }
 
-/** Accounts asked of SQL and written to Redis at a time. */
+/** Accounts read from SQL and written to Redis at a time. */
 const pageAccounts = 500;
 
 /**
- * Gives the number of accounts that Redis had wrong.
+ * @returns the number of accounts that were wrong in Redis
  * @throws Error when the lock is lost, when Redis or SQL fails or is too slow; the signal's reason when aborted
  */
 export async function copyTruth(options: CopyOptions): Promise<number> {

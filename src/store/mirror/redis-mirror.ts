@@ -1,8 +1,8 @@
 /**
- * Keeps the in-process map of this replica, Redis and the maps of all other replicas alike. Redis pub/sub loses
- * messages, Redis loses data: numbered messages, a generation and a mark of completeness find that out, and then
- * everything is read again, from Redis or, by one replica for all, from SQL. Nothing here is waited for on the path of
- * an operation, and nothing is correct only because of it (docs/decisions/0003-ownership.md).
+ * Keeps the in-process map of this replica, Redis and the maps of all other replicas in step. Redis pub/sub can lose
+ * messages and Redis can lose data: numbered messages, a generation and a mark of completeness reveal that, and then
+ * everything is read again, from Redis or, by one replica for all, from SQL. No operation waits for the mirror,
+ * and nothing depends on it for correctness (docs/decisions/0003-ownership.md).
  */
 
 import type { Cluster, Redis } from 'ioredis';
@@ -24,7 +24,7 @@ import { Subscription } from './subscription.js';
 import { decodeMessage, isRemoval, type Change } from './wire.js';
 
 export interface RedisMirrorOptions {
-  /** For commands; a second connection like it is made to listen. Use the options of redis-options.ts. Stays open. */
+  /** For commands; a second connection like it is opened to listen. Use the options of redis-options.ts. Stays open. */
   readonly redis: Redis | Cluster;
   readonly map: OwnershipMap;
   readonly truth: OwnershipTruth;
@@ -59,22 +59,22 @@ export class RedisMirror {
   #state: MirrorState = { name: 'loading', since: performance.now() };
   #contactAt: number | undefined;
   #connectionError: string | undefined;
-  /** Whether start() still waits: what goes wrong until then is said at its end, if it does not pass. */
+  /** Whether start() still waits: a failure until then is logged only if it persists to the end of the start. */
   #starting = true;
-  /** Why the last look at Redis failed; undefined: it did not. */
+  /** Why the last check of Redis failed; undefined: it succeeded. */
   #failure: string | undefined = 'Redis: not connected';
   /** Of the last message or reload. */
   #generation: string | undefined;
   #sequence = 0;
   #completed = 0;
-  /** Where Redis was at the last check: by the next one, the messages up to there must have come. */
+  /** Redis's position at the last check: by the next check, all messages up to it must have arrived. */
   #expected = 0;
   /** Why everything must be read again. */
   #dirty: string | undefined = 'start';
   #reloadsInARow = 0;
   /** A rebuild is needed that began after this (µs of the Redis server's clock), and why. */
   #demand: { readonly after: number; readonly reason: string } | undefined;
-  /** Clock of the Redis server when all was well last, in µs. */
+  /** Clock of the Redis server when the mirror was last complete, in µs. */
   #soundAt = 0;
 
   constructor(options: RedisMirrorOptions) {
@@ -122,7 +122,7 @@ export class RedisMirror {
     if (this.#failure !== undefined) this.#setState('degraded', this.#failure);
   }
 
-  /** Sends what Redis has not taken yet, for `pageTimeoutMs` at most, then ends everything that start() began. */
+  /** Sends unconfirmed changes to Redis, for `pageTimeoutMs` at most, then ends everything that start() began. */
   async stop(): Promise<void> {
     this.#stopped.abort(new Error('the mirror was stopped'));
     await this.#loops;
@@ -132,16 +132,19 @@ export class RedisMirror {
         await this.#sendBatch();
       }
     } catch (error) {
-      this.#logger.debug({ reason: messageOf(error) }, 'mirror: last changes not sent');
+      this.#logger.debug({ reason: messageOf(error) }, 'mirror: could not send the last changes to Redis');
     }
-    // The next comparison with SQL sends them.
-    if (this.#outbox.size > 0) this.#logger.warn({ pending: this.#outbox.size }, 'mirror: changes left unsent');
+    if (this.#outbox.size > 0)
+      this.#logger.warn(
+        { pending: this.#outbox.size },
+        'mirror: stopped with unsent changes; the next comparison with SQL sends them',
+      );
     this.#subscription.close();
     this.#redis.off('error', this.#onError);
     this.#redis.off('ready', this.#onReady);
   }
 
-  /** Tells Redis and the other replicas of what SQL has committed. Never waits, never fails. */
+  /** Publishes changes that SQL has committed to Redis and the other replicas. Never waits, never fails. */
   publish(changes: readonly Change[]): void {
     if (changes.length === 0) return;
     this.#outbox.put(changes);
@@ -161,7 +164,7 @@ export class RedisMirror {
     this.#contactAt = performance.now();
     if (message === undefined) {
       this.#counts.malformed += 1;
-      this.#soil('a message that cannot be read');
+      this.#soil('an unreadable message');
       return;
     }
     this.#counts.messages += 1;
@@ -173,13 +176,13 @@ export class RedisMirror {
       this.#generation = message.generation;
       this.#sequence = message.sequence;
       this.#expected = 0;
-      this.#soil('another generation');
+      this.#soil('a new generation');
     } else if (message.sequence > this.#sequence) {
       const missing = message.sequence - this.#sequence - 1;
       this.#sequence = message.sequence;
       if (missing === 0) return;
       this.#counts.gaps += 1;
-      this.#soil(`${missing} messages missing`);
+      this.#soil(`${missing} messages were lost`);
     }
   }
 
@@ -189,7 +192,7 @@ export class RedisMirror {
     this.#watchWakeup.ring();
   }
 
-  /** Looks at Redis again and again, and brings the map back to it. */
+  /** Checks Redis again and again, and brings the map back in step with it. */
   async #watch(): Promise<void> {
     const { signal } = this.#stopped;
     const { checkIntervalMs, startTimeoutMs, backoff } = this.#settings;
@@ -227,12 +230,12 @@ export class RedisMirror {
     this.#failure = undefined;
     const same = position.generation === generation;
     if (position.completed > 0 && (position.completed < this.#completed || (same && position.sequence < sequence))) {
-      this.#demand ??= { after: this.#soundAt, reason: 'Redis holds older data than before' };
+      this.#demand ??= { after: this.#soundAt, reason: 'Redis has older data than before' };
       this.#completed = 0;
     }
     if (this.#outbox.takeOverflow()) {
       this.#counts.overflows += 1;
-      this.#demand = { after: position.now, reason: 'more changes than the outbox holds' };
+      this.#demand = { after: position.now, reason: 'the outbox overflowed' };
     }
     if (!this.#isWhole(position)) {
       await this.#rebuild();
@@ -265,12 +268,12 @@ export class RedisMirror {
     const { signal } = this.#stopped;
     const { reloadSpreadMs, backoff, pageAccounts } = this.#settings;
     const first = this.#counts.reloads === 0;
-    this.#setState('loading', this.#dirty ?? 'another generation');
+    this.#setState('loading', this.#dirty ?? 'a new generation');
     if (this.#reloadsInARow > 0) await wait(backoffMs(backoff, this.#reloadsInARow - 1), signal);
     else if (!first) await wait(Math.random() * reloadSpreadMs, signal);
     this.#reloadsInARow += 1;
     this.#counts.reloads += 1;
-    // A message beyond this position may have come already; a gap before it is covered by what is read from here on.
+    // A message beyond this position may already have arrived; the pages read from here on cover a gap before it.
     const known = this.#generation === position.generation ? this.#sequence : 0;
     this.#generation = position.generation;
     this.#sequence = Math.max(position.sequence, known);
@@ -293,17 +296,17 @@ export class RedisMirror {
       }
       await reload.commit();
     } catch (error) {
-      this.#dirty = 'a reload that failed';
+      this.#dirty = 'a failed reload';
       throw error;
     } finally {
       reload.end();
     }
   }
 
-  /** One replica fills Redis from SQL; the others come back at the next check, or when they are told that it is done. */
+  /** One replica fills Redis from SQL; the others come back at the next check, or when they hear that it is done. */
   async #rebuild(): Promise<void> {
     const reason = this.#demand?.reason ?? 'Redis is incomplete';
-    // Somebody fills it for the first time: nothing was lost.
+    // Redis is filled for the first time: nothing was lost.
     this.#setState(this.#soundAt === 0 ? 'loading' : 'degraded', reason);
     const rebuilt = await this.#withLock(async (token) => {
       const began = await this.#store.position();
@@ -326,7 +329,7 @@ export class RedisMirror {
         await this.#withLock(async (token) => {
           this.#counts.reconciliations += 1;
           const corrected = await this.#copy(token, false);
-          if (corrected > 0) this.#logger.info({ corrected }, 'mirror: Redis differed from SQL');
+          if (corrected > 0) this.#logger.info({ corrected }, 'mirror: Redis differed from SQL; corrected');
         });
       } catch (error) {
         if (this.#isRunning()) this.#logger.warn({ reason: messageOf(error) }, 'mirror: comparison with SQL failed');
@@ -340,7 +343,7 @@ export class RedisMirror {
     return copyTruth({ store: this.#store, truth: this.#truth, token, lockMs, pageTimeoutMs, quiet, signal });
   }
 
-  /** Says whether the lock was free. */
+  /** @returns whether the lock was free */
   async #withLock(task: (token: string) => Promise<void>): Promise<boolean> {
     const token = await this.#store.lock(this.#settings.lockMs);
     if (token === undefined) return false;
@@ -353,7 +356,7 @@ export class RedisMirror {
     return true;
   }
 
-  /** Empties the outbox into Redis, one batch at a time: whatever comes meanwhile forms the next one. */
+  /** Empties the outbox into Redis, one batch at a time: changes that come meanwhile form the next one. */
   async #send(): Promise<void> {
     const { signal } = this.#stopped;
     const { backoff, checkIntervalMs } = this.#settings;
@@ -365,7 +368,7 @@ export class RedisMirror {
         }
         await this.#sendWakeup.pause(checkIntervalMs, signal);
       } catch (error) {
-        this.#logger.debug({ reason: messageOf(error) }, 'mirror: changes wait for Redis');
+        this.#logger.debug({ reason: messageOf(error) }, 'mirror: cannot send changes to Redis; retrying');
         // Not the wakeup: every change rings it.
         await wait(backoffMs(backoff, failures), signal).catch(() => undefined);
         failures += 1;
@@ -391,7 +394,7 @@ export class RedisMirror {
     this.#state = reason === undefined ? { name, since } : { name, since, reason };
     if (name === 'live') this.#startWakeup.ring();
     if (name === previous.name) return;
-    if (name === 'degraded') this.#logger.warn({ reason }, 'mirror: degraded, SQL is asked instead');
+    if (name === 'degraded') this.#logger.warn({ reason }, 'mirror: degraded; reading from SQL instead');
     else this.#logger.info({ reason, accounts: this.#map.size }, `mirror: ${name}`);
   }
 }

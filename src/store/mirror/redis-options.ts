@@ -1,20 +1,20 @@
-/** Options for Redis clients whose commands must fail fast: Redis is a mirror here, nobody waits for it. */
+/** Options for Redis clients whose commands must fail fast: Redis is only a mirror, so nothing waits for it. */
 
 import type { ClusterOptions, RedisOptions } from 'ioredis';
 import { backoffMs, type Backoff } from '../../core/retry.js';
 
 const reconnect: Backoff = { initialMs: 100, maximumMs: 5_000, multiplier: 1.6, jitter: 0.2 };
 
-/** For `new Redis({...redisOptions, ...})`, single node and Sentinel; connect() has to be called. */
+/** For `new Redis({...redisOptions, ...})`, single node and Sentinel; connect() must be called. */
 export const redisOptions = {
   lazyConnect: true,
   connectTimeout: 2_000,
-  // A page of a million accounts takes a few ms; what takes longer than this is lost.
+  // A page of a million accounts takes a few ms; a command that takes longer than this is considered lost.
   commandTimeout: 5_000,
   // A peer that vanished without a word (half-open connection) is noticed by the next command.
   socketTimeout: 5_000,
   keepAlive: 10_000,
-  // No queue for times without Redis: commands fail at once, the callers know what they want to send again.
+  // No queue while Redis is away: commands fail at once, and the callers know what to send again.
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,

@@ -18,9 +18,9 @@ export interface RedisStoreOptions {
   readonly pageTimeoutMs: number;
 }
 
-/** Where the mirror in Redis is. */
+/** The position of the mirror in Redis. */
 export interface Position {
-  /** Name of the data set: another one means that everything must be read again. */
+  /** Name of the data set: if it changes, everything must be read again. */
   readonly generation: string;
   /** Number of the last message of the generation. */
   readonly sequence: number;
@@ -59,8 +59,8 @@ export class RedisStore {
   }
 
   /**
-   * Writes changes that are newer than what is there; gives how many were.
-   * @param quiet tells nobody: a rebuild, after which everybody reads everything again
+   * Writes changes that are newer than the stored entries. @returns how many were
+   * @param quiet does not publish the changes: a rebuild, after which every replica reads everything again
    */
   write(changes: readonly Change[], quiet = false): Promise<number> {
     const removals: (string | number)[] = [];
@@ -74,7 +74,7 @@ export class RedisStore {
     return this.#small('write', reply as Promise<number>);
   }
 
-  /** Entries that cannot be read are left out. */
+  /** Unreadable entries are left out. */
   async scan(cursor: string, count: number): Promise<ScanPage> {
     const reply = this.#options.redis.hscan(this.#hash, cursor, 'COUNT', count);
     const [next, flat] = await within(this.#options.pageTimeoutMs, 'Redis: HSCAN', reply);
@@ -88,14 +88,14 @@ export class RedisStore {
     return { cursor: next, entries };
   }
 
-  /** Takes the lock of rebuilds; gives its token, or undefined while another holds it. */
+  /** Takes the lock for rebuilds. @returns its token, or undefined while another replica holds it */
   async lock(ttlMs: number): Promise<string | undefined> {
     const token = randomUUID();
     const reply = this.#options.redis.set(this.#lock, token, 'PX', ttlMs, 'NX');
     return (await this.#small('lock', reply)) === 'OK' ? token : undefined;
   }
 
-  /** @throws Error when the lock is not held with this token any more */
+  /** @throws Error if the lock is no longer held with this token */
   async extend(token: string, ttlMs: number): Promise<void> {
     const held = await this.#small('extend', this.#options.redis.eval(lockScript, 1, this.#lock, token, ttlMs));
     if (held !== 1) throw new Error('the lock of the rebuild was lost');

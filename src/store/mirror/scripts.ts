@@ -1,15 +1,15 @@
 /**
  * The Lua scripts of the mirror. KEYS[1] is the hash: a field per account, and three fields of the mirror itself, whose
- * names begin with NUL so that no account can have them. They live in the same hash so that whatever is lost
- * (flush, eviction, an old snapshot) is lost or restored together.
+ * names begin with NUL so that no account can have them. They live in the same hash so that any loss
+ * (flush, eviction, an old snapshot) affects them together.
  */
 
 /** Field names that begin with this are not accounts. */
 export const ownFieldPrefix = '\0';
 
 /**
- * Gives generation, sequence, when the last completed rebuild had begun, and the server's time (both in µs; '0': never).
- * TIME comes from the same server as the hash, so that the two can be compared in a cluster too.
+ * Gives generation, sequence, when the last completed rebuild had begun, and the server's time (both in µs; '0':
+ * never). TIME comes from the same server as the hash, so that the two can be compared in a cluster too.
  */
 export const positionScript = `
 local fields = redis.call('HMGET', KEYS[1], '\\0generation', '\\0sequence', '\\0completed')
@@ -55,7 +55,7 @@ return count
 
 /**
  * Ends a rebuild: KEYS[2] is the lock; ARGV: its token, channel, the new generation, when the rebuild began (µs).
- * Gives 0 when the lock was lost, with the data perhaps; 1 when the hash counts as complete and everybody was told.
+ * Returns 0 if the lock was lost, perhaps with the data; 1 if the hash is now complete and all replicas were told.
  */
 export const completeScript = `
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
@@ -66,7 +66,7 @@ redis.call('PUBLISH', ARGV[2], '{"generation":' .. cjson.encode(ARGV[3]) ..
 return 1
 `;
 
-/** KEYS[1] is the lock; ARGV: token, ms to hold it on (0 lets go). Gives 0 when it is not ours any more. */
+/** KEYS[1] is the lock; ARGV: token, ms to keep holding it (0 releases it). Returns 0 if it is no longer ours. */
 export const lockScript = `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[2] == '0' then redis.call('DEL', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end

@@ -1,16 +1,16 @@
-/** The connection that listens: subscribed or not, never in between unnoticed. The mirror's loop subscribes it anew. */
+/** The listening connection: it always knows whether it is subscribed. The mirror's loop subscribes it anew. */
 
 import { Redis, type Cluster } from 'ioredis';
 import { within } from '../../core/deadline.js';
 
 export interface SubscriptionOptions {
-  /** Whose settings it copies. */
+  /** The client whose settings it copies. */
   readonly redis: Redis | Cluster;
   readonly channel: string;
   /** Deadline of a command, in ms. */
   readonly timeoutMs: number;
   readonly onMessage: (text: string) => void;
-  /** The connection came or went: time to look. */
+  /** The connection was opened or lost: time for a check. */
   readonly onConnection: () => void;
   readonly onError: (error: Error) => void;
 }
@@ -24,15 +24,15 @@ export class Subscription {
     this.#options = options;
   }
 
-  /** Whether every message published since subscribe() has come, as far as the connection knows. */
+  /** Whether every message published since subscribe() has arrived, as far as the connection knows. */
   get active(): boolean {
     return this.#active;
   }
 
-  /** Begins to connect, and goes on trying until close(). */
+  /** Starts to connect, and keeps trying until close(). */
   open(): void {
     const { redis, channel, onMessage, onConnection, onError } = this.#options;
-    // Resubscribing is left to the mirror, which reads everything again afterwards.
+    // The mirror resubscribes, and reads everything again afterwards.
     const connection =
       redis instanceof Redis
         ? redis.duplicate({ lazyConnect: true, autoResubscribe: false })
@@ -64,7 +64,7 @@ export class Subscription {
     this.#active = true;
   }
 
-  /** Finds a connection that only seems to be there; a cluster's client does not let its subscriber be asked. */
+  /** Detects a connection that only seems to be up; the client of a cluster cannot ping its subscriber. */
   async ping(): Promise<void> {
     const connection = this.#connection;
     if (!(connection instanceof Redis)) return;

@@ -1,15 +1,16 @@
 /**
- * What Redis holds and publishes. A hash value is `[version,[[agentId,instanceId,epoch,caching,processId?],...]]`, a message
- * `{"generation","sequence","changes":[[account,<hash value>],...],"removed":[[account,version],...]}`.
- * The write script of redis-store.ts composes messages of hash values as they are, without reading them.
+ * The format of data in Redis and of its messages. A hash value is
+ * `[version,[[agentId,instanceId,epoch,caching,processId?],...]]`, a message
+ * `{"generation","sequence","changes":[[account,<hash value>],...],"removed":[[account,version],...]}`. The write
+ * script of redis-store.ts composes messages of hash values as they are, without reading them.
  */
 
 import type { Assignment, Ownership } from '../assignments/ownership.js';
 
-/** An account that SQL has no longer; older knowledge of it is void. */
+/** An account that SQL no longer has; older entries for it are void. */
 export interface Removal {
   readonly account: string;
-  /** Knowledge up to this version is meant. */
+  /** Entries up to this version are void. */
   readonly version: number;
   readonly removed: true;
 }
@@ -36,12 +37,12 @@ export function encodeValue({ version, assignments }: Ownership): string {
   ]);
 }
 
-/** @returns undefined when it is not a value that encodeValue() makes */
+/** @returns undefined if it is not a value of encodeValue() */
 export function decodeValue(account: string, value: string): Ownership | undefined {
   return toOwnership(account, parse(value));
 }
 
-/** @returns undefined when it is not a message; entries of it that are none are left out */
+/** @returns undefined if it is not a message; invalid entries are left out */
 export function decodeMessage(text: string): ChangeMessage | undefined {
   const message = parse(text);
   if (typeof message !== 'object' || message === null) return undefined;

@@ -1,4 +1,4 @@
-/** What SQL keeps of an operation: while it is pending, and once it has ended. Times in ms UTC. */
+/** The records of an operation in SQL: while it is pending, and after it has ended. Times in ms UTC. */
 
 export const finalOutcomes = ['completed', 'failed', 'timed out', 'cancelled', 'agent lost'] as const;
 export type FinalOutcome = (typeof finalOutcomes)[number];
@@ -10,35 +10,35 @@ export interface StoredOperation {
   readonly operationType: string;
   /** The operation as the agent gets it; 4 MB at most. */
   readonly body: Uint8Array;
-  /** Digest of what the caller sent, to tell a repeated submission from another one with the same id. */
+  /** Digest of the caller's request, to tell a repeated submission from a different one with the same id. */
   readonly digest: string;
   readonly receivedByInstanceId: string;
   readonly receivedTime: number;
-  /** How long it may take in all, in ms; its deadline is on the database's clock. */
+  /** Its total time, in ms; its deadline is on the database's clock. */
   readonly timeoutMs: number;
-  /** The one agent that may have it; '' for one that any agent may have (it changes nothing). */
+  /** The only agent that may get it; '' if any agent may get it (it changes nothing). */
   readonly agentId: string;
   /** The epoch of that agent's connection when it was bound. */
   readonly agentEpoch: number;
-  /** That agent's process; absent where it names none. */
+  /** That agent's process; absent if it names none. */
   readonly agentProcessId?: string;
 }
 
-/** Who alone may have a pending operation. */
+/** The only process that may get a pending operation. */
 export interface OperationBinding {
   readonly agentId: string;
   readonly epoch: number;
-  /** Absent where the agent names none. */
+  /** Absent if the agent names none. */
   readonly processId?: string;
 }
 
 /** A pending operation as it is read back. */
 export interface UnfinishedOperation extends StoredOperation {
-  /** Until its deadline, by the database's clock, in ms; negative when that is over. */
+  /** Time until its deadline, by the database's clock, in ms; negative after it. */
   readonly timeLeftMs: number;
 }
 
-/** Who did something with an operation, and when. */
+/** The instance or agent of a step of an operation, and its time. */
 export interface InstanceStep {
   readonly instanceId: string;
   readonly time: number;
@@ -58,7 +58,7 @@ export interface AgentResult {
   readonly durationMs: number;
 }
 
-/** An operation's history: a row of kubesvc_ops_history, or of a pending one what is known so far. */
+/** An operation's history: a row of kubesvc_ops_history, or the known part of it while the operation is pending. */
 export interface OperationRecord {
   readonly operationId: string;
   readonly operationType: string;
@@ -74,9 +74,9 @@ export interface OperationRecord {
   readonly resultReceivedFromAgent?: AgentResult | undefined;
   readonly resultReceivedBy?: InstanceStep | undefined;
   readonly digest: string;
-  /** Why it did not complete; 1,000 characters are kept. */
+  /** Why it did not complete, cut to 1,000 characters. */
   readonly errorMessage?: string | undefined;
-  /** What the agent said, shortened; 1,000 characters are kept. */
+  /** The agent's message, cut to 1,000 characters. */
   readonly resultMessage?: string | undefined;
 }
 
@@ -94,7 +94,7 @@ export type InsertOutcome =
       readonly id: string;
       readonly status: 'finished';
       readonly digest: string;
-      /** Absent in a row that Armory's plugin left. */
+      /** Absent in a row of Armory's plugin. */
       readonly finalOutcome?: FinalOutcome;
     };
 
@@ -104,7 +104,7 @@ export interface OperationFilter {
   /** 0 is the first page; the cost grows with items × page. */
   readonly page: number;
   readonly account?: string;
-  /** Only those that ended like this, or only those that are under way. */
+  /** Only operations with this outcome, or only those under way. */
   readonly outcome?: FinalOutcome | 'pending';
   /** Started at this time or later, in ms UTC. */
   readonly since?: number;
@@ -115,7 +115,7 @@ export interface OperationFilter {
 export interface UnfinishedFilter {
   readonly accounts?: readonly string[];
   readonly receivedByInstanceId?: string;
-  /** Their deadline was longer ago than this, in ms. */
+  /** Only those whose deadline was longer ago than this, in ms. */
   readonly overdueMs?: number;
   /** Ids after this one: the last one of the page before. */
   readonly after?: string;

@@ -2,7 +2,8 @@
 
 import { randomUUID } from 'node:crypto';
 
-import { batches, batchSize } from '../../core/batches.js';
+import { batches } from '../../core/batches.js';
+import { byteBatches } from '../sql/byte-batches.js';
 import type { Database } from '../sql/database.js';
 import type {
   FinalOutcome,
@@ -15,21 +16,17 @@ import type {
   UnfinishedFilter,
   UnfinishedOperation,
 } from './operation-record.js';
+import { deleteHistory, insertHistory, selectHistoryKeys, selectOldHistory } from './history-statements.js';
 import {
   adoptPending,
   bindPending,
-  deleteHistory,
   deletePending,
-  withdrawPending,
-  insertHistory,
   insertPending,
-  selectOldHistory,
-  selectHistoryKeys,
-  selectPageIds,
   selectPendingKeys,
-  selectRecords,
   selectUnfinished,
-} from './operation-statements.js';
+  withdrawPending,
+} from './pending-statements.js';
+import { selectPageIds, selectRecords } from './record-statements.js';
 
 export class OperationStore {
   readonly #database: Database;
@@ -47,7 +44,7 @@ export class OperationStore {
     for (const operation of operations) if (!first.has(operation.id)) first.set(operation.id, operation);
     const sorted = [...first.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
     const outcomes = new Map<string, InsertOutcome>();
-    for (const batch of byteBatches(sorted, this.#database.statementBytes)) {
+    for (const batch of byteBatches(sorted, this.#database.statementBytes, bodyBytes)) {
       for (const outcome of await this.#insert(batch, signal)) outcomes.set(outcome.id, outcome);
     }
     return operations.map((operation) => {
@@ -59,15 +56,19 @@ export class OperationStore {
     });
   }
 
-  /** Stores operations whose ids were just made, so that none can have been used before: one statement, no questions. */
+  /**
+   * Stores operations whose ids were just made, so that none can have been used before: one statement, no questions.
+   */
   async insertNew(operations: readonly StoredOperation[], signal?: AbortSignal): Promise<void> {
     const { dialect } = this.#database;
-    for (const batch of byteBatches(operations, this.#database.statementBytes)) {
+    for (const batch of byteBatches(operations, this.#database.statementBytes, bodyBytes)) {
       await this.#database.run((db) => insertPending(db, dialect, batch, ''), signal);
     }
   }
 
-  /** Records outcomes of operations that were never pending (reading ones); an id that is there already is left alone. */
+  /**
+   * Records outcomes of operations that were never pending (reading ones); an id that is there already is left alone.
+   */
   async note(records: readonly FinishedOperation[], signal?: AbortSignal): Promise<void> {
     const { dialect } = this.#database;
     for (const batch of batches(records)) {
@@ -100,21 +101,21 @@ export class OperationStore {
   }
 
   /**
-   * Notes who alone may have a pending operation; to be called before it is sent.
-   * @returns false when another instance goes on with it, or it has ended: then it may be sent to nobody else
+   * Binds a pending operation to the only process that may get it; call this before it is sent.
+   * @returns false if another instance continues it, or it has ended: then it must not be sent to any other process
    */
   bind(id: string, binding: OperationBinding, signal?: AbortSignal): Promise<boolean> {
     return this.#database.run((db) => bindPending(db, id, binding), signal);
   }
 
-  /** Takes pending operations over from the instance that was asked: from now on it can neither bind nor withdraw them. */
+  /** Takes pending operations over from their originating instance, which can no longer bind or withdraw them. */
   async adopt(ids: readonly string[], instanceId: string, signal?: AbortSignal): Promise<void> {
     await this.#database.run((db) => adoptPending(db, ids, instanceId), signal);
   }
 
   /**
-   * Takes back a pending operation of this instance that was given to nobody: its id may be used again.
-   * @returns false when another instance goes on with it
+   * Withdraws a pending operation of this instance that no owner took: its id may be used again.
+   * @returns false if another instance continues it
    */
   withdraw(id: string, receivedByInstanceId: string, signal?: AbortSignal): Promise<boolean> {
     return this.#database.run((db) => withdrawPending(db, id, receivedByInstanceId), signal);
@@ -130,7 +131,7 @@ export class OperationStore {
     return this.#database.run(async (db) => {
       const ids = await selectPageIds(db, filter);
       const records = await selectRecords(db, ids);
-      // One that ends between the two parts of the first statement is in both; a Set keeps its place.
+      // An operation that ends between the two parts of the first statement is in both; a Set keeps its first place.
       return [...new Set(ids)].flatMap((id) => records.get(id) ?? []);
     }, signal);
   }
@@ -141,7 +142,10 @@ export class OperationStore {
     return this.#database.run((db) => selectUnfinished(db, this.#database.dialect, filter), signal);
   }
 
-  /** Deletes `limit` ended ones at most that started longer than `ageMs` ago, by the database's clock. @returns how many */
+  /**
+   * Deletes `limit` ended ones at most that started longer than `ageMs` ago, by the database's clock.
+   * @returns how many
+   */
   async purge(ageMs: number, limit: number, signal?: AbortSignal): Promise<number> {
     return this.#database.run(async (db) => {
       let purged = 0;
@@ -156,12 +160,13 @@ export class OperationStore {
   async #insert(batch: readonly StoredOperation[], signal?: AbortSignal): Promise<readonly InsertOutcome[]> {
     const { dialect } = this.#database;
     const ids = batch.map((operation) => operation.id);
-    // The same in every attempt, so that one whose commit was not heard of recognises its own rows.
+    // The same in every attempt, so that an attempt after an unconfirmed commit recognises its own rows.
     const token = randomUUID();
     return this.#database.transaction(async (trx) => {
       await insertPending(trx, dialect, batch, token);
       const pending = new Map((await selectPendingKeys(trx, ids)).map((row) => [row.id, row]));
-      // Read after inserting: an operation that ended before is here, whoever ended it, however late.
+      // Read after inserting: an operation that has ended before is found here, no matter which instance ended it, or
+      // how late.
       const ended = new Map((await selectHistoryKeys(trx, ids)).map((row) => [row.operation_id, row]));
       const reused = ids.filter((id) => ended.has(id) && pending.get(id)?.write_token === token);
       await deletePending(trx, reused);
@@ -181,20 +186,6 @@ export class OperationStore {
   }
 }
 
-function* byteBatches(
-  operations: readonly StoredOperation[],
-  batchBytes: number,
-): Generator<readonly StoredOperation[]> {
-  let batch: StoredOperation[] = [];
-  let bytes = 0;
-  for (const operation of operations) {
-    if (batch.length > 0 && (batch.length >= batchSize || bytes + operation.body.byteLength > batchBytes)) {
-      yield batch;
-      batch = [];
-      bytes = 0;
-    }
-    batch.push(operation);
-    bytes += operation.body.byteLength;
-  }
-  if (batch.length > 0) yield batch;
+function bodyBytes({ body }: StoredOperation): number {
+  return body.byteLength;
 }

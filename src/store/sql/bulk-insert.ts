@@ -1,11 +1,11 @@
 /**
- * Many rows in one statement with one parameter: the rows as JSON, which the database takes apart. The statement's text
- * is the same however many rows there are, so building and sending them costs a fraction of what a parameter for each
- * value does.
+ * Inserts many rows by one statement with one parameter: the rows as JSON, which the database takes apart. The
+ * statement's text is the same for any number of rows, so building and sending it costs a fraction of a parameter for
+ * each value.
  *
- * For MySQL what is null goes as an empty array, of which the first element is read (of anything else that is itself):
- * JSON_TABLE before 8.0.20 makes the text 'null' of a JSON null, or refuses the whole statement where the column is a
- * number, and an element that is not there is NULL for every version.
+ * For MySQL a null is sent as an empty array, of which the first element is read (for any other value that is the value
+ * itself). JSON_TABLE before 8.0.20 turns a JSON null into the text 'null', or refuses the whole statement if the
+ * column is a number; a missing element is NULL in every version.
  */
 
 import { CompiledQuery, type Kysely } from 'kysely';
@@ -20,7 +20,7 @@ export type JsonColumnKind = 'text' | 'number' | 'base64' | 'fromNow';
 export type JsonRow = readonly (string | number | null)[];
 
 export interface BulkInsert {
-  /** Inserts the rows whose key is not there yet. */
+  /** Inserts the rows whose key does not exist yet. */
   (db: Kysely<Schema>, dialect: SqlDialect, rows: readonly JsonRow[]): Promise<void>;
 }
 
@@ -41,7 +41,7 @@ export function bulkInsert(
 }
 
 function mysqlText(table: string, columns: Readonly<Record<string, JsonColumnKind>>, key: string): string {
-  // Of its own accord MariaDB takes the character set of the database.
+  // By default MariaDB uses the character set of the database.
   const text = 'longtext character set utf8mb4';
   const types = { text, number: 'bigint', base64: text, fromNow: 'bigint' };
   const fields = Object.entries(columns).map(([name, kind], index) => `${name} ${types[kind]} path '$[${index}][0]'`);

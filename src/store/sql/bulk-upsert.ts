@@ -1,7 +1,8 @@
 /**
- * Many rows in one upsert, for rows with large values. Kysely would make several objects of every value; this makes the
- * statement's text and a flat list of parameters. Values that MySQL has to be sent escaped are given as bytes, which go
- * as hexadecimal: a third of the client's and half of the server's work for JSON, which is full of quotes.
+ * Writes many rows in one upsert, for rows with large values. Kysely would make several objects of every value; this
+ * makes the statement's text and a flat list of parameters. Values that would need escaping for MySQL are given as
+ * bytes, which are sent as hexadecimal: a third of the client's and half of the server's work for JSON, which is full
+ * of quotes.
  */
 
 import { CompiledQuery, type Kysely } from 'kysely';
@@ -10,24 +11,24 @@ import { preparedMark } from './engine-mysql.js';
 import type { Schema } from './schema.js';
 
 /**
- * Rows of a prepared statement, which is the same text each time: MySQL parses it once, and bodies go as they are instead of
- * in hexadecimal. What is left of a list goes as text.
+ * Rows of a prepared statement. Its text is always the same, so MySQL parses it once, and bodies are sent as they are
+ * instead of in hexadecimal. The remaining rows of a list are sent as text.
  */
 const preparedRows = 100;
 
-/** `now`: the database's clock in ms, for which no value is given. */
+/** `now`: the database's clock in ms; it takes no value. */
 export type UpsertColumn = 'value' | 'now';
 export type UpsertValue = string | number | boolean | null | Uint8Array;
 
 export interface BulkUpsert {
   /**
    * @param rows the values of each row in the order of the columns; no two rows may have the same key
-   * @returns whether none of them was there before, as far as the engine tells: PostgreSQL does not
+   * @returns whether all of them are new, if the engine reports it: PostgreSQL does not
    */
   (db: Kysely<Schema>, dialect: SqlDialect, rows: readonly (readonly UpsertValue[])[]): Promise<boolean>;
 }
 
-/** @param key columns of a unique key; `overwrite`: what becomes of rows that are there already */
+/** @param key columns of a unique key; `overwrite`: whether existing rows are overwritten */
 export function bulkUpsert(
   table: keyof Schema,
   columns: Readonly<Record<string, UpsertColumn>>,
@@ -73,6 +74,6 @@ export function bulkUpsert(
 function parameter({ engine }: SqlDialect, value: UpsertValue): unknown {
   if (!(value instanceof Uint8Array)) return value;
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-  // PostgreSQL's protocol has lengths in place of quotes.
+  // PostgreSQL's protocol uses lengths instead of quotes.
   return engine === 'mysql' ? bytes : bytes.toString('utf8');
 }

@@ -29,7 +29,7 @@ export interface PoolNumbers {
 /** How the pool was set up, without secrets. */
 export interface PoolSettings {
   readonly engine: 'mysql' | 'postgresql' | 'pglite';
-  /** Host and port, or where the embedded one keeps its data. */
+  /** Host and port, or the place where the embedded engine keeps its data. */
   readonly address: string;
   readonly maxPoolSize: number;
   readonly connectionTimeoutMs: number;
@@ -37,10 +37,12 @@ export interface PoolSettings {
   readonly tls: boolean;
 }
 
-/** A conflict of transactions is over in milliseconds; a restart of the server is not, and is the caller's to wait for. */
+/**
+ * A conflict of transactions passes in milliseconds; a restart of the server does not, and the caller must wait for it.
+ */
 const backoff: Backoff = { initialMs: 10, maximumMs: 500, multiplier: 2, jitter: 0.5 };
 const attempts = 8;
-/** After a lost connection, or one to a server that is a replica by now: the pool may hold others like it. */
+/** After a lost connection, or one to a server that has become a replica: the pool may hold others like it. */
 const connectionAttempts = 3;
 
 /** @throws GatewayError configuration, when the URL cannot be used */
@@ -83,19 +85,21 @@ export class Database {
   }
 
   /**
-   * Bytes of values that one statement should have at most. MySQL's packets hold bytes as two characters each, and have
-   * a bound of the server's (16 MB by default in MariaDB, 64 in MySQL).
+   * Bytes of values that one statement should have at most. MySQL's packets hold bytes as two characters each, and the
+   * server limits their size (by default 16 MB in MariaDB, 64 MB in MySQL).
    */
   get statementBytes(): number {
     return Math.min(4 * 1_024 * 1_024, Math.floor(this.packetBytes / 3));
   }
 
-  /** MySQL's max_allowed_packet, once a connection was made; Infinity where there is no such bound. */
+  /** MySQL's max_allowed_packet, once a connection was made; Infinity if the engine has no such limit. */
   get packetBytes(): number {
     return this.#connections.packetBytes();
   }
 
-  /** Why nothing new can be kept, as far as it shows before a statement fails: the disk of the embedded engine is full. */
+  /**
+   * Why nothing new can be stored, if that is known before a statement fails: the disk of the embedded engine is full.
+   */
   get lack(): string | undefined {
     return this.#connections.lack?.();
   }
@@ -117,7 +121,7 @@ export class Database {
   }
 
   /**
-   * Runs a task on one connection, again when a conflict or a lost connection stopped it, so the task must be
+   * Runs a task on one connection, and again if a conflict or a lost connection stopped it, so the task must be
    * repeatable. When the signal aborts, a statement that was sent is no longer waited for, but may still take effect.
    * @throws GatewayError dependency-unavailable, overloaded or internal; the signal's reason
    */
@@ -163,8 +167,8 @@ export class Database {
   }
 
   /**
-   * One more connection to the same database, for what must never wait behind anything else: close it. The embedded engine
-   * has one connection, and gives this database itself.
+   * One more connection to the same database, for statements that must never wait for others; the caller closes it. The
+   * embedded engine has one connection, and returns this database itself.
    */
   reserved(): Database {
     return this.#embedded ? this : new Database({ ...this.#options, maxPoolSize: 1 });
@@ -177,7 +181,7 @@ export class Database {
   }
 
   async #once<T>(task: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-    // One signal of the process may cover any number of statements: that is no leak.
+    // One signal of the process may cover any number of statements: that is not a leak.
     if (signal !== undefined) setMaxListeners(0, signal);
     const release = await this.#permits.acquire(signal);
     if (signal?.aborted === true) release();

@@ -1,4 +1,10 @@
-/** The only place where SQL differs between engines. */
+/**
+ * Where SQL differs between engines in statements that Kysely builds. Statements that are written by hand differ where they
+ * are written: in `store/sql/bulk-insert.ts` and `store/sql/bulk-upsert.ts` (many rows) and in `store/migrations/` (types,
+ * catalogs, ALTER TABLE, versions). Nothing else asks which engine it is, but `store/sql/database.ts`, which reports it.
+ * What differs beside SQL is in `store/sql/engine-mysql.ts`, `store/sql/engine-postgres.ts` and `store/sql/engine-pglite.ts`
+ * (sessions, pools, limits) and in `store/sql/sql-error.ts` (codes of errors).
+ */
 
 import {
   sql,
@@ -27,16 +33,19 @@ export interface SqlDialect {
   /** The database's clock when the statement began, in ms UTC. Indexes can be searched with it. */
   readonly nowMs: RawBuilder<number>;
 
-  /** At the end of a SELECT: others may read the rows under such a lock, and nobody may change them. */
+  /** At the end of a SELECT: others may read the rows under the same lock, but nobody may change them. */
   readonly shareLock: RawBuilder<unknown>;
 
-  /** Makes an INSERT leave rows alone whose key is there already. Other failures still fail, unlike INSERT IGNORE. */
+  /** Makes an INSERT skip rows whose key already exists. Other failures still fail, unlike INSERT IGNORE. */
   insertMissing<T extends Table>(query: Insert<T>, key: readonly Column<T>[]): Insert<T>;
 
-  /** Makes an INSERT overwrite `columns` where the key is there already. */
+  /** Makes an INSERT overwrite `columns` if the key already exists. */
   upsert<T extends Table>(query: Insert<T>, key: readonly Column<T>[], columns: readonly Column<T>[]): Insert<T>;
 
-  /** Adds to a counter in one statement, whoever else does. @returns its value afterwards, undefined: no such counter */
+  /**
+   * Adds to a counter in one statement, safe against concurrent calls.
+   * @returns its value afterwards, undefined: no such counter
+   */
   addToCounter(db: Kysely<Schema>, name: string, by: number): Promise<number | undefined>;
 
   /**
@@ -47,7 +56,8 @@ export interface SqlDialect {
   unlock(db: Kysely<Schema>, name: string): Promise<void>;
 }
 
-// GET_LOCK names are the server's, 64 characters at most, and a database's name alone may have as many.
+// Names of GET_LOCK are shared by the whole server and have 64 characters at most; a database's name alone may have
+// that many.
 const mysqlLockName = (name: string): RawBuilder<string> =>
   sql<string>`concat(${name}, ':', left(sha2(lower(database()), 256), 32))`;
 

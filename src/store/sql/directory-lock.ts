@@ -1,6 +1,7 @@
 /**
- * One process at a time in a directory. Each that wants it listens on a unix socket of its own in there, and then looks
- * who else does: the kernel ends a socket with its process, however that ends (docs/decisions/0009-embedded-database.md).
+ * Lets one process at a time use a directory. Each process that wants it listens on its own unix socket there, and then
+ * looks for others: the kernel closes a socket with its process, no matter how that ends
+ * (docs/decisions/0009-embedded-database.md).
  */
 
 import { randomBytes } from 'node:crypto';
@@ -11,18 +12,20 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { GatewayError } from '../../core/errors.js';
 
-/** Of a socket's file: the process that made it, and what tells it from all others. */
+/** From the name of a socket's file: the process that made it, and a unique part. */
 const fileName = /^\.gateway-(\d+)-[0-9a-f]{16}\.lock$/u;
 /** `sun_path` has 104 bytes on macOS and 108 on Linux, with a zero at the end. */
 const maxPathBytes = 103;
-/** Two that begin in the same moment see each other and both give way: one of them comes first the next time. */
+/**
+ * Two processes that begin at the same moment see each other and both give way; the next time one of them comes first.
+ */
 const attempts = 6;
 const pauseMs = 50;
 
 /**
- * @returns releases it
- * @throws GatewayError configuration, when another process, or another user of this one, has it
- * @throws Error of Node.js, when no socket can be made in there
+ * @returns a function that releases it
+ * @throws GatewayError configuration, if another process, or other code in this one, has it
+ * @throws Error of Node.js, if no socket can be made there
  */
 export async function lockDirectory(directory: string): Promise<() => Promise<void>> {
   for (let attempt = 1; ; attempt += 1) {
@@ -31,7 +34,7 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
     if (holder === undefined) return () => lock.release();
     await lock.release();
     if (attempt === attempts) {
-      const message = `sql.url: ${holder} uses ${directory}, and one at a time can: stop it, or name another directory`;
+      const message = `sql.url: ${holder} uses ${directory}, and only one process can: stop it, or name another directory`;
       throw new GatewayError('configuration', message, { field: 'sql.url' });
     }
     await delay(pauseMs * (1 + Math.random() * attempt));
@@ -40,7 +43,7 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
 
 interface Lock {
   readonly name: string;
-  /** Of a file in the directory, short enough for a socket. */
+  /** Path of a file in the directory, short enough for a socket. */
   readonly path: (name: string) => string;
   release(): Promise<void>;
 }
@@ -68,17 +71,18 @@ async function listenIn(directory: string): Promise<Lock> {
   return { name, path, release };
 }
 
-/** The process that has the directory, or wants it in this moment; files of processes that have ended are removed. */
+/** The process that has the directory or wants it at this moment; files of processes that have ended are removed. */
 async function otherIn(directory: string, own: Lock): Promise<string | undefined> {
   for (const name of await readdir(directory)) {
     const process = fileName.exec(name)?.[1];
     if (process === undefined || name === own.name) continue;
     const code = await connectionError(own.path(name));
-    // Anything but a refusal may be a process that is busy, stopped, or another user's.
+    // Anything but a refusal may be a process that is busy or stopped, or belongs to another user.
     if (code === 'ECONNREFUSED') await rm(join(directory, name), { force: true });
     else if (code !== 'ENOENT') return `process ${process}`;
   }
-  // Another one may have taken it for dead, between the two system calls that bind a socket and listen on it.
+  // Another process may have considered this one dead, between the two system calls that bind a socket and listen on
+  // it.
   const there = await stat(join(directory, own.name)).catch(() => undefined);
   return there === undefined ? 'another process' : undefined;
 }

@@ -8,7 +8,7 @@ import { lockTimeoutMs, type Engine, type ServerOptions, type ServerTarget } fro
 import { isReadOnly } from './sql-error.js';
 
 /**
- * In front of a statement: to be prepared once on each connection, so that its parameters are not escaped into its text.
+ * Prefix of a statement that is prepared once on each connection, so that its parameters are not escaped into its text.
  * Only for statements whose text never changes.
  */
 export const preparedMark = '/* prepared */ ';
@@ -37,9 +37,9 @@ export function mysqlEngine(target: ServerTarget, options: ServerOptions): Engin
       ...(options.ssl === undefined ? {} : { ssl: { ...options.ssl, ...verification(target, options.ssl) } }),
     });
     pool.on('connection', (connection) => {
-      // What runs on it hears of the failure; an error without a listener would end the process.
+      // The running statement gets the failure; an error event without a listener would end the process.
       connection.on('error', () => undefined);
-      // Queued in front of the connection's first statement.
+      // Queued before the connection's first statement.
       for (const statement of sessionSettings(options)) {
         connection.query(statement, (error: unknown) => {
           if (error !== null) connection.destroy();
@@ -55,7 +55,7 @@ export function mysqlEngine(target: ServerTarget, options: ServerOptions): Engin
   return {
     kysely: new MysqlDialect({ pool: open }),
     numbers: () => {
-      // mysql2 counts nothing in public.
+      // mysql2 has no public counters.
       const queues = pool as unknown as PoolQueues | undefined;
       return { size: queues?._allConnections.length ?? 0, idle: queues?._freeConnections.length ?? 0 };
     },
@@ -63,14 +63,14 @@ export function mysqlEngine(target: ServerTarget, options: ServerOptions): Engin
   };
 }
 
-/** mysql2 compares the name in the certificate only when it is asked to, and never with an address. */
+/** mysql2 verifies the name in the certificate only on request, and never against an address. */
 function verification({ host }: ServerTarget, { rejectUnauthorized = true }: NonNullable<ServerOptions['ssl']>) {
   return { rejectUnauthorized, verifyIdentity: rejectUnauthorized && isIP(host) === 0 };
 }
 
 /**
- * READ COMMITTED as in PostgreSQL, and because REPEATABLE READ locks gaps between rows: strangers would deadlock.
- * The SQL mode is ours, because mysql2's escaping is only right without NO_BACKSLASH_ESCAPES.
+ * READ COMMITTED as in PostgreSQL, and because REPEATABLE READ locks gaps between rows: unrelated transactions would
+ * deadlock. The SQL mode is ours, because mysql2's escaping is only right without NO_BACKSLASH_ESCAPES.
  */
 function sessionSettings(options: ServerOptions): readonly string[] {
   const lockSeconds = Math.ceil(lockTimeoutMs(options) / 1_000);
@@ -78,18 +78,18 @@ function sessionSettings(options: ServerOptions): readonly string[] {
     'set session transaction isolation level read committed',
     `set session sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', ` +
       `innodb_lock_wait_timeout = ${lockSeconds}, lock_wait_timeout = ${lockSeconds}` +
-      // MariaDB reads the first comment alone, MySQL the second one; MySQL's ends SELECT statements only.
+      // MariaDB reads only the first comment, MySQL only the second; MySQL's limit applies to SELECT statements only.
       `/*M!100100 , max_statement_time = ${options.queryTimeoutMs / 1_000} */` +
       `/*!50708 , max_execution_time = ${options.queryTimeoutMs} */`,
   ];
 }
 
 /**
- * The pool as Kysely uses it, each statement bounded in time and size. After a timeout a connection is of no use any more, nor
+ * The pool as Kysely uses it, each statement bounded in time and size. A connection is discarded after a timeout, and
  * when it leads to a replica: the next one may lead to the primary.
  */
 function withBounds(pool: Pool, timeoutMs: number, packetBytes: () => number): MysqlPool {
-  // Kysely knows a connection again by its identity.
+  // Kysely recognises a connection by object identity.
   const known = new WeakMap<PoolConnection, MysqlPoolConnection>();
   const bounded = (connection: PoolConnection): MysqlPoolConnection => {
     let broken: QueryError | undefined;
@@ -108,7 +108,7 @@ function withBounds(pool: Pool, timeoutMs: number, packetBytes: () => number): M
           }
           callback?.(error, result);
         };
-        // The rollback that follows does not hide why.
+        // The rollback that follows must not hide the reason.
         if (broken !== undefined) {
           done(broken, []);
           return undefined as never;
@@ -141,7 +141,7 @@ function withBounds(pool: Pool, timeoutMs: number, packetBytes: () => number): M
   };
 }
 
-/** What goes over the wire at least: bytes that are not a prepared statement's go in hexadecimal. */
+/** The minimum size on the wire: bytes outside prepared statements are sent in hexadecimal. */
 function leastBytes(statement: string, parameters: readonly unknown[] = [], prepared: boolean): number {
   let bytes = statement.length;
   for (const value of parameters) {
@@ -151,7 +151,7 @@ function leastBytes(statement: string, parameters: readonly unknown[] = [], prep
   return bytes;
 }
 
-/** As the server says it; but after that it closes the connection, mostly before this side can read why. */
+/** The server's own text: the server then closes the connection, usually before this side can read its error. */
 function tooLarge(bytes: number, limit: number): QueryError {
   const message = `a statement has ${bytes} bytes, and the server's max_allowed_packet is ${limit}`;
   return Object.assign(new Error(message), { code: 'ER_NET_PACKET_TOO_LARGE' }) as QueryError;

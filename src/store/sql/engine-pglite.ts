@@ -14,13 +14,13 @@ export const typeParsers: Readonly<Record<number, (text: string) => unknown>> = 
   3802: (text) => text,
 };
 
-/** What a directory's file system says, by the codes of Node.js and the numbers of WASI, which PGlite's own errors have. */
+/** Errors of a directory's file system, by the codes of Node.js and by the WASI numbers of PGlite's own errors. */
 const failures: ReadonlyMap<unknown, string> = new Map<unknown, string>([
   ...(['EACCES', 'EPERM', 2, 63] as const).map((code) => [code, 'this process may not write there'] as const),
   ...(['EROFS', 69] as const).map((code) => [code, 'its file system is read-only'] as const),
   ...(['ENOSPC', 51] as const).map((code) => [code, 'its disk is full'] as const),
   ...(['EDQUOT', 19] as const).map((code) => [code, 'its disk quota is used up'] as const),
-  ...(['ENOTDIR', 'EEXIST', 54] as const).map((code) => [code, 'it is no directory, or below a file'] as const),
+  ...(['ENOTDIR', 'EEXIST', 54] as const).map((code) => [code, 'it is not a directory, or below a file'] as const),
   ...(['ENOTSUP', 'EOPNOTSUPP'] as const).map((code) => [code, 'its file system has no unix sockets'] as const),
 ]);
 
@@ -76,7 +76,7 @@ function cannotOpen(error: unknown, directory: string | undefined): GatewayError
   return new GatewayError('internal', `sql.url: the database ${where} cannot be opened`, { cause, field: 'sql.url' });
 }
 
-/** Tables of a full disk can be read, and rows of theirs be changed in place, until something new has to be kept. */
+/** On a full disk tables can be read, and rows changed in place, until new space is needed. */
 function lackOfRoom(directory: string): string | undefined {
   try {
     const { bavail, bsize } = statfsSync(directory);

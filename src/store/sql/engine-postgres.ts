@@ -14,7 +14,7 @@ export function postgresEngine(target: ServerTarget, options: ServerOptions): En
   let pool: Pool | undefined;
   const open = async (): Promise<PostgresPool> => {
     const pg = (await import('pg')).default;
-    // Its types know the built-in oids only.
+    // Its types include only the built-in oids.
     const builtIn = pg.types.getTypeParser as (oid: number, format?: 'text' | 'binary') => unknown;
     const parserOf = (oid: number, format?: 'text' | 'binary'): unknown => typeParsers[oid] ?? builtIn(oid, format);
     pool = new pg.Pool({
@@ -30,7 +30,7 @@ export function postgresEngine(target: ServerTarget, options: ServerOptions): En
       query_timeout: options.queryTimeoutMs + clientGraceMs,
       keepAlive: true,
       types: { getTypeParser: parserOf as typeof pg.types.getTypeParser },
-      // Not as start parameters, which PgBouncer refuses.
+      // Not as startup parameters, which PgBouncer refuses.
       onConnect: async (client: { query(statement: string): Promise<unknown> }) => {
         await client.query(
           `set statement_timeout = ${options.queryTimeoutMs}; set lock_timeout = ${lockTimeoutMs(options)}; ` +
@@ -39,7 +39,8 @@ export function postgresEngine(target: ServerTarget, options: ServerOptions): En
       },
       ...(options.ssl === undefined ? {} : { ssl: { rejectUnauthorized: true, ...options.ssl } }),
     } as ConstructorParameters<typeof pg.Pool>[0]);
-    // A connection that breaks while it is idle leaves the pool by itself; without a listener it would end the process.
+    // A connection that breaks while idle leaves the pool by itself; without a listener the error would end the
+    // process.
     pool.on('error', () => undefined);
     return withDiscard(pool);
   };
@@ -50,14 +51,17 @@ export function postgresEngine(target: ServerTarget, options: ServerOptions): En
   };
 }
 
-/** The pool as Kysely uses it: a connection that broke, timed out or leads to a replica takes no more statements and is closed. */
+/**
+ * The pool as Kysely uses it: a connection that broke, timed out or leads to a replica takes no more statements and is
+ * closed.
+ */
 function withDiscard(pool: Pool): PostgresPool {
-  // Kysely knows a connection again by its identity.
+  // Kysely recognises a connection by object identity.
   const known = new WeakMap<PoolClient, PostgresPoolClient>();
   const discarding = (client: PoolClient): PostgresPoolClient => {
     let broken: Error | undefined;
-    // The pool listens while the connection is idle, nobody while it is lent and between two statements: an error
-    // without a listener would end the process.
+    // The pool listens only while the connection is idle. While it is lent, between two statements, nobody would: an
+    // error without a listener would end the process.
     client.on('error', (error) => {
       broken ??= error;
     });

@@ -1,4 +1,4 @@
-/** What an engine gives to the database: a Kysely dialect whose driver is loaded at the first query. */
+/** An engine of the database: a Kysely dialect whose driver is loaded at the first query. */
 
 import type { Dialect } from 'kysely';
 
@@ -8,9 +8,12 @@ export interface Engine {
   readonly kysely: Dialect;
   /** Open and idle connections. */
   numbers(): { readonly size: number; readonly idle: number };
-  /** Bytes of one statement that the server takes, as the last connection learned; Infinity: no bound that matters. */
+  /**
+   * The largest statement that the server accepts, in bytes, as the last connection learned; Infinity: no relevant
+   * limit.
+   */
   readonly packetBytes: () => number;
-  /** Why it takes no changes, of an engine whose heartbeats would go on; undefined: it does. */
+  /** Why the engine accepts no changes although heartbeats would still succeed; undefined: it accepts changes. */
   readonly lack?: () => string | undefined;
 }
 
@@ -24,7 +27,7 @@ export interface ServerTarget {
 
 export type ServerOptions = Pick<DatabaseOptions, 'maxPoolSize' | 'connectionTimeoutMs' | 'queryTimeoutMs' | 'ssl'>;
 
-/** How long a statement waits for a row that another transaction holds, in ms: then it is tried again from the start. */
+/** How long a statement waits for a row that another transaction holds, in ms: then the transaction is repeated. */
 export function lockTimeoutMs(options: ServerOptions): number {
   return Math.max(1_000, Math.round(options.queryTimeoutMs / 2));
 }

@@ -2,7 +2,7 @@
 
 import { GatewayError } from '../../core/errors.js';
 
-/** So many callers wait at most, for each connection that they wait for. */
+/** At most this many callers may wait for each connection of the pool. */
 const waitersPerPermit = 100;
 
 export class Permits {
@@ -23,7 +23,7 @@ export class Permits {
 
   /**
    * Waits for a permit, first come first served.
-   * @returns how to give it back; call it once
+   * @returns a function that returns the permit; call it once
    * @throws GatewayError overloaded, when too many wait already or the wait took too long; the signal's reason
    */
   async acquire(signal?: AbortSignal): Promise<() => void> {
@@ -58,7 +58,7 @@ export class Permits {
     });
   }
 
-  // A permit goes straight to the one who waits longest, so that nobody can overtake.
+  // A permit goes straight to the caller that has waited longest, so that nobody can overtake.
   #pass(): void {
     const [next] = this.#waiters;
     if (next === undefined) this.#used -= 1;

@@ -47,19 +47,19 @@ export interface AccountsTable {
   connections: OrDefault<number>;
   /** Ours: grows with every change of the account's assignments. */
   assignments_version: number;
-  /** Ours: until then the agent of the next column may go on caching; 0: the assignments say who caches. */
+  /** Ours: until then the agent of the next column may go on caching; 0: the assignments say which agent caches. */
   caching_free_time: ColumnType<number, number | undefined, number>;
   /** Ours: the agent that cached last and whose stream broke. */
   caching_agent_id: string | null;
   /** Ours, as the next ones; of dynamic accounts. Grows with every change of the definition. */
   definition_version: ColumnType<number, number | undefined, number>;
-  /** When somebody has to see to the account; while one does: until when it has the time to. Null: nothing to do. */
+  /** When a replica must work on the account; during its turn: when the turn ends. Null: nothing to do. */
   due_time: number | null;
   /** Instances whose turn is still to come, each between two line feeds. */
   waiting_cd_ids: string | null;
-  /** Whose turn it is. */
+  /** The instance that has its turn. */
   claimed_by_cd_id: string | null;
-  /** Of the turn, or of the call that made the row: nobody else has it. */
+  /** Unique token of the turn, or of the call that made the row. */
   write_token: string | null;
 }
 
@@ -75,7 +75,7 @@ export interface AssignmentsTable {
   agent_id: string;
   /** Ours: the connection's number; 0 in rows that Armory's plugin wrote. */
   epoch: number;
-  /** Ours: the agent's process; '' where it names none. */
+  /** Ours: the agent's process; '' if it names none. */
   process_id: OrDefault<string>;
   /** Ours: number of the events.Caching stream that may write the account's objects; 0: none yet. */
   caching_stream: Generated<number>;
@@ -94,11 +94,11 @@ export interface OperationsTable {
   deadline_time: number;
   sent_to_agent_id: string;
   sent_to_epoch: number;
-  /** '' where the agent names none. */
+  /** '' if the agent names none. */
   sent_to_process_id: string;
-  /** The instance that goes on with it, once the one that was asked is lost. */
+  /** The instance that continues it, once the originating instance is lost. */
   adopted_by_cd_id: string;
-  /** Tells the one call that inserted the row from those that found it. */
+  /** Distinguishes the call that inserted the row from those that found it. */
   write_token: string;
 }
 
@@ -135,7 +135,7 @@ export interface InstancesTable {
   base_url: string;
   version: string;
   agents: number;
-  /** Last heartbeat; 0 once the instance has said that it goes. */
+  /** Last heartbeat; 0 once the instance has ended its lease. */
   last_updated: number;
 }
 
@@ -155,7 +155,7 @@ export interface ZonesTable {
   last_updated: number;
 }
 
-/** Ours: whose accounts and zones are; stays when an account goes for want of agents. */
+/** Ours: the owners of accounts and zones; stays when an account without agents is removed. */
 export interface OwnersTable {
   kind: 'account' | 'zone';
   name: string;
@@ -172,7 +172,7 @@ export interface CacheTable {
   application: string | null;
   namespace: string | null;
   last_updated: number;
-  /** Ours: grows with every snapshot of the account; what a snapshot did not touch has a lower one than it. */
+  /** Ours: grows with every snapshot of the account; objects that a snapshot did not contain have a lower one. */
   generation: number;
   /** The object as JSON. */
   body: string;
@@ -195,7 +195,7 @@ export interface ResourceVersionTable {
   account: string;
   /** `<namespace>_<group>_<kind>`; namespace and group may be empty. */
   ns_group_kind: string;
-  /** Where a watch may resume; '' until a snapshot of the scope that has begun is complete. */
+  /** Resume point of the watch; '' while a snapshot of the scope is incomplete. */
   resourceversion: string;
   last_updated: number;
 }

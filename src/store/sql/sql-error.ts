@@ -1,14 +1,15 @@
-/** What drivers throw, as a table: what may pass when tried again, and what a caller is told. */
+/** Errors of the drivers, as a table: which may be temporary, and what a caller is told. */
 
 import { GatewayError } from '../../core/errors.js';
 
 /**
- * - `conflict`: another transaction was in the way; the same one succeeds when it is tried again.
- * - `connection`: the connection is lost or was never made; whether the last statement ran is not known.
- * - `read-only`, `full`: the server takes no changes: nothing was done. Another connection may lead to another server.
- * - `too-large`: the statement is larger than the server takes: nothing was done.
+ * - `conflict`: another transaction interfered; the same one succeeds when it is repeated.
+ * - `connection`: the connection is lost or was never made; it is unknown whether the last statement ran.
+ * - `read-only`, `full`: the server accepts no changes: nothing was done. Another connection may lead to another
+ *   server.
+ * - `too-large`: the statement is larger than the server accepts: nothing was done.
  * - `timeout`: no answer in time; trying again at once would only double the wait.
- * - `refused`: the server does not let us in; trying again does not help.
+ * - `refused`: the server rejects the login; trying again does not help.
  * - `other`: the statement itself is at fault.
  */
 export type SqlErrorKind =
@@ -67,11 +68,11 @@ const kinds = new Map<string, SqlErrorKind>([
   ['3D000', 'refused'], // invalid_catalog_name
 ]);
 
-/** Drivers throw these without a code of their own; the first that fits counts. */
+/** Drivers throw these without a code of their own; the first match counts. */
 const messages: readonly (readonly [RegExp, SqlErrorKind])[] = [
   [/^Query read timeout|connection timeout$|^timeout exceeded when trying to connect/, 'timeout'],
   [/^Connection terminated|^Client has encountered a connection error|connection is in closed state$/, 'connection'],
-  // "The server does not support SSL connections", and what TLS itself refuses.
+  // "The server does not support SSL connections", and refusals by TLS itself.
   [/SSL|certificate/, 'refused'],
 ];
 
@@ -83,13 +84,13 @@ export function sqlErrorKind(error: unknown): SqlErrorKind {
   return messages.find(([pattern]) => pattern.test(message))?.[1] ?? 'other';
 }
 
-/** Whether the row, or one of its unique values, is there already. */
+/** Whether the row, or one of its unique values, already exists. */
 export function isDuplicateKey(error: unknown): boolean {
   const { code } = describe(error);
   return code === 'ER_DUP_ENTRY' || code === '23505';
 }
 
-/** Nobody listens, or there is no way there. */
+/** Nothing listens there, or the host cannot be reached. */
 const unreached: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'EHOSTUNREACH',
@@ -100,21 +101,21 @@ const unreached: ReadonlySet<string> = new Set([
 
 const refusals: ReadonlySet<SqlErrorKind> = new Set(['read-only', 'full', 'too-large']);
 
-/** Whether nothing can have been done: no statement reached the server, or it said that it takes none. */
+/** Whether nothing can have been done: no statement reached the server, or it refused all. */
 export function nothingDone(error: unknown): boolean {
   if (error instanceof GatewayError) return error.code === 'overloaded';
   return unreached.has(describe(error).code) || refusals.has(sqlErrorKind(error));
 }
 
-/** Whether the connection leads to a server that takes no changes (any more), so that a new one has to be made. */
+/** Whether the connection leads to a server that accepts no changes (any longer), so that a new one is needed. */
 export function isReadOnly(error: unknown): boolean {
   return sqlErrorKind(error) === 'read-only';
 }
 
 /**
- * What the rest of the gateway sees. The driver's own error is never passed on: mysql2's holds the whole statement
- * with its values, pg's the failing row, and both could be secrets.
- * @param address host:port, or what the engine is called
+ * The error that the rest of the gateway sees. The driver's own error is never passed on: mysql2's holds the whole
+ * statement with its values, pg's the failing row, and both could be secrets.
+ * @param address host:port, or the name of the engine
  * @param unsent no attempt can have done anything
  */
 export function toStoreError(error: unknown, address: string, unsent = false): unknown {
@@ -123,22 +124,22 @@ export function toStoreError(error: unknown, address: string, unsent = false): u
   const cause = new Error(`${code} ${message}`.trim());
   const kind = sqlErrorKind(error);
   if (kind === 'other')
-    return new GatewayError('internal', 'the database refused a statement; the log of this instance says why', {
+    return new GatewayError('internal', 'the database refused a statement; see the log of this instance', {
       cause,
     });
   if (kind === 'conflict') {
-    return new GatewayError('overloaded', 'the database is too busy with the same rows; try again', {
+    return new GatewayError('overloaded', 'too many transactions change the same rows; try again', {
       cause,
       retryAfterMs: 1_000,
     });
   }
   if (kind === 'too-large') {
-    return new GatewayError('too-large', `it is larger than the database takes: ${message}`, { cause, unsent });
+    return new GatewayError('too-large', `too large for the database: ${message}`, { cause, unsent });
   }
   const details = { cause, field: 'sql.url', retryAfterMs: 1_000, ...(unsent ? { unsent } : {}) };
   if (kind === 'read-only' || kind === 'full') {
-    const why = kind === 'full' ? 'its disk is full' : 'it is read-only, a replica or the primary before a failover';
-    return new GatewayError('dependency-unavailable', `the database at ${address} takes no changes: ${why}`, details);
+    const why = kind === 'full' ? 'its disk is full' : 'it is read-only: a replica, or a primary before a failover';
+    return new GatewayError('dependency-unavailable', `the database at ${address} accepts no changes: ${why}`, details);
   }
   const reason = kind === 'timeout' ? 'no answer in time' : message;
   const text = `the database at ${address} is not available: ${reason || code}`;
@@ -154,7 +155,7 @@ function describe(error: unknown): { readonly code: string; readonly message: st
   return { code: typeof code === 'string' ? code : '', message: (error.message.split('\n')[0] ?? '').slice(0, 300) };
 }
 
-/** Another transaction was in the way, as our own code found: the transaction is tried again. */
+/** Our own code found that another transaction interfered: the transaction is repeated. */
 export function conflict(message: string): Error {
   return Object.assign(new Error(message), { code: '40001' });
 }

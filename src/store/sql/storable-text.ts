@@ -1,4 +1,4 @@
-/** Texts that agents and servers wrote, for people: whatever is in them, the statement must not fail for it. */
+/** Texts for people that agents and servers wrote: no content of theirs may make the statement fail. */
 
 const messageLength = 1_000;
 

@@ -1,6 +1,6 @@
 /**
- * The tables' definitions: what migrations make them from, and what a table that Armory's plugin made is compared
- * with. Every column beyond the key has a default or may be null, so that it can be added to a table with rows.
+ * The tables' definitions: migrations create tables from them, and compare tables that Armory's plugin made
+ * with them. Every column beyond the key has a default or may be null, so that it can be added to a table with rows.
  */
 
 import type { Schema } from './schema.js';
@@ -12,12 +12,12 @@ export type ColumnKind =
   | { readonly kind: 'bytes' }
   | { readonly kind: 'number'; readonly size: 'bigint' | 'int' }
   | { readonly kind: 'flag' }
-  /** A number that the database gives. */
+  /** A number that the database assigns. */
   | { readonly kind: 'identity' };
 
 export interface ColumnDefinition {
   readonly type: ColumnKind;
-  /** Absent: may be null. Of key columns: what rows get that were there before. */
+  /** Absent: may be null. For key columns: the value for existing rows. */
   readonly default?: string | number | boolean;
 }
 
@@ -25,9 +25,9 @@ export interface TableDefinition {
   readonly name: keyof Schema;
   readonly columns: Readonly<Record<string, ColumnDefinition>>;
   readonly primaryKey: readonly string[];
-  /** Without them the gateway is wrong. */
+  /** Without them the gateway works incorrectly. */
   readonly unique?: readonly (readonly string[])[];
-  /** Without them it is slow. */
+  /** Without them it works slowly. */
   readonly indexes?: readonly (readonly string[])[];
 }
 
@@ -41,7 +41,7 @@ const int: ColumnDefinition = { type: { kind: 'number', size: 'int' }, default: 
 const optionalInt: ColumnDefinition = { type: { kind: 'number', size: 'int' } };
 const flag = (value: boolean): ColumnDefinition => ({ type: { kind: 'flag' }, default: value });
 
-/** Ids of operations are ULIDs, or what a caller chose. */
+/** Ids of operations are ULIDs, or chosen by a caller. */
 const operationId = name(128);
 /** The longest key: InnoDB takes 3,072 bytes, 4 for each character. */
 const objectId = name(700);
@@ -211,14 +211,14 @@ export const initialTables: readonly TableDefinition[] = [
   },
 ];
 
-/** Whose accounts and zones are, by proven identity. */
+/** The owners of accounts and zones, by proven identity. */
 export const ownersTable: TableDefinition = {
   name: 'kubesvc_owners',
   columns: { kind: name(16), name: name(), owner: name(1_024), bound_time: bigint },
   primaryKey: ['kind', 'name'],
 };
 
-/** Made before any other, to know which migrations were applied. */
+/** Created before any other table, to record which migrations were applied. */
 export const migrationsTable: TableDefinition = {
   name: 'kubesvc_migrations',
   columns: { name: name(), applied_time: bigint, breaking: flag(false) },

@@ -172,6 +172,6 @@ test('a fault of ours is an internal error, of which the log has the rest', asyn
   t.match(await runOn(cluster, { case: 'delete', value: { object } }), {
     status: 500,
     reason: 'InternalError',
-    message: 'internal error of the agent; its log says more under operation x',
+    message: 'internal error of the agent; see its log for operation x',
   });
 });

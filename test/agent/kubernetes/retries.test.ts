@@ -147,7 +147,7 @@ test('an answer that is not JSON, and one that is too large, are told in words o
   const nonsense = await startApiDouble(t, (_, response) => response.end('<html>timeout'));
   t.match(await runOn(nonsense.cluster, { case: 'get', value: { object } }), {
     status: 503,
-    message: "the cluster's API server cannot be asked: the answer of the Kubernetes API is not JSON",
+    message: "the request to the cluster's API server failed: the answer of the Kubernetes API is not JSON",
   });
   t.equal(nonsense.requests.length, 3, 'it may have been cut off');
 });

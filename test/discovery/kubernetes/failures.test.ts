@@ -78,7 +78,12 @@ for (const [name, breakIt, said] of breaks) {
     t.ok(Number(watches()[1]?.get('resourceVersion')) >= version);
     t.match(
       logger.lines.filter(({ level }) => level === 'warn'),
-      [{ fields: { error: said, members: 1 }, message: /cannot be followed, keeping the last known/ }],
+      [
+        {
+          fields: { error: said, members: 1 },
+          message: /cannot follow the cluster members; keeping the last known ones/,
+        },
+      ],
     );
   });
 }

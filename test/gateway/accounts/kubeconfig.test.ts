@@ -38,16 +38,16 @@ test('sealing', (t) => {
   t.throws(() => sealer.open(sealed, 'b'), /belongs to another account/u);
   t.throws(() => sealer.open(`${sealed.slice(0, -6)}AAAAA=`, 'a'), /was changed/u);
   const another = new Sealer('ab'.repeat(32));
-  t.throws(() => another.open(sealed, 'a'), /encryptionKey is not the key that the kubeconfig was stored with/u);
+  t.throws(() => another.open(sealed, 'a'), /encryptionKey is not the key that the kubeconfig was encrypted with/u);
   t.throws(() => new Sealer(undefined).open(sealed, 'a'), /encryptionKey is not set/u);
-  t.throws(() => new Sealer(undefined).seal('x', 'a'), /only stored encrypted/u);
+  t.throws(() => new Sealer(undefined).seal('x', 'a'), /stored only encrypted/u);
   t.end();
 });
 
 test('a reference of a secret engine inside a kubeconfig, and groups that nobody would check, are refused', (t) => {
   for (const user of ['token: encrypted:k8s!n:kc!k:token', 'client-key-data: "encryptedFile:s3!b:x!f:y"']) {
     const text = `clusters: [{ name: c }]\nusers: [{ name: u, user: { ${user} } }]\n`;
-    t.throws(() => readKubeconfig(text), /a reference of a secret engine \(encrypted:...\) in it/u, user);
+    t.throws(() => readKubeconfig(text), /a secret engine reference \(encrypted:...\)/u, user);
   }
   const definitions = new Definitions(new Sealer(key), {} as ConstructorParameters<typeof Definitions>[1]);
   const groups = { kubeconfigFile: '/kube/prod', requiredGroupMembership: ['ops'] };
@@ -154,7 +154,7 @@ test('variables: with one prefix only', async (t) => {
   const provider = environmentProvider({ KUBECONFIG_A: kubeconfig, SQL_PASSWORD: 'secret' });
   t.equal(await provider.read({ kind: 'env', name: 'KUBECONFIG_A' }, signal), kubeconfig);
   for (const name of ['SQL_PASSWORD', 'KUBECONFIG_B', '__proto__']) {
-    await t.rejects(provider.read({ kind: 'env', name }, signal), /no variable of this name/u);
+    await t.rejects(provider.read({ kind: 'env', name }, signal), /no environment variable of this name/u);
   }
 });
 
@@ -225,8 +225,8 @@ test('definitions', async (t) => {
   const onAgent = definitions.seal('acc', { kubeconfigFile: '/home/agent/kc' }, 'body');
   t.match(await definitions.open('acc', onAgent, signal), { kubeconfig: undefined, kubeconfigFile: '/home/agent/kc' });
   t.match(await definitions.open('acc', '{"serviceAccount":true}', signal), { options: '{"serviceAccount":true}' });
-  await t.rejects(definitions.open('acc', undefined, signal), /names no kubeconfig and no serviceAccount/u);
-  await t.rejects(definitions.open('acc', 'not json', signal), /names no kubeconfig/u);
+  await t.rejects(definitions.open('acc', undefined, signal), /names neither a kubeconfig nor a serviceAccount/u);
+  await t.rejects(definitions.open('acc', 'not json', signal), /names neither a kubeconfig/u);
   const armory = JSON.stringify({ kubeconfigContents: Buffer.from(kubeconfig).toString('base64') });
   t.match(await definitions.open('acc', armory, signal), { kubeconfig }, "what Armory's plugin stored is read");
   t.same(definitions.masked(armory), { kubeconfigContents: '***' });

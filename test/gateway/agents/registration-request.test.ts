@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { GatewayError } from '../../../src/core/errors.js';
 import { validateAccounts, validateRegistration } from '../../../src/gateway/agents/registration-request.js';
 import { AssignmentStore } from '../../../src/store/assignments/assignments.js';
-import type { AccountRegistration } from '../../../src/store/assignments/ownership.js';
+import type { AccountRegistration } from '../../../src/store/accounts/account-record.js';
 import { onEveryMigratedEngine } from '../../store/engines.js';
 
 const text = fc.oneof(

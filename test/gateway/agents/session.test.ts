@@ -80,7 +80,7 @@ test('frames wait while the agent does not read, in order and up to the bound', 
   t.equal(session.queueLength, 2);
   t.throws(() => session.deliver('4', Buffer.from('4'), inFlight), {
     code: 'overloaded',
-    message: 'agent agent does not read what it is sent; try again later',
+    message: 'agent agent is not reading its stream; try again later',
   });
   t.equal(session.inFlightCount, 2, 'what was not sent is not in flight');
   session.drained();

@@ -99,7 +99,7 @@ test('what is no filter says why', (t) => {
     ['agent', 'expected TYPE=VALUE, found "agent"'],
     ['CN=a,', 'it ends with a separator'],
     ['CN=', 'CN has no value'],
-    ['C N=a', 'expected the type of an attribute such as CN, found "c n"'],
+    ['C N=a', 'expected an attribute type such as CN, found "c n"'],
     ['DNS:', 'expected something after "DNS:"'],
     ['claim:sub', 'expected claim:NAME=VALUE'],
     ['claim:=x', 'expected claim:NAME=VALUE'],

@@ -88,11 +88,11 @@ test('what is refused, without a word of its content', (t) => {
   for (const [bytes, why] of [
     [Buffer.from(`{"${hidden}`), /not JSON/u],
     [Buffer.from([0x7b, 0xff, 0x7d]), /not UTF-8/u],
-    [Buffer.from('[]'), /no object/u],
-    [Buffer.from('{}'), /must be names/u],
-    [Buffer.from('{"metadata":{"name":"a\\u0000b"}}'), /must be names/u],
-    [Buffer.from('{"metadata":{"name":"a\\ud800"}}'), /must be names/u],
-    [Buffer.from('{"kind":"Secret","metadata":{"name":"a"}}'), /came as Pod/u],
+    [Buffer.from('[]'), /not a JSON object/u],
+    [Buffer.from('{}'), /must be valid names/u],
+    [Buffer.from('{"metadata":{"name":"a\\u0000b"}}'), /must be valid names/u],
+    [Buffer.from('{"metadata":{"name":"a\\ud800"}}'), /must be valid names/u],
+    [Buffer.from('{"kind":"Secret","metadata":{"name":"a"}}'), /received an object of kind Secret as Pod/u],
     [Buffer.from(`{"metadata":{"name":"${'a'.repeat(700)}"}}`), /too long/u],
     [Buffer.alloc(5 << 20), /are allowed/u],
   ] as const) {
@@ -104,7 +104,7 @@ test('what is refused, without a word of its content', (t) => {
     }
   }
   t.throws(() => read({ metadata: { name: 'a', namespace: 'b' } }, { ...pods, namespace: 'shop' }), {
-    message: /came as of shop/u,
+    message: /for namespace shop/u,
   });
   t.end();
 });

@@ -126,7 +126,9 @@ test('agents that do something wrong', async (t) => {
       thief.all('receipt').filter(({ operationId }) => operationId === id),
       Array.from({ length: 100 }, () => ({ outcome })),
     );
-    const warnings = gateway.log.filter(({ msg }) => msg === 'result of an agent that was not sent the operation');
+    const warnings = gateway.log.filter(
+      ({ msg }) => msg === 'result from an agent that was not sent the operation; ignored',
+    );
     t.equal(warnings.length, 1, 'one warning, however many there are');
     agent.send({ case: 'result', value: { operationId: id, account: 'another', status: 200, message: 'genuine' } });
     t.match((await answering).body['result'], { message: 'genuine', account: 'owned' }, "the operation's account");

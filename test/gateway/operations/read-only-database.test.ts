@@ -109,7 +109,7 @@ for (const [name, start] of Object.entries(servers)) {
         await execute(statement);
         for (const operation of [restart, given]) {
           const answer = await gateway.operate(operation);
-          t.match(answer, { status: 503, body: { detail: /takes no changes: its disk is full/u, field: 'sql.url' } });
+          t.match(answer, { status: 503, body: { detail: /accepts no changes: its disk is full/u, field: 'sql.url' } });
           t.equal(answer.headers.get('retry-after'), '1');
         }
       }
@@ -120,12 +120,15 @@ for (const [name, start] of Object.entries(servers)) {
       for (const statement of readOnly) await execute(statement);
       for (const operation of [restart, given]) {
         const answer = await gateway.operate(operation);
-        t.match(answer, { status: 503, body: { detail: /takes no changes: it is read-only/u, field: 'sql.url' } });
+        t.match(answer, { status: 503, body: { detail: /accepts no changes: it is read-only/u, field: 'sql.url' } });
         t.equal(answer.headers.get('retry-after'), '1');
       }
       const findings = await collect(examineSql(configured(`--sql.url=${url}`), signal));
       t.same(brief(findings).at(-1), 'failed sql privileges');
-      t.match(findings.at(-1), { found: /takes no changes: it is read-only/u, remedy: /Name the primary/u });
+      t.match(findings.at(-1), {
+        found: /accepts no changes: it is read-only/u,
+        remedy: /Point sql\.url at the primary/u,
+      });
       await waitFor(async () => !(await ready()), { timeoutMs: 20_000, description: 'not to be ready' });
       const { body } = await gateway.request('/readyz');
       t.match(body, { checks: { sql: { ok: false, detail: /within the lease.*it is read-only/u } } });

@@ -55,7 +55,7 @@ test('a result whose outcome the database does not take', async (t) => {
   agent.send({ case: 'result', value: { operationId: id, status: 200 } });
   const answer = await answered;
   const tookMs = performance.now() - started;
-  t.match(answer, { status: 504, body: { detail: /the database does not take its outcome/u } });
+  t.match(answer, { status: 504, body: { detail: /the database does not accept its outcome/u } });
   t.ok(tookMs < statementMs, `it took ${tookMs.toFixed(0)} ms`);
   await proxy.heal();
   const record = await waitFor(

@@ -84,7 +84,7 @@ test('refusals', async (t) => {
     const refused = async (body: string, field: string, detail: RegExp): Promise<void> =>
       isProblem(t, await post(operations, body), { status: 400, kind: 'invalid-argument', field, detail });
     await refused('{"oper": "x"}', 'body.oper', /^body\.oper: unknown field; did you mean "operation"\?$/u);
-    await refused('{"operation": "x", "zzz": 1}', 'body.zzz', /^body\.zzz: unknown field; known are operation$/u);
+    await refused('{"operation": "x", "zzz": 1}', 'body.zzz', /^body\.zzz: unknown field; known fields: operation$/u);
     await refused('{}', 'body.operation', /^body\.operation: missing; expected text or an object$/u);
     await refused('{"operation": 7}', 'body.operation', /^body\.operation: expected text or an object$/u);
     for (const body of ['[]', 'null', '"x"']) await refused(body, 'body', /^body: expected an object with operation$/u);
@@ -109,12 +109,12 @@ test('refusals', async (t) => {
     const almost = { account: 'here', deploy: { manifest: 'A'.repeat(21_312) } };
     isProblem(t, await gateway.operate(almost), {
       ...{ status: 413, kind: 'too-large', account: 'here' },
-      detail: /^the operation has 16\d{3} bytes with what gateways add; 16384 are allowed/u,
+      detail: /^the operation has 16\d{3} bytes including what gateways add; 16384 are allowed/u,
     });
     isProblem(t, await gateway.operate({ account: 'here', deploy: { manifest: 'A'.repeat(30_000) } }), {
       ...{ status: 413, kind: 'too-large', account: 'here' },
       detail:
-        /^the operation has \d+ bytes with what gateways add; 16384 are allowed \(kubesvc\.grpc\.server\.maxInboundMessageSize\)$/u,
+        /^the operation has \d+ bytes including what gateways add; 16384 are allowed \(kubesvc\.grpc\.server\.maxInboundMessageSize\)$/u,
     });
     isProblem(t, await gateway.operate({ account: 'here', deploy: { manifest: 'A'.repeat(100_000) } }), {
       ...{ status: 413, kind: 'too-large', field: 'body' },
@@ -152,7 +152,7 @@ test('refusals', async (t) => {
     });
     isProblem(t, await gateway.request(operations, { method: 'DELETE' }), {
       ...{ status: 405, kind: 'invalid-argument' },
-      detail: /^DELETE is not a method of this path; it has GET, HEAD, POST$/u,
+      detail: /^this path does not support DELETE, only GET, HEAD, POST$/u,
     });
     isProblem(t, await gateway.request('/armory/agents/%E0%A4%A'), {
       ...{ status: 400, kind: 'invalid-argument' },
@@ -201,7 +201,7 @@ test('refusals', async (t) => {
     const conflicts = async (): Promise<void> =>
       isProblem(t, await gateway.operate(scale(2)), {
         ...{ status: 409, kind: 'operation-conflict', operationId: id },
-        detail: /was used before for something else/u,
+        detail: /was already used for a different operation/u,
       });
 
     const first = gateway.operate(scale(1));

@@ -94,7 +94,7 @@ test('reaching for what is another one', async (t) => {
     t.equal(await register(victim, { agentId: 'victim-1', accounts: ['prod', 'prod-2'] }), 'in');
     t.match(await register(dial(t, strict, 'attacker'), { agentId: 'attacker-1', accounts: ['own', 'prod'] }), {
       code: status.PERMISSION_DENIED,
-      details: /prod: registered by another identity than token:attacker/u,
+      details: /prod: registered by an identity other than token:attacker/u,
     });
     t.equal(
       await register(dial(t, strict, 'attacker'), { agentId: 'attacker-1', accounts: ['own'] }),
@@ -169,7 +169,7 @@ test('reaching for what is another one', async (t) => {
     t.match((await answered(strict, ['attackers'], 'in')).body['result'], { message: 'genuine' });
     const metrics = await (await fetch(`${strict.restUrl}/metrics`)).text();
     t.match(metrics, /agent_gateway_results_total\{way="foreign"[^}]*\} 1/u, 'and it is counted');
-    t.ok(strict.log.some(({ msg }) => msg === 'result of an agent that was not sent the operation'));
+    t.ok(strict.log.some(({ msg }) => msg === 'result from an agent that was not sent the operation; ignored'));
   });
 
   await t.test('its objects', async (t) => {
@@ -194,7 +194,7 @@ test('reaching for what is another one', async (t) => {
     t.equal(await register(dial(t, strict, 'victim'), { agentId: 'victim-6', ...zone }), 'in');
     t.match(await register(dial(t, strict, 'attacker'), { agentId: 'attacker-6', ...zone }), {
       code: status.PERMISSION_DENIED,
-      details: /^register\.zone_id: team-a takes dynamic accounts for another identity/u,
+      details: /^register\.zone_id: zone team-a belongs to an identity other than/u,
     });
     const ordinary = { agentId: 'attacker-7', zoneId: 'team-a', accounts: ['ordinary'] };
     t.equal(
@@ -265,21 +265,21 @@ test('a policy says who may have what, as it is now', async (t) => {
   t.equal(await register(agent, { agentId: 'one', zoneId, accounts: ['team-a-prod', 'shared'] }), 'in');
   t.match(await register(dial(t, gateway, 'attacker'), { agentId: 'two', zoneId, accounts: ['team-a-test'] }), {
     code: status.PERMISSION_DENIED,
-    details: /^no rule of the policy is for token:attacker$/u,
+    details: /^no rule of the policy matches token:attacker$/u,
   });
   t.match(await register(dial(t, gateway, 'victim'), { agentId: 'three', zoneId, accounts: ['team-b-prod'] }), {
     code: status.PERMISSION_DENIED,
-    details: /^register\.accounts: the policy does not give team-b-prod to policy:team-a$/u,
+    details: /^register\.accounts: the policy does not allow team-b-prod for policy:team-a$/u,
   });
   t.match(await register(dial(t, gateway, 'victim'), { agentId: 'four', zoneId: 'team-b', accounts: ['shared'] }), {
     code: status.PERMISSION_DENIED,
-    details: /^register\.zone_id: the policy does not give it to policy:team-a$/u,
+    details: /^register\.zone_id: the policy does not allow it for policy:team-a$/u,
   });
 
   write("'team-a-*'");
   t.match(await agent.ended(), {
     code: status.PERMISSION_DENIED,
-    details: /^register\.accounts: the policy does not give shared to policy:team-a$/u,
+    details: /^register\.accounts: the policy does not allow shared for policy:team-a$/u,
   });
   const renamed = dial(t, gateway, 'victim');
   t.equal(await register(renamed, { agentId: 'one', zoneId, accounts: ['team-a-prod'] }), 'in');
@@ -287,10 +287,10 @@ test('a policy says who may have what, as it is now', async (t) => {
   write("'team-a-*'", 'team-z');
   t.match(await renamed.ended(), {
     code: status.PERMISSION_DENIED,
-    details: 'the policy takes token:victim for policy:team-z now; dial again',
+    details: 'the policy now maps token:victim to policy:team-z; dial again',
   });
   t.match(await register(dial(t, gateway, 'victim'), { agentId: 'one', zoneId, accounts: ['team-a-prod'] }), {
     code: status.PERMISSION_DENIED,
-    details: /team-a-prod: registered by another identity than policy:team-z/u,
+    details: /team-a-prod: registered by an identity other than policy:team-z/u,
   });
 });

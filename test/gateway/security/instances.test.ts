@@ -190,7 +190,7 @@ test('pretending to be an instance', async (t) => {
     t.equal((await send(open, call)).status, 200);
     t.equal((await send(open, call)).status, 200, 'without the defence it is taken again');
     t.equal((await send(strict, call)).status, 200);
-    t.match(await send(strict, call), { status: 403, text: /it was used before/u });
+    t.match(await send(strict, call), { status: 403, text: /already used/u });
     t.match(
       await Promise.all(Array.from({ length: 5 }, async () => (await send(strict, call)).status)),
       [403, 403, 403, 403, 403],
@@ -199,7 +199,7 @@ test('pretending to be an instance', async (t) => {
 
   await t.test('secrets that change', async (t) => {
     const next = 'another secret of more than thirty-two characters';
-    const changes = () => strict.log.filter(({ msg }) => msg === 'a file has changed: it counts from now on').length;
+    const changes = () => strict.log.filter(({ msg }) => msg === 'file changed; its new content is in effect').length;
     const statusWith = async (secrets: string): Promise<number> => {
       const body = forwarded('prod');
       return (await send(strict, { body, headers: withToken(sign(body, tokensOf('gateway-2', secrets))) })).status;
@@ -212,7 +212,9 @@ test('pretending to be an instance', async (t) => {
     await waitFor(() => changes() === 2);
     t.same([await statusWith(secret), await statusWith(next)], [403, 200]);
     writeFileSync(secretFile, 'short');
-    await waitFor(() => strict.log.some(({ msg }) => msg === 'a file has changed and cannot be used'));
+    await waitFor(() =>
+      strict.log.some(({ msg }) => msg === 'file changed and cannot be used; keeping the old content'),
+    );
     t.equal(await statusWith(next), 200);
     const log = JSON.stringify(strict.log);
     t.notOk(log.includes(secret) || log.includes(next), 'no secret in the log');
@@ -267,7 +269,7 @@ test('used tokens are remembered while they are valid, whatever the wall clock s
   now += 3_600_000;
   t.match(receiver.verify(sender.sign('b', call), call), { instanceId: 'a' }, 'an hour ahead');
   now -= 3_600_000;
-  t.throws(() => receiver.verify(next, call), { code: 'permission-denied', message: /it was used before/ });
+  t.throws(() => receiver.verify(next, call), { code: 'permission-denied', message: /already used/ });
   t.end();
 });
 

@@ -166,8 +166,8 @@ test('everything is replaced under load', async (t) => {
     const done = answered;
     await waitFor(() => answered > done + 20, { description: 'operations to go on' });
   };
-  const tlsTaken = 'TLS files changed: new connections use them';
-  const fileTaken = 'a file has changed: it counts from now on';
+  const tlsTaken = 'TLS files changed; new connections use them';
+  const fileTaken = 'file changed; its new content is in effect';
   await taken(tlsTaken, () => {
     issue(before);
   });

@@ -106,7 +106,7 @@ test('a gap in the numbers makes a replica read everything again', async (t) => 
   await waitFor(() => replica.mirror.state.name === 'live');
 });
 
-test('a message that cannot be read leads to a reload, not to a failure', async (t) => {
+test('an unreadable message leads to a reload, not to a failure', async (t) => {
   const { url } = await redisDatabase(t);
   const replica = await startReplica(t, { url, truth: new TruthDouble() });
   const { reloads } = replica.mirror.statistics();

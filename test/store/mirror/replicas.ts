@@ -10,12 +10,8 @@ import type { OwnershipTruth } from '../../../src/store/mirror/rebuild.js';
 import type { MirrorSettings } from '../../../src/store/mirror/mirror-settings.js';
 import { RedisMirror } from '../../../src/store/mirror/redis-mirror.js';
 import { redisOptions } from '../../../src/store/mirror/redis-options.js';
-import type {
-  AccountRegistration,
-  Assignment,
-  Connection,
-  Ownership,
-} from '../../../src/store/assignments/ownership.js';
+import type { AccountRegistration } from '../../../src/store/accounts/account-record.js';
+import type { Assignment, Connection, Ownership } from '../../../src/store/assignments/ownership.js';
 import type { ReleaseRequest } from '../../../src/store/assignments/release.js';
 import { waitFor } from '../../wait.js';
 

@@ -195,7 +195,7 @@ for (const [product, start] of Object.entries(engines)) {
       const locks = new LockStore(database);
       await admin.query('set global super_read_only = 1');
       await t.rejects(locks.acquire('late', 'one', 1_000, signal), {
-        ...{ code: 'dependency-unavailable', message: /takes no changes: it is read-only/ },
+        ...{ code: 'dependency-unavailable', message: /accepts no changes: it is read-only/ },
         details: { unsent: true },
       });
       t.equal(database.pool().size, 0, 'none is kept that leads to a replica');
@@ -274,7 +274,7 @@ test('PostgreSQL: default_transaction_read_only', async (t) => {
      select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}' and pid <> pg_backend_pid()`,
   );
   await t.rejects(new LockStore(database).acquire('late', 'one', 1_000, signal), {
-    ...{ code: 'dependency-unavailable', message: /takes no changes: it is read-only/ },
+    ...{ code: 'dependency-unavailable', message: /accepts no changes: it is read-only/ },
     details: { unsent: true },
   });
 });

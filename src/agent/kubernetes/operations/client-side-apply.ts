@@ -1,6 +1,6 @@
 /**
- * Apply as `kubectl apply` did before server-side apply: three versions of an object (applied last, to be applied, live)
- * make one patch. What was applied last is kept in an annotation, which kubectl reads and writes too.
+ * Apply as `kubectl apply` did before server-side apply: three versions of an object (last applied, new, live)
+ * make one patch. The last applied version is kept in an annotation, which kubectl reads and writes too.
  */
 
 import { isJsonObject, parseJson, type JsonObject } from '../../../documents/exact-json.js';
@@ -39,11 +39,11 @@ export function clientSideApply(
 
 function withAnnotation({ metadata, ...rest }: Manifest, namespace: string): JsonObject {
   const { [annotation]: _, ...given } = metadata.annotations ?? {};
-  // kubectl reads annotations, and only them, as texts.
+  // kubectl reads annotations as text, and only these.
   const annotations = Object.fromEntries(Object.entries(given).map(([key, text]) => [key, text ?? '']));
   const place = namespace === '' ? {} : { namespace };
   const bare = { ...rest, metadata: { ...metadata, ...place, annotations } };
-  // As kubectl has it: an empty map of annotations, a line feed at the end.
+  // As kubectl does it: an empty map of annotations, a line feed at the end.
   const text = `${goJson(bare)}\n`;
   return { ...bare, metadata: { ...bare.metadata, annotations: { ...annotations, [annotation]: text } } };
 }
@@ -57,7 +57,7 @@ function lastApplied(live: KubernetesObject): JsonObject {
   }
 }
 
-/** A patch deletes by null; in an object that is new there is nothing to delete. */
+/** A null in a patch deletes a field; a new object has nothing to delete. */
 function withoutNulls<T>(value: T): T {
   if (Array.isArray(value)) return value.map(withoutNulls) as T;
   if (!isJsonObject(value)) return value;

@@ -1,4 +1,4 @@
-/** Deploy and run job: a manifest becomes an object. */
+/** Deploy and run job: turn a manifest into an object. */
 
 import type { KubernetesObject } from '../../../kubernetes/client.js';
 import { Deploy_Mode, type Deploy, type RunJob } from '../../../protocol/generated/ops/operations_pb.js';
@@ -14,7 +14,7 @@ type Query = Readonly<Record<string, string>>;
 
 /**
  * Server-side apply unless the request or the account says otherwise. A manifest without a name (`generateName`) is
- * created, whatever the mode. The objects of a list are deployed in its order, each by itself.
+ * created in either mode. The objects of a list are deployed in its order, each by itself.
  */
 export async function deploy(work: Work, request: Deploy): Promise<Execution> {
   const { isList, manifests } = manifestsOf(request.manifest);
@@ -51,7 +51,7 @@ async function deployOne(work: Work, request: Deploy, manifest: Manifest): Promi
   return clientSideApply(work, target, manifest, query);
 }
 
-/** As Clouddriver does it: an object that is not there is created. */
+/** Like Clouddriver: an object that does not exist is created. */
 async function replace(work: Work, target: TargetObject, manifest: Manifest, query: Query): Promise<KubernetesObject> {
   const { path, resource, namespace } = target;
   const once = async (): Promise<KubernetesObject> => {
@@ -63,11 +63,12 @@ async function replace(work: Work, target: TargetObject, manifest: Manifest, que
     const body = { ...manifest, metadata: { ...manifest.metadata, resourceVersion } };
     return work.send({ method: 'PUT', path, query, body });
   };
-  // Who names a version means that one; all others do not mind what controllers have written since, the status perhaps.
+  // A manifest with a resourceVersion means exactly that version; otherwise later writes by controllers, such as the
+  // status, do not matter.
   return manifest.metadata.resourceVersion ? once() : work.readThenWrite(once);
 }
 
-/** Creates a Job; its completion is for the caller to watch. */
+/** Creates a Job; the caller watches its completion. */
 export async function runJob(work: Work, request: RunJob): Promise<Execution> {
   const manifest = manifestOf(request.manifest);
   if (manifest.kind !== 'Job') throw refuse(400, 'BadRequest', `manifest.kind: expected Job, found ${manifest.kind}`);

@@ -1,4 +1,4 @@
-/** Get, list, patch and delete: what the API does by itself. */
+/** Get, list, patch and delete: single calls of the API. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApiError, type KubernetesObject, type ObjectList } from '../../../kubernetes/client.js';
@@ -20,7 +20,10 @@ export async function get(work: Work, { object }: Get): Promise<Execution> {
   return objects([await work.send({ method: 'GET', path })]);
 }
 
-/** One page, if the request sets a limit. Of an account of some namespaces, all of them, one after the other. */
+/**
+ * One page, if the request sets a limit. If the account covers only some namespaces, lists all of them, one after the
+ * other.
+ */
 export async function list(work: Work, request: List): Promise<Execution> {
   const { apiVersion = '', kind = '', namespace = '' } = request.object ?? {};
   const resource = await work.resource(apiVersion, kind);
@@ -34,7 +37,7 @@ export async function list(work: Work, request: List): Promise<Execution> {
     );
   }
   if (request.continue !== '') {
-    throw refuse(400, 'BadRequest', 'object.namespace: expected a namespace of the account, with continue');
+    throw refuse(400, 'BadRequest', 'object.namespace: expected a namespace of the account, because continue is set');
   }
   const all: object[] = [];
   for (const each of namespaces) all.push(...(await listPage(work, resource, pathOf(resource, each), request)).items);
@@ -54,7 +57,7 @@ async function listPage(
     ...(continuation ? { continue: continuation } : {}),
   };
   const page = await work.send<ObjectList>({ method: 'GET', path, query });
-  // The items of a list do not say what they are.
+  // The items of a list lack apiVersion and kind.
   const type = { apiVersion: apiVersionOf(resource), kind: resource.kind };
   return {
     items: (page.items ?? []).map((item) => ({ ...type, ...item })),
@@ -77,7 +80,7 @@ export async function patch(work: Work, request: Patch): Promise<Execution> {
   };
   const contentType = patchTypes[request.type] as string | undefined;
   if (contentType === undefined) throw refuse(400, 'BadRequest', 'type: expected strategic, merge or JSON');
-  // A JSON patch may add to a list, which twice is too much.
+  // A JSON patch may add to a list, so it must not be applied twice.
   const repeatable = request.type !== Patch_Type.JSON;
   return objects([await work.send({ method: 'PATCH', path, query, body: request.patch, contentType }, repeatable)]);
 }
@@ -89,7 +92,7 @@ const propagations = {
   [Delete_Propagation.ORPHAN]: 'Orphan',
 } as const;
 
-/** Gives the objects as they were last seen. By selector, none that matches is success, as in kubectl. */
+/** Returns the objects as they were last seen. A selector without a match is success, as in kubectl. */
 export async function remove(work: Work, request: Delete): Promise<Execution> {
   const { object, labelSelector } = request;
   if (!object?.name) return removeSelected(work, request);
@@ -101,7 +104,7 @@ export async function remove(work: Work, request: Delete): Promise<Execution> {
   return objects([live]);
 }
 
-/** As the lists of the agent's watches: few enough to be held, whatever their size. */
+/** Page size, as in the agent's watches: few enough objects to hold in memory, even large ones. */
 const pageSize = 100;
 
 async function removeSelected(work: Work, request: Delete): Promise<Execution> {
@@ -129,12 +132,12 @@ async function removeSelected(work: Work, request: Delete): Promise<Execution> {
     } while (next !== '');
   }
   const result = await inTurn(work, steps());
-  // All of them end at the same time, not one after the other.
+  // All deletions run at the same time, not one after the other.
   if (wait && !dryRun) for (const { path, uid } of removed) await gone(work, path, uid);
   return result;
 }
 
-/** Whoever removed it: that it is not there any more is success. */
+/** If the object no longer exists, that is success, no matter who removed it. */
 async function removeOne(work: Work, { path }: TargetObject, live: KubernetesObject, request: Delete): Promise<void> {
   const { propagation, gracePeriodSeconds, dryRun } = request;
   const { uid } = live.metadata;
@@ -142,7 +145,7 @@ async function removeOne(work: Work, { path }: TargetObject, live: KubernetesObj
   const body = {
     apiVersion: 'v1',
     kind: 'DeleteOptions',
-    // Another object of this name, made meanwhile, is not meant.
+    // Another object of this name, created meanwhile, must not be deleted.
     preconditions: { uid },
     ...(policy === undefined ? {} : { propagationPolicy: policy }),
     ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),

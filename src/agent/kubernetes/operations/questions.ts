@@ -13,7 +13,7 @@ import { refuse, type Work } from '../work.js';
 /** Below the gateway's default limit of a message, 4 MB. */
 const defaultLimitBytes = 3 << 20;
 
-/** Of one container of a pod; the newest `limit_bytes` would be wanted, the API gives the oldest: ask with `tail_lines`. */
+/** The log of one container of a pod. The API cuts to the oldest `limit_bytes`, not the newest: use `tail_lines`. */
 export async function logs(work: Work, request: Logs): Promise<Execution> {
   const target = await work.target({ ...emptyReference, ...request.object, kind: request.object?.kind || 'Pod' });
   if (target.resource.kind !== 'Pod') {
@@ -34,7 +34,7 @@ export async function logs(work: Work, request: Logs): Promise<Execution> {
   return { status: 200, body: { case: 'logs', value } };
 }
 
-/** Whether this agent may do something: what `kubectl auth can-i` asks. */
+/** Whether this agent may do something, like `kubectl auth can-i`. */
 export async function accessReview(work: Work, request: AccessReview): Promise<Execution> {
   const { verb, group, resource, subresource, namespace, name } = request;
   if (verb === '' || resource === '') throw refuse(400, 'BadRequest', 'access_review: expected verb and resource');

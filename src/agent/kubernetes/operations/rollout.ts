@@ -1,4 +1,4 @@
-/** Scale, restart, pause, resume and undo: changes of a workload, as `kubectl scale` and `kubectl rollout` make them. */
+/** Scale, restart, pause, resume and undo: changes of a workload, like `kubectl scale` and `kubectl rollout`. */
 
 import { ApiError, lastAppliedAnnotation, type KubernetesObject, type ObjectList } from '../../../kubernetes/client.js';
 import type { Pause, Restart, Resume, Scale, Undo } from '../../../protocol/generated/ops/operations_pb.js';
@@ -25,7 +25,7 @@ interface ControllerRevision extends KubernetesObject {
 
 const strategic = 'application/strategic-merge-patch+json';
 const revisionAnnotation = 'deployment.kubernetes.io/revision';
-/** What kubectl leaves as it is on the Deployment when it undoes a rollout. */
+/** Annotations of the Deployment that kubectl keeps when it undoes a rollout. */
 const ownAnnotations = [
   lastAppliedAnnotation,
   revisionAnnotation,
@@ -35,7 +35,7 @@ const ownAnnotations = [
   'deprecated.deployment.rollback.to',
 ];
 
-/** By the `scale` subresource, which every kind that can be scaled has. */
+/** Uses the `scale` subresource, which every scalable kind has. */
 export async function scale(work: Work, { object, replicas }: Scale): Promise<Execution> {
   const target = await work.target(object);
   await change(work, `${target.path}/scale`, { spec: { replicas } }, 'application/merge-patch+json');
@@ -49,7 +49,7 @@ export async function restart(work: Work, { object }: Restart): Promise<Executio
   if (live.spec?.paused === true) {
     throw refuse(400, 'BadRequest', "can't restart paused deployment (run rollout resume first)");
   }
-  // Taken once, so that an attempt that is repeated does not restart anew.
+  // Taken once, so that a repeated attempt does not restart the pods again.
   const annotations = { 'kubectl.kubernetes.io/restartedAt': new Date().toISOString().replace(/\.\d+Z$/u, 'Z') };
   return objects([await change(work, target.path, { spec: { template: { metadata: { annotations } } } })]);
 }
@@ -98,7 +98,7 @@ async function undoDeployment(
     Object.entries(from.metadata.annotations ?? {}).filter(([name]) => ownAnnotations.includes(name) === own);
   const annotations = Object.fromEntries([...pick(chosen, false), ...pick(live, true)]);
   const body = [
-    // Refuses when somebody has changed what the Deployment asks for since it was read.
+    // Fails if somebody has changed the Deployment's spec since it was read.
     { op: 'test', path: '/metadata/generation', value: live.metadata.generation },
     { op: 'replace', path: '/spec/template', value: template },
     { op: 'add', path: '/metadata/annotations', value: annotations },
@@ -121,7 +121,7 @@ function revisionOf<T>(target: TargetObject, all: readonly T[], numberOf: (one: 
   throw refuse(404, 'NotFound', `no rollout history found for ${name}`);
 }
 
-/** What the workload's controller made, of a kind. */
+/** Objects of a kind that the workload's controller created. */
 async function owned<T extends KubernetesObject>(
   work: Work,
   owner: Workload,

@@ -1,6 +1,6 @@
 /**
- * Apply on the server. What this product wrote before in other ways, and what was applied on the client, is no conflict;
- * what belongs to anybody else is, and is told (409).
+ * Server-side apply. Fields that this product wrote before in other ways, or that were applied client-side, do not
+ * conflict; fields of any other owner do, and are reported (409).
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -13,12 +13,12 @@ import { refuse, type TargetObject, type Work } from '../work.js';
 
 export interface ApplyOptions {
   readonly fieldManager: string;
-  /** Takes fields of others, too. */
+  /** Also takes over fields of others. */
   readonly force: boolean;
   readonly dryRun: boolean;
 }
 
-/** @throws ApiError 409 with the manager and the field, as Kubernetes has it */
+/** @throws ApiError 409 with the manager and the field, as Kubernetes reports it */
 export async function serverSideApply(
   work: Work,
   target: TargetObject,
@@ -29,7 +29,7 @@ export async function serverSideApply(
   const ready = await handOver(work, target, options);
   const applied = await apply(work, target, manifest, withForce(work, options, ready));
   if (clientSideAppliers(fieldOwners(applied)).size === 0) return applied;
-  // An object without any owners (from before Kubernetes 1.18): they are known from its first apply on.
+  // An object without any owners (from before Kubernetes 1.18): its owners are recorded from its first apply on.
   await handOver(work, target, options);
   return apply(work, target, manifest, options);
 }
@@ -44,17 +44,17 @@ function apply(work: Work, target: TargetObject, manifest: Manifest, options: Ap
   );
 }
 
-/** Writes the owners as they have to be. @returns the object as it is then, if there is one */
+/** Writes the required owners. @returns the resulting object, if there is one */
 function handOver(work: Work, { path }: TargetObject, options: ApplyOptions): Promise<KubernetesObject | undefined> {
   return work.readThenWrite(async () => {
     const live = await work.find(path);
     if (live === undefined) return undefined;
     const { wanted, owners } = ownersBefore(work, options, live);
-    // An empty list would not be taken.
+    // An empty list would be ignored.
     if (wanted.length === 0 || isDeepStrictEqual(wanted, owners)) return live;
     const body = [
       { op: 'replace', path: '/metadata/managedFields', value: wanted },
-      // Refused when somebody has changed the object since it was read.
+      // Fails if somebody has changed the object since it was read.
       { op: 'replace', path: '/metadata/resourceVersion', value: live.metadata.resourceVersion },
     ];
     const query = { fieldManager: work.fieldManager };
@@ -62,7 +62,7 @@ function handOver(work: Work, { path }: TargetObject, options: ApplyOptions): Pr
   });
 }
 
-/** Where nobody but us owns anything there is nobody to protect. */
+/** If nobody else owns any field, there is nobody to protect. */
 function withForce(work: Work, options: ApplyOptions, live: KubernetesObject | undefined): ApplyOptions {
   const alone = live !== undefined && ownersBefore(work, options, live).wanted.length === 0;
   return { ...options, force: options.force || alone };
@@ -73,7 +73,7 @@ function ownersBefore(work: Work, { fieldManager }: ApplyOptions, live: Kubernet
   return { owners, wanted: handedOver(owners, fieldManager, new Set([work.fieldManager, fieldManager])) };
 }
 
-/** Owners cannot be written: conflicts with those who would have handed over are passed over. */
+/** If owners cannot be written, conflicts with owners that would have handed over their fields are ignored. */
 async function dryRun(
   work: Work,
   target: TargetObject,
@@ -97,7 +97,7 @@ async function dryRun(
   }
 }
 
-/** The API refuses to apply what it has written itself. */
+/** The API refuses to apply fields that it has written itself. */
 function withoutManagedFields(manifest: Manifest): object {
   const { managedFields: _, ...metadata } = manifest.metadata as Record<string, unknown>;
   return { ...manifest, metadata };

@@ -1,4 +1,4 @@
-/** The text of a kubeconfig: whether it is one, and what in it must never be repeated. */
+/** The text of a kubeconfig: whether it is valid, and which parts must never be repeated. */
 
 import { GatewayError } from '../../../core/errors.js';
 import { readManifests } from '../../../documents/yaml.js';
@@ -6,16 +6,16 @@ import { holdsSecretReference } from '../../../core/secret-reference.js';
 
 export interface KubeconfigContent {
   readonly text: string;
-  /** Replaces what is secret of it in a text for people. */
+  /** Replaces its secrets in a text for people. */
   readonly redact: (text: string) => string;
 }
 
-/** Shorter ones would cut words out of messages, and are no secrets. */
+/** Shorter texts would cut words out of messages, and are not secrets. */
 const shortestSecret = 6;
 
 /**
  * @param text YAML or JSON, or base64 of that
- * @throws GatewayError `invalid-argument`, which quotes nothing of it
+ * @throws GatewayError `invalid-argument`, which does not quote it
  */
 export function readKubeconfig(text: string): KubeconfigContent {
   const plain = /^[A-Za-z0-9+/=\s]+$/u.test(text) ? Buffer.from(text, 'base64').toString('utf8') : text;
@@ -28,11 +28,11 @@ export function readKubeconfig(text: string): KubeconfigContent {
   const { clusters, users } = typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : {};
   if (!Array.isArray(clusters) || clusters.length === 0) throw noKubeconfig();
   if (holdsSecretReference(plain)) {
-    const message = 'the kubeconfig has a reference of a secret engine (encrypted:...) in it: write the value itself';
+    const message = 'the kubeconfig contains a secret engine reference (encrypted:...); write the value itself';
     throw new GatewayError('invalid-argument', message);
   }
   const secrets = [...new Set([...scalars(users), plain, text])].filter((each) => each.length >= shortestSecret);
-  // Longest first: one may be part of another.
+  // Longest first: one secret may be part of another.
   secrets.sort((a, b) => b.length - a.length);
   return {
     text: plain,
@@ -40,7 +40,7 @@ export function readKubeconfig(text: string): KubeconfigContent {
   };
 }
 
-/** Every text below `users`, and what it is base64 of: tokens, passwords, keys, arguments of credential plugins. */
+/** Every text below `users`, and its base64-decoded form: tokens, passwords, keys, arguments of credential plugins. */
 function* scalars(node: unknown, depth = 0): Generator<string> {
   if (typeof node === 'string') {
     yield node;

@@ -1,6 +1,6 @@
 /**
- * Where referenced kubeconfigs come from. Whoever may call the API names the reference, so a provider gives nothing but
- * what was put there to be given: one directory, variables with one prefix, secrets that Kubernetes lets the gateway read.
+ * The sources of referenced kubeconfigs. API callers choose the reference, so a provider reads only from places
+ * meant for it: one directory, variables with one prefix, Secrets that Kubernetes lets the gateway read.
  */
 
 import { readFile, realpath, stat } from 'node:fs/promises';
@@ -9,13 +9,13 @@ import { GatewayError } from '../../../core/errors.js';
 import type { Reference } from './reference.js';
 
 export interface KubeconfigProvider<Kind extends Reference['kind'] = Reference['kind']> {
-  /** @throws GatewayError that says what is missing and quotes nothing of what is there */
+  /** @throws GatewayError that says what is missing and quotes no content */
   read(reference: Extract<Reference, { kind: Kind }>, signal: AbortSignal): Promise<string>;
 }
 
 export type KubeconfigProviders = { readonly [Kind in Reference['kind']]: KubeconfigProvider<Kind> };
 
-/** Well above any kubeconfig; etcd takes objects of 1.5 MB. */
+/** Well above any kubeconfig; etcd accepts objects of 1.5 MB. */
 export const maximumKubeconfigBytes = 1 << 20;
 const variablePrefix = 'KUBECONFIG_';
 
@@ -47,7 +47,7 @@ export function environmentProvider(
     read: ({ name }) => {
       const value = name.startsWith(variablePrefix) ? environment[name] : undefined;
       return value === undefined
-        ? Promise.reject(missing(`no variable of this name; it has to begin with ${variablePrefix}`))
+        ? Promise.reject(missing(`no environment variable of this name; it must begin with ${variablePrefix}`))
         : Promise.resolve(value);
     },
   };

@@ -1,6 +1,6 @@
 /**
- * References to kubeconfigs, in place of their text: `file:PATH`, `env:NAME`, and Kubernetes secrets as Spinnaker writes
- * them (https://spinnaker.io/docs/reference/halyard/secrets/): `encryptedFile:k8s!n:NAME!k:KEY!ns:NAMESPACE`.
+ * References to kubeconfigs, in place of their text: `file:PATH`, `env:NAME`, and Kubernetes secrets as Spinnaker
+ * writes them (https://spinnaker.io/docs/reference/halyard/secrets/): `encryptedFile:k8s!n:NAME!k:KEY!ns:NAMESPACE`.
  */
 
 import { GatewayError } from '../../../core/errors.js';
@@ -13,7 +13,7 @@ export type Reference =
 const spinnaker = /^encrypted(?:File)?:([^!:]*)!?(.*)$/su;
 
 /**
- * @returns undefined for what is no reference: the text of a kubeconfig, or a path on the agent's machine
+ * @returns undefined for other texts: a kubeconfig itself, or a path on the agent's machine
  * @throws GatewayError `invalid-argument`, which does not quote the reference: engines may carry secrets in it
  */
 export function parseReference(text: string): Reference | undefined {

@@ -1,4 +1,4 @@
-/** Encrypts what the database keeps of kubeconfigs: AES-256-GCM (NIST SP 800-38D), bound to the account's name. */
+/** Encrypts kubeconfigs for the database: AES-256-GCM (NIST SP 800-38D), bound to the account's name. */
 
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
 import { GatewayError } from '../../../core/errors.js';
@@ -20,7 +20,7 @@ export class Sealer {
   /** @param key 32 bytes as base64 or hex; without one nothing is sealed or opened */
   constructor(key: string | undefined) {
     this.#key = key === undefined ? undefined : keyBytes(key);
-    // Tells which key it was, and nothing of it.
+    // Identifies the key without revealing it.
     this.#keyId = this.#key === undefined ? '' : createHash('sha256').update(this.#key).digest('hex').slice(0, 8);
   }
 
@@ -31,7 +31,7 @@ export class Sealer {
   /** @throws GatewayError `invalid-argument` without a key */
   seal(text: string, account: string): string {
     if (this.#key === undefined) {
-      throw new GatewayError('invalid-argument', `a kubeconfig is only stored encrypted, and ${field} is not set`);
+      throw new GatewayError('invalid-argument', `a kubeconfig is stored only encrypted, and ${field} is not set`);
     }
     const nonce = randomBytes(nonceBytes);
     const cipher = createCipheriv('aes-256-gcm', this.#key, nonce).setAAD(Buffer.from(account));
@@ -39,12 +39,14 @@ export class Sealer {
     return `${prefix}${this.#keyId}:${Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64')}`;
   }
 
-  /** @throws GatewayError `configuration` when the key is missing or another one, or the text was changed */
+  /** @throws GatewayError `configuration` if the key is missing or a different one, or the text was changed */
   open(text: string, account: string): string {
     const [keyId = '', body = ''] = text.slice(prefix.length).split(':');
     if (this.#key === undefined) throw new GatewayError('configuration', `${field} is not set`, { field });
     if (keyId !== this.#keyId) {
-      throw new GatewayError('configuration', `${field} is not the key that the kubeconfig was stored with`, { field });
+      throw new GatewayError('configuration', `${field} is not the key that the kubeconfig was encrypted with`, {
+        field,
+      });
     }
     const bytes = Buffer.from(body, 'base64');
     try {

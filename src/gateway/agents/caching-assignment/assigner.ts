@@ -1,4 +1,7 @@
-/** Has accounts cached by a connected agent each: the choice is made in SQL, the agent is told by the instance that holds it. */
+/**
+ * Assigns a connected agent to cache each account: SQL makes the choice, and the instance that holds the agent tells
+ * it.
+ */
 
 import { withDeadline } from '../../../core/deadline.js';
 import { GatewayError } from '../../../core/errors.js';
@@ -24,10 +27,10 @@ export interface CachingAssignerOptions {
   readonly stopping: AbortSignal;
 }
 
-/** Who caches an account. */
+/** The agent that caches an account. */
 export interface CachedAccount {
   readonly account: string;
-  /** Absent while an agent may still be caching that is gone: another one takes over within seconds. */
+  /** Absent while an agent that is gone may still be caching: another one takes over within seconds. */
   readonly by?: { readonly agentId: string; readonly instanceId: string };
 }
 
@@ -41,9 +44,9 @@ export class CachingAssigner {
   }
 
   /**
-   * @returns who caches each of them, in the order of their names
-   * @throws GatewayError `unknown-account` with those that no connected agent serves, once the others are assigned;
-   *   `owner-unreachable` when an agent could not be told; `dependency-unavailable`
+   * @returns the agent that caches each account, in the order of the accounts' names
+   * @throws GatewayError `unknown-account` naming the accounts that no connected agent serves, after the others were
+   *   assigned; `owner-unreachable` when an agent could not be told; `dependency-unavailable`
    */
   async assign(accounts: readonly string[]): Promise<readonly CachedAccount[]> {
     const { assignments, ownership } = this.#options;
@@ -63,7 +66,7 @@ export class CachingAssigner {
     return cached;
   }
 
-  /** Another instance has assigned them: the agents here are told. */
+  /** Another instance has assigned the accounts: tells the agents of this one. */
   async follow(accounts: readonly string[]): Promise<readonly CachedAccount[]> {
     const { ownership, switches, instanceId } = this.#options;
     const truth = await this.#withDeadline((signal) =>

@@ -1,7 +1,8 @@
 /**
- * Lets another agent cache where the one that did is lost. Whoever's stream broke may not have noticed yet and goes on
- * for up to three ping periods; its accounts are held for it in SQL, on the database's clock. Every instance looks for
- * holds that are over, so that it does not matter which one released them and what became of it.
+ * Elects another agent to cache an account after its caching agent was lost. An agent whose stream broke may not have
+ * noticed yet, and caches for up to three more ping periods; SQL reserves its accounts for that time, on the database's
+ * clock. Every instance looks for reservations that have ended, so it does not matter which instance released the
+ * accounts or whether it still runs.
  */
 
 import { messageOf } from '../../../core/errors.js';
@@ -12,7 +13,7 @@ import type { OwnershipService } from '../ownership.js';
 
 export interface CachingElectionOptions {
   readonly ownership: OwnershipService;
-  /** Time between two looks, ±50 %, in ms. */
+  /** Time between two rounds, ±50 %, in ms. */
   readonly periodMs: number;
   readonly logger: Logger;
 }
@@ -25,7 +26,7 @@ export async function electCachers(options: CachingElectionOptions, signal: Abor
   let elected = 0;
   const failed = (error: unknown): void => {
     elected = 0;
-    logger.debug({ error: messageOf(error) }, 'caching agents not elected');
+    logger.debug({ error: messageOf(error) }, 'could not elect caching agents; retrying');
   };
   // Many accounts at once: the next batch follows immediately.
   const pauseMs = (): number => (elected < batchAccounts ? jittered(periodMs, 0.5) : 0);

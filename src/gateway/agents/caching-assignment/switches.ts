@@ -1,4 +1,4 @@
-/** Who of this instance's agents begins to cache what, and who ends it: what each is told. */
+/** Tells the agents of this instance which accounts to start and stop caching. */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { batches } from '../../../core/batches.js';
@@ -14,7 +14,9 @@ export interface CachingSwitchesOptions {
   readonly registry: Pick<Registry, 'sessions' | 'sessionsFor' | 'accounts' | 'closed'>;
   readonly ownership: Pick<OwnershipService, 'peek' | 'onChange'>;
   readonly frames: Pick<SessionFrames, 'caching'>;
-  /** Whether nobody can take this instance for dead and give its accounts to others; else no agent begins to cache. */
+  /**
+   * Whether no other instance can consider this one dead and give away its accounts; otherwise no agent starts caching.
+   */
   readonly lease: () => Pick<Lease, 'sure'>;
 }
 
@@ -30,14 +32,14 @@ export class CachingSwitches {
     this.#options = options;
   }
 
-  /** Begins to follow every change of ownership. @returns what ends it */
+  /** Starts to follow every change of ownership. @returns a function that stops it */
   start(): () => void {
     return this.#options.ownership.onChange((ownership) => {
       this.follow([ownership]);
     });
   }
 
-  /** Others may soon let other agents cache: no agent of this instance may go on, and none begins until allow(). */
+  /** Other instances may soon let other agents cache: agents of this one must stop, and none starts until allow(). */
   stop(): void {
     this.#stopped = true;
     for (const session of [...this.#options.registry.sessions]) {
@@ -48,7 +50,7 @@ export class CachingSwitches {
     }
   }
 
-  /** Agents may begin again, and those that should are told. */
+  /** Agents may start again; those that should are told. */
   async allow(signal: AbortSignal): Promise<void> {
     const { registry, ownership } = this.#options;
     this.#stopped = false;
@@ -59,7 +61,7 @@ export class CachingSwitches {
     }
   }
 
-  /** The agent has stopped by itself, because it had heard nothing for too long, and is there all the same: it is told again. */
+  /** The agent stopped by itself, because it had heard nothing for too long, but is still connected: tells it again. */
   resume(session: Session): void {
     const accounts = [...session.caching];
     session.caching.clear();
@@ -67,7 +69,7 @@ export class CachingSwitches {
     this.follow(accounts.flatMap((account) => ownership.peek(account) ?? []));
   }
 
-  /** Tells agents what they cache of these accounts, on and off, where they do not know it yet, in one frame each. */
+  /** Tells each agent, in one frame, which of these accounts to start and stop caching, if it does not know yet. */
   follow(ownerships: readonly Ownership[]): void {
     const may = !this.#stopped && this.#options.lease().sure;
     const switches = new Map<Session, { start: string[]; stop: string[] }>();

@@ -103,10 +103,10 @@ function signIn(reason) {
     if (typeof token === 'string') data.signIn(token.trim());
   };
   return html`<form class="sign-in" @submit=${submit}>
-    <p role="alert">${badge('bad', 'Not let in')} ${reason}.</p>
+    <p role="alert">${badge('bad', 'Access denied')} ${reason}.</p>
     <label>Token <input name="token" type="password" autocomplete="off" required /></label>
     <button type="submit">Sign in</button>
-    <p>It is kept in this tab only.</p>
+    <p>The token is kept in this tab only.</p>
   </form>`;
 }
 

@@ -86,7 +86,7 @@ export function empty(text, more = nothing) {
 export function failure(error) {
   return error === undefined
     ? nothing
-    : html`<p class="notice bad" role="alert">${badge('bad', 'Not loaded')} ${error}; trying again.</p>`;
+    : html`<p class="notice bad" role="alert">${badge('bad', 'Not loaded')} ${error}; retrying.</p>`;
 }
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */

@@ -1,0 +1,131 @@
+/** Of phase 2: the way of an operation, from its acceptance to its record. */
+
+import type { OwnershipService } from '../agents/ownership.js';
+import { recordedResult, receipt, tooLargeResult } from '../grpc/frames.js';
+import { Adoption } from '../operations/adoption.js';
+import { Forwarder } from '../peers/forwarder.js';
+import { Recorder } from '../operations/recorder.js';
+import { Recovery } from '../operations/recovery.js';
+import { Results } from '../operations/results.js';
+import { Router } from '../operations/router.js';
+import { Routing } from '../operations/routing.js';
+import type { AgentParts } from './assemble-agents.js';
+import type { Dependencies } from './connect.js';
+import type { StartContext } from './start-context.js';
+
+export interface OperationParts {
+  readonly recorder: Recorder;
+  readonly forwarder: Forwarder;
+  readonly routing: Routing;
+  readonly router: Router;
+  readonly results: Results;
+  readonly adoption: Adoption;
+}
+
+/** An operation that is overdue for this long has nobody who ends it, in ms. */
+const overdueMs = 10_000;
+const recoveryCheckMs = 2_000;
+
+export function assembleOperations(
+  context: StartContext,
+  dependencies: Dependencies,
+  { ownership, registry }: Pick<AgentParts, 'ownership' | 'registry'>,
+): OperationParts {
+  const { config, logger, lifetime } = context;
+  const { metrics, tracing, discovery } = dependencies;
+  const { operations } = dependencies.stores;
+  const instanceId = config.instance.id;
+  const recorder = new Recorder({ operations, logger, metrics, stopping: lifetime.stopping });
+  lifetime.push('recorder', () => recorder.idle());
+  const forwarder = createForwarder(context, dependencies);
+  const routing = new Routing({
+    instanceId,
+    ownership,
+    registry,
+    discovery,
+    forwarder,
+    bind: (operationId, binding) => operations.bind(operationId, binding),
+    logger,
+    metrics,
+    tracing,
+    attempts: config.kubesvc.operations.routingAttempts,
+  });
+  lifetime.push('routing', () => {
+    routing.stop();
+  });
+  const router = createRouter(context, dependencies, { ownership, routing, recorder });
+  const results = createResults(context, dependencies, { router, forwarder, recorder });
+  const recovery = new Recovery({ router, routing, ownership, logger, metrics, checkMs: recoveryCheckMs });
+  recovery.start();
+  lifetime.push('recovery', () => {
+    recovery.stop();
+  });
+  lifetime.background('recovery', (at) => recovery.run(at));
+  const adoption = new Adoption({ instanceId, operations, router, recorder, logger, overdueMs });
+  return { recorder, forwarder, routing, router, results, adoption };
+}
+
+function createForwarder(
+  { config, lifetime }: StartContext,
+  { discovery, security, tlsToPeers }: Dependencies,
+): Forwarder {
+  const { peerConnections, forwardTimeoutMs } = config.kubesvc.operations;
+  const { instanceTokens } = security;
+  const forwarder = new Forwarder({
+    instanceId: config.instance.id,
+    connections: peerConnections,
+    timeoutMs: forwardTimeoutMs,
+    tls: () => tlsToPeers.current,
+    sign: instanceTokens && instanceTokens.sign.bind(instanceTokens),
+  });
+  lifetime.push('forwarder', () => forwarder.stop());
+  lifetime.push(
+    'forwarder to gone instances',
+    discovery.onChange(({ removed }) => {
+      for (const id of removed) void forwarder.forget(id);
+    }),
+  );
+  return forwarder;
+}
+
+function createRouter(
+  { config, logger, now }: StartContext,
+  { stores: { operations }, metrics }: Dependencies,
+  parts: { readonly ownership: OwnershipService; readonly routing: Routing; readonly recorder: Recorder },
+): Router {
+  const { cache, grpc, operations: limits } = config.kubesvc;
+  return new Router({
+    ...parts,
+    instanceId: config.instance.id,
+    operations,
+    recordedResult,
+    logger,
+    metrics,
+    pending: { entries: limits.maxPending, bytes: limits.maxPendingBytes },
+    defaultTimeoutMs: cache.operationWaitMs,
+    maxTimeoutMs: limits.maxTimeoutMs,
+    maxMessageBytes: grpc.server.maxInboundMessageSize,
+    now,
+  });
+}
+
+function createResults(
+  { config, logger, now, lifetime }: StartContext,
+  { stores: { operations }, discovery, metrics, tracing }: Dependencies,
+  parts: { readonly router: Router; readonly forwarder: Forwarder; readonly recorder: Recorder },
+): Results {
+  return new Results({
+    ...parts,
+    instanceId: config.instance.id,
+    discovery,
+    operations,
+    logger,
+    metrics,
+    tracing,
+    maxMessageBytes: config.kubesvc.grpc.server.maxInboundMessageSize,
+    receipt,
+    tooLarge: tooLargeResult,
+    stopping: lifetime.stopping,
+    now,
+  });
+}

@@ -1,0 +1,49 @@
+/**
+ * Phase 2: makes the domain of its parts, and lets it follow ownership and discovery. Nothing is written yet, and no agent
+ * or caller is let in.
+ */
+
+import { dependencyChecks, Readiness } from '../telemetry/readiness.js';
+import { assembleAgents, type AgentParts } from './assemble-agents.js';
+import { assembleOperations, type OperationParts } from './assemble-operations.js';
+import type { Dependencies } from './connect.js';
+import { shuttingDown } from './drain.js';
+import { createDynamicAccounts, type DynamicAccountParts } from './dynamic-accounts.js';
+import type { StartContext } from './start-context.js';
+
+export interface Domain extends AgentParts, OperationParts {
+  readonly dynamicAccounts: DynamicAccountParts;
+  readonly readiness: Readiness;
+}
+
+export function assemble(context: StartContext, dependencies: Dependencies): Domain {
+  const { config, environment, logger, lifetime } = context;
+  const { database, stores, metrics, mirror, discovery } = dependencies;
+  const agents = assembleAgents(context, dependencies);
+  const operations = assembleOperations(context, dependencies, agents);
+  const { ownership, registry, switches, frames, lease } = agents;
+  registry.start();
+  lifetime.push('registry', () => registry.stop(shuttingDown(config.instance.id)));
+  lifetime.push('caching switches', switches.start());
+  const dynamicAccounts = createDynamicAccounts({
+    config,
+    environment,
+    database,
+    locks: stores.locks,
+    registry,
+    frames,
+    ownership,
+    logger,
+    metrics,
+  });
+  const readiness = new Readiness(
+    dependencyChecks({
+      lease,
+      database,
+      mirror: () =>
+        mirror === undefined ? undefined : { live: mirror.state.name === 'live', reason: mirror.state.reason },
+      discovery: () => discovery.state(),
+    }),
+  );
+  return { ...agents, ...operations, dynamicAccounts, readiness };
+}

@@ -1,0 +1,69 @@
+/** Of phase 4: the REST API and the console, with all that they ask. */
+
+import type { CachingIngest } from '../caching/ingest.js';
+import { createRestServer, type RestServer } from '../rest/server.js';
+import { collectGauges } from './collect.js';
+import type { Domain } from './assemble.js';
+import { createClusterCalls } from './cluster-calls.js';
+import type { Dependencies } from './connect.js';
+import { authorizationOf } from './security.js';
+import type { StartContext } from './start-context.js';
+
+export async function createRestApi(
+  { config, version, logger, now, lifetime }: StartContext,
+  dependencies: Dependencies,
+  domain: Domain,
+  caching: CachingIngest,
+): Promise<RestServer> {
+  const { server, kubesvc } = config;
+  const { stores, database, redis, map, mirror, discovery, metrics, tracing, security } = dependencies;
+  const { assignments, operations, owners } = stores;
+  const { registry, router, results, rivals, forwarder, recorder, lease, readiness, dynamicAccounts } = domain;
+  const rest = await createRestServer({
+    ...createClusterCalls({
+      ...stores,
+      ...domain,
+      config,
+      version,
+      discovery,
+      dynamicAccounts: dynamicAccounts.routes,
+      metrics,
+      logger,
+      stopping: lifetime.stopping,
+      now,
+    }),
+    instanceId: config.instance.id,
+    version,
+    logger,
+    maxBodyBytes: server.maxBodySize,
+    maxHeaderBytes: server.maxHeaderSize,
+    requestTimeoutMs: server.requestTimeoutMs,
+    idleTimeoutMs: server.idleTimeoutMs,
+    requestRate: { maxRequestsPerSecond: server.maxRequestsPerSecond, redis, redisPrefix: config.redis.keyPrefix },
+    authorization: {
+      ...authorizationOf(config, security),
+      timeoutMs: kubesvc.grpc.server.handshakeTimeoutMs,
+      logger,
+      metrics,
+    },
+    router,
+    registry,
+    results,
+    operations,
+    assignments,
+    rivals,
+    owners,
+    dynamicAccounts: dynamicAccounts.routes,
+    database,
+    discovery,
+    readiness,
+    metrics,
+    tracing,
+    collect: () => {
+      const observed = { registry, router, map, mirror, discovery, database, caching, recorder, forwarder, lease };
+      collectGauges(metrics, { ...observed, readiness, redis });
+    },
+  });
+  lifetime.push('rest', () => rest.close());
+  return rest;
+}

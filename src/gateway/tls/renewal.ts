@@ -1,0 +1,78 @@
+/** Certificates, keys and trust stores change while the gateway runs: their files are read again, streams stay open. */
+
+import { X509Certificate } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { messageOf } from '../../core/errors.js';
+import type { Logger } from '../../core/logger.js';
+import { repeat } from '../../core/repeat.js';
+import type { TlsConfig } from '../config/config.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import { readTls, type TlsMaterial } from './material.js';
+
+export interface TlsRenewal {
+  /** For logs and metrics: "agents", "rest". */
+  readonly name: string;
+  /** Told the new material; what it throws is logged and changes nothing. */
+  readonly port: { renew(material: TlsMaterial): void };
+  readonly config: TlsConfig;
+  /** The section's key, for errors. */
+  readonly section: string;
+  /** What the port was opened with. */
+  readonly material: TlsMaterial;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/**
+ * Reading a few small files is cheap, and sees what watching misses: Kubernetes changes a mounted Secret by replacing a
+ * symbolic link of a directory above the file.
+ */
+const checkMs = 2_000;
+const dayMs = 86_400_000;
+const warnDays = 30;
+
+/** Of the certificate and those of the authorities that are sent with it, Unix ms. */
+function earliestExpiry(chain: Buffer): number {
+  const certificates =
+    chain.toString('latin1').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/gu) ?? [];
+  return Math.min(...certificates.map((pem) => Date.parse(new X509Certificate(pem).validTo)));
+}
+
+/**
+ * Looks at the files until the signal aborts. Files that cannot be used, or not together (as between the writes of a
+ * certificate and its key), change nothing: the port goes on with what it has.
+ */
+export async function renewTls(renewal: TlsRenewal, signal: AbortSignal): Promise<void> {
+  const { name, port, config, section, material, logger, metrics } = renewal;
+  let current = material;
+  let warnedAt = Number.NEGATIVE_INFINITY;
+  let refused: string | undefined;
+  const look = (): void => {
+    const expiresAt = earliestExpiry(current.cert);
+    metrics.certificateExpiry.set({ port: name }, expiresAt / 1_000);
+    const days = Math.floor((expiresAt - Date.now()) / dayMs);
+    if (days >= warnDays || performance.now() - warnedAt < dayMs) return;
+    warnedAt = performance.now();
+    logger.warn({ port: name, days }, `certificate of ${section} expires soon or has expired`);
+  };
+  const failed = (error: unknown): void => {
+    metrics.tlsRenewals.inc({ port: name, outcome: 'refused' });
+    const reason = messageOf(error);
+    if (reason !== refused)
+      logger.error({ port: name, error: reason }, 'TLS files changed and cannot be used; keeping the old ones');
+    refused = reason;
+  };
+  look();
+  await repeat({ pauseMs: () => checkMs, failed }, signal, async () => {
+    const next = await readTls(config, section);
+    refused = undefined;
+    if (next !== undefined && !isDeepStrictEqual(next, current)) {
+      port.renew(next);
+      current = next;
+      warnedAt = Number.NEGATIVE_INFINITY;
+      metrics.tlsRenewals.inc({ port: name, outcome: 'taken' });
+      logger.info({ port: name }, 'TLS files changed; new connections use them');
+    }
+    look();
+  });
+}

@@ -1,0 +1,117 @@
+/** The statements on kubesvc_ops_history, the operations that have ended: one function for each. */
+
+import type { Kysely } from 'kysely';
+
+import { bulkInsert, type JsonRow } from '../sql/bulk-insert.js';
+import { msAgo } from '../sql/clock.js';
+import type { SqlDialect } from '../sql/dialect.js';
+import type { FinishedOperation } from './operation-record.js';
+import type { Schema } from '../sql/schema.js';
+import { storable } from '../sql/storable-text.js';
+
+type Db = Kysely<Schema>;
+
+export function selectHistoryKeys(
+  db: Db,
+  ids: readonly string[],
+): Promise<
+  { operation_id: string; digest: string | null; final_outcome: string | null; write_token: string | null }[]
+> {
+  return db
+    .selectFrom('kubesvc_ops_history')
+    .select(['operation_id', 'digest', 'final_outcome', 'write_token'])
+    .where('operation_id', 'in', ids)
+    .execute();
+}
+
+const historyRows = bulkInsert(
+  'kubesvc_ops_history',
+  {
+    operation_id: 'text',
+    start_time: 'number',
+    end_time: 'number',
+    total_duration_ms: 'number',
+    final_outcome: 'text',
+    account: 'text',
+    operation_type: 'text',
+    received_by_cd_id: 'text',
+    received_by_cd_time: 'number',
+    processed_by_cd_id: 'text',
+    processed_by_cd_time: 'number',
+    sent_to_agent_id: 'text',
+    sent_to_agent_time: 'number',
+    res_received_from_agent_agent_id: 'text',
+    res_received_from_agent_cd_id: 'text',
+    res_received_from_agent_time: 'number',
+    res_received_from_agent_result_status: 'number',
+    res_received_from_agent_result_duration_ms: 'number',
+    res_received_by_cd_id: 'text',
+    res_received_by_cd_time: 'number',
+    digest: 'text',
+    error_message: 'text',
+    result_message: 'text',
+    write_token: 'text',
+  },
+  'operation_id',
+);
+
+export function insertHistory(
+  db: Db,
+  dialect: SqlDialect,
+  records: readonly FinishedOperation[],
+  token: string,
+): Promise<void> {
+  return historyRows(
+    db,
+    dialect,
+    records.map((record) => historyValues(record, token)),
+  );
+}
+
+export async function deleteHistory(db: Db, ids: readonly string[]): Promise<number> {
+  if (ids.length === 0) return 0;
+  const deleted = await db.deleteFrom('kubesvc_ops_history').where('operation_id', 'in', ids).executeTakeFirst();
+  return Number(deleted.numDeletedRows);
+}
+
+export async function selectOldHistory(db: Db, dialect: SqlDialect, ageMs: number, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('kubesvc_ops_history')
+    .select('operation_id')
+    .where('start_time', '<', msAgo(dialect, ageMs))
+    .orderBy('start_time')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.operation_id);
+}
+
+/** In the order of `historyRows`. */
+function historyValues(record: FinishedOperation, token: string): JsonRow {
+  const { receivedBy, processedBy, sentToAgent, resultReceivedFromAgent: result, resultReceivedBy } = record;
+  return [
+    record.operationId,
+    record.startTime,
+    record.endTime,
+    record.totalDurationMs ?? record.endTime - record.startTime,
+    record.finalOutcome,
+    record.account,
+    record.operationType,
+    receivedBy?.instanceId ?? null,
+    receivedBy?.time ?? null,
+    processedBy?.instanceId ?? null,
+    processedBy?.time ?? null,
+    sentToAgent?.agentId ?? null,
+    sentToAgent?.time ?? null,
+    result?.agentId ?? null,
+    result?.instanceId ?? null,
+    result?.time ?? null,
+    result?.status ?? null,
+    result?.durationMs ?? null,
+    resultReceivedBy?.instanceId ?? null,
+    resultReceivedBy?.time ?? null,
+    record.digest,
+    storable(record.errorMessage),
+    storable(record.resultMessage),
+    token,
+  ];
+}
