@@ -4,7 +4,7 @@ import { withDeadline } from './deadline.js';
 import { GatewayError } from './errors.js';
 import { wait } from './retry.js';
 
-/** Locks that expire, shared by all replicas; store/locks.ts has them in SQL. */
+/** Locks that expire, shared by all replicas; store/instances/locks.ts has them in SQL. */
 export interface ExpiringLocks {
   /** Takes a lock that is free, expired or the owner's already, for `ttlMs` from now. */
   acquire(name: string, owner: string, ttlMs: number, signal?: AbortSignal): Promise<boolean>;
