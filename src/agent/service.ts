@@ -4,15 +4,15 @@
  */
 
 import type { Environment } from '../core/environment.js';
-import { GatewayError, messageOf } from '../core/errors.js';
+import { GatewayError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
-import { repeat } from '../core/repeat.js';
 import { ReleaseStack } from '../core/release-stack.js';
+import type { StreamAccount } from './caching-sink.js';
 import { gatewayAddresses } from './configuration/addresses.js';
-import { parseAgentConfiguration } from './configuration/read.js';
+import { followConfiguration, type ConfigurationFile } from './configuration/follow.js';
 import type { AgentConfiguration } from './configuration/schema.js';
 import { AgentConnection } from './connection.js';
-import { defaultLimits } from './connection-options.js';
+import { defaultLimits, type AgentConnectionLimits } from './connection-options.js';
 import { dialTarget } from './dial-proxy.js';
 import { GatewaySecurity } from './dial-security.js';
 import { healthListener, metricsListener, openPort } from './health-server.js';
@@ -25,6 +25,8 @@ import { createStreamAccount } from './watching/account-watcher.js';
 import { ListBudget } from './watching/list-budget.js';
 import { watchSeconds } from './watching/scope-watcher.js';
 
+type AgentMetrics = ReturnType<typeof createAgentMetrics>;
+
 export interface AgentServiceOptions {
   readonly configuration: AgentConfiguration;
   readonly version: string;
@@ -32,11 +34,8 @@ export interface AgentServiceOptions {
   readonly environment: Environment;
   /** The agentId if neither the configuration nor POD_NAME sets it. */
   readonly hostname: string;
-  /**
-   * The configuration file: the text that `configuration` was read from, and a way to read it again. Changes are
-   * followed.
-   */
-  readonly file?: { readonly name: string; readonly text: string; readonly read: () => Promise<string> };
+  /** Changes of it are followed. */
+  readonly file?: ConfigurationFile;
   /** Called after a new configuration was applied. */
   readonly onConfiguration?: (configuration: AgentConfiguration) => void;
 }
@@ -49,14 +48,12 @@ export interface AgentService {
   stop(): Promise<void>;
 }
 
-/** How often the configuration file is checked, in ms: Kubernetes itself takes a minute to update a mounted one. */
-const configurationPeriodMs = 5_000;
 /** How often a cluster's kinds are read, in ms. */
 const kindsPeriodMs = 60_000;
 const nanosecondMs = 1e-6;
 
 export function createAgentService(options: AgentServiceOptions): AgentService {
-  const { configuration, version, logger, environment, hostname } = options;
+  const { configuration, version, logger, environment } = options;
   const { clouddriver, kubernetes, tasks, server, prometheus, dynamicAccounts } = configuration;
   const scope = new ReleaseStack();
   const loops = new AbortController();
@@ -67,19 +64,12 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
     onAnswer: (account) => connection.updateAccounts([], [account]),
   });
   const security = new GatewaySecurity(clouddriver, logger, environment);
-  const agentId = configuration.agentId ?? environment['POD_NAME'] ?? hostname;
-  const [deployment, namespace] = [environment['DEPLOYMENT_NAME'], environment['POD_NAMESPACE']];
-  const zoneId = configuration.zoneId ?? (deployment && namespace ? `${deployment}_${namespace}` : agentId);
-  for (const entry of withoutEffect(kubernetes.retries.retryableErrors)) {
-    const expected = 'expected a status (500) or a Kubernetes reason (InternalError); message texts are not matched';
-    logger.warn({ entry }, `an entry of kubernetes.retries.retryableErrors has no effect: ${expected}`);
-  }
-  const { backoff } = clouddriver;
-  const registration = { agentId, zoneId, version, accounts: [] };
+  warnOfEntriesWithoutEffect(kubernetes.retries.retryableErrors, logger);
+  const { agentId, zoneId } = idsOf(options);
 
   const connection = new AgentConnection({
     addresses: addressesOf(clouddriver),
-    registration,
+    registration: { agentId, zoneId, version, accounts: [] },
     security: () => security.security(),
     dialTarget: (address) => dialTarget(address, clouddriver.noProxy ? undefined : environment),
     execute: measured(
@@ -89,53 +79,16 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
         retries: kubernetes.retries,
         logger,
       }),
+      metrics,
     ),
-    streamAccount: createStreamAccount({
-      accountOf: (name) => accounts.get(name),
-      budget: new ListBudget({ total: limitOf(tasks.totalBudget), perAccount: limitOf(tasks.budgetPerAccount) }),
-      backoff: { initialMs: kubernetes.reconnectTimeoutMs, maximumMs: 120_000, multiplier: 1.6, jitter: 0.2 },
-      watchSeconds,
-      kindsPeriodMs,
-      observer: metrics.observer,
-      logger,
-      random: Math.random,
-    }),
+    streamAccount: streamAccountOf(configuration, accounts, metrics, logger),
     onState: ({ name }) => {
       if (name === 'active') metrics.connections.inc();
     },
     ...(dynamicAccounts.enabled ? { dynamicAccounts: accounts } : {}),
     logger,
-    limits: {
-      backoff: {
-        initialMs: Math.round(backoff.baseDelay * nanosecondMs),
-        maximumMs: Math.round(backoff.maxDelay * nanosecondMs),
-        multiplier: backoff.multiplier,
-        jitter: backoff.jitter,
-      },
-      keepaliveMs: clouddriver.keepAliveHeartbeatSeconds * 1_000,
-      keepaliveTimeoutMs:
-        clouddriver.keepAliveTimeOutSeconds > 0
-          ? clouddriver.keepAliveTimeOutSeconds * 1_000
-          : defaultLimits.keepaliveTimeoutMs,
-      maximumExecuting: tasks.maxOperations,
-      defaultTimeoutMs:
-        configuration.timeoutSeconds > 0 ? configuration.timeoutSeconds * 1_000 : defaultLimits.defaultTimeoutMs,
-    },
+    limits: limitsOf(configuration),
   });
-
-  function measured(execute: Execute): Execute {
-    return async (operation, context) => {
-      const end = metrics.operations.startTimer({ type: operation.request.case ?? 'unknown' });
-      try {
-        const execution = await execute(operation, context);
-        end({ outcome: execution.status < 300 ? 'completed' : 'failed' });
-        return execution;
-      } catch (error) {
-        end({ outcome: 'failed' });
-        throw error;
-      }
-    };
-  }
 
   const isConnected = (): boolean => ['active', 'reconnecting'].includes(connection.state.name);
 
@@ -154,28 +107,11 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
     connection.updateAccounts(removed, added);
   }
 
-  function followConfiguration(file: NonNullable<AgentServiceOptions['file']>): void {
-    let known = file.text;
-    let current = configuration;
-    const look = async (): Promise<void> => {
-      const text = await file.read();
-      if (text === known) return;
-      known = text;
-      const { configuration: wanted } = parseAgentConfiguration(text, file.name, environment);
-      await configure(wanted);
-      metrics.configurationReloads.inc({ outcome: 'taken' });
-      const restart = restartKeys(current, wanted);
-      if (restart.length > 0) logger.warn({ keys: restart }, 'settings changed that take effect only after a restart');
-      logger.info({ accounts: wanted.kubernetes.accounts.length }, 'configuration reloaded');
-      current = wanted;
-      options.onConfiguration?.(wanted);
-    };
-    const failed = (error: unknown): void => {
-      metrics.configurationReloads.inc({ outcome: 'refused' });
-      logger.error({ error: messageOf(error) }, 'changed configuration is invalid; keeping the old one');
-    };
-    background('configuration', (signal) => repeat({ pauseMs: () => configurationPeriodMs, failed }, signal, look));
-  }
+  const taken = (wanted: AgentConfiguration): void => {
+    metrics.configurationReloads.inc({ outcome: 'taken' });
+    options.onConfiguration?.(wanted);
+  };
+  const refused = (): void => metrics.configurationReloads.inc({ outcome: 'refused' });
 
   function background(name: string, run: (signal: AbortSignal) => Promise<void>): void {
     const running = run(loops.signal);
@@ -202,7 +138,11 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
       scope.push('metrics port', () => port.close());
     }
     background('token', (at) => security.run(at));
-    if (options.file !== undefined) followConfiguration(options.file);
+    const { file } = options;
+    if (file !== undefined) {
+      const follow = { ...options, file, configure, taken, refused };
+      background('configuration', (at) => followConfiguration(follow, at));
+    }
     connection.start();
     logger.info({ agentId, zoneId, accounts: accounts.size, gateway: clouddriver.grpc }, 'agent started');
   }
@@ -227,6 +167,24 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
   };
 }
 
+function streamAccountOf(
+  { kubernetes, tasks }: AgentConfiguration,
+  accounts: ServedAccounts,
+  { observer }: Pick<AgentMetrics, 'observer'>,
+  logger: Logger,
+): StreamAccount {
+  return createStreamAccount({
+    accountOf: (name) => accounts.get(name),
+    budget: new ListBudget({ total: limitOf(tasks.totalBudget), perAccount: limitOf(tasks.budgetPerAccount) }),
+    backoff: { initialMs: kubernetes.reconnectTimeoutMs, maximumMs: 120_000, multiplier: 1.6, jitter: 0.2 },
+    watchSeconds,
+    kindsPeriodMs,
+    observer,
+    logger,
+    random: Math.random,
+  });
+}
+
 /** 0 is none. */
 function limitOf(setting: number): number {
   return setting > 0 ? setting : Number.POSITIVE_INFINITY;
@@ -239,9 +197,50 @@ function addressesOf(clouddriver: AgentConfiguration['clouddriver']): readonly s
   throw new GatewayError('configuration', `clouddriver.grpc: ${addresses}`, { field: 'clouddriver.grpc' });
 }
 
-/** Changed settings that are only read at the start. */
-function restartKeys(before: AgentConfiguration, after: AgentConfiguration): string[] {
-  const rest = ({ kubernetes: _, logging: __, ...others }: AgentConfiguration): Record<string, unknown> => others;
-  const [old, wanted] = [rest(before), rest(after)];
-  return Object.keys({ ...old, ...wanted }).filter((key) => JSON.stringify(old[key]) !== JSON.stringify(wanted[key]));
+function idsOf({ configuration, environment, hostname }: AgentServiceOptions): Record<'agentId' | 'zoneId', string> {
+  const agentId = configuration.agentId ?? environment['POD_NAME'] ?? hostname;
+  const [deployment, namespace] = [environment['DEPLOYMENT_NAME'], environment['POD_NAMESPACE']];
+  const zoneId = configuration.zoneId ?? (deployment && namespace ? `${deployment}_${namespace}` : agentId);
+  return { agentId, zoneId };
+}
+
+function warnOfEntriesWithoutEffect(entries: readonly string[], logger: Logger): void {
+  for (const entry of withoutEffect(entries)) {
+    const expected = 'expected a status (500) or a Kubernetes reason (InternalError); message texts are not matched';
+    logger.warn({ entry }, `an entry of kubernetes.retries.retryableErrors has no effect: ${expected}`);
+  }
+}
+
+function limitsOf({ clouddriver, tasks, timeoutSeconds }: AgentConfiguration): Partial<AgentConnectionLimits> {
+  const { backoff } = clouddriver;
+  return {
+    backoff: {
+      initialMs: Math.round(backoff.baseDelay * nanosecondMs),
+      maximumMs: Math.round(backoff.maxDelay * nanosecondMs),
+      multiplier: backoff.multiplier,
+      jitter: backoff.jitter,
+    },
+    keepaliveMs: clouddriver.keepAliveHeartbeatSeconds * 1_000,
+    keepaliveTimeoutMs:
+      clouddriver.keepAliveTimeOutSeconds > 0
+        ? clouddriver.keepAliveTimeOutSeconds * 1_000
+        : defaultLimits.keepaliveTimeoutMs,
+    maximumExecuting: tasks.maxOperations,
+    defaultTimeoutMs: timeoutSeconds > 0 ? timeoutSeconds * 1_000 : defaultLimits.defaultTimeoutMs,
+  };
+}
+
+/** Counts and times what it executes. */
+function measured(execute: Execute, { operations }: Pick<AgentMetrics, 'operations'>): Execute {
+  return async (operation, context) => {
+    const end = operations.startTimer({ type: operation.request.case ?? 'unknown' });
+    try {
+      const execution = await execute(operation, context);
+      end({ outcome: execution.status < 300 ? 'completed' : 'failed' });
+      return execution;
+    } catch (error) {
+      end({ outcome: 'failed' });
+      throw error;
+    }
+  };
 }

@@ -1,5 +1,5 @@
 /**
- * Adds, changes and removes dynamic accounts. Requests are accepted, and fulfilled by whichever instance holds the agents;
+ * Adds, changes and removes dynamic accounts. Requests are accepted, and the instance that holds the agents fulfils them;
  * their outcome is the account's status.
  */
 
@@ -33,7 +33,6 @@ const accepted = Type.Array(Type.Object({}), {
 const present = Type.Array(presentAccount, {
   description: 'The accounts that exist already. The other accounts in the request were accepted.',
 });
-
 const queryTimeoutMs = 30_000;
 const signal = (): AbortSignal => AbortSignal.timeout(queryTimeoutMs);
 

@@ -251,7 +251,7 @@ function itemOf<Item extends object>(item: InstanceAnswer<Item>): Item | { cloud
   return 'answer' in item ? item.answer : { clouddriverId: item.instanceId, error: item.error.message };
 }
 
-/** @throws GatewayError `unknown-agent`, or `owner-unreachable` when it may be at an instance that does not answer */
+/** @throws GatewayError `unknown-agent`, or `owner-unreachable` if an instance that did not answer may hold it */
 function instancesThatHeld(agentId: string, answers: readonly InstanceAnswer<boolean>[]): string[] {
   const held = answers.filter((item) => 'answer' in item && item.answer);
   if (held.length > 0) return held.map((item) => item.instanceId);
