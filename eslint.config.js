@@ -126,11 +126,6 @@ export default defineConfig(
     rules: { 'no-restricted-syntax': ['error', defaultExport, spreadLiteral] },
   },
   {
-    // Until the composition root has phases.
-    files: ['src/gateway/gateway.ts'],
-    rules: { 'max-lines-per-function': 'off', 'no-restricted-syntax': ['error', defaultExport, environment] },
-  },
-  {
     files: ['test/**/*.ts', 'bench/**/*.ts', 'demo/**/*.ts', 'docs/**/*.ts', 'helm/**/*.ts'],
     rules: {
       'no-restricted-syntax': ['error', defaultExport],

@@ -5,7 +5,7 @@ import { GatewayError } from '../../../src/core/errors.js';
 import { CachingSwitches } from '../../../src/gateway/agents/caching-assignment/switches.js';
 import { Claims } from '../../../src/gateway/agents/claims.js';
 import { OwnershipService } from '../../../src/gateway/agents/ownership.js';
-import type { SessionPeer } from '../../../src/gateway/agents/principal.js';
+import type { AgentPrincipal } from '../../../src/gateway/agents/principal.js';
 import type { RegistrationRequest } from '../../../src/gateway/agents/registration-request.js';
 import { Registrations } from '../../../src/gateway/agents/registrations.js';
 import { Registry } from '../../../src/gateway/agents/registry.js';
@@ -21,14 +21,14 @@ const signal = AbortSignal.timeout(120_000);
 const startedAt = 1_700_000_000_000;
 
 /** An identity that may have everything, until a test says otherwise. */
-class PeerDouble implements SessionPeer {
+class PrincipalDouble implements AgentPrincipal {
   readonly expiresAt = undefined;
   policed = false;
   zones: readonly string[] | undefined;
   accounts: readonly string[] | undefined;
   invalid: GatewayError | undefined;
 
-  constructor(readonly owner: string) {}
+  constructor(readonly name: string) {}
 
   mayHaveZone(zoneId: string): boolean {
     return this.zones?.includes(zoneId) ?? true;
@@ -38,7 +38,7 @@ class PeerDouble implements SessionPeer {
     return this.accounts?.includes(name) ?? true;
   }
 
-  judgeAgain(): void {
+  reauthorize(): void {
     if (this.invalid !== undefined) throw this.invalid;
   }
 }
@@ -52,7 +52,7 @@ function setUp(t: Test) {
   let epoch = 0;
   const nextEpochs = async (count: number): Promise<number> => (epoch += count) - count + 1;
   const lease = (): { sure: boolean; term: number } => ({ sure: true, term: 0 });
-  const claims = new Claims({ ownership, nextEpochs, lease, cachesOnMs: 3_500, timeoutMs: 30_000, logger });
+  const claims = new Claims({ ownership, nextEpochs, lease, cachingGraceMs: 3_500, timeoutMs: 30_000, logger });
   const times = {
     alone: { quietMs: 1_000, silenceMs: 3_000, lostMs: 5_000 },
     sharing: { quietMs: 500, silenceMs: 1_500, lostMs: 5_000 },
@@ -86,8 +86,8 @@ function setUp(t: Test) {
     claims,
     ownership,
     caching,
-    bindZone: async (zoneId, owner) => {
-      zones.push(`${zoneId} ${owner}`);
+    bindZone: async (zoneId, principal) => {
+      zones.push(`${zoneId} ${principal}`);
       return state.zoneIsFree;
     },
     frames: telling,
@@ -98,10 +98,10 @@ function setUp(t: Test) {
     agentId: string,
     accounts: readonly string[],
     change: Partial<RegistrationRequest> = {},
-    peer?: SessionPeer,
+    principal?: AgentPrincipal,
   ) => {
     const transport = new TransportDouble();
-    const session = new Session(transport, { maxInFlight: 10, queueLimit: 10 }, () => now, peer);
+    const session = new Session(transport, { maxInFlight: 10, queueLimit: 10 }, () => now, principal);
     registry.opened(session);
     const request = {
       agentId,
@@ -131,25 +131,25 @@ function setUp(t: Test) {
 
 test('what an identity may not have is refused by name, before anything is claimed', async (t) => {
   const { register, truth } = setUp(t);
-  const peer = new PeerDouble('team-a');
-  peer.zones = ['zone-a'];
-  peer.accounts = ['a'];
+  const principal = new PrincipalDouble('team-a');
+  principal.zones = ['zone-a'];
+  principal.accounts = ['a'];
   const zone = { code: 'permission-denied', details: { field: 'register.zone_id' } };
-  await t.rejects(register('agent', ['a'], { zoneId: 'zone-b' }, peer), zone);
+  await t.rejects(register('agent', ['a'], { zoneId: 'zone-b' }, principal), zone);
   const accounts = { code: 'permission-denied', details: { field: 'register.accounts', accounts: ['b', 'c'] } };
-  await t.rejects(register('agent', ['a', 'b', 'c'], { zoneId: 'zone-a' }, peer), accounts);
+  await t.rejects(register('agent', ['a', 'b', 'c'], { zoneId: 'zone-a' }, principal), accounts);
   t.equal(truth.accounts.size, 0);
-  const { session } = await register('agent', ['a'], { zoneId: 'zone-a' }, peer);
+  const { session } = await register('agent', ['a'], { zoneId: 'zone-a' }, principal);
   t.equal(session.state, 'active');
 });
 
 test('a policy that changes while the claims are written counts: what was claimed is released', async (t) => {
   const { register, truth, registry, claims } = setUp(t);
-  const peer = new PeerDouble('team-a');
+  const principal = new PrincipalDouble('team-a');
   let open = (): void => undefined;
   truth.gate = new Promise((resolve) => (open = resolve));
-  const registering = register('agent', ['a'], {}, peer);
-  peer.accounts = [];
+  const registering = register('agent', ['a'], {}, principal);
+  principal.accounts = [];
   open();
   await t.rejects(registering, { code: 'permission-denied' });
   await claims.settled();
@@ -157,41 +157,41 @@ test('a policy that changes while the claims are written counts: what was claime
   t.equal(registry.accountCount, 0);
 });
 
-test('a zone without an owner belongs to the first identity that takes dynamic accounts in it', async (t) => {
+test('a zone without an principal belongs to the first identity that takes dynamic accounts in it', async (t) => {
   const { register, zones, state } = setUp(t);
   const dynamic = { zoneId: 'zone', dynamicAccounts: true };
-  await register('agent', ['a'], dynamic, new PeerDouble('team-a'));
+  await register('agent', ['a'], dynamic, new PrincipalDouble('team-a'));
   t.same(zones, ['zone team-a']);
   state.zoneIsFree = false;
   const taken = { code: 'permission-denied', details: { field: 'register.zone_id' } };
-  await t.rejects(register('other', ['b'], dynamic, new PeerDouble('team-b')), taken);
+  await t.rejects(register('other', ['b'], dynamic, new PrincipalDouble('team-b')), taken);
 });
 
 test('nobody binds a zone who has it by policy, takes no dynamic accounts, or has proven nothing', async (t) => {
   const { register, zones } = setUp(t);
-  const policed = new PeerDouble('team-a');
+  const policed = new PrincipalDouble('team-a');
   policed.policed = true;
   await register('agent-1', ['a'], { zoneId: 'zone', dynamicAccounts: true }, policed);
-  await register('agent-2', ['b'], { zoneId: 'zone' }, new PeerDouble('team-a'));
-  await register('agent-3', ['c'], { dynamicAccounts: true }, new PeerDouble('team-a'));
+  await register('agent-2', ['b'], { zoneId: 'zone' }, new PrincipalDouble('team-a'));
+  await register('agent-3', ['c'], { dynamicAccounts: true }, new PrincipalDouble('team-a'));
   await register('agent-4', ['d'], { zoneId: 'zone', dynamicAccounts: true });
   t.same(zones, []);
 });
 
 test("an identity cannot take the place of another one's agent by its id", async (t) => {
   const { register, registry } = setUp(t);
-  const first = await register('agent', ['a'], {}, new PeerDouble('team-a'));
-  const other = await register('agent', ['b'], {}, new PeerDouble('team-b'));
+  const first = await register('agent', ['a'], {}, new PrincipalDouble('team-a'));
+  const other = await register('agent', ['b'], {}, new PrincipalDouble('team-b'));
   t.same([first.session.state, other.session.state], ['active', 'active']);
   t.equal(registry.agentCount, 2);
-  await register('agent', ['a'], {}, new PeerDouble('team-a'));
+  await register('agent', ['a'], {}, new PrincipalDouble('team-a'));
   t.match(first.transport.ends, [{ code: 'replaced' }]);
   t.equal(other.session.state, 'active');
 });
 
 test('when policies or tokens change, streams that may no longer have what they have end, and no others', async (t) => {
   const { register, registry } = setUp(t);
-  const [narrowed, invalid, unchanged] = [new PeerDouble('a'), new PeerDouble('b'), new PeerDouble('c')];
+  const [narrowed, invalid, unchanged] = [new PrincipalDouble('a'), new PrincipalDouble('b'), new PrincipalDouble('c')];
   const ends = [
     (await register('agent-1', ['a', 'b'], {}, narrowed)).transport.ends,
     (await register('agent-2', ['c'], {}, invalid)).transport.ends,
@@ -200,7 +200,7 @@ test('when policies or tokens change, streams that may no longer have what they 
   ];
   narrowed.accounts = ['a'];
   invalid.invalid = new GatewayError('unauthenticated', 'revoked');
-  registry.judgeAgain();
+  registry.reauthorize();
   const codes = ends.map((all) => all.map((error) => error?.code));
   t.same(codes, [['permission-denied'], ['unauthenticated'], [], []]);
 });
