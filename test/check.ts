@@ -46,6 +46,7 @@ function steps(temporary: string): Step[] {
     { name: 'supply', commands: [['node', '--import=tsx', 'test/supply.ts']] },
     { name: 'commits', commands: [['node', '--import=tsx', 'test/commit-subjects.ts']] },
     { name: 'names', commands: [['node', '--import=tsx', 'test/type-names.ts']] },
+    { name: 'words', commands: [['node', '--import=tsx', 'test/words.ts']] },
     { name: 'sizes', commands: [['node', '--import=tsx', 'test/file-sizes.ts']] },
     { name: 'unused', commands: [['knip', '--no-config-hints']] },
     {

@@ -40,7 +40,7 @@ export type ConnectionState =
   | { readonly name: 'stopped' };
 
 /**
- * Ends that dialling again soon cannot fix: the registration is wrong or not allowed, the peer is not a gateway, or a
+ * Ends that dialling again soon cannot fix: the registration is wrong or not allowed, the other end is not a gateway, or a
  * newer connection of the same agent id took over (ABORTED), and two agents would replace each other for ever.
  */
 const refusals: ReadonlySet<status> = new Set([

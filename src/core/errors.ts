@@ -41,7 +41,7 @@ export type ErrorCode =
   | 'configuration'
   /** No credentials, or invalid ones. */
   | 'unauthenticated'
-  /** The identity is known and may not do this. */
+  /** The client is known and may not do this. */
   | 'permission-denied'
   | 'not-implemented'
   | 'internal';

@@ -126,7 +126,7 @@ export class Claims {
 
   /**
    * Claims accounts for a connection that is registered.
-   * @throws GatewayError `permission-denied` for accounts that belong to another owner; `dependency-unavailable` when
+   * @throws GatewayError `permission-denied` for accounts that are bound to another principal; `dependency-unavailable` when
    *   SQL does not answer; the signal's reason
    */
   async claim(
@@ -244,7 +244,7 @@ function batchPart(accounts: readonly AccountRegistration[]): number {
   return Math.max(1 / batchClaims, accounts.length / batchAccounts);
 }
 
-/** Whether the connection is an owner of the account; if an agent has two connections, the newer one is. */
+/** Whether the connection has an assignment of the account; if an agent has two connections, the newer one is. */
 export function holds(ownership: Ownership, connection: Connection): boolean {
   return ownership.assignments.some(
     ({ agentId, epoch, instanceId }) =>

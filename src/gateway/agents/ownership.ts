@@ -106,7 +106,7 @@ export class OwnershipService {
     return unlessAborted(read, signal);
   }
 
-  /** Makes connections owners of accounts. @returns as AssignmentStore.claimAll() */
+  /** Assigns accounts to connections. @returns as AssignmentStore.claimAll() */
   async claimAll(requests: readonly ClaimRequest[], signal: AbortSignal): Promise<readonly ClaimOutcome[]> {
     const outcomes = await this.#assignments.claimAll(requests, signal);
     this.spread(outcomes.flatMap((outcome) => (outcome instanceof GatewayError ? [] : outcome)));

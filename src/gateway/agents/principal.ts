@@ -66,7 +66,7 @@ export async function claimZone(
   );
 }
 
-/** Keeps agents of different identities apart even if they choose the same id. */
+/** Keeps agents of different principals apart even if they choose the same id. */
 export function agentKey(principal: string | undefined, agentId: string): string {
   return principal === undefined ? agentId : `${principal}\n${agentId}`;
 }

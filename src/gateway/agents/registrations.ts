@@ -24,7 +24,7 @@ export interface RegistrationsOptions {
   readonly claims: Claims;
   readonly ownership: Pick<OwnershipService, 'ofInstance'>;
   readonly caching: CachingSwitches;
-  /** Binds a zone without an owner to this one; false: the zone belongs to another owner. */
+  /** Binds a zone that has no principal to this one; false: the zone is bound to another one. */
   readonly bindZone: BindZone;
   readonly frames: SessionFrames;
   readonly logger: Logger;
@@ -47,7 +47,7 @@ export class Registrations {
   /**
    * Claims the accounts for this stream. On return the session is active and the agent knows it.
    * @throws GatewayError `invalid-argument` naming the field; `permission-denied` for a zone or accounts that its
-   *   identity may not have, or that are another one's; `draining`; `overloaded`; `replaced` when a newer connection of
+   *   principal may not have, or that are another one's; `draining`; `overloaded`; `replaced` when a newer connection of
    *   the agent registered meanwhile; `dependency-unavailable` when SQL does not answer
    */
   async register(session: Session, request: RegistrationRequest, signal: AbortSignal): Promise<void> {

@@ -36,7 +36,7 @@ export interface RegistryOptions {
 
 export class Registry {
   readonly #options: RegistryOptions;
-  /** By agentKey(): one identity cannot take the place of another one's agent by its id. */
+  /** By agentKey(): one principal cannot take the place of another one's agent by its id. */
   readonly #agents = new Map<string, Session>();
   readonly #byAccount = new Map<string, Session[]>();
   readonly #sessions = new Set<Session>();
@@ -94,7 +94,7 @@ export class Registry {
     this.#options.metrics.streams.set(this.#sessions.size);
   }
 
-  /** The stream of an agent that is registered here; `owner` as its identity says it. */
+  /** The stream of an agent that is registered here; `principal` by name. */
   sessionOf(principal: string | undefined, agentId: string): Session | undefined {
     return this.#agents.get(agentKey(principal, agentId));
   }
@@ -139,7 +139,7 @@ export class Registry {
     return sessions.length > 0;
   }
 
-  /** Ends streams whose identities are no longer allowed their zone or accounts: the policy or the tokens changed. */
+  /** Ends streams whose principals are no longer allowed their zone or accounts: the policy or the tokens changed. */
   reauthorize(): void {
     for (const session of [...this.#sessions]) {
       const { principal } = session;

@@ -20,9 +20,9 @@ import type { AgentPrincipal } from './principal.js';
 
 /** The stream below a session. */
 export interface AgentTransport {
-  /** Address of the peer, for logs. */
+  /** Address of the agent, for logs. */
   readonly address: string;
-  /** @returns false if the peer does not keep up: send nothing more until the session's drained() is called */
+  /** @returns false if the agent does not keep up: send nothing more until the session's drained() is called */
   write(frame: Uint8Array): boolean;
   pause(): void;
   resume(): void;
@@ -72,7 +72,7 @@ const receiptLimit = 1_000;
 
 export class Session {
   readonly transport: AgentTransport;
-  /** Its proven identity; undefined: authentication is off. */
+  /** Undefined: authentication is off. */
   readonly principal: AgentPrincipal | undefined;
   /** When the stream was opened, by this session's clock. */
   readonly connectedAt: number;

@@ -13,10 +13,10 @@ import { ReloadedFile } from './reloaded-file.js';
 import { parseStaticTokens } from './static-tokens.js';
 import { TokenReviewer } from './token-review.js';
 
-/** A peer with a proven identity. */
+/** A client with a proven identity. */
 export interface Admitted<Grant> {
   readonly identity: Identity;
-  /** The owner of its accounts: `policy:` and the name of the rule; without a policy, the identity's name. */
+  /** What its accounts are bound to: `policy:` and the name of the rule; without a policy, the identity's name. */
   readonly principal: string;
   /** Absent without a policy: everything is allowed. */
   readonly grant: Grant | undefined;

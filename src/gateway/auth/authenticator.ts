@@ -1,5 +1,5 @@
 /**
- * Determines the identity of a peer. It may present both a certificate and a token: every credential presented must be
+ * Determines the identity of a client. It may present both a certificate and a token: every credential presented must be
  * valid, and if both are, the token sets the identity. Agents and callers of the REST API have an authenticator each,
  * with its own settings.
  */

@@ -1,4 +1,4 @@
-/** The identity that a peer has proven, by its certificate or by a token. */
+/** The identity that a client has proven, by its certificate or by a token. */
 
 import type { CertificateNames } from './certificate.js';
 
@@ -17,7 +17,7 @@ export interface Identity {
   readonly expiresAt?: number;
 }
 
-/** The credentials that a peer presents; every one presented must be valid. */
+/** The credentials that a client presents; every one presented must be valid. */
 export interface Credentials {
   /** The certificate of its TLS connection (DER), which a trusted authority has signed. */
   readonly certificate?: Buffer | undefined;

@@ -38,7 +38,7 @@ export type CachingStreamMessage = { readonly bytes: number } & (
 /** The stream below a session. */
 export interface CachingTransport {
   readonly address: string;
-  /** Each returns false if the peer does not read: then nothing more is read from it until drained() is called. */
+  /** Each returns false if the agent does not read: then nothing more is read from it until drained() is called. */
   resumeAt(start: CachingStart): boolean;
   acknowledge(sequence: number): boolean;
   stop(accounts: readonly string[]): boolean;

@@ -7,7 +7,7 @@ import type { AuthenticationConfig, Config, TlsConfig } from './schema.js';
 
 /**
  * @param section the section's key
- * @param tls of the port that the peers come to
+ * @param tls of the port that the clients connect to
  */
 export function checkAuthentication(
   section: string,
@@ -83,21 +83,21 @@ export function checkCallers({ server, kubesvc }: Config, problems: SettingProbl
   const mustHold = (holds: boolean, key: string, message: string) => {
     if (!holds) problems.push({ key, message });
   };
-  const provesIdentity = auth.x509.enabled || takesTokens(auth);
+  const takesCredentials = auth.x509.enabled || takesTokens(auth);
   const local = isLoopback(address);
   mustHold(
-    provesIdentity || anonymousRole !== 'none',
+    takesCredentials || anonymousRole !== 'none',
     'server.auth.anonymousRole',
     `expected read, operate or admin, or a way for callers to authenticate (server.auth.x509, server.auth.tokens), found neither: the REST API is reachable beyond this machine (server.address: ${address})`,
   );
-  if (!provesIdentity && !local && anonymousRole !== 'none')
+  if (!takesCredentials && !local && anonymousRole !== 'none')
     warnings.push(
       `server.auth.anonymousRole: ${anonymousRole}: anyone who can reach the REST API has this role; restrict access with a NetworkPolicy`,
     );
-  if (provesIdentity && (anonymousRole === 'operate' || anonymousRole === 'admin'))
+  if (takesCredentials && (anonymousRole === 'operate' || anonymousRole === 'admin'))
     warnings.push(`server.auth.anonymousRole: ${anonymousRole}: callers have this role without authenticating`);
   mustHold(
-    !provesIdentity || auth.policyFile !== undefined,
+    !takesCredentials || auth.policyFile !== undefined,
     'server.auth.policyFile',
     'expected a file that gives callers their roles, found nothing: no caller would have a role',
   );
@@ -116,7 +116,7 @@ export function checkCallers({ server, kubesvc }: Config, problems: SettingProbl
   );
   const proves = instances.secretFile !== undefined || instances.filters.length > 0;
   mustHold(
-    proves || kubesvc.cluster === 'local' || (!provesIdentity && ['admin', 'none'].includes(anonymousRole)),
+    proves || kubesvc.cluster === 'local' || (!takesCredentials && ['admin', 'none'].includes(anonymousRole)),
     'server.auth.instances.secretFile',
     'expected a file, or server.auth.instances.filters, found nothing: calls from other instances would be refused',
   );

@@ -19,14 +19,14 @@ export function derivedDefaults(
   const host = local ? '127.0.0.1' : (environment['POD_IP'] ?? firstAddress() ?? '127.0.0.1');
   const authority = `${host.includes(':') ? `[${host}]` : host}:${String(setting('server.port'))}`;
   const address = local ? '127.0.0.1' : '*';
-  const provesIdentity = [
+  const takesCredentials = [
     'x509.enabled',
     'tokens.file',
     'tokens.jwt.jwksFile',
     'tokens.jwt.jwksUrl',
     'tokens.kubernetes.enabled',
   ].some((name) => ![undefined, false].includes(setting(`server.auth.${name}`) as undefined | false));
-  const anonymousRole = !provesIdentity && isLoopback(setting('server.address') ?? address) ? 'admin' : 'none';
+  const anonymousRole = !takesCredentials && isLoopback(setting('server.address') ?? address) ? 'admin' : 'none';
   return new Map<string, unknown>([
     ['instance.id', environment['POD_NAME'] ?? hostname()],
     ['instance.baseUrl', `${scheme}://${authority}`],

@@ -25,8 +25,8 @@ const tlsProperties = {
 export const tls = (description: string) => Type.Object(tlsProperties, { description });
 
 /** Of one port, on one instance. */
-export const connectionLimits = (peers: string) => ({
-  maxConnections: count(`Connections of ${peers}. Further ones are closed at once.`, 50_000, 1, 1_000_000),
+export const connectionLimits = (clients: string) => ({
+  maxConnections: count(`Connections of ${clients}. Further ones are closed at once.`, 50_000, 1, 1_000_000),
   maxConnectionsPerAddress: count(
     'Connections from one address. Behind a load balancer, all connections may come from its address.',
     50_000,

@@ -44,7 +44,7 @@ export function databaseUrl(
 }
 
 const trust = 'give the CA certificates as PEM in sql.ssl.trustCertCollection';
-const identity = 'give certificate and key as PEM in sql.ssl.certificateChain and sql.ssl.privateKey';
+const clientCertificate = 'give certificate and key as PEM in sql.ssl.certificateChain and sql.ssl.privateKey';
 
 /**
  * Driver parameters, in lower case, that belong in settings of ours: dropping them would change who or what is trusted.
@@ -57,10 +57,10 @@ const misplaced: ReadonlyMap<string, string> = new Map([
   ['truststore', trust],
   ['serversslcert', trust],
   ['sslrootcert', trust],
-  ['clientcertificatekeystoreurl', identity],
-  ['keystore', identity],
-  ['sslcert', identity],
-  ['sslkey', identity],
+  ['clientcertificatekeystoreurl', clientCertificate],
+  ['keystore', clientCertificate],
+  ['sslcert', clientCertificate],
+  ['sslkey', clientCertificate],
 ]);
 
 /** The TLS that a database URL asks for. */

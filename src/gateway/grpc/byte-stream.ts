@@ -22,7 +22,7 @@ export function byteStreamMethod(path: string): ServiceDefinition[string] {
   };
 }
 
-/** Ends the call with the error's status, or with OK; a peer that has cancelled is sent nothing. */
+/** Ends the call with the error's status, or with OK; a client that has cancelled is sent nothing. */
 export function endCall(call: ByteStream, error: GatewayError | undefined): void {
   // In grpc-js, emit('error') ends a call with a status of our own.
   if (error === undefined || error.code === 'cancelled') call.end();

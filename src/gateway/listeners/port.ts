@@ -54,7 +54,7 @@ export class Port {
   /** Lines of refusals in a period, on the monotonic clock in ms: an attack must not fill the log. */
   #logged = { lines: 0, until: 0 };
   /** For log lines about sockets that are already closed. */
-  readonly #peers = new WeakMap<Socket, string>();
+  readonly #addresses = new WeakMap<Socket, string>();
   /** Set by the last renewal; every handshake has already checked the list of the start. */
   #revoked: RevokedCertificates | undefined;
   #server: Server | undefined;
@@ -134,7 +134,7 @@ export class Port {
     }
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
-    this.#peers.set(socket, `${socket.remoteAddress ?? '?'}:${String(socket.remotePort ?? 0)}`);
+    this.#addresses.set(socket, `${socket.remoteAddress ?? '?'}:${String(socket.remotePort ?? 0)}`);
     // Until the socket is handed over, nothing else listens for its errors.
     const onError = () => socket.destroy();
     let lastLook: NodeJS.Immediate | undefined;
@@ -187,7 +187,7 @@ export class Port {
     const head = `HTTP/1.1 505 HTTP Version Not Supported\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: ${String(Buffer.byteLength(body))}\r\nconnection: close\r\n\r\n`;
     socket.on('error', () => socket.destroy());
     socket.setTimeout(1_000, () => socket.destroy());
-    // Reads on, so that closing does not reset the connection before the peer has read the answer.
+    // Reads on, so that closing does not reset the connection before the client has read the answer.
     socket.resume();
     socket.end(head + body);
   }
@@ -226,7 +226,7 @@ export class Port {
   }
 
   #overLimit(socket: Socket, reason: string): void {
-    this.#peers.set(socket, `${socket.remoteAddress ?? '?'}:${String(socket.remotePort ?? 0)}`);
+    this.#addresses.set(socket, `${socket.remoteAddress ?? '?'}:${String(socket.remotePort ?? 0)}`);
     this.#log(socket, 'limit', reason);
     socket.on('error', () => undefined);
     socket.destroy();
@@ -240,7 +240,7 @@ export class Port {
     if (this.#logged.lines > logLines) return;
     const more = this.#logged.lines === logLines ? '; further ones are counted, not logged, for a while' : '';
     this.#options.logger.warn(
-      { port: this.#options.name, peer: this.#peers.get(acceptedOf(socket)) ?? '?', protocol },
+      { port: this.#options.name, address: this.#addresses.get(acceptedOf(socket)) ?? '?', protocol },
       `connection refused: ${reason}${more}`,
     );
   }

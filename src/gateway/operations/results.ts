@@ -381,7 +381,7 @@ function answerOf(header: ResultHeader, route: OperationRoute | undefined, agent
   };
 }
 
-/** All agents of an account have one identity (assignments.ts), so a stranger cannot match both. */
+/** All agents of an account have one principal (assignments.ts), so a stranger cannot match both. */
 function mayAnswer(session: Session, account: string, sentToAgentId: string | undefined): boolean {
   const { agentId } = session.agent;
   return session.accounts.has(account) && (sentToAgentId ?? agentId) === agentId;

@@ -68,8 +68,8 @@ export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptio
       const { metrics, logger } = options;
       metrics.authentications.inc({ port: 'rest', outcome: error.code });
       const route = request.routeOptions.url;
-      const peer = request.socket.remoteAddress;
-      logger.warn({ peer, method: request.method, route, code: error.code, error: error.message }, 'request denied');
+      const address = request.socket.remoteAddress;
+      logger.warn({ address, method: request.method, route, code: error.code, error: error.message }, 'request denied');
       throw error;
     }
   });

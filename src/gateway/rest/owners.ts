@@ -1,4 +1,4 @@
-/** `/armory/owners`: shows which identity owns which account or zone, and lets an operator release it. */
+/** `/armory/owners`: shows which principal has which account or zone, and lets an operator release it. */
 
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';

@@ -1,5 +1,5 @@
 /**
- * How many requests a caller may make in a second, to all instances together: counted in Redis, by identity or address.
+ * How many requests a caller may make in a second, to all instances together: counted in Redis, by principal or address.
  * Without Redis no request is refused: a limit that fails must not end the service that it protects.
  */
 

@@ -134,7 +134,7 @@ export class DynamicAccountStore {
         if (next !== status) entering.set(next, [...(entering.get(next) ?? []), name]);
         continue;
       }
-      // Agents of another zone, perhaps with another identity, should serve it.
+      // Agents of another zone, perhaps of another principal, should serve it.
       if (moved) await unbindAccounts(db, [name]);
       await enterStatus(db, dialect, [name], next, live, { definition, zoneId: zoneId ?? account.zoneId, edited });
     }

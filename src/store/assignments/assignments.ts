@@ -1,4 +1,4 @@
-/** kubesvc_assignments: the owners of each account. The truth about ownership, fenced by epochs. */
+/** kubesvc_assignments: the connections that serve each account. The truth about ownership, fenced by epochs. */
 
 import type { Kysely } from 'kysely';
 
@@ -46,9 +46,9 @@ export class AssignmentStore {
   }
 
   /**
-   * Makes the connection an owner of the accounts.
+   * Assigns the accounts to the connection.
    * @returns as claimAll()
-   * @throws GatewayError `permission-denied` naming the accounts of its own that belong to another owner
+   * @throws GatewayError `permission-denied` naming the accounts of its own that are bound to another principal
    */
   async claim(
     connection: Connection,
@@ -61,12 +61,12 @@ export class AssignmentStore {
   }
 
   /**
-   * Makes connections owners of accounts, in transactions of 1,000 accounts. An account whose agent already has a newer
-   * connection is left untouched: a late claim of an old connection changes nothing. If a request has an owner,
-   * accounts without an owner become that owner's.
+   * Assigns accounts to connections, in transactions of 1,000 accounts. An account whose agent already has a newer
+   * connection is left untouched: a late claim of an old connection changes nothing. If a request has a principal,
+   * accounts that have none are bound to it.
    * @returns one outcome per request: every account as it is now, in name order, except dynamic ones that no agent of
-   *   the zone should serve, or that belong to another owner; or a `permission-denied` that names accounts of the
-   *   request that belong to another owner: then the request claims nothing in their transaction
+   *   the zone should serve, or that are bound to another principal; or a `permission-denied` that names accounts of the
+   *   request that are bound to another principal: then the request claims nothing in their transaction
    */
   async claimAll(requests: readonly ClaimRequest[], signal: AbortSignal): Promise<readonly ClaimOutcome[]> {
     const outcomes = requests.map((): Ownership[] | GatewayError => []);

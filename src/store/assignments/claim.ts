@@ -75,10 +75,10 @@ async function refuseForeign(
   requests: readonly ClaimRequest[],
 ): Promise<Map<ClaimRequest, GatewayError>> {
   const refused = new Map<ClaimRequest, GatewayError>();
-  const owned = requests.filter(({ connection }) => connection.principal !== undefined);
-  if (owned.length === 0) return refused;
-  const principals = await principalsOf(db, 'account', namesOf(owned));
-  for (const request of owned) refuseIfForeign(request, principals, refused);
+  const bound = requests.filter(({ connection }) => connection.principal !== undefined);
+  if (bound.length === 0) return refused;
+  const principals = await principalsOf(db, 'account', namesOf(bound));
+  for (const request of bound) refuseIfForeign(request, principals, refused);
   return refused;
 }
 

@@ -25,7 +25,7 @@ export interface Ownership {
   readonly assignments: readonly Assignment[];
 }
 
-/** A connection as the owner of assignments: what claims, renewals and releases are conditional on. */
+/** A connection that accounts are assigned to: what claims, renewals and releases are conditional on. */
 export interface Connection {
   readonly instanceId: string;
   readonly agentId: string;
@@ -33,6 +33,6 @@ export interface Connection {
   readonly epoch: number;
   /** As Assignment's. */
   readonly processId?: string;
-  /** The owner that its accounts must have, or get now; absent: authentication is off. */
+  /** What its accounts must be bound to, or are bound to now; absent: authentication is off. */
   readonly principal?: string | undefined;
 }

@@ -40,7 +40,7 @@ export interface CacheScope {
 export interface CachingAgent {
   readonly agentId: string;
   readonly epoch: number;
-  /** The required owner of the accounts; absent: authentication is off. */
+  /** What the accounts must be bound to; absent: authentication is off. */
   readonly principal?: string | undefined;
 }
 

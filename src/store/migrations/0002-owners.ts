@@ -1,4 +1,4 @@
-/** Binds accounts and zones to identities. Older versions ignore this and keep working. */
+/** Binds accounts and zones to principals. Older versions ignore this and keep working. */
 
 import { ownersTable } from '../sql/tables.js';
 import { ensureTable, type MigrationContext } from './ensure-table.js';

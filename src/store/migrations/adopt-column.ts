@@ -83,7 +83,7 @@ export async function postgresChanges(
   return changes;
 }
 
-/** For a column that is not ours: its owner still fills it, our rows leave it empty. */
+/** For a column that is not ours: the other product still fills it, our rows leave it empty. */
 export function makeNullable(dialect: SqlDialect, column: FoundColumn): RawBuilder<unknown> {
   const name = sql.id(column.name);
   if (dialect.engine === 'postgresql') return sql`alter column ${name} drop not null`;

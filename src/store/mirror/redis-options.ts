@@ -11,7 +11,7 @@ export const redisOptions = {
   connectTimeout: 2_000,
   // A page of a million accounts takes a few ms; a command that takes longer than this is considered lost.
   commandTimeout: 5_000,
-  // A peer that vanished without a word (half-open connection) is noticed by the next command.
+  // A server that vanished without a word (half-open connection) is noticed by the next command.
   socketTimeout: 5_000,
   keepAlive: 10_000,
   // No queue while Redis is away: commands fail at once, and the callers know what to send again.

@@ -155,7 +155,7 @@ export interface ZonesTable {
   last_updated: number;
 }
 
-/** Ours: the owners of accounts and zones; stays when an account without agents is removed. */
+/** Ours: the principals of accounts and zones; stays when an account without agents is removed. */
 export interface OwnersTable {
   kind: 'account' | 'zone';
   name: string;

@@ -211,7 +211,7 @@ export const initialTables: readonly TableDefinition[] = [
   },
 ];
 
-/** The owners of accounts and zones, by proven identity. */
+/** The principals of accounts and zones. */
 export const ownersTable: TableDefinition = {
   name: 'kubesvc_owners',
   columns: { kind: name(16), name: name(), owner: name(1_024), bound_time: bigint },

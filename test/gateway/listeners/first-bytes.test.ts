@@ -62,7 +62,7 @@ test('sniff', async (t) => {
   });
 });
 
-/** What the peer says until it closes the connection. */
+/** What the server says until it closes the connection. */
 async function everything(socket: Socket): Promise<string> {
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -81,15 +81,15 @@ test('cleartext ports', async (t) => {
     const socket = open(port);
     socket.write(first);
     await once(socket, 'connect');
-    const peer = `127.0.0.1:${socket.localPort ?? 0}`;
+    const address = `127.0.0.1:${socket.localPort ?? 0}`;
     const answer = await everything(socket);
     t.match(answer, /^HTTP\/1\.1 505 HTTP Version Not Supported\r\n/u);
     const [head = '', body = ''] = answer.split('\r\n\r\n');
     t.match(body, sentence);
     t.equal(body.trimEnd().split('\n').length, 1, 'one line');
     t.match(head, new RegExp(`content-length: ${Buffer.byteLength(body)}\\b`, 'u'));
-    const lines = log.filter((line) => line['peer'] === peer);
-    t.equal(lines.length, 1, 'one log line names the peer');
+    const lines = log.filter((line) => line['address'] === address);
+    t.equal(lines.length, 1, 'one log line names the address');
     t.match(lines[0], { level: 'warn', msg: /^connection refused: / });
   };
 

@@ -100,7 +100,7 @@ test('TLS on both ports, client certificates required of agents', async (t) => {
       t.equal((await agent.ended()).code, status.UNAVAILABLE);
       t.same(agent.frames, []);
       const lines = log.filter(({ msg }) => msg.startsWith('connection refused')).slice(before);
-      t.match(lines[0], { peer: /^127\.0\.0\.1:[1-9]/u, msg: reason });
+      t.match(lines[0], { address: /^127\.0\.0\.1:[1-9]/u, msg: reason });
     }
   });
 
