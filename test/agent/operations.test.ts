@@ -165,7 +165,8 @@ test('a change that was done is told as done, whatever the size of its result', 
   const deletion = { case: 'delete' as const, value: { labelSelector: 'a=b' } };
   const without = await result('few', deletion);
   t.match(without, { status: 200, message: /^done; the objects are left out: the result would have/ });
-  t.match(without.body, { value: { manifests: [], outcomes: [{ status: 200 }, { status: 403 }] } });
+  t.match(without.body, { value: { outcomes: [{ status: 200 }, { status: 403 }] } });
+  t.match(without.body, { value: { manifests: { length: 0 } } });
   outcomes = Array.from({ length: 1_000 }, (_, index) => outcome(String(index)));
   t.match(await result('many', deletion), { status: 200, message: /left out/, body: { case: undefined } });
   t.match(await result('read', { case: 'list', value: {} }), { status: 413 });

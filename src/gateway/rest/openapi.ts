@@ -34,7 +34,6 @@ export async function describeApi(app: FastifyInstance, version: string): Promis
           name: 'accounts',
           description: 'Target clusters: accounts of agents, and dynamic accounts that are added here.',
         },
-        { name: 'accounts', description: 'Accounts, and the dynamic ones among them.' },
         { name: 'instances', description: 'Instances of the gateway ("clouddrivers").' },
         { name: 'gateway', description: 'Probes and metrics of the instance that answers.' },
       ],

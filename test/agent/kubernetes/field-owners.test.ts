@@ -267,7 +267,7 @@ test('server-side apply on a real API server', { skip: missing }, async (t) => {
         ['kubectl-client-side-apply'],
       );
       t.match(await deploy(deployment(ours, { image: 'three' })), { status: 200 }, 'and the next one goes through');
-      t.match(seen(await live(ours)), { image: 'three', env: [], replicas: 1 });
+      t.same(seen(await live(ours)), { image: 'three', env: [], replicas: 1 });
     });
   }
 

@@ -252,7 +252,8 @@ test('from INACTIVE to deleted, with an update in between; the kubeconfig reache
     const back = await agents(t, gateway, given);
     t.match(await reaches('good', 'ACTIVE'), { zoneId: 'zone-a', connections: 1 });
     await send('PATCH', accounts, [{ name: 'good', state: 'INACTIVE' }]);
-    t.match(await reaches('good', 'INACTIVE'), { connections: 0, agents: [] });
+    const { connections, agents: serving } = await reaches('good', 'INACTIVE');
+    t.same({ connections, serving }, { connections: 0, serving: [] });
     t.notOk(back.connections.some(({ dynamicAccounts }) => dynamicAccounts.includes('good')));
     await send('DELETE', `${accounts}/good`);
     await waitFor(async () => (await send('GET', `${accounts}/good`)).status === 404);

@@ -139,7 +139,8 @@ onEveryMigratedEngine(async (t, database) => {
     t.same(start.points, [{ account: 'prod', key: '__Pod', resourceVersion: '5' }], 'a newer stream');
     const second = { ...first, streams: start.streams };
     const late = write(first, { deleted: [{ account: 'prod', id: object('a').id }], objects: [object('c')] });
-    t.match(await cache.write([late, write(second, { objects: [object('d')] })]), [{ lost: ['prod'] }, { lost: [] }]);
+    const [older, newer] = await cache.write([late, write(second, { objects: [object('d')] })]);
+    t.same([older?.lost, newer?.lost], [['prod'], []]);
 
     const third = await connect(6);
     t.match(
@@ -148,7 +149,8 @@ onEveryMigratedEngine(async (t, database) => {
       'an older connection',
     );
     const snapshots = [{ scope: scope(), number: 0 }];
-    t.match(await cache.write([write(third, { snapshots })]), [{ lost: [], removed: 2 }]);
+    const [ended] = await cache.write([write(third, { snapshots })]);
+    t.same([ended?.lost, ended?.removed], [[], 2]);
     t.same(await ids(), []);
   });
 

@@ -57,7 +57,7 @@ onEveryMigratedEngine(async (t, database) => {
     await claim(service, one, registrations('a'), signal);
     t.match(service.resolve('a'), { assignments: [{ epoch: one.epoch, caching: true }] });
     await release(service, one, ['a'], signal);
-    t.match(await service.refresh('a', signal), { account: 'a', assignments: [] });
+    t.same((await service.refresh('a', signal))?.assignments, []);
   });
 });
 
