@@ -3,6 +3,7 @@
 import { test } from 'tap';
 import { GatewayError } from '../../../src/core/errors.js';
 import { fakeTime } from '../../fake-time.js';
+import { waitFor } from '../../wait.js';
 import { operation as stored, finished } from '../../store/fixtures.js';
 import { defaultTimeoutMs, here, ids, maxMessageBytes, maxTimeoutMs, setUpEntry } from './doubles/entry.js';
 
@@ -268,4 +269,17 @@ test('ids that are made here are used once', async (t) => {
   const { submit } = setUpEntry(t);
   const made = await Promise.all(Array.from({ length: 100 }, () => submit()));
   t.equal(new Set(made.map((accepted) => accepted.id)).size, 100);
+});
+
+test('an operation whose result comes while it is being stored is answered at once, and is not sent', async (t) => {
+  const { acceptance, submit, store, routing } = setUpEntry(t);
+  let stored = (): void => undefined;
+  store.gate = new Promise((resolve) => (stored = resolve));
+  const submitted = submit({ id });
+  await waitFor(() => acceptance.originated(id) !== undefined);
+  acceptance.take(id)?.resolve(answer);
+  t.equal(await (await submitted).result, answer);
+  stored();
+  await waitFor(() => store.pending.size === 1);
+  t.same(routing.given, []);
 });
