@@ -122,10 +122,10 @@ test('what has changed: commits since the base, and what is not committed, delet
   t.end();
 });
 
-test('this repository: a change of the router selects its own test first, and those of the cluster', (t) => {
-  const [router] = testsOf(['src/gateway/operations/router.ts'], sourceTree());
-  const tests = router?.tests ?? [];
-  t.ok(tests.slice(0, 10).includes('test/gateway/operations/router.test.ts'));
+test('this repository: a change of acceptance selects its own test first, and those of the cluster', (t) => {
+  const [acceptance] = testsOf(['src/gateway/operations/acceptance.ts'], sourceTree());
+  const tests = acceptance?.tests ?? [];
+  t.ok(tests.slice(0, 10).includes('test/gateway/operations/acceptance.test.ts'));
   t.ok(tests.includes('test/cluster/routing.test.ts'));
   t.notOk(tests.includes('test/core/pending.test.ts'));
   t.end();

@@ -45,13 +45,11 @@ export function assembleOperations(
     discovery,
     forwarder,
     bind: (operationId, binding) => operations.bind(operationId, binding),
+    stopping: lifetime.stopping,
     logger,
     metrics,
     tracing,
     attempts: config.kubesvc.operations.routingAttempts,
-  });
-  lifetime.push('routing', () => {
-    routing.stop();
   });
   const acceptance = createAcceptance(context, dependencies, { ownership, routing, recorder });
   const results = createResults(context, dependencies, { acceptance, forwarder, recorder });
@@ -89,7 +87,7 @@ function createForwarder(
 }
 
 function createAcceptance(
-  { config, logger, now }: StartContext,
+  { config, logger, now, lifetime }: StartContext,
   { stores: { operations }, metrics }: Dependencies,
   parts: { readonly ownership: OwnershipService; readonly routing: Routing; readonly recorder: Recorder },
 ): Acceptance {
@@ -99,6 +97,7 @@ function createAcceptance(
     instanceId: config.instance.id,
     operations,
     recordedResult,
+    stopping: lifetime.stopping,
     logger,
     metrics,
     pending: { entries: limits.maxPending, bytes: limits.maxPendingBytes },

@@ -23,7 +23,9 @@ import { idConflict, validateSubmission, type Submission } from './submission.js
 export interface AcceptanceOptions {
   readonly instanceId: string;
   readonly ownership: OwnershipService;
-  readonly routing: Pick<Routing, 'target' | 'deliverHere' | 'route' | 'stopping'>;
+  readonly routing: Pick<Routing, 'target' | 'deliverHere' | 'route'>;
+  /** Aborted when the gateway stops. */
+  readonly stopping: AbortSignal;
   readonly recorder: Recorder;
   readonly operations: Pick<OperationStore, 'find'>;
   /** Encodes the recorded part of a result (grpc/frames.ts). */
@@ -219,7 +221,7 @@ export class Acceptance {
   /** A database that does not answer must not keep the caller past the deadline. */
   #inTime(submission: Submission, found: Promise<Target>): Promise<Target> {
     const what = `looking for the owner of account "${submission.account}"`;
-    const { stopping } = this.#options.routing;
+    const { stopping } = this.#options;
     return withDeadline(this.#timeoutMs(submission), stopping, what, (signal) => unlessAborted(found, signal));
   }
 
@@ -318,16 +320,15 @@ export class Acceptance {
   }
 
   async #awaitRecord({ id, account, deadline }: Pick<Originated, 'id' | 'account' | 'deadline'>): Promise<Uint8Array> {
-    const { operations, recordedResult, routing } = this.#options;
-    const signal = routing.stopping;
+    const { operations, recordedResult, stopping } = this.#options;
     while (performance.now() < deadline) {
       const left = Math.max(1, Math.ceil(deadline - performance.now()));
-      const record = await withDeadline(left, signal, `reading operation ${id}`, (at) => operations.find(id, at));
+      const record = await withDeadline(left, stopping, `reading operation ${id}`, (at) => operations.find(id, at));
       const answer = record?.resultReceivedFromAgent;
       if (record !== undefined && answer !== undefined) return recordedResult(record, answer);
       const outcome = record?.finalOutcome;
       if (outcome !== undefined) throw endedWithout(outcome, { id, account });
-      await wait(recordedPollMs, signal);
+      await wait(recordedPollMs, stopping);
     }
     const message = `operation ${id} is under way on another instance and had no result in time`;
     throw new GatewayError('timed-out', message, { operationId: id, account });

@@ -3,7 +3,6 @@
  * again if the operation cannot be executed twice.
  */
 
-import { setMaxListeners } from 'node:events';
 import { withDeadline } from '../../core/deadline.js';
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
@@ -28,6 +27,8 @@ export interface RoutingOptions {
   readonly forwarder: Pick<Forwarder, 'operation'>;
   /** Records in kubesvc_ops which process may get the operation; false: another instance continues it. */
   readonly bind: (operationId: string, binding: Binding) => Promise<boolean>;
+  /** Aborted when the gateway stops. */
+  readonly stopping: AbortSignal;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly tracing: Tracing;
@@ -40,21 +41,9 @@ const routingTimeMs = 10_000;
 
 export class Routing {
   readonly #options: RoutingOptions;
-  readonly #stopping = new AbortController();
 
   constructor(options: RoutingOptions) {
     this.#options = options;
-    // Every waiting operation listens to it.
-    setMaxListeners(0, this.#stopping.signal);
-  }
-
-  stop(): void {
-    this.#stopping.abort(new GatewayError('draining', 'this instance is stopping', { retryAfterMs: 1_000 }));
-  }
-
-  /** Aborted when the gateway stops. */
-  get stopping(): AbortSignal {
-    return this.#stopping.signal;
   }
 
   /**
@@ -134,7 +123,7 @@ export class Routing {
           if (error.code === 'not-owner' && attempt === 0) continue;
           const pauseMs = backoffMs(defaultBackoff, attempt);
           if (performance.now() + pauseMs >= until) throw forCaller(error, operation);
-          await wait(pauseMs, this.#stopping.signal);
+          await wait(pauseMs, this.#options.stopping);
         }
       }
     } finally {
@@ -226,7 +215,7 @@ export class Routing {
     const { ownership } = this.#options;
     return withDeadline(
       Math.max(1, Math.ceil(ms)),
-      this.#stopping.signal,
+      this.#options.stopping,
       `looking for the owner of account "${account}"`,
       (signal) => ownership.refresh(account, signal),
     );

@@ -11,7 +11,7 @@ import { encodeReceipt } from '../../../src/protocol/wire.js';
 import { waitFor } from '../../wait.js';
 import { TransportDouble } from './session-double.js';
 
-const identity = { agentId: 'agent', zoneId: 'zone', version: '1', epoch: 1, dynamicAccounts: false };
+const agent = { agentId: 'agent', zoneId: 'zone', version: '1', epoch: 1, dynamicAccounts: false };
 const inFlight = {
   account: 'a',
   originatingInstanceId: 'i',
@@ -26,7 +26,7 @@ function active(limits = { maxInFlight: 3, queueLimit: 2 }): { session: Session;
   const transport = new TransportDouble();
   const session = new Session(transport, limits, () => 1_000);
   session.registering();
-  session.activate(identity);
+  session.activate(agent);
   return { session, transport };
 }
 
@@ -38,8 +38,8 @@ test('waiting, registering, active, closed', (t) => {
   session.registering();
   t.equal(session.state, 'registering');
   t.ok(transport.paused, 'nothing is read of it while its claims are written');
-  session.activate(identity);
-  t.match(session, { state: 'active', registered: true, identity });
+  session.activate(agent);
+  t.match(session, { state: 'active', registered: true, agent });
   t.notOk(transport.paused);
   const error = new GatewayError('draining', 'bye');
   t.ok(session.close(error));

@@ -19,7 +19,7 @@ const takenBy = {
   connect: ['tracing', 'metrics', 'database', 'database of the lease', 'discovery'],
   assemble: [
     ...['rival processes', 'recorder', 'forwarder', 'forwarder to gone instances'],
-    ...['routing', 'recovery', 'recovery', 'registry'],
+    ...['recovery', 'recovery', 'registry', 'caching switches'],
   ],
   joinCluster: [
     ...['lease', 'lease', 'dynamic accounts', 'adoption', 'reaper', 'caching election', 'rebalancer', 'liveness'],

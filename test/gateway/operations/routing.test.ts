@@ -57,6 +57,7 @@ function setUp(t: Test, attempts = 3) {
   const bound: Binding[] = [];
   const state = { bindable: true };
   const ownership = new OwnershipService({ assignments: truth, map, logger });
+  const stopping = new AbortController();
   const routing = new Routing({
     instanceId: here,
     ownership,
@@ -71,8 +72,12 @@ function setUp(t: Test, attempts = 3) {
     metrics,
     tracing: noTracing,
     attempts,
+    stopping: stopping.signal,
   });
-  t.teardown(() => routing.stop());
+  const stop = (): void => {
+    stopping.abort(new GatewayError('draining', 'the instance stops'));
+  };
+  t.teardown(stop);
   let version = 0;
   /** What SQL says from now on. */
   const owned = (...assignments: Assignment[]): void => {
@@ -84,7 +89,7 @@ function setUp(t: Test, attempts = 3) {
     owned(...assignments);
     map.set({ account: 'prod', version, assignments });
   };
-  return { truth, map, others, streams, logger, bound, state, routing, owned, known };
+  return { truth, map, others, streams, logger, bound, state, routing, owned, known, stop };
 }
 
 function operation(change: Partial<Originated> = {}): Originated {
@@ -305,7 +310,7 @@ test('one that another instance has taken over is sent to nobody', async (t) => 
 
 test('attempts end before the deadline, and when this instance stops', async (t) => {
   const time = fakeTime(t);
-  const { routing, others, known } = setUp(t, 1_000);
+  const { routing, others, known, stop } = setUp(t, 1_000);
   known(owner());
   others.answers.push(...Array.from({ length: 1_000 }, () => refused));
   const short = operation({ deadline: performance.now() + 1_000 });
@@ -314,6 +319,6 @@ test('attempts end before the deadline, and when this instance stops', async (t)
   await late;
   const stopped = t.rejects(routing.route(operation()), { code: 'draining' });
   await time.settle();
-  routing.stop();
+  stop();
   await stopped;
 });

@@ -64,6 +64,7 @@ export function setUpEntry(t: Test, pending: PendingLimits = { entries: 100 }) {
     instanceId: here,
     ownership,
     routing,
+    stopping: routing.stopping,
     recorder,
     operations: store,
     recordedResult,

@@ -3,7 +3,7 @@
 import type { Originated, Target } from '../../../../src/gateway/operations/operation.js';
 import type { Routing } from '../../../../src/gateway/operations/routing.js';
 
-export class RoutingDouble implements Pick<Routing, 'target' | 'deliverHere' | 'route' | 'stopping'> {
+export class RoutingDouble implements Pick<Routing, 'target' | 'deliverHere' | 'route'> {
   readonly #stopping = new AbortController();
   /** Who the owner is, or why there is none. */
   owner: Target | Promise<Target> | Error = { instanceId: 'there', agentId: 'agent', epoch: 1 };
