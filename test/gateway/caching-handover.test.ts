@@ -70,17 +70,22 @@ test('an agent that does not notice that its connection is cut stops before anot
 });
 
 test('an agent whose link was only slow goes on with its stream, and is told again what it caches', async (t) => {
-  const { proxy, first, second } = await setUp(t);
-  const { state } = first.connection;
-  const dialled = proxy.connections;
-  proxy.stall();
-  await waitFor(() => !first.caches);
-  await proxy.heal();
-  await waitFor(() => first.caches);
-  t.strictSame(first.connection.state, state, 'the stream is the same one');
-  t.ok(proxy.connections <= dialled + 1, 'what it dialled meanwhile is gone');
-  t.notOk(second.caches);
-  t.equal(second.began.length, 0, 'nobody else has cached meanwhile');
+  // On a slow machine the link may be healed after the gateway took the agent for lost: then this did not happen.
+  for (let attempt = 1; attempt <= 5; attempt += 1) {
+    const { proxy, first, second } = await setUp(t);
+    const { state } = first.connection;
+    const dialled = proxy.connections;
+    proxy.stall();
+    await waitFor(() => !first.caches);
+    await proxy.heal();
+    await waitFor(() => first.caches || second.caches);
+    if (second.began.length > 0) continue;
+    t.strictSame(first.connection.state, state, 'the stream is the same one');
+    t.ok(proxy.connections <= dialled + 1, 'what it dialled meanwhile is gone');
+    t.notOk(second.caches);
+    return;
+  }
+  t.fail('the link was healed too late in every attempt');
 });
 
 test('an agent that is back soon goes on caching', async (t) => {

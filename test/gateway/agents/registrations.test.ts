@@ -157,7 +157,7 @@ test('a policy that changes while the claims are written counts: what was claime
   t.equal(registry.accountCount, 0);
 });
 
-test('a zone without an principal belongs to the first identity that takes dynamic accounts in it', async (t) => {
+test('a zone without a principal belongs to the first identity that takes dynamic accounts in it', async (t) => {
   const { register, zones, state } = setUp(t);
   const dynamic = { zoneId: 'zone', dynamicAccounts: true };
   await register('agent', ['a'], dynamic, new PrincipalDouble('team-a'));

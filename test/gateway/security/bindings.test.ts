@@ -94,7 +94,7 @@ test('reaching for what is another one', async (t) => {
     t.equal(await register(victim, { agentId: 'victim-1', accounts: ['prod', 'prod-2'] }), 'in');
     t.match(await register(dial(t, strict, 'attacker'), { agentId: 'attacker-1', accounts: ['own', 'prod'] }), {
       code: status.PERMISSION_DENIED,
-      details: /prod: registered by an principal other than token:attacker/u,
+      details: /prod: registered by a principal other than token:attacker/u,
     });
     t.equal(
       await register(dial(t, strict, 'attacker'), { agentId: 'attacker-1', accounts: ['own'] }),
@@ -194,7 +194,7 @@ test('reaching for what is another one', async (t) => {
     t.equal(await register(dial(t, strict, 'victim'), { agentId: 'victim-6', ...zone }), 'in');
     t.match(await register(dial(t, strict, 'attacker'), { agentId: 'attacker-6', ...zone }), {
       code: status.PERMISSION_DENIED,
-      details: /^register\.zone_id: zone team-a belongs to an principal other than/u,
+      details: /^register\.zone_id: zone team-a belongs to a principal other than/u,
     });
     const ordinary = { agentId: 'attacker-7', zoneId: 'team-a', accounts: ['ordinary'] };
     t.equal(
@@ -291,6 +291,6 @@ test('a policy says who may have what, as it is now', async (t) => {
   });
   t.match(await register(dial(t, gateway, 'victim'), { agentId: 'one', zoneId, accounts: ['team-a-prod'] }), {
     code: status.PERMISSION_DENIED,
-    details: /team-a-prod: registered by an principal other than policy:team-z/u,
+    details: /team-a-prod: registered by a principal other than policy:team-z/u,
   });
 });
