@@ -42,7 +42,7 @@ test('a process that was killed or stopped in a long directory', async (t) => {
   const directory = join(await directoryOf(t), 'd'.repeat(120));
   const code = `
     import { mkdir } from 'node:fs/promises';
-    import { lockDirectory } from ${JSON.stringify(fileURLToPath(new URL('../../../../../src/store/sql/directory-lock.ts', import.meta.url)))};
+    import { lockDirectory } from ${JSON.stringify(fileURLToPath(new URL('../../../src/store/sql/directory-lock.ts', import.meta.url)))};
     await mkdir(${JSON.stringify(directory)}, { recursive: true });
     const release = await lockDirectory(${JSON.stringify(directory)});
     process.stdout.write('locked');
