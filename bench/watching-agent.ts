@@ -126,8 +126,8 @@ async function startAgent(gateway: string, kubernetes: Kubernetes, scope: Releas
     }),
   );
   const deployment = await readFile('k8s/agent/deployment.yaml', 'utf8');
-  const [, heap = ''] = /NODE_OPTIONS\s+value: "(.+)"/.exec(deployment) ?? [];
-  const options = heap.split(' ');
+  const options = /NODE_OPTIONS\s+value: ['"](.+)['"]/.exec(deployment)?.[1]?.split(' ');
+  if (options === undefined) throw new Error('k8s/agent/deployment.yaml sets no NODE_OPTIONS');
   const child = spawn(process.execPath, [...options, 'dist/main.js', 'agent', '--config', file], {
     stdio: ['ignore', 2, 2],
   });
