@@ -36,7 +36,8 @@ class CachingAgent {
   }
 
   get caches(): boolean {
-    return this.began.length > this.stopped.length;
+    // It may be told twice to stop.
+    return (this.began.at(-1) ?? 0) > (this.stopped.at(-1) ?? 0);
   }
 
   active(): Promise<unknown> {
@@ -70,7 +71,8 @@ test('an agent that does not notice that its connection is cut stops before anot
 });
 
 test('an agent whose link was only slow goes on with its stream, and is told again what it caches', async (t) => {
-  // On a slow machine the link may be healed after the gateway took the agent for lost: then this did not happen.
+  // On a slow machine the link may be healed after the gateway took the agent for lost, or the agent's new dial may be
+  // registered before its old stream is heard: then this did not happen.
   for (let attempt = 1; attempt <= 5; attempt += 1) {
     const { proxy, first, second } = await setUp(t);
     const { state } = first.connection;
@@ -79,7 +81,7 @@ test('an agent whose link was only slow goes on with its stream, and is told aga
     await waitFor(() => !first.caches);
     await proxy.heal();
     await waitFor(() => first.caches || second.caches);
-    if (second.began.length > 0) continue;
+    if (second.began.length > 0 || first.stopped.length > 1) continue;
     t.strictSame(first.connection.state, state, 'the stream is the same one');
     t.ok(proxy.connections <= dialled + 1, 'what it dialled meanwhile is gone');
     t.notOk(second.caches);
