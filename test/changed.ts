@@ -9,6 +9,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import ts from 'typescript';
+import { firstNames } from '../src/core/first-names.js';
 
 /** These change what every file runs with. */
 const ofEverything: ReadonlySet<string> = new Set(['package.json', 'package-lock.json', 'tsconfig.json']);
@@ -74,8 +75,7 @@ export function nearestTests(changes: readonly ChangedFile[]): readonly string[]
 export function explanation(base: string, changes: readonly ChangedFile[], all: number): string {
   const count = String(nearestTests(changes).length);
   const lines = changes.slice(0, shownChanges).map(({ file, tests }) => {
-    const more = tests.length > shownTests ? ` and ${String(tests.length - shownTests)} more` : '';
-    return `  ${file}: ${tests.slice(0, shownTests).join(', ') || 'none'}${more}`;
+    return `  ${file}: ${firstNames(tests, shownTests) || 'none'}`;
   });
   const others = changes.length - shownChanges;
   if (others > 0) lines.push(`  and ${String(others)} more files`);

@@ -1,8 +1,6 @@
 /** What `npm run check` asks of the files in src/: most are short, and one that is long says why at its top. */
 
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { repositoryPaths } from './signposts.js';
+import { runStep, sources } from './check-step.js';
 
 const largestMedian = 100;
 const longest = 400;
@@ -28,10 +26,4 @@ export function sizeProblems(sources: ReadonlyMap<string, string>): string[] {
   return problems;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const project = fileURLToPath(new URL('../', import.meta.url));
-  const paths = repositoryPaths(`${project}src`, 'src/').filter((path) => /\.[jt]s$/u.test(path));
-  const problems = sizeProblems(new Map(paths.map((path) => [path, readFileSync(project + path, 'utf8')])));
-  for (const problem of problems) process.stdout.write(`${problem}\n`);
-  process.exitCode = problems.length === 0 ? 0 : 1;
-}
+runStep(import.meta.url, () => sizeProblems(sources(/\.[jt]s$/u)));

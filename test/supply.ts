@@ -1,9 +1,7 @@
 /** What `npm run check` asks of dependencies: where they come from, that they are what they were, and their licences. */
 
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-
-const project = fileURLToPath(new URL('../', import.meta.url));
+import { project, runStep } from './check-step.js';
 
 interface LockedPackage {
   readonly version?: string;
@@ -63,9 +61,7 @@ export function supplyProblems(
   return problems;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+runStep(import.meta.url, () => {
   const read = (file: string): unknown => JSON.parse(readFileSync(project + file, 'utf8'));
-  const problems = supplyProblems(read('package-lock.json') as Lock, read('package.json') as Record<string, never>);
-  for (const problem of problems) process.stdout.write(`${problem}\n`);
-  process.exitCode = problems.length > 0 ? 1 : 0;
-}
+  return supplyProblems(read('package-lock.json') as Lock, read('package.json') as Record<string, never>);
+});

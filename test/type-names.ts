@@ -1,9 +1,7 @@
 /** What `npm run check` asks of exported types in src/: that each name belongs to one file, so that it says which is meant. */
 
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
-import { repositoryPaths } from './signposts.js';
+import { runStep, sources } from './check-step.js';
 
 /** The protocol's names are what they are on the wire; its packages tell two of one name apart (`events.Resume`, `ops.Resume`). */
 const generated = 'src/protocol/generated/';
@@ -36,10 +34,4 @@ export function typeNameProblems(sources: ReadonlyMap<string, string>): string[]
     .map(([name, paths]) => `${name} is the name of several exported types: ${paths.join(', ')}; rename all but one`);
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const project = fileURLToPath(new URL('../', import.meta.url));
-  const paths = repositoryPaths(`${project}src`, 'src/').filter((path) => path.endsWith('.ts'));
-  const problems = typeNameProblems(new Map(paths.map((path) => [path, readFileSync(project + path, 'utf8')])));
-  for (const problem of problems) process.stdout.write(`${problem}\n`);
-  process.exitCode = problems.length === 0 ? 0 : 1;
-}
+runStep(import.meta.url, () => typeNameProblems(sources(/\.ts$/u)));

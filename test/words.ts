@@ -3,9 +3,7 @@
  * they are said only in the rooms that deal with what they mean.
  */
 
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { repositoryPaths } from './signposts.js';
+import { runStep, sources } from './check-step.js';
 
 interface Word {
   readonly word: string;
@@ -114,12 +112,4 @@ export function wordProblems(sources: ReadonlyMap<string, string>): string[] {
   });
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const project = fileURLToPath(new URL('../', import.meta.url));
-  const paths = repositoryPaths(`${project}src`, 'src/').filter(
-    (path) => path.endsWith('.ts') && !path.startsWith('src/protocol/generated/'),
-  );
-  const problems = wordProblems(new Map(paths.map((path) => [path, readFileSync(project + path, 'utf8')])));
-  for (const problem of problems) process.stdout.write(`${problem}\n`);
-  process.exitCode = problems.length === 0 ? 0 : 1;
-}
+runStep(import.meta.url, () => wordProblems(sources(/^src\/(?!protocol\/generated\/).*\.ts$/u)));

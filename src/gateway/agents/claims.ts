@@ -21,7 +21,7 @@ export interface ClaimsOptions {
    * @returns the first of them; the others follow it
    */
   readonly nextEpochs: (count: number, signal: AbortSignal) => Promise<number>;
-  readonly lease: () => Pick<Lease, 'term'>;
+  readonly lease: Pick<Lease, 'term'>;
   /** How long an agent whose claim failed may go on caching over its older connection, in ms. */
   readonly cachingGraceMs: number;
   /** For one transaction and its retries, in ms. */
@@ -115,10 +115,10 @@ export class Claims {
         retryAfterMs: this.#nextTurnMs(waitMs, this.#takes(batchPart(accounts))),
       });
     }
-    let { term } = lease();
+    let { term } = lease;
     let claimed = await this.#claim({ connection, accounts, signal });
-    while (lease().term !== term) {
-      ({ term } = lease());
+    while (lease.term !== term) {
+      ({ term } = lease);
       claimed = await this.#claim({ connection: claimed.connection, accounts, signal });
     }
     return claimed;

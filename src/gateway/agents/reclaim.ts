@@ -1,16 +1,16 @@
 /** Claims again the assignments of this instance's streams that others released while it was unreachable. */
 
 import { batches } from '../../core/batches.js';
-import type { Connection } from '../../store/assignments/ownership.js';
 import { holds, type Claims } from './claims.js';
 import type { OwnershipService } from './ownership.js';
+import type { Registry } from './registry.js';
 import type { Session } from './session.js';
 
 export interface ReclaimOptions {
   readonly instanceId: string;
   readonly ownership: Pick<OwnershipService, 'ofInstance'>;
   readonly claims: Pick<Claims, 'claim'>;
-  readonly connectionOf: (session: Session) => Connection;
+  readonly registry: Pick<Registry, 'connectionOf'>;
 }
 
 /** Streams whose claims are made together. */
@@ -23,7 +23,7 @@ const sessionsAtATime = 2_000;
  * @throws what OwnershipService.ofInstance() and Claims.claim() throw; then repeat it
  */
 export async function reclaimMissing(
-  { instanceId, ownership, claims, connectionOf }: ReclaimOptions,
+  { instanceId, ownership, claims, registry }: ReclaimOptions,
   sessions: readonly Session[],
   signal: AbortSignal,
 ): Promise<readonly Session[]> {
@@ -37,7 +37,7 @@ export async function reclaimMissing(
     const { epoch } = session.agent;
     const missing = [...session.accounts.values()].filter(({ name }) => !owned.has(key(name, epoch)));
     if (missing.length === 0 || session.state !== 'active') return;
-    const connection = connectionOf(session);
+    const connection = registry.connectionOf(session);
     const claimed = await claims.claim(connection, missing, signal);
     if (claimed.some((account) => !holds(account, connection))) lost.push(session);
   };

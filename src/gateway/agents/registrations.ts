@@ -10,6 +10,7 @@ import type { AccountRegistration } from '../../store/accounts/account-record.js
 import type { Connection, Ownership } from '../../store/assignments/ownership.js';
 import type { CachingSwitches } from './caching-assignment/switches.js';
 import { holds, type Claimed, type Claims } from './claims.js';
+import { bindingTo } from './delivery.js';
 import { authorize, claimZone, type BindZone } from './principal.js';
 import { reclaimMissing } from './reclaim.js';
 import { validateAccounts, validateRegistration, type RegistrationRequest } from './registration-request.js';
@@ -82,12 +83,7 @@ export class Registrations {
       this.#release(connection, accounts);
       return;
     }
-    const held = heldBy(connection, claimed);
-    registry.addAccounts(
-      session,
-      accounts.filter(({ name }) => held.has(name)),
-    );
-    this.#tellAccounts(session, accounts, claimed, held);
+    this.#tellAccounts(session, claimed, this.#serve(session, accounts, claimed, connection));
   }
 
   /** The agent has stopped serving these accounts. */
@@ -105,8 +101,7 @@ export class Registrations {
   async reclaim(signal: AbortSignal): Promise<void> {
     const { registry, caching } = this.#options;
     const active = [...registry.sessions].filter((session) => session.state === 'active');
-    const connectionOf = (session: Session): Connection => registry.connectionOf(session);
-    const lost = await reclaimMissing({ ...this.#options, connectionOf }, active, signal);
+    const lost = await reclaimMissing(this.#options, active, signal);
     for (const session of lost) registry.closed(session, replaced(session.agent.agentId));
     await caching.allow(signal);
   }
@@ -134,14 +129,9 @@ export class Registrations {
       if (older !== undefined) registry.closed(older, replaced(agentId));
       return;
     }
-    const { processId } = connection;
-    const ofProcess = processId === undefined ? {} : { processId };
-    const held = heldBy(connection, ownerships);
-    registry.registered(session, { agentId, zoneId, version, epoch, ...ofProcess, dynamicAccounts });
-    registry.addAccounts(
-      session,
-      accounts.filter(({ name }) => held.has(name)),
-    );
+    const process = bindingTo(connection);
+    registry.registered(session, { ...process, zoneId, version, dynamicAccounts });
+    const gone = this.#serve(session, accounts, ownerships, connection);
     session.send(frames.registered(epoch));
     registry.tellSilence(session);
     if (older !== undefined) {
@@ -149,13 +139,11 @@ export class Registrations {
       if (older.agent.processId === session.agent.processId) session.adopt(older);
       registry.closed(older, replaced(agentId));
     }
-    this.#tellAccounts(session, accounts, ownerships, held);
+    this.#tellAccounts(session, ownerships, gone);
     logger.info(
       {
-        agentId,
+        ...process,
         zoneId,
-        epoch,
-        ...ofProcess,
         ...(principal === undefined ? {} : { principal: principal.name }),
         accounts: accounts.length,
         address: session.transport.address,
@@ -165,17 +153,30 @@ export class Registrations {
     );
   }
 
-  /** Tells the agent what to cache, and to stop serving dynamic accounts that were deleted, deactivated or moved elsewhere. */
-  #tellAccounts(
+  /**
+   * The stream serves those of the accounts that its connection holds.
+   * @returns dynamic accounts that it does not hold: they were deleted, deactivated or moved elsewhere meanwhile
+   */
+  #serve(
     session: Session,
     accounts: readonly AccountRegistration[],
     claimed: readonly Ownership[],
-    held: ReadonlySet<string>,
-  ): void {
+    connection: Connection,
+  ): readonly string[] {
+    const held = new Set(claimed.filter((ownership) => holds(ownership, connection)).map(({ account }) => account));
+    this.#options.registry.addAccounts(
+      session,
+      accounts.filter(({ name }) => held.has(name)),
+    );
+    const gone = accounts.filter(({ name, dynamicVersion }) => dynamicVersion !== undefined && !held.has(name));
+    return gone.map(({ name }) => name);
+  }
+
+  /** Tells the agent what to cache, and to stop serving accounts that are gone. */
+  #tellAccounts(session: Session, claimed: readonly Ownership[], gone: readonly string[]): void {
     const { caching, frames } = this.#options;
     caching.follow(claimed);
-    const gone = accounts.filter(({ name, dynamicVersion }) => dynamicVersion !== undefined && !held.has(name));
-    if (gone.length > 0) session.send(frames.deleteAccounts(gone.map(({ name }) => name)));
+    if (gone.length > 0) session.send(frames.deleteAccounts(gone));
   }
 
   #release(connection: Connection, accounts: readonly AccountRegistration[]): void {
@@ -184,8 +185,4 @@ export class Registrations {
       accounts.map(({ name }) => name),
     );
   }
-}
-
-function heldBy(connection: Connection, claimed: readonly Ownership[]): ReadonlySet<string> {
-  return new Set(claimed.filter((ownership) => holds(ownership, connection)).map(({ account }) => account));
 }

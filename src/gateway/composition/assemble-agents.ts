@@ -58,7 +58,7 @@ export function assembleAgents(
   const claims = new Claims({
     ownership,
     nextEpochs: (count, at) => assignments.nextEpoch(count, at),
-    lease: () => lease,
+    lease,
     cachingGraceMs: cachingGraceMs(times.alone.silenceMs),
     timeoutMs: sql.queryTimeoutMs * 2,
     logger,
@@ -74,7 +74,7 @@ export function assembleAgents(
     lateResultMs,
     now,
   });
-  const switches = new CachingSwitches({ registry, ownership, frames, lease: () => lease });
+  const switches = new CachingSwitches({ registry, ownership, frames, lease });
   const registrations = new Registrations({
     instanceId: instance.id,
     registry,

@@ -2,20 +2,24 @@
 
 import type { AccountStatus } from './account-lifecycle.js';
 
-/** A row of kubesvc_accounts. */
-export interface AccountRecord {
+/** An account as its agents describe it. */
+interface DescribedAccount {
   readonly name: string;
-  readonly status: AccountStatus;
-  readonly zoneId: string;
-  readonly dynamic: boolean;
-  /** Agents that serve it now. */
-  readonly connections: number;
   readonly kubeHost: string;
   readonly kubeVersion: string;
   readonly certFingerprint: string;
   readonly maxWatchAgeSeconds: number;
   readonly namespaces: readonly string[];
   readonly properties: Readonly<Record<string, string>>;
+}
+
+/** A row of kubesvc_accounts. */
+export interface AccountRecord extends DescribedAccount {
+  readonly status: AccountStatus;
+  readonly zoneId: string;
+  readonly dynamic: boolean;
+  /** Agents that serve it now. */
+  readonly connections: number;
   /** The definition given to the API, as JSON text; may hold secrets: never return or log it. */
   readonly definition?: string;
   readonly errorMessage?: string;
@@ -26,14 +30,7 @@ export interface AccountRecord {
 }
 
 /** An agent's description of an account in its registration. */
-export interface AccountRegistration {
-  readonly name: string;
-  readonly kubeHost: string;
-  readonly kubeVersion: string;
-  readonly certFingerprint: string;
-  readonly maxWatchAgeSeconds: number;
-  readonly namespaces: readonly string[];
-  readonly properties: Readonly<Record<string, string>>;
+export interface AccountRegistration extends DescribedAccount {
   /**
    * For a dynamic account: the version of its definition that the agent serves. Absent: the account is the agent's own.
    */

@@ -50,7 +50,7 @@ function setUp() {
       last += count;
       return Promise.resolve(last - count + 1);
     },
-    lease: () => lease,
+    lease,
     cachingGraceMs: 9_000,
     timeoutMs: 30_000,
     logger: silentLogger,

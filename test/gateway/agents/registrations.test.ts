@@ -51,7 +51,7 @@ function setUp(t: Test) {
   const ownership = new OwnershipService({ assignments: truth, map, logger });
   let epoch = 0;
   const nextEpochs = async (count: number): Promise<number> => (epoch += count) - count + 1;
-  const lease = (): { sure: boolean; term: number } => ({ sure: true, term: 0 });
+  const lease = { sure: true, term: 0 };
   const claims = new Claims({ ownership, nextEpochs, lease, cachingGraceMs: 3_500, timeoutMs: 30_000, logger });
   const times = {
     alone: { quietMs: 1_000, silenceMs: 3_000, lostMs: 5_000 },

@@ -73,7 +73,7 @@ function setUp(t: Test) {
       epoch += count;
       return Promise.resolve(epoch - count + 1);
     },
-    lease: () => lease,
+    lease,
     cachingGraceMs: 3_500,
     timeoutMs: 30_000,
     logger: silentLogger,
@@ -90,7 +90,7 @@ function setUp(t: Test) {
       now: () => 1_000,
     },
   });
-  const caching = new CachingSwitches({ registry, ownership, frames, lease: () => lease });
+  const caching = new CachingSwitches({ registry, ownership, frames, lease });
   const registrations = new Registrations({
     ...{ instanceId, registry, claims, ownership, caching, frames, logger: silentLogger },
     bindZone: () => Promise.resolve(true),

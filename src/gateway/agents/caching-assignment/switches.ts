@@ -17,7 +17,7 @@ export interface CachingSwitchesOptions {
   /**
    * Whether no other instance can consider this one dead and give away its accounts; otherwise no agent starts caching.
    */
-  readonly lease: () => Pick<Lease, 'sure'>;
+  readonly lease: Pick<Lease, 'sure'>;
 }
 
 /** Accounts that allow() looks at in one turn of the event loop. */
@@ -52,10 +52,9 @@ export class CachingSwitches {
 
   /** Agents may start again; those that should are told. */
   async allow(signal: AbortSignal): Promise<void> {
-    const { registry, ownership } = this.#options;
     this.#stopped = false;
-    for (const accounts of batches([...registry.accounts], accountsPerTurn)) {
-      this.follow(accounts.flatMap((account) => ownership.peek(account) ?? []));
+    for (const accounts of batches([...this.#options.registry.accounts], accountsPerTurn)) {
+      this.#followKnown(accounts);
       await nextTurn();
       signal.throwIfAborted();
     }
@@ -65,13 +64,12 @@ export class CachingSwitches {
   resume(session: Session): void {
     const accounts = [...session.caching];
     session.caching.clear();
-    const { ownership } = this.#options;
-    this.follow(accounts.flatMap((account) => ownership.peek(account) ?? []));
+    this.#followKnown(accounts);
   }
 
   /** Tells each agent, in one frame, which of these accounts to start and stop caching, if it does not know yet. */
   follow(ownerships: readonly Ownership[]): void {
-    const may = !this.#stopped && this.#options.lease().sure;
+    const may = !this.#stopped && this.#options.lease.sure;
     const switches = new Map<Session, { start: string[]; stop: string[] }>();
     for (const { account, assignments } of ownerships) {
       for (const session of this.#options.registry.sessionsFor(account)) {
@@ -86,6 +84,11 @@ export class CachingSwitches {
       }
     }
     for (const [session, { start, stop }] of switches) this.#tell(session, start, stop);
+  }
+
+  #followKnown(accounts: readonly string[]): void {
+    const { ownership } = this.#options;
+    this.follow(accounts.flatMap((account) => ownership.peek(account) ?? []));
   }
 
   #tell(session: Session, start: readonly string[], stop: readonly string[]): void {
