@@ -1,4 +1,4 @@
-/** kubesvc_ops and kubesvc_ops_history in memory, with the rules of src/store/operations/operations.ts. */
+/** kubesvc_ops and kubesvc_ops_history in memory; operation-store.test.ts compares its answers with the tables of every engine. */
 
 import type {
   FinishedOperation,

@@ -1,4 +1,7 @@
-/** The other instances, in memory: who is a member, what each was sent, and what it says to it. */
+/**
+ * The other instances, in memory: who is a member, what each was sent, and what it says to it. The real ones: the tests of
+ * ../../peers/, over HTTP, and ../forwarding.test.ts, between replicas.
+ */
 
 import type { Discovery, Instance } from '../../../../src/discovery/discovery.js';
 import type { Forwarder } from '../../../../src/gateway/peers/forwarder.js';

@@ -1,4 +1,4 @@
-/** Routing in memory: the owner takes what it is given, until a test says otherwise. */
+/** Routing in memory: the owner takes what it is given, until a test says otherwise. The real one: ../routing.test.ts. */
 
 import type { Originated, Target } from '../../../../src/gateway/operations/operation.js';
 import type { Routing } from '../../../../src/gateway/operations/routing.js';
