@@ -34,8 +34,10 @@ export class CachingSwitches {
 
   /** Starts to follow every change of ownership. @returns a function that stops it */
   start(): () => void {
-    return this.#options.ownership.onChange((ownership) => {
-      this.follow([ownership]);
+    const { ownership, registry } = this.#options;
+    return ownership.onChange((changed) => {
+      // Most changes in a large cluster are of accounts that other replicas serve.
+      if (registry.sessionsFor(changed.account).length > 0) this.follow([changed]);
     });
   }
 
