@@ -22,6 +22,8 @@ import { runTestFile, type FileOptions, type FileResult } from './test-file.js';
 
 /** Files at the same time, on two cores: they wait for servers more than they compute. */
 const jobs = 3;
+/** More failed files than these are not a matter of the machine. */
+const repeatedFiles = 3;
 
 async function testFiles(paths: readonly string[]): Promise<string[]> {
   const files = await Promise.all(
@@ -51,6 +53,25 @@ async function runAll(files: readonly string[], options: FileOptions): Promise<F
   };
   await Promise.all(Array.from({ length: jobs }, work));
   return results;
+}
+
+/**
+ * Runs failed files once more, one after the other: what fails beside others and passes alone met a stall of the machine, or is
+ * a test to mend. Its first failure stays in the output, and it is named as flaky. Many failures are not repeated: they have a
+ * cause.
+ */
+async function repeatFailed(results: readonly FileResult[], options: FileOptions): Promise<readonly FileResult[]> {
+  const failed = results.filter((result) => result.failed > 0);
+  if (failed.length === 0 || failed.length > repeatedFiles) return results;
+  print(`once more, alone: ${failed.map(({ file }) => file).join(', ')}\n`);
+  const repeated = new Map<string, FileResult>();
+  for (const { file } of failed) {
+    const [result] = await runAll([file], options);
+    if (result === undefined) continue;
+    repeated.set(file, result);
+    if (result.failed === 0) print(`flaky  ${file}: it failed beside others and passes alone; its failure is above\n`);
+  }
+  return results.map((result) => repeated.get(result.file) ?? result);
 }
 
 /** What the command line asks for; undefined: nothing has changed. @throws Error in words */
@@ -96,7 +117,9 @@ async function runTests(files: readonly string[], scope: ReleaseStack, signal: A
     scope.push(`MySQL ${version}`, () => mySql.stop());
     env[mySqlVariables[version]] = mySql.url;
   }
-  return runAll(files, { timeoutMs: fileTimeoutMs, env, signal });
+  const options = { timeoutMs: fileTimeoutMs, env, signal };
+  const results = await runAll(files, options);
+  return files.length > 1 ? repeatFailed(results, options) : results;
 }
 
 function closingLine(results: readonly Pick<FileResult, 'passed' | 'failed' | 'skipped'>[]): string {
