@@ -7,7 +7,7 @@ const forbid = (name, comment, from, to) => ({ name, comment, severity: 'error',
 const packages = (...names) => `^node_modules/(@types/)?(${names.join('|')})/`;
 
 const delivery = '^src/gateway/(grpc|rest|console|listeners)/';
-const domain = '^src/gateway/(agents|operations|accounts|caching|telemetry)/';
+const domain = '^src/gateway/(agents|operations|accounts|caching|telemetry|kubernetes-api)/';
 
 /**
  * `folder` imports only itself, node:, other folders of src and packages that are named.
@@ -35,20 +35,21 @@ module.exports = {
     only('core', [], []),
     only('protocol', ['core'], ['@bufbuild/protobuf']),
     only('store', ['core'], ['kysely', 'mysql2', 'pg', '@electric-sql/pglite', 'ioredis', 'pg-protocol', 'pg-types']),
+    only('tunnel', ['core', 'protocol'], ['@bufbuild/protobuf', 'undici']),
     only('documents', ['core'], ['lossless-json', 'yaml']),
     only('configuration', ['core', 'documents'], []),
     only('kubernetes', ['core', 'documents'], ['undici']),
     only('discovery', ['core', 'kubernetes'], ['ioredis', 'undici']),
     only(
       'agent',
-      ['configuration', 'core', 'documents', 'protocol', 'kubernetes'],
+      ['configuration', 'core', 'documents', 'protocol', 'kubernetes', 'tunnel'],
       ['@grpc/grpc-js', '@bufbuild/protobuf', 'prom-client', 'typebox', 'undici'],
     ),
     only('command-line', ['configuration', 'core'], []),
     only('client', ['command-line', 'core', 'documents', 'protocol'], ['@bufbuild/protobuf', 'ulid', 'undici']),
     only('simulate', ['agent', 'command-line', 'core', 'protocol'], ['@bufbuild/protobuf', 'undici']),
 
-    only('gateway/peers', ['core', 'protocol', 'discovery'], ['@bufbuild/protobuf', 'undici']),
+    only('gateway/peers', ['core', 'protocol', 'discovery', 'tunnel'], ['@bufbuild/protobuf', 'undici']),
     {
       ...forbid(
         'one-way',

@@ -87,7 +87,11 @@ async function wantedFiles(args: readonly string[]): Promise<readonly string[] |
   return files.length === 0 ? undefined : nearestTests(changes);
 }
 
-async function runTests(files: readonly string[], scope: ReleaseStack, signal: AbortSignal): Promise<FileResult[]> {
+async function runTests(
+  files: readonly string[],
+  scope: ReleaseStack,
+  signal: AbortSignal,
+): Promise<readonly FileResult[]> {
   ensurePackages();
   const kubernetes = await kubernetesPrograms(() => {
     print('building the Kubernetes control plane with Go, once: some minutes\n');

@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ops/operations.proto.
  */
 export const file_ops_operations: GenFile = /*@__PURE__*/
-  fileDesc("ChRvcHMvb3BlcmF0aW9ucy5wcm90bxIDb3BzIuMBCgxBZ2VudE1lc3NhZ2USJQoIcmVnaXN0ZXIYASABKAsyES5vcHMuUmVnaXN0cmF0aW9uSAASLAoOYWNjb3VudHNfYWRkZWQYAiABKAsyEi5vcHMuQWNjb3VudHNBZGRlZEgAEjAKEGFjY291bnRzX3JlbW92ZWQYAyABKAsyFC5vcHMuQWNjb3VudHNSZW1vdmVkSAASJgoGcmVzdWx0GAQgASgLMhQub3BzLk9wZXJhdGlvblJlc3VsdEgAEhkKBHBvbmcYBSABKAsyCS5vcHMuUG9uZ0gAQgkKB21lc3NhZ2Ui1QIKDkdhdGV3YXlNZXNzYWdlEiUKCnJlZ2lzdGVyZWQYASABKAsyDy5vcHMuUmVnaXN0ZXJlZEgAEiMKCW9wZXJhdGlvbhgCIAEoCzIOLm9wcy5PcGVyYXRpb25IABIpCgdjYWNoaW5nGAMgASgLMhYub3BzLkNhY2hpbmdBc3NpZ25tZW50SAASKAoMYWRkX2FjY291bnRzGAQgASgLMhAub3BzLkFkZEFjY291bnRzSAASLgoPZGVsZXRlX2FjY291bnRzGAUgASgLMhMub3BzLkRlbGV0ZUFjY291bnRzSAASGQoEcGluZxgGIAEoCzIJLm9wcy5QaW5nSAASIwoJcmVjb25uZWN0GAcgASgLMg4ub3BzLlJlY29ubmVjdEgAEicKCHJlY2VpcHRzGAggASgLMhMub3BzLlJlc3VsdFJlY2VpcHRzSABCCQoHbWVzc2FnZSKQAQoMUmVnaXN0cmF0aW9uEhAKCGFnZW50X2lkGAEgASgJEg8KB3pvbmVfaWQYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRIeCghhY2NvdW50cxgEIAMoCzIMLm9wcy5BY2NvdW50EhgKEGR5bmFtaWNfYWNjb3VudHMYBSABKAgSEgoKcHJvY2Vzc19pZBgGIAEoCSKLAgoHQWNjb3VudBIMCgRuYW1lGAEgASgJEhEKCWt1YmVfaG9zdBgCIAEoCRIUCgxrdWJlX3ZlcnNpb24YAyABKAkSGAoQY2VydF9maW5nZXJwcmludBgEIAEoCRIdChVtYXhfd2F0Y2hfYWdlX3NlY29uZHMYBSABKA0SEgoKbmFtZXNwYWNlcxgGIAMoCRIwCgpwcm9wZXJ0aWVzGAcgAygLMhwub3BzLkFjY291bnQuUHJvcGVydGllc0VudHJ5EhcKD2R5bmFtaWNfdmVyc2lvbhgIIAEoBBoxCg9Qcm9wZXJ0aWVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJWCg1BY2NvdW50c0FkZGVkEh4KCGFjY291bnRzGAEgAygLMgwub3BzLkFjY291bnQSJQoIZmFpbHVyZXMYAiADKAsyEy5vcHMuQWNjb3VudEZhaWx1cmUiRwoPQWNjb3VudHNSZW1vdmVkEg0KBW5hbWVzGAEgAygJEiUKCGZhaWx1cmVzGAIgAygLMhMub3BzLkFjY291bnRGYWlsdXJlIkAKDkFjY291bnRGYWlsdXJlEgwKBG5hbWUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgEImcKClJlZ2lzdGVyZWQSFgoOY2xvdWRkcml2ZXJfaWQYASABKAkSDQoFZXBvY2gYAiABKAMSGQoRbWF4X21lc3NhZ2VfYnl0ZXMYAyABKA0SFwoPcmVzdW1lc19jYWNoaW5nGAQgASgIIjAKEUNhY2hpbmdBc3NpZ25tZW50Eg0KBXN0YXJ0GAEgAygJEgwKBHN0b3AYAiADKAkiNAoLQWRkQWNjb3VudHMSJQoIYWNjb3VudHMYASADKAsyEy5vcHMuRHluYW1pY0FjY291bnQi3AEKDkR5bmFtaWNBY2NvdW50EgwKBG5hbWUYASABKAkSFwoPa3ViZWNvbmZpZ19maWxlGAIgASgJEjcKCnByb3BlcnRpZXMYAyADKAsyIy5vcHMuRHluYW1pY0FjY291bnQuUHJvcGVydGllc0VudHJ5Eg8KB3ZlcnNpb24YBCABKAQSEgoKa3ViZWNvbmZpZxgFIAEoDBISCgpkZWZpbml0aW9uGAYgASgJGjEKD1Byb3BlcnRpZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIh8KDkRlbGV0ZUFjY291bnRzEg0KBW5hbWVzGAEgAygJIisKBFBpbmcSEAoIc2VxdWVuY2UYASABKAQSEQoJcGVyaW9kX21zGAIgASgNIi8KBFBvbmcSEAoIc2VxdWVuY2UYASABKAQSFQoNY2FjaGluZ19lbmRlZBgCIAEoCCKpAQoJUmVjb25uZWN0EiUKBnJlYXNvbhgBIAEoDjIVLm9wcy5SZWNvbm5lY3QuUmVhc29uEhAKCGRlbGF5X21zGAIgASgNImMKBlJlYXNvbhIWChJSRUFTT05fVU5TUEVDSUZJRUQQABITCg9SRUFTT05fRFJBSU5JTkcQARIWChJSRUFTT05fUkVCQUxBTkNJTkcQAhIUChBSRUFTT05fUkVRVUVTVEVEEAMiNgoOUmVzdWx0UmVjZWlwdHMSJAoIcmVjZWlwdHMYASADKAsyEi5vcHMuUmVzdWx0UmVjZWlwdCLCAQoNUmVzdWx0UmVjZWlwdBIUCgxvcGVyYXRpb25faWQYASABKAkSKwoHb3V0Y29tZRgCIAEoDjIaLm9wcy5SZXN1bHRSZWNlaXB0Lk91dGNvbWUibgoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASFAoQT1VUQ09NRV9SRUNPUkRFRBABEhUKEU9VVENPTUVfVE9PX0xBUkdFEAISHQoZT1VUQ09NRV9VTktOT1dOX09QRVJBVElPThADIvkECglPcGVyYXRpb24SCgoCaWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRISCgp0aW1lb3V0X21zGAMgASgNEiAKBXRyYWNlGAQgASgLMhEub3BzLlRyYWNlQ29udGV4dBIiChpvcmlnaW5hdGluZ19jbG91ZGRyaXZlcl9pZBgFIAEoCRIYChByZWNlaXZlZF90aW1lX21zGAYgASgDEhYKDmJvdW5kX2FnZW50X2lkGAcgASgJEhMKC2JvdW5kX2Vwb2NoGAggASgDEhgKEGJvdW5kX3Byb2Nlc3NfaWQYCSABKAkSHQoGZGVwbG95GBAgASgLMgsub3BzLkRlcGxveUgAEh0KBmRlbGV0ZRgRIAEoCzILLm9wcy5EZWxldGVIABIXCgNnZXQYEiABKAsyCC5vcHMuR2V0SAASGQoEbGlzdBgTIAEoCzIJLm9wcy5MaXN0SAASGwoFcGF0Y2gYFCABKAsyCi5vcHMuUGF0Y2hIABIbCgVzY2FsZRgVIAEoCzIKLm9wcy5TY2FsZUgAEh8KB3Jlc3RhcnQYFiABKAsyDC5vcHMuUmVzdGFydEgAEhsKBXBhdXNlGBcgASgLMgoub3BzLlBhdXNlSAASHQoGcmVzdW1lGBggASgLMgsub3BzLlJlc3VtZUgAEhkKBHVuZG8YGSABKAsyCS5vcHMuVW5kb0gAEh4KB3J1bl9qb2IYGiABKAsyCy5vcHMuUnVuSm9iSAASGQoEbG9ncxgbIAEoCzIJLm9wcy5Mb2dzSAASKgoNYWNjZXNzX3JldmlldxgcIAEoCzIRLm9wcy5BY2Nlc3NSZXZpZXdIAEIJCgdyZXF1ZXN0IjcKDFRyYWNlQ29udGV4dBITCgt0cmFjZXBhcmVudBgBIAEoCRISCgp0cmFjZXN0YXRlGAIgASgJIlUKD09iamVjdFJlZmVyZW5jZRITCgthcGlfdmVyc2lvbhgBIAEoCRIMCgRraW5kGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCRIMCgRuYW1lGAQgASgJItgBCgZEZXBsb3kSEAoIbWFuaWZlc3QYASABKAwSHgoEbW9kZRgCIAEoDjIQLm9wcy5EZXBsb3kuTW9kZRIVCg1maWVsZF9tYW5hZ2VyGAMgASgJEhcKD2ZvcmNlX2NvbmZsaWN0cxgEIAEoCBIPCgdkcnlfcnVuGAUgASgIIlsKBE1vZGUSFAoQTU9ERV9VTlNQRUNJRklFRBAAEhoKFk1PREVfQ0xJRU5UX1NJREVfQVBQTFkQARIQCgxNT0RFX1JFUExBQ0UQAhIPCgtNT0RFX0NSRUFURRADIssCCgZEZWxldGUSJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZRIWCg5sYWJlbF9zZWxlY3RvchgCIAEoCRIsCgtwcm9wYWdhdGlvbhgDIAEoDjIXLm9wcy5EZWxldGUuUHJvcGFnYXRpb24SIQoUZ3JhY2VfcGVyaW9kX3NlY29uZHMYBCABKA1IAIgBARIMCgR3YWl0GAUgASgIEg8KB2RyeV9ydW4YBiABKAgiegoLUHJvcGFnYXRpb24SGwoXUFJPUEFHQVRJT05fVU5TUEVDSUZJRUQQABIaChZQUk9QQUdBVElPTl9CQUNLR1JPVU5EEAESGgoWUFJPUEFHQVRJT05fRk9SRUdST1VORBACEhYKElBST1BBR0FUSU9OX09SUEhBThADQhcKFV9ncmFjZV9wZXJpb2Rfc2Vjb25kcyIrCgNHZXQSJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZSJ9CgRMaXN0EiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2USFgoObGFiZWxfc2VsZWN0b3IYAiABKAkSFgoOZmllbGRfc2VsZWN0b3IYAyABKAkSDQoFbGltaXQYBCABKA0SEAoIY29udGludWUYBSABKAki1AEKBVBhdGNoEiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2USHQoEdHlwZRgCIAEoDjIPLm9wcy5QYXRjaC5UeXBlEg0KBXBhdGNoGAMgASgMEhUKDWZpZWxkX21hbmFnZXIYBCABKAkSDwoHZHJ5X3J1bhgFIAEoCCJPCgRUeXBlEhQKEFRZUEVfVU5TUEVDSUZJRUQQABISCg5UWVBFX1NUUkFURUdJQxABEg4KClRZUEVfTUVSR0UQAhINCglUWVBFX0pTT04QAyI/CgVTY2FsZRIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlEhAKCHJlcGxpY2FzGAIgASgNIi8KB1Jlc3RhcnQSJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZSItCgVQYXVzZRIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlIi4KBlJlc3VtZRIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlIj4KBFVuZG8SJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZRIQCghyZXZpc2lvbhgCIAEoAyIaCgZSdW5Kb2ISEAoIbWFuaWZlc3QYASABKAwikQEKBExvZ3MSJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZRIRCgljb250YWluZXIYAiABKAkSEAoIcHJldmlvdXMYAyABKAgSEgoKdGFpbF9saW5lcxgEIAEoDRIVCg1zaW5jZV9zZWNvbmRzGAUgASgNEhMKC2xpbWl0X2J5dGVzGAYgASgNInMKDEFjY2Vzc1JldmlldxIMCgR2ZXJiGAEgASgJEg0KBWdyb3VwGAIgASgJEhAKCHJlc291cmNlGAMgASgJEhMKC3N1YnJlc291cmNlGAQgASgJEhEKCW5hbWVzcGFjZRgFIAEoCRIMCgRuYW1lGAYgASgJIpUCCg9PcGVyYXRpb25SZXN1bHQSFAoMb3BlcmF0aW9uX2lkGAEgASgJEg8KB2FjY291bnQYAiABKAkSDgoGc3RhdHVzGAMgASgFEg8KB21lc3NhZ2UYBCABKAkSEwoLZHVyYXRpb25fbXMYBSABKA0SDgoGcmVhc29uGAYgASgJEhkKBXJvdXRlGAcgASgLMgoub3BzLlJvdXRlEh8KB29iamVjdHMYECABKAsyDC5vcHMuT2JqZWN0c0gAEh8KBGxvZ3MYESABKAsyDy5vcHMuTG9nc1Jlc3VsdEgAEjAKDWFjY2Vzc19yZXZpZXcYEiABKAsyFy5vcHMuQWNjZXNzUmV2aWV3UmVzdWx0SABCBgoEYm9keSLTAQoFUm91dGUSIwobcHJvY2Vzc2VkX2J5X2Nsb3VkZHJpdmVyX2lkGAEgASgJEhkKEXByb2Nlc3NlZF90aW1lX21zGAIgASgDEhgKEHNlbnRfdG9fYWdlbnRfaWQYAyABKAkSFAoMc2VudF90aW1lX21zGAQgASgDEhwKFGFuc3dlcmVkX2J5X2FnZW50X2lkGAUgASgJEiIKGmFuc3dlcmVkX3RvX2Nsb3VkZHJpdmVyX2lkGAYgASgJEhgKEGFuc3dlcmVkX3RpbWVfbXMYByABKAMiVAoHT2JqZWN0cxIRCgltYW5pZmVzdHMYASADKAwSEAoIY29udGludWUYAiABKAkSJAoIb3V0Y29tZXMYAyADKAsyEi5vcHMuT2JqZWN0T3V0Y29tZSJmCg1PYmplY3RPdXRjb21lEiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2USDgoGc3RhdHVzGAIgASgFEg8KB21lc3NhZ2UYAyABKAkSDgoGcmVhc29uGAQgASgJIhoKCkxvZ3NSZXN1bHQSDAoEdGV4dBgBIAEoDCI1ChJBY2Nlc3NSZXZpZXdSZXN1bHQSDwoHYWxsb3dlZBgBIAEoCBIOCgZyZWFzb24YAiABKAkyQwoKT3BlcmF0aW9ucxI1CgdDb25uZWN0EhEub3BzLkFnZW50TWVzc2FnZRoTLm9wcy5HYXRld2F5TWVzc2FnZSgBMAFiBnByb3RvMw");
+  fileDesc("ChRvcHMvb3BlcmF0aW9ucy5wcm90bxIDb3BzIuMBCgxBZ2VudE1lc3NhZ2USJQoIcmVnaXN0ZXIYASABKAsyES5vcHMuUmVnaXN0cmF0aW9uSAASLAoOYWNjb3VudHNfYWRkZWQYAiABKAsyEi5vcHMuQWNjb3VudHNBZGRlZEgAEjAKEGFjY291bnRzX3JlbW92ZWQYAyABKAsyFC5vcHMuQWNjb3VudHNSZW1vdmVkSAASJgoGcmVzdWx0GAQgASgLMhQub3BzLk9wZXJhdGlvblJlc3VsdEgAEhkKBHBvbmcYBSABKAsyCS5vcHMuUG9uZ0gAQgkKB21lc3NhZ2UijAMKDkdhdGV3YXlNZXNzYWdlEiUKCnJlZ2lzdGVyZWQYASABKAsyDy5vcHMuUmVnaXN0ZXJlZEgAEiMKCW9wZXJhdGlvbhgCIAEoCzIOLm9wcy5PcGVyYXRpb25IABIpCgdjYWNoaW5nGAMgASgLMhYub3BzLkNhY2hpbmdBc3NpZ25tZW50SAASKAoMYWRkX2FjY291bnRzGAQgASgLMhAub3BzLkFkZEFjY291bnRzSAASLgoPZGVsZXRlX2FjY291bnRzGAUgASgLMhMub3BzLkRlbGV0ZUFjY291bnRzSAASGQoEcGluZxgGIAEoCzIJLm9wcy5QaW5nSAASIwoJcmVjb25uZWN0GAcgASgLMg4ub3BzLlJlY29ubmVjdEgAEicKCHJlY2VpcHRzGAggASgLMhMub3BzLlJlc3VsdFJlY2VpcHRzSAASNQoTb3Blbl9rdWJlcm5ldGVzX2FwaRgJIAEoCzIWLm9wcy5PcGVuS3ViZXJuZXRlc0FwaUgAQgkKB21lc3NhZ2UiqAEKDFJlZ2lzdHJhdGlvbhIQCghhZ2VudF9pZBgBIAEoCRIPCgd6b25lX2lkGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSHgoIYWNjb3VudHMYBCADKAsyDC5vcHMuQWNjb3VudBIYChBkeW5hbWljX2FjY291bnRzGAUgASgIEhIKCnByb2Nlc3NfaWQYBiABKAkSFgoOa3ViZXJuZXRlc19hcGkYByABKAgiiwIKB0FjY291bnQSDAoEbmFtZRgBIAEoCRIRCglrdWJlX2hvc3QYAiABKAkSFAoMa3ViZV92ZXJzaW9uGAMgASgJEhgKEGNlcnRfZmluZ2VycHJpbnQYBCABKAkSHQoVbWF4X3dhdGNoX2FnZV9zZWNvbmRzGAUgASgNEhIKCm5hbWVzcGFjZXMYBiADKAkSMAoKcHJvcGVydGllcxgHIAMoCzIcLm9wcy5BY2NvdW50LlByb3BlcnRpZXNFbnRyeRIXCg9keW5hbWljX3ZlcnNpb24YCCABKAQaMQoPUHJvcGVydGllc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiVgoNQWNjb3VudHNBZGRlZBIeCghhY2NvdW50cxgBIAMoCzIMLm9wcy5BY2NvdW50EiUKCGZhaWx1cmVzGAIgAygLMhMub3BzLkFjY291bnRGYWlsdXJlIkcKD0FjY291bnRzUmVtb3ZlZBINCgVuYW1lcxgBIAMoCRIlCghmYWlsdXJlcxgCIAMoCzITLm9wcy5BY2NvdW50RmFpbHVyZSJACg5BY2NvdW50RmFpbHVyZRIMCgRuYW1lGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSDwoHdmVyc2lvbhgDIAEoBCJnCgpSZWdpc3RlcmVkEhYKDmNsb3VkZHJpdmVyX2lkGAEgASgJEg0KBWVwb2NoGAIgASgDEhkKEW1heF9tZXNzYWdlX2J5dGVzGAMgASgNEhcKD3Jlc3VtZXNfY2FjaGluZxgEIAEoCCIwChFDYWNoaW5nQXNzaWdubWVudBINCgVzdGFydBgBIAMoCRIMCgRzdG9wGAIgAygJIjQKC0FkZEFjY291bnRzEiUKCGFjY291bnRzGAEgAygLMhMub3BzLkR5bmFtaWNBY2NvdW50ItwBCg5EeW5hbWljQWNjb3VudBIMCgRuYW1lGAEgASgJEhcKD2t1YmVjb25maWdfZmlsZRgCIAEoCRI3Cgpwcm9wZXJ0aWVzGAMgAygLMiMub3BzLkR5bmFtaWNBY2NvdW50LlByb3BlcnRpZXNFbnRyeRIPCgd2ZXJzaW9uGAQgASgEEhIKCmt1YmVjb25maWcYBSABKAwSEgoKZGVmaW5pdGlvbhgGIAEoCRoxCg9Qcm9wZXJ0aWVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIfCg5EZWxldGVBY2NvdW50cxINCgVuYW1lcxgBIAMoCSIrCgRQaW5nEhAKCHNlcXVlbmNlGAEgASgEEhEKCXBlcmlvZF9tcxgCIAEoDSIvCgRQb25nEhAKCHNlcXVlbmNlGAEgASgEEhUKDWNhY2hpbmdfZW5kZWQYAiABKAgiqQEKCVJlY29ubmVjdBIlCgZyZWFzb24YASABKA4yFS5vcHMuUmVjb25uZWN0LlJlYXNvbhIQCghkZWxheV9tcxgCIAEoDSJjCgZSZWFzb24SFgoSUkVBU09OX1VOU1BFQ0lGSUVEEAASEwoPUkVBU09OX0RSQUlOSU5HEAESFgoSUkVBU09OX1JFQkFMQU5DSU5HEAISFAoQUkVBU09OX1JFUVVFU1RFRBADIhMKEU9wZW5LdWJlcm5ldGVzQXBpIjYKDlJlc3VsdFJlY2VpcHRzEiQKCHJlY2VpcHRzGAEgAygLMhIub3BzLlJlc3VsdFJlY2VpcHQiwgEKDVJlc3VsdFJlY2VpcHQSFAoMb3BlcmF0aW9uX2lkGAEgASgJEisKB291dGNvbWUYAiABKA4yGi5vcHMuUmVzdWx0UmVjZWlwdC5PdXRjb21lIm4KB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhQKEE9VVENPTUVfUkVDT1JERUQQARIVChFPVVRDT01FX1RPT19MQVJHRRACEh0KGU9VVENPTUVfVU5LTk9XTl9PUEVSQVRJT04QAyL5BAoJT3BlcmF0aW9uEgoKAmlkGAEgASgJEg8KB2FjY291bnQYAiABKAkSEgoKdGltZW91dF9tcxgDIAEoDRIgCgV0cmFjZRgEIAEoCzIRLm9wcy5UcmFjZUNvbnRleHQSIgoab3JpZ2luYXRpbmdfY2xvdWRkcml2ZXJfaWQYBSABKAkSGAoQcmVjZWl2ZWRfdGltZV9tcxgGIAEoAxIWCg5ib3VuZF9hZ2VudF9pZBgHIAEoCRITCgtib3VuZF9lcG9jaBgIIAEoAxIYChBib3VuZF9wcm9jZXNzX2lkGAkgASgJEh0KBmRlcGxveRgQIAEoCzILLm9wcy5EZXBsb3lIABIdCgZkZWxldGUYESABKAsyCy5vcHMuRGVsZXRlSAASFwoDZ2V0GBIgASgLMggub3BzLkdldEgAEhkKBGxpc3QYEyABKAsyCS5vcHMuTGlzdEgAEhsKBXBhdGNoGBQgASgLMgoub3BzLlBhdGNoSAASGwoFc2NhbGUYFSABKAsyCi5vcHMuU2NhbGVIABIfCgdyZXN0YXJ0GBYgASgLMgwub3BzLlJlc3RhcnRIABIbCgVwYXVzZRgXIAEoCzIKLm9wcy5QYXVzZUgAEh0KBnJlc3VtZRgYIAEoCzILLm9wcy5SZXN1bWVIABIZCgR1bmRvGBkgASgLMgkub3BzLlVuZG9IABIeCgdydW5fam9iGBogASgLMgsub3BzLlJ1bkpvYkgAEhkKBGxvZ3MYGyABKAsyCS5vcHMuTG9nc0gAEioKDWFjY2Vzc19yZXZpZXcYHCABKAsyES5vcHMuQWNjZXNzUmV2aWV3SABCCQoHcmVxdWVzdCI3CgxUcmFjZUNvbnRleHQSEwoLdHJhY2VwYXJlbnQYASABKAkSEgoKdHJhY2VzdGF0ZRgCIAEoCSJVCg9PYmplY3RSZWZlcmVuY2USEwoLYXBpX3ZlcnNpb24YASABKAkSDAoEa2luZBgCIAEoCRIRCgluYW1lc3BhY2UYAyABKAkSDAoEbmFtZRgEIAEoCSLYAQoGRGVwbG95EhAKCG1hbmlmZXN0GAEgASgMEh4KBG1vZGUYAiABKA4yEC5vcHMuRGVwbG95Lk1vZGUSFQoNZmllbGRfbWFuYWdlchgDIAEoCRIXCg9mb3JjZV9jb25mbGljdHMYBCABKAgSDwoHZHJ5X3J1bhgFIAEoCCJbCgRNb2RlEhQKEE1PREVfVU5TUEVDSUZJRUQQABIaChZNT0RFX0NMSUVOVF9TSURFX0FQUExZEAESEAoMTU9ERV9SRVBMQUNFEAISDwoLTU9ERV9DUkVBVEUQAyLLAgoGRGVsZXRlEiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2USFgoObGFiZWxfc2VsZWN0b3IYAiABKAkSLAoLcHJvcGFnYXRpb24YAyABKA4yFy5vcHMuRGVsZXRlLlByb3BhZ2F0aW9uEiEKFGdyYWNlX3BlcmlvZF9zZWNvbmRzGAQgASgNSACIAQESDAoEd2FpdBgFIAEoCBIPCgdkcnlfcnVuGAYgASgIInoKC1Byb3BhZ2F0aW9uEhsKF1BST1BBR0FUSU9OX1VOU1BFQ0lGSUVEEAASGgoWUFJPUEFHQVRJT05fQkFDS0dST1VORBABEhoKFlBST1BBR0FUSU9OX0ZPUkVHUk9VTkQQAhIWChJQUk9QQUdBVElPTl9PUlBIQU4QA0IXChVfZ3JhY2VfcGVyaW9kX3NlY29uZHMiKwoDR2V0EiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2UifQoETGlzdBIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlEhYKDmxhYmVsX3NlbGVjdG9yGAIgASgJEhYKDmZpZWxkX3NlbGVjdG9yGAMgASgJEg0KBWxpbWl0GAQgASgNEhAKCGNvbnRpbnVlGAUgASgJItQBCgVQYXRjaBIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlEh0KBHR5cGUYAiABKA4yDy5vcHMuUGF0Y2guVHlwZRINCgVwYXRjaBgDIAEoDBIVCg1maWVsZF9tYW5hZ2VyGAQgASgJEg8KB2RyeV9ydW4YBSABKAgiTwoEVHlwZRIUChBUWVBFX1VOU1BFQ0lGSUVEEAASEgoOVFlQRV9TVFJBVEVHSUMQARIOCgpUWVBFX01FUkdFEAISDQoJVFlQRV9KU09OEAMiPwoFU2NhbGUSJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZRIQCghyZXBsaWNhcxgCIAEoDSIvCgdSZXN0YXJ0EiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2UiLQoFUGF1c2USJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZSIuCgZSZXN1bWUSJAoGb2JqZWN0GAEgASgLMhQub3BzLk9iamVjdFJlZmVyZW5jZSI+CgRVbmRvEiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2USEAoIcmV2aXNpb24YAiABKAMiGgoGUnVuSm9iEhAKCG1hbmlmZXN0GAEgASgMIpEBCgRMb2dzEiQKBm9iamVjdBgBIAEoCzIULm9wcy5PYmplY3RSZWZlcmVuY2USEQoJY29udGFpbmVyGAIgASgJEhAKCHByZXZpb3VzGAMgASgIEhIKCnRhaWxfbGluZXMYBCABKA0SFQoNc2luY2Vfc2Vjb25kcxgFIAEoDRITCgtsaW1pdF9ieXRlcxgGIAEoDSJzCgxBY2Nlc3NSZXZpZXcSDAoEdmVyYhgBIAEoCRINCgVncm91cBgCIAEoCRIQCghyZXNvdXJjZRgDIAEoCRITCgtzdWJyZXNvdXJjZRgEIAEoCRIRCgluYW1lc3BhY2UYBSABKAkSDAoEbmFtZRgGIAEoCSKVAgoPT3BlcmF0aW9uUmVzdWx0EhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIPCgdhY2NvdW50GAIgASgJEg4KBnN0YXR1cxgDIAEoBRIPCgdtZXNzYWdlGAQgASgJEhMKC2R1cmF0aW9uX21zGAUgASgNEg4KBnJlYXNvbhgGIAEoCRIZCgVyb3V0ZRgHIAEoCzIKLm9wcy5Sb3V0ZRIfCgdvYmplY3RzGBAgASgLMgwub3BzLk9iamVjdHNIABIfCgRsb2dzGBEgASgLMg8ub3BzLkxvZ3NSZXN1bHRIABIwCg1hY2Nlc3NfcmV2aWV3GBIgASgLMhcub3BzLkFjY2Vzc1Jldmlld1Jlc3VsdEgAQgYKBGJvZHki0wEKBVJvdXRlEiMKG3Byb2Nlc3NlZF9ieV9jbG91ZGRyaXZlcl9pZBgBIAEoCRIZChFwcm9jZXNzZWRfdGltZV9tcxgCIAEoAxIYChBzZW50X3RvX2FnZW50X2lkGAMgASgJEhQKDHNlbnRfdGltZV9tcxgEIAEoAxIcChRhbnN3ZXJlZF9ieV9hZ2VudF9pZBgFIAEoCRIiChphbnN3ZXJlZF90b19jbG91ZGRyaXZlcl9pZBgGIAEoCRIYChBhbnN3ZXJlZF90aW1lX21zGAcgASgDIlQKB09iamVjdHMSEQoJbWFuaWZlc3RzGAEgAygMEhAKCGNvbnRpbnVlGAIgASgJEiQKCG91dGNvbWVzGAMgAygLMhIub3BzLk9iamVjdE91dGNvbWUiZgoNT2JqZWN0T3V0Y29tZRIkCgZvYmplY3QYASABKAsyFC5vcHMuT2JqZWN0UmVmZXJlbmNlEg4KBnN0YXR1cxgCIAEoBRIPCgdtZXNzYWdlGAMgASgJEg4KBnJlYXNvbhgEIAEoCSIaCgpMb2dzUmVzdWx0EgwKBHRleHQYASABKAwiNQoSQWNjZXNzUmV2aWV3UmVzdWx0Eg8KB2FsbG93ZWQYASABKAgSDgoGcmVhc29uGAIgASgJMkMKCk9wZXJhdGlvbnMSNQoHQ29ubmVjdBIRLm9wcy5BZ2VudE1lc3NhZ2UaEy5vcHMuR2F0ZXdheU1lc3NhZ2UoATABYgZwcm90bzM");
 
 /**
  * A message from an agent.
@@ -126,6 +126,12 @@ export type GatewayMessage = Message<"ops.GatewayMessage"> & {
      */
     value: ResultReceipts;
     case: "receipts";
+  } | {
+    /**
+     * @generated from field: ops.OpenKubernetesApi open_kubernetes_api = 9;
+     */
+    value: OpenKubernetesApi;
+    case: "openKubernetesApi";
   } | { case: undefined; value?: undefined };
 };
 
@@ -183,6 +189,13 @@ export type Registration = Message<"ops.Registration"> & {
    * @generated from field: string process_id = 6;
    */
   processId: string;
+
+  /**
+   * The agent opens kubernetes.Api.Serve when the gateway asks for it (OpenKubernetesApi).
+   *
+   * @generated from field: bool kubernetes_api = 7;
+   */
+  kubernetesApi: boolean;
 };
 
 /**
@@ -625,6 +638,22 @@ export const Reconnect_ReasonSchema: GenEnum<Reconnect_Reason> = /*@__PURE__*/
   enumDesc(file_ops_operations, 14, 0);
 
 /**
+ * A request of the Kubernetes API is waiting: the agent opens kubernetes.Api.Serve on this connection, if it is not
+ * open. Sent only to agents that have set Registration.kubernetes_api.
+ *
+ * @generated from message ops.OpenKubernetesApi
+ */
+export type OpenKubernetesApi = Message<"ops.OpenKubernetesApi"> & {
+};
+
+/**
+ * Describes the message ops.OpenKubernetesApi.
+ * Use `create(OpenKubernetesApiSchema)` to create a new message.
+ */
+export const OpenKubernetesApiSchema: GenMessage<OpenKubernetesApi> = /*@__PURE__*/
+  messageDesc(file_ops_operations, 15);
+
+/**
  * Receipts are collected for a moment and sent together. An agent keeps each result until its receipt has arrived.
  *
  * @generated from message ops.ResultReceipts
@@ -641,7 +670,7 @@ export type ResultReceipts = Message<"ops.ResultReceipts"> & {
  * Use `create(ResultReceiptsSchema)` to create a new message.
  */
 export const ResultReceiptsSchema: GenMessage<ResultReceipts> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 15);
+  messageDesc(file_ops_operations, 16);
 
 /**
  * The gateway has the result, or can never use it. With any outcome, the agent may forget the result, and must never
@@ -666,7 +695,7 @@ export type ResultReceipt = Message<"ops.ResultReceipt"> & {
  * Use `create(ResultReceiptSchema)` to create a new message.
  */
 export const ResultReceiptSchema: GenMessage<ResultReceipt> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 16);
+  messageDesc(file_ops_operations, 17);
 
 /**
  * @generated from enum ops.ResultReceipt.Outcome
@@ -701,7 +730,7 @@ export enum ResultReceipt_Outcome {
  * Describes the enum ops.ResultReceipt.Outcome.
  */
 export const ResultReceipt_OutcomeSchema: GenEnum<ResultReceipt_Outcome> = /*@__PURE__*/
-  enumDesc(file_ops_operations, 16, 0);
+  enumDesc(file_ops_operations, 17, 0);
 
 /**
  * An operation on one account.
@@ -870,7 +899,7 @@ export type Operation = Message<"ops.Operation"> & {
  * Use `create(OperationSchema)` to create a new message.
  */
 export const OperationSchema: GenMessage<Operation> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 17);
+  messageDesc(file_ops_operations, 18);
 
 /**
  * W3C Trace Context (https://www.w3.org/TR/trace-context/).
@@ -894,7 +923,7 @@ export type TraceContext = Message<"ops.TraceContext"> & {
  * Use `create(TraceContextSchema)` to create a new message.
  */
 export const TraceContextSchema: GenMessage<TraceContext> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 18);
+  messageDesc(file_ops_operations, 19);
 
 /**
  * Names one object, or a kind, in a cluster. `namespace` is empty for cluster-scoped kinds.
@@ -930,7 +959,7 @@ export type ObjectReference = Message<"ops.ObjectReference"> & {
  * Use `create(ObjectReferenceSchema)` to create a new message.
  */
 export const ObjectReferenceSchema: GenMessage<ObjectReference> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 19);
+  messageDesc(file_ops_operations, 20);
 
 /**
  * @generated from message ops.Deploy
@@ -971,7 +1000,7 @@ export type Deploy = Message<"ops.Deploy"> & {
  * Use `create(DeploySchema)` to create a new message.
  */
 export const DeploySchema: GenMessage<Deploy> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 20);
+  messageDesc(file_ops_operations, 21);
 
 /**
  * @generated from enum ops.Deploy.Mode
@@ -1004,7 +1033,7 @@ export enum Deploy_Mode {
  * Describes the enum ops.Deploy.Mode.
  */
 export const Deploy_ModeSchema: GenEnum<Deploy_Mode> = /*@__PURE__*/
-  enumDesc(file_ops_operations, 20, 0);
+  enumDesc(file_ops_operations, 21, 0);
 
 /**
  * @generated from message ops.Delete
@@ -1050,7 +1079,7 @@ export type Delete = Message<"ops.Delete"> & {
  * Use `create(DeleteSchema)` to create a new message.
  */
 export const DeleteSchema: GenMessage<Delete> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 21);
+  messageDesc(file_ops_operations, 22);
 
 /**
  * @generated from enum ops.Delete.Propagation
@@ -1081,7 +1110,7 @@ export enum Delete_Propagation {
  * Describes the enum ops.Delete.Propagation.
  */
 export const Delete_PropagationSchema: GenEnum<Delete_Propagation> = /*@__PURE__*/
-  enumDesc(file_ops_operations, 21, 0);
+  enumDesc(file_ops_operations, 22, 0);
 
 /**
  * @generated from message ops.Get
@@ -1098,7 +1127,7 @@ export type Get = Message<"ops.Get"> & {
  * Use `create(GetSchema)` to create a new message.
  */
 export const GetSchema: GenMessage<Get> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 22);
+  messageDesc(file_ops_operations, 23);
 
 /**
  * @generated from message ops.List
@@ -1137,7 +1166,7 @@ export type List = Message<"ops.List"> & {
  * Use `create(ListSchema)` to create a new message.
  */
 export const ListSchema: GenMessage<List> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 23);
+  messageDesc(file_ops_operations, 24);
 
 /**
  * @generated from message ops.Patch
@@ -1176,7 +1205,7 @@ export type Patch = Message<"ops.Patch"> & {
  * Use `create(PatchSchema)` to create a new message.
  */
 export const PatchSchema: GenMessage<Patch> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 24);
+  messageDesc(file_ops_operations, 25);
 
 /**
  * @generated from enum ops.Patch.Type
@@ -1207,7 +1236,7 @@ export enum Patch_Type {
  * Describes the enum ops.Patch.Type.
  */
 export const Patch_TypeSchema: GenEnum<Patch_Type> = /*@__PURE__*/
-  enumDesc(file_ops_operations, 24, 0);
+  enumDesc(file_ops_operations, 25, 0);
 
 /**
  * @generated from message ops.Scale
@@ -1229,7 +1258,7 @@ export type Scale = Message<"ops.Scale"> & {
  * Use `create(ScaleSchema)` to create a new message.
  */
 export const ScaleSchema: GenMessage<Scale> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 25);
+  messageDesc(file_ops_operations, 26);
 
 /**
  * @generated from message ops.Restart
@@ -1246,7 +1275,7 @@ export type Restart = Message<"ops.Restart"> & {
  * Use `create(RestartSchema)` to create a new message.
  */
 export const RestartSchema: GenMessage<Restart> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 26);
+  messageDesc(file_ops_operations, 27);
 
 /**
  * @generated from message ops.Pause
@@ -1263,7 +1292,7 @@ export type Pause = Message<"ops.Pause"> & {
  * Use `create(PauseSchema)` to create a new message.
  */
 export const PauseSchema: GenMessage<Pause> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 27);
+  messageDesc(file_ops_operations, 28);
 
 /**
  * @generated from message ops.Resume
@@ -1280,7 +1309,7 @@ export type Resume = Message<"ops.Resume"> & {
  * Use `create(ResumeSchema)` to create a new message.
  */
 export const ResumeSchema: GenMessage<Resume> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 28);
+  messageDesc(file_ops_operations, 29);
 
 /**
  * @generated from message ops.Undo
@@ -1304,7 +1333,7 @@ export type Undo = Message<"ops.Undo"> & {
  * Use `create(UndoSchema)` to create a new message.
  */
 export const UndoSchema: GenMessage<Undo> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 29);
+  messageDesc(file_ops_operations, 30);
 
 /**
  * @generated from message ops.RunJob
@@ -1323,7 +1352,7 @@ export type RunJob = Message<"ops.RunJob"> & {
  * Use `create(RunJobSchema)` to create a new message.
  */
 export const RunJobSchema: GenMessage<RunJob> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 30);
+  messageDesc(file_ops_operations, 31);
 
 /**
  * @generated from message ops.Logs
@@ -1365,7 +1394,7 @@ export type Logs = Message<"ops.Logs"> & {
  * Use `create(LogsSchema)` to create a new message.
  */
 export const LogsSchema: GenMessage<Logs> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 31);
+  messageDesc(file_ops_operations, 32);
 
 /**
  * @generated from message ops.AccessReview
@@ -1407,7 +1436,7 @@ export type AccessReview = Message<"ops.AccessReview"> & {
  * Use `create(AccessReviewSchema)` to create a new message.
  */
 export const AccessReviewSchema: GenMessage<AccessReview> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 32);
+  messageDesc(file_ops_operations, 33);
 
 /**
  * The result of an operation.
@@ -1489,7 +1518,7 @@ export type OperationResult = Message<"ops.OperationResult"> & {
  * Use `create(OperationResultSchema)` to create a new message.
  */
 export const OperationResultSchema: GenMessage<OperationResult> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 33);
+  messageDesc(file_ops_operations, 34);
 
 /**
  * Instances and times (by their clocks, Unix ms) on the path of an operation.
@@ -1538,7 +1567,7 @@ export type Route = Message<"ops.Route"> & {
  * Use `create(RouteSchema)` to create a new message.
  */
 export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 34);
+  messageDesc(file_ops_operations, 35);
 
 /**
  * Objects that an operation read or changed.
@@ -1572,7 +1601,7 @@ export type Objects = Message<"ops.Objects"> & {
  * Use `create(ObjectsSchema)` to create a new message.
  */
 export const ObjectsSchema: GenMessage<Objects> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 35);
+  messageDesc(file_ops_operations, 36);
 
 /**
  * Outcome of one of several objects. The operation fails if one of them fails; the others are processed nevertheless.
@@ -1608,7 +1637,7 @@ export type ObjectOutcome = Message<"ops.ObjectOutcome"> & {
  * Use `create(ObjectOutcomeSchema)` to create a new message.
  */
 export const ObjectOutcomeSchema: GenMessage<ObjectOutcome> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 36);
+  messageDesc(file_ops_operations, 37);
 
 /**
  * @generated from message ops.LogsResult
@@ -1625,7 +1654,7 @@ export type LogsResult = Message<"ops.LogsResult"> & {
  * Use `create(LogsResultSchema)` to create a new message.
  */
 export const LogsResultSchema: GenMessage<LogsResult> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 37);
+  messageDesc(file_ops_operations, 38);
 
 /**
  * @generated from message ops.AccessReviewResult
@@ -1647,7 +1676,7 @@ export type AccessReviewResult = Message<"ops.AccessReviewResult"> & {
  * Use `create(AccessReviewResultSchema)` to create a new message.
  */
 export const AccessReviewResultSchema: GenMessage<AccessReviewResult> = /*@__PURE__*/
-  messageDesc(file_ops_operations, 38);
+  messageDesc(file_ops_operations, 39);
 
 /**
  * @generated from service ops.Operations
