@@ -9,7 +9,7 @@ import { InstanceTokens, parseInstanceSecrets } from '../peers/instance-tokens.j
 import { parseAgentPolicy, parseCallerPolicy, type AgentGrant, type Role } from '../auth/policy.js';
 import { ReloadedFile } from '../auth/reloaded-file.js';
 import type { Config } from '../config/config.js';
-import type { PeerTls } from '../peers/peer.js';
+import type { PeerTls } from '../peers/peer-address.js';
 import type { AuthorizationOptions } from '../rest/authorization.js';
 import type { TlsMaterial } from '../tls/material.js';
 
