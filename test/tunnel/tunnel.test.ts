@@ -59,7 +59,7 @@ test('random bodies, slow readers and cancellations: every byte arrives in order
         const atAgent = new Map<string, Told>();
         const bodies = plans.map(({ up, down }) => ({ up: data(up), down: data(down) }));
         const later = (task: () => void): void => {
-          const { value } = turns.next();
+          const value: unknown = turns.next().value;
           if (value === 0) setImmediate(task);
           else later(() => setImmediate(task));
         };
