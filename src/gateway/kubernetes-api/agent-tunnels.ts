@@ -38,7 +38,7 @@ const defaultTunnelLimits: AgentTunnelsLimits = {
 export interface AttachedTunnel {
   readonly tunnel: GatewayTunnel;
   /** Ends the stream, with the error's status or with OK. */
-  end(error?: GatewayError): void;
+  readonly end: (error?: GatewayError) => void;
 }
 
 interface SessionTunnel {
