@@ -1,7 +1,9 @@
 /** Of phase 4: the REST API and the console, with all that they ask. */
 
+import { AccountStore } from '../../store/accounts/accounts.js';
 import type { CachingIngest } from '../caching/ingest.js';
 import { createRestServer, type RestServer } from '../rest/server.js';
+import { trustAnchor } from '../tls/trust-anchor.js';
 import { collectGauges } from './collect.js';
 import type { Domain } from './assemble.js';
 import { createClusterCalls } from './cluster-calls.js';
@@ -16,7 +18,7 @@ export async function createRestApi(
   caching: CachingIngest,
 ): Promise<RestServer> {
   const { server, kubesvc } = config;
-  const { stores, database, redis, map, mirror, discovery, metrics, tracing, security } = dependencies;
+  const { stores, database, redis, map, mirror, discovery, metrics, tracing, security, tlsToPeers } = dependencies;
   const { assignments, operations, principals } = stores;
   const { registry, acceptance, results, rivals, forwarder, recorder, lease, readiness, dynamicAccounts } = domain;
   const rest = await createRestServer({
@@ -54,6 +56,18 @@ export async function createRestApi(
     rivals,
     principals,
     dynamicAccounts: dynamicAccounts.routes,
+    ...(kubesvc.kubernetesApi.enabled
+      ? {
+          kubeconfigs: {
+            accounts: new AccountStore(database),
+            publicUrl: kubesvc.kubernetesApi.publicUrl,
+            certificateAuthority: () => {
+              const { cert, ca } = tlsToPeers.current;
+              return cert === undefined ? undefined : trustAnchor({ cert, ca });
+            },
+          },
+        }
+      : {}),
     database,
     discovery,
     readiness,
