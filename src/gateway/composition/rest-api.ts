@@ -1,6 +1,5 @@
 /** Of phase 4: the REST API and the console, with all that they ask. */
 
-import { AccountStore } from '../../store/accounts/accounts.js';
 import type { CachingIngest } from '../caching/ingest.js';
 import { createRestServer, type RestServer } from '../rest/server.js';
 import { trustAnchor } from '../tls/trust-anchor.js';
@@ -59,7 +58,7 @@ export async function createRestApi(
     ...(kubesvc.kubernetesApi.enabled
       ? {
           kubeconfigs: {
-            accounts: new AccountStore(database),
+            accounts: dynamicAccounts.routes.accounts,
             publicUrl: kubesvc.kubernetesApi.publicUrl,
             certificateAuthority: () => {
               const { cert, ca } = tlsToPeers.current;
