@@ -99,7 +99,10 @@ test('the console in a browser', { skip: noBrowser }, async (t) => {
     const { page } = await openConsole(browser, gateway.restUrl, 'accounts?search=s');
     await page.getByText('read', { exact: true }).click();
     const commands = await page.locator('pre').innerText();
-    t.match(commands, `agent-gateway kubeconfig slow --merge --rest ${gateway.restUrl}\nkubectl --context slow get pods`);
+    t.match(
+      commands,
+      `agent-gateway kubeconfig slow --merge --rest ${gateway.restUrl}\nkubectl --context slow get pods`,
+    );
     t.match(await rows(page).filter({ hasText: 'sim-3-0' }).innerText(), /\boff\b/);
   });
 

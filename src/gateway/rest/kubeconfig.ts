@@ -138,7 +138,7 @@ export const kubeconfigRoutes: FastifyPluginCallbackTypebox<KubeconfigRoutesOpti
       void reply.header('cache-control', 'no-store');
       if (/\bjson\b/u.test(request.headers.accept ?? '')) return reply.type('application/json').send(config);
       // An extra argument of the type provider: only the schema above knows this form.
-      return reply.type('application/yaml').send((comment + writeYaml(config)));
+      return reply.type('application/yaml').send(comment + writeYaml(config));
     },
   );
 
