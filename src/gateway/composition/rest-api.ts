@@ -1,6 +1,7 @@
 /** Of phase 4: the REST API and the console, with all that they ask. */
 
 import type { CachingIngest } from '../caching/ingest.js';
+import type { KubernetesApiHandler } from '../kubernetes-api/handler.js';
 import { createRestServer, type RestServer } from '../rest/server.js';
 import { trustAnchor } from '../tls/trust-anchor.js';
 import { collectGauges } from './collect.js';
@@ -15,6 +16,7 @@ export async function createRestApi(
   dependencies: Dependencies,
   domain: Domain,
   caching: CachingIngest,
+  kubernetesApi: KubernetesApiHandler | undefined,
 ): Promise<RestServer> {
   const { server, kubesvc } = config;
   const { stores, database, redis, map, mirror, discovery, metrics, tracing, security, tlsToPeers } = dependencies;
@@ -47,6 +49,7 @@ export async function createRestApi(
       logger,
       metrics,
     },
+    kubernetesApi,
     acceptance,
     registry,
     results,
