@@ -15,6 +15,7 @@ import type { AuthorizedRequest, KubernetesApiAuthorization } from './authorizat
 import { HttpCaller, UpgradingCaller, type Caller } from './caller.js';
 import type { CallingReplica } from './calling-replica.js';
 import { bearerOf, forwardedHeaders, requestHeaders, responseHeaders } from './headers.js';
+import { nameInBody } from './name-in-body.js';
 import { splitPath } from './path.js';
 import { RequestReport, type RequestReportOptions } from './request-report.js';
 import type { ApiRouting } from './routing.js';
@@ -126,11 +127,12 @@ export class KubernetesApiHandler {
         const isWatch = info.verb === 'watch';
         const headers = [...requestHeaders(arrival.request.rawHeaders), ...impersonation];
         const request = { ...headOf(arrival, target, headers), account, lasting: isWatch || upgrade !== '' };
-        served.begin(isWatch, (first, events) =>
-          routing.start(request, first, events, (destination) => {
+        served.begin(isWatch, (first, events) => {
+          if (info.verb === 'create' && info.name === '') report.createdName = nameInBody(first.body);
+          return routing.start(request, first, events, (destination) => {
             report.sentTo(destination);
-          }),
-        );
+          });
+        });
       };
       const admitted = this.#admit(arrival, account, info);
       if (admitted instanceof Promise) admitted.then(begin).catch(refuse);

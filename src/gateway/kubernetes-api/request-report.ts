@@ -29,6 +29,8 @@ export class RequestReport {
   readonly #startedAt = performance.now();
   #destination: ApiDestination | undefined;
   #sentAt = 0;
+  /** Of the object that the body creates, if the path does not name it. */
+  createdName = '';
   /** '' until it has authenticated. */
   caller = '';
 
@@ -66,7 +68,7 @@ export class RequestReport {
     records.record({
       account: this.#account,
       caller: this.caller,
-      info: this.#info,
+      info: this.#info.name === '' ? { ...this.#info, name: this.createdName } : this.#info,
       startTime: this.#startTime,
       durationMs: performance.now() - this.#startedAt,
       requestBytes,
