@@ -24,6 +24,7 @@ import { dialWaitMs } from './dial-wait.js';
 import { DynamicAccounts } from './dynamic-accounts.js';
 import { encodeAgentMessage, GatewayStream, type GatewayStreamEvents, type StreamEnd } from './gateway-stream.js';
 import { OwnEpochs } from './own-epochs.js';
+import { RequestStreams } from './kubernetes-api/request-streams.js';
 import { OperationRunner, type OperationCounts } from './operation-runner.js';
 
 export class AgentConnection {
@@ -51,6 +52,7 @@ export class AgentConnection {
   readonly #caching = new Set<string>();
   readonly #dynamic: DynamicAccounts;
   #cachingStream: CachingStream | undefined;
+  readonly #requests: RequestStreams;
   #nextAddress = 0;
   /** Consecutive dials without a stable stream. */
   #failures = 0;
@@ -70,7 +72,8 @@ export class AgentConnection {
       isOwn: ({ boundProcessId, boundEpoch }) =>
         boundProcessId === '' ? this.#epochs.has(boundEpoch) : boundProcessId === this.#options.registration.processId,
     });
-    const { registration, dynamicAccounts } = this.#options;
+    const { registration, dynamicAccounts, answerKubernetesApi: answer } = this.#options;
+    this.#requests = new RequestStreams({ answer, logger, onIdle: (stream) => this.#endIfDone(stream) });
     const isOwn = (name: string): boolean => registration.accounts.some((account) => account.name === name);
     const send = (message: AgentMessage['message']): void => {
       this.#current?.send(encodeAgentMessage(message));
@@ -176,6 +179,7 @@ export class AgentConnection {
     this.#endCaching();
     if (drainMs > 0) await this.#drained(drainMs);
     this.#runner.abort();
+    this.#requests.close('the agent stops');
     this.#current?.end(this.#options.limits.endMs);
     for (const stream of this.#retiring.keys()) stream.end(this.#options.limits.endMs);
     while (this.#current !== undefined || this.#retiring.size > 0) {
@@ -252,6 +256,9 @@ export class AgentConnection {
       case 'deleteAccounts':
         if (stream === this.#current && !this.#stops) this.#dynamic.remove(message.value.names);
         return;
+      case 'openKubernetesApi':
+        if (!this.#stops) this.#requests.open(stream);
+        return;
       case 'registered':
       case 'ping':
       case undefined:
@@ -307,20 +314,23 @@ export class AgentConnection {
    * operation.
    */
   #retire(stream: GatewayStream): void {
-    const { retireMs, endMs } = this.#options.limits;
-    this.#retiring.set(
-      stream,
-      setTimeout(() => stream.end(endMs), retireMs),
-    );
+    const { retireMs, retireRequestsMs, endMs } = this.#options.limits;
+    this.#requests.retire(stream, retireRequestsMs);
+    const retired = (): void => {
+      if (!this.#requests.busy(stream)) stream.end(endMs);
+    };
+    this.#retiring.set(stream, setTimeout(retired, retireMs));
     this.#endIfDone(stream);
   }
 
   #endIfDone(stream: GatewayStream): void {
+    if (!this.#retiring.has(stream) || this.#requests.busy(stream)) return;
     if (!this.#runner.owes(stream)) stream.end(this.#options.limits.endMs);
   }
 
   #ended(stream: GatewayStream, end: StreamEnd): void {
     const timer = this.#retiring.get(stream);
+    this.#requests.ended(stream, timer !== undefined);
     if (timer !== undefined) {
       clearTimeout(timer);
       this.#retiring.delete(stream);

@@ -70,7 +70,7 @@ class HttpExchange implements Exchange, Dispatcher.DispatchHandler {
     const { method, target, headers, upgrade } = head;
     const common = {
       origin,
-      method: method as Dispatcher.HttpMethod,
+      method,
       path: `${pathPrefix}${target}`,
       headers: sendingHeaders(headers),
       headersTimeout: 0,

@@ -35,7 +35,11 @@ function setUp() {
   const written: FinishedOperation[] = [];
   const records = new ApiRequestRecords({
     instanceId: 'gateway-1',
-    recorder: { endLater: (record, durable) => void (durable || written.push(record)) },
+    recorder: {
+      endLater: (record, durable) => {
+        if (!durable) written.push(record);
+      },
+    },
   });
   const recorded = (change: Partial<ApiRequestRecord>): FinishedOperation | undefined => {
     records.record({ ...ended, ...change });
