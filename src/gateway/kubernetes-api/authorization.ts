@@ -28,7 +28,7 @@ export interface KubernetesCredentials extends Credentials {
 
 /** A request that may go to the cluster. */
 export interface AuthorizedRequest {
-  /** For records: `policy:RULE`, or "anonymous". */
+  /** For records: `policy:RULE`, or "anonymous ADDRESS". */
   readonly caller: string;
   readonly access: Exclude<AccessLevel, 'off'>;
   /** Headers to add. */
@@ -69,7 +69,7 @@ export class KubernetesApiAuthorization {
       return this.#admitKnown(callers, credentials, account, asked, signal);
     }
     try {
-      return admitAnonymous(anonymousRole, account, asked);
+      return admitAnonymous(anonymousRole, credentials.address, account, asked);
     } catch (thrown) {
       throw this.#denied(thrown, credentials, account, asked);
     }
@@ -107,13 +107,13 @@ export class KubernetesApiAuthorization {
   }
 }
 
-function admitAnonymous(role: Role | 'none', account: string, asked: AskedFor): AuthorizedRequest {
+function admitAnonymous(role: Role | 'none', address: string, account: string, asked: AskedFor): AuthorizedRequest {
   if (role === 'none') throw new GatewayError('unauthenticated', 'no credentials', { field: 'authorization' });
   const access = role === 'read' ? 'read' : 'full';
   const given = `server.auth.anonymousRole gives callers without credentials access "${access}"`;
   const reason = refusal(access, asked);
   if (reason !== undefined) throw forbidden(asked, 'anonymous', account, `${given}: ${reason}`);
-  return { caller: 'anonymous', access, impersonation: [] };
+  return { caller: `anonymous ${address}`, access, impersonation: [] };
 }
 
 function authorize(

@@ -9,11 +9,12 @@ import type { Socket } from 'node:net';
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import { requestInfo, type RequestInfo } from '../../kubernetes/request-info.js';
 import type { HeaderList, ResponseHead } from '../../tunnel/exchange.js';
+import { certificateOf } from '../auth/certificate.js';
 import { errorHeader, errorTextHeader, unsentHeader } from '../peers/api-forwarding.js';
-import type { ApiRequestAuthorization } from './authorization.js';
+import type { AuthorizedRequest, KubernetesApiAuthorization } from './authorization.js';
 import { HttpCaller, UpgradingCaller, type Caller } from './caller.js';
 import type { CallingReplica } from './calling-replica.js';
-import { forwardedHeaders, requestHeaders, responseHeaders } from './headers.js';
+import { bearerOf, forwardedHeaders, requestHeaders, responseHeaders } from './headers.js';
 import { splitPath } from './path.js';
 import { RequestReport, type RequestReportOptions } from './request-report.js';
 import type { ApiRouting } from './routing.js';
@@ -22,10 +23,12 @@ import { statusAnswer } from './status.js';
 
 export interface KubernetesApiOptions extends RequestReportOptions {
   readonly routing: Pick<ApiRouting, 'start' | 'startHere'>;
-  readonly authorization: Pick<ApiRequestAuthorization, 'admit'>;
+  readonly authorization: Pick<KubernetesApiAuthorization, 'admit' | 'takesCertificates'>;
   readonly callingReplica: Pick<CallingReplica, 'claims' | 'prove'>;
   /** Requests under way; further ones are refused. */
   readonly maxRequests: number;
+  /** Aborted when the gateway stops. */
+  readonly stopping: AbortSignal;
 }
 
 /** A request as it came. */
@@ -96,7 +99,7 @@ export class KubernetesApiHandler {
 
   #serveCaller(arrival: Arrival): void {
     const { method, url, upgrade } = arrival;
-    const { routing, authorization } = this.#options;
+    const { routing } = this.#options;
     const asked = read(method, url);
     const report =
       asked instanceof GatewayError
@@ -113,7 +116,7 @@ export class KubernetesApiHandler {
       if (asked instanceof GatewayError) throw asked;
       if (this.#refusal !== undefined) throw this.#refusal;
       const { account, target, info } = asked;
-      const begin = ({ caller, impersonation }: { caller: string; impersonation: HeaderList }): void => {
+      const begin = ({ caller, impersonation }: AuthorizedRequest): void => {
         report.caller = caller;
         const isWatch = info.verb === 'watch';
         const headers = [...requestHeaders(arrival.request.rawHeaders), ...impersonation];
@@ -124,12 +127,23 @@ export class KubernetesApiHandler {
           }),
         );
       };
-      const admitted = authorization.admit(arrival.request, account, info, upgrade);
+      const admitted = this.#admit(arrival, account, info);
       if (admitted instanceof Promise) admitted.then(begin).catch(refuse);
       else begin(admitted);
     } catch (error) {
       refuse(error);
     }
+  }
+
+  #admit({ request, upgrade }: Arrival, account: string, info: RequestInfo) {
+    const { authorization, stopping } = this.#options;
+    const protocols = request.headers['sec-websocket-protocol'];
+    const credentials = {
+      certificate: authorization.takesCertificates ? certificateOf(request.socket) : undefined,
+      authorization: bearerOf(request.headers.authorization, protocols),
+      address: request.socket.remoteAddress ?? '',
+    };
+    return authorization.admit(credentials, account, { ...info, upgrade }, stopping);
   }
 
   #open({ caller, method, upgrade, bodyLength }: Arrival, forwarded: boolean, ended: (end: ServedEnd) => void) {

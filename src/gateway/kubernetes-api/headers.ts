@@ -21,14 +21,24 @@ const droppedOfConnection = [
 const droppedOfRequests = new Set([...droppedOfConnection, 'host', 'authorization', 'cookie', 'forwarded']);
 /** Cookies go no further; another service would let clients pass the gateway by. */
 const droppedOfAnswers = new Set([...droppedOfConnection, 'set-cookie', 'alt-svc']);
-const droppedBeginnings = ['impersonate-', 'x-forwarded-', 'x-remote-', 'x-agent-gateway-', 'proxy-', ':'];
+const impersonation = 'impersonate-';
+const droppedBeginnings = [impersonation, 'x-forwarded-', 'x-remote-', 'x-agent-gateway-', 'proxy-', ':'];
 /** What these say belongs to the body, so no connection may take it away. */
 const neverOfConnection = new Set(['content-length', 'content-type', 'content-encoding']);
 
 const bearerProtocol = 'base64url.bearer.authorization.k8s.io.';
 
-/** @param rawHeaders of Node: name, value, name, value ... */
+/** Of a caller's request. @param rawHeaders of Node: name, value, name, value ... */
 export function requestHeaders(rawHeaders: HeaderList): string[] {
+  return passing(rawHeaders, false);
+}
+
+/** Of a request that another replica has let in: the same, with what that replica has added (`Impersonate-*`). */
+export function forwardedHeaders(rawHeaders: HeaderList): string[] {
+  return passing(rawHeaders, true);
+}
+
+function passing(rawHeaders: HeaderList, fromReplica: boolean): string[] {
   const named = namedByConnection(rawHeaders);
   const passed: string[] = [];
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
@@ -36,6 +46,10 @@ export function requestHeaders(rawHeaders: HeaderList): string[] {
     const value = rawHeaders[index + 1] ?? '';
     const lower = name.toLowerCase();
     if (lower === 'te' && /(?:^|,)\s*trailers\s*(?:;|,|$)/iu.test(value)) passed.push(name, 'trailers');
+    if (fromReplica && lower.startsWith(impersonation)) {
+      passed.push(name, value);
+      continue;
+    }
     if (droppedOfRequests.has(lower) || hasDroppedBeginning(lower) || named?.has(lower) === true) continue;
     if (lower !== 'sec-websocket-protocol') {
       passed.push(name, value);
