@@ -3,12 +3,9 @@
  * connection-state.ts describes its states, operation-runner.ts what happens to an operation.
  */
 
-import { create } from '@bufbuild/protobuf';
 import { status as grpcStatus } from '@grpc/grpc-js';
 import { backoffMs } from '../core/retry.js';
 import {
-  AccountsAddedSchema,
-  AccountsRemovedSchema,
   Reconnect_Reason,
   type Account,
   type AgentMessage,
@@ -16,6 +13,7 @@ import {
   type Reconnect,
   type Registered,
 } from '../protocol/generated/ops/operations_pb.js';
+import { tellAccounts, tellChanges } from './account-changes.js';
 import type { CachingChange } from './caching-sink.js';
 import { CachingStream } from './caching-stream.js';
 import { resolveOptions, type AgentConnectionOptions, type ResolvedOptions } from './connection-options.js';
@@ -130,35 +128,12 @@ export class AgentConnection {
     const { registration } = this.#options;
     const changed = new Set([...removed, ...added.map(({ name }) => name)]);
     registration.accounts = [...registration.accounts.filter(({ name }) => !changed.has(name)), ...added];
-    if (this.#current !== undefined) this.#tellAccounts(this.#current, removed, added);
-  }
-
-  #tellAccounts(stream: GatewayStream, removed: readonly string[], added: readonly Account[]): void {
-    if (removed.length > 0) {
-      const value = create(AccountsRemovedSchema, { names: [...removed] });
-      stream.send(encodeAgentMessage({ case: 'accountsRemoved', value }));
-    }
-    if (added.length > 0) {
-      const value = create(AccountsAddedSchema, { accounts: [...added] });
-      stream.send(encodeAgentMessage({ case: 'accountsAdded', value }));
-    }
+    if (this.#current !== undefined) tellAccounts(this.#current, removed, added);
   }
 
   /** The agent's own accounts and those that the gateway asked for. */
   get #accounts(): Account[] {
     return [...this.#options.registration.accounts, ...this.#dynamic.accounts];
-  }
-
-  /** Sends the changes since the stream was dialled. */
-  #catchUp(stream: GatewayStream): void {
-    const [told, now] = [new Set(stream.registration.accounts), new Set(this.#accounts)];
-    const names = new Set([...now].map(({ name }) => name));
-    // A newer definition of a dynamic account replaces the older one by itself.
-    const isGone = (account: Account): boolean =>
-      !now.has(account) && (account.dynamicVersion === 0n || !names.has(account.name));
-    const removed = [...told].filter(isGone).map(({ name }) => name);
-    const added = [...now].filter((account) => !told.has(account));
-    this.#tellAccounts(stream, removed, added);
   }
 
   /**
@@ -231,7 +206,7 @@ export class AgentConnection {
     this.#enter({ name: 'active', address: stream.address, clouddriverId, epoch });
     logger.info({ clouddriverId, address: stream.address, epoch: String(epoch) }, 'registered with the gateway');
     if (replaced !== undefined) this.#retire(replaced);
-    this.#catchUp(stream);
+    tellChanges(stream, this.#accounts);
     this.#runner.resend();
   }
 

@@ -32,6 +32,9 @@ const connectPath = '/ops.Operations/Connect';
 const cachingPath = '/events.Caching/Stream';
 const kubernetesApiPath = '/kubernetes.Api/Serve';
 
+/** HTTP/2 flow control, in bytes: many requests of the Kubernetes API share one stream. */
+const flowControlWindowBytes = 2 << 20;
+
 /** A stream of kubernetes.Api, whose messages stay bytes. */
 export type KubernetesApiCall = ClientDuplexStream<Uint8Array, Uint8Array>;
 
@@ -256,6 +259,7 @@ export class GatewayStream {
       'grpc.keepalive_permit_without_calls': 1,
       'grpc.max_receive_message_length': maximumReceiveBytes,
       'grpc.max_send_message_length': -1,
+      'grpc-node.flow_control_window': flowControlWindowBytes,
       // A retrying call keeps a copy of everything it wrote; this stream is never retried as a call.
       'grpc.enable_retries': 0,
       'grpc.enable_channelz': 0,

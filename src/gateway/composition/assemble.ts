@@ -26,7 +26,10 @@ export function assemble(context: StartContext, dependencies: Dependencies): Dom
   const { ownership, registry, switches, frames, lease } = agents;
   registry.start();
   lifetime.push('registry', () => registry.stop(shuttingDown(config.instance.id)));
-  const agentTunnels = new AgentTunnels({ frames });
+  const agentTunnels = new AgentTunnels({
+    frames,
+    limits: { maxRequestsPerAgent: config.kubesvc.kubernetesApi.maxRequestsPerAgent },
+  });
   lifetime.push('agent tunnels', () => {
     agentTunnels.stop(shuttingDown(config.instance.id));
   });

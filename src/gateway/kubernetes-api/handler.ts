@@ -76,6 +76,11 @@ export class KubernetesApiHandler {
     for (const served of this.#served) served.drain();
   }
 
+  /** Breaks off everything. */
+  stop(): void {
+    for (const served of [...this.#served]) served.cut();
+  }
+
   #serve(arrival: Arrival): void {
     if (this.#options.callingReplica.claims(arrival.request)) this.#serveReplica(arrival);
     else this.#serveCaller(arrival);

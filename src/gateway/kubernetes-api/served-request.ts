@@ -107,6 +107,12 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
     this.#endDrainedWatch();
   }
 
+  /** Breaks off in both directions: this instance stops. */
+  cut(): void {
+    this.#caller.cut();
+    this.onCallerGone();
+  }
+
   onCallerData(data: Uint8Array): void {
     this.#requestBytes += data.length;
     if (this.#gathered !== undefined) this.#gathered.push(data);

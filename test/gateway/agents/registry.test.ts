@@ -110,7 +110,14 @@ function setUp(t: Test) {
     const dynamicAccounts = accounts.length === 0;
     const [agentId = '', processId] = agent.split('/');
     const request = {
-      ...{ agentId, zoneId: '', version: '', dynamicAccounts, kubernetesApi: false, accounts: accounts.map(registration) },
+      ...{
+        agentId,
+        zoneId: '',
+        version: '',
+        dynamicAccounts,
+        kubernetesApi: false,
+        accounts: accounts.map(registration),
+      },
       ...(processId === undefined ? {} : { processId }),
     };
     return registrations.register(session, request, signal);

@@ -47,6 +47,14 @@ function callersWith(policy: string, identity: Identity): Callers {
   };
 }
 
+interface Question {
+  readonly method?: string;
+  readonly target?: string;
+  readonly account?: string;
+  readonly upgrade?: string;
+  readonly credentials?: Credentials;
+}
+
 async function ask(
   { authorization }: Watched,
   {
@@ -55,7 +63,7 @@ async function ask(
     account = 'prod',
     upgrade = '',
     credentials = { authorization: 'Bearer x' },
-  } = {},
+  }: Question = {},
 ): Promise<AuthorizedRequest | GatewayError> {
   const asked = { ...requestInfo(method, target), upgrade };
   try {
