@@ -14,6 +14,7 @@ export interface ApiLoadOptions {
   readonly baseUrl: string;
   /** Callers, each with a connection of its own. */
   readonly inFlight: number;
+  /** Of the run; each caller sends at least one request. */
   readonly durationMs: number;
 }
 
@@ -46,13 +47,13 @@ async function run({ baseUrl, inFlight, durationMs }: ApiLoadOptions): Promise<L
   const endsAt = startedAt + durationMs;
   const call = async (connection: HttpConnection): Promise<void> => {
     let since = performance.now();
-    while (since < endsAt) {
+    do {
       const answer = await connection.ask(request);
       if (!isSuccess(answer) || answer.length < payloadBytes) throw refused(baseUrl, answer);
       const now = performance.now();
       latency.record((now - since) * 1_000);
       since = now;
-    }
+    } while (since < endsAt);
   };
   await Promise.all(callers.map(call));
   return {
