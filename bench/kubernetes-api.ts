@@ -148,7 +148,9 @@ async function withServers<Result>(
     const apiServer = await startApiServer();
     scope.push('API server', () => apiServer.child.stop());
     const replicas: StartPair = async (name) => {
-      const [owner, entry] = await startReplicas(2, await createDatabase(mariaDb.url, name), redis.url);
+      const [owner, entry] = await startReplicas(2, await createDatabase(mariaDb.url, name), redis.url, {
+        keepAgents: true,
+      });
       if (owner === undefined || entry === undefined) throw new Error('a replica was not started');
       for (const { child } of [owner, entry]) scope.push('replica', () => child.stop());
       return [owner, entry];

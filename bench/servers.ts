@@ -38,6 +38,8 @@ export interface ReplicasOptions {
   readonly secretFile?: string;
   /** Whether the sources are run, which takes longer to start, in place of the built program, which may be older. */
   readonly fromSources?: boolean;
+  /** Whether agents stay where they are, even if all are at one replica. */
+  readonly keepAgents?: boolean;
 }
 
 /** Replicas of one cluster with static discovery. */
@@ -45,7 +47,7 @@ export async function startReplicas(
   count: number,
   sqlUrl: string,
   redisUrl: string,
-  { secretFile, fromSources = false }: ReplicasOptions = {},
+  { secretFile, fromSources = false, keepAgents = false }: ReplicasOptions = {},
 ): Promise<ServerUnderTest[]> {
   const script = fromSources ? 'src/main.ts' : 'dist/main.js';
   const execArgv = fromSources ? ['--import=tsx', ...serverOptions] : serverOptions;
@@ -69,6 +71,7 @@ export async function startReplicas(
         `--sql.url=${sqlUrl}`,
         `--redis.connection=${redisUrl}`,
         `--redis.keyPrefix=${new URL(sqlUrl).pathname.slice(1)}:`,
+        `--kubesvc.rebalance.enabled=${String(!keepAgents)}`,
         '--logging.level=warn',
         ...(secretFile === undefined ? [] : [`--server.auth.instances.secretFile=${secretFile}`]),
       ]),
