@@ -1,5 +1,5 @@
 /**
- * One HTTP request and its answer, as every part of its way sees them: the tunnel to an agent (tunnel.ts), and an HTTP/1.1
+ * One HTTP request and its answer, as every part of its way sees them: the tunnel to an agent (gateway-tunnel.ts), and an HTTP/1.1
  * connection to an API server or another replica (http-exchange.ts). Bytes are passed on as they are; nothing is held but
  * what the window allows.
  */
