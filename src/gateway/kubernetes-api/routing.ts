@@ -9,7 +9,7 @@ import { GatewayError, toGatewayError, type ErrorCode } from '../../core/errors.
 import { backoffMs, wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
 import type { Ownership } from '../../store/assignments/ownership.js';
-import type { Exchange, ExchangeEvents, HeaderList, ResponseHead } from '../../tunnel/exchange.js';
+import type { Exchange, ExchangeEvents, HeaderList, HttpResponseHead } from '../../tunnel/exchange.js';
 import type { FirstPart } from '../../tunnel/gateway-tunnel.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Registry } from '../agents/registry.js';
@@ -165,7 +165,7 @@ class RoutedExchange implements Exchange, ExchangeEvents {
     this.#exchange?.cancel(message);
   }
 
-  onResponse(head: ResponseHead): void {
+  onResponse(head: HttpResponseHead): void {
     this.#events.onResponse(head);
   }
 
