@@ -3,6 +3,7 @@
 import { ServerResponse, type IncomingMessage } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
+import { passing } from '../../core/passing-bytes.js';
 import type { HeaderList, HttpResponseHead } from '../../tunnel/exchange.js';
 
 /** What is heard from a caller. */
@@ -47,6 +48,7 @@ export class HttpCaller implements Caller {
   listen(events: CallerEvents): void {
     const request: IncomingMessage | Http2ServerRequest = this.#request;
     request.on('data', (data: Buffer) => {
+      passing(data.length);
       events.onCallerData(data);
     });
     request.on('end', () => {
