@@ -66,7 +66,14 @@ export class KubernetesApiHandler {
 
   /** The same for a request to change the protocol, as Node.js' 'upgrade' gives it. */
   upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    const caller = new UpgradingCaller(request, socket, head);
+    let caller: UpgradingCaller;
+    try {
+      caller = new UpgradingCaller(request, socket, head);
+    } catch {
+      // It came behind a request that is still under way. Its answer would be written into the other one's.
+      socket.destroy();
+      return;
+    }
     const { upgrade = '' } = request.headers;
     this.#serve({ ...lineOf(request), request, caller, upgrade, bodyLength: undefined });
   }
@@ -156,6 +163,7 @@ export class KubernetesApiHandler {
   #open({ caller, method, upgrade, bodyLength }: Arrival, forwarded: boolean, ended: (end: ServedEnd) => void) {
     const served: ServedRequest = new ServedRequest({
       caller,
+      method,
       upgrade: upgrade !== '',
       bodyLength,
       passed: passedHead,
@@ -232,7 +240,7 @@ function ownAnswer(
   const { status, headers, body } = statusAnswer(error, method);
   const all = [...headers];
   if (forwarded) {
-    all.push(errorHeader, error.code, errorTextHeader, encodeURIComponent(error.message.slice(0, longestText)));
+    all.push(errorHeader, error.code, errorTextHeader, encodeURIComponent(error.message.slice(0, longestText).toWellFormed()));
     if (error.details.unsent === true) all.push(unsentHeader, 'true');
   }
   return { head: { status, headers: all }, body: Buffer.from(body) };
