@@ -206,7 +206,7 @@ test('the end of the stream cancels what the agent does', async (t) => {
 });
 
 const head: TunnelFrame = { kind: 'response-head', request: 1, head: ok, body: Buffer.alloc(0), complete: false };
-const tooMuch = Array.from({ length: 3 }, (): TunnelFrame => ({
+const tooMuch = Array.from({ length: Math.ceil(exchangeWindowBytes / 50_000) }, (): TunnelFrame => ({
   kind: 'data',
   request: 1,
   data: Buffer.alloc(50_000),

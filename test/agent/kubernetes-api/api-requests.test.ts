@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { test, type Test } from 'tap';
 import { exchangeWindowBytes } from '../../../src/tunnel/exchange.js';
+import { readerWindowBytes } from '../../../src/tunnel/window.js';
 import { waitFor } from '../../wait.js';
 import { kubeconfigOf, serve, type ServedAccountOptions } from './set-up.js';
 
@@ -146,7 +147,7 @@ test('both directions wait for each other', async (t) => {
   await waitFor(() => asked.consumed === given);
   asked.events.onEnd([]);
   response.write(Buffer.alloc(1_000_000));
-  await waitFor(() => asked.text.length === exchangeWindowBytes);
+  await waitFor(() => asked.text.length === readerWindowBytes);
   asked.takes = true;
   asked.events.onDrain();
   await waitFor(() => asked.text.length === 1_000_000);

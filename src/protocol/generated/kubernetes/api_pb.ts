@@ -359,7 +359,7 @@ export const Api: GenService<{
    * whole request was sent. When the answer is complete, so is the request, whose rest is dropped; but after status 101
    * each direction ends by itself.
    *
-   * Flow control: of one request, each side sends at most 131,072 bytes of body more than the other side has
+   * Flow control: of one request, each side sends at most 262,144 bytes of body more than the other side has
    * reported as consumed. Receivers always read the stream, so no request delays another.
    *
    * @generated from rpc kubernetes.Api.Serve
