@@ -148,7 +148,7 @@ test('kubectl', { skip: missing, timeout: 280_000 }, async (t) => {
       resourceDefinition('example.com'),
     );
     await compare(t, world, async (session) => {
-      const { kubectl, failing } = session;
+      const { kubectl } = session;
       await kubectl('wait', '--for=condition=Established', 'crd/gadgets.example.com');
       const gadget = { apiVersion: 'example.com/v1', kind: 'Gadget', metadata: { name: 'one' }, size: 3 };
       await kubectl('apply', '-f', await session.file('gadget.json', gadget));
@@ -176,6 +176,10 @@ test('kubectl', { skip: missing, timeout: 280_000 }, async (t) => {
 
   await alike('exec, cp and attach', streams);
   await alike('port-forward', forwards);
+  await alike('run', async (session) => {
+    const run = ['run', 'once', '--image=none', '-i', '--rm', '--restart=Never', '--quiet', '--command', '--'];
+    await session.run([...run, 'sh', '-c', 'cat; exit 0'], { stdin: 'hallo\n' });
+  });
 
   await t.test('kubectl 1.22', async (t) => {
     const old = await world.sessions('1.22', oldTools.programs);
@@ -185,8 +189,10 @@ test('kubectl', { skip: missing, timeout: 280_000 }, async (t) => {
         const web = await session.file('old.json', deployment('old'), configMap('old', { a: '1' }));
         await kubectl('apply', '-f', web);
         await kubectl('rollout', 'status', 'deployment/old');
-        await failing('diff', '-f', await session.file('old2.json', deployment('old', 3), configMap('old', { a: '2' })));
-        await kubectl('apply', '--server-side', '--force-conflicts', '-f', session.path('old2.json'));
+        const changed = await session.file('old2.json', deployment('old', 3), configMap('old', { a: '2' }));
+        // It shows fields that are managed, with their times.
+        await session.run(['diff', '-f', changed], { fails: true, recorded: false });
+        await kubectl('apply', '--server-side', '--force-conflicts', '-f', changed);
         await kubectl('rollout', 'status', 'deployment/old');
         await kubectl('get', 'deployments,configmaps', '-l', 'app=old', '-o', 'yaml');
         await kubectl('explain', 'deployment.spec.strategy');

@@ -57,10 +57,6 @@ export async function streams(session: Session): Promise<void> {
   attached.write('end\n');
   const { code } = await attached.ended();
   session.note(`attached: ${String(code)}, ${String(attached.stdout.includes('got end'))}`);
-  await session.run(['run', 'once', '--image=none', '-i', '--rm', '--restart=Never', '--command', '--', 'cat'], {
-    stdin: '',
-    recorded: false,
-  });
   await kubectl('delete', 'pod', 'talkative', 'listening');
 }
 
