@@ -1,5 +1,5 @@
-// Kubernetes in one program, for tests: it is etcd, kube-apiserver, kube-controller-manager, a node, or a program that
-// follows objects with client-go, by the name that it is called by. One program instead of five, because they share most of
+// Kubernetes in one program, for tests: it is etcd, kube-apiserver, kube-controller-manager, a node, or a controller
+// as users write them, by the name that it is called by. One program instead of five, because they share most of
 // their code: one link, one fifth of the disk.
 package main
 
@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"agent-gateway/test/kubernetes/controller"
 	"agent-gateway/test/kubernetes/node"
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
@@ -28,6 +29,8 @@ func main() {
 		os.Exit(cli.Run(controllers.NewControllerManagerCommand()))
 	case "node-double":
 		fail(node.Main(os.Args[1:]))
+	case "example-controller":
+		fail(controller.Main(os.Args[1:]))
 	default:
 		fail(fmt.Errorf("this program is not called %s", name))
 	}

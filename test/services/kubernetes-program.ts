@@ -1,4 +1,4 @@
-/** The programs of test/kubernetes: a control plane and a node, built once with Go into a cache outside the tree: three minutes. */
+/** The programs of test/kubernetes: a control plane, a node, and a controller, built once with Go into a cache outside the tree: three minutes. */
 
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -12,7 +12,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const source = fileURLToPath(new URL('../kubernetes/', import.meta.url));
 const buildTimeoutMs = 30 * 60_000;
-const components = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'node-double'] as const;
+const components = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'node-double', 'example-controller'] as const;
 
 /** Paths of the programs, by name. */
 export type KubernetesPrograms = Readonly<Record<(typeof components)[number], string>>;
