@@ -47,7 +47,7 @@ module.exports = {
     ),
     only('command-line', ['configuration', 'core'], []),
     only('client', ['command-line', 'core', 'documents', 'protocol'], ['@bufbuild/protobuf', 'ulid', 'undici']),
-    only('simulate', ['agent', 'command-line', 'core', 'protocol'], ['@bufbuild/protobuf', 'undici']),
+    only('simulate', ['agent', 'command-line', 'core', 'protocol', 'tunnel'], ['@bufbuild/protobuf', 'undici']),
 
     only('gateway/peers', ['core', 'protocol', 'discovery', 'tunnel'], ['@bufbuild/protobuf', 'undici']),
     {

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { credentials as grpcCredentials, type ChannelCredentials } from '@grpc/grpc-js';
 import type { Logger } from '../core/logger.js';
+import type { AnswerRequest } from '../tunnel/exchange.js';
 import type { Backoff } from '../core/retry.js';
 import { RegistrationSchema, type Registration } from '../protocol/generated/ops/operations_pb.js';
 import type { CachingChange, StreamAccount } from './caching-sink.js';
@@ -32,6 +33,8 @@ export interface AgentConnectionOptions {
   readonly onState?: (state: ConnectionState) => void;
   /** Serves accounts that the gateway asks for; absent: the agent accepts none. */
   readonly dynamicAccounts?: DynamicAccountHandler;
+  /** Answers requests of the Kubernetes API; absent: the agent takes none. */
+  readonly answerKubernetesApi?: AnswerRequest;
   readonly limits?: Partial<AgentConnectionLimits>;
   /** A clock that only goes forward, in ms; default: performance.now(). */
   readonly now?: () => number;
@@ -51,6 +54,8 @@ export interface AgentConnectionLimits {
   readonly keepaliveTimeoutMs: number;
   /** How long a replaced stream may go on delivering the results of its operations, in ms. */
   readonly retireMs: number;
+  /** How long a replaced stream may go on with requests of the Kubernetes API, in ms. */
+  readonly retireRequestsMs: number;
   /** How long the gateway has to end a stream that the agent half-closed, in ms. */
   readonly endMs: number;
   readonly maximumReceiveBytes: number;
@@ -83,6 +88,7 @@ export const defaultLimits: AgentConnectionLimits = {
   // Longer than a gateway may be busy without being lost: the pings of the protocol find its silence sooner.
   keepaliveTimeoutMs: 30_000,
   retireMs: 30_000,
+  retireRequestsMs: 3_600_000,
   endMs: 2_000,
   // Above the gateway's default of 4 MB, so that people encounter the gateway's limit.
   maximumReceiveBytes: 16 * 1024 * 1024,
@@ -107,6 +113,7 @@ export interface ResolvedOptions {
   readonly streamAccount: StreamAccount | undefined;
   readonly onState: (state: ConnectionState) => void;
   readonly dynamicAccounts: DynamicAccountHandler | undefined;
+  readonly answerKubernetesApi: AnswerRequest | undefined;
   readonly limits: AgentConnectionLimits;
   readonly now: () => number;
   readonly random: () => number;
@@ -123,6 +130,7 @@ export function resolveOptions(options: AgentConnectionOptions): ResolvedOptions
       processId: randomBytes(12).toString('base64url'),
       ...options.registration,
       ...(options.dynamicAccounts === undefined ? {} : { dynamicAccounts: true }),
+      ...(options.answerKubernetesApi === undefined ? {} : { kubernetesApi: true }),
     }),
     execute: options.execute,
     logger: options.logger,
@@ -132,6 +140,7 @@ export function resolveOptions(options: AgentConnectionOptions): ResolvedOptions
     streamAccount: options.streamAccount,
     onState: options.onState ?? (() => undefined),
     dynamicAccounts: options.dynamicAccounts,
+    answerKubernetesApi: options.answerKubernetesApi,
     limits: { ...defaultLimits, ...options.limits },
     now: options.now ?? (() => performance.now()),
     random: options.random ?? Math.random,

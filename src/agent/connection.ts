@@ -3,12 +3,9 @@
  * connection-state.ts describes its states, operation-runner.ts what happens to an operation.
  */
 
-import { create } from '@bufbuild/protobuf';
 import { status as grpcStatus } from '@grpc/grpc-js';
 import { backoffMs } from '../core/retry.js';
 import {
-  AccountsAddedSchema,
-  AccountsRemovedSchema,
   Reconnect_Reason,
   type Account,
   type AgentMessage,
@@ -16,6 +13,7 @@ import {
   type Reconnect,
   type Registered,
 } from '../protocol/generated/ops/operations_pb.js';
+import { tellAccounts, tellChanges } from './account-changes.js';
 import type { CachingChange } from './caching-sink.js';
 import { CachingStream } from './caching-stream.js';
 import { resolveOptions, type AgentConnectionOptions, type ResolvedOptions } from './connection-options.js';
@@ -24,6 +22,7 @@ import { dialWaitMs } from './dial-wait.js';
 import { DynamicAccounts } from './dynamic-accounts.js';
 import { encodeAgentMessage, GatewayStream, type GatewayStreamEvents, type StreamEnd } from './gateway-stream.js';
 import { OwnEpochs } from './own-epochs.js';
+import { RequestStreams } from './kubernetes-api/request-streams.js';
 import { OperationRunner, type OperationCounts } from './operation-runner.js';
 
 export class AgentConnection {
@@ -51,6 +50,7 @@ export class AgentConnection {
   readonly #caching = new Set<string>();
   readonly #dynamic: DynamicAccounts;
   #cachingStream: CachingStream | undefined;
+  readonly #requests: RequestStreams;
   #nextAddress = 0;
   /** Consecutive dials without a stable stream. */
   #failures = 0;
@@ -70,7 +70,8 @@ export class AgentConnection {
       isOwn: ({ boundProcessId, boundEpoch }) =>
         boundProcessId === '' ? this.#epochs.has(boundEpoch) : boundProcessId === this.#options.registration.processId,
     });
-    const { registration, dynamicAccounts } = this.#options;
+    const { registration, dynamicAccounts, answerKubernetesApi: answer } = this.#options;
+    this.#requests = new RequestStreams({ answer, logger, onIdle: (stream) => this.#endIfDone(stream) });
     const isOwn = (name: string): boolean => registration.accounts.some((account) => account.name === name);
     const send = (message: AgentMessage['message']): void => {
       this.#current?.send(encodeAgentMessage(message));
@@ -127,35 +128,12 @@ export class AgentConnection {
     const { registration } = this.#options;
     const changed = new Set([...removed, ...added.map(({ name }) => name)]);
     registration.accounts = [...registration.accounts.filter(({ name }) => !changed.has(name)), ...added];
-    if (this.#current !== undefined) this.#tellAccounts(this.#current, removed, added);
-  }
-
-  #tellAccounts(stream: GatewayStream, removed: readonly string[], added: readonly Account[]): void {
-    if (removed.length > 0) {
-      const value = create(AccountsRemovedSchema, { names: [...removed] });
-      stream.send(encodeAgentMessage({ case: 'accountsRemoved', value }));
-    }
-    if (added.length > 0) {
-      const value = create(AccountsAddedSchema, { accounts: [...added] });
-      stream.send(encodeAgentMessage({ case: 'accountsAdded', value }));
-    }
+    if (this.#current !== undefined) tellAccounts(this.#current, removed, added);
   }
 
   /** The agent's own accounts and those that the gateway asked for. */
   get #accounts(): Account[] {
     return [...this.#options.registration.accounts, ...this.#dynamic.accounts];
-  }
-
-  /** Sends the changes since the stream was dialled. */
-  #catchUp(stream: GatewayStream): void {
-    const [told, now] = [new Set(stream.registration.accounts), new Set(this.#accounts)];
-    const names = new Set([...now].map(({ name }) => name));
-    // A newer definition of a dynamic account replaces the older one by itself.
-    const isGone = (account: Account): boolean =>
-      !now.has(account) && (account.dynamicVersion === 0n || !names.has(account.name));
-    const removed = [...told].filter(isGone).map(({ name }) => name);
-    const added = [...now].filter((account) => !told.has(account));
-    this.#tellAccounts(stream, removed, added);
   }
 
   /**
@@ -176,6 +154,7 @@ export class AgentConnection {
     this.#endCaching();
     if (drainMs > 0) await this.#drained(drainMs);
     this.#runner.abort();
+    this.#requests.close('the agent stops');
     this.#current?.end(this.#options.limits.endMs);
     for (const stream of this.#retiring.keys()) stream.end(this.#options.limits.endMs);
     while (this.#current !== undefined || this.#retiring.size > 0) {
@@ -227,7 +206,7 @@ export class AgentConnection {
     this.#enter({ name: 'active', address: stream.address, clouddriverId, epoch });
     logger.info({ clouddriverId, address: stream.address, epoch: String(epoch) }, 'registered with the gateway');
     if (replaced !== undefined) this.#retire(replaced);
-    this.#catchUp(stream);
+    tellChanges(stream, this.#accounts);
     this.#runner.resend();
   }
 
@@ -251,6 +230,9 @@ export class AgentConnection {
         return;
       case 'deleteAccounts':
         if (stream === this.#current && !this.#stops) this.#dynamic.remove(message.value.names);
+        return;
+      case 'openKubernetesApi':
+        if (!this.#stops) this.#requests.open(stream);
         return;
       case 'registered':
       case 'ping':
@@ -307,20 +289,23 @@ export class AgentConnection {
    * operation.
    */
   #retire(stream: GatewayStream): void {
-    const { retireMs, endMs } = this.#options.limits;
-    this.#retiring.set(
-      stream,
-      setTimeout(() => stream.end(endMs), retireMs),
-    );
+    const { retireMs, retireRequestsMs, endMs } = this.#options.limits;
+    this.#requests.retire(stream, retireRequestsMs);
+    const retired = (): void => {
+      if (!this.#requests.busy(stream)) stream.end(endMs);
+    };
+    this.#retiring.set(stream, setTimeout(retired, retireMs));
     this.#endIfDone(stream);
   }
 
   #endIfDone(stream: GatewayStream): void {
+    if (!this.#retiring.has(stream) || this.#requests.busy(stream)) return;
     if (!this.#runner.owes(stream)) stream.end(this.#options.limits.endMs);
   }
 
   #ended(stream: GatewayStream, end: StreamEnd): void {
     const timer = this.#retiring.get(stream);
+    this.#requests.ended(stream, timer !== undefined);
     if (timer !== undefined) {
       clearTimeout(timer);
       this.#retiring.delete(stream);

@@ -30,6 +30,13 @@ import {
 /** Full method name of the agent protocol; the service definition is this and two codecs. */
 const connectPath = '/ops.Operations/Connect';
 const cachingPath = '/events.Caching/Stream';
+const kubernetesApiPath = '/kubernetes.Api/Serve';
+
+/** HTTP/2 flow control, in bytes: many requests of the Kubernetes API share one stream. */
+const flowControlWindowBytes = 2 << 20;
+
+/** A stream of kubernetes.Api, whose messages stay bytes. */
+export type KubernetesApiCall = ClientDuplexStream<Uint8Array, Uint8Array>;
 
 /** An agent that hears nothing for this many ping periods gives up the link (proto: Ping). */
 const silentPeriods = 3;
@@ -106,6 +113,8 @@ export class GatewayStream {
   #registered: Registered | undefined;
   #halfClosed = false;
   #end: StreamEnd | undefined;
+  /** Whether the connection is needed although this stream has ended. */
+  #isRetained = (): boolean => false;
 
   constructor(options: GatewayStreamOptions, events: GatewayStreamEvents) {
     this.address = options.address;
@@ -121,6 +130,15 @@ export class GatewayStream {
   /** Whether the HTTP/2 connection came up. */
   get connected(): boolean {
     return this.#connected;
+  }
+
+  /** Registered.epoch; 0 before. */
+  get epoch(): bigint {
+    return this.#registered?.epoch ?? 0n;
+  }
+
+  get ended(): boolean {
+    return this.#end !== undefined;
   }
 
   /** Whether messages can be sent. */
@@ -189,6 +207,24 @@ export class GatewayStream {
     );
   }
 
+  /** Opens a stream for requests of the Kubernetes API on this connection, as openCaching(). */
+  openKubernetesApi(): KubernetesApiCall | undefined {
+    if (!this.open) return undefined;
+    return this.#client?.makeBidiStreamRequest(kubernetesApiPath, bufferOf, (bytes) => bytes, this.#metadata());
+  }
+
+  /** Keeps the connection beyond the end of this stream: until release() finds that it is not needed any more. */
+  retain(isRetained: () => boolean): void {
+    this.#isRetained = isRetained;
+  }
+
+  /** Closes the connection if this stream has ended and nothing else needs it. */
+  release(): void {
+    if (this.#end === undefined || this.#isRetained()) return;
+    this.#client?.close();
+    this.#client = undefined;
+  }
+
   /**
    * Half-closes, so that sent messages still arrive; cancels if the gateway has not ended the stream after `graceMs`.
    */
@@ -223,6 +259,7 @@ export class GatewayStream {
       'grpc.keepalive_permit_without_calls': 1,
       'grpc.max_receive_message_length': maximumReceiveBytes,
       'grpc.max_send_message_length': -1,
+      'grpc-node.flow_control_window': flowControlWindowBytes,
       // A retrying call keeps a copy of everything it wrote; this stream is never retried as a call.
       'grpc.enable_retries': 0,
       'grpc.enable_channelz': 0,
@@ -313,10 +350,8 @@ export class GatewayStream {
     this.#end = end;
     this.#disarm();
     // A cancelled call needs a turn to send its reset before the connection goes.
-    const client = this.#client;
-    this.#client = undefined;
     this.#call = undefined;
-    setImmediate(() => client?.close());
+    setImmediate(() => this.release());
     this.#events.onEnd(this, end);
   }
 }

@@ -4,6 +4,7 @@
  */
 
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { ApiRequestsObserver } from './kubernetes-api/open-requests.js';
 import type { WatchingObserver } from './watching/scope-watcher.js';
 
 export function createAgentMetrics(version: string) {
@@ -32,9 +33,28 @@ export function createAgentMetrics(version: string) {
     sent: (objects) => sentObjects.inc(objects),
     failed: (what) => failures.inc({ what }),
   };
+  const openRequests = gauge(
+    'kubernetes_api_requests_open',
+    'Requests of the Kubernetes API under way, with watches and upgraded connections.',
+  );
+  const apiRequests = counter(
+    'kubernetes_api_requests_total',
+    'Requests of the Kubernetes API that came through the gateway, by outcome: answered, refused, failed, cancelled.',
+    ['outcome'],
+  );
+  const requestsObserver: ApiRequestsObserver = {
+    began: () => {
+      openRequests.inc();
+    },
+    ended: (outcome) => {
+      openRequests.dec();
+      apiRequests.inc({ outcome });
+    },
+  };
   return {
     registry,
     observer,
+    requestsObserver,
     connected: gauge('connected', '1 while the agent is registered at a gateway.'),
     connections: counter('registrations_total', 'Registrations at a gateway.', []),
     accounts: gauge('accounts', 'Accounts that the agent serves.'),

@@ -10,9 +10,11 @@ import type { Environment } from '../core/environment.js';
 import { GatewayError, messageOf, TellableError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { backoffMs, wait } from '../core/retry.js';
+import type { AccessLevel } from '../kubernetes/request-info.js';
 import { AccountSchema, type Account, type DynamicAccount } from '../protocol/generated/ops/operations_pb.js';
 import { accountSchema, type AccountConfiguration, type AgentConfiguration } from './configuration/schema.js';
 import type { AccountDescription, DynamicAccountHandler } from './dynamic-accounts.js';
+import type { RequestedAccount } from './kubernetes-api/open-requests.js';
 import { Cluster } from './kubernetes/cluster.js';
 import type { WatchedAccount } from './watching/account-watcher.js';
 
@@ -24,10 +26,9 @@ const askAgain = { initialMs: 5_000, maximumMs: 120_000, multiplier: 1.6, jitter
 
 type KubernetesConfiguration = AgentConfiguration['kubernetes'];
 
-interface ServedAccount extends WatchedAccount {
+interface ServedAccount extends WatchedAccount, RequestedAccount {
   /** Absent: the gateway asked for it. */
   readonly configuration: AccountConfiguration | undefined;
-  /** Aborts when the account is no longer served. */
   readonly closing: AbortController;
 }
 
@@ -53,7 +54,7 @@ export class ServedAccounts implements DynamicAccountHandler {
     return this.#accounts.size;
   }
 
-  get(name: string): WatchedAccount | undefined {
+  get(name: string): (WatchedAccount & RequestedAccount) | undefined {
     return this.#accounts.get(name);
   }
 
@@ -104,7 +105,8 @@ export class ServedAccounts implements DynamicAccountHandler {
       const description = await versionOf(account, describeTimeoutMs * 2);
       await this.remove(name);
       this.#accounts.set(name, { ...account, configuration: undefined });
-      return { ...description, namespaces: [...account.cluster.options.namespaces] };
+      const { cluster, apiAccess } = account;
+      return { ...description, namespaces: [...cluster.options.namespaces], properties: apiAccessProperty(apiAccess) };
     } catch (error) {
       await end(account);
       throw error;
@@ -145,6 +147,7 @@ export class ServedAccounts implements DynamicAccountHandler {
     return {
       cluster,
       closing: new AbortController(),
+      apiAccess: account.apiAccess,
       cached: {
         kinds: [...account.kinds, ...custom],
         omitKinds: account.omitKinds,
@@ -204,10 +207,18 @@ function accountOf(configuration: AccountConfiguration, description: AccountDesc
   return create(AccountSchema, { ...description, ...registered(configuration) });
 }
 
-function registered({ name, namespaces, permissions }: AccountConfiguration) {
+function registered({ name, namespaces, permissions, apiAccess }: AccountConfiguration) {
   const merged = permissionsOf(permissions);
-  const properties = Object.keys(merged).length === 0 ? {} : { permissions: JSON.stringify(merged) };
+  const properties = {
+    ...(Object.keys(merged).length === 0 ? {} : { permissions: JSON.stringify(merged) }),
+    ...apiAccessProperty(apiAccess),
+  };
   return { name, namespaces: [...namespaces], properties };
+}
+
+/** Tells the gateway and its callers what they may ask of the account's Kubernetes API. */
+function apiAccessProperty(apiAccess: AccessLevel): Record<string, string> {
+  return apiAccess === 'off' ? {} : { kubernetesApi: apiAccess };
 }
 
 /** Groups by authorization, as in Clouddriver; Armory's agent writes a list of these. */
@@ -230,6 +241,7 @@ function fingerprintOf(ca: Buffer | string | undefined): string {
 }
 
 const dynamicOptions = Type.Object({
+  apiAccess: Type.Optional(Type.Enum(['off', 'read', 'full'])),
   context: Type.Optional(Type.String()),
   insecure: Type.Optional(Type.Boolean()),
   namespaces: Type.Optional(Type.Array(Type.String())),

@@ -16,6 +16,7 @@ import { defaultLimits, type AgentConnectionLimits } from './connection-options.
 import { dialTarget } from './dial-proxy.js';
 import { GatewaySecurity } from './dial-security.js';
 import { healthListener, metricsListener, openPort } from './health-server.js';
+import { createAnswerRequest } from './kubernetes-api/api-requests.js';
 import { createExecute } from './kubernetes/execute.js';
 import { withoutEffect } from './kubernetes/retries.js';
 import { createAgentMetrics } from './metrics.js';
@@ -82,6 +83,11 @@ export function createAgentService(options: AgentServiceOptions): AgentService {
       metrics,
     ),
     streamAccount: streamAccountOf(configuration, accounts, metrics, logger),
+    answerKubernetesApi: createAnswerRequest({
+      accountOf: (name) => accounts.get(name),
+      observer: metrics.requestsObserver,
+      logger,
+    }),
     onState: ({ name }) => {
       if (name === 'active') metrics.connections.inc();
     },

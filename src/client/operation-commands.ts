@@ -18,6 +18,14 @@ export interface RestOperation {
   readonly message?: string;
   readonly opReceivedByClouddriver?: { readonly clouddriverId: string };
   readonly opSentToAgent?: { readonly agentId: string };
+  readonly caller?: string;
+  readonly verb?: string;
+  readonly object?: {
+    readonly group: string;
+    readonly resource: string;
+    readonly namespace: string;
+    readonly name: string;
+  };
 }
 
 const shape: Shape<RestOperation> = {
@@ -51,6 +59,10 @@ const columns: readonly Column<RestOperation>[] = [
   ['STARTED', ({ startTime }) => startTime],
   ['OUTCOME', outcomeOf],
   ['TOOK', ({ totalDurationMs }) => (totalDurationMs === undefined ? '' : `${totalDurationMs} ms`)],
+  ['VERB', ({ verb }) => verb ?? ''],
+  ['RESOURCE', ({ object }) => object?.resource ?? ''],
+  ['OBJECT', ({ object }) => [object?.namespace, object?.name].filter(Boolean).join('/')],
+  ['CALLER', ({ caller }) => caller ?? ''],
   ['AGENT', ({ opSentToAgent }) => opSentToAgent?.agentId ?? ''],
   ['MESSAGE', ({ message }) => (message ?? '').split('\n')[0] ?? ''],
 ];

@@ -4,47 +4,49 @@
  */
 
 /** Kinds of failures, as a closed set. The comments say what happened. */
-export type ErrorCode =
+export const errorCodes = [
   /** The caller sent something malformed; `field` names it. */
-  | 'invalid-argument'
+  'invalid-argument',
   /** No agent ever registered the account; or, in a request for several, some are served by no connected agent. */
-  | 'unknown-account'
+  'unknown-account',
   /** The account cannot be changed like that: it is an agent's own, or is being deleted. */
-  | 'account-conflict'
-  | 'unknown-agent'
-  | 'unknown-instance'
-  | 'unknown-operation'
+  'account-conflict',
+  'unknown-agent',
+  'unknown-instance',
+  'unknown-operation',
   /** The operation has ended already; its outcome is recorded. */
-  | 'operation-ended'
+  'operation-ended',
   /** The operation id was used before, for a different operation. */
-  | 'operation-conflict'
+  'operation-conflict',
   /** This instance does not hold a stream for the account; the sender must re-read the truth. */
-  | 'not-owner'
+  'not-owner',
   /** The account is known, but no agent that serves it is connected. */
-  | 'no-agent'
+  'no-agent',
   /** The owning instance could not be reached; it may or may not have acted. */
-  | 'owner-unreachable'
+  'owner-unreachable',
   /** A limit was reached: a queue, a number of connections, a rate. */
-  | 'overloaded'
+  'overloaded',
   /** This instance is shutting down. */
-  | 'draining'
+  'draining',
   /** The operation was sent, and its agent went away before it answered. */
-  | 'agent-lost'
-  | 'timed-out'
-  | 'cancelled'
-  | 'too-large'
+  'agent-lost',
+  'timed-out',
+  'cancelled',
+  'too-large',
   /** A newer connection of the same agent took over. */
-  | 'replaced'
+  'replaced',
   /** SQL, Redis or Kubernetes does not answer; `field` names the setting that leads to it. */
-  | 'dependency-unavailable'
+  'dependency-unavailable',
   /** The configuration is wrong; `field` names the key. */
-  | 'configuration'
+  'configuration',
   /** No credentials, or invalid ones. */
-  | 'unauthenticated'
+  'unauthenticated',
   /** The client is known and may not do this. */
-  | 'permission-denied'
-  | 'not-implemented'
-  | 'internal';
+  'permission-denied',
+  'not-implemented',
+  'internal',
+] as const;
+export type ErrorCode = (typeof errorCodes)[number];
 
 export interface ErrorDetails {
   /** The underlying error; for logs only, never sent to a caller. */

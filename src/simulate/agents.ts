@@ -16,6 +16,7 @@ import { streamCluster } from './caching.js';
 import { cannedFailure, cannedSuccess } from './canned-results.js';
 import type { SimulatedCluster } from './cluster.js';
 import { changeClusters, simulatedCluster, type SimulatedClustersOptions } from './clusters.js';
+import { simulatedKubernetesApi } from './kubernetes-api.js';
 import { derivedSeed, seededRandom } from './random.js';
 
 export interface SimulatedAgentsOptions extends SimulatedClustersOptions {
@@ -123,6 +124,7 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
         accounts: names.map((name) => ({ name, kubeHost: `https://${name}.example`, kubeVersion: 'v1.33.0' })),
       },
       execute: simulatedExecute(options, agent, counts),
+      answerKubernetesApi: simulatedKubernetesApi(options.latencyMs ?? 0),
       // Without objects there is nothing to stream.
       ...((options.objects ?? 0) === 0 ? {} : { streamAccount }),
       logger: options.logger ?? silentLogger,

@@ -41,7 +41,7 @@ export interface Exchange {
   cancel(message: string): void;
 }
 
-/** What the opener of an exchange is told: one onResponse(), any number of onData(), and one onEnd(); or onFailed() at any time. */
+/** What the opener of an exchange is told, after the call that opened it has returned: one onResponse(), any number of onData(), and one onEnd(); or onFailed() at any time. */
 export interface ExchangeEvents {
   onResponse(head: ResponseHead): void;
   /** Until consumed() is called, at most `exchangeWindowBytes` of them come. */

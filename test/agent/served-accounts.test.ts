@@ -28,13 +28,15 @@ test('dynamic accounts', skip, async (t) => {
   const account = (init: MessageInitShape<typeof DynamicAccountSchema>) =>
     create(DynamicAccountSchema, { name: 'prod', version: 1n, ...init });
 
-  const definition = JSON.stringify({ namespaces: ['shop'], kinds: ['Deployment'] });
+  const definition = JSON.stringify({ namespaces: ['shop'], kinds: ['Deployment'], apiAccess: 'read' });
   t.match(await accounts.add(account({ kubeconfig, definition })), {
     kubeHost: kubernetes.server,
     kubeVersion: /^v1\./,
     certFingerprint: /^[0-9A-F]{2}:/,
     namespaces: ['shop'],
+    properties: { kubernetesApi: 'read' },
   });
+  t.equal(accounts.get('prod')?.apiAccess, 'read');
   t.match(accounts.get('prod')?.cached, { kinds: ['Deployment'] });
   t.equal(accounts.get('prod')?.cluster.covers('other'), false);
 

@@ -49,6 +49,11 @@ export const accountSchema = section({
     { description: 'Custom resources to cache in addition to `kinds`.', default: [] },
   ),
   onlyNamespacedResources: flag('Exclude cluster-scoped resources from the account.', false),
+  apiAccess: Type.Enum(['off', 'read', 'full'], {
+    description:
+      'What callers of the gateway may do with the Kubernetes API of the account, if its rules allow it as well: `read` is get, list and watch without Secrets, exec and proxies.',
+    default: 'off',
+  }),
   onlySpinnakerManaged: flag('Cache only objects with the label app.kubernetes.io/managed-by: spinnaker.', false),
   permissions: Type.Union([groups, Type.Array(groups)], {
     description:

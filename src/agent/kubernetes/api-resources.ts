@@ -85,6 +85,17 @@ export class ApiResources {
     throw new ApiError(404, text, text, 'NotFound');
   }
 
+  /**
+   * Whether a resource belongs to a namespace; undefined if the cluster does not have it.
+   * @param name as in paths: "deployments"
+   * @throws as ApiClient.get()
+   */
+  async isNamespaced(group: string, name: string, signal: AbortSignal): Promise<boolean | undefined> {
+    const isWanted = (resource: ApiResource): boolean => resource.group === group && resource.name === name;
+    const found = this.#known.find(isWanted) ?? (await this.read(signal)).find(isWanted);
+    return found?.namespaced;
+  }
+
   /** The cluster's answer contradicts the known kinds: the next caller reads them anew. */
   forget(): void {
     this.#known = [];

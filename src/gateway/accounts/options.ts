@@ -8,6 +8,7 @@ import Type from 'typebox';
 const strings = Type.Array(Type.String({ minLength: 1, maxLength: 1_024 }), { maxItems: 10_000 });
 const text = Type.String({ maxLength: 1_024 });
 export const accountOptions = {
+  apiAccess: Type.Enum(['off', 'read', 'full']),
   // Of Armory's agent.
   context: text,
   customResourceDefinitions: Type.Unknown(),

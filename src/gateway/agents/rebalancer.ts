@@ -11,6 +11,7 @@ import { jittered } from '../../core/retry.js';
 import type { InstanceStore } from '../../store/instances/instances.js';
 import type { Registry } from './registry.js';
 import type { SessionFrames } from './session-frames.js';
+import type { Session } from './session.js';
 
 export interface RebalancerOptions {
   readonly instances: InstanceStore;
@@ -21,6 +22,8 @@ export interface RebalancerOptions {
   readonly periodMs: number;
   /** Tolerated excess over the mean: 1.2 is 20 %. */
   readonly tolerance: number;
+  /** Whether the agent must stay for another reason than operations: requests of the Kubernetes API. */
+  readonly busy: (session: Session) => boolean;
   readonly logger: Logger;
 }
 
@@ -57,7 +60,7 @@ export class Rebalancer {
   }
 
   async #round(signal: AbortSignal): Promise<void> {
-    const { instances, registry, frames, leaseMs, periodMs, tolerance, logger } = this.#options;
+    const { instances, registry, frames, leaseMs, periodMs, tolerance, busy, logger } = this.#options;
     const live = await instances.live(leaseMs, signal);
     const counts = live.map(({ agents }) => agents);
     const count = surplus(registry.agentCount, counts, tolerance);
@@ -65,7 +68,7 @@ export class Rebalancer {
     let asked = 0;
     for (const session of registry.sessions) {
       if (asked >= count) break;
-      if (session.state !== 'active' || session.leaving || session.inFlightCount > 0) continue;
+      if (session.state !== 'active' || session.leaving || session.inFlightCount > 0 || busy(session)) continue;
       session.leaving = true;
       session.send(frames.reconnect('rebalancing', Math.round((asked / count) * periodMs * spread)));
       asked += 1;

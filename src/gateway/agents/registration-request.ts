@@ -13,6 +13,7 @@ export interface RegistrationRequest {
   readonly processId?: string;
   readonly accounts: readonly AccountRegistration[];
   readonly dynamicAccounts: boolean;
+  readonly kubernetesApi: boolean;
 }
 
 /** Ids end up in SQL keys, logs, paths and metrics: printable, no spaces, and short enough for an index. */

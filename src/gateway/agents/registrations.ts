@@ -110,7 +110,7 @@ export class Registrations {
   #settle(session: Session, request: RegistrationRequest, { connection, ownerships }: Claimed): void {
     const { registry, frames, logger } = this.#options;
     const { principal } = session;
-    const { agentId, zoneId, version, accounts, dynamicAccounts } = request;
+    const { agentId, zoneId, version, accounts, dynamicAccounts, kubernetesApi } = request;
     const { epoch } = connection;
     const older = registry.sessionOf(principal?.name, agentId);
     try {
@@ -130,7 +130,7 @@ export class Registrations {
       return;
     }
     const process = bindingTo(connection);
-    registry.registered(session, { ...process, zoneId, version, dynamicAccounts });
+    registry.registered(session, { ...process, zoneId, version, dynamicAccounts, kubernetesApi });
     const gone = this.#serve(session, accounts, ownerships, connection);
     session.send(frames.registered(epoch));
     registry.tellSilence(session);

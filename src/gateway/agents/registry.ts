@@ -83,6 +83,11 @@ export class Registry {
     return session === undefined ? undefined : bindingTo(session.agent);
   }
 
+  /** The stream here that a request of the Kubernetes API of this account would go to. */
+  sessionFor(account: string): Session | undefined {
+    return choose(this.#byAccount.get(account), undefined);
+  }
+
   /** Accounts that a stream of this instance serves. */
   get accountCount(): number {
     return this.#byAccount.size;

@@ -7,6 +7,7 @@ export interface SessionFrames {
   ping(sequence: number, periodMs: number): Uint8Array;
   addAccount(account: AccountToServe): Uint8Array;
   deleteAccounts(names: readonly string[]): Uint8Array;
+  openKubernetesApi(): Uint8Array;
 }
 
 /** A dynamic account as its agents get it. */

@@ -61,6 +61,8 @@ export interface RegisteredAgent {
   readonly processId?: string;
   /** Whether it takes dynamic accounts. */
   readonly dynamicAccounts: boolean;
+  /** Whether it takes requests of the Kubernetes API. */
+  readonly kubernetesApi: boolean;
 }
 
 /** A queue of large operations is full before it reaches its number of frames; a single frame always fits. */
@@ -108,6 +110,7 @@ export class Session {
   #receiptTimer: NodeJS.Timeout | undefined;
   #reading = true;
   #answering = 0;
+  #onClosed: ((error: GatewayError | undefined) => void) | undefined;
 
   /** @param now a clock that only goes forward, in ms: performance.now(), but for tests */
   constructor(transport: AgentTransport, limits: SessionLimits, now: () => number, principal?: AgentPrincipal) {
@@ -200,6 +203,11 @@ export class Session {
     this.transport.resume();
   }
 
+  /** Has `closed` called when the session ends; there is one such listener. */
+  onClosed(closed: (error: GatewayError | undefined) => void): void {
+    this.#onClosed = closed;
+  }
+
   /**
    * Any state → closed, once.
    * @returns false when it was closed already
@@ -216,6 +224,7 @@ export class Session {
     this.#inFlight.clear();
     this.questions.end();
     this.transport.end(error);
+    this.#onClosed?.(error);
     return true;
   }
 

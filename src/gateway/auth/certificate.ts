@@ -1,6 +1,8 @@
 /** The identity in a client certificate. The port has already verified that a trusted CA issued it. */
 
 import { X509Certificate } from 'node:crypto';
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { GatewayError } from '../../core/errors.js';
 import { formatDistinguishedName, parseDistinguishedName, type Attribute } from './distinguished-name.js';
 
@@ -26,6 +28,13 @@ export function readCertificate(der: Buffer): CertificateNames {
   const names = alternativeNames(certificate.subjectAltName ?? '');
   const ofKind = (kind: string) => names.filter((name) => name.kind === kind).map(({ value }) => value);
   return { subject, dnsNames: ofKind('DNS'), uris: ofKind('URI'), expiresAt: Date.parse(certificate.validTo) };
+}
+
+/** DER; absent if TLS is off or the client presented none. The port has already refused untrusted certificates. */
+export function certificateOf(socket: Socket): Buffer | undefined {
+  const { encrypted, getPeerCertificate } = socket as Partial<TLSSocket>;
+  if (encrypted !== true || typeof getPeerCertificate !== 'function') return undefined;
+  return (getPeerCertificate.call(socket) as { readonly raw?: Buffer } | null)?.raw;
 }
 
 function parse(der: Buffer): X509Certificate {

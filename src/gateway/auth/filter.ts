@@ -88,13 +88,19 @@ function claimFilter(text: string): Filter | string {
   const path = name.split('/');
   const matches = pattern(text.slice(equals + 1));
   return ({ claims }) => {
-    let value: unknown = claims;
-    for (const step of path) {
-      if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return false;
-      value = (value as Readonly<Record<string, unknown>>)[step];
-    }
+    const value = claimAt(claims, path);
     return (Array.isArray(value) ? value : [value]).some(
       (item) => ['string', 'number', 'boolean'].includes(typeof item) && matches(String(item)),
     );
   };
+}
+
+/** What stands at the path in the claims of a token; undefined if nothing does. */
+export function claimAt(claims: Identity['claims'], path: readonly string[]): unknown {
+  let value: unknown = claims;
+  for (const step of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined;
+    value = (value as Readonly<Record<string, unknown>>)[step];
+  }
+  return value;
 }

@@ -4,7 +4,8 @@
  */
 
 import Type from 'typebox';
-import { GatewayError } from '../../core/errors.js';
+import { GatewayError, messageOf } from '../../core/errors.js';
+import { parseImpersonation, type Impersonate } from './impersonation-template.js';
 import { parseFilter, pattern, type Filter } from './filter.js';
 import type { Identity } from './identity.js';
 import { readYamlList } from './yaml-list.js';
@@ -19,6 +20,20 @@ export const roles = ['read', 'operate', 'admin'] as const;
 /** Each role includes those before it. */
 export type Role = (typeof roles)[number];
 
+/** What a caller may do with the API of some clusters, and as whom. */
+export interface KubernetesGrant {
+  readonly account: (name: string) => boolean;
+  readonly access: 'read' | 'full';
+  /** Absent: the cluster sees the agent's own credentials. */
+  readonly impersonate: Impersonate | undefined;
+}
+
+export interface CallerGrant {
+  readonly role: Role;
+  /** The first one whose accounts match applies. */
+  readonly kubernetes: readonly KubernetesGrant[];
+}
+
 export interface Rule<Grant> {
   readonly name: string;
   readonly matches: (identity: Identity) => boolean;
@@ -26,7 +41,7 @@ export interface Rule<Grant> {
 }
 
 export type AgentPolicy = readonly Rule<AgentGrant>[];
-export type CallerPolicy = readonly Rule<Role>[];
+export type CallerPolicy = readonly Rule<CallerGrant>[];
 
 const ruleFields = {
   name: Type.String({ pattern: '^[\\w.:@/+-]{1,200}$' }),
@@ -40,7 +55,29 @@ const agentSchema = Type.Object(
   },
   { additionalProperties: false },
 );
-const callerSchema = Type.Object({ ...ruleFields, role: Type.Enum([...roles]) }, { additionalProperties: false });
+const texts = Type.Array(Type.String({ minLength: 1 }), { minItems: 1 });
+const kubernetesSchema = Type.Object(
+  {
+    accounts: texts,
+    access: Type.Enum(['read', 'full']),
+    as: Type.Union([
+      Type.Literal('agent'),
+      Type.Object(
+        {
+          user: Type.String(),
+          groups: Type.Optional(texts),
+          extra: Type.Optional(Type.Record(Type.String({ minLength: 1 }), texts)),
+        },
+        { additionalProperties: false },
+      ),
+    ]),
+  },
+  { additionalProperties: false },
+);
+const callerSchema = Type.Object(
+  { ...ruleFields, role: Type.Enum([...roles]), kubernetes: Type.Optional(Type.Array(kubernetesSchema)) },
+  { additionalProperties: false },
+);
 
 const expected = {
   name: 'expected 1 to 200 printable characters without spaces',
@@ -48,6 +85,8 @@ const expected = {
   zones: 'expected a list of zone ids, * standing for any text',
   accounts: 'expected a list of account names, * standing for any text',
   role: `expected one of ${roles.join(', ')}`,
+  kubernetes:
+    'expected a list of {accounts: [PATTERN ...], access: read or full, as: agent or {user: TEMPLATE, groups: [TEMPLATE ...], extra: {KEY: [TEMPLATE ...]}}}',
 };
 
 /**
@@ -62,9 +101,22 @@ export function parseAgentPolicy(text: string): AgentPolicy {
   }));
 }
 
-/** `callers: [{name, match: [FILTER ...], role: read|operate|admin}]`. @throws as parseAgentPolicy() */
+/**
+ * `callers: [{name, match: [FILTER ...], role: read|operate|admin, kubernetes?: [{accounts: [PATTERN ...],
+ * access: read|full, as: agent|{user: TEMPLATE, groups?, extra?}}]}]`.
+ * @throws as parseAgentPolicy()
+ */
 export function parseCallerPolicy(text: string): CallerPolicy {
-  return withFilters('callers', readYamlList(text, 'callers', callerSchema, expected), ({ role }) => role);
+  const rules = readYamlList(text, 'callers', callerSchema, expected);
+  return withFilters('callers', rules, ({ role, kubernetes = [] }, where) => ({
+    role,
+    kubernetes: kubernetes.map(({ accounts, access, as }, index) => ({
+      account: anyOf(accounts.map(pattern)),
+      access,
+      impersonate:
+        as === 'agent' ? undefined : at(`${where}.kubernetes[${String(index)}].as`, () => parseImpersonation(as)),
+    })),
+  }));
 }
 
 /**
@@ -80,7 +132,7 @@ export function ruleFor<Grant>(policy: readonly Rule<Grant>[], identity: Identit
 function withFilters<Written extends { readonly name: string; readonly match: readonly string[] }, Grant>(
   key: string,
   written: readonly Written[],
-  grantOf: (rule: Written) => Grant,
+  grantOf: (rule: Written, where: string) => Grant,
 ): readonly Rule<Grant>[] {
   return written.map((rule, index) => {
     const { name, match } = rule;
@@ -89,8 +141,17 @@ function withFilters<Written extends { readonly name: string; readonly match: re
       if (typeof filter !== 'string') return filter;
       throw new Error(`${key}[${String(index)}].match[${String(position)}]: ${filter}`);
     });
-    return { name, matches: anyOf(filters), grant: grantOf(rule) };
+    return { name, matches: anyOf(filters), grant: grantOf(rule, `${key}[${String(index)}]`) };
   });
+}
+
+/** @throws what the task throws, saying where */
+function at<T>(where: string, task: () => T): T {
+  try {
+    return task();
+  } catch (error) {
+    throw new Error(`${where}.${messageOf(error)}`, { cause: error });
+  }
 }
 
 function anyOf<T>(conditions: readonly ((value: T) => boolean)[]): (value: T) => boolean {

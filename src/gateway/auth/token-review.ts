@@ -1,12 +1,14 @@
 /**
  * Tokens of Kubernetes service accounts, which the API server itself checks (TokenReview, authentication.k8s.io/v1).
- * Answers are cached for a moment, so that a thousand agents that come back at once do not cause a thousand calls.
+ * Answers are cached for a moment, so that a thousand agents that come back at once do not cause a thousand calls; and
+ * requests that show one token at the same time, as those of kubectl do, wait for one answer.
  */
 
 import { createHash } from 'node:crypto';
 import { decodeJwt } from 'jose';
 import { isUnexpected, reasonFor } from '../../core/connection-failure.js';
 import { GatewayError } from '../../core/errors.js';
+import { SharedWork } from '../../core/shared-work.js';
 import type { ApiClient } from '../../kubernetes/client.js';
 import type { Identity } from './identity.js';
 
@@ -40,6 +42,8 @@ const answerLimit = 10_000;
 export class TokenReviewer {
   readonly #options: TokenReviewerOptions;
   readonly #answers = new Map<string, Answer>();
+  /** By digest: questions that are under way. */
+  readonly #questions = new Map<string, SharedWork<Identity | undefined>>();
 
   constructor(options: TokenReviewerOptions) {
     this.#options = options;
@@ -51,13 +55,23 @@ export class TokenReviewer {
     const digest = createHash('sha256').update(token).digest('base64');
     let answer = this.#answers.get(digest);
     if (answer === undefined || answer.until <= now()) {
-      const identity = await this.#ask(token, signal);
+      const identity = await this.#askOnce(digest, token, signal);
       answer = { identity, until: now() + (identity === undefined ? refusedForMs : acceptedForMs) };
       this.#keep(digest, answer);
     }
     if (answer.identity !== undefined) return answer.identity;
     const message = 'token refused by the Kubernetes API server';
     throw new GatewayError('unauthenticated', message, { field: 'authorization' });
+  }
+
+  async #askOnce(digest: string, token: string, signal: AbortSignal): Promise<Identity | undefined> {
+    const question = this.#questions.get(digest) ?? new SharedWork();
+    this.#questions.set(digest, question);
+    try {
+      return await question.run(signal, (ofAll) => this.#ask(token, ofAll));
+    } finally {
+      if (!question.isRunning && this.#questions.get(digest) === question) this.#questions.delete(digest);
+    }
   }
 
   async #ask(token: string, signal: AbortSignal): Promise<Identity | undefined> {

@@ -5,6 +5,7 @@ import { agentPrincipal } from '../auth/agent-principal.js';
 import type { CachingIngest } from '../caching/ingest.js';
 import type { AdmissionOptions } from '../grpc/admission.js';
 import { createCachingService } from '../grpc/caching-service.js';
+import { createKubernetesApiService } from '../grpc/kubernetes-api-service.js';
 import { createOperationsService } from '../grpc/operations-service.js';
 import { createGrpcServer, type GrpcServer } from '../grpc/server.js';
 import type { Domain } from './assemble.js';
@@ -14,7 +15,13 @@ import { steadyTime, type StartContext } from './start-context.js';
 export function createAgentServices(
   context: StartContext,
   dependencies: Dependencies,
-  { registry, registrations, switches, results }: Pick<Domain, 'registry' | 'registrations' | 'switches' | 'results'>,
+  {
+    registry,
+    registrations,
+    switches,
+    results,
+    agentTunnels,
+  }: Pick<Domain, 'registry' | 'registrations' | 'switches' | 'results' | 'agentTunnels'>,
   caching: CachingIngest,
 ): GrpcServer {
   const { config, logger, lifetime } = context;
@@ -23,6 +30,7 @@ export function createAgentServices(
   const { metrics } = dependencies;
   const admission = admitAgents(context, dependencies, () => {
     registry.reauthorize();
+    agentTunnels.reauthorize();
   });
   const agents = createGrpcServer({
     operations: createOperationsService({
@@ -41,6 +49,12 @@ export function createAgentServices(
       now: steadyTime,
     }),
     caching: createCachingService(caching, grpc.handshakeTimeoutMs, admission),
+    kubernetesApi: createKubernetesApiService({
+      registry,
+      tunnels: agentTunnels,
+      admission,
+      handshakeTimeoutMs: grpc.handshakeTimeoutMs,
+    }),
     health: grpc.healthServiceEnabled,
     reflection: grpc.reflectionServiceEnabled,
     maxMessageBytes: grpc.maxInboundMessageSize,

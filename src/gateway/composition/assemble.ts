@@ -3,6 +3,7 @@
  * or caller is let in.
  */
 
+import { AgentTunnels } from '../kubernetes-api/agent-tunnels.js';
 import { dependencyChecks, Readiness } from '../telemetry/readiness.js';
 import { assembleAgents, type AgentParts } from './assemble-agents.js';
 import { assembleOperations, type OperationParts } from './assemble-operations.js';
@@ -14,6 +15,7 @@ import type { StartContext } from './start-context.js';
 export interface Domain extends AgentParts, OperationParts {
   readonly dynamicAccounts: DynamicAccountParts;
   readonly readiness: Readiness;
+  readonly agentTunnels: AgentTunnels;
 }
 
 export function assemble(context: StartContext, dependencies: Dependencies): Domain {
@@ -24,6 +26,13 @@ export function assemble(context: StartContext, dependencies: Dependencies): Dom
   const { ownership, registry, switches, frames, lease } = agents;
   registry.start();
   lifetime.push('registry', () => registry.stop(shuttingDown(config.instance.id)));
+  const agentTunnels = new AgentTunnels({
+    frames,
+    limits: { maxRequestsPerAgent: config.kubesvc.kubernetesApi.maxRequestsPerAgent },
+  });
+  lifetime.push('agent tunnels', () => {
+    agentTunnels.stop(shuttingDown(config.instance.id));
+  });
   lifetime.push('caching switches', switches.start());
   const dynamicAccounts = createDynamicAccounts({
     config,
@@ -45,5 +54,5 @@ export function assemble(context: StartContext, dependencies: Dependencies): Dom
       discovery: () => discovery.state(),
     }),
   );
-  return { ...agents, ...operations, dynamicAccounts, readiness };
+  return { ...agents, ...operations, dynamicAccounts, readiness, agentTunnels };
 }

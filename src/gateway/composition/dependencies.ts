@@ -11,7 +11,7 @@ import { migrate } from '../../store/migrations/migrate.js';
 import { redisOptions } from '../../store/mirror/redis-options.js';
 import type { Config } from '../config/config.js';
 import { databaseOptions } from '../config/database-options.js';
-import type { PeerTls } from '../peers/peer.js';
+import type { PeerTls } from '../peers/peer-address.js';
 
 /** A client that is not connected yet; undefined where no Redis is configured. */
 export function createRedis({ redis }: Config): Redis | undefined {

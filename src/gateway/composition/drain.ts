@@ -13,6 +13,7 @@ import type { Registry } from '../agents/registry.js';
 import type { SessionFrames } from '../agents/session-frames.js';
 import type { GrpcServer } from '../grpc/server.js';
 import type { Port } from '../listeners/port.js';
+import type { KubernetesApiHandler } from '../kubernetes-api/handler.js';
 import type { Acceptance } from '../operations/acceptance.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Readiness } from '../telemetry/readiness.js';
@@ -29,6 +30,7 @@ export interface DrainOptions {
   readonly agents: GrpcServer;
   readonly agentsPort: Port;
   readonly restPort: Port;
+  readonly kubernetesApi: Pick<KubernetesApiHandler, 'drain' | 'openCount'> | undefined;
   readonly metrics: Metrics;
   readonly logger: Logger;
   /** Time for load balancers to stop sending, in ms. */
@@ -51,6 +53,7 @@ export function shuttingDown(instanceId: string): GatewayError {
 export async function drainGateway(options: DrainOptions, deadline: AbortSignal): Promise<void> {
   const { registry, acceptance, readiness, discovery, agents, agentsPort, restPort, metrics, logger, refusal } =
     options;
+  const { kubernetesApi } = options;
   logger.info({ agents: registry.agentCount, operations: acceptance.pendingCount }, 'draining');
   metrics.draining.set(1);
   readiness.draining();
@@ -64,9 +67,12 @@ export async function drainGateway(options: DrainOptions, deadline: AbortSignal)
     await until(() => registry.sessions.size === 0, deadline);
   }
   acceptance.refuse(refusal);
+  kubernetesApi?.drain(refusal);
   restPort.refuse();
-  await until(() => acceptance.pendingCount === 0, deadline);
-  logger.info({ agents: registry.agentCount, operations: acceptance.pendingCount }, 'drained');
+  const requests = (): number => kubernetesApi?.openCount ?? 0;
+  await until(() => acceptance.pendingCount === 0 && requests() === 0, deadline);
+  const left = { agents: registry.agentCount, operations: acceptance.pendingCount, requests: requests() };
+  logger.info(left, 'drained');
 }
 
 function askToLeave({ registry, frames, reconnectSpreadMs }: DrainOptions): void {

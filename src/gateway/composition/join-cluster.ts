@@ -7,6 +7,7 @@ import { electCachers } from '../agents/caching-assignment/election.js';
 import { Liveness } from '../agents/liveness.js';
 import { Reaper } from '../agents/reaper.js';
 import { Rebalancer } from '../agents/rebalancer.js';
+import type { Session } from '../agents/session.js';
 import type { Domain } from './assemble.js';
 import type { Dependencies } from './connect.js';
 import { maintenanceJobs } from './maintenance.js';
@@ -57,7 +58,7 @@ function watchInstances(
 function watchAgents(
   { config, logger, now: wallTime, lifetime }: StartContext,
   { stores: { instances } }: Dependencies,
-  { ownership, registry, frames, times }: Domain,
+  { ownership, registry, frames, times, agentTunnels }: Domain,
 ): void {
   const { rebalance, grpc } = config.kubesvc;
   const { leaseMs } = config.kubesvc.instances;
@@ -65,7 +66,8 @@ function watchAgents(
   if (rebalance.enabled) {
     const { periodSeconds, tolerance } = rebalance;
     const periodMs = periodSeconds * 1_000;
-    const rebalancer = new Rebalancer({ instances, registry, frames, leaseMs, periodMs, tolerance, logger });
+    const busy = (session: Session): boolean => agentTunnels.busy(session);
+    const rebalancer = new Rebalancer({ instances, registry, frames, leaseMs, periodMs, tolerance, busy, logger });
     lifetime.background('rebalancer', (at) => rebalancer.run(at));
   }
   const maxConnectionAgeMs = grpc.server.maxConnectionAgeSeconds * 1_000;

@@ -4,6 +4,7 @@ import { CacheStore } from '../../store/cache/cache.js';
 import { CachingIngest } from '../caching/ingest.js';
 import { KindFilter } from '../caching/kinds.js';
 import type { GrpcServer } from '../grpc/server.js';
+import type { KubernetesApiHandler } from '../kubernetes-api/handler.js';
 import { createAgentsPort, createRestPort } from '../listeners/configured-ports.js';
 import type { Port } from '../listeners/port.js';
 import type { TlsMaterial } from '../tls/material.js';
@@ -12,6 +13,7 @@ import { createAgentServices } from './agent-services.js';
 import type { Domain } from './assemble.js';
 import type { Dependencies } from './connect.js';
 import { shuttingDown } from './drain.js';
+import { createKubernetesApi } from './kubernetes-api.js';
 import { createRestApi } from './rest-api.js';
 import type { StartContext } from './start-context.js';
 
@@ -19,6 +21,8 @@ export interface OpenPorts {
   readonly agents: GrpcServer;
   readonly agentsPort: Port;
   readonly restPort: Port;
+  /** Absent: it is switched off. */
+  readonly kubernetesApi: KubernetesApiHandler | undefined;
   /** Those that the system chose, where the configuration says 0. */
   readonly numbers: { readonly agentsPort: number; readonly restPort: number };
 }
@@ -28,7 +32,8 @@ export async function openPorts(context: StartContext, dependencies: Dependencie
   const { config, logger, lifetime } = context;
   const { metrics, tls } = dependencies;
   const caching = createCachingIngest(context, dependencies);
-  const rest = await createRestApi(context, dependencies, domain, caching);
+  const kubernetesApi = createKubernetesApi(context, dependencies, domain);
+  const rest = await createRestApi(context, dependencies, domain, caching, kubernetesApi);
   const agents = createAgentServices(context, dependencies, domain, caching);
   const agentsPort = createAgentsPort({ config, tls: tls.agents, logger, metrics }, agents.take);
   const restPort = createRestPort({ config, tls: tls.rest, logger, metrics }, rest);
@@ -41,7 +46,8 @@ export async function openPorts(context: StartContext, dependencies: Dependencie
   });
   const restAddress = await restPort.listen();
   followCertificates(context, dependencies, domain, { agentsPort, restPort });
-  return { agents, agentsPort, restPort, numbers: { agentsPort: agentsAddress.port, restPort: restAddress.port } };
+  const numbers = { agentsPort: agentsAddress.port, restPort: restAddress.port };
+  return { agents, agentsPort, restPort, kubernetesApi, numbers };
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Of phase 4: the REST API and the console, with all that they ask. */
 
 import type { CachingIngest } from '../caching/ingest.js';
+import type { KubernetesApiHandler } from '../kubernetes-api/handler.js';
 import { createRestServer, type RestServer } from '../rest/server.js';
 import { collectGauges } from './collect.js';
 import type { Domain } from './assemble.js';
@@ -14,6 +15,7 @@ export async function createRestApi(
   dependencies: Dependencies,
   domain: Domain,
   caching: CachingIngest,
+  kubernetesApi: KubernetesApiHandler | undefined,
 ): Promise<RestServer> {
   const { server, kubesvc } = config;
   const { stores, database, redis, map, mirror, discovery, metrics, tracing, security } = dependencies;
@@ -46,6 +48,7 @@ export async function createRestApi(
       logger,
       metrics,
     },
+    kubernetesApi,
     acceptance,
     registry,
     results,

@@ -6,17 +6,17 @@ import type { ReleaseStack } from '../../core/release-stack.js';
 import { Authentication } from '../auth/authentication.js';
 import { parseFilter } from '../auth/filter.js';
 import { InstanceTokens, parseInstanceSecrets } from '../peers/instance-tokens.js';
-import { parseAgentPolicy, parseCallerPolicy, type AgentGrant, type Role } from '../auth/policy.js';
+import { parseAgentPolicy, parseCallerPolicy, type AgentGrant, type CallerGrant } from '../auth/policy.js';
 import { ReloadedFile } from '../auth/reloaded-file.js';
 import type { Config } from '../config/config.js';
-import type { PeerTls } from '../peers/peer.js';
+import type { PeerTls } from '../peers/peer-address.js';
 import type { AuthorizationOptions } from '../rest/authorization.js';
 import type { TlsMaterial } from '../tls/material.js';
 
 export interface Security {
   /** Absent: agents do not have to prove anything. */
   readonly agents: Authentication<AgentGrant> | undefined;
-  readonly callers: Authentication<Role> | undefined;
+  readonly callers: Authentication<CallerGrant> | undefined;
   /** Absent: instances sign nothing. */
   readonly instanceTokens: InstanceTokens | undefined;
   /** Follows the files until the signal aborts. */

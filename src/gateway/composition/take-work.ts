@@ -11,7 +11,7 @@ export function takeWork(
   { config, logger }: StartContext,
   { discovery, metrics }: Dependencies,
   { registry, registrations, acceptance, frames, readiness }: Domain,
-  { agents, agentsPort, restPort }: OpenPorts,
+  { agents, agentsPort, restPort, kubernetesApi }: OpenPorts,
 ): (deadline: AbortSignal) => Promise<void> {
   readiness.serving();
   discovery.setReady(true);
@@ -28,6 +28,7 @@ export function takeWork(
     agents,
     agentsPort,
     restPort,
+    kubernetesApi,
     metrics,
     logger,
   };

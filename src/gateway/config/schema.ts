@@ -350,6 +350,39 @@ export const configSchema = Type.Object({
         },
         { description: 'Limits on operations. Each applies per instance.' },
       ),
+      kubernetesApi: Type.Object(
+        {
+          enabled: flag('Serve the Kubernetes API of every account at `/kubernetes/accounts/ACCOUNT`.', true),
+          publicUrl: optionalText(
+            'URL at which kubectl and other clients reach the instances, for the kubeconfigs that `/kubernetes/kubeconfig` writes.',
+            {
+              derived: 'the scheme and the host of the request for the kubeconfig',
+              pattern: '^https?://[^/?#]+(/[^?#]*)?$',
+              expected: 'a URL such as https://gateway.example.com:7002',
+              examples: ['https://gateway.example.com:7002'],
+            },
+          ),
+          maxRequests: count(
+            'Requests of the Kubernetes API under way on one instance, watches and shells included. Further ones are refused with 429.',
+            10_000,
+            1,
+            1_000_000,
+          ),
+          maxRequestsPerAgent: count(
+            'Requests of the Kubernetes API under way to one agent. Further ones are refused with 429.',
+            1_000,
+            1,
+            1_000_000,
+          ),
+          holdMs: count(
+            'Time that a request waits for an account whose agent is changing instances before it is refused with 503.',
+            5_000,
+            0,
+            minute,
+          ),
+        },
+        { description: 'The Kubernetes API of every account: see [Kubernetes API](kubernetes-api.md).' },
+      ),
       instances: Type.Object(
         {
           heartbeatMs: count('Time between two renewals of the lease of an instance.', 1_000, 100, 10 * minute),

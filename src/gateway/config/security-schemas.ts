@@ -98,7 +98,7 @@ export const callers = Type.Object(
     x509: x509('a caller', 'Callers authenticated by certificate.'),
     tokens: tokens('callers'),
     policyFile: path(
-      'YAML file that gives principals their roles: `callers: [{name, match, role}]`. Reloaded when it changes.',
+      'YAML file that gives principals their roles, and the API of accounts: `callers: [{name, match, role, kubernetes}]` ([security](security.md)). Reloaded when it changes.',
     ),
     anonymousRole: Type.Enum(['none', 'read', 'operate', 'admin'], {
       description: 'Role of callers that present no credentials.',

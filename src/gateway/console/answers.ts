@@ -116,6 +116,18 @@ export interface OperationRow {
     readonly result: { readonly status: number; readonly durationMs: number };
   };
   readonly resultReceivedByClouddriver?: OperationStep;
+  readonly caller?: string;
+  readonly verb?: string;
+  readonly object?: OperationObject;
+  readonly requestBytes?: number;
+  readonly responseBytes?: number;
+}
+
+export interface OperationObject {
+  readonly group: string;
+  readonly resource: string;
+  readonly namespace: string;
+  readonly name: string;
 }
 
 export interface OperationPage {

@@ -10,13 +10,16 @@ import { FileDescriptorProtoSchema, type DescriptorProto } from '@bufbuild/proto
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
 import { protoPath as healthProto } from 'grpc-health-check';
 import { file_events_caching } from '../../protocol/generated/events/caching_pb.js';
+import { file_kubernetes_api } from '../../protocol/generated/kubernetes/api_pb.js';
 import { file_ops_operations } from '../../protocol/generated/ops/operations_pb.js';
 
 /**
  * Every file that reflection describes, in the shape of a package definition: reflection reads nothing but its files.
  */
 export function describedFiles(): PackageDefinition {
-  const own = [file_ops_operations, file_events_caching].map((file) => toBinary(FileDescriptorProtoSchema, file.proto));
+  const own = [file_ops_operations, file_events_caching, file_kubernetes_api].map((file) =>
+    toBinary(FileDescriptorProtoSchema, file.proto),
+  );
   const reflection = dirname(createRequire(import.meta.url).resolve('@grpc/reflection/package.json'));
   const foreign = loadSync(
     [healthProto, 'grpc/reflection/v1/reflection.proto', 'grpc/reflection/v1alpha/reflection.proto'],

@@ -6,6 +6,7 @@ import {
   CachingAssignmentSchema,
   DeleteAccountsSchema,
   GatewayMessageSchema,
+  OpenKubernetesApiSchema,
   OperationResultSchema,
   PingSchema,
   Reconnect_Reason,
@@ -70,6 +71,7 @@ export function createFrames(instanceId: string, maxMessageBytes: number): Sessi
       }),
     deleteAccounts: (names) =>
       frame({ case: 'deleteAccounts', value: create(DeleteAccountsSchema, { names: [...names] }) }),
+    openKubernetesApi: () => frame({ case: 'openKubernetesApi', value: create(OpenKubernetesApiSchema) }),
   };
 }
 

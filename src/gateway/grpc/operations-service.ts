@@ -178,12 +178,13 @@ async function register(session: Session, frame: AgentFrame, options: Serving): 
       );
     }
     options.registrationLimits.take(session);
-    const { agentId, zoneId, version, processId, accounts, dynamicAccounts } = frame.value;
+    const { agentId, zoneId, version, processId, accounts, dynamicAccounts, kubernetesApi } = frame.value;
     const request = {
       agentId,
       zoneId,
       version,
       dynamicAccounts,
+      kubernetesApi,
       accounts: accounts.map(toRegistration),
       ...(processId === '' ? {} : { processId }),
     };

@@ -9,11 +9,13 @@ import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { cachingDefinition } from './caching-service.js';
 import { describedFiles } from './descriptors.js';
+import { kubernetesApiDefinition } from './kubernetes-api-service.js';
 import { operationsDefinition } from './operations-service.js';
 
 export interface GrpcServerOptions {
   readonly operations: UntypedServiceImplementation;
   readonly caching: UntypedServiceImplementation;
+  readonly kubernetesApi: UntypedServiceImplementation;
   readonly health: boolean;
   readonly reflection: boolean;
   readonly maxMessageBytes: number;
@@ -40,7 +42,13 @@ export interface GrpcServer {
  */
 const hardLimitFactor = 4;
 
-/** Calls on one connection: an agent needs three, a proxy in between may carry many. */
+/**
+ * HTTP/2 flow control, in bytes: many requests of the Kubernetes API share one stream, which a long way must not throttle.
+ * It is a limit, not a buffer: what comes is read at once.
+ */
+const flowControlWindowBytes = 2 << 20;
+
+/** Calls on one connection: an agent needs four, a proxy in between may carry many. */
 const maxConcurrentStreams = 1_000;
 
 /** The services that reflection lists: `grpcurl` and the like find the protocol without a copy of proto/. */
@@ -49,6 +57,7 @@ const services = [
   'grpc.health.v1.Health',
   'grpc.reflection.v1.ServerReflection',
   'grpc.reflection.v1alpha.ServerReflection',
+  'kubernetes.Api',
   'ops.Operations',
 ];
 
@@ -57,6 +66,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const server = new Server({
     'grpc.max_receive_message_length': options.maxMessageBytes * hardLimitFactor,
     'grpc.max_send_message_length': -1,
+    'grpc-node.flow_control_window': flowControlWindowBytes,
     'grpc.max_concurrent_streams': maxConcurrentStreams,
     'grpc.keepalive_time_ms': options.keepAliveTimeMs,
     'grpc.keepalive_timeout_ms': options.keepAliveTimeoutMs,
@@ -69,6 +79,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   });
   server.addService(operationsDefinition, options.operations);
   server.addService(cachingDefinition, options.caching);
+  server.addService(kubernetesApiDefinition, options.kubernetesApi);
   const health = new HealthImplementation({ '': 'NOT_SERVING' });
   if (options.health) health.addToServer(server);
   if (options.reflection) new ReflectionService(describedFiles(), { services }).addToServer(server);
@@ -82,7 +93,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       server.forceShutdown();
     },
     setServing: (serving) => {
-      for (const service of ['', 'ops.Operations', 'events.Caching'])
+      for (const service of ['', 'ops.Operations', 'events.Caching', 'kubernetes.Api'])
         health.setStatus(service, serving ? 'SERVING' : 'NOT_SERVING');
     },
   };

@@ -3,6 +3,7 @@
  * statement.
  */
 
+import { BoundedWarnings } from '../../core/bounded-warnings.js';
 import { retry, type RetryOptions } from '../../core/retry.js';
 import { GroupCommit, isRefusal } from '../../core/group-commit.js';
 import type { Logger } from '../../core/logger.js';
@@ -39,17 +40,18 @@ export class Recorder {
   readonly #ends: GroupCommit<FinishedOperation, boolean>;
   readonly #notes: GroupCommit<FinishedOperation, undefined>;
 
+  readonly #warnings: BoundedWarnings;
+
   #unrecorded = 0;
   readonly #lost = (error: unknown, { operationId }: FinishedOperation): void => {
     this.#options.metrics.recordsLost.inc();
-    this.#options.logger.warn(
-      { operationId, error: messageOf(error) },
-      'outcome of an operation not recorded; it is lost',
-    );
+    const fields = { operationId, error: messageOf(error) };
+    this.#warnings.warn(fields, 'outcome of an operation not recorded; it is lost');
   };
 
   constructor(options: RecorderOptions) {
     this.#options = options;
+    this.#warnings = new BoundedWarnings(options.logger);
     const { operations } = options;
     const shared = { batchSize, queueLimit, repeatable: true };
     const pending = { ...shared, name: 'kubesvc_ops', batchBytes, bytesOf: ({ body }: StoredOperation) => body.length };
@@ -130,8 +132,9 @@ export class Recorder {
   }
 
   /**
-   * Records an outcome that nobody waits for; that of a reading operation is written together with others, moments
-   * later.
+   * Records an outcome that nobody waits for.
+   * @param durable false: it never was pending; it is written together with others, moments later, and lost if the
+   *   database does not take it then
    */
   endLater(record: FinishedOperation, durable: boolean): void {
     if (!durable) this.#notes.leave(record, this.#lost);

@@ -12,6 +12,7 @@ import { readOperationHeader, routedFrame, withRouting, type Binding } from '../
 import type { Ownership } from '../../store/assignments/ownership.js';
 import { bindingTo, isBoundTo } from '../agents/delivery.js';
 import type { OwnershipService } from '../agents/ownership.js';
+import { remoteOwner } from '../agents/remote-owner.js';
 import type { Registry } from '../agents/registry.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { TraceHeaders, Tracing } from '../telemetry/tracing.js';
@@ -226,15 +227,12 @@ export class Routing {
     return stream === undefined ? undefined : { instanceId: this.#options.instanceId, ...stream };
   }
 
-  /** The caching agent first: it is known to be healthy. Own rows are stale if no stream is here. */
   #remote(owners: Ownership | undefined, binding: Binding | undefined): Target | undefined {
-    let best: Ownership['assignments'][number] | undefined;
-    for (const assignment of owners?.assignments ?? []) {
-      if (assignment.instanceId === this.#options.instanceId) continue;
-      if (binding !== undefined && !isBoundTo(binding, assignment)) continue;
-      if (best === undefined || (assignment.caching && !best.caching)) best = assignment;
-    }
-    return best;
+    return remoteOwner(
+      owners,
+      this.#options.instanceId,
+      (assignment) => binding === undefined || isBoundTo(binding, assignment),
+    );
   }
 
   #expect(account: string, owners: Ownership | undefined, binding: Binding | undefined): Target {

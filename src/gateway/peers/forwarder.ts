@@ -1,7 +1,11 @@
 /** Forwards operations to their owners and results to their originators: a client per instance (peer.ts). */
 
+import type { Exchange, ExchangeEvents } from '../../tunnel/exchange.js';
+import type { FirstPart } from '../../tunnel/gateway-tunnel.js';
+import type { ForwardedApiRequest } from './api-forwarding.js';
 import type { ForwardAnswer } from './forwarding.js';
-import { Peer, type PeerAddress, type PeerAnswer, type PeerOptions, type PeerRequest } from './peer.js';
+import type { PeerAddress } from './peer-address.js';
+import { Peer, type PeerAnswer, type PeerOptions, type PeerRequest } from './peer.js';
 
 /** Peers are the instances that discovery names; beyond this number the one that was added first is dropped. */
 const peerLimit = 1_000;
@@ -38,6 +42,11 @@ export class Forwarder {
    */
   call(to: PeerAddress, request: PeerRequest): Promise<PeerAnswer> {
     return this.#peer(to).call(request);
+  }
+
+  /** Starts a request of the Kubernetes API at another instance. @see ApiForwarding.start */
+  apiRequest(to: PeerAddress, request: ForwardedApiRequest, first: FirstPart, events: ExchangeEvents): Exchange {
+    return this.#peer(to).api.start(request, first, events);
   }
 
   /** Messages that wait to be sent to all peers, for metrics. */

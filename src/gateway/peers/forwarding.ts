@@ -5,6 +5,9 @@ import { GatewayError, type ErrorCode } from '../../core/errors.js';
 export const operationPath = '/armory/agent/operations';
 export const operationResultPath = '/armory/agent/operationresults';
 
+/** Before the account, percent-encoded, and the path for its API server. */
+export const kubernetesApiPrefix = '/kubernetes/accounts/';
+
 /** Time without use after which an instance closes its connection to another one, in ms. */
 export const peerIdleMs = 30_000;
 

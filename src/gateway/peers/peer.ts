@@ -12,6 +12,8 @@ import { Pool } from 'undici';
 import { reasonFor } from '../../core/connection-failure.js';
 import { GatewayError, type ErrorCode } from '../../core/errors.js';
 import { GroupCommit } from '../../core/group-commit.js';
+import type { PeerAddress, PeerTls } from './peer-address.js';
+import { ApiForwarding } from './api-forwarding.js';
 import { digestOf, instanceTokenHeader, type InstanceCall } from './instance-tokens.js';
 import { OperationResultSchema, OperationSchema } from '../../protocol/generated/ops/operations_pb.js';
 import { formatText } from '../../protocol/text-format.js';
@@ -42,16 +44,6 @@ export interface PeerOptions {
   readonly sign: ((receiver: string, call: InstanceCall) => string) | undefined;
 }
 
-export interface PeerTls {
-  /** Absent: the CA certificates that Node.js trusts. */
-  readonly ca?: Buffer | undefined;
-  readonly cert?: Buffer | undefined;
-  readonly key?: Buffer | undefined;
-  readonly passphrase?: string | undefined;
-  /** The name that the peer's certificate must have, instead of its host name. */
-  readonly servername?: string | undefined;
-}
-
 /** A call that an instance answers for itself alone. */
 export interface PeerRequest {
   readonly method: 'GET' | 'POST';
@@ -68,12 +60,6 @@ export interface PeerAnswer {
   readonly body: unknown;
 }
 
-/** An instance to talk to. */
-export interface PeerAddress {
-  readonly id: string;
-  readonly baseUrl: string;
-}
-
 const batchSize = 100;
 /** Well below the default of `server.maxBodySize` (8 MB); a single operation has up to 4 MB. */
 const batchBytes = 1 << 20;
@@ -85,12 +71,15 @@ export class Peer {
   #pool: Pool;
   readonly #operations: GroupCommit<Uint8Array, ForwardingOutcome<ForwardAnswer>>;
   readonly #results: GroupCommit<Uint8Array, ForwardingOutcome<object>>;
+  /** Requests of the Kubernetes API. */
+  readonly api: ApiForwarding;
   #protobuf = true;
 
   constructor(address: PeerAddress, options: PeerOptions) {
     this.address = address;
     this.#options = options;
     this.#pool = this.#createPool();
+    this.api = new ApiForwarding({ ...options, address });
     const shared = {
       batchSize,
       batchBytes,
@@ -137,10 +126,11 @@ export class Peer {
     const old = this.#pool;
     this.#pool = this.#createPool();
     void old.close();
+    this.api.renew();
   }
 
-  close(): Promise<void> {
-    return this.#pool.destroy();
+  async close(): Promise<void> {
+    await Promise.all([this.#pool.destroy(), this.api.close()]);
   }
 
   #createPool(): Pool {

@@ -5,16 +5,15 @@
 
 import { createHash } from 'node:crypto';
 import { Transform } from 'node:stream';
-import type { TLSSocket } from 'node:tls';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { Admitted, Authentication } from '../auth/authentication.js';
-import { readCertificate } from '../auth/certificate.js';
+import { certificateOf, readCertificate } from '../auth/certificate.js';
 import type { Filter } from '../auth/filter.js';
 import { callingInstance } from '../peers/calling-instance.js';
 import { digestOf, instanceTokenHeader, type InstanceTokens } from '../peers/instance-tokens.js';
-import { roles, type Role } from '../auth/policy.js';
+import { roles, type CallerGrant, type Role } from '../auth/policy.js';
 import { forwardedByHeader, protobufMediaType } from '../peers/forwarding.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
@@ -27,7 +26,7 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     /** The caller, if it has authenticated. */
-    caller: Admitted<Role> | undefined;
+    caller: Admitted<CallerGrant> | undefined;
     /** The id of the calling instance, if it has authenticated as one. */
     callingInstance: string | undefined;
     /** Digest of the body according to the instance's token, and of the body received. */
@@ -36,7 +35,7 @@ declare module 'fastify' {
 }
 
 export interface AuthorizationOptions {
-  readonly callers: Authentication<Role> | undefined;
+  readonly callers: Authentication<CallerGrant> | undefined;
   /** Role of callers without credentials. */
   readonly anonymousRole: Role | 'none';
   /** Absent: instances present certificates, or do not have to authenticate. */
@@ -118,7 +117,7 @@ function isProtobuf(request: FastifyRequest): boolean {
 async function admit(request: FastifyRequest, role: Role, options: AuthorizationOptions): Promise<void> {
   const { callers, anonymousRole, metrics } = options;
   if (isInstance(request, options)) return;
-  const certificate = callers?.takesCertificates === true ? certificateOf(request) : undefined;
+  const certificate = callers?.takesCertificates === true ? certificateOf(request.raw.socket) : undefined;
   const { authorization } = request.headers;
   const showsNothing = authorization === undefined && certificate === undefined;
   if (callers === undefined || (showsNothing && anonymousRole !== 'none')) {
@@ -127,7 +126,7 @@ async function admit(request: FastifyRequest, role: Role, options: Authorization
   }
   const caller = await callers.admit({ certificate, authorization }, AbortSignal.timeout(options.timeoutMs));
   request.caller = caller;
-  demand(role, caller.grant ?? 'none', caller.principal);
+  demand(role, caller.grant?.role ?? 'none', caller.principal);
   metrics.authentications.inc({ port: 'rest', outcome: 'admitted' });
 }
 
@@ -162,7 +161,7 @@ function isInstance(
 }
 
 function passes(request: FastifyRequest, filters: readonly Filter[]): boolean {
-  const der = certificateOf(request);
+  const der = certificateOf(request.raw.socket);
   if (der === undefined) return false;
   const certificate = readCertificate(der);
   return filters.some((filter) => filter({ certificate }));
@@ -171,11 +170,4 @@ function passes(request: FastifyRequest, filters: readonly Filter[]): boolean {
 function header(request: FastifyRequest, name: string): string | undefined {
   const value = request.headers[name];
   return Array.isArray(value) ? value.join(',') : value;
-}
-
-/** DER; absent if TLS is off or the client presented none. The port has already refused untrusted certificates. */
-function certificateOf(request: FastifyRequest): Buffer | undefined {
-  const socket = request.raw.socket as Partial<TLSSocket>;
-  if (socket.encrypted !== true || typeof socket.getPeerCertificate !== 'function') return undefined;
-  return (socket.getPeerCertificate() as { readonly raw?: Buffer } | null)?.raw;
 }

@@ -36,6 +36,25 @@ export const historySchema = Type.Object(
       }),
     ),
     resultReceivedByClouddriver: Type.Optional(instanceStep),
+    caller: Type.Optional(
+      Type.String({ description: 'Principal of the caller, or "anonymous" and its address. Armory does not have it.' }),
+    ),
+    verb: Type.Optional(
+      Type.String({ description: 'As Kubernetes names it: create, patch, delete. Armory does not have it.' }),
+    ),
+    object: Type.Optional(
+      Type.Object(
+        {
+          group: Type.String({ description: 'API group; empty for the core group.' }),
+          resource: Type.String({ description: 'In the plural, with the subresource: pods/exec.' }),
+          namespace: Type.String({ description: 'Empty for all namespaces, and for objects without one.' }),
+          name: Type.String({ description: 'Empty if the request is about several objects.' }),
+        },
+        { description: 'What the request was about. Armory does not have it.' },
+      ),
+    ),
+    requestBytes: Type.Optional(Type.Integer({ description: 'Armory does not have it.' })),
+    responseBytes: Type.Optional(Type.Integer({ description: 'Armory does not have it.' })),
   },
   {
     description: 'OperationHistoryRecord',
@@ -58,6 +77,20 @@ export const historySchema = Type.Object(
           result: { status: 200, durationMs: 240 },
         },
         resultReceivedByClouddriver: { clouddriverId: 'gateway-7d9c5b8f6-x2x9k', time: '2026-03-01T08:15:30.350Z' },
+      },
+      {
+        operationId: '01ARZ3NDEKTSV4RRFFQ69G5FAW',
+        operationType: 'kubernetes-api',
+        account: 'prod-eu',
+        startTime: '2026-03-01T08:15:31.000Z',
+        endTime: '2026-03-01T08:15:31.020Z',
+        totalDurationMs: 20,
+        finalOutcome: 'completed',
+        caller: 'alice',
+        verb: 'patch',
+        object: { group: 'apps', resource: 'deployments/scale', namespace: 'shop', name: 'web' },
+        requestBytes: 34,
+        responseBytes: 512,
       },
     ],
   },
@@ -92,6 +125,11 @@ export function toHistory(record: OperationRecord): History {
           },
         }),
     ...(record.resultReceivedBy === undefined ? {} : { resultReceivedByClouddriver: step(record.resultReceivedBy) }),
+    ...(record.caller === undefined ? {} : { caller: record.caller }),
+    ...(record.verb === undefined ? {} : { verb: record.verb }),
+    ...(record.object === undefined ? {} : { object: record.object }),
+    ...(record.requestBytes === undefined ? {} : { requestBytes: record.requestBytes }),
+    ...(record.responseBytes === undefined ? {} : { responseBytes: record.responseBytes }),
   };
 }
 

@@ -15,6 +15,8 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import { GatewayError } from '../../core/errors.js';
+import type { KubernetesApiHandler } from '../kubernetes-api/handler.js';
+import { isKubernetesApi } from '../kubernetes-api/path.js';
 import { protobufMediaType } from '../peers/forwarding.js';
 import { authorizeCalls, digestBody, type AuthorizationOptions } from './authorization.js';
 import { accountChangeRoutes, accountDefinitionRoutes } from './account-changes.js';
@@ -29,6 +31,7 @@ import { answerOtherMethods } from './other-methods.js';
 import { ownerRoutes, type OwnerRoutesOptions } from './owners.js';
 import { operationRoutes, type OperationRoutesOptions } from './operations.js';
 import { clientErrorHandler, errorHandler, sendProblem } from './problem.js';
+import { MaybeUpgrade } from './maybe-upgrade.js';
 import { limitRequestRate, type RequestRateOptions } from './request-rate.js';
 import { endStalledConnections } from './stalled-connections.js';
 import { validatorCompiler } from './validator.js';
@@ -53,6 +56,8 @@ export interface RestOptions
   readonly idleTimeoutMs: number;
   readonly authorization: AuthorizationOptions;
   readonly requestRate: RequestRateOptions;
+  /** Serves the requests of its paths by itself; absent: these paths do not exist. */
+  readonly kubernetesApi: Pick<KubernetesApiHandler, 'request' | 'upgrade'> | undefined;
   /** Registered with the routes of this folder. */
   readonly console: FastifyPluginAsyncTypebox;
 }
@@ -81,9 +86,19 @@ function unlessReset(handler: RequestListener) {
   };
 }
 
+/** Requests of the Kubernetes API do not reach the framework, which would read their bodies. */
+function withKubernetesApi(framework: RequestListener, kubernetesApi: RestOptions['kubernetesApi']): RequestListener {
+  if (kubernetesApi === undefined) return framework;
+  return (request, response) => {
+    if (isKubernetesApi(request.url)) kubernetesApi.request(request, response);
+    else framework(request, response);
+  };
+}
+
 export async function createRestServer(options: RestOptions): Promise<RestServer> {
   const { instanceId, version, logger, maxBodyBytes, maxHeaderBytes, requestTimeoutMs, idleTimeoutMs, metrics } =
     options;
+  const { kubernetesApi } = options;
   let http1: Http1Server | undefined;
   let http2: Http2Server | undefined;
   const sessions = new Set<ServerHttp2Session>();
@@ -95,9 +110,11 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
     routerOptions: { maxParamLength: maxParameterLength },
     frameworkErrors: errorHandler(instanceId),
     clientErrorHandler: clientErrorHandler(instanceId),
-    serverFactory: (handler) => {
+    serverFactory: (framework) => {
+      const handler = withKubernetesApi(framework, kubernetesApi);
       http1 = createHttp1(
         {
+          IncomingMessage: MaybeUpgrade,
           maxHeaderSize: maxHeaderBytes,
           requestTimeout: requestTimeoutMs,
           headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
@@ -106,6 +123,11 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
         },
         handler,
       );
+      if (kubernetesApi !== undefined) {
+        http1.on('upgrade', (request, socket, head) => {
+          kubernetesApi.upgrade(request, socket as Socket, head);
+        });
+      }
       http2 = createHttp2(
         { settings: { maxHeaderListSize: maxHeaderBytes, maxConcurrentStreams: 1_000 } },
         unlessReset(handler),

@@ -2,6 +2,7 @@
 
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { agentMetrics } from './agent-metrics.js';
+import { apiRequestMetrics } from './api-request-metrics.js';
 import { cachingMetrics } from './caching-metrics.js';
 import { clusterMetrics } from './cluster-metrics.js';
 import { instanceMetrics } from './instance-metrics.js';
@@ -29,6 +30,7 @@ export function createMetrics(instanceId: string, version: string) {
     },
     ...agentMetrics(registers),
     ...operationMetrics(registers),
+    ...apiRequestMetrics(registers),
     ...cachingMetrics(registers),
     ...portMetrics(registers),
     ...clusterMetrics(registers),

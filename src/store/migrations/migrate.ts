@@ -10,6 +10,7 @@ import { serverVersion } from './examination.js';
 import { initial } from './0001-initial.js';
 import { owners } from './0002-owners.js';
 import { processes } from './0003-processes.js';
+import { callers } from './0004-callers.js';
 import { ensureTable, type MigrationContext } from './ensure-table.js';
 import { findTable } from './introspect.js';
 import type { Schema } from '../sql/schema.js';
@@ -35,6 +36,7 @@ const migrations: readonly Migration[] = [
   { name: '0001-initial', breaking: true, apply: initial },
   { name: '0002-owners', breaking: false, apply: owners },
   { name: '0003-processes', breaking: false, apply: processes },
+  { name: '0004-callers', breaking: false, apply: callers },
 ];
 
 /** Filling a new index or column of a large table takes long. */

@@ -58,6 +58,17 @@ export interface AgentResult {
   readonly durationMs: number;
 }
 
+/** What a request was about. */
+export interface RecordedObject {
+  /** '' for the core group, for none, and so on. */
+  readonly group: string;
+  /** In the plural, with the subresource: "deployments", "pods/exec". Of a request that names no kind: its path. */
+  readonly resource: string;
+  /** '' for cluster-scoped objects and for all namespaces. */
+  readonly namespace: string;
+  readonly name: string;
+}
+
 /** An operation's history: a row of kubesvc_ops_history, or the known part of it while the operation is pending. */
 export interface OperationRecord {
   readonly operationId: string;
@@ -78,6 +89,13 @@ export interface OperationRecord {
   readonly errorMessage?: string | undefined;
   /** The agent's message, cut to 1,000 characters. */
   readonly resultMessage?: string | undefined;
+  /** Its principal, or "anonymous ADDRESS". */
+  readonly caller?: string | undefined;
+  /** As the Kubernetes API names it: "create", "patch", "deletecollection". */
+  readonly verb?: string | undefined;
+  readonly object?: RecordedObject | undefined;
+  readonly requestBytes?: number | undefined;
+  readonly responseBytes?: number | undefined;
 }
 
 /** An operation that has ended. */

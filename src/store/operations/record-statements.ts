@@ -122,6 +122,20 @@ function historyRecord(row: Selectable<HistoryTable>): OperationRecord {
     ...(resultReceived === undefined ? {} : { resultReceivedBy: resultReceived }),
     ...(row.error_message === null ? {} : { errorMessage: row.error_message }),
     ...(row.result_message === null ? {} : { resultMessage: row.result_message }),
+    ...(row.caller === null ? {} : { caller: row.caller }),
+    ...(row.verb === null ? {} : { verb: row.verb }),
+    ...(row.resource === null
+      ? {}
+      : {
+          object: {
+            group: row.api_group ?? '',
+            resource: row.resource,
+            namespace: row.namespace ?? '',
+            name: row.object_name ?? '',
+          },
+        }),
+    ...(row.request_bytes === null ? {} : { requestBytes: row.request_bytes }),
+    ...(row.response_bytes === null ? {} : { responseBytes: row.response_bytes }),
   };
 }
 

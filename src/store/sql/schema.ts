@@ -128,6 +128,14 @@ export interface HistoryTable {
   error_message: string | null;
   result_message: string | null;
   write_token: string | null;
+  caller: string | null;
+  verb: string | null;
+  api_group: string | null;
+  resource: string | null;
+  namespace: string | null;
+  object_name: string | null;
+  request_bytes: number | null;
+  response_bytes: number | null;
 }
 
 export interface InstancesTable {

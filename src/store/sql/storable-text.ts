@@ -2,7 +2,10 @@
 
 const messageLength = 1_000;
 
-/** PostgreSQL takes neither NUL nor half a surrogate pair, which the cut may leave, and refuses the whole statement. */
-export function storable(text: string | undefined): string | null {
-  return text === undefined ? null : text.slice(0, messageLength).toWellFormed().replaceAll('\0', '\uFFFD');
+/**
+ * Cut to `length` characters. PostgreSQL takes neither NUL nor half a surrogate pair, which the cut may leave, and refuses the whole
+ * statement.
+ */
+export function storable(text: string | undefined, length = messageLength): string | null {
+  return text === undefined ? null : text.slice(0, length).toWellFormed().replaceAll('\0', '\uFFFD');
 }

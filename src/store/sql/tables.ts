@@ -46,6 +46,9 @@ const operationId = name(128);
 /** The longest key: InnoDB takes 3,072 bytes, 4 for each character. */
 const objectId = name(700);
 
+/** Characters of what a caller wrote; it is cut to them. Names of objects have 253 at most, those of namespaces 63. */
+export const historyLengths = { caller: 255, verb: 32, apiGroup: 255, resource: 255, namespace: 255, objectName: 255 };
+
 /** The first schema. What comes later is a migration of its own. */
 export const initialTables: readonly TableDefinition[] = [
   {
@@ -147,6 +150,14 @@ export const initialTables: readonly TableDefinition[] = [
       error_message: text,
       result_message: text,
       write_token: optionalName(36),
+      caller: optionalName(historyLengths.caller),
+      verb: optionalName(historyLengths.verb),
+      api_group: optionalName(historyLengths.apiGroup),
+      resource: optionalName(historyLengths.resource),
+      namespace: optionalName(historyLengths.namespace),
+      object_name: optionalName(historyLengths.objectName),
+      request_bytes: optionalBigint,
+      response_bytes: optionalBigint,
     },
     primaryKey: ['operation_id'],
     indexes: [

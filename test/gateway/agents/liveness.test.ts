@@ -21,7 +21,7 @@ async function setUp(t: Test, { maxConnectionAgeMs = 0, queueLimit = 3, epoch = 
   const transport = new TransportDouble();
   const session = new Session(transport, { maxInFlight: 10, queueLimit }, () => clock.ms);
   session.registering();
-  session.activate({ agentId: 'agent', zoneId: '', version: '', epoch, dynamicAccounts: false });
+  session.activate({ agentId: 'agent', zoneId: '', version: '', epoch, dynamicAccounts: false, kubernetesApi: false });
   session.ping(frames.ping(0, 0), silenceMs);
   await turn();
   transport.sent.length = 0;

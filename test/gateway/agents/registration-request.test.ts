@@ -38,7 +38,7 @@ onEveryMigratedEngine(async (t, database) => {
   const property = fc.asyncProperty(strange, version, async (one, agentVersion) => {
     const request = {
       ...{ agentId: 'agent', zoneId: 'zone', version: agentVersion, processId: 'process-aaaaaaaaaaaa' },
-      ...{ accounts: [one], dynamicAccounts: false },
+      ...{ accounts: [one], dynamicAccounts: false, kubernetesApi: false },
     };
     try {
       validateRegistration(request, 10);

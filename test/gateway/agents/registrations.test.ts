@@ -108,6 +108,7 @@ function setUp(t: Test) {
       zoneId: '',
       version: '',
       dynamicAccounts: false,
+      kubernetesApi: false,
       accounts: accountsNamed(...accounts),
       ...change,
     };
@@ -159,7 +160,7 @@ test('a policy that changes while the claims are written counts: what was claime
 
 test('a zone without a principal belongs to the first identity that takes dynamic accounts in it', async (t) => {
   const { register, zones, state } = setUp(t);
-  const dynamic = { zoneId: 'zone', dynamicAccounts: true };
+  const dynamic = { zoneId: 'zone', dynamicAccounts: true, kubernetesApi: false };
   await register('agent', ['a'], dynamic, new PrincipalDouble('team-a'));
   t.same(zones, ['zone team-a']);
   state.zoneIsFree = false;
@@ -171,10 +172,10 @@ test('nobody binds a zone who has it by policy, takes no dynamic accounts, or ha
   const { register, zones } = setUp(t);
   const policed = new PrincipalDouble('team-a');
   policed.policed = true;
-  await register('agent-1', ['a'], { zoneId: 'zone', dynamicAccounts: true }, policed);
+  await register('agent-1', ['a'], { zoneId: 'zone', dynamicAccounts: true, kubernetesApi: false }, policed);
   await register('agent-2', ['b'], { zoneId: 'zone' }, new PrincipalDouble('team-a'));
-  await register('agent-3', ['c'], { dynamicAccounts: true }, new PrincipalDouble('team-a'));
-  await register('agent-4', ['d'], { zoneId: 'zone', dynamicAccounts: true });
+  await register('agent-3', ['c'], { dynamicAccounts: true, kubernetesApi: false }, new PrincipalDouble('team-a'));
+  await register('agent-4', ['d'], { zoneId: 'zone', dynamicAccounts: true, kubernetesApi: false });
   t.same(zones, []);
 });
 

@@ -110,7 +110,14 @@ function setUp(t: Test) {
     const dynamicAccounts = accounts.length === 0;
     const [agentId = '', processId] = agent.split('/');
     const request = {
-      ...{ agentId, zoneId: '', version: '', dynamicAccounts, accounts: accounts.map(registration) },
+      ...{
+        agentId,
+        zoneId: '',
+        version: '',
+        dynamicAccounts,
+        kubernetesApi: false,
+        accounts: accounts.map(registration),
+      },
       ...(processId === undefined ? {} : { processId }),
     };
     return registrations.register(session, request, signal);
@@ -375,7 +382,7 @@ test('dynamic accounts that are to be served no more are told to the agent that 
   ];
   await registrations.register(
     session,
-    { agentId: 'a', zoneId: 'z', version: '', dynamicAccounts: true, accounts },
+    { agentId: 'a', zoneId: 'z', version: '', dynamicAccounts: true, kubernetesApi: false, accounts },
     signal,
   );
   t.same([...session.accounts.keys()], ['own', 'kept']);

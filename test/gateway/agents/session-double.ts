@@ -38,4 +38,5 @@ export const frames: SessionFrames = {
   ping: (sequence) => encode(`ping ${sequence}`),
   addAccount: ({ name, version }) => encode(`add ${name} ${version}`),
   deleteAccounts: (names) => encode(`delete ${names.join()}`),
+  openKubernetesApi: () => encode('open Kubernetes API'),
 };

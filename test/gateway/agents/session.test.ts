@@ -11,7 +11,14 @@ import { encodeReceipt } from '../../../src/protocol/wire.js';
 import { waitFor } from '../../wait.js';
 import { TransportDouble } from './session-double.js';
 
-const agent = { agentId: 'agent', zoneId: 'zone', version: '1', epoch: 1, dynamicAccounts: false };
+const agent = {
+  agentId: 'agent',
+  zoneId: 'zone',
+  version: '1',
+  epoch: 1,
+  dynamicAccounts: false,
+  kubernetesApi: false,
+};
 const inFlight = {
   account: 'a',
   originatingInstanceId: 'i',

@@ -18,6 +18,7 @@ test('grpcurl', { skip }, async (t) => {
       'grpc.health.v1.Health',
       'grpc.reflection.v1.ServerReflection',
       'grpc.reflection.v1alpha.ServerReflection',
+      'kubernetes.Api',
       'ops.Operations',
     ]);
   });
@@ -31,6 +32,10 @@ test('grpcurl', { skip }, async (t) => {
       await ask(agentsAddress, 'describe', 'events.Caching'),
       /rpc Stream \( stream \.events\.CachingMessage \) returns \( stream \.events\.CachingReply \);/u,
     );
+    t.match(
+      await ask(agentsAddress, 'describe', 'kubernetes.Api'),
+      /rpc Serve \( stream \.kubernetes\.AgentFrames \) returns \( stream \.kubernetes\.GatewayFrames \);/u,
+    );
     t.match(await ask(agentsAddress, 'describe', 'ops.Operation'), /\bstring originating_clouddriver_id = 5;/u);
     t.match(await ask(agentsAddress, 'describe', 'ops.Delete'), /\boptional uint32 grace_period_seconds = 4;/u);
     t.match(await ask(agentsAddress, 'describe', 'ops.Account'), /\bmap<string, string> properties = 7;/u);
@@ -40,7 +45,7 @@ test('grpcurl', { skip }, async (t) => {
   await t.test('health answers for the server and each of its services', async (t) => {
     const check = (service: string): Promise<string> =>
       ask('-d', JSON.stringify({ service }), agentsAddress, 'grpc.health.v1.Health/Check');
-    for (const service of ['', 'ops.Operations', 'events.Caching'])
+    for (const service of ['', 'ops.Operations', 'events.Caching', 'kubernetes.Api'])
       t.match(JSON.parse(await check(service)), { status: 'SERVING' }, service);
     await t.rejects(check('ops.Nothing'), /NotFound/u);
   });

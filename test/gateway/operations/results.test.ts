@@ -47,7 +47,7 @@ function setUp(t: Test) {
   /** An agent's stream that serves the account "prod", unless another is named. */
   const stream = (agentId = 'agent', accountName = 'prod'): Session => {
     const session = new Session(new TransportDouble(), { maxInFlight: 1, queueLimit: 1 }, () => 0);
-    session.activate({ agentId, zoneId: '', version: '', epoch: 1, dynamicAccounts: false });
+    session.activate({ agentId, zoneId: '', version: '', epoch: 1, dynamicAccounts: false, kubernetesApi: false });
     session.accounts.set(accountName, account(accountName));
     t.teardown(() => session.close());
     return session;

@@ -8,7 +8,7 @@ import { status } from '@grpc/grpc-js';
 import { credentials } from '@grpc/grpc-js';
 import { test } from 'tap';
 import { parse } from 'yaml';
-import { parseAgentPolicy } from '../../../src/gateway/auth/policy.js';
+import { parseAgentPolicy, parseCallerPolicy } from '../../../src/gateway/auth/policy.js';
 import { leaves, sections } from '../../../src/gateway/config/leaves.js';
 import { freePort } from '../../free-port.js';
 import { kubernetesPrograms } from '../../services/kubernetes-program.js';
@@ -32,6 +32,8 @@ test('links and settings', (t) => {
   const policy = /```yaml\n(agents:.*?)```/su.exec(page)?.[1] ?? '';
   t.equal(parseAgentPolicy(policy).length, 1, 'the policy can be used');
   t.ok(parse(policy));
+  const callers = /```yaml\n(callers:.*?)```/su.exec(page)?.[1] ?? '';
+  t.equal(parseCallerPolicy(callers).length, 2, 'so can that of callers');
   t.end();
 });
 

@@ -109,3 +109,29 @@ test('an API server that knows nothing of audiences proves nothing', async (t) =
   const reviewer = new TokenReviewer({ client, audiences: ['gateway'], now: Date.now });
   await t.rejects(reviewer.verify('a', AbortSignal.timeout(120_000)), { code: 'unauthenticated' });
 });
+
+test('requests with one token ask once, and none waits for another that leaves', async (t) => {
+  let asked = 0;
+  const answers: ((value: object) => void)[] = [];
+  const client = {
+    post: () => {
+      asked += 1;
+      return new Promise<object>((resolve) => answers.push(resolve));
+    },
+  };
+  const reviewer = new TokenReviewer({ client, audiences: [] });
+  const leaving = new AbortController();
+  const left = reviewer.verify('token', leaving.signal);
+  const staying = Array.from({ length: 20 }, () => reviewer.verify('token', new AbortController().signal));
+  leaving.abort(new Error('the client has gone'));
+  await t.rejects(left, { message: 'the client has gone' });
+  await waitFor(() => answers.length > 0);
+  for (const answer of answers) answer({ status: { authenticated: true, user: { username: 'u' } } });
+  const names = (await Promise.all(staying)).map(({ name }) => name);
+  t.strictSame(new Set(names), new Set(['kubernetes:u']));
+  t.equal(asked, 1);
+  const other = reviewer.verify('other', new AbortController().signal);
+  await waitFor(() => answers.length > 1);
+  answers[1]?.({ status: { authenticated: false } });
+  await t.rejects(other, { code: 'unauthenticated' });
+});

@@ -117,9 +117,18 @@ onEveryMigratedEngine(async (t, database, engine) => {
       resultReceivedBy: { instanceId: 'replica-1', time: 1_700_000_001_500 },
       errorMessage: 'é'.repeat(2_000),
       resultMessage: 'ok 😀',
+      caller: 'spiffe://cluster/é😀',
+      verb: 'create',
+      object: { group: 'apps', resource: 'deployments/scale', namespace: 'default', name: 'n'.repeat(300) },
+      requestBytes: 5_000_000_000,
+      responseBytes: 0,
     });
     await store.finish([record]);
-    t.strictSame(await store.find('01A'), { ...record, errorMessage: 'é'.repeat(1_000) });
+    t.strictSame(await store.find('01A'), {
+      ...record,
+      errorMessage: 'é'.repeat(1_000),
+      object: { group: 'apps', resource: 'deployments/scale', namespace: 'default', name: 'n'.repeat(255) },
+    });
     t.equal(await store.find('unknown'), undefined);
     // What no database takes as it is must not take others of the same statement with it.
     const odd = { resultMessage: `nul \0${'x'.repeat(994)}😀`, errorMessage: '\0' };

@@ -14,20 +14,56 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file kubernetes/api.proto.
  */
 export const file_kubernetes_api: GenFile = /*@__PURE__*/
-  fileDesc("ChRrdWJlcm5ldGVzL2FwaS5wcm90bxIKa3ViZXJuZXRlcyLFAQoMR2F0ZXdheUZyYW1lEg8KB3JlcXVlc3QYASABKA0SLwoMcmVxdWVzdF9oZWFkGAIgASgLMhcua3ViZXJuZXRlcy5SZXF1ZXN0SGVhZEgAEg4KBGRhdGEYBCABKAxIABIeCgNlbmQYBSABKAsyDy5rdWJlcm5ldGVzLkVuZEgAEiQKBmNhbmNlbBgGIAEoCzISLmt1YmVybmV0ZXMuQ2FuY2VsSAASEgoIY29uc3VtZWQYByABKA1IAEIJCgdjb250ZW50IukBCgpBZ2VudEZyYW1lEg8KB3JlcXVlc3QYASABKA0SMQoNcmVzcG9uc2VfaGVhZBgDIAEoCzIYLmt1YmVybmV0ZXMuUmVzcG9uc2VIZWFkSAASDgoEZGF0YRgEIAEoDEgAEh4KA2VuZBgFIAEoCzIPLmt1YmVybmV0ZXMuRW5kSAASJAoGY2FuY2VsGAYgASgLMhIua3ViZXJuZXRlcy5DYW5jZWxIABISCghjb25zdW1lZBgHIAEoDUgAEiIKBWhlbGxvGAggASgLMhEua3ViZXJuZXRlcy5IZWxsb0gAQgkKB2NvbnRlbnQiKAoFSGVsbG8SEAoIYWdlbnRfaWQYASABKAkSDQoFZXBvY2gYAiABKAMilQEKC1JlcXVlc3RIZWFkEg8KB2FjY291bnQYASABKAkSDgoGbWV0aG9kGAIgASgJEg4KBnRhcmdldBgDIAEoCRIPCgdoZWFkZXJzGAQgAygJEgwKBGJvZHkYBSABKAwSEAoIY29tcGxldGUYBiABKAgSDwoHdXBncmFkZRgHIAEoCRITCgt0cmFjZXBhcmVudBgIIAEoCSJPCgxSZXNwb25zZUhlYWQSDgoGc3RhdHVzGAEgASgNEg8KB2hlYWRlcnMYAiADKAkSDAoEYm9keRgDIAEoDBIQCghjb21wbGV0ZRgEIAEoCCIXCgNFbmQSEAoIdHJhaWxlcnMYASADKAkiGQoGQ2FuY2VsEg8KB21lc3NhZ2UYASABKAkyRAoDQXBpEj0KBVNlcnZlEhYua3ViZXJuZXRlcy5BZ2VudEZyYW1lGhgua3ViZXJuZXRlcy5HYXRld2F5RnJhbWUoATABYgZwcm90bzM");
+  fileDesc("ChRrdWJlcm5ldGVzL2FwaS5wcm90bxIKa3ViZXJuZXRlcyI5Cg1HYXRld2F5RnJhbWVzEigKBmZyYW1lcxgBIAMoCzIYLmt1YmVybmV0ZXMuR2F0ZXdheUZyYW1lIjUKC0FnZW50RnJhbWVzEiYKBmZyYW1lcxgBIAMoCzIWLmt1YmVybmV0ZXMuQWdlbnRGcmFtZSLFAQoMR2F0ZXdheUZyYW1lEg8KB3JlcXVlc3QYASABKAQSLwoMcmVxdWVzdF9oZWFkGAIgASgLMhcua3ViZXJuZXRlcy5SZXF1ZXN0SGVhZEgAEg4KBGRhdGEYBCABKAxIABIeCgNlbmQYBSABKAsyDy5rdWJlcm5ldGVzLkVuZEgAEiQKBmNhbmNlbBgGIAEoCzISLmt1YmVybmV0ZXMuQ2FuY2VsSAASEgoIY29uc3VtZWQYByABKA1IAEIJCgdjb250ZW50IukBCgpBZ2VudEZyYW1lEg8KB3JlcXVlc3QYASABKAQSMQoNcmVzcG9uc2VfaGVhZBgDIAEoCzIYLmt1YmVybmV0ZXMuUmVzcG9uc2VIZWFkSAASDgoEZGF0YRgEIAEoDEgAEh4KA2VuZBgFIAEoCzIPLmt1YmVybmV0ZXMuRW5kSAASJAoGY2FuY2VsGAYgASgLMhIua3ViZXJuZXRlcy5DYW5jZWxIABISCghjb25zdW1lZBgHIAEoDUgAEiIKBWhlbGxvGAggASgLMhEua3ViZXJuZXRlcy5IZWxsb0gAQgkKB2NvbnRlbnQiKAoFSGVsbG8SEAoIYWdlbnRfaWQYASABKAkSDQoFZXBvY2gYAiABKAMilQEKC1JlcXVlc3RIZWFkEg8KB2FjY291bnQYASABKAkSDgoGbWV0aG9kGAIgASgJEg4KBnRhcmdldBgDIAEoCRIPCgdoZWFkZXJzGAQgAygJEgwKBGJvZHkYBSABKAwSEAoIY29tcGxldGUYBiABKAgSDwoHdXBncmFkZRgHIAEoCRITCgt0cmFjZXBhcmVudBgIIAEoCSJPCgxSZXNwb25zZUhlYWQSDgoGc3RhdHVzGAEgASgNEg8KB2hlYWRlcnMYAiADKAkSDAoEYm9keRgDIAEoDBIQCghjb21wbGV0ZRgEIAEoCCIXCgNFbmQSEAoIdHJhaWxlcnMYASADKAkiGQoGQ2FuY2VsEg8KB21lc3NhZ2UYASABKAkyRgoDQXBpEj8KBVNlcnZlEhcua3ViZXJuZXRlcy5BZ2VudEZyYW1lcxoZLmt1YmVybmV0ZXMuR2F0ZXdheUZyYW1lcygBMAFiBnByb3RvMw");
 
 /**
- * Of the same layout as AgentFrame.
+ * Frames that were ready at the same time, in their order: under load, many requests share one message.
  *
+ * @generated from message kubernetes.GatewayFrames
+ */
+export type GatewayFrames = Message<"kubernetes.GatewayFrames"> & {
+  /**
+   * @generated from field: repeated kubernetes.GatewayFrame frames = 1;
+   */
+  frames: GatewayFrame[];
+};
+
+/**
+ * Describes the message kubernetes.GatewayFrames.
+ * Use `create(GatewayFramesSchema)` to create a new message.
+ */
+export const GatewayFramesSchema: GenMessage<GatewayFrames> = /*@__PURE__*/
+  messageDesc(file_kubernetes_api, 0);
+
+/**
+ * Of the same layout as GatewayFrames.
+ *
+ * @generated from message kubernetes.AgentFrames
+ */
+export type AgentFrames = Message<"kubernetes.AgentFrames"> & {
+  /**
+   * @generated from field: repeated kubernetes.AgentFrame frames = 1;
+   */
+  frames: AgentFrame[];
+};
+
+/**
+ * Describes the message kubernetes.AgentFrames.
+ * Use `create(AgentFramesSchema)` to create a new message.
+ */
+export const AgentFramesSchema: GenMessage<AgentFrames> = /*@__PURE__*/
+  messageDesc(file_kubernetes_api, 1);
+
+/**
  * @generated from message kubernetes.GatewayFrame
  */
 export type GatewayFrame = Message<"kubernetes.GatewayFrame"> & {
   /**
    * 1 and up, each greater than the one before; never used again on this stream.
    *
-   * @generated from field: uint32 request = 1;
+   * @generated from field: uint64 request = 1;
    */
-  request: number;
+  request: bigint;
 
   /**
    * @generated from oneof kubernetes.GatewayFrame.content
@@ -78,7 +114,7 @@ export type GatewayFrame = Message<"kubernetes.GatewayFrame"> & {
  * Use `create(GatewayFrameSchema)` to create a new message.
  */
 export const GatewayFrameSchema: GenMessage<GatewayFrame> = /*@__PURE__*/
-  messageDesc(file_kubernetes_api, 0);
+  messageDesc(file_kubernetes_api, 2);
 
 /**
  * @generated from message kubernetes.AgentFrame
@@ -87,9 +123,9 @@ export type AgentFrame = Message<"kubernetes.AgentFrame"> & {
   /**
    * Repeats that of the gateway; 0 with Hello. Frames of requests that have ended are ignored.
    *
-   * @generated from field: uint32 request = 1;
+   * @generated from field: uint64 request = 1;
    */
-  request: number;
+  request: bigint;
 
   /**
    * @generated from oneof kubernetes.AgentFrame.content
@@ -140,7 +176,7 @@ export type AgentFrame = Message<"kubernetes.AgentFrame"> & {
  * Use `create(AgentFrameSchema)` to create a new message.
  */
 export const AgentFrameSchema: GenMessage<AgentFrame> = /*@__PURE__*/
-  messageDesc(file_kubernetes_api, 1);
+  messageDesc(file_kubernetes_api, 3);
 
 /**
  * Names the Connect stream to which this stream belongs.
@@ -166,7 +202,7 @@ export type Hello = Message<"kubernetes.Hello"> & {
  * Use `create(HelloSchema)` to create a new message.
  */
 export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/
-  messageDesc(file_kubernetes_api, 2);
+  messageDesc(file_kubernetes_api, 4);
 
 /**
  * @generated from message kubernetes.RequestHead
@@ -198,7 +234,7 @@ export type RequestHead = Message<"kubernetes.RequestHead"> & {
   headers: string[];
 
   /**
-   * The beginning of the body.
+   * The beginning of the body; 65,536 bytes at most.
    *
    * @generated from field: bytes body = 5;
    */
@@ -232,7 +268,7 @@ export type RequestHead = Message<"kubernetes.RequestHead"> & {
  * Use `create(RequestHeadSchema)` to create a new message.
  */
 export const RequestHeadSchema: GenMessage<RequestHead> = /*@__PURE__*/
-  messageDesc(file_kubernetes_api, 3);
+  messageDesc(file_kubernetes_api, 5);
 
 /**
  * @generated from message kubernetes.ResponseHead
@@ -268,7 +304,7 @@ export type ResponseHead = Message<"kubernetes.ResponseHead"> & {
  * Use `create(ResponseHeadSchema)` to create a new message.
  */
 export const ResponseHeadSchema: GenMessage<ResponseHead> = /*@__PURE__*/
-  messageDesc(file_kubernetes_api, 4);
+  messageDesc(file_kubernetes_api, 6);
 
 /**
  * @generated from message kubernetes.End
@@ -287,7 +323,7 @@ export type End = Message<"kubernetes.End"> & {
  * Use `create(EndSchema)` to create a new message.
  */
 export const EndSchema: GenMessage<End> = /*@__PURE__*/
-  messageDesc(file_kubernetes_api, 5);
+  messageDesc(file_kubernetes_api, 7);
 
 /**
  * @generated from message kubernetes.Cancel
@@ -306,21 +342,22 @@ export type Cancel = Message<"kubernetes.Cancel"> & {
  * Use `create(CancelSchema)` to create a new message.
  */
 export const CancelSchema: GenMessage<Cancel> = /*@__PURE__*/
-  messageDesc(file_kubernetes_api, 6);
+  messageDesc(file_kubernetes_api, 8);
 
 /**
  * @generated from service kubernetes.Api
  */
 export const Api: GenService<{
   /**
-   * One stream per connection of an agent, for all its requests at once. The agent opens it when the gateway asks
-   * (ops.OpenKubernetesApi), on the connection of its Connect stream, and may half-close it when no request has come
-   * for half a minute: so an agent that nobody asks costs nothing. The first message must be a Hello. When the stream
-   * ends, every request on it has ended.
+   * One stream per connection of an agent, for all its requests at once. The agent opens it each time the gateway asks
+   * (ops.OpenKubernetesApi), on the connection of its Connect stream; a second one replaces the first. The gateway ends
+   * it with OK when no request has come for half a minute: so an agent that nobody asks costs nothing, and no request
+   * can cross the end. The first frame must be a Hello. When the stream ends, every request on it has ended.
    *
    * Requests are numbered by the gateway. Each is one RequestHead and one ResponseHead, each followed by data and one
-   * end, which may come together with the head. The two directions are independent: an answer may come before the
-   * whole request was sent.
+   * end, which may come together with the head. The two directions are independent: an answer may begin before the
+   * whole request was sent. When the answer is complete, so is the request, whose rest is dropped; but after status 101
+   * each direction ends by itself.
    *
    * Flow control: of one request, each side sends at most 131,072 bytes of body more than the other side has
    * reported as consumed. Receivers always read the stream, so no request delays another.
@@ -329,8 +366,8 @@ export const Api: GenService<{
    */
   serve: {
     methodKind: "bidi_streaming";
-    input: typeof AgentFrameSchema;
-    output: typeof GatewayFrameSchema;
+    input: typeof AgentFramesSchema;
+    output: typeof GatewayFramesSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_kubernetes_api, 0);

@@ -6,7 +6,7 @@
 import type { Discovery, Instance } from '../../../../src/discovery/discovery.js';
 import type { Forwarder } from '../../../../src/gateway/peers/forwarder.js';
 import type { ForwardAnswer } from '../../../../src/gateway/peers/forwarding.js';
-import type { PeerAddress } from '../../../../src/gateway/peers/peer.js';
+import type { PeerAddress } from '../../../../src/gateway/peers/peer-address.js';
 
 export interface SentMessage {
   readonly to: string;

@@ -5,7 +5,7 @@ import { repeat } from '../vendor/directives/repeat.js';
 import { duration } from '../format.js';
 import { empty, failure, outcomeBadge, pager, searchField, selectField, table, time } from '../parts.js';
 import { currentRoute, href, refine, request } from '../route.js';
-import { timeline } from './timeline.js';
+import { objectName, timeline } from './timeline.js';
 
 /** @import { OperationPage, OperationRow } from '../../answers.js' */
 /** @import { View } from '../app.js' */
@@ -81,7 +81,7 @@ export function operationTable(caption, rows, params, now, loading = false) {
 
 /** @param {OperationRow} row @param {boolean} open @param {number} now */
 function operationRow(row, open, now) {
-  const { operationId, operationType, account, startTime, totalDurationMs, finalOutcome } = row;
+  const { operationId, operationType, account, startTime, totalDurationMs, finalOutcome, verb, object } = row;
   const lasts = totalDurationMs ?? now - Date.parse(startTime);
   const details = `timeline-${operationId}`;
   return html`<tr class=${open ? 'open' : ''}>
@@ -97,7 +97,9 @@ function operationRow(row, open, now) {
         </button>
       </td>
       <td>${time(startTime)}</td>
-      <th scope="row">${operationType}</th>
+      <th scope="row">
+        ${verb === undefined ? operationType : html`${verb} ${object?.resource} <span class="id quiet">${objectName(object)}</span>`}
+      </th>
       <td><span class="id">${account}</span></td>
       <td>${outcomeBadge(finalOutcome)}</td>
       <td class="number">${duration(lasts)}</td>

@@ -1,10 +1,10 @@
 /** The path of one operation: received → processed → sent to the agent → answered → result received. */
 
 import { html, nothing, svg } from '../vendor/lit-html.js';
-import { duration, exactTime } from '../format.js';
+import { count, duration, exactTime } from '../format.js';
 import { outcomeBadge } from '../parts.js';
 
-/** @import { OperationRow } from '../../answers.js' */
+/** @import { OperationObject, OperationRow } from '../../answers.js' */
 /** @typedef {{ title: string, who: string, detail?: string, time: number, iso: string }} Step */
 
 /** @param {OperationRow} row @param {number} now */
@@ -33,6 +33,14 @@ export function timeline(row, now) {
         <dt>Duration</dt>
         <dd>${duration(row.totalDurationMs ?? end - start)}</dd>
       </div>
+      ${row.verb === undefined ? nothing : fact('Request', `${row.verb} ${row.object?.resource ?? ''}`)}
+      ${objectName(row.object) === '' ? nothing : fact('Object', objectName(row.object))}
+      ${row.caller === undefined ? nothing : fact('Caller', row.caller)}
+      ${
+        row.requestBytes === undefined
+          ? nothing
+          : fact('Bytes', `${count(row.requestBytes)} sent, ${count(row.responseBytes ?? 0)} received`)
+      }
     </dl>
     ${row.message === undefined ? nothing : html`<p class="message">${row.message}</p>`}
     <ol>
@@ -59,6 +67,19 @@ export function timeline(row, now) {
       })}
     </ol>
   </div>`;
+}
+
+/** @param {string} title @param {string} text */
+function fact(title, text) {
+  return html`<div>
+    <dt>${title}</dt>
+    <dd class="id">${text}</dd>
+  </div>`;
+}
+
+/** "shop/web"; '' if the request names none. @param {OperationObject | undefined} object */
+export function objectName(object) {
+  return [object?.namespace ?? '', object?.name ?? ''].filter((part) => part !== '').join('/');
 }
 
 const titles = ['Received', 'Processed', 'Sent to agent', 'Answered', 'Result received'];

@@ -1,0 +1,225 @@
+/** The caller's side of a request: HTTP/1.1, HTTP/2, and connections that change their protocol. */
+
+import { ServerResponse, type IncomingMessage } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { HeaderList, ResponseHead } from '../../tunnel/exchange.js';
+
+/** What is heard from a caller. */
+export interface CallerEvents {
+  /** Part of the body, or of the upgraded connection. */
+  onCallerData(data: Uint8Array): void;
+  /** Nothing more comes from it. */
+  onCallerEnd(): void;
+  /** write() may be called again. */
+  onCallerDrain(): void;
+  /** Its connection is gone, before or after end(). */
+  onCallerGone(): void;
+}
+
+export interface Caller {
+  /** Begins to read, once. */
+  listen(events: CallerEvents): void;
+  pause(): void;
+  resume(): void;
+  respond(head: ResponseHead): void;
+  /** @returns false: it is kept, but write nothing more before onCallerDrain() */
+  write(data: Uint8Array): boolean;
+  end(trailers: HeaderList): void;
+  /** Ends the answer such that the caller knows that it is incomplete. */
+  cut(): void;
+}
+
+/** How often the kernel probes connections on which nothing may happen for hours, in ms. */
+const keepAliveMs = 60_000;
+
+/** A request and its answer on Node.js' HTTP servers. */
+export class HttpCaller implements Caller {
+  readonly #request: IncomingMessage | Http2ServerRequest;
+  readonly #response: ServerResponse | Http2ServerResponse;
+  #written = false;
+
+  constructor(request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse) {
+    this.#request = request;
+    this.#response = response;
+  }
+
+  listen(events: CallerEvents): void {
+    const request: IncomingMessage | Http2ServerRequest = this.#request;
+    request.on('data', (data: Buffer) => {
+      events.onCallerData(data);
+    });
+    request.on('end', () => {
+      events.onCallerEnd();
+    });
+    // What follows an error is a close.
+    request.on('error', () => undefined);
+    const response: NodeJS.EventEmitter = this.#response;
+    response.on('drain', () => {
+      events.onCallerDrain();
+    });
+    response.on('error', () => undefined);
+    response.on('close', () => {
+      events.onCallerGone();
+    });
+  }
+
+  pause(): void {
+    this.#request.pause();
+  }
+
+  resume(): void {
+    this.#request.resume();
+  }
+
+  respond({ status, headers }: ResponseHead): void {
+    const response = this.#response;
+    if ('stream' in response) {
+      response.writeHead(status, byName(headers));
+      return;
+    }
+    // A flat list keeps the spelling, the order and the repetitions of the headers.
+    response.writeHead(status, headers as string[]);
+    // The head waits for the first bytes, unless there are none for now.
+    process.nextTick(() => {
+      if (this.#written || response.destroyed) return;
+      response.socket?.setKeepAlive(true, keepAliveMs);
+      response.flushHeaders();
+    });
+  }
+
+  write(data: Uint8Array): boolean {
+    this.#written = true;
+    const response = this.#response;
+    return 'stream' in response ? response.write(data) : response.write(data);
+  }
+
+  end(trailers: HeaderList): void {
+    this.#written = true;
+    if (trailers.length > 0) this.#response.addTrailers(byName(trailers));
+    this.#response.end();
+  }
+
+  cut(): void {
+    const response = this.#response;
+    if ('stream' in response) response.stream.destroy(new Error('the answer is cut off'));
+    else response.socket?.destroy();
+  }
+}
+
+/** HTTP/2 has names in lower case, and takes the values of one name together (RFC 9113, 8.2). */
+function byName(headers: HeaderList): Record<string, string | string[]> {
+  const all: Record<string, string | string[]> = {};
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    const name = (headers[index] ?? '').toLowerCase();
+    const value = headers[index + 1] ?? '';
+    const known = all[name];
+    all[name] = known === undefined ? value : [known, value].flat();
+  }
+  return all;
+}
+
+/** Bytes that a caller may send before its request to change the protocol is answered. */
+const earlyBytes = 65_536;
+
+/** A caller that asks to change the protocol: after 101 its connection carries bytes in both directions. */
+export class UpgradingCaller implements Caller {
+  readonly #request: IncomingMessage;
+  readonly #socket: Socket;
+  #early: Buffer[];
+  #earlyBytes: number;
+  #earlyEnd = false;
+  #upgraded = false;
+  #refused: HttpCaller | undefined;
+  #events: CallerEvents | undefined;
+
+  /** @param head what came behind the request, as Node.js gives it with 'upgrade' */
+  constructor(request: IncomingMessage, socket: Socket, head: Buffer) {
+    this.#request = request;
+    this.#socket = socket;
+    this.#early = head.length > 0 ? [head] : [];
+    this.#earlyBytes = head.length;
+  }
+
+  listen(events: CallerEvents): void {
+    this.#events = events;
+    const socket = this.#socket;
+    socket.setTimeout(0);
+    socket.setKeepAlive(true, keepAliveMs);
+    socket.on('error', () => undefined);
+    socket.on('data', this.#read);
+    socket.on('end', () => {
+      if (this.#upgraded) events.onCallerEnd();
+      else this.#earlyEnd = true;
+    });
+    socket.on('drain', () => {
+      if (this.#refused === undefined) events.onCallerDrain();
+    });
+    socket.on('close', () => {
+      events.onCallerGone();
+    });
+  }
+
+  readonly #read = (data: Buffer): void => {
+    if (this.#upgraded) {
+      this.#events?.onCallerData(data);
+      return;
+    }
+    this.#early.push(data);
+    this.#earlyBytes += data.length;
+    if (this.#earlyBytes > earlyBytes) this.#socket.pause();
+  };
+
+  pause(): void {
+    if (this.#upgraded) this.#socket.pause();
+  }
+
+  resume(): void {
+    if (this.#upgraded) this.#socket.resume();
+  }
+
+  respond(head: ResponseHead): void {
+    if (head.status !== 101) {
+      this.#refuse(head);
+      return;
+    }
+    let lines = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n';
+    for (let index = 0; index + 1 < head.headers.length; index += 2) {
+      lines += `${head.headers[index] ?? ''}: ${head.headers[index + 1] ?? ''}\r\n`;
+    }
+    this.#socket.write(`${lines}\r\n`, 'latin1');
+    this.#upgraded = true;
+    // Whoever reads the first bytes may ask for a pause.
+    this.#socket.resume();
+    for (const data of this.#early) this.#events?.onCallerData(data);
+    this.#early = [];
+    if (this.#earlyEnd) this.#events?.onCallerEnd();
+  }
+
+  /** Any other answer is one of HTTP/1.1, after which the connection ends. */
+  #refuse(head: ResponseHead): void {
+    this.#early = [];
+    const response = new ServerResponse(this.#request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(this.#socket);
+    response.once('finish', () => {
+      this.#socket.end();
+    });
+    response.on('drain', () => this.#events?.onCallerDrain());
+    this.#refused = new HttpCaller(this.#request, response);
+    this.#refused.respond(head);
+  }
+
+  write(data: Uint8Array): boolean {
+    return this.#refused === undefined ? this.#socket.write(data) : this.#refused.write(data);
+  }
+
+  end(trailers: HeaderList): void {
+    if (this.#refused === undefined) this.#socket.end();
+    else this.#refused.end(trailers);
+  }
+
+  cut(): void {
+    this.#socket.destroy();
+  }
+}

@@ -1,0 +1,241 @@
+/**
+ * The Kubernetes API of every account, on the sockets of the REST API: `/kubernetes/accounts/ACCOUNT/...`. It takes requests
+ * before the framework does, because bodies, answers and connections of any kind pass through untouched.
+ */
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { Socket } from 'node:net';
+import { GatewayError, toGatewayError } from '../../core/errors.js';
+import { requestInfo, type RequestInfo } from '../../kubernetes/request-info.js';
+import type { HeaderList, ResponseHead } from '../../tunnel/exchange.js';
+import { certificateOf } from '../auth/certificate.js';
+import { errorHeader, errorTextHeader, unsentHeader } from '../peers/api-forwarding.js';
+import type { AuthorizedRequest, KubernetesApiAuthorization } from './authorization.js';
+import { HttpCaller, UpgradingCaller, type Caller } from './caller.js';
+import type { CallingReplica } from './calling-replica.js';
+import { bearerOf, forwardedHeaders, requestHeaders, responseHeaders } from './headers.js';
+import { splitPath } from './path.js';
+import { RequestReport, type RequestReportOptions } from './request-report.js';
+import type { ApiRouting } from './routing.js';
+import { ServedRequest, type ServedEnd } from './served-request.js';
+import { statusAnswer } from './status.js';
+
+export interface KubernetesApiOptions extends RequestReportOptions {
+  readonly routing: Pick<ApiRouting, 'start' | 'startHere'>;
+  readonly authorization: Pick<KubernetesApiAuthorization, 'admit' | 'takesCertificates'>;
+  readonly callingReplica: Pick<CallingReplica, 'claims' | 'prove'>;
+  /** Requests under way; further ones are refused. */
+  readonly maxRequests: number;
+  /** Aborted when the gateway stops. */
+  readonly stopping: AbortSignal;
+}
+
+/** A request as it came. */
+interface Arrival {
+  readonly request: IncomingMessage | Http2ServerRequest;
+  readonly caller: Caller;
+  readonly method: string;
+  readonly url: string;
+  /** '' for none. */
+  readonly upgrade: string;
+  /** Of its body, in bytes; undefined: its head does not say. */
+  readonly bodyLength: number | undefined;
+}
+
+export class KubernetesApiHandler {
+  readonly #options: KubernetesApiOptions;
+  readonly #served = new Set<ServedRequest>();
+  #refusal: GatewayError | undefined;
+
+  constructor(options: KubernetesApiOptions) {
+    this.#options = options;
+  }
+
+  /** Requests under way, those of other replicas included. */
+  get openCount(): number {
+    return this.#served.size;
+  }
+
+  /** Serves a request that isKubernetesApi() knows. */
+  request(request: Arrival['request'], response: ServerResponse | Http2ServerResponse): void {
+    const caller = new HttpCaller(request, response);
+    this.#serve({ ...lineOf(request), request, caller, upgrade: '', bodyLength: bodyLengthOf(request) });
+  }
+
+  /** The same for a request to change the protocol, as Node.js' 'upgrade' gives it. */
+  upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const caller = new UpgradingCaller(request, socket, head);
+    const { upgrade = '' } = request.headers;
+    this.#serve({ ...lineOf(request), request, caller, upgrade, bodyLength: undefined });
+  }
+
+  /** Refuses new requests with this error, and ends watches between two events; what else is under way goes on. */
+  drain(refusal: GatewayError): void {
+    this.#refusal = refusal;
+    for (const served of this.#served) served.drain();
+  }
+
+  /** Breaks off everything. */
+  stop(): void {
+    for (const served of [...this.#served]) served.cut();
+  }
+
+  #serve(arrival: Arrival): void {
+    if (this.#options.callingReplica.claims(arrival.request)) this.#serveReplica(arrival);
+    else this.#serveCaller(arrival);
+  }
+
+  /** A request that another replica has let in. */
+  #serveReplica(arrival: Arrival): void {
+    const { routing, callingReplica } = this.#options;
+    const served = this.#open(arrival, true, () => undefined);
+    try {
+      this.#limit();
+      callingReplica.prove(arrival.request);
+      const { account, target } = splitPath(arrival.url);
+      const headers = forwardedHeaders(arrival.request.rawHeaders);
+      const request = { ...headOf(arrival, target, headers), account, lasting: false };
+      served.begin(false, (first, events) => routing.startHere(request, first, events));
+    } catch (error) {
+      served.refuse(toGatewayError(error));
+    }
+  }
+
+  #serveCaller(arrival: Arrival): void {
+    const { method, url, upgrade } = arrival;
+    const { routing } = this.#options;
+    const asked = read(method, url);
+    const report =
+      asked instanceof GatewayError
+        ? new RequestReport(this.#options, '', undefined, upgrade)
+        : new RequestReport(this.#options, asked.account, asked.info, upgrade);
+    const served = this.#open(arrival, false, (end) => {
+      report.ended(end);
+    });
+    const refuse = (error: unknown): void => {
+      served.refuse(toGatewayError(error));
+    };
+    try {
+      this.#limit();
+      if (asked instanceof GatewayError) throw asked;
+      if (this.#refusal !== undefined) throw this.#refusal;
+      const { account, target, info } = asked;
+      const begin = ({ caller, impersonation }: AuthorizedRequest): void => {
+        report.caller = caller;
+        const isWatch = info.verb === 'watch';
+        const headers = [...requestHeaders(arrival.request.rawHeaders), ...impersonation];
+        const request = { ...headOf(arrival, target, headers), account, lasting: isWatch || upgrade !== '' };
+        served.begin(isWatch, (first, events) =>
+          routing.start(request, first, events, (destination) => {
+            report.sentTo(destination);
+          }),
+        );
+      };
+      const admitted = this.#admit(arrival, account, info);
+      if (admitted instanceof Promise) admitted.then(begin).catch(refuse);
+      else begin(admitted);
+    } catch (error) {
+      refuse(error);
+    }
+  }
+
+  #admit({ request, upgrade }: Arrival, account: string, info: RequestInfo) {
+    const { authorization, stopping } = this.#options;
+    const protocols = request.headers['sec-websocket-protocol'];
+    const credentials = {
+      certificate: authorization.takesCertificates ? certificateOf(request.socket) : undefined,
+      authorization: bearerOf(request.headers.authorization, protocols),
+      address: request.socket.remoteAddress ?? '',
+    };
+    return authorization.admit(credentials, account, { ...info, upgrade }, stopping);
+  }
+
+  #open({ caller, method, upgrade, bodyLength }: Arrival, forwarded: boolean, ended: (end: ServedEnd) => void) {
+    const served: ServedRequest = new ServedRequest({
+      caller,
+      upgrade: upgrade !== '',
+      bodyLength,
+      passed: passedHead,
+      answerOf: (error) => ownAnswer(error, method, forwarded),
+      onEnd: (end) => {
+        this.#served.delete(served);
+        ended(end);
+      },
+    });
+    this.#served.add(served);
+    return served;
+  }
+
+  /** @throws GatewayError `overloaded` */
+  #limit(): void {
+    const { maxRequests } = this.#options;
+    if (this.#served.size <= maxRequests) return;
+    const message = `${String(maxRequests)} requests of the Kubernetes API are under way at this instance (kubesvc.kubernetesApi.maxRequests); try again later`;
+    throw new GatewayError('overloaded', message, { unsent: true, retryAfterMs: 1_000 });
+  }
+}
+
+function lineOf({
+  method = '',
+  url = '',
+}: {
+  readonly method?: string | undefined;
+  readonly url?: string | undefined;
+}) {
+  return { method, url };
+}
+
+/** What a caller asks for. */
+function read(
+  method: string,
+  url: string,
+): { readonly account: string; readonly target: string; readonly info: RequestInfo } | GatewayError {
+  try {
+    const { account, target } = splitPath(url);
+    return { account, target, info: requestInfo(method, target) };
+  } catch (error) {
+    return toGatewayError(error);
+  }
+}
+
+function headOf({ method, upgrade, request }: Arrival, target: string, headers: HeaderList) {
+  const { traceparent } = request.headers;
+  return { method, target, headers, upgrade, traceparent: typeof traceparent === 'string' ? traceparent : '' };
+}
+
+function bodyLengthOf(request: Arrival['request']): number | undefined {
+  const length = request.headers['content-length'];
+  if (length !== undefined) return Number(length);
+  if ('stream' in request) return request.stream.endAfterHeaders ? 0 : undefined;
+  return request.headers['transfer-encoding'] === undefined ? 0 : undefined;
+}
+
+/** The head of an answer as the caller gets it. */
+function passedHead({ status, headers }: ResponseHead): ResponseHead {
+  const passed = responseHeaders(headers);
+  if (status !== 101) return { status, headers: passed };
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    if (headers[index]?.toLowerCase() === 'upgrade') passed.push('Upgrade', headers[index + 1] ?? '');
+  }
+  return { status, headers: passed };
+}
+
+/** The gateway's own answer. For another replica it says what the error is. */
+function ownAnswer(
+  error: GatewayError,
+  method: string,
+  forwarded: boolean,
+): { readonly head: ResponseHead; readonly body: Uint8Array } {
+  const { status, headers, body } = statusAnswer(error, method);
+  const own = forwarded
+    ? [
+        ...[errorHeader, error.code, errorTextHeader, encodeURIComponent(error.message.slice(0, longestText))],
+        ...(error.details.unsent === true ? [unsentHeader, 'true'] : []),
+      ]
+    : [];
+  return { head: { status, headers: [...headers, ...own] }, body: Buffer.from(body) };
+}
+
+/** Characters of an error's text between replicas: percent-encoded, they fit into the headers. */
+const longestText = 1_000;

@@ -1,0 +1,85 @@
+/** What is told of one request of a caller: metrics, and its row in the history. */
+
+import type { RequestInfo } from '../../kubernetes/request-info.js';
+import {
+  apiRequestVerb,
+  refusalOutcome,
+  statusOutcome,
+  type ApiRequestMetrics,
+  type ApiRequestOutcome,
+} from '../telemetry/api-request-metrics.js';
+import { isRecorded, type ApiRequestRecords } from './records.js';
+import type { ApiDestination } from './routing.js';
+import type { ServedEnd } from './served-request.js';
+
+export interface RequestReportOptions {
+  readonly records: Pick<ApiRequestRecords, 'record'>;
+  readonly metrics: ApiRequestMetrics;
+  /** Wall clock, Unix ms. */
+  readonly now: () => number;
+}
+
+export class RequestReport {
+  readonly #options: RequestReportOptions;
+  readonly #account: string;
+  /** Absent: its path cannot be read. */
+  readonly #info: RequestInfo | undefined;
+  readonly #upgrade: string;
+  readonly #startTime: number;
+  readonly #startedAt = performance.now();
+  #destination: ApiDestination | undefined;
+  #sentAt = 0;
+  /** Set when it is known. */
+  caller = '';
+
+  constructor(options: RequestReportOptions, account: string, info: RequestInfo | undefined, upgrade: string) {
+    this.#options = options;
+    this.#account = account;
+    this.#info = info;
+    this.#upgrade = upgrade;
+    this.#startTime = options.now();
+    options.metrics.started(apiRequestVerb(info?.verb ?? '', upgrade));
+  }
+
+  /** The request was sent there; the last place counts. */
+  sentTo(destination: ApiDestination): void {
+    this.#destination = destination;
+    this.#sentAt = performance.now();
+  }
+
+  ended(end: ServedEnd): void {
+    const { metrics, records } = this.#options;
+    const { requestBytes, responseBytes, status, failure } = end;
+    const sentMs = this.#destination === undefined ? undefined : this.#sentAt - this.#startedAt;
+    metrics.finished({
+      verb: apiRequestVerb(this.#info?.verb ?? '', this.#upgrade),
+      path: this.#destination?.path ?? 'none',
+      outcome: outcomeOf(end),
+      requestBytes,
+      responseBytes,
+      addedSeconds: sentMs === undefined ? undefined : sentMs / 1_000,
+    });
+    if (this.#info === undefined || !isRecorded(this.#info, this.#upgrade)) return;
+    const time = this.#startTime + Math.round(sentMs ?? 0);
+    const destination = this.#destination;
+    records.record({
+      account: this.#account,
+      caller: this.caller,
+      info: this.#info,
+      startTime: this.#startTime,
+      durationMs: performance.now() - this.#startedAt,
+      requestBytes,
+      responseBytes,
+      owner: destination && { instanceId: destination.instanceId, time },
+      agent: destination && { agentId: destination.agentId, time },
+      status,
+      failure,
+    });
+  }
+}
+
+function outcomeOf({ status, refused, failure }: ServedEnd): ApiRequestOutcome {
+  if (refused) return refusalOutcome(status ?? 500);
+  if (failure === undefined) return status === undefined ? 'cancelled' : statusOutcome(status);
+  return failure.code === 'cancelled' ? 'cancelled' : 'broken';
+}

@@ -1,0 +1,282 @@
+/**
+ * Brings a request of the Kubernetes API to the agent that answers it: over its tunnel if it is connected here, else to the
+ * replica that holds it, once. As long as nothing of the request has left, it is tried again: an agent that changes
+ * replicas is at none for a moment, and its callers had better wait than fail.
+ */
+
+import { withDeadline } from '../../core/deadline.js';
+import { GatewayError, toGatewayError, type ErrorCode } from '../../core/errors.js';
+import { backoffMs, wait } from '../../core/retry.js';
+import type { Discovery } from '../../discovery/discovery.js';
+import type { Ownership } from '../../store/assignments/ownership.js';
+import type { Exchange, ExchangeEvents, HeaderList, ResponseHead } from '../../tunnel/exchange.js';
+import type { FirstPart } from '../../tunnel/gateway-tunnel.js';
+import type { OwnershipService } from '../agents/ownership.js';
+import type { Registry } from '../agents/registry.js';
+import { remoteOwner } from '../agents/remote-owner.js';
+import type { Session } from '../agents/session.js';
+import type { ForwardedApiRequest } from '../peers/api-forwarding.js';
+import type { PeerAddress } from '../peers/peer-address.js';
+
+/** Opens an exchange at one place. */
+type Open<To> = (to: To, request: ForwardedApiRequest, first: FirstPart, events: ExchangeEvents) => Exchange;
+
+export interface ApiRoutingOptions {
+  readonly instanceId: string;
+  readonly ownership: Pick<OwnershipService, 'resolve' | 'refresh'>;
+  readonly registry: Pick<Registry, 'sessionFor'>;
+  readonly discovery: Pick<Discovery, 'instance'>;
+  readonly toAgent: Open<Session>;
+  readonly toPeer: Open<PeerAddress>;
+  /** How long a request may wait for an agent to come back, in ms. */
+  readonly holdMs: number;
+  /** Aborted when the gateway stops. */
+  readonly stopping: AbortSignal;
+}
+
+/** Where a request went. */
+export interface ApiDestination {
+  readonly path: 'local' | 'forwarded';
+  /** The replica that holds the agent's stream. */
+  readonly instanceId: string;
+  readonly agentId: string;
+}
+
+/** As long as an agent is between two replicas, they are asked again so often. */
+const holdBackoff = { initialMs: 50, maximumMs: 500, multiplier: 1.6, jitter: 0.2 };
+
+/** Codes that an agent's move, or the end of its replica, explains. */
+const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'not-owner',
+  'no-agent',
+  'owner-unreachable',
+  'draining',
+  'replaced',
+  'agent-lost',
+  'cancelled',
+  'dependency-unavailable',
+]);
+
+export class ApiRouting {
+  readonly #options: ApiRoutingOptions;
+
+  constructor(options: ApiRoutingOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Starts a request of a caller. If its body is longer than the first part, the rest may be written after onDrain().
+   * @param onDestination called when it is sent; again if it is sent elsewhere
+   */
+  start(
+    request: ForwardedApiRequest,
+    first: FirstPart,
+    events: ExchangeEvents,
+    onDestination: (destination: ApiDestination) => void,
+  ): Exchange {
+    const routed = new RoutedExchange(request, first, events, onDestination, this.#options);
+    routed.begin();
+    return routed;
+  }
+
+  /**
+   * Starts a request that another replica has forwarded: it goes to an agent here, or nowhere.
+   * @throws GatewayError `not-owner` if no agent here serves the account; what the agent's tunnel refuses
+   */
+  startHere(request: ForwardedApiRequest, first: FirstPart, events: ExchangeEvents): Exchange {
+    const { registry, toAgent, instanceId } = this.#options;
+    const session = registry.sessionFor(request.account);
+    if (session !== undefined) return toAgent(session, request, first, events);
+    const { account } = request;
+    const message = `instance ${instanceId} holds no stream for account "${account}"`;
+    throw new GatewayError('not-owner', message, { account, instanceId, unsent: true });
+  }
+}
+
+/** One exchange for its opener, whichever way it takes in the end. */
+class RoutedExchange implements Exchange, ExchangeEvents {
+  readonly #request: ForwardedApiRequest;
+  readonly #first: FirstPart;
+  readonly #events: ExchangeEvents;
+  readonly #onDestination: (destination: ApiDestination) => void;
+  readonly #options: ApiRoutingOptions;
+  readonly #giveUpAt: number;
+  #exchange: Exchange | undefined;
+  /** While an owner is looked for. */
+  #searching: AbortController | undefined;
+  #attempts = 0;
+  /** More of the body than the first part was sent: it cannot be sent again. */
+  #bodyLeft = false;
+  #ended = false;
+
+  constructor(
+    request: ForwardedApiRequest,
+    first: FirstPart,
+    events: ExchangeEvents,
+    onDestination: (destination: ApiDestination) => void,
+    options: ApiRoutingOptions,
+  ) {
+    this.#request = request;
+    this.#first = first;
+    this.#events = events;
+    this.#onDestination = onDestination;
+    this.#options = options;
+    this.#giveUpAt = performance.now() + options.holdMs;
+  }
+
+  /** Sends the request by what is in memory, or looks for its owner. */
+  begin(): void {
+    const { registry, ownership } = this.#options;
+    const { account } = this.#request;
+    const session = registry.sessionFor(account);
+    if (session !== undefined) {
+      this.#toAgent(session);
+      return;
+    }
+    const owners = ownership.resolve(account);
+    if (owners instanceof Promise || !this.#toOwner(owners)) void this.#search();
+  }
+
+  write(data: Uint8Array): boolean {
+    // Its opener waits for onDrain() first, so that there is always an exchange.
+    this.#bodyLeft = true;
+    return this.#exchange?.write(data) ?? false;
+  }
+
+  end(trailers?: HeaderList): void {
+    this.#exchange?.end(trailers);
+  }
+
+  consumed(bytes: number): void {
+    this.#exchange?.consumed(bytes);
+  }
+
+  cancel(message: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#searching?.abort();
+    this.#exchange?.cancel(message);
+  }
+
+  onResponse(head: ResponseHead): void {
+    this.#events.onResponse(head);
+  }
+
+  onData(data: Uint8Array): void {
+    this.#events.onData(data);
+  }
+
+  onEnd(trailers: HeaderList): void {
+    this.#events.onEnd(trailers);
+  }
+
+  onDrain(): void {
+    this.#events.onDrain();
+  }
+
+  onFailed(error: GatewayError): void {
+    if (this.#ended) return;
+    this.#exchange = undefined;
+    const mayPass = error.details.unsent === true && passing.has(error.code) && !this.#bodyLeft;
+    if (mayPass && performance.now() < this.#giveUpAt) void this.#search(error);
+    else this.#fail(error);
+  }
+
+  #fail(error: GatewayError): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#events.onFailed(error);
+  }
+
+  /** Asks the truth until an owner takes the request. @param failure of the last attempt, if there was one */
+  async #search(failure?: GatewayError): Promise<void> {
+    const { registry, stopping } = this.#options;
+    const { account } = this.#request;
+    const searching = new AbortController();
+    this.#searching = searching;
+    const signal = AbortSignal.any([searching.signal, stopping]);
+    let last = failure;
+    try {
+      for (;;) {
+        // "Not owner" is an answer: the truth is re-read at once. Anything else is given a pause.
+        if (last !== undefined && (last.code !== 'not-owner' || this.#attempts > 1))
+          await wait(backoffMs(holdBackoff, this.#attempts), signal);
+        this.#attempts += 1;
+        const session = registry.sessionFor(account);
+        if (session !== undefined) {
+          this.#toAgent(session);
+          return;
+        }
+        last = await this.#ask(signal);
+        if (last === undefined) return;
+        if (!passing.has(last.code) || performance.now() >= this.#giveUpAt) throw last;
+      }
+    } catch (error) {
+      this.#fail(toGatewayError(error));
+    } finally {
+      this.#searching = undefined;
+    }
+  }
+
+  /** @returns why the request could not be sent; undefined: it was */
+  async #ask(signal: AbortSignal): Promise<GatewayError | undefined> {
+    const { ownership, holdMs } = this.#options;
+    const { account } = this.#request;
+    try {
+      const timeoutMs = Math.max(1_000, holdMs);
+      const owners = await withDeadline(timeoutMs, signal, `looking for the owner of account "${account}"`, (limit) =>
+        ownership.refresh(account, limit),
+      );
+      signal.throwIfAborted();
+      if (this.#toOwner(owners)) return undefined;
+      return owners === undefined ? unknownAccount(account) : noAgent(account);
+    } catch (error) {
+      signal.throwIfAborted();
+      return toGatewayError(error);
+    }
+  }
+
+  #toAgent(session: Session): void {
+    const { toAgent, instanceId } = this.#options;
+    this.#onDestination({ path: 'local', instanceId, agentId: session.agent.agentId });
+    this.#opened((events) => toAgent(session, this.#request, this.#first, events));
+  }
+
+  /** @returns false if no other replica has an agent of the account, or it is not reachable */
+  #toOwner(owners: Ownership | undefined): boolean {
+    const { instanceId, discovery, toPeer } = this.#options;
+    const owner = remoteOwner(owners, instanceId, ({ instanceId: id }) => discovery.instance(id) !== undefined);
+    const peer = owner === undefined ? undefined : discovery.instance(owner.instanceId);
+    if (owner === undefined || peer === undefined) return false;
+    this.#onDestination({ path: 'forwarded', instanceId: owner.instanceId, agentId: owner.agentId });
+    this.#opened((events) => toPeer(peer, this.#request, this.#first, events));
+    return true;
+  }
+
+  #opened(open: (events: ExchangeEvents) => Exchange): void {
+    try {
+      this.#exchange = open(this);
+    } catch (error) {
+      const { code, message, details } = toGatewayError(error);
+      process.nextTick(() => {
+        this.onFailed(new GatewayError(code, message, { ...details, unsent: true }));
+      });
+      return;
+    }
+    if (this.#first.complete) return;
+    process.nextTick(() => {
+      if (!this.#ended) this.#events.onDrain();
+    });
+  }
+}
+
+function unknownAccount(account: string): GatewayError {
+  return new GatewayError('unknown-account', `account "${account}" is not known: no agent has registered it`, {
+    account,
+  });
+}
+
+function noAgent(account: string): GatewayError {
+  const message = `account "${account}": no agent that serves it is connected`;
+  return new GatewayError('no-agent', message, { account, unsent: true, retryAfterMs: 5_000 });
+}

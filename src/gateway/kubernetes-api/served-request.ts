@@ -1,0 +1,222 @@
+/**
+ * One request of the Kubernetes API, from a caller to an exchange and back. Bytes are passed on in both directions as fast
+ * as the slower side takes them.
+ *
+ * A watch that loses its source ends between two events, so that its client resumes from the last one; any other answer
+ * that breaks off is cut, so that its client knows. Only the entry ends watches: an owner cuts them, and the entry sees it.
+ */
+
+import { GatewayError, toGatewayError } from '../../core/errors.js';
+import type { Exchange, ExchangeEvents, HeaderList, ResponseHead } from '../../tunnel/exchange.js';
+import type { FirstPart } from '../../tunnel/gateway-tunnel.js';
+import type { Caller, CallerEvents } from './caller.js';
+import { watchBoundary, type WatchBoundary } from './watch-boundary.js';
+
+/** How a request ended, and what it carried. */
+export interface ServedEnd {
+  /** Of the answer, if one began. */
+  readonly status: number | undefined;
+  /** The answer is the gateway's own. */
+  readonly refused: boolean;
+  /** Absent: the answer is complete. `cancelled` if the caller went. */
+  readonly failure: GatewayError | undefined;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+}
+
+export interface ServedRequestOptions {
+  readonly caller: Caller;
+  /** Of its body, in bytes, as its head says it; undefined: it does not. */
+  readonly bodyLength: number | undefined;
+  readonly upgrade: boolean;
+  /** The head of an answer as the caller gets it. */
+  readonly passed: (head: ResponseHead) => ResponseHead;
+  /** The gateway's own answer. */
+  readonly answerOf: (error: GatewayError) => { readonly head: ResponseHead; readonly body: Uint8Array };
+  readonly onEnd: (end: ServedEnd) => void;
+}
+
+/** A body up to this many bytes is sent together with the head. */
+const gatheredBytes = 65_536;
+
+export class ServedRequest implements CallerEvents, ExchangeEvents {
+  readonly #options: ServedRequestOptions;
+  readonly #caller: Caller;
+  #exchange: Exchange | undefined;
+  #start: ((first: FirstPart, events: ExchangeEvents) => Exchange) | undefined;
+  /** The body that comes before the exchange is opened. */
+  #gathered: Uint8Array[] | undefined;
+  #callerEnded = false;
+  #answered = false;
+  #status: number | undefined;
+  #refused = false;
+  /** Of a watch that may end cleanly. */
+  #watch: 'no' | 'yes' | WatchBoundary = 'no';
+  #draining = false;
+  /** Bytes that the caller has not taken yet. */
+  #unread = 0;
+  #requestBytes = 0;
+  #responseBytes = 0;
+  #ended = false;
+
+  constructor(options: ServedRequestOptions) {
+    this.#options = options;
+    this.#caller = options.caller;
+    this.#caller.pause();
+    this.#caller.listen(this);
+  }
+
+  /**
+   * Sends the request, as soon as its body is here if that is small.
+   * @param endsWatch it is a watch, and this replica faces its client
+   */
+  begin(endsWatch: boolean, start: (first: FirstPart, events: ExchangeEvents) => Exchange): void {
+    if (this.#ended) return;
+    const { bodyLength, upgrade } = this.#options;
+    if (endsWatch) this.#watch = 'yes';
+    this.#start = start;
+    if (bodyLength === 0 && !upgrade) {
+      this.#callerEnded = true;
+      this.#open({ complete: true });
+    } else if (bodyLength !== undefined && bodyLength > 0 && bodyLength <= gatheredBytes) {
+      this.#gathered = [];
+      this.#caller.resume();
+    } else {
+      // The rest follows after onDrain().
+      this.#open({ complete: false });
+    }
+  }
+
+  /** Answers with an error of the gateway. */
+  refuse(error: GatewayError): void {
+    if (this.#ended || this.#answered) return;
+    this.#answered = true;
+    this.#refused = true;
+    const { head, body } = this.#options.answerOf(error);
+    this.#status = head.status;
+    this.#responseBytes += body.length;
+    this.#caller.respond(head);
+    this.#caller.write(body);
+    this.#caller.end([]);
+    this.#finish(error);
+  }
+
+  /** Ends a watch at the next boundary; other requests go on. */
+  drain(): void {
+    this.#draining = true;
+    this.#endDrainedWatch();
+  }
+
+  /** Breaks off in both directions: this instance stops. */
+  cut(): void {
+    this.#caller.cut();
+    this.onCallerGone();
+  }
+
+  onCallerData(data: Uint8Array): void {
+    this.#requestBytes += data.length;
+    if (this.#gathered !== undefined) this.#gathered.push(data);
+    else if (this.#exchange?.write(data) === false) this.#caller.pause();
+  }
+
+  onCallerEnd(): void {
+    if (this.#callerEnded || this.#ended) return;
+    this.#callerEnded = true;
+    if (this.#gathered === undefined) {
+      this.#exchange?.end();
+      return;
+    }
+    const body = this.#gathered.length === 1 ? this.#gathered[0] : Buffer.concat(this.#gathered);
+    this.#gathered = undefined;
+    this.#open({ ...(body === undefined ? {} : { body }), complete: true });
+  }
+
+  onCallerDrain(): void {
+    const bytes = this.#unread;
+    this.#unread = 0;
+    if (bytes > 0) this.#exchange?.consumed(bytes);
+  }
+
+  onCallerGone(): void {
+    if (this.#ended) return;
+    const gone = new GatewayError('cancelled', 'the caller closed its connection');
+    this.#exchange?.cancel(gone.message);
+    // An upgraded connection that was closed is over, however it was closed.
+    this.#finish(this.#status === 101 ? undefined : gone);
+  }
+
+  onResponse(head: ResponseHead): void {
+    if (this.#ended) return;
+    this.#answered = true;
+    this.#status = head.status;
+    if (this.#watch === 'yes') this.#watch = head.status === 200 ? watchBoundary(contentType(head.headers)) : 'no';
+    this.#caller.respond(this.#options.passed(head));
+    this.#endDrainedWatch();
+  }
+
+  onData(data: Uint8Array): void {
+    if (this.#ended) return;
+    this.#responseBytes += data.length;
+    if (typeof this.#watch === 'object') this.#watch.push(data);
+    if (this.#caller.write(data)) this.#exchange?.consumed(data.length);
+    else this.#unread += data.length;
+    this.#endDrainedWatch();
+  }
+
+  onEnd(trailers: HeaderList): void {
+    if (this.#ended) return;
+    this.#caller.end(trailers);
+    // The caller may still send on an upgraded connection; its end is heard from its socket.
+    if (this.#status !== 101) this.#finish(undefined);
+  }
+
+  onDrain(): void {
+    if (!this.#ended && !this.#callerEnded) this.#caller.resume();
+  }
+
+  onFailed(error: GatewayError): void {
+    if (this.#ended) return;
+    if (!this.#answered) {
+      this.refuse(error);
+      return;
+    }
+    if (typeof this.#watch === 'object' && this.#watch.reached) this.#caller.end([]);
+    else this.#caller.cut();
+    this.#finish(error);
+  }
+
+  #open(first: FirstPart): void {
+    try {
+      this.#exchange = this.#start?.(first, this);
+    } catch (error) {
+      this.refuse(toGatewayError(error));
+    }
+  }
+
+  #endDrainedWatch(): void {
+    if (!this.#draining || typeof this.#watch !== 'object' || !this.#watch.reached || this.#ended) return;
+    this.#exchange?.cancel('this instance is shutting down');
+    this.#caller.end([]);
+    this.#finish(undefined);
+  }
+
+  #finish(failure: GatewayError | undefined): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#exchange = undefined;
+    this.#options.onEnd({
+      status: this.#status,
+      refused: this.#refused,
+      failure,
+      requestBytes: this.#requestBytes,
+      responseBytes: this.#responseBytes,
+    });
+  }
+}
+
+function contentType(headers: HeaderList): string {
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    if (headers[index]?.toLowerCase() === 'content-type') return headers[index + 1] ?? '';
+  }
+  return '';
+}

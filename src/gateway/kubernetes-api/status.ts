@@ -1,0 +1,87 @@
+/**
+ * The one table from our error codes to what the API server would answer. Clients of Kubernetes send a request again,
+ * a POST too, when it was answered 429 or 5xx with `Retry-After` (client-go, rest/with_retry.go): so that header says that
+ * nothing was done, or that the request changes nothing.
+ */
+
+import type { ErrorCode, GatewayError } from '../../core/errors.js';
+import { reasonOf, statusObject, type StatusDetails } from '../../kubernetes/status.js';
+import type { HeaderList } from '../../tunnel/exchange.js';
+
+export interface StatusAnswer {
+  readonly status: number;
+  readonly headers: HeaderList;
+  /** JSON. */
+  readonly body: string;
+}
+
+interface Row {
+  readonly status: number;
+  /** When to try again, at the earliest, in s. */
+  readonly retryAfter?: number;
+  /** Whether the request may have reached the API server nonetheless, unless the error says that it has not. */
+  readonly mayHaveBeenSent?: boolean;
+}
+
+/** kubectl bridges 40 s with it, and with one second only ten. */
+const unavailable: Row = { status: 503, retryAfter: 5 };
+
+const table: Readonly<Record<ErrorCode, Row>> = {
+  'invalid-argument': { status: 400 },
+  'unknown-account': { status: 404 },
+  'account-conflict': { status: 409 },
+  'unknown-agent': { status: 404 },
+  'unknown-instance': { status: 404 },
+  'unknown-operation': { status: 404 },
+  'operation-ended': { status: 409 },
+  'operation-conflict': { status: 409 },
+  // Between replicas only.
+  'not-owner': { status: 421 },
+  'no-agent': unavailable,
+  'owner-unreachable': { ...unavailable, mayHaveBeenSent: true },
+  overloaded: { status: 429, retryAfter: 1 },
+  draining: unavailable,
+  'agent-lost': { ...unavailable, mayHaveBeenSent: true },
+  'timed-out': { status: 504 },
+  cancelled: { status: 503 },
+  'too-large': { status: 413 },
+  replaced: { ...unavailable, mayHaveBeenSent: true },
+  'dependency-unavailable': unavailable,
+  configuration: { status: 500 },
+  unauthenticated: { status: 401 },
+  'permission-denied': { status: 403 },
+  'not-implemented': { status: 501 },
+  internal: { status: 500 },
+};
+
+/** @param method of the request that is answered */
+export function statusAnswer(error: GatewayError, method: string): StatusAnswer {
+  const { status } = table[error.code];
+  const retryAfterSeconds = retryAfterOf(error, method);
+  const details = detailsOf(error, retryAfterSeconds);
+  const body = statusObject({
+    code: status,
+    reason: reasonOf(status),
+    message: error.message,
+    ...(details === undefined ? {} : { details }),
+  });
+  const headers = ['Content-Type', 'application/json', 'Content-Length', String(Buffer.byteLength(body))];
+  headers.push('Cache-Control', 'no-cache, private');
+  if (retryAfterSeconds !== undefined) headers.push('Retry-After', String(retryAfterSeconds));
+  if (status === 401) headers.push('WWW-Authenticate', 'Bearer');
+  return { status, headers, body };
+}
+
+/** In s; undefined: the request must not be sent again just like that. */
+function retryAfterOf({ code, details }: GatewayError, method: string): number | undefined {
+  const { retryAfter, mayHaveBeenSent = false } = table[code];
+  if (retryAfter === undefined) return undefined;
+  const changesNothing = method === 'GET' || method === 'HEAD';
+  if (mayHaveBeenSent && details.unsent !== true && !changesNothing) return undefined;
+  return Math.max(retryAfter, Math.ceil((details.retryAfterMs ?? 0) / 1_000));
+}
+
+function detailsOf({ code, details }: GatewayError, retryAfterSeconds: number | undefined): StatusDetails | undefined {
+  if (code === 'unknown-account') return { name: details.account ?? '', kind: 'account' };
+  return retryAfterSeconds === undefined ? undefined : { retryAfterSeconds };
+}

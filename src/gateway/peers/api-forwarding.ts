@@ -1,0 +1,187 @@
+/**
+ * Requests of the Kubernetes API between replicas: the entry sends them to the same path at the owner, with the caller's
+ * identity as the API server will see it. The owner's own errors are marked, so that the entry can tell them from an API
+ * server's.
+ */
+
+import { Pool } from 'undici';
+import { reasonFor } from '../../core/connection-failure.js';
+import { errorCodes, GatewayError, type ErrorCode } from '../../core/errors.js';
+import type { Exchange, ExchangeEvents, HeaderList, ResponseHead, TunnelledRequest } from '../../tunnel/exchange.js';
+import type { FirstPart } from '../../tunnel/gateway-tunnel.js';
+import { startHttpExchange } from '../../tunnel/http-exchange.js';
+import { forwardedByHeader, kubernetesApiPrefix, peerIdleMs } from './forwarding.js';
+import { digestOf, instanceTokenHeader, type InstanceCall } from './instance-tokens.js';
+import type { PeerAddress, PeerTls } from './peer-address.js';
+
+/** On the owner's own errors: the code, whether nothing of the request has left it, and the text (percent-encoded). */
+export const errorHeader = 'x-agent-gateway-error';
+export const unsentHeader = 'x-agent-gateway-unsent';
+export const errorTextHeader = 'x-agent-gateway-error-text';
+
+/** A request for another replica. */
+export interface ForwardedApiRequest extends TunnelledRequest {
+  /** A watch or an upgraded connection, which keeps its connection to the peer for hours. */
+  readonly lasting: boolean;
+}
+
+export interface ApiForwardingOptions {
+  readonly address: PeerAddress;
+  /** This instance. */
+  readonly instanceId: string;
+  readonly tls: () => PeerTls;
+  readonly sign: ((receiver: string, call: InstanceCall) => string) | undefined;
+}
+
+const connectTimeoutMs = 2_000;
+
+/** The client of one other replica for these requests. */
+export class ApiForwarding {
+  readonly #options: ApiForwardingOptions;
+  #requests: Pool;
+  /** Apart from the others, whose search for a free connection would pass all of these. */
+  #lasting: Pool;
+
+  constructor(options: ApiForwardingOptions) {
+    this.#options = options;
+    this.#requests = this.#createPool();
+    this.#lasting = this.#createPool();
+  }
+
+  /** Starts a request; onFailed() gets `not-owner` and the peer's other errors as they are, or `owner-unreachable`. */
+  start(request: ForwardedApiRequest, first: FirstPart, events: ExchangeEvents): Exchange {
+    const { address } = this.#options;
+    const target = `${kubernetesApiPrefix}${encodeURIComponent(request.account)}${request.target}`;
+    const headers = [...request.headers, ...this.#proof(request, target)];
+    if (request.traceparent !== '') headers.push('traceparent', request.traceparent);
+    const answer = new PeerAnswer(events, address);
+    const exchange = startHttpExchange(
+      request.lasting ? this.#lasting : this.#requests,
+      {
+        origin: address.baseUrl,
+        head: { ...request, target, headers },
+        first,
+        failure: unreachable.bind(null, address),
+      },
+      answer,
+    );
+    answer.exchange = exchange;
+    return exchange;
+  }
+
+  /** New connections use the current TLS options; requests under way end on the old connections. */
+  renew(): void {
+    const old = [this.#requests, this.#lasting];
+    this.#requests = this.#createPool();
+    this.#lasting = this.#createPool();
+    for (const pool of old) void pool.close();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#requests.destroy(), this.#lasting.destroy()]);
+  }
+
+  #proof({ method, headers }: ForwardedApiRequest, path: string): string[] {
+    const { address, instanceId, sign } = this.#options;
+    const token = sign?.(address.id, { method, path, bodyDigest: headDigest(headers) });
+    return [forwardedByHeader, instanceId, ...(token === undefined ? [] : [instanceTokenHeader, token])];
+  }
+
+  #createPool(): Pool {
+    const { address, tls } = this.#options;
+    return new Pool(address.baseUrl, {
+      connections: null,
+      pipelining: 1,
+      connect: { ...tls(), timeout: connectTimeoutMs },
+      keepAliveTimeout: peerIdleMs,
+    } satisfies Pool.Options);
+  }
+}
+
+/**
+ * What the token of a forwarded request covers beside method and path: as whom the API server will see the caller. Its
+ * body, which has no end that could be waited for, is not covered.
+ */
+export function headDigest(headers: HeaderList): string {
+  let text = '';
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    const name = (headers[index] ?? '').toLowerCase();
+    if (name.startsWith('impersonate-')) text += `${name}: ${headers[index + 1] ?? ''}\n`;
+  }
+  return digestOf(text);
+}
+
+/** Tells the owner's errors from an API server's answers. */
+class PeerAnswer implements ExchangeEvents {
+  exchange: Exchange | undefined;
+  readonly #events: ExchangeEvents;
+  readonly #address: PeerAddress;
+
+  constructor(events: ExchangeEvents, address: PeerAddress) {
+    this.#events = events;
+    this.#address = address;
+  }
+
+  onResponse(head: ResponseHead): void {
+    const error = ownErrorOf(head.headers, this.#address.id);
+    if (error === undefined) {
+      this.#events.onResponse(head);
+      return;
+    }
+    this.exchange?.cancel('the answer is an error of the peer');
+    this.#events.onFailed(error);
+  }
+
+  onData(data: Uint8Array): void {
+    this.#events.onData(data);
+  }
+
+  onEnd(trailers: HeaderList): void {
+    this.#events.onEnd(trailers);
+  }
+
+  onDrain(): void {
+    this.#events.onDrain();
+  }
+
+  onFailed(error: GatewayError): void {
+    this.#events.onFailed(error);
+  }
+}
+
+const codes: ReadonlySet<string> = new Set(errorCodes);
+
+function ownErrorOf(headers: HeaderList, instanceId: string): GatewayError | undefined {
+  let code: string | undefined;
+  let unsent = false;
+  let text = '';
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    const value = headers[index + 1] ?? '';
+    switch ((headers[index] ?? '').toLowerCase()) {
+      case errorHeader:
+        code = value;
+        break;
+      case unsentHeader:
+        unsent = true;
+        break;
+      case errorTextHeader:
+        text = value;
+    }
+  }
+  if (code === undefined) return undefined;
+  const known = codes.has(code) ? (code as ErrorCode) : 'internal';
+  return new GatewayError(known, readable(text), { instanceId, unsent });
+}
+
+function readable(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function unreachable({ id, baseUrl }: PeerAddress, error: unknown, sent: boolean): GatewayError {
+  const message = `instance ${id} at ${baseUrl} does not answer: ${reasonFor(error)}`;
+  return new GatewayError('owner-unreachable', message, { cause: error, instanceId: id, unsent: !sent });
+}
