@@ -26,7 +26,9 @@ async function releases(session: Session, ...wait: readonly string[]): Promise<v
   const failing = (...args: readonly string[]): Promise<unknown> => session.run(args, { fails: true }, session.programs.helm);
   await helm('install', 'web', chart, ...wait, '--timeout=60s');
   await helm('list', '--time-format=');
-  await helm('status', 'web');
+  // The kinds of its objects come in an order of chance.
+  const { stdout } = await session.run(['status', 'web'], { recorded: false }, session.programs.helm);
+  session.note(stdout.toString().split('\n').sort().join('\n'));
   await helm('get', 'manifest', 'web');
   await helm('get', 'values', 'web', '--all');
   await kubectl('get', 'deployment', 'web', '-o', 'jsonpath={.status.readyReplicas}');

@@ -2,9 +2,13 @@
 
 import { join } from 'node:path';
 import type { Test } from 'tap';
+import { AgentProcess } from '../cluster/agent-process.js';
+import { startCluster, type Cluster } from '../cluster/cluster.js';
+import type { Replica } from '../cluster/replica.js';
 import type { KubernetesPrograms } from '../services/kubernetes-program.js';
 import { startKubernetes, type Kubernetes } from '../services/kubernetes.js';
 import { startNodeDouble } from '../services/node-double.js';
+import { waitFor } from '../wait.js';
 import { Session } from './session.js';
 
 /** As the agent's service account; each has a namespace of its own, with names of the same length. */
@@ -17,6 +21,37 @@ export interface World extends Sessions {
   readonly kubernetes: Kubernetes;
   /** More of them, in the same namespaces. @param name of their directory */
   sessions(name: string, tools: Session['programs']): Promise<Sessions>;
+}
+
+/** The account's name, as clusters at AWS are called. */
+export const account = 'prod';
+
+interface Gateway {
+  readonly cluster: Cluster;
+  /** A replica that does not own the account. */
+  readonly stranger: Replica;
+}
+
+/** Three replicas, and an agent that serves the account. */
+export async function startGateway(t: Test, kubeConfigFile: string): Promise<Gateway> {
+  const cluster = await startCluster(t);
+  const { replicas } = cluster;
+  const agent = await AgentProcess.start(t, {
+    agentId: 'agent',
+    addresses: replicas.map(({ agentsAddress }) => agentsAddress),
+    accounts: [{ name: decodeURIComponent(account), kubeConfigFile, apiAccess: 'full' }],
+  });
+  const owner = await waitFor(() => ownerOf(replicas), {
+    intervalMs: 50,
+    description: `the agent to register: ${agent.errors}`,
+  });
+  return { cluster, stranger: replicas.find(({ id }) => id !== owner) as Replica };
+}
+
+/** The replica that has the agent's connection. */
+export async function ownerOf(replicas: readonly Replica[]): Promise<string | undefined> {
+  const agents = (await replicas[0]?.get('/armory/agents')) as { clouddriverId: string }[];
+  return agents[0]?.clouddriverId;
 }
 
 /** @param tools programs of the sessions */
@@ -45,12 +80,13 @@ export async function startWorld(
     },
     user: { token },
   };
-  const through = direct;
+  const gateway = await startGateway(t, await kubernetes.kubeconfigFor('kube-system', 'agent'));
+  const through = { cluster: { server: `${gateway.stranger.restUrl}/kubernetes/accounts/${account}` }, user: {} };
   const namespaces = { direct: 'by-straight', through: 'by-gateways' };
   for (const name of Object.values(namespaces)) await api.post('/api/v1/namespaces', { metadata: { name } });
   const directories = t.testdir();
   const sessions = async (name: string, programs: Session['programs']): Promise<Sessions> => {
-    const open = async (namespace: string, access: typeof direct): Promise<Session> => {
+    const open = async (namespace: string, access: { readonly cluster: object; readonly user: object }): Promise<Session> => {
       const directory = join(directories, name, namespace);
       const session = await Session.open({ programs, directory, namespace, ...access });
       t.teardown(() => {
