@@ -184,5 +184,5 @@ test('malformed bytes are refused by name, and never more', async (t) => {
 
 /** In the order of fields that a decoded frame has. */
 function ordered(frames: readonly TunnelFrame[]): TunnelFrame[] {
-  return frames.map(({ request: number, ...rest }) => ({ ...rest, request: number }) as TunnelFrame);
+  return frames.map(({ request: number, ...rest }) => ({ ...rest, request: number }));
 }

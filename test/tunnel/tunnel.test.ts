@@ -59,7 +59,7 @@ test('random bodies, slow readers and cancellations: every byte arrives in order
         const atAgent = new Map<string, Told>();
         const bodies = plans.map(({ up, down }) => ({ up: data(up), down: data(down) }));
         const later = (task: () => void): void => {
-          const { value } = turns.next();
+          const value: unknown = turns.next().value;
           if (value === 0) setImmediate(task);
           else later(() => setImmediate(task));
         };
@@ -232,7 +232,7 @@ test('an agent that breaks the protocol loses its stream, and nobody gets a wron
     'request 0': [{ ...head, request: 0 }],
     'a second hello': [{ kind: 'hello', request: 0, agentId: 'a', epoch: 1 }],
     'more consumed than was sent': [{ kind: 'consumed', request: 1, bytes: 1 }],
-    'a request of the agent': [{ ...head, kind: 'request-head', head: aRequest } as TunnelFrame],
+    'a request of the agent': [{ ...head, kind: 'request-head', head: aRequest }],
   };
   for (const [name, frames] of Object.entries(wrong)) {
     const written: Uint8Array[] = [];
@@ -271,7 +271,7 @@ test('a gateway that breaks the protocol loses its stream', async (t) => {
     'data of no request': [{ kind: 'data', request: 1, data: Buffer.alloc(1) }],
     'an invalid method': [{ ...request, head: { ...aRequest, method: 'GET /' } }],
     'an invalid target': [{ ...request, head: { ...aRequest, target: '/ HTTP/1.1\r\n' } }],
-    'a response': [{ ...request, kind: 'response-head', head: ok } as TunnelFrame],
+    'a response': [{ ...request, kind: 'response-head', head: ok }],
     'two ends': [request, { kind: 'end', request: 1, trailers: [] }, { kind: 'end', request: 1, trailers: [] }],
   };
   for (const [name, frames] of Object.entries(wrong)) {

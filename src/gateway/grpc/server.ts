@@ -42,12 +42,6 @@ export interface GrpcServer {
  */
 const hardLimitFactor = 4;
 
-/**
- * HTTP/2 flow control, in bytes: many requests of the Kubernetes API share one stream, which a long way must not throttle.
- * It is a limit, not a buffer: what comes is read at once.
- */
-const flowControlWindowBytes = 2 << 20;
-
 /** Calls on one connection: an agent needs four, a proxy in between may carry many. */
 const maxConcurrentStreams = 1_000;
 
@@ -66,7 +60,6 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const server = new Server({
     'grpc.max_receive_message_length': options.maxMessageBytes * hardLimitFactor,
     'grpc.max_send_message_length': -1,
-    'grpc-node.flow_control_window': flowControlWindowBytes,
     'grpc.max_concurrent_streams': maxConcurrentStreams,
     'grpc.keepalive_time_ms': options.keepAliveTimeMs,
     'grpc.keepalive_timeout_ms': options.keepAliveTimeoutMs,

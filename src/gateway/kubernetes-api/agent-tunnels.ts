@@ -38,7 +38,7 @@ const defaultTunnelLimits: AgentTunnelsLimits = {
 export interface AttachedTunnel {
   readonly tunnel: GatewayTunnel;
   /** Ends the stream, with the error's status or with OK. */
-  end(error?: GatewayError): void;
+  readonly end: (error?: GatewayError) => void;
 }
 
 interface SessionTunnel {
@@ -239,8 +239,8 @@ function requestsOf({ attached, waiting }: SessionTunnel): number {
 }
 
 /** Requests fail as `agent-lost`, or `draining`: what ended the stream is not of their doing. */
-function end({ tunnel, end: endStream }: AttachedTunnel, error: GatewayError | undefined): void {
+function end(attached: AttachedTunnel, error: GatewayError | undefined): void {
   const { code, message, details } = error ?? unused;
-  tunnel.close(new GatewayError(code === 'draining' ? code : 'agent-lost', message, details));
-  endStream(error);
+  attached.tunnel.close(new GatewayError(code === 'draining' ? code : 'agent-lost', message, details));
+  attached.end(error);
 }

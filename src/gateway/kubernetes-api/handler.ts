@@ -228,13 +228,12 @@ function ownAnswer(
   forwarded: boolean,
 ): { readonly head: ResponseHead; readonly body: Uint8Array } {
   const { status, headers, body } = statusAnswer(error, method);
-  const own = forwarded
-    ? [
-        ...[errorHeader, error.code, errorTextHeader, encodeURIComponent(error.message.slice(0, longestText))],
-        ...(error.details.unsent === true ? [unsentHeader, 'true'] : []),
-      ]
-    : [];
-  return { head: { status, headers: [...headers, ...own] }, body: Buffer.from(body) };
+  const all = [...headers];
+  if (forwarded) {
+    all.push(errorHeader, error.code, errorTextHeader, encodeURIComponent(error.message.slice(0, longestText)));
+    if (error.details.unsent === true) all.push(unsentHeader, 'true');
+  }
+  return { head: { status, headers: all }, body: Buffer.from(body) };
 }
 
 /** Characters of an error's text between replicas: percent-encoded, they fit into the headers. */

@@ -22,7 +22,7 @@ export function splitPath(url: string): { readonly account: string; readonly tar
 }
 
 function accountOf(segment: string): string {
-  let account = '';
+  let account: string;
   try {
     account = decodeURIComponent(segment);
   } catch {

@@ -13,7 +13,7 @@ import {
   type Http2ServerResponse,
   type ServerHttp2Session,
 } from 'node:http2';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { GatewayError } from '../../core/errors.js';
 import type { KubernetesApiHandler } from '../kubernetes-api/handler.js';
 import { isKubernetesApi } from '../kubernetes-api/path.js';
@@ -125,7 +125,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
       );
       if (kubernetesApi !== undefined) {
         http1.on('upgrade', (request, socket, head) => {
-          kubernetesApi.upgrade(request, socket as Socket, head);
+          if (socket instanceof Socket) kubernetesApi.upgrade(request, socket, head);
         });
       }
       http2 = createHttp2(
