@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import type { Test } from 'tap';
+import { accountPath } from '../../src/gateway/kubernetes-api/path.js';
 import { AgentProcess } from '../cluster/agent-process.js';
 import { startCluster, type Cluster } from '../cluster/cluster.js';
 import type { Replica } from '../cluster/replica.js';
@@ -23,8 +24,8 @@ export interface World extends Sessions {
   sessions(name: string, tools: Session['programs']): Promise<Sessions>;
 }
 
-/** The account's name, as clusters at AWS are called. */
-export const account = 'prod';
+/** As clusters at AWS are called: "/" in the name of an account is hard for clients. */
+const account = 'arn:aws:eks:eu-west-1:123456789012:cluster/prod';
 
 interface Gateway {
   readonly cluster: Cluster;
@@ -39,7 +40,7 @@ export async function startGateway(t: Test, kubeConfigFile: string): Promise<Gat
   const agent = await AgentProcess.start(t, {
     agentId: 'agent',
     addresses: replicas.map(({ agentsAddress }) => agentsAddress),
-    accounts: [{ name: decodeURIComponent(account), kubeConfigFile, apiAccess: 'full' }],
+    accounts: [{ name: account, kubeConfigFile, apiAccess: 'full' }],
   });
   const owner = await waitFor(() => ownerOf(replicas), {
     intervalMs: 50,
@@ -81,7 +82,7 @@ export async function startWorld(
     user: { token },
   };
   const gateway = await startGateway(t, await kubernetes.kubeconfigFor('kube-system', 'agent'));
-  const through = { cluster: { server: `${gateway.stranger.restUrl}/kubernetes/accounts/${account}` }, user: {} };
+  const through = { cluster: { server: gateway.stranger.restUrl + accountPath(account) }, user: {} };
   const namespaces = { direct: 'by-straight', through: 'by-gateways' };
   for (const name of Object.values(namespaces)) await api.post('/api/v1/namespaces', { metadata: { name } });
   const directories = t.testdir();
@@ -105,6 +106,7 @@ export async function compare(
   { direct, through }: Sessions,
   commands: (session: Session) => Promise<void>,
 ): Promise<void> {
+  for (const session of [direct, through]) session.transcript();
   await Promise.all([commands(direct), commands(through)]);
   const right = direct.transcript();
   if (process.env['SHOW'] !== undefined) t.comment(right);
