@@ -23,7 +23,8 @@ test('helm', { skip: missing, timeout: 280_000 }, async (t) => {
 async function releases(session: Session, ...wait: readonly string[]): Promise<void> {
   const { helm, kubectl } = session;
   const chart = await writeChart(session);
-  const failing = (...args: readonly string[]): Promise<unknown> => session.run(args, { fails: true }, session.programs.helm);
+  const failing = (...args: readonly string[]): Promise<unknown> =>
+    session.run(args, { fails: true }, session.programs.helm);
   await helm('install', 'web', chart, ...wait, '--timeout=60s');
   await helm('list', '--time-format=');
   // The kinds of its objects come in an order of chance.

@@ -47,7 +47,9 @@ export function service(name: string): object {
 
 /** A resource of our own, with a version of its own in discovery. */
 export function resourceDefinition(group: string): object {
-  const schema = { openAPIV3Schema: { type: 'object', properties: { size: { type: 'integer', description: 'In inches.' } } } };
+  const schema = {
+    openAPIV3Schema: { type: 'object', properties: { size: { type: 'integer', description: 'In inches.' } } },
+  };
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',

@@ -80,6 +80,18 @@ export class Conversation {
   }
 }
 
+/** A kubeconfig file of one cluster and one user; JSON is YAML. */
+export function kubeconfigOf(cluster: object, user: object, namespace: string): string {
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'world',
+    clusters: [{ name: 'world', cluster }],
+    users: [{ name: 'world', user }],
+    contexts: [{ name: 'world', context: { cluster: 'world', user: 'world', namespace } }],
+  });
+}
+
 export class Session {
   readonly #transcript: string[] = [];
   readonly #running = new Set<ChildProcess>();
@@ -89,7 +101,6 @@ export class Session {
     /** For files; below it are the caches of kubectl and helm. */
     readonly directory: string,
     readonly namespace: string,
-    readonly kubeconfig: object,
   ) {}
 
   static async open(parts: {
@@ -101,17 +112,9 @@ export class Session {
     readonly user: object;
   }): Promise<Session> {
     const { programs, directory, namespace, cluster, user } = parts;
-    const kubeconfig = {
-      apiVersion: 'v1',
-      kind: 'Config',
-      'current-context': 'world',
-      clusters: [{ name: 'world', cluster }],
-      users: [{ name: 'world', user }],
-      contexts: [{ name: 'world', context: { cluster: 'world', user: 'world', namespace } }],
-    };
     await mkdir(directory, { recursive: true });
-    await writeFile(join(directory, 'kubeconfig'), JSON.stringify(kubeconfig));
-    return new Session(programs, directory, namespace, kubeconfig);
+    await writeFile(join(directory, 'kubeconfig'), kubeconfigOf(cluster, user, namespace));
+    return new Session(programs, directory, namespace);
   }
 
   path(name: string): string {
@@ -131,7 +134,11 @@ export class Session {
 
   readonly helm = (...args: readonly string[]): Promise<Outcome> => this.run(args, {}, this.programs.helm);
 
-  async run(args: readonly string[], options: CommandOptions = {}, program: string = this.programs.kubectl): Promise<Outcome> {
+  async run(
+    args: readonly string[],
+    options: CommandOptions = {},
+    program: string = this.programs.kubectl,
+  ): Promise<Outcome> {
     const outcome = await this.start(args, options, program).ended();
     if (options.recorded !== false) {
       this.note(`$ ${args.join(' ')}`);
@@ -179,24 +186,26 @@ export class Session {
 
   /** Text without what no two runs have in common. */
   normal(text: string): string {
-    return text
-      .replaceAll('\r', '')
-      // How many of these are seen is chance.
-      .replace(/^Waiting for .*\n/gmu, '')
-      .replace(/\/tmp\/(LIVE|MERGED)-\d+/gu, 'TEMPORARY')
-      .replaceAll(this.directory, 'DIRECTORY')
-      .replaceAll(this.namespace, 'NAMESPACE')
-      .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/gu, 'UID')
-      .replace(/"?resourceVersion"?: ?"\d+"/gu, 'resourceVersion: N')
-      .replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?(Z|[+-]\d{4} \w+|[+-]\d\d:\d\d))?/gu, 'TIME')
-      .replace(/\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}/gu, 'TIME')
-      .replace(/\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}/gu, 'TIME')
-      .replace(/-[bcdfghjklmnpqrstvwxz2456789]{5}\b/gu, '-RANDOM')
-      .replace(/\b10\.96\.\d+\.\d+\b/gu, 'ADDRESS')
-      .replace(/\bfd00:96::[0-9a-f]+\b/gu, 'ADDRESS')
-      .replace(/\b(\d+(\.\d+)?(ms|µs|[dhms]))+\b/gu, 'AGE')
-      .replace(/\/dev\/pts\/\d+/gu, 'TERMINAL')
-      .replace(/(\S) {2,}/gu, '$1  ');
+    return (
+      text
+        .replaceAll('\r', '')
+        // How many of these are seen is chance.
+        .replace(/^Waiting for .*\n/gmu, '')
+        .replace(/\/tmp\/(LIVE|MERGED)-\d+/gu, 'TEMPORARY')
+        .replaceAll(this.directory, 'DIRECTORY')
+        .replaceAll(this.namespace, 'NAMESPACE')
+        .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/gu, 'UID')
+        .replace(/"?resourceVersion"?: ?"\d+"/gu, 'resourceVersion: N')
+        .replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?(Z|[+-]\d{4} \w+|[+-]\d\d:\d\d))?/gu, 'TIME')
+        .replace(/\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}/gu, 'TIME')
+        .replace(/\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}/gu, 'TIME')
+        .replace(/-[bcdfghjklmnpqrstvwxz2456789]{5}\b/gu, '-RANDOM')
+        .replace(/\b10\.96\.\d+\.\d+\b/gu, 'ADDRESS')
+        .replace(/\bfd00:96::[0-9a-f]+\b/gu, 'ADDRESS')
+        .replace(/\b(\d+(\.\d+)?(ms|µs|[dhms]))+\b/gu, 'AGE')
+        .replace(/\/dev\/pts\/\d+/gu, 'TERMINAL')
+        .replace(/(\S) {2,}/gu, '$1  ')
+    );
   }
 
   /** Ends what still runs. */

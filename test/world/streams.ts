@@ -14,13 +14,16 @@ const mebibyte = 1_048_576;
 /** Commands in containers, with and without a terminal; files both ways. */
 export async function streams(session: Session): Promise<void> {
   const { kubectl, failing } = session;
-  const talk = 'echo ready; while read line; do echo "got $line"; echo "heard $line" >&2; [ "$line" = end ] && exit 0; done';
+  const talk =
+    'echo ready; while read line; do echo "got $line"; echo "heard $line" >&2; [ "$line" = end ] && exit 0; done';
   const listening = pod('listening', { command: ['sh', '-c', talk], stdin: true });
   await kubectl('apply', '-f', await session.file('talkative.json', pod('talkative'), listening));
   await kubectl('wait', '--for=condition=Ready', 'pod/talkative', 'pod/listening');
 
   await failing('exec', 'talkative', '--', 'sh', '-c', 'echo out; echo err >&2; exit 7');
-  const apart = await session.run(['exec', 'talkative', '--', 'sh', '-c', 'echo out; echo err >&2'], { recorded: false });
+  const apart = await session.run(['exec', 'talkative', '--', 'sh', '-c', 'echo out; echo err >&2'], {
+    recorded: false,
+  });
   session.note(`${String(apart.code)} ${apart.stdout.toString()} | ${apart.stderr}`);
   await session.run(['exec', '-i', 'talkative', '--', 'wc', '-c'], { stdin: 'four' });
   await failing('exec', 'talkative', '--', 'no-such-program');
@@ -30,9 +33,12 @@ export async function streams(session: Session): Promise<void> {
   const { stdout } = await session.run(['exec', '-i', 'talkative', '--', 'cat'], { stdin: bytes, recorded: false });
   session.note(`bytes come back: ${String(stdout.equals(bytes))}`);
 
-  const shell = session.onTerminal(['exec', '-it', 'talkative', '--', 'sh', '-c', 'tty; read name; echo "hallo $name"; exit 5'], {
-    open: true,
-  });
+  const shell = session.onTerminal(
+    ['exec', '-it', 'talkative', '--', 'sh', '-c', 'tty; read name; echo "hallo $name"; exit 5'],
+    {
+      open: true,
+    },
+  );
   await shell.said('/dev/pts/');
   shell.write('you\n');
   await note(session, shell);
@@ -79,7 +85,9 @@ export async function forwards(session: Session): Promise<void> {
     const line = (remote: number): RegExp => new RegExp(`127\\.0\\.0\\.1:(\\d+) -> ${String(remote)}`, 'u');
     await forwarding.said(line(port));
     await forwarding.said(line(closed));
-    const [open, refused] = [port, closed].map((remote) => Number(line(remote).exec(forwarding.stdout.toString())?.[1]));
+    const [open, refused] = [port, closed].map((remote) =>
+      Number(line(remote).exec(forwarding.stdout.toString())?.[1]),
+    );
     for (const sizes of [[5], [mebibyte], Array.from({ length: 8 }, (_, index) => 65_536 * (index + 1))]) {
       const same = await Promise.all(sizes.map((size) => echoed(open ?? 0, size)));
       session.note(`echoed: ${same.join()}`);

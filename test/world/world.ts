@@ -6,6 +6,7 @@ import { accountPath } from '../../src/gateway/kubernetes-api/path.js';
 import { AgentProcess } from '../cluster/agent-process.js';
 import { startCluster, type Cluster } from '../cluster/cluster.js';
 import type { Replica } from '../cluster/replica.js';
+import type { KubernetesApi } from '../services/kubernetes-api.js';
 import type { KubernetesPrograms } from '../services/kubernetes-program.js';
 import { startKubernetes, type Kubernetes } from '../services/kubernetes.js';
 import { startNodeDouble } from '../services/node-double.js';
@@ -25,12 +26,22 @@ export interface World extends Sessions {
 }
 
 /** As clusters at AWS are called: "/" in the name of an account is hard for clients. */
-const account = 'arn:aws:eks:eu-west-1:123456789012:cluster/prod';
+export const account = 'arn:aws:eks:eu-west-1:123456789012:cluster/prod';
 
-interface Gateway {
+export interface Gateway {
   readonly cluster: Cluster;
   /** A replica that does not own the account. */
   readonly stranger: Replica;
+}
+
+/** Lets the service account `agent` of `kube-system` do everything. */
+export async function grantAgent(api: KubernetesApi): Promise<void> {
+  await api.post('/api/v1/namespaces/kube-system/serviceaccounts', { metadata: { name: 'agent' } });
+  await api.post('/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
+    metadata: { name: 'agent' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' },
+    subjects: [{ kind: 'ServiceAccount', name: 'agent', namespace: 'kube-system' }],
+  });
 }
 
 /** Three replicas, and an agent that serves the account. */
@@ -67,12 +78,7 @@ export async function startWorld(
   const node = await startNodeDouble(programs, kubernetes);
   t.teardown(() => node.stop());
   const { api } = kubernetes;
-  await api.post('/api/v1/namespaces/kube-system/serviceaccounts', { metadata: { name: 'agent' } });
-  await api.post('/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
-    metadata: { name: 'agent' },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' },
-    subjects: [{ kind: 'ServiceAccount', name: 'agent', namespace: 'kube-system' }],
-  });
+  await grantAgent(api);
   const token = await kubernetes.token('kube-system', 'agent');
   const direct = {
     cluster: {
@@ -87,7 +93,10 @@ export async function startWorld(
   for (const name of Object.values(namespaces)) await api.post('/api/v1/namespaces', { metadata: { name } });
   const directories = t.testdir();
   const sessions = async (name: string, programs: Session['programs']): Promise<Sessions> => {
-    const open = async (namespace: string, access: { readonly cluster: object; readonly user: object }): Promise<Session> => {
+    const open = async (
+      namespace: string,
+      access: { readonly cluster: object; readonly user: object },
+    ): Promise<Session> => {
       const directory = join(directories, name, namespace);
       const session = await Session.open({ programs, directory, namespace, ...access });
       t.teardown(() => {

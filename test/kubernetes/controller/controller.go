@@ -37,7 +37,7 @@ const (
 
 // line is what it tells; fields that do not apply are absent.
 type line struct {
-	Kind    string            `json:"kind"` // add, update, delete, leading, following, wrote, unknown, store
+	Kind    string            `json:"kind"` // add, update, delete, leading, following, wrote, unknown, resting, store
 	Name    string            `json:"name,omitempty"`
 	Version string            `json:"version,omitempty"`
 	Write   int               `json:"write,omitempty"`
@@ -58,7 +58,7 @@ func (r *reporter) tell(said line) {
 	_ = r.encoder.Encode(said)
 }
 
-// Main returns after SIGTERM, when it has told its store and given leadership back.
+// Main gives leadership back and writes nothing more after SIGINT, which it tells; it returns after SIGTERM, when it has told its store.
 func Main(arguments []string) error {
 	if len(arguments) != 3 {
 		return fmt.Errorf("arguments: KUBECONFIG NAMESPACE IDENTITY")
@@ -75,6 +75,9 @@ func Main(arguments []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	election, rest := signal.NotifyContext(ctx, syscall.SIGINT)
+	defer rest()
+	var writing sync.WaitGroup
 	report := &reporter{encoder: json.NewEncoder(os.Stdout)}
 
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(namespace),
@@ -90,12 +93,14 @@ func Main(arguments []string) error {
 		Client:     client.CoordinationV1(),
 		LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
 	}
-	for ctx.Err() == nil {
+	for election.Err() == nil {
 		// The times are client-go's own defaults.
-		leaderelection.RunOrDie(ctx, leaderelection.LeaderElectionConfig{
+		leaderelection.RunOrDie(election, leaderelection.LeaderElectionConfig{
 			Lock: lock, LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second, ReleaseOnCancel: true,
 			Callbacks: leaderelection.LeaderCallbacks{
 				OnStartedLeading: func(ctx context.Context) {
+					writing.Add(1)
+					defer writing.Done()
 					report.tell(line{Kind: "leading"})
 					write(ctx, client, namespace, identity, report)
 				},
@@ -103,6 +108,9 @@ func Main(arguments []string) error {
 			},
 		})
 	}
+	writing.Wait()
+	report.tell(line{Kind: "resting"})
+	<-ctx.Done()
 	store := map[string]string{}
 	for _, object := range informer.GetStore().List() {
 		found := object.(*corev1.ConfigMap)
