@@ -54,9 +54,9 @@ export class Followed {
   }
 
   #see(kind: string, { metadata }: V1ConfigMap): void {
-    const { name = '', resourceVersion = '', labels = {} } = metadata ?? {};
-    this.events.push({ kind, name, version: Number(resourceVersion) });
-    this.writers.set(name, labels['write'] ?? '');
+    const name = metadata?.name ?? '';
+    this.events.push({ kind, name, version: Number(metadata?.resourceVersion) });
+    this.writers.set(name, metadata?.labels?.['write'] ?? '');
   }
 }
 

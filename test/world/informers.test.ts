@@ -52,8 +52,8 @@ test('informers and leaders outlive replicas', options, async (t) => {
     path,
   );
   const left = Object.fromEntries(items.map(({ metadata }) => [metadata.name, metadata.resourceVersion]));
-  for (const [name, { events }] of Object.entries({ truth, followed, first, second })) {
-    const same = (): boolean => JSON.stringify(storeOf(events)) === JSON.stringify(left);
+  for (const [name, one] of Object.entries({ truth, followed, first, second })) {
+    const same = (): boolean => JSON.stringify(storeOf(one.events)) === JSON.stringify(left);
     await waitFor(same, { description: `the store of ${name} to be what is there` });
   }
   for (const controller of controllers) await controller.end();
