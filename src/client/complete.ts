@@ -72,7 +72,7 @@ async function offers(
   const name = meant[0]?.name;
   if (name === undefined) return nextWords(commands, typed.join(' '));
   const index = typed.length - name.split(' ').length;
-  const argument = meant.flatMap((one) => one.arguments[index] ?? [])[0];
+  const argument = meant.flatMap(({ arguments: all }) => all[index] ?? all.filter((one) => one.repeated === true))[0];
   return [...(index === 0 ? nextWords(commands, name) : []), ...(await ask(argument?.completes))];
 }
 

@@ -26,11 +26,20 @@ export interface CredentialFlags {
   readonly key?: string | undefined;
 }
 
+/** The file with the token. An empty variable counts as unset. */
+export function tokenFileOf(
+  { 'token-file': named }: CredentialFlags,
+  environment: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  return named ?? (environment[tokenFileVariable] || undefined);
+}
+
 /** @throws UsageError naming the flag whose file cannot be read, or that is missing beside another one */
 export function readCredentials(
-  { 'token-file': named, cacert, cert, key }: CredentialFlags,
+  flags: CredentialFlags,
   environment: Readonly<Record<string, string | undefined>>,
 ): ClientCredentials {
+  const { 'token-file': named, cacert, cert, key } = flags;
   const read = (name: string, path: string | undefined): string | undefined => {
     if (path === undefined) return undefined;
     try {
@@ -39,9 +48,7 @@ export function readCredentials(
       throw new UsageError(`${name}: ${messageOf(error)}`);
     }
   };
-  // An empty variable counts as unset.
-  const path = named ?? (environment[tokenFileVariable] || undefined);
-  const written = read(named === undefined ? tokenFileVariable : '--token-file', path);
+  const written = read(named === undefined ? tokenFileVariable : '--token-file', tokenFileOf(flags, environment));
   const token = (written ?? (environment[tokenVariable] || undefined))?.trim();
   if (token !== undefined && !/^[\w.~+/=-]+$/u.test(token))
     throw new UsageError('the token must be one word of letters, digits and . ~ + / = - (RFC 6750)');

@@ -61,7 +61,7 @@ const columns: readonly Column<RestOperation>[] = [
   ['TOOK', ({ totalDurationMs }) => (totalDurationMs === undefined ? '' : `${totalDurationMs} ms`)],
   ['VERB', ({ verb }) => verb ?? ''],
   ['RESOURCE', ({ object }) => object?.resource ?? ''],
-  ['OBJECT', ({ object }) => [object?.namespace, object?.name].filter(Boolean).join('/')],
+  ['OBJECT', ({ object: { namespace = '', name = '' } = {} }) => (namespace === '' ? name : `${namespace}/${name}`)],
   ['CALLER', ({ caller }) => caller ?? ''],
   ['AGENT', ({ opSentToAgent }) => opSentToAgent?.agentId ?? ''],
   ['MESSAGE', ({ message }) => (message ?? '').split('\n')[0] ?? ''],

@@ -25,6 +25,8 @@ export interface Argument {
   /** KIND, as in help. */
   readonly name: string;
   readonly optional?: true;
+  /** Of the last one: any number of them. */
+  readonly repeated?: true;
   readonly completes?: Completes;
 }
 
@@ -60,7 +62,11 @@ export function command<const F extends Flags>(definition: Command<F>): Command 
 
 /** "KIND [NAME]" */
 export function usageOf({ arguments: expected }: Command): string {
-  return expected.map(({ name, optional }) => (optional ? `[${name}]` : name)).join(' ');
+  const shown = expected.map(({ name, optional, repeated }) => {
+    const words = repeated === true ? `${name}...` : name;
+    return optional === true ? `[${words}]` : words;
+  });
+  return shown.join(' ');
 }
 
 /** Whether the words of `name` begin with those of `start`. */

@@ -40,7 +40,10 @@ export function parseCommandLine(commands: readonly Command[], argv: readonly st
   if (command.settings !== undefined) throw new UsageError(`${command.name} must come before its flags`);
   const given = words.slice(command.name.split(' ').length);
   const empty = given.findIndex((word) => word === '');
-  if (empty >= 0) throw new UsageError(`${command.arguments[empty]?.name ?? 'argument'} must not be empty`);
+  if (empty >= 0)
+    throw new UsageError(
+      `${(command.arguments[empty] ?? command.arguments.at(-1))?.name ?? 'argument'} must not be empty`,
+    );
   return { command, input: { words: given, flags: valuesOf(commands, command, tokens), settings: [] } };
 }
 
@@ -121,7 +124,8 @@ function commandOf(commands: readonly Command[], words: readonly string[], token
 }
 
 function fits(expected: Command['arguments'], count: number): boolean {
-  return count <= expected.length && count >= expected.filter(({ optional }) => optional !== true).length;
+  const most = expected.at(-1)?.repeated === true ? Number.POSITIVE_INFINITY : expected.length;
+  return count <= most && count >= expected.filter(({ optional }) => optional !== true).length;
 }
 
 function unknownCommand(commands: readonly Command[], start: string, word: string): UsageError {

@@ -5,6 +5,7 @@ import { completionAnswer } from '../client/complete.js';
 import { completionScript, shells } from '../client/completion.js';
 import { exitCodesHelp } from '../client/exit-code.js';
 import { help } from '../client/flags.js';
+import { kubeconfigCommand } from '../client/kubeconfig-command.js';
 import { operationCommands } from '../client/operation-table.js';
 import { command, type Command, type CommandIo } from '../command-line/command.js';
 import { choice, file, readFlag } from '../command-line/flags.js';
@@ -89,6 +90,7 @@ export const commands: readonly Command[] = [
   }),
   ...operationCommands,
   ...clusterCommands,
+  kubeconfigCommand,
   command({
     name: 'completion',
     summary: 'Print the completion script of a shell: source <(agent-gateway completion bash).',

@@ -121,7 +121,12 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
         zoneId: options.zoneId ?? 'simulated_default',
         version: 'simulated',
         dynamicAccounts: names.length === 0,
-        accounts: names.map((name) => ({ name, kubeHost: `https://${name}.example`, kubeVersion: 'v1.33.0' })),
+        accounts: names.map((name) => ({
+          name,
+          kubeHost: `https://${name}.example`,
+          kubeVersion: 'v1.33.0',
+          properties: { kubernetesApi: 'full' },
+        })),
       },
       execute: simulatedExecute(options, agent, counts),
       answerKubernetesApi: simulatedKubernetesApi(options.latencyMs ?? 0),
@@ -211,7 +216,12 @@ function simulatedDynamicAccounts(
       if (latencyMs > 0) await setTimeout(latencyMs);
       if (failing?.test(name) === true)
         throw new TellableError(`the simulated cluster of "${name}" refuses the credentials`);
-      return { kubeHost: `https://${name}.example`, kubeVersion: 'v1.33.0', namespaces: ['default'] };
+      return {
+        kubeHost: `https://${name}.example`,
+        kubeVersion: 'v1.33.0',
+        namespaces: ['default'],
+        properties: { kubernetesApi: 'full' },
+      };
     },
     remove: () => Promise.resolve(),
   };

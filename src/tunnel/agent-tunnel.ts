@@ -2,7 +2,7 @@
 
 import { GatewayError, toGatewayError } from '../core/errors.js';
 import { Channel, type ChannelSchedule } from './channel.js';
-import type { Answer, AnswerRequest, RequestEvents, ResponseHead, TunnelledRequest } from './exchange.js';
+import type { TunnelAnswer, AnswerRequest, RequestEvents, HttpResponseHead, TunnelledRequest } from './exchange.js';
 import { decodeFrames, type RequestHeadFrame, type TunnelFrame } from './frames.js';
 import { checkRequestHead, protocolError } from './head-rules.js';
 import { Multiplexer, type TunnelTransport } from './multiplexer.js';
@@ -15,7 +15,7 @@ const noEvents: RequestEvents = {
   onCancelled: () => undefined,
 };
 
-class OpenAnswer extends Channel implements Answer {
+class OpenAnswer extends Channel implements TunnelAnswer {
   readonly request: TunnelledRequest;
   events = noEvents;
 
@@ -24,7 +24,7 @@ class OpenAnswer extends Channel implements Answer {
     this.request = request;
   }
 
-  respond(head: ResponseHead): void {
+  respond(head: HttpResponseHead): void {
     this.begin({ kind: 'response-head', head });
   }
 

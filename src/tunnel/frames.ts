@@ -5,7 +5,7 @@
  */
 
 import { reading } from '../protocol/reading.js';
-import type { HeaderList, ResponseHead, TunnelledRequest } from './exchange.js';
+import type { HeaderList, HttpResponseHead, TunnelledRequest } from './exchange.js';
 import { FrameReader, FrameWriter, lengthSize, numberSize, textSize } from './frame-fields.js';
 
 export interface RequestHeadFrame {
@@ -19,7 +19,7 @@ export interface RequestHeadFrame {
 export interface ResponseHeadFrame {
   readonly kind: 'response-head';
   readonly request: number;
-  readonly head: ResponseHead;
+  readonly head: HttpResponseHead;
   readonly body: Uint8Array;
   readonly complete: boolean;
 }

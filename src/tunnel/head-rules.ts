@@ -1,7 +1,7 @@
 /** What a head and its headers may be. The other end of a tunnel is not trusted: what it says is sent on to HTTP. */
 
 import { GatewayError } from '../core/errors.js';
-import type { HeaderList, ResponseHead, TunnelledRequest } from './exchange.js';
+import type { HeaderList, HttpResponseHead, TunnelledRequest } from './exchange.js';
 
 /** RFC 9110, 5.6.2. */
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/u;
@@ -27,7 +27,7 @@ export function checkHeaders(headers: HeaderList, request: number): void {
 }
 
 /** @throws GatewayError `invalid-argument` */
-export function checkResponseHead({ status, headers }: ResponseHead, request: number): void {
+export function checkResponseHead({ status, headers }: HttpResponseHead, request: number): void {
   if (status !== 101 && (status < 200 || status > 599)) throw protocolError(request, `status ${String(status)}`);
   checkHeaders(headers, request);
 }

@@ -50,7 +50,7 @@ test('the console in a browser', { skip: noBrowser }, async (t) => {
   }
   const slow = await RawAgent.register(t, gateway.agentsAddress, {
     agentId: 'slow-agent',
-    accounts: [{ name: 'slow' }],
+    accounts: [{ name: 'slow', properties: { kubernetesApi: 'read' } }],
   });
   const browser = await startBrowser(t);
 
@@ -93,6 +93,18 @@ test('the console in a browser', { skip: noBrowser }, async (t) => {
     t.match(await rows(page).allInnerTexts(), [/sim-3-0\s+sim-agent-3\s+at gateway-under-test\s+1/, /sim-3-1/]);
     await page.getByRole('link', { name: 'Operations of sim-3-0' }).click();
     await page.getByText('No operation matches.').waitFor();
+  });
+
+  await t.test('how kubectl reaches an account whose agents allow it', async (t) => {
+    const { page } = await openConsole(browser, gateway.restUrl, 'accounts?search=slow');
+    await page.getByText('read', { exact: true }).click();
+    const commands = await page.locator('pre').innerText();
+    t.match(
+      commands,
+      `agent-gateway kubeconfig slow --merge --rest ${gateway.restUrl}\nkubectl --context slow get pods`,
+    );
+    await go(page, 'accounts?search=sim-3-0');
+    await page.getByText('off', { exact: true }).waitFor();
   });
 
   await t.test('an operation in flight appears and ends without reloading, with its way', async (t) => {

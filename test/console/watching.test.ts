@@ -65,6 +65,7 @@ test('nothing is read while nobody watches', async (t) => {
     operations: { list: counted },
     instances: { live: counted },
     dynamicAccounts: undefined,
+    accounts: { properties: () => Promise.resolve(new Map()) },
     discovery: { instances: () => [], state: () => ({ status: 'known', since: 0 }) },
     ...{ leaseMs: 1_000, stopping, now: Date.now },
   } satisfies ClusterWatchOptions);

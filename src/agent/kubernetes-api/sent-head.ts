@@ -1,12 +1,12 @@
 /** A request as the API server gets it: at the account's address, with the account's credentials and no others. */
 
 import type { ApiAccess } from '../../kubernetes/access.js';
-import type { HeaderList, RequestHead, TunnelledRequest } from '../../tunnel/exchange.js';
+import type { HeaderList, HttpRequestHead, TunnelledRequest } from '../../tunnel/exchange.js';
 
 export interface SentRequest {
   readonly origin: string;
   readonly pathPrefix: string;
-  readonly head: RequestHead;
+  readonly head: HttpRequestHead;
 }
 
 export function isImpersonation(header: string): boolean {

@@ -41,7 +41,11 @@ export interface ClusterCallsOptions {
   readonly now: () => number;
 }
 
-export function createClusterCalls({ config, dynamicAccounts: { requests, store }, ...parts }: ClusterCallsOptions) {
+export function createClusterCalls({
+  config,
+  dynamicAccounts: { accounts, requests, store },
+  ...parts
+}: ClusterCallsOptions) {
   const shared = { ...parts, instanceId: config.instance.id };
   const { forwardTimeoutMs } = config.kubesvc.operations;
   const { leaseMs } = config.kubesvc.instances;
@@ -52,7 +56,7 @@ export function createClusterCalls({ config, dynamicAccounts: { requests, store 
     console: consoleRoutes({
       instanceId: shared.instanceId,
       version: parts.version,
-      console: new ClusterWatch({ ...shared, dynamicAccounts: requests && store, leaseMs }),
+      console: new ClusterWatch({ ...shared, accounts, dynamicAccounts: requests && store, leaseMs }),
     }),
     forwardTimeoutMs,
   };

@@ -3,6 +3,7 @@
 import type { CachingIngest } from '../caching/ingest.js';
 import type { KubernetesApiHandler } from '../kubernetes-api/handler.js';
 import { createRestServer, type RestServer } from '../rest/server.js';
+import { trustAnchor } from '../tls/trust-anchor.js';
 import { collectGauges } from './collect.js';
 import type { Domain } from './assemble.js';
 import { createClusterCalls } from './cluster-calls.js';
@@ -18,7 +19,7 @@ export async function createRestApi(
   kubernetesApi: KubernetesApiHandler | undefined,
 ): Promise<RestServer> {
   const { server, kubesvc } = config;
-  const { stores, database, redis, map, mirror, discovery, metrics, tracing, security } = dependencies;
+  const { stores, database, redis, map, mirror, discovery, metrics, tracing, security, tlsToPeers } = dependencies;
   const { assignments, operations, principals } = stores;
   const { registry, acceptance, results, rivals, forwarder, recorder, lease, readiness, dynamicAccounts } = domain;
   const rest = await createRestServer({
@@ -57,6 +58,18 @@ export async function createRestApi(
     rivals,
     principals,
     dynamicAccounts: dynamicAccounts.routes,
+    ...(kubesvc.kubernetesApi.enabled
+      ? {
+          kubeconfigs: {
+            accounts: dynamicAccounts.routes.accounts,
+            publicUrl: kubesvc.kubernetesApi.publicUrl,
+            certificateAuthority: () => {
+              const { cert, ca } = tlsToPeers.current;
+              return cert === undefined ? undefined : trustAnchor({ cert, ca });
+            },
+          },
+        }
+      : {}),
     database,
     discovery,
     readiness,

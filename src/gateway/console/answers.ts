@@ -73,6 +73,8 @@ export interface AccountRow {
   /** The first few. */
   readonly servedBy: readonly AgentAt[];
   readonly agents: number;
+  /** What its agents let callers do with its Kubernetes API; absent: that cannot be read now. */
+  readonly access?: string;
 }
 
 export interface AgentAt {

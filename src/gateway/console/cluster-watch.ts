@@ -6,13 +6,15 @@
 import { wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
 import type { ConnectedAgent, AssignmentStore } from '../../store/assignments/assignments.js';
+import type { AccountStore } from '../../store/accounts/accounts.js';
 import type { DynamicAccountSummary } from '../../store/accounts/account-record.js';
 import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { InstanceRecord } from '../../store/instances/instance-record.js';
 import type { InstanceStore } from '../../store/instances/instances.js';
 import type { OperationFilter, OperationRecord } from '../../store/operations/operation-record.js';
 import type { OperationStore } from '../../store/operations/operations.js';
-import type { SectionName } from './answers.js';
+import { apiAccessProperty } from '../rest/kubeconfig.js';
+import type { AccountRow, Page, SectionName } from './answers.js';
 import { Section } from './section.js';
 
 export interface ClusterWatchOptions {
@@ -21,6 +23,7 @@ export interface ClusterWatchOptions {
   readonly instances: Pick<InstanceStore, 'live'>;
   /** Undefined: kubesvc.dynamicAccounts.enabled is false. */
   readonly dynamicAccounts: Pick<DynamicAccountStore, 'summaries'> | undefined;
+  readonly accounts: Pick<AccountStore, 'properties'>;
   readonly discovery: Pick<Discovery, 'instances' | 'state'>;
   readonly leaseMs: number;
   /** Ends readings that are under way. */
@@ -53,6 +56,7 @@ const dynamicPage = 1_000;
 /** As many as a page of `GET /armory/agent/operations` can have. */
 export const maxPending = 500;
 const newestItems = 50;
+const accessTimeoutMs = 2_000;
 /** The most cached queries for operations; each costs at most one statement per period. */
 const maxQuestions = 64;
 
@@ -138,6 +142,17 @@ export class ClusterWatch {
     if (this.#questions.size > maxQuestions && oldest !== undefined) this.#questions.delete(oldest);
     await section.refresh();
     return section.required();
+  }
+
+  /** The accounts with what callers may do with their Kubernetes API, as far as that can be read now. */
+  async withAccess(page: Page<AccountRow>): Promise<Page<AccountRow>> {
+    const names = page.items.map(({ name }) => name);
+    const deadline = AbortSignal.any([this.#options.stopping, AbortSignal.timeout(accessTimeoutMs)]);
+    // The rest of the page can be shown without it.
+    const found = await this.#options.accounts.properties(names, deadline).catch(() => undefined);
+    if (found === undefined) return page;
+    const access = (name: string) => found.get(name)?.[apiAccessProperty] ?? 'off';
+    return { ...page, items: page.items.map((row) => ({ ...row, access: access(row.name) })) };
   }
 
   async #watch(signal: AbortSignal): Promise<void> {

@@ -109,7 +109,8 @@ function serveData(app: App, { instanceId, version, console: watch }: ConsoleRou
     async ({ query }, reply) => {
       await watch.agents.refresh();
       fresh(reply);
-      return accountPage(watch.agents.required().agents, { ...query, cached: flag(query.cached) }, query.page ?? 0);
+      const question = { ...query, cached: flag(query.cached) };
+      return watch.withAccess(accountPage(watch.agents.required().agents, question, query.page ?? 0));
     },
   );
 

@@ -3,7 +3,7 @@
 import { ServerResponse, type IncomingMessage } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
-import type { HeaderList, ResponseHead } from '../../tunnel/exchange.js';
+import type { HeaderList, HttpResponseHead } from '../../tunnel/exchange.js';
 
 /** What is heard from a caller. */
 export interface CallerEvents {
@@ -22,7 +22,7 @@ export interface Caller {
   listen(events: CallerEvents): void;
   pause(): void;
   resume(): void;
-  respond(head: ResponseHead): void;
+  respond(head: HttpResponseHead): void;
   /** @returns false: it is kept, but write nothing more before onCallerDrain() */
   write(data: Uint8Array): boolean;
   end(trailers: HeaderList): void;
@@ -72,7 +72,7 @@ export class HttpCaller implements Caller {
     this.#request.resume();
   }
 
-  respond({ status, headers }: ResponseHead): void {
+  respond({ status, headers }: HttpResponseHead): void {
     const response = this.#response;
     if ('stream' in response) {
       response.writeHead(status, byName(headers));
@@ -178,7 +178,7 @@ export class UpgradingCaller implements Caller {
     if (this.#upgraded) this.#socket.resume();
   }
 
-  respond(head: ResponseHead): void {
+  respond(head: HttpResponseHead): void {
     if (head.status !== 101) {
       this.#refuse(head);
       return;
@@ -197,7 +197,7 @@ export class UpgradingCaller implements Caller {
   }
 
   /** Any other answer is one of HTTP/1.1, after which the connection ends. */
-  #refuse(head: ResponseHead): void {
+  #refuse(head: HttpResponseHead): void {
     this.#early = [];
     const response = new ServerResponse(this.#request);
     response.shouldKeepAlive = false;

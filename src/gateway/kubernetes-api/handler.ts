@@ -8,7 +8,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import { requestInfo, type RequestInfo } from '../../kubernetes/request-info.js';
-import type { HeaderList, ResponseHead } from '../../tunnel/exchange.js';
+import type { HeaderList, HttpResponseHead } from '../../tunnel/exchange.js';
 import { certificateOf } from '../auth/certificate.js';
 import { errorHeader, errorTextHeader, unsentHeader } from '../peers/api-forwarding.js';
 import type { AuthorizedRequest, KubernetesApiAuthorization } from './authorization.js';
@@ -212,7 +212,7 @@ function bodyLengthOf(request: Arrival['request']): number | undefined {
 }
 
 /** The head of an answer as the caller gets it. */
-function passedHead({ status, headers }: ResponseHead): ResponseHead {
+function passedHead({ status, headers }: HttpResponseHead): HttpResponseHead {
   const passed = responseHeaders(headers);
   if (status !== 101) return { status, headers: passed };
   for (let index = 0; index + 1 < headers.length; index += 2) {
@@ -226,7 +226,7 @@ function ownAnswer(
   error: GatewayError,
   method: string,
   forwarded: boolean,
-): { readonly head: ResponseHead; readonly body: Uint8Array } {
+): { readonly head: HttpResponseHead; readonly body: Uint8Array } {
   const { status, headers, body } = statusAnswer(error, method);
   const all = [...headers];
   if (forwarded) {

@@ -29,7 +29,7 @@ export class RequestReport {
   readonly #startedAt = performance.now();
   #destination: ApiDestination | undefined;
   #sentAt = 0;
-  /** Set when it is known. */
+  /** '' until it has authenticated. */
   caller = '';
 
   constructor(options: RequestReportOptions, account: string, info: RequestInfo | undefined, upgrade: string) {
@@ -59,7 +59,8 @@ export class RequestReport {
       responseBytes,
       addedSeconds: sentMs === undefined ? undefined : sentMs / 1_000,
     });
-    if (this.#info === undefined || !isRecorded(this.#info, this.#upgrade)) return;
+    // Refusals of anybody who has not authenticated would let anybody fill the table.
+    if (this.#info === undefined || this.caller === '' || !isRecorded(this.#info, this.#upgrade)) return;
     const time = this.#startTime + Math.round(sentMs ?? 0);
     const destination = this.#destination;
     records.record({

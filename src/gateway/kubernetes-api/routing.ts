@@ -9,7 +9,7 @@ import { GatewayError, toGatewayError, type ErrorCode } from '../../core/errors.
 import { backoffMs, wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
 import type { Ownership } from '../../store/assignments/ownership.js';
-import type { Exchange, ExchangeEvents, HeaderList, ResponseHead } from '../../tunnel/exchange.js';
+import type { Exchange, ExchangeEvents, HeaderList, HttpResponseHead } from '../../tunnel/exchange.js';
 import type { FirstPart } from '../../tunnel/gateway-tunnel.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Registry } from '../agents/registry.js';
@@ -80,13 +80,20 @@ export class ApiRouting {
   }
 
   /**
-   * Starts a request that another replica has forwarded: it goes to an agent here, or nowhere.
+   * Starts a request that another replica has forwarded, as start(): it goes to an agent here, or nowhere.
    * @throws GatewayError `not-owner` if no agent here serves the account; what the agent's tunnel refuses
    */
   startHere(request: ForwardedApiRequest, first: FirstPart, events: ExchangeEvents): Exchange {
     const { registry, toAgent, instanceId } = this.#options;
     const session = registry.sessionFor(request.account);
-    if (session !== undefined) return toAgent(session, request, first, events);
+    if (session !== undefined) {
+      const exchange = toAgent(session, request, first, events);
+      if (!first.complete)
+        process.nextTick(() => {
+          events.onDrain();
+        });
+      return exchange;
+    }
     const { account } = request;
     const message = `instance ${instanceId} holds no stream for account "${account}"`;
     throw new GatewayError('not-owner', message, { account, instanceId, unsent: true });
@@ -158,7 +165,7 @@ class RoutedExchange implements Exchange, ExchangeEvents {
     this.#exchange?.cancel(message);
   }
 
-  onResponse(head: ResponseHead): void {
+  onResponse(head: HttpResponseHead): void {
     this.#events.onResponse(head);
   }
 

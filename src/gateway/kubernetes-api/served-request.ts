@@ -7,7 +7,7 @@
  */
 
 import { GatewayError, toGatewayError } from '../../core/errors.js';
-import type { Exchange, ExchangeEvents, HeaderList, ResponseHead } from '../../tunnel/exchange.js';
+import type { Exchange, ExchangeEvents, HeaderList, HttpResponseHead } from '../../tunnel/exchange.js';
 import type { FirstPart } from '../../tunnel/gateway-tunnel.js';
 import type { Caller, CallerEvents } from './caller.js';
 import { watchBoundary, type WatchBoundary } from './watch-boundary.js';
@@ -30,9 +30,9 @@ export interface ServedRequestOptions {
   readonly bodyLength: number | undefined;
   readonly upgrade: boolean;
   /** The head of an answer as the caller gets it. */
-  readonly passed: (head: ResponseHead) => ResponseHead;
+  readonly passed: (head: HttpResponseHead) => HttpResponseHead;
   /** The gateway's own answer. */
-  readonly answerOf: (error: GatewayError) => { readonly head: ResponseHead; readonly body: Uint8Array };
+  readonly answerOf: (error: GatewayError) => { readonly head: HttpResponseHead; readonly body: Uint8Array };
   readonly onEnd: (end: ServedEnd) => void;
 }
 
@@ -145,7 +145,7 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
     this.#finish(this.#status === 101 ? undefined : gone);
   }
 
-  onResponse(head: ResponseHead): void {
+  onResponse(head: HttpResponseHead): void {
     if (this.#ended) return;
     this.#answered = true;
     this.#status = head.status;

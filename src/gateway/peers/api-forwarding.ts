@@ -7,7 +7,13 @@
 import { Pool } from 'undici';
 import { reasonFor } from '../../core/connection-failure.js';
 import { errorCodes, GatewayError, type ErrorCode } from '../../core/errors.js';
-import type { Exchange, ExchangeEvents, HeaderList, ResponseHead, TunnelledRequest } from '../../tunnel/exchange.js';
+import type {
+  Exchange,
+  ExchangeEvents,
+  HeaderList,
+  HttpResponseHead,
+  TunnelledRequest,
+} from '../../tunnel/exchange.js';
 import type { FirstPart } from '../../tunnel/gateway-tunnel.js';
 import { startHttpExchange } from '../../tunnel/http-exchange.js';
 import { forwardedByHeader, kubernetesApiPrefix, peerIdleMs } from './forwarding.js';
@@ -122,7 +128,7 @@ class PeerAnswer implements ExchangeEvents {
     this.#address = address;
   }
 
-  onResponse(head: ResponseHead): void {
+  onResponse(head: HttpResponseHead): void {
     const error = ownErrorOf(head.headers, this.#address.id);
     if (error === undefined) {
       this.#events.onResponse(head);

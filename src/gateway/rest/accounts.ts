@@ -22,7 +22,7 @@ export interface AccountRoutesOptions {
 }
 
 export interface DynamicAccountRoutesOptions extends AccountChangeRoutesOptions {
-  readonly accounts: Pick<AccountStore, 'find'>;
+  readonly accounts: Pick<AccountStore, 'find' | 'list' | 'properties'>;
   readonly store: Pick<DynamicAccountStore, 'list' | 'summaries'>;
   readonly definitions: Pick<Definitions, 'masked'>;
 }

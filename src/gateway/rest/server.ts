@@ -25,6 +25,7 @@ import { agentRoutes, type AgentRoutesOptions } from './agents.js';
 import { clusterRoutes, type ClusterRoutesOptions } from './cluster.js';
 import { healthRoutes, type HealthRoutesOptions } from './health.js';
 import { instanceRoutes, type InstanceRoutesOptions } from './instances.js';
+import { kubeconfigRoutes, type KubeconfigRoutesOptions } from './kubeconfig.js';
 import { describeApi } from './openapi.js';
 import { operationListRoutes } from './operation-list.js';
 import { answerOtherMethods } from './other-methods.js';
@@ -44,6 +45,7 @@ export interface RestOptions
     AgentRoutesOptions,
     InstanceRoutesOptions,
     OwnerRoutesOptions,
+    Partial<KubeconfigRoutesOptions>,
     HealthRoutesOptions {
   readonly instanceId: string;
   readonly version: string;
@@ -179,6 +181,8 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
   await app.register(accountDefinitionRoutes, options.dynamicAccounts);
   await app.register(instanceRoutes, options);
   await app.register(ownerRoutes, options);
+  const { kubeconfigs } = options;
+  if (kubeconfigs !== undefined) await app.register(kubeconfigRoutes, { kubeconfigs });
   await app.register(healthRoutes, options);
   await app.register(options.console);
   registerOtherMethods();

@@ -1,6 +1,5 @@
 /** Certificates, keys and trust stores change while the gateway runs: their files are read again, streams stay open. */
 
-import { X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
@@ -8,6 +7,7 @@ import { repeat } from '../../core/repeat.js';
 import type { TlsConfig } from '../config/config.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { readTls, type TlsMaterial } from './material.js';
+import { certificatesIn } from './trust-anchor.js';
 
 export interface TlsRenewal {
   /** For logs and metrics: "agents", "rest". */
@@ -33,9 +33,7 @@ const warnDays = 30;
 
 /** The earliest expiry of the certificate and the CA certificates that are sent with it, Unix ms. */
 function earliestExpiry(chain: Buffer): number {
-  const certificates =
-    chain.toString('latin1').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/gu) ?? [];
-  return Math.min(...certificates.map((pem) => Date.parse(new X509Certificate(pem).validTo)));
+  return Math.min(...certificatesIn(chain).map(({ validTo }) => Date.parse(validTo)));
 }
 
 /**

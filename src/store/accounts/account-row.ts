@@ -34,7 +34,7 @@ interface Properties {
 }
 
 /** A value of Armory's plugin has another shape, and reads as empty until the agent registers again. */
-function parseProperties(props: string | null): Properties {
+export function parseProperties(props: string | null): Properties {
   if (props === null || props === '') return {};
   try {
     const parsed: unknown = JSON.parse(props);

@@ -4,7 +4,7 @@ import { sql, type Kysely } from 'kysely';
 
 import type { AccountStatus } from './account-lifecycle.js';
 import type { AccountRecord } from './account-record.js';
-import { accountRecord, statusOf } from './account-row.js';
+import { accountRecord, parseProperties, statusOf } from './account-row.js';
 import { batches } from '../../core/batches.js';
 import { msAgo } from '../sql/clock.js';
 import type { SqlDialect } from '../sql/dialect.js';
@@ -104,6 +104,19 @@ export async function selectKnownAccounts(db: Db, names: readonly string[]): Pro
     for (const row of rows) known.add(row.name);
   }
   return known;
+}
+
+/** What agents said of the accounts among `names` that are there. */
+export async function selectProperties(
+  db: Db,
+  names: readonly string[],
+): Promise<Map<string, Readonly<Record<string, string>>>> {
+  const found = new Map<string, Readonly<Record<string, string>>>();
+  for (const batch of batches(names)) {
+    const rows = await db.selectFrom('kubesvc_accounts').select(['name', 'props']).where('name', 'in', batch).execute();
+    for (const { name, props } of rows) found.set(name, parseProperties(props).properties ?? {});
+  }
+  return found;
 }
 
 /** Accounts of agents (not dynamic ones) that have had no agent for `ms`, in name order. */

@@ -9,6 +9,7 @@ import {
   selectIdleAccounts,
   selectIdleAmong,
   selectKnownAccounts,
+  selectProperties,
 } from './account-statements.js';
 import { batchSize } from '../../core/batches.js';
 import type { Database } from '../sql/database.js';
@@ -27,6 +28,14 @@ export class AccountStore {
   /** The accounts among `names` that were ever registered. */
   known(names: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
     return this.#database.run((db) => selectKnownAccounts(db, names), signal);
+  }
+
+  /** Properties of the accounts among `names` that are there, by their names. */
+  properties(
+    names: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<ReadonlyMap<string, Readonly<Record<string, string>>>> {
+    return this.#database.run((db) => selectProperties(db, names), signal);
   }
 
   /** `limit` accounts after the name `after` ('' for the first), in name order. */

@@ -45,6 +45,7 @@ export function accountsView({ data, overview, params }) {
                       'Cached by',
                       { title: 'Agents', kind: 'number' },
                       'Served by',
+                      'Kubernetes API',
                       { title: 'Operations', kind: 'hidden' },
                     ],
                     repeat(value.items, ({ name }) => name, accountRow),
@@ -58,7 +59,7 @@ export function accountsView({ data, overview, params }) {
 }
 
 /** @param {AccountRow} row */
-function accountRow({ name, cachedBy, servedBy, agents }) {
+function accountRow({ name, cachedBy, servedBy, agents, access }) {
   const others = agents - servedBy.length;
   return html`<tr>
     <th scope="row"><span class="id">${name}</span></th>
@@ -73,8 +74,22 @@ function accountRow({ name, cachedBy, servedBy, agents }) {
     <td class="names">
       ${servedBy.map(({ agentId }) => html`<a class="name" href=${href('agents', { search: agentId })}>${agentId}</a> `)}${others > 0 ? html`<span class="quiet">and ${count(others)} more</span>` : nothing}
     </td>
+    <td>${kubernetesApi(name, access)}</td>
     <td class="narrow">
       <a href=${href('operations', { account: name })} aria-label=${`Operations of ${name}`}>Operations</a>
     </td>
   </tr>`;
+}
+
+/** How kubectl reaches it. @param {string} name @param {string | undefined} access */
+function kubernetesApi(name, access) {
+  if (access === undefined) return html`<span class="quiet">unknown</span>`;
+  if (access !== 'read' && access !== 'full') return html`<span class="quiet">off</span>`;
+  const word = /^[\w.:@%+,/-]+$/u.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
+  return html`<details>
+    <summary>${access}</summary>
+    <pre class="commands">
+agent-gateway kubeconfig ${word} --merge --rest ${new URL('.', location.href).href.replace(/\/$/u, '')}
+kubectl --context ${word} get pods</pre>
+  </details>`;
 }

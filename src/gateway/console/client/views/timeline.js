@@ -77,9 +77,10 @@ function fact(title, text) {
   </div>`;
 }
 
-/** "shop/web"; '' if the request names none. @param {OperationObject | undefined} object */
+/** "shop/web", "shop/" for several in a namespace; '' if the request names none. @param {OperationObject | undefined} object */
 export function objectName(object) {
-  return [object?.namespace ?? '', object?.name ?? ''].filter((part) => part !== '').join('/');
+  const { namespace = '', name = '' } = object ?? {};
+  return namespace === '' ? name : `${namespace}/${name}`;
 }
 
 const titles = ['Received', 'Processed', 'Sent to agent', 'Answered', 'Result received'];
