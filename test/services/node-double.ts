@@ -1,7 +1,7 @@
 /**
  * A node for a control plane of kubernetes.ts, without a container engine: pods are bound to it, their containers are
  * processes of this machine, and logs, exec, attach, cp and port-forward go to them through the kubelet's own server
- * (test/kubernetes/node, docs/decisions/0022). Images are not looked at, pods share this machine's ports and files.
+ * (test/kubernetes/node, docs/decisions/0022-kubernetes-in-tests.md). Images are not looked at, pods share this machine's ports and files.
  */
 
 import { connect } from 'node:tls';
