@@ -1,7 +1,7 @@
 /** The account in a path, and what is left for the API server. */
 
 import { test } from 'tap';
-import { isKubernetesApi, splitPath } from '../../../src/gateway/kubernetes-api/path.js';
+import { accountPath, isKubernetesApi, splitPath } from '../../../src/gateway/kubernetes-api/path.js';
 
 test('the account is one segment; the rest is passed on as it was written', (t) => {
   const cases = [
@@ -32,5 +32,15 @@ test('other paths are not of the Kubernetes API', (t) => {
   for (const url of ['/kubernetes/kubeconfig', '/kubernetes/accounts', '/armory/accounts', undefined])
     t.notOk(isKubernetesApi(url), String(url));
   t.ok(isKubernetesApi('/kubernetes/accounts/x'));
+  t.end();
+});
+
+test('an account with "/" survives client-go, which decodes the path of the server once', (t) => {
+  for (const name of ['prod', 'arn:aws:eks:eu-west-1:123456789012:cluster/prod', 'a b@c/d?e#f%g']) {
+    const decoded = decodeURIComponent(accountPath(name));
+    // url.URL.EscapedPath(): "/" stays, "%" is encoded.
+    const sent = decoded.split('/').map(encodeURIComponent).join('/');
+    t.equal(splitPath(`${sent}/api`).account, name);
+  }
   t.end();
 });
