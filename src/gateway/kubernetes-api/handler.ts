@@ -10,11 +10,11 @@ import { GatewayError, toGatewayError } from '../../core/errors.js';
 import { requestInfo, type RequestInfo } from '../../kubernetes/request-info.js';
 import type { HeaderList, HttpResponseHead } from '../../tunnel/exchange.js';
 import { certificateOf } from '../auth/certificate.js';
-import { errorHeader, errorTextHeader, unsentHeader } from '../peers/api-forwarding.js';
+import { errorHeader, errorTextHeader, forwardedAnswerHeader, unsentHeader } from '../peers/api-forwarding.js';
 import type { AuthorizedRequest, KubernetesApiAuthorization } from './authorization.js';
 import { HttpCaller, UpgradingCaller, type Caller } from './caller.js';
 import type { CallingReplica } from './calling-replica.js';
-import { bearerOf, forwardedHeaders, requestHeaders, responseHeaders } from './headers.js';
+import { asksToImpersonate, bearerOf, forwardedHeaders, requestHeaders, responseHeaders } from './headers.js';
 import { nameInBody } from './name-in-body.js';
 import { splitPath } from './path.js';
 import { RequestReport, type RequestReportOptions } from './request-report.js';
@@ -131,6 +131,7 @@ export class KubernetesApiHandler {
       const { account, target, info } = asked;
       const begin = ({ caller, impersonation }: AuthorizedRequest): void => {
         report.caller = caller;
+        if (asksToImpersonate(arrival.request.rawHeaders)) throw impersonates(caller, account);
         const isWatch = info.verb === 'watch';
         const headers = [...requestHeaders(arrival.request.rawHeaders), ...impersonation];
         const request = { ...headOf(arrival, target, headers), account, lasting: isWatch || upgrade !== '' };
@@ -166,7 +167,7 @@ export class KubernetesApiHandler {
       method,
       upgrade: upgrade !== '',
       bodyLength,
-      passed: passedHead,
+      passed: (head) => passedHead(head, forwarded),
       answerOf: (error) => ownAnswer(error, method, forwarded),
       onEnd: (end) => {
         this.#served.delete(served);
@@ -222,13 +223,19 @@ function bodyLengthOf(request: Arrival['request']): number | undefined {
 }
 
 /** The head of an answer as the caller gets it. */
-function passedHead({ status, headers }: HttpResponseHead): HttpResponseHead {
+function passedHead({ status, headers }: HttpResponseHead, forwarded: boolean): HttpResponseHead {
   const passed = responseHeaders(headers);
+  if (forwarded) passed.push(forwardedAnswerHeader, 'true');
   if (status !== 101) return { status, headers: passed };
   for (let index = 0; index + 1 < headers.length; index += 2) {
     if (headers[index]?.toLowerCase() === 'upgrade') passed.push('Upgrade', headers[index + 1] ?? '');
   }
   return { status, headers: passed };
+}
+
+function impersonates(caller: string, account: string): GatewayError {
+  const message = `forbidden: ${caller} cannot impersonate anybody at account "${account}": \`as\` in the rules of server.auth.policyFile decides as whom the cluster sees a caller; remove --as and the headers Impersonate-*`;
+  return new GatewayError('permission-denied', message, { account, unsent: true });
 }
 
 /** The gateway's own answer. For another replica it says what the error is. */
@@ -240,7 +247,12 @@ function ownAnswer(
   const { status, headers, body } = statusAnswer(error, method);
   const all = [...headers];
   if (forwarded) {
-    all.push(errorHeader, error.code, errorTextHeader, encodeURIComponent(error.message.slice(0, longestText).toWellFormed()));
+    all.push(
+      errorHeader,
+      error.code,
+      errorTextHeader,
+      encodeURIComponent(error.message.slice(0, longestText).toWellFormed()),
+    );
     if (error.details.unsent === true) all.push(unsentHeader, 'true');
   }
   return { head: { status, headers: all }, body: Buffer.from(body) };

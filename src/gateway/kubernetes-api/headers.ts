@@ -91,10 +91,19 @@ export function responseTrailers(trailers: HeaderList): string[] {
   for (let index = 0; index + 1 < trailers.length; index += 2) {
     const name = trailers[index] ?? '';
     const lower = name.toLowerCase();
-    const isOfHead = droppedOfAnswers.has(lower) || neverOfConnection.has(lower) || lower.startsWith('x-agent-gateway-');
+    const isOfHead =
+      droppedOfAnswers.has(lower) || neverOfConnection.has(lower) || lower.startsWith('x-agent-gateway-');
     if (!isOfHead) passed.push(name, trailers[index + 1] ?? '');
   }
   return passed;
+}
+
+/** Whether a caller asks to be seen as somebody else (`kubectl --as`): the rules decide that, so such a request is refused. */
+export function asksToImpersonate(rawHeaders: HeaderList): boolean {
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    if (rawHeaders[index]?.toLowerCase().startsWith(impersonation) === true) return true;
+  }
+  return false;
 }
 
 /**

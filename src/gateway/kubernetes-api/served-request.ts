@@ -248,7 +248,7 @@ function contentType(headers: HeaderList): string {
 }
 
 /** Bytes of an answer's body, by its head; undefined: it does not say. */
-function bodyLengthOf(method: string, { status, headers }: ResponseHead): number | undefined {
+function bodyLengthOf(method: string, { status, headers }: HttpResponseHead): number | undefined {
   if (status === 101) return undefined;
   if (method === 'HEAD' || status === 204 || status === 304) return 0;
   const length = valueOf('content-length', headers);

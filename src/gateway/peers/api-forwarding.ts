@@ -20,6 +20,8 @@ import { forwardedByHeader, kubernetesApiPrefix, peerIdleMs } from './forwarding
 import { digestOf, instanceTokenHeader, type InstanceCall } from './instance-tokens.js';
 import type { PeerAddress, PeerTls } from './peer-address.js';
 
+/** On every answer to a forwarded request: an instance of an older release, which does not know these paths, answers without. */
+export const forwardedAnswerHeader = 'x-agent-gateway-forwarded';
 /** On the owner's own errors: the code, whether nothing of the request has left it, and the text (percent-encoded). */
 export const errorHeader = 'x-agent-gateway-error';
 export const unsentHeader = 'x-agent-gateway-unsent';
@@ -158,12 +160,16 @@ class PeerAnswer implements ExchangeEvents {
 const codes: ReadonlySet<string> = new Set(errorCodes);
 
 function ownErrorOf(headers: HeaderList, instanceId: string): GatewayError | undefined {
+  let known = false;
   let code: string | undefined;
   let unsent = false;
   let text = '';
   for (let index = 0; index + 1 < headers.length; index += 2) {
     const value = headers[index + 1] ?? '';
     switch ((headers[index] ?? '').toLowerCase()) {
+      case forwardedAnswerHeader:
+        known = true;
+        break;
       case errorHeader:
         code = value;
         break;
@@ -174,9 +180,12 @@ function ownErrorOf(headers: HeaderList, instanceId: string): GatewayError | und
         text = value;
     }
   }
+  if (!known) {
+    const message = `instance ${instanceId}, to which the account's agent is connected, does not know the Kubernetes API: update it`;
+    return new GatewayError('not-implemented', message, { instanceId, unsent: true });
+  }
   if (code === undefined) return undefined;
-  const known = codes.has(code) ? (code as ErrorCode) : 'internal';
-  return new GatewayError(known, readable(text), { instanceId, unsent });
+  return new GatewayError(codes.has(code) ? (code as ErrorCode) : 'internal', readable(text), { instanceId, unsent });
 }
 
 function readable(text: string): string {

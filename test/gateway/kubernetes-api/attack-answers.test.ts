@@ -2,7 +2,7 @@
 
 import { connect as connectHttp2 } from 'node:http2';
 import { test, type Test } from 'tap';
-import type { Answer, HeaderList } from '../../../src/tunnel/exchange.js';
+import type { TunnelAnswer, HeaderList } from '../../../src/tunnel/exchange.js';
 import { waitFor } from '../../wait.js';
 import { head, headOf, ok, prefix, rawClient, startServed, type Served } from './served.js';
 
@@ -27,7 +27,12 @@ const answers: readonly Hostile[] = [
   { name: 'a signed length', headers: ['Content-Length', '+2'], body: 'ok', endsStream: true },
   { name: 'a length and chunks', headers: ['Content-Length', '2', 'Transfer-Encoding', 'chunked'], body: 'ok' },
   { name: 'chunks of its own', headers: ['Transfer-Encoding', 'chunked'], body: '0\r\n\r\nHTTP/1.2 200 OK\r\n\r\n' },
-  { name: 'a length and trailers', headers: ['Content-Length', '2', 'Trailer', 'X-A'], body: 'ok', trailers: ['X-A', 'b'] },
+  {
+    name: 'a length and trailers',
+    headers: ['Content-Length', '2', 'Trailer', 'X-A'],
+    body: 'ok',
+    trailers: ['X-A', 'b'],
+  },
   { name: 'trailers of HEAD', method: 'HEAD', headers: ['Trailer', 'X-A'], trailers: ['X-A', 'b'] },
   { name: 'a body of HEAD', method: 'HEAD', headers: ['Content-Length', '2'], body: 'ok' },
   { name: 'trailers of 204', status: 204, headers: ['Trailer', 'X-A'], trailers: ['X-A', 'b'] },
@@ -40,7 +45,11 @@ const answers: readonly Hostile[] = [
   { name: 'trailers of the head', trailers: ['Content-Length', '5', 'Set-Cookie', 'a=b'], body: 'ok' },
   { name: 'names of properties', headers: ['__proto__', 'a', 'constructor', 'b', 'toString', 'c'], body: 'ok' },
   { name: 'names of properties in trailers', trailers: ['__proto__', 'a', 'constructor', 'b'], body: 'ok' },
-  { name: 'headers of the connection', headers: ['Connection', 'X-A', 'TE', 'a', 'Upgrade', 'h2c', 'X-A', 'b'], body: 'ok' },
+  {
+    name: 'headers of the connection',
+    headers: ['Connection', 'X-A', 'TE', 'a', 'Upgrade', 'h2c', 'X-A', 'b'],
+    body: 'ok',
+  },
   { name: 'a large header', headers: ['X-A', 'a'.repeat(200_000)], body: 'ok' },
   { name: 'many headers', headers: Array.from({ length: 20_000 }, () => 'a'), body: 'ok' },
   { name: 'a line break', headers: ['X-A', 'b\r\nX-C: d'], endsStream: true },
@@ -57,7 +66,7 @@ const answers: readonly Hostile[] = [
   { name: 'status 999', status: 999, endsStream: true },
 ];
 
-function give(answer: Answer, { status = 200, headers = [], body, trailers = [] }: Hostile): void {
+function give(answer: TunnelAnswer, { status = 200, headers = [], body, trailers = [] }: Hostile): void {
   answer.respond({ status, headers });
   if (body !== undefined) answer.write(Buffer.from(body));
   answer.end(trailers);

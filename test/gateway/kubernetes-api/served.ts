@@ -4,7 +4,13 @@ import { connect, type Socket } from 'node:net';
 import type { Test } from 'tap';
 import { AgentConnection } from '../../../src/agent/connection.js';
 import { silentLogger } from '../../../src/core/logger.js';
-import type { Answer, AnswerRequest, HeaderList, RequestEvents, TunnelledRequest } from '../../../src/tunnel/exchange.js';
+import type {
+  TunnelAnswer,
+  AnswerRequest,
+  HeaderList,
+  RequestEvents,
+  TunnelledRequest,
+} from '../../../src/tunnel/exchange.js';
 import { fast } from '../../agent/set-up.js';
 import { waitFor } from '../../wait.js';
 import { startGateway, type RunningGateway } from '../running-gateway.js';
@@ -12,7 +18,7 @@ import { startGateway, type RunningGateway } from '../running-gateway.js';
 /** A request as the agent got it. */
 export interface Arrived {
   readonly request: TunnelledRequest;
-  readonly answer: Answer;
+  readonly answer: TunnelAnswer;
   body: string;
   bytes: number;
   ended: boolean;
@@ -34,7 +40,7 @@ export interface ServedOptions {
 }
 
 /** The answer "ok". */
-export function ok(answer: Answer, text = 'ok', headers: HeaderList = ['Content-Type', 'text/plain']): void {
+export function ok(answer: TunnelAnswer, text = 'ok', headers: HeaderList = ['Content-Type', 'text/plain']): void {
   answer.respond({ status: 200, headers: [...headers, 'Content-Length', String(Buffer.byteLength(text))] });
   answer.write(Buffer.from(text));
   answer.end();
