@@ -66,8 +66,6 @@ export const exchangeWindowBytes = 262_144;
 /** A request as it reaches an agent. */
 export interface TunnelledRequest extends HttpRequestHead {
   readonly account: string;
-  /** W3C Trace Context; '' for none. */
-  readonly traceparent: string;
 }
 
 /** What the one that answers a request does: respond() once, write() and end(); or break() at any time, after which every call does nothing. */

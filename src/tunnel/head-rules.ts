@@ -42,7 +42,6 @@ export function checkResponseHead({ status, headers }: HttpResponseHead, request
 export function checkRequestHead(head: TunnelledRequest, request: number): void {
   if (!token.test(head.method)) throw protocolError(request, 'an invalid method');
   if (!target.test(head.target)) throw protocolError(request, 'an invalid target');
-  if (outsideValue.test(head.upgrade) || outsideValue.test(head.traceparent))
-    throw protocolError(request, 'an invalid head');
+  if (outsideValue.test(head.upgrade)) throw protocolError(request, 'an invalid head');
   checkHeaders(head.headers, request);
 }

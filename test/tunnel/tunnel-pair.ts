@@ -66,7 +66,6 @@ export const aRequest: TunnelledRequest = {
   target: '/api/v1/pods?limit=5',
   headers: ['accept', 'application/json'],
   upgrade: '',
-  traceparent: '',
 };
 
 /** What one side of a request was told. */

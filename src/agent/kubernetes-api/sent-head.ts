@@ -15,10 +15,9 @@ export function isImpersonation(header: string): boolean {
 
 export function sentTo({ server, headers: credentials }: ApiAccess, request: TunnelledRequest): SentRequest {
   const { origin, pathname } = new URL(server);
-  const { method, target, upgrade, traceparent } = request;
+  const { method, target, upgrade } = request;
   const headers = [
     ...withoutCredentials(request.headers),
-    ...(traceparent === '' ? [] : ['traceparent', traceparent]),
     ...Object.entries(credentials).flatMap(([name, value]) => [value].flat().flatMap((each) => [name, each])),
   ];
   return { origin, pathPrefix: pathname.replace(/\/+$/u, ''), head: { method, target, headers, upgrade } };
@@ -29,7 +28,7 @@ function withoutCredentials(headers: HeaderList): string[] {
   const kept: string[] = [];
   for (let index = 0; index + 1 < headers.length; index += 2) {
     const [name = '', value = ''] = [headers[index], headers[index + 1]];
-    if (!/^(?:authorization|cookie|traceparent|x-remote-.*)$/iu.test(name)) kept.push(name, value);
+    if (!/^(?:authorization|cookie|x-remote-.*)$/iu.test(name)) kept.push(name, value);
   }
   return kept;
 }

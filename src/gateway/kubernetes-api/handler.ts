@@ -8,7 +8,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import { requestInfo, type RequestInfo } from '../../kubernetes/request-info.js';
-import type { HeaderList, HttpResponseHead } from '../../tunnel/exchange.js';
+import type { HttpResponseHead } from '../../tunnel/exchange.js';
 import { certificateOf } from '../auth/certificate.js';
 import { errorHeader, errorTextHeader, forwardedAnswerHeader, unsentHeader } from '../peers/api-forwarding.js';
 import type { AuthorizedRequest, KubernetesApiAuthorization } from './authorization.js';
@@ -101,9 +101,10 @@ export class KubernetesApiHandler {
     try {
       this.#limit();
       callingReplica.prove(arrival.request);
+      const { method, upgrade } = arrival;
       const { account, target } = splitPath(arrival.url);
       const headers = forwardedHeaders(arrival.request.rawHeaders);
-      const request = { ...headOf(arrival, target, headers), account, lasting: false };
+      const request = { account, method, target, headers, upgrade, lasting: false };
       served.begin(false, (first, events) => routing.startHere(request, first, events));
     } catch (error) {
       served.refuse(toGatewayError(error));
@@ -113,11 +114,12 @@ export class KubernetesApiHandler {
   #serveCaller(arrival: Arrival): void {
     const { method, url, upgrade } = arrival;
     const { routing } = this.#options;
+    const { rawHeaders } = arrival.request;
     const asked = read(method, url);
     const report =
       asked instanceof GatewayError
-        ? new RequestReport(this.#options, '', undefined, upgrade)
-        : new RequestReport(this.#options, asked.account, asked.info, upgrade);
+        ? new RequestReport(this.#options, '', undefined, upgrade, rawHeaders)
+        : new RequestReport(this.#options, asked.account, asked.info, upgrade, rawHeaders);
     const served = this.#open(arrival, false, (end) => {
       report.ended(end);
     });
@@ -131,10 +133,10 @@ export class KubernetesApiHandler {
       const { account, target, info } = asked;
       const begin = ({ caller, impersonation }: AuthorizedRequest): void => {
         report.caller = caller;
-        if (asksToImpersonate(arrival.request.rawHeaders)) throw impersonates(caller, account);
+        if (asksToImpersonate(rawHeaders)) throw impersonates(caller, account);
         const isWatch = info.verb === 'watch';
-        const headers = [...requestHeaders(arrival.request.rawHeaders), ...impersonation];
-        const request = { ...headOf(arrival, target, headers), account, lasting: isWatch || upgrade !== '' };
+        const headers = report.traced([...requestHeaders(rawHeaders), ...impersonation]);
+        const request = { account, method, target, headers, upgrade, lasting: isWatch || upgrade !== '' };
         served.begin(isWatch, (first, events) => {
           if (info.verb === 'create' && info.name === '') report.createdName = nameInBody(first.body);
           return routing.start(request, first, events, (destination) => {
@@ -208,11 +210,6 @@ function read(
   } catch (error) {
     return toGatewayError(error);
   }
-}
-
-function headOf({ method, upgrade, request }: Arrival, target: string, headers: HeaderList) {
-  const { traceparent } = request.headers;
-  return { method, target, headers, upgrade, traceparent: typeof traceparent === 'string' ? traceparent : '' };
 }
 
 function bodyLengthOf(request: Arrival['request']): number | undefined {

@@ -20,15 +20,20 @@ import type { ForwardedApiRequest } from '../peers/api-forwarding.js';
 import type { PeerAddress } from '../peers/peer-address.js';
 
 /** Opens an exchange at one place. */
-type Open<To> = (to: To, request: ForwardedApiRequest, first: FirstPart, events: ExchangeEvents) => Exchange;
+export type OpenExchange<To> = (
+  to: To,
+  request: ForwardedApiRequest,
+  first: FirstPart,
+  events: ExchangeEvents,
+) => Exchange;
 
 export interface ApiRoutingOptions {
   readonly instanceId: string;
   readonly ownership: Pick<OwnershipService, 'resolve' | 'refresh'>;
   readonly registry: Pick<Registry, 'sessionFor'>;
   readonly discovery: Pick<Discovery, 'instance'>;
-  readonly toAgent: Open<Session>;
-  readonly toPeer: Open<PeerAddress>;
+  readonly toAgent: OpenExchange<Session>;
+  readonly toPeer: OpenExchange<PeerAddress>;
   /** How long a request may wait for an agent to come back, in ms. */
   readonly holdMs: number;
   /** Aborted when the gateway stops. */

@@ -61,7 +61,6 @@ export class ApiForwarding {
     const { address } = this.#options;
     const target = `${kubernetesApiPrefix}${encodeURIComponent(request.account)}${request.target}`;
     const headers = [...request.headers, ...this.#proof(request, target)];
-    if (request.traceparent !== '') headers.push('traceparent', request.traceparent);
     const answer = new PeerAnswer(events, address);
     const exchange = startHttpExchange(
       request.lasting ? this.#lasting : this.#requests,

@@ -68,7 +68,7 @@ export function serve(t: Teardown, options: ServedAccountOptions) {
   function ask(request: AskOptions = {}): Asked {
     const { body, ...head } = request;
     const whole = {
-      ...{ account: 'prod', method: 'GET', target: '/version', headers: [], upgrade: '', traceparent: '' },
+      ...{ account: 'prod', method: 'GET', target: '/version', headers: [], upgrade: '' },
       ...head,
     };
     const state: Omit<Asked, 'events'> = {

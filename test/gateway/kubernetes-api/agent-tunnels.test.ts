@@ -32,7 +32,9 @@ test('a stream is opened for the first request, ended when none comes, and opene
     t.equal(port.tunnels.tunnelCount, 0);
     const told = new Told();
     port.tunnels.open(session, aRequest, body(text), told);
+    t.equal(port.tunnels.waitingCount, 1);
     await waitFor(() => told.trailers);
+    t.equal(port.tunnels.waitingCount, 0);
     t.match(told, { head: { status: 200 }, text });
     t.equal(port.tunnels.tunnelCount, 1);
     await waitFor(() => port.tunnels.tunnelCount === 0);

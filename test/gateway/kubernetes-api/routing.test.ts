@@ -15,7 +15,7 @@ const request = {
   target: '/api/v1/pods',
   headers: [],
   upgrade: '',
-  traceparent: '',
+
   lasting: false,
 };
 const complete = { complete: true };

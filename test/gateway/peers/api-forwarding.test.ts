@@ -48,7 +48,7 @@ async function ask(
       target: '/api/v1/pods?limit=1',
       headers,
       upgrade: '',
-      traceparent: '',
+
       lasting: false,
     },
     { complete: true },
