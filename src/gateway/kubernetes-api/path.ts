@@ -36,6 +36,8 @@ function accountOf(segment: string): string {
   }
   if (account === '') throw invalid(`expected ${kubernetesApiPrefix}ACCOUNT/..., found no account`);
   account = account.replaceAll(/%2f/giu, '/');
+  // No account has such a name, and databases do not take NUL.
+  if (/\p{Cc}/u.test(account)) throw invalid('the name of an account has no control characters');
   // A dot segment would be resolved by proxies and clients in between, to another account.
   if (account === '.' || account === '..') throw invalid(`"${account}" is not the name of an account`);
   return account;

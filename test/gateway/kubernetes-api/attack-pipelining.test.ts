@@ -51,6 +51,11 @@ test('the answer to a request that waits behind another one can be cut off', asy
   });
   const client = await rawClient(t, served.restPort);
   client.write(head('/one') + head('/two') + head('/three'));
+  await waitFor(() => served.arrived.length === 3);
+  const other = await rawClient(t, served.restPort);
+  other.write(head('/four'));
+  await other.until('half');
+  served.arrived[1]?.answer.break('the API server went away');
   await waitFor(() => client.closed, { timeoutMs: 5_000 });
   t.notMatch(client.text, /half/u);
   await waitFor(() => served.arrived[0]?.cancelled, { timeoutMs: 3_000 });
