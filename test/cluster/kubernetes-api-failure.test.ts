@@ -1,7 +1,8 @@
 /** Replicas and agents fail while requests of the Kubernetes API are under way: what clients see (docs/architecture.md). */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { test, type Test } from 'tap';
+import { t as root, test, type Test } from 'tap';
+import { fileTimeoutMs } from '../file-timeout.js';
 import { waitFor } from '../wait.js';
 import { ApiAgent } from './api-agent.js';
 import { callApi, metricSum, openShell, watchApi } from './api-caller.js';
@@ -12,7 +13,10 @@ const account = 'prod';
 /** From the loss of a peer or agent to the end of the requests that went through it, and something for the machine. */
 const noticedMs = 15_000;
 
+root.setTimeout(fileTimeoutMs);
+
 async function start(t: Test, options: ClusterOptions = {}, agentOptions: { latencyMs?: number } = {}) {
+  t.setTimeout(fileTimeoutMs);
   const cluster = await startCluster(t, options);
   const { replicas } = cluster;
   const agent = new ApiAgent({
@@ -152,6 +156,7 @@ test('a stop does not wait for shells beyond its deadline', async (t) => {
     const started = performance.now();
     t.equal(await replica.end('SIGTERM'), 0, `the ${role} ends`);
     const tookMs = performance.now() - started;
+    t.comment(JSON.stringify(replica.log.filter(({ msg }) => /drain/u.test(msg))));
     t.ok(tookMs > 2_900 && tookMs < 3_000 + 4_000, `the ${role} took ${tookMs.toFixed(0)} ms`);
     await shell.closed;
   }

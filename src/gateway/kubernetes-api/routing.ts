@@ -219,7 +219,7 @@ class RoutedExchange implements Exchange, ExchangeEvents {
         if (!passing.has(last.code) || performance.now() >= this.#giveUpAt) throw last;
       }
     } catch (error) {
-      this.#fail(toGatewayError(error));
+      this.#fail(asUnsent(error));
     } finally {
       this.#searching = undefined;
     }
@@ -264,9 +264,8 @@ class RoutedExchange implements Exchange, ExchangeEvents {
     try {
       this.#exchange = open(this);
     } catch (error) {
-      const { code, message, details } = toGatewayError(error);
       process.nextTick(() => {
-        this.onFailed(new GatewayError(code, message, { ...details, unsent: true }));
+        this.onFailed(asUnsent(error));
       });
       return;
     }
@@ -275,6 +274,11 @@ class RoutedExchange implements Exchange, ExchangeEvents {
       if (!this.#ended) this.#events.onDrain();
     });
   }
+}
+
+function asUnsent(error: unknown): GatewayError {
+  const { code, message, details } = toGatewayError(error);
+  return new GatewayError(code, message, { ...details, unsent: true });
 }
 
 function unknownAccount(account: string): GatewayError {
