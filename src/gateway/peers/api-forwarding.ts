@@ -98,8 +98,12 @@ export class ApiForwarding {
     for (const pool of old) void pool.close();
   }
 
+  /** Breaks off everything. */
   async close(): Promise<void> {
     this.#silence.close();
+    const { address } = this.#options;
+    const error = new GatewayError('draining', 'this instance is stopping', { instanceId: address.id });
+    for (const exchange of [...this.#open]) exchange.fail(error);
     await Promise.all([this.#requests.destroy(), this.#lasting.destroy()]);
   }
 

@@ -12,8 +12,8 @@ export interface SilenceLimits {
   readonly answerMs: number;
 }
 
-/** Together as long as an agent may be silent. */
-export const defaultSilenceLimits: SilenceLimits = { quietMs: 3_000, answerMs: 5_000 };
+/** Together, and with the imprecision of undici's timers, as long as an agent may be silent. */
+export const defaultSilenceLimits: SilenceLimits = { quietMs: 2_500, answerMs: 4_000 };
 
 export interface PeerSilenceOptions {
   readonly limits: SilenceLimits;
