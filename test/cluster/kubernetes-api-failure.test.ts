@@ -1,54 +1,10 @@
 /** Replicas and agents fail while requests of the Kubernetes API are under way: what clients see (docs/architecture.md). */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { t as root, test, type Test } from 'tap';
-import { fileTimeoutMs } from '../file-timeout.js';
+import { test } from 'tap';
 import { waitFor } from '../wait.js';
-import { ApiAgent } from './api-agent.js';
-import { callApi, metricSum, openShell, watchApi } from './api-caller.js';
-import { startCluster, type ClusterOptions } from './cluster.js';
-import type { Replica } from './replica.js';
-
-const account = 'prod';
-/** From the loss of a peer or agent to the end of the requests that went through it, and something for the machine. */
-const noticedMs = 15_000;
-
-root.setTimeout(fileTimeoutMs);
-
-async function start(t: Test, options: ClusterOptions = {}, agentOptions: { latencyMs?: number } = {}) {
-  t.setTimeout(fileTimeoutMs);
-  const cluster = await startCluster(t, options);
-  const { replicas } = cluster;
-  const agent = new ApiAgent({
-    id: 'agent',
-    account,
-    addresses: replicas.map(({ agentsAddress }) => agentsAddress),
-    ...agentOptions,
-  });
-  t.teardown(() => agent.connection.stop());
-  await agent.registered();
-  /** The replica that holds the agent's stream, and one that does not. */
-  const roles = (): { owner: Replica; entry: Replica } => {
-    const owner = replicas.find(({ id }) => id === agent.replica);
-    const entry = replicas.find(({ id, exitCode }) => id !== agent.replica && exitCode === null);
-    if (owner === undefined || entry === undefined) throw new Error('no agent is registered');
-    return { owner, entry };
-  };
-  const { restUrl } = roles().entry;
-  await waitFor(async () => (await callApi(restUrl, account, { id: 'first' })).status === 200);
-  return { ...cluster, agent, roles };
-}
-
-/** Nothing is left open. */
-async function atRest(t: Test, replicas: readonly Replica[], agent: ApiAgent): Promise<void> {
-  for (const { id, restUrl } of replicas) {
-    await waitFor(async () => (await metricSum(restUrl, 'agent_gateway_kubernetes_requests_open')) === 0, {
-      description: `${id} to have no open requests`,
-    });
-  }
-  await waitFor(() => agent.openCount === 0, { description: 'the agent to have no open requests' });
-  t.pass('nothing is left open');
-}
+import { callApi, openShell, watchApi } from './api-caller.js';
+import { account, atRest, noticedMs, startApiCluster as start } from './api-cluster.js';
 
 test('the owner is killed', async (t) => {
   const { agent, roles, replicas } = await start(t);

@@ -192,7 +192,8 @@ class RoutedExchange implements Exchange, ExchangeEvents {
   #fail(error: GatewayError): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#events.onFailed(error);
+    // The hold is over while the agent is between two replicas: which of them it is not at is nothing for a caller.
+    this.#events.onFailed(error.code === 'not-owner' ? noAgent(this.#request.account) : error);
   }
 
   /** Asks the truth until an owner takes the request. @param failure of the last attempt, if there was one */
