@@ -137,8 +137,8 @@ export class AgentConnection {
   }
 
   /**
-   * Ends the connection: refuses new operations, waits up to `drainMs` for those that execute and for the receipts
-   * of their results, then ends the streams. Calling it again gives the same promise. Never rejects.
+   * Ends the connection: refuses new operations and requests of the Kubernetes API, waits up to `drainMs` for those under
+   * way and for the receipts of results, then ends the streams. Calling it again gives the same promise. Never rejects.
    */
   stop({ drainMs = 0 }: { readonly drainMs?: number } = {}): Promise<void> {
     this.#stopping ??= this.#stop(drainMs);
@@ -166,7 +166,8 @@ export class AgentConnection {
   async #drained(drainMs: number): Promise<void> {
     const controller = new AbortController();
     const timer = setTimeout(() => controller.abort(), drainMs);
-    await this.#runner.idle(controller.signal);
+    const { signal } = controller;
+    await Promise.all([this.#runner.idle(signal), this.#requests.drain(signal)]);
     clearTimeout(timer);
   }
 
@@ -305,7 +306,7 @@ export class AgentConnection {
 
   #ended(stream: GatewayStream, end: StreamEnd): void {
     const timer = this.#retiring.get(stream);
-    this.#requests.ended(stream, timer !== undefined);
+    this.#requests.retire(stream, this.#options.limits.retireRequestsMs);
     if (timer !== undefined) {
       clearTimeout(timer);
       this.#retiring.delete(stream);

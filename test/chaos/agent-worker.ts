@@ -13,6 +13,7 @@ import { OperationRunner } from '../../src/agent/operation-runner.js';
 import { silentLogger } from '../../src/core/logger.js';
 import { AgentMessageSchema, type Operation } from '../../src/protocol/generated/ops/operations_pb.js';
 import { seededRandom } from '../../src/simulate/random.js';
+import { recordingApi } from './agent-api.js';
 import { HistoryWriter } from './history.js';
 
 export interface WorkerOptions {
@@ -83,8 +84,14 @@ function run(options: WorkerOptions): void {
     ({ id, accounts }) =>
       new AgentConnection({
         addresses,
-        registration: { agentId: id, zoneId: 'chaos', version: 'chaos', accounts: accounts.map((name) => ({ name })) },
+        registration: {
+          agentId: id,
+          zoneId: 'chaos',
+          version: 'chaos',
+          accounts: accounts.map((name) => ({ name, properties: { kubernetesApi: 'full' } })),
+        },
         execute: execute(id),
+        answerKubernetesApi: recordingApi({ history, agent: id, process: life, latencyMs: () => random() * latencyMs }),
         logger: silentLogger,
         limits: {
           backoff: { initialMs: 100, maximumMs: 1_000, multiplier: 1.6, jitter: 0.5 },

@@ -47,7 +47,7 @@ async function fill(directory: string, source: string): Promise<void> {
     await cp(join(source, part), join(directory, part), { recursive: true });
   // The agents' process is this suite's own; it imports the agent from the copy.
   const chaos = dirname(fileURLToPath(import.meta.url));
-  for (const part of ['agent-worker.ts', 'history.ts'])
+  for (const part of ['agent-worker.ts', 'agent-api.ts', 'history.ts'])
     await cp(join(chaos, part), join(directory, 'test', 'chaos', part));
   await symlink(join(project, 'node_modules'), join(directory, 'node_modules'));
 }

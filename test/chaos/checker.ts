@@ -3,6 +3,7 @@
  * that it says.
  */
 
+import { checkApi } from './check-api.js';
 import type { FinalState } from './final-state.js';
 import { cachingIntervals, freezes, overlapMs, type Interval } from './intervals.js';
 import type { Answered, Executed, HistoryEvent, Submitted } from './history.js';
@@ -19,7 +20,12 @@ export type Rule =
   | 'agents equal everywhere'
   | 'connected means assigned'
   | 'reachable at rest'
-  | 'caller not kept waiting';
+  | 'caller not kept waiting'
+  | 'API request sent once'
+  | 'API request ends'
+  | 'API answer is its own'
+  | 'API refusal means not sent'
+  | 'API caller not kept waiting';
 
 export interface Violation {
   readonly rule: Rule;
@@ -48,6 +54,7 @@ export function check(events: readonly HistoryEvent[], final: FinalState, option
     ...checkCallers(events, options),
     ...checkCaching(events, final, options),
     ...checkRest(events, final),
+    ...checkApi(events, final),
   ];
 }
 

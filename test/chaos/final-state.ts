@@ -25,6 +25,8 @@ export interface ReplicaState {
   readonly agents: Readonly<Record<string, string>>;
   readonly mirrorLive: boolean;
   readonly mirrorAccounts: number;
+  /** Requests of the Kubernetes API under way. */
+  readonly apiRequestsOpen?: number;
   /** Operations at rest that it sent to an instance that was not the owner; absent: none was sent. */
   readonly notOwner?: number;
   /** Accounts that could not be reached through it at rest, and why. */
@@ -132,6 +134,10 @@ async function readReplica({ id, restUrl }: { id: string; restUrl: string }): Pr
     agents: Object.fromEntries(agents.map(({ agentId, clouddriverId }) => [agentId, clouddriverId])),
     mirrorLive: metrics('agent_gateway_mirror_live') === 1,
     mirrorAccounts: metrics('agent_gateway_mirror_accounts'),
+    apiRequestsOpen: ['request', 'watch', 'upgrade'].reduce(
+      (sum, kind) => sum + (metrics(`agent_gateway_kubernetes_requests_open{kind="${kind}"}`) || 0),
+      0,
+    ),
   };
 }
 

@@ -57,6 +57,37 @@ export interface Caching extends Timed {
   readonly on: boolean;
 }
 
+/** A caller asks a replica for something of the Kubernetes API of an account, once. */
+export interface ApiAsked extends Timed {
+  readonly type: 'apiAsked';
+  readonly id: string;
+  readonly replica: string;
+  readonly account: string;
+  readonly method: 'GET' | 'POST';
+}
+
+/** What it was told; status 0: the connection broke, or the answer was cut off. */
+export interface ApiAnswered extends Timed {
+  readonly type: 'apiAnswered';
+  readonly id: string;
+  readonly replica: string;
+  readonly status: number;
+  /** The answer says that the request may be sent again. */
+  readonly retryAfter: boolean;
+  /** Those that the answer carries. */
+  readonly ids: readonly string[];
+  /** The error's code, or the answer of the gateway. */
+  readonly problem: string;
+}
+
+/** An agent gets a request, and has answered it or was told that nobody waits any more. */
+export interface ApiReceived extends Timed {
+  readonly type: 'apiReceived' | 'apiEnded';
+  readonly id: string;
+  readonly agent: string;
+  readonly process: string;
+}
+
 /** An agent got or lost its stream; `replica` is the one that it is registered at. */
 export interface Connected extends Timed {
   readonly type: 'connected';
@@ -85,7 +116,18 @@ export interface Lag extends Timed {
   readonly ms: number;
 }
 
-export type HistoryEvent = Submitted | Answered | Executed | Caching | Connected | Lifecycle | Fault | Lag;
+export type HistoryEvent =
+  | Submitted
+  | Answered
+  | Executed
+  | ApiAsked
+  | ApiAnswered
+  | ApiReceived
+  | Caching
+  | Connected
+  | Lifecycle
+  | Fault
+  | Lag;
 
 type WithoutTime<T> = T extends unknown ? Omit<T, 't'> : never;
 

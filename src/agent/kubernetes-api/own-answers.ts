@@ -2,7 +2,7 @@
 
 import type { RequestInfo } from '../../kubernetes/request-info.js';
 import { reasonOf, statusObject } from '../../kubernetes/status.js';
-import type { HeaderList } from '../../tunnel/exchange.js';
+import type { TunnelAnswer, HeaderList, RequestEvents, TunnelledRequest } from '../../tunnel/exchange.js';
 
 export interface OwnAnswer {
   readonly status: number;
@@ -51,4 +51,14 @@ export function lostAnswer(account: string, method: string, reason: string): Own
 export function refusedCredentials(account: string): OwnAnswer {
   const message = `the API server of account "${account}" does not accept the credentials of the agent: see the kubeconfig of kubernetes.accounts[] in the configuration of the agent`;
   return refusal(503, message, retryAfterSeconds);
+}
+
+/** Answers a request that comes while the agent stops. */
+export function refuseStopping({ account, method }: TunnelledRequest, answer: TunnelAnswer): RequestEvents {
+  const { status, headers, body } = noAnswer(account, 'its agent is stopping');
+  answer.respond({ status, headers });
+  if (method !== 'HEAD') answer.write(body);
+  answer.end();
+  const ignore = (): void => undefined;
+  return { onData: ignore, onEnd: ignore, onDrain: ignore, onCancelled: ignore };
 }

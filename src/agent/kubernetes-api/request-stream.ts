@@ -57,6 +57,11 @@ export class RequestStream {
     return this.#tunnel.openCount;
   }
 
+  /** Breaks off the answers to some requests. */
+  breakOff(matches: (request: TunnelledRequest) => boolean, message: string): void {
+    this.#tunnel.breakOff(matches, message);
+  }
+
   /** Breaks off the requests that `matches`, and after `longestMs` all others. */
   retire(matches: (request: TunnelledRequest) => boolean, longestMs: number): void {
     this.#tunnel.breakOff(matches, 'the agent has connected to another instance');

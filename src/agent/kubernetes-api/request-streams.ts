@@ -7,6 +7,7 @@ import type { Logger } from '../../core/logger.js';
 import type { AnswerRequest } from '../../tunnel/exchange.js';
 import { isWatch } from '../../tunnel/watch-request.js';
 import type { GatewayStream } from '../gateway-stream.js';
+import { refuseStopping } from './own-answers.js';
 import { RequestStream } from './request-stream.js';
 
 export interface RequestStreamsOptions {
@@ -20,6 +21,8 @@ export interface RequestStreamsOptions {
 export class RequestStreams {
   readonly #options: RequestStreamsOptions;
   readonly #open = new Map<GatewayStream, Set<RequestStream>>();
+  /** Set when the agent stops. */
+  #onDrained: (() => void) | undefined;
 
   constructor(options: RequestStreamsOptions) {
     this.#options = options;
@@ -34,7 +37,7 @@ export class RequestStreams {
     const opened: RequestStream = new RequestStream(call, {
       agentId,
       epoch: stream.epoch,
-      answer,
+      answer: (request, to) => (this.#onDrained === undefined ? answer(request, to) : refuseStopping(request, to)),
       logger,
       onIdle: () => this.#idle(stream),
       onEnd: () => this.#ended(stream, opened),
@@ -51,21 +54,30 @@ export class RequestStreams {
   }
 
   /**
-   * The agent has registered on another stream. Watches are broken off, so that their callers resume them there; other
-   * requests keep the connection until they are done.
+   * The stream has ended, or the agent has registered on another one. Watches are broken off, so that their callers resume
+   * them there. Other requests keep the connection until they are done, and until the gateway ends the stream that
+   * carries them: it alone knows whether one is still on its way.
    * @param longestMs after which they are broken off, too
    */
   retire(stream: GatewayStream, longestMs: number): void {
     const streams = this.#open.get(stream);
     if (streams === undefined) return;
-    stream.retain(() => this.busy(stream));
+    stream.retain(() => this.#open.has(stream));
     for (const each of streams) each.retire(isWatch, longestMs);
   }
 
-  /** The stream has ended, and the connection with it, unless the stream was retired and requests are open. */
-  ended(stream: GatewayStream, retired: boolean): void {
-    if (retired && this.busy(stream)) return;
-    for (const each of [...(this.#open.get(stream) ?? [])]) each.close('the connection to the gateway ended');
+  /**
+   * The agent stops: new requests are refused, watches are broken off, and others end. Resolves when they have, or when
+   * the signal aborts.
+   */
+  async drain(signal: AbortSignal): Promise<void> {
+    const message = 'the agent stops';
+    await new Promise<void>((resolve) => {
+      this.#onDrained = resolve;
+      signal.addEventListener('abort', () => resolve(), { once: true });
+      for (const streams of this.#open.values()) for (const each of streams) each.breakOff(isWatch, message);
+      this.#offerDrained();
+    });
   }
 
   /** Cancels all requests. */
@@ -74,13 +86,15 @@ export class RequestStreams {
   }
 
   #idle(stream: GatewayStream): void {
-    if (this.busy(stream)) return;
-    if (!stream.ended) {
-      this.#options.onIdle(stream);
-      return;
-    }
-    for (const each of [...(this.#open.get(stream) ?? [])]) each.close('the connection is not needed any more');
-    stream.release();
+    if (stream.ended) stream.release();
+    else if (!this.busy(stream)) this.#options.onIdle(stream);
+    this.#offerDrained();
+  }
+
+  #offerDrained(): void {
+    if (this.#onDrained === undefined) return;
+    for (const stream of this.#open.keys()) if (this.busy(stream)) return;
+    this.#onDrained();
   }
 
   #ended(stream: GatewayStream, ended: RequestStream): void {

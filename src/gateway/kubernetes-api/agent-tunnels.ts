@@ -34,6 +34,9 @@ const defaultTunnelLimits: AgentTunnelsLimits = {
   leavingMs: 3_600_000,
 };
 
+/** How often it is looked whether the last request of an agent that has left is done, in ms. */
+const leavingLookMs = 1_000;
+
 /** A tunnel with the stream below it. */
 export interface AttachedTunnel {
   readonly tunnel: GatewayTunnel;
@@ -204,14 +207,19 @@ export class AgentTunnels {
   }
 
   #watchIdleness(session: Session, held: SessionTunnel): void {
-    held.timer = setTimeout(() => {
-      const { attached, used, leavingUntil } = held;
-      held.used = false;
-      if (leavingUntil !== undefined && performance.now() >= leavingUntil)
-        this.#drop(session, held, new GatewayError('agent-lost', 'the agent has connected to another instance'));
-      else if (!used && attached?.tunnel.openCount === 0) this.#drop(session, held);
-      else this.#watchIdleness(session, held);
-    }, this.#limits.idleMs);
+    const { idleMs } = this.#limits;
+    held.timer = setTimeout(
+      () => {
+        const { attached, used, leavingUntil } = held;
+        held.used = false;
+        const idle = attached?.tunnel.openCount === 0;
+        if (idle && (!used || leavingUntil !== undefined)) this.#drop(session, held);
+        else if (leavingUntil !== undefined && performance.now() >= leavingUntil)
+          this.#drop(session, held, new GatewayError('agent-lost', 'the agent has connected to another instance'));
+        else this.#watchIdleness(session, held);
+      },
+      held.leavingUntil === undefined ? idleMs : Math.min(idleMs, leavingLookMs),
+    );
   }
 
   /** If the agent has connected elsewhere, in order, its requests here go on. */
@@ -219,7 +227,11 @@ export class AgentTunnels {
     const held = this.#sessions.get(session);
     if (held === undefined) return;
     if (held.attached !== undefined && (error === undefined || error.code === 'replaced')) {
+      // Nothing new comes for it. The agent waits until the stream ends here, since requests may be on their way to it.
       held.leavingUntil = performance.now() + this.#limits.leavingMs;
+      clearTimeout(held.timer);
+      if (held.attached.tunnel.openCount === 0) this.#drop(session, held);
+      else this.#watchIdleness(session, held);
       return;
     }
     const { agentId } = session.agent;

@@ -79,8 +79,8 @@ export class KubernetesApiHandler {
   }
 
   /** Refuses new requests with this error, and ends watches between two events; what else is under way goes on. */
-  drain(refusal: GatewayError): void {
-    this.#refusal = refusal;
+  drain({ code, message, details }: GatewayError): void {
+    this.#refusal = new GatewayError(code, message, { ...details, unsent: true });
     for (const served of this.#served) served.drain();
   }
 

@@ -204,7 +204,8 @@ class RoutedExchange implements Exchange, ExchangeEvents {
   #fail(error: GatewayError): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#events.onFailed(error);
+    // The hold is over while the agent is between two replicas: which of them it is not at is nothing for a caller.
+    this.#events.onFailed(error.code === 'not-owner' ? noAgent(this.#request.account) : error);
   }
 
   /** Asks the truth until an owner takes the request. @param failure of the last attempt, if there was one */
@@ -231,7 +232,7 @@ class RoutedExchange implements Exchange, ExchangeEvents {
         if (!passing.has(last.code) || performance.now() >= this.#giveUpAt) throw last;
       }
     } catch (error) {
-      this.#fail(toGatewayError(error));
+      this.#fail(asUnsent(error));
     } finally {
       this.#searching = undefined;
     }
@@ -278,9 +279,8 @@ class RoutedExchange implements Exchange, ExchangeEvents {
     try {
       this.#exchange = open(this);
     } catch (error) {
-      const { code, message, details } = toGatewayError(error);
       process.nextTick(() => {
-        this.onFailed(new GatewayError(code, message, { ...details, unsent: true }));
+        this.onFailed(asUnsent(error));
       });
       return;
     }
@@ -289,6 +289,11 @@ class RoutedExchange implements Exchange, ExchangeEvents {
       if (!this.#ended) this.#events.onDrain();
     });
   }
+}
+
+function asUnsent(error: unknown): GatewayError {
+  const { code, message, details } = toGatewayError(error);
+  return new GatewayError(code, message, { ...details, unsent: true });
 }
 
 function unknownAccount(account: string): GatewayError {

@@ -19,7 +19,10 @@ interface Row {
   readonly status: number;
   /** When to try again, at the earliest, in s. */
   readonly retryAfter?: number;
-  /** Whether the request may have reached the API server nonetheless, unless the error says that it has not. */
+  /**
+   * Whether the request may have reached the API server nonetheless, unless the error says that it has not: a change is
+   * then answered 504, as by an API server that does not know whether it was made.
+   */
   readonly mayHaveBeenSent?: boolean;
 }
 
@@ -40,7 +43,7 @@ const table: Readonly<Record<ErrorCode, Row>> = {
   'no-agent': unavailable,
   'owner-unreachable': { ...unavailable, mayHaveBeenSent: true },
   overloaded: { status: 429, retryAfter: 1 },
-  draining: unavailable,
+  draining: { ...unavailable, mayHaveBeenSent: true },
   'agent-lost': { ...unavailable, mayHaveBeenSent: true },
   'timed-out': { status: 504 },
   cancelled: { status: 503 },
@@ -56,8 +59,9 @@ const table: Readonly<Record<ErrorCode, Row>> = {
 
 /** @param method of the request that is answered */
 export function statusAnswer(error: GatewayError, method: string): StatusAnswer {
-  const { status } = table[error.code];
-  const retryAfterSeconds = retryAfterOf(error, method);
+  const { status, retryAfter }: Row = mayHaveChanged(error, method) ? { status: 504 } : table[error.code];
+  const retryAfterSeconds =
+    retryAfter === undefined ? undefined : Math.max(retryAfter, Math.ceil((error.details.retryAfterMs ?? 0) / 1_000));
   const details = detailsOf(error, retryAfterSeconds);
   const body = statusObject({
     code: status,
@@ -72,13 +76,8 @@ export function statusAnswer(error: GatewayError, method: string): StatusAnswer 
   return { status, headers, body };
 }
 
-/** In s; undefined: the request must not be sent again just like that. */
-function retryAfterOf({ code, details }: GatewayError, method: string): number | undefined {
-  const { retryAfter, mayHaveBeenSent = false } = table[code];
-  if (retryAfter === undefined) return undefined;
-  const changesNothing = method === 'GET' || method === 'HEAD';
-  if (mayHaveBeenSent && details.unsent !== true && !changesNothing) return undefined;
-  return Math.max(retryAfter, Math.ceil((details.retryAfterMs ?? 0) / 1_000));
+function mayHaveChanged({ code, details }: GatewayError, method: string): boolean {
+  return table[code].mayHaveBeenSent === true && details.unsent !== true && method !== 'GET' && method !== 'HEAD';
 }
 
 function detailsOf({ code, details }: GatewayError, retryAfterSeconds: number | undefined): StatusDetails | undefined {

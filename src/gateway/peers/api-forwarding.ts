@@ -19,6 +19,7 @@ import { startHttpExchange } from '../../tunnel/http-exchange.js';
 import { forwardedByHeader, kubernetesApiPrefix, peerIdleMs } from './forwarding.js';
 import { digestOf, instanceTokenHeader, type InstanceCall } from './instance-tokens.js';
 import type { PeerAddress, PeerTls } from './peer-address.js';
+import { defaultSilenceLimits, PeerSilence, type SilenceLimits } from './peer-silence.js';
 
 /** On every answer to a forwarded request: an instance of an older release, which does not know these paths, answers without. */
 export const forwardedAnswerHeader = 'x-agent-gateway-forwarded';
@@ -39,6 +40,7 @@ export interface ApiForwardingOptions {
   readonly instanceId: string;
   readonly tls: () => PeerTls;
   readonly sign: ((receiver: string, call: InstanceCall) => string) | undefined;
+  readonly silence?: SilenceLimits;
 }
 
 const connectTimeoutMs = 2_000;
@@ -49,20 +51,40 @@ export class ApiForwarding {
   #requests: Pool;
   /** Apart from the others, whose search for a free connection would pass all of these. */
   #lasting: Pool;
+  readonly #open = new Set<ForwardedExchange>();
+  readonly #silence: PeerSilence;
 
   constructor(options: ApiForwardingOptions) {
     this.#options = options;
+    this.#silence = new PeerSilence({
+      limits: options.silence ?? defaultSilenceLimits,
+      waiting: () => this.#open.size > 0,
+      ask: async (timeoutMs) => {
+        const limits = { headersTimeout: timeoutMs, bodyTimeout: timeoutMs };
+        const { body } = await this.#requests.request({ method: 'GET', path: '/healthz', ...limits });
+        await body.dump();
+      },
+      onSilent: () => {
+        const error = fellSilent(options.address);
+        for (const exchange of [...this.#open]) exchange.fail(error);
+      },
+    });
     this.#requests = this.#createPool();
     this.#lasting = this.#createPool();
   }
 
-  /** Starts a request; onFailed() gets `not-owner` and the peer's other errors as they are, or `owner-unreachable`. */
+  /**
+   * Starts a request; onFailed() gets `not-owner` and the peer's other errors as they are, or `owner-unreachable`.
+   * @throws GatewayError `owner-unreachable` if the peer has fallen silent
+   */
   start(request: ForwardedApiRequest, first: FirstPart, events: ExchangeEvents): Exchange {
     const { address } = this.#options;
+    this.#silence.look();
+    if (this.#silence.silent) throw fellSilent(address);
     const target = `${kubernetesApiPrefix}${encodeURIComponent(request.account)}${request.target}`;
     const headers = [...request.headers, ...this.#proof(request, target)];
-    const answer = new PeerAnswer(events, address);
-    const exchange = startHttpExchange(
+    const forwarded = new ForwardedExchange(events, address, this.#open, this.#silence);
+    forwarded.exchange = startHttpExchange(
       request.lasting ? this.#lasting : this.#requests,
       {
         origin: address.baseUrl,
@@ -70,10 +92,9 @@ export class ApiForwarding {
         first,
         failure: unreachable.bind(null, address),
       },
-      answer,
+      forwarded,
     );
-    answer.exchange = exchange;
-    return exchange;
+    return forwarded;
   }
 
   /** New connections use the current TLS options; requests under way end on the old connections. */
@@ -84,7 +105,12 @@ export class ApiForwarding {
     for (const pool of old) void pool.close();
   }
 
+  /** Breaks off everything. */
   async close(): Promise<void> {
+    this.#silence.close();
+    const { address } = this.#options;
+    const error = new GatewayError('draining', 'this instance is stopping', { instanceId: address.id });
+    for (const exchange of [...this.#open]) exchange.fail(error);
     await Promise.all([this.#requests.destroy(), this.#lasting.destroy()]);
   }
 
@@ -119,31 +145,67 @@ export function headDigest(headers: HeaderList): string {
 }
 
 /** Tells the owner's errors from an API server's answers. */
-class PeerAnswer implements ExchangeEvents {
+class ForwardedExchange implements Exchange, ExchangeEvents {
   exchange: Exchange | undefined;
   readonly #events: ExchangeEvents;
   readonly #address: PeerAddress;
+  /** Those that wait for the peer. */
+  readonly #open: Set<ForwardedExchange>;
+  readonly #silence: PeerSilence;
+  #upgraded = false;
 
-  constructor(events: ExchangeEvents, address: PeerAddress) {
+  constructor(events: ExchangeEvents, address: PeerAddress, open: Set<ForwardedExchange>, silence: PeerSilence) {
     this.#events = events;
     this.#address = address;
+    this.#open = open;
+    this.#silence = silence;
+    open.add(this);
+  }
+
+  write(data: Uint8Array): boolean {
+    return this.exchange?.write(data) ?? true;
+  }
+
+  end(): void {
+    this.exchange?.end();
+  }
+
+  consumed(bytes: number): void {
+    this.exchange?.consumed(bytes);
+  }
+
+  cancel(message: string): void {
+    this.#open.delete(this);
+    this.exchange?.cancel(message);
+  }
+
+  /** The peer has fallen silent. */
+  fail(error: GatewayError): void {
+    this.cancel(error.message);
+    this.#events.onFailed(error);
   }
 
   onResponse(head: HttpResponseHead): void {
+    this.#silence.heard();
+    this.#upgraded = head.status === 101;
     const error = ownErrorOf(head.headers, this.#address.id);
     if (error === undefined) {
       this.#events.onResponse(head);
       return;
     }
-    this.exchange?.cancel('the answer is an error of the peer');
+    this.cancel('the answer is an error of the peer');
     this.#events.onFailed(error);
   }
 
   onData(data: Uint8Array): void {
+    this.#silence.heard();
     this.#events.onData(data);
   }
 
   onEnd(trailers: HeaderList): void {
+    this.#silence.heard();
+    // The other direction of an upgraded connection may go on, until it is cancelled or breaks.
+    if (!this.#upgraded) this.#open.delete(this);
     this.#events.onEnd(trailers);
   }
 
@@ -152,6 +214,7 @@ class PeerAnswer implements ExchangeEvents {
   }
 
   onFailed(error: GatewayError): void {
+    this.#open.delete(this);
     this.#events.onFailed(error);
   }
 }
@@ -193,6 +256,10 @@ function readable(text: string): string {
   } catch {
     return text;
   }
+}
+
+function fellSilent({ id, baseUrl }: PeerAddress): GatewayError {
+  return new GatewayError('owner-unreachable', `instance ${id} at ${baseUrl} has fallen silent`, { instanceId: id });
 }
 
 function unreachable({ id, baseUrl }: PeerAddress, error: unknown, sent: boolean): GatewayError {

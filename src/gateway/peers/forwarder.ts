@@ -56,11 +56,11 @@ export class Forwarder {
     return length;
   }
 
-  /** Closes the connections to an instance that is gone. */
+  /** Closes the connections to an instance that discovery names no more, as Peer.leave(). */
   async forget(instanceId: string): Promise<void> {
     const peer = this.#peers.get(instanceId);
     this.#peers.delete(instanceId);
-    await peer?.close();
+    await peer?.leave();
   }
 
   /** Certificates or authorities have changed: new connections use them. */
@@ -69,7 +69,9 @@ export class Forwarder {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([...this.#peers.keys()].map((id) => this.forget(id)));
+    const peers = [...this.#peers.values()];
+    this.#peers.clear();
+    await Promise.all(peers.map((peer) => peer.close()));
   }
 
   #peer(to: PeerAddress): Peer {

@@ -130,7 +130,15 @@ export class Peer {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#pool.destroy(), this.api.close()]);
+    await Promise.all([this.leave(), this.api.close()]);
+  }
+
+  /**
+   * Closes the connections but those of requests of the Kubernetes API that are under way: discovery may name the peer no
+   * more because it has lost Redis, and it goes on with them. If it is gone, they break or PeerSilence ends them.
+   */
+  async leave(): Promise<void> {
+    await this.#pool.destroy();
   }
 
   #createPool(): Pool {

@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { derivedSeed, pick, seededRandom } from '../../../src/simulate/random.js';
 import { waitFor } from '../../wait.js';
+import { ApiCallers } from '../api-callers.js';
 import { Callers } from '../callers.js';
 import { ChaosCluster } from '../cluster.js';
 import { faultNames, planFault, runFault, type FaultName } from '../faults.js';
@@ -18,6 +19,7 @@ export interface FaultRunOptions {
   readonly count: number;
   /** How many at a time at most. */
   readonly together: number;
+  /** And as many requests of the Kubernetes API. */
   readonly operations: number;
   readonly skewMs: readonly number[];
   readonly duplicates: number;
@@ -51,11 +53,13 @@ export async function runFaults(context: ScenarioContext, options: FaultRunOptio
       pauseMs: 250,
       targets,
     });
+    const apiCallers = new ApiCallers({ cluster, concurrency: 12, seed: derivedSeed(seed, 3), pauseMs: 60, targets });
     const plans = Array.from({ length: options.count }, () => {
       const fault = planFault(pick(context.faults ?? options.faults, random), cluster, random);
       return { fault, pauseMs: random() * options.pauseMs };
     });
     callers.start();
+    apiCallers.start();
     const waiting = [...plans];
     const busy = new Set<string>();
     let failed = false;
@@ -77,13 +81,16 @@ export async function runFaults(context: ScenarioContext, options: FaultRunOptio
       }
     };
     await Promise.all(Array.from({ length: options.together }, work));
-    await waitFor(() => callers.count >= options.operations, { timeoutMs: 600_000, intervalMs: 100 });
-    await callers.stop();
+    await waitFor(() => callers.count >= options.operations && apiCallers.count >= options.operations, {
+      timeoutMs: 600_000,
+      intervalMs: 100,
+    });
+    await Promise.all([callers.stop(), apiCallers.stop()]);
     const verdict = await settle(cluster, { timeoutMs });
     return {
       violations: verdict.violations,
       failures: [],
-      report: summary(callers),
+      report: `${summary(callers)}\n${apiCallers.summary}`,
       directory: cluster.directory,
       verdict,
     };
@@ -95,7 +102,8 @@ export async function runFaults(context: ScenarioContext, options: FaultRunOptio
 
 export const randomScenario: Scenario = {
   name: 'random',
-  description: '20 random kills, freezes and cuts over 10,000 operations on three replicas with clocks a minute apart',
+  description:
+    '20 random kills, freezes and cuts over 10,000 operations and as many requests of the Kubernetes API on three replicas with clocks a minute apart',
   run: (context) =>
     runFaults(context, {
       faults: faultNames,

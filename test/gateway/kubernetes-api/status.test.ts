@@ -54,9 +54,14 @@ test('codes, reasons and when to try again', async (t) => {
 });
 
 test('a change that may have been made is not to be sent again', async (t) => {
-  for (const code of ['agent-lost', 'owner-unreachable'] as const) {
-    t.equal(headerOf(statusAnswer(new GatewayError(code, 'why'), 'POST'), 'Retry-After'), undefined);
-    t.equal(headerOf(statusAnswer(new GatewayError(code, 'why', { unsent: true }), 'POST'), 'Retry-After'), '5');
+  for (const code of ['agent-lost', 'owner-unreachable', 'replaced', 'draining'] as const) {
+    const lost = statusAnswer(new GatewayError(code, 'why'), 'POST');
+    t.same([lost.status, headerOf(lost, 'Retry-After')], [504, undefined], code);
+    t.match(JSON.parse(lost.body), { code: 504, reason: 'Timeout' });
+    const unsent = statusAnswer(new GatewayError(code, 'why', { unsent: true }), 'POST');
+    t.same([unsent.status, headerOf(unsent, 'Retry-After')], [503, '5'], code);
+    const reading = statusAnswer(new GatewayError(code, 'why'), 'GET');
+    t.same([reading.status, headerOf(reading, 'Retry-After')], [503, '5'], code);
   }
 });
 
@@ -123,7 +128,7 @@ test(
       const file = t.testdir({ 'object.json': '{}' });
       t.equal(
         await kubectl('create', '--raw', '/api/v1/pods', '-f', `${file}/object.json`),
-        'Error from server (ServiceUnavailable): why',
+        'Error from server (Timeout): why',
       );
       t.equal(requests, 1);
     });
