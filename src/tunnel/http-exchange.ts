@@ -6,6 +6,7 @@
 import { Readable, type Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { GatewayError } from '../core/errors.js';
+import { passing } from '../core/passing-bytes.js';
 import type { Exchange, ExchangeEvents, HttpRequestHead } from './exchange.js';
 import { passingHeaders, sendingHeaders } from './hop-headers.js';
 import { UpgradedConnection } from './upgraded-connection.js';
@@ -132,6 +133,7 @@ class HttpExchange implements Exchange, Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, data: Buffer): void {
+    passing(data.length);
     if (!this.#over) this.#window.push(data, controller);
   }
 

@@ -15,6 +15,7 @@ import type { AuthorizedRequest, KubernetesApiAuthorization } from './authorizat
 import { HttpCaller, UpgradingCaller, type Caller } from './caller.js';
 import type { CallingReplica } from './calling-replica.js';
 import { bearerOf, forwardedHeaders, requestHeaders, responseHeaders } from './headers.js';
+import { nameInBody } from './name-in-body.js';
 import { splitPath } from './path.js';
 import { RequestReport, type RequestReportOptions } from './request-report.js';
 import type { ApiRouting } from './routing.js';
@@ -65,7 +66,14 @@ export class KubernetesApiHandler {
 
   /** The same for a request to change the protocol, as Node.js' 'upgrade' gives it. */
   upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    const caller = new UpgradingCaller(request, socket, head);
+    let caller: UpgradingCaller;
+    try {
+      caller = new UpgradingCaller(request, socket, head);
+    } catch {
+      // It came behind a request that is still under way. Its answer would be written into the other one's.
+      socket.destroy();
+      return;
+    }
     const { upgrade = '' } = request.headers;
     this.#serve({ ...lineOf(request), request, caller, upgrade, bodyLength: undefined });
   }
@@ -128,11 +136,12 @@ export class KubernetesApiHandler {
         const isWatch = info.verb === 'watch';
         const headers = report.traced([...requestHeaders(rawHeaders), ...impersonation]);
         const request = { account, method, target, headers, upgrade, lasting: isWatch || upgrade !== '' };
-        served.begin(isWatch, (first, events) =>
-          routing.start(request, first, events, (destination) => {
+        served.begin(isWatch, (first, events) => {
+          if (info.verb === 'create' && info.name === '') report.createdName = nameInBody(first.body);
+          return routing.start(request, first, events, (destination) => {
             report.sentTo(destination);
-          }),
-        );
+          });
+        });
       };
       const admitted = this.#admit(arrival, account, info);
       if (admitted instanceof Promise) admitted.then(begin).catch(refuse);
@@ -156,6 +165,7 @@ export class KubernetesApiHandler {
   #open({ caller, method, upgrade, bodyLength }: Arrival, forwarded: boolean, ended: (end: ServedEnd) => void) {
     const served: ServedRequest = new ServedRequest({
       caller,
+      method,
       upgrade: upgrade !== '',
       bodyLength,
       passed: passedHead,
@@ -227,7 +237,12 @@ function ownAnswer(
   const { status, headers, body } = statusAnswer(error, method);
   const all = [...headers];
   if (forwarded) {
-    all.push(errorHeader, error.code, errorTextHeader, encodeURIComponent(error.message.slice(0, longestText)));
+    all.push(
+      errorHeader,
+      error.code,
+      errorTextHeader,
+      encodeURIComponent(error.message.slice(0, longestText).toWellFormed()),
+    );
     if (error.details.unsent === true) all.push(unsentHeader, 'true');
   }
   return { head: { status, headers: all }, body: Buffer.from(body) };

@@ -36,6 +36,8 @@ export class RequestReport {
   readonly #span: RequestSpan | undefined;
   #destination: ApiDestination | undefined;
   #sentAt = 0;
+  /** Of the object that the body creates, if the path does not name it. */
+  createdName = '';
   /** '' until it has authenticated. */
   caller = '';
 
@@ -91,7 +93,7 @@ export class RequestReport {
     records.record({
       account: this.#account,
       caller: this.caller,
-      info: this.#info,
+      info: this.#info.name === '' ? { ...this.#info, name: this.createdName } : this.#info,
       startTime: this.#startTime,
       durationMs: performance.now() - this.#startedAt,
       requestBytes,

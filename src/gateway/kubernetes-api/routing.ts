@@ -15,6 +15,7 @@ import type { OwnershipService } from '../agents/ownership.js';
 import type { Registry } from '../agents/registry.js';
 import { remoteOwner } from '../agents/remote-owner.js';
 import type { Session } from '../agents/session.js';
+import { AbsentAccounts } from './absent-accounts.js';
 import type { ForwardedApiRequest } from '../peers/api-forwarding.js';
 import type { PeerAddress } from '../peers/peer-address.js';
 
@@ -64,9 +65,11 @@ const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 
 export class ApiRouting {
   readonly #options: ApiRoutingOptions;
+  readonly #absent: AbsentAccounts;
 
   constructor(options: ApiRoutingOptions) {
     this.#options = options;
+    this.#absent = new AbsentAccounts(options.holdMs, () => performance.now());
   }
 
   /**
@@ -79,7 +82,7 @@ export class ApiRouting {
     events: ExchangeEvents,
     onDestination: (destination: ApiDestination) => void,
   ): Exchange {
-    const routed = new RoutedExchange(request, first, events, onDestination, this.#options);
+    const routed = new RoutedExchange(request, first, events, onDestination, this.#options, this.#absent);
     routed.begin();
     return routed;
   }
@@ -112,6 +115,7 @@ class RoutedExchange implements Exchange, ExchangeEvents {
   readonly #events: ExchangeEvents;
   readonly #onDestination: (destination: ApiDestination) => void;
   readonly #options: ApiRoutingOptions;
+  readonly #absent: AbsentAccounts;
   readonly #giveUpAt: number;
   #exchange: Exchange | undefined;
   /** While an owner is looked for. */
@@ -127,13 +131,15 @@ class RoutedExchange implements Exchange, ExchangeEvents {
     events: ExchangeEvents,
     onDestination: (destination: ApiDestination) => void,
     options: ApiRoutingOptions,
+    absent: AbsentAccounts,
   ) {
     this.#request = request;
     this.#first = first;
     this.#events = events;
     this.#onDestination = onDestination;
     this.#options = options;
-    this.#giveUpAt = performance.now() + options.holdMs;
+    this.#absent = absent;
+    this.#giveUpAt = absent.holdUntil(request.account);
   }
 
   /** Sends the request by what is in memory, or looks for its owner. */
@@ -171,6 +177,7 @@ class RoutedExchange implements Exchange, ExchangeEvents {
   }
 
   onResponse(head: HttpResponseHead): void {
+    this.#absent.found(this.#request.account);
     this.#events.onResponse(head);
   }
 
@@ -241,7 +248,9 @@ class RoutedExchange implements Exchange, ExchangeEvents {
       );
       signal.throwIfAborted();
       if (this.#toOwner(owners)) return undefined;
-      return owners === undefined ? unknownAccount(account) : noAgent(account);
+      if (owners === undefined) return unknownAccount(account);
+      this.#absent.missing(account);
+      return noAgent(account);
     } catch (error) {
       signal.throwIfAborted();
       return toGatewayError(error);
