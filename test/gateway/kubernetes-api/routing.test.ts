@@ -15,7 +15,6 @@ const request = {
   target: '/api/v1/pods',
   headers: [],
   upgrade: '',
-
   lasting: false,
 };
 const complete = { complete: true };
