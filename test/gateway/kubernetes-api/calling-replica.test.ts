@@ -4,7 +4,8 @@ import type { IncomingMessage } from 'node:http';
 import { test } from 'tap';
 import { CallingReplica } from '../../../src/gateway/kubernetes-api/calling-replica.js';
 import { headDigest } from '../../../src/gateway/peers/api-forwarding.js';
-import { InstanceTokens } from '../../../src/gateway/peers/instance-tokens.js';
+import { forwardedByHeader } from '../../../src/gateway/peers/forwarding.js';
+import { instanceTokenHeader, InstanceTokens } from '../../../src/gateway/peers/instance-tokens.js';
 
 const secret = Buffer.alloc(32, 1);
 const path = '/kubernetes/accounts/a/api/v1/namespaces/x/secrets';
@@ -25,8 +26,8 @@ function request(headers: readonly string[], method = 'GET', url = path): Incomi
 const sign = (from = instance('entry'), to = 'owner', method = 'GET'): string =>
   from.sign(to, { method, path, bodyDigest: headDigest(alice) });
 const proof = (token: string, by = 'entry'): string[] => [
-  ...['x-agent-gateway-forwarded-by', by],
-  ...['x-agent-gateway-instance-token', token],
+  ...[forwardedByHeader, by],
+  ...[instanceTokenHeader, token],
 ];
 
 test('who says to be a replica proves it', (t) => {
@@ -41,7 +42,7 @@ test('who says to be a replica proves it', (t) => {
   t.doesNotThrow(() => owner.prove(request([...alice, ...proof(token)])));
   refuses('a replayed token', request([...alice, ...proof(token)]), /already used/u);
 
-  refuses('a header alone', request([...alice, 'x-agent-gateway-forwarded-by', 'entry']), /did not authenticate/u);
+  refuses('a header alone', request([...alice, forwardedByHeader, 'entry']), /did not authenticate/u);
   const changed = /issued for another caller/u;
   for (const [name, headers] of Object.entries({
     'another user': ['Impersonate-User', 'root', 'Impersonate-Group', 'dev'],
@@ -62,8 +63,8 @@ test('who says to be a replica proves it', (t) => {
   // Where the defence is off, the attack works: then everybody is an administrator anyhow.
   const open = { ...options, tokens: undefined, callersProve: false };
   const trusting = new CallingReplica({ ...open, everybodyIsAdmin: true });
-  t.doesNotThrow(() => trusting.prove(request([...alice, 'x-agent-gateway-forwarded-by', 'entry'])));
+  t.doesNotThrow(() => trusting.prove(request([...alice, forwardedByHeader, 'entry'])));
   const readOnly = new CallingReplica({ ...open, everybodyIsAdmin: false });
-  t.notOk(readOnly.claims(request([...alice, 'x-agent-gateway-forwarded-by', 'entry'])), 'served as a caller');
+  t.notOk(readOnly.claims(request([...alice, forwardedByHeader, 'entry'])), 'served as a caller');
   t.end();
 });
