@@ -30,7 +30,9 @@ export function checkHeaders(headers: HeaderList, request: number): void {
 export function checkResponseHead({ status, headers }: ResponseHead, request: number): void {
   if (status !== 101 && (status < 200 || status > 599)) throw protocolError(request, `status ${String(status)}`);
   checkHeaders(headers, request);
-  const lengths = headers.filter((_, index) => index % 2 === 1 && headers[index - 1]?.toLowerCase() === 'content-length');
+  const lengths = headers.filter(
+    (_, index) => index % 2 === 1 && headers[index - 1]?.toLowerCase() === 'content-length',
+  );
   // Whoever reads it must see its end where everybody else sees it.
   if (lengths.length > 1 || !lengths.every((length) => /^\d{1,15}$/u.test(length)))
     throw protocolError(request, 'an invalid Content-Length');

@@ -238,7 +238,12 @@ function ownAnswer(
   const { status, headers, body } = statusAnswer(error, method);
   const all = [...headers];
   if (forwarded) {
-    all.push(errorHeader, error.code, errorTextHeader, encodeURIComponent(error.message.slice(0, longestText).toWellFormed()));
+    all.push(
+      errorHeader,
+      error.code,
+      errorTextHeader,
+      encodeURIComponent(error.message.slice(0, longestText).toWellFormed()),
+    );
     if (error.details.unsent === true) all.push(unsentHeader, 'true');
   }
   return { head: { status, headers: all }, body: Buffer.from(body) };

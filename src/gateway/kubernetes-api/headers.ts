@@ -91,7 +91,8 @@ export function responseTrailers(trailers: HeaderList): string[] {
   for (let index = 0; index + 1 < trailers.length; index += 2) {
     const name = trailers[index] ?? '';
     const lower = name.toLowerCase();
-    const isOfHead = droppedOfAnswers.has(lower) || neverOfConnection.has(lower) || lower.startsWith('x-agent-gateway-');
+    const isOfHead =
+      droppedOfAnswers.has(lower) || neverOfConnection.has(lower) || lower.startsWith('x-agent-gateway-');
     if (!isOfHead) passed.push(name, trailers[index + 1] ?? '');
   }
   return passed;

@@ -26,7 +26,10 @@ async function start(t: Test, settings = {}): Promise<Served> {
 async function ask(t: Test, served: Served, text: string): Promise<string> {
   const client = await rawClient(t, served.restPort);
   client.write(text);
-  await waitFor(() => client.closed, { timeoutMs: 10_000, description: `the end of the answer to ${text.slice(0, 200)}` });
+  await waitFor(() => client.closed, {
+    timeoutMs: 10_000,
+    description: `the end of the answer to ${text.slice(0, 200)}`,
+  });
   client.socket.destroy();
   return client.text;
 }
@@ -68,7 +71,8 @@ const close = 'Connection: close';
 test('callers', async (t) => {
   const served = await start(t);
   const { arrived } = served;
-  const arrivedSince = (count: number) => arrived.slice(count).map(({ request }) => `${request.account} ${request.target}`);
+  const arrivedSince = (count: number) =>
+    arrived.slice(count).map(({ request }) => `${request.account} ${request.target}`);
 
   const held = await rawClient(t, served.restPort);
   held.write(head('/held'));
@@ -78,7 +82,11 @@ test('callers', async (t) => {
     for (const account of ['a', 'team/prod', 'arn:aws:eks:eu-west-1:1:cluster/x', 'user@host', 'a+b=c']) {
       const before = arrived.length;
       const path = `/kubernetes/accounts/${encodeURIComponent(account)}`;
-      t.match(await ask(t, served, `GET ${path}/api?x=%2F HTTP/1.1\r\nHost: g\r\n${close}\r\n\r\n`), /^HTTP\/1.1 200/u, account);
+      t.match(
+        await ask(t, served, `GET ${path}/api?x=%2F HTTP/1.1\r\nHost: g\r\n${close}\r\n\r\n`),
+        /^HTTP\/1.1 200/u,
+        account,
+      );
       t.equal((await ask2(served, { ':path': `${path}/api` })).status, 200, account);
       t.same(arrivedSince(before), [`${account} /api?x=%2F`, `${account} /api`]);
     }
@@ -86,8 +94,23 @@ test('callers', async (t) => {
 
   await t.test('no path leads to another account, or past what is checked', async (t) => {
     const refused = [
-      ...['/../b/api', '/%2e%2e/b/api', '/%2E./b/api', '/..;/b/api', '/api/..%2f..%2fb', '/api%5c..%5cb', '//api', '/api//v1/pods'],
-      ...['/api/v1/namespaces/x/pods/y%2flog', '/api/v1/./secrets', '/api/v1/%2e/secrets', '/api/v1/namespaces/%252e%252e/x', '/api/%00'],
+      ...[
+        '/../b/api',
+        '/%2e%2e/b/api',
+        '/%2E./b/api',
+        '/..;/b/api',
+        '/api/..%2f..%2fb',
+        '/api%5c..%5cb',
+        '//api',
+        '/api//v1/pods',
+      ],
+      ...[
+        '/api/v1/namespaces/x/pods/y%2flog',
+        '/api/v1/./secrets',
+        '/api/v1/%2e/secrets',
+        '/api/v1/namespaces/%252e%252e/x',
+        '/api/%00',
+      ],
       ...['/api/v1/pods%', '/api/v1/pods%zz', '/api/v1/namespaces/x%0d%0aX: y/pods', '/#/api', '/api/v1#x'],
     ];
     const before = arrived.length;
@@ -100,14 +123,36 @@ test('callers', async (t) => {
       const text = `GET /kubernetes/accounts/${account}/a/api HTTP/1.1\r\nHost: g\r\n${close}\r\n\r\n`;
       t.match(await ask(t, served, text), /^HTTP\/1.1 400 /u, account);
     }
-    for (const account of ['a%2f..%2fb', 'a%2fapi', 'A', '50%25', 'a%20', 'with%20space', '%61%2f', 'team', 'team%2f', 'a;b', 'a\\b'])
+    for (const account of [
+      'a%2f..%2fb',
+      'a%2fapi',
+      'A',
+      '50%25',
+      'a%20',
+      'with%20space',
+      '%61%2f',
+      'team',
+      'team%2f',
+      'a;b',
+      'a\\b',
+    ])
       t.match(
         await ask(t, served, `GET /kubernetes/accounts/${account}/api HTTP/1.1\r\nHost: g\r\n${close}\r\n\r\n`),
         /^HTTP\/1.1 404 [\s\S]*"reason":"NotFound"/u,
         account,
       );
-    for (const target of ['http://b/kubernetes/accounts/a/api', `//x${prefix}/api`, `/x/..${prefix}/api`, `/./${prefix}/api`, '*'])
-      t.match(await ask(t, served, `GET ${target} HTTP/1.1\r\nHost: g\r\n${close}\r\n\r\n`), /^HTTP\/1.1 (?:40[04]|302) /u, target);
+    for (const target of [
+      'http://b/kubernetes/accounts/a/api',
+      `//x${prefix}/api`,
+      `/x/..${prefix}/api`,
+      `/./${prefix}/api`,
+      '*',
+    ])
+      t.match(
+        await ask(t, served, `GET ${target} HTTP/1.1\r\nHost: g\r\n${close}\r\n\r\n`),
+        /^HTTP\/1.1 (?:40[04]|302) /u,
+        target,
+      );
     t.ok([0, 404].includes((await ask2(served, { ':path': `http://b${prefix}/api` })).status));
     t.same(arrivedSince(before), [], 'none of them was asked');
   });
@@ -120,7 +165,10 @@ test('callers', async (t) => {
       t.equal(request.account, 'a');
       t.notMatch(request.headers.join('\n'), /host\n|authority|forwarded/iu);
     }
-    t.match(await ask(t, served, `GET ${prefix}/api HTTP/1.1\r\nHost: a\r\nHost: b\r\n${close}\r\n\r\n`), /^HTTP\/1.1 (?:400|200)/u);
+    t.match(
+      await ask(t, served, `GET ${prefix}/api HTTP/1.1\r\nHost: a\r\nHost: b\r\n${close}\r\n\r\n`),
+      /^HTTP\/1.1 (?:400|200)/u,
+    );
   });
 
   await t.test('a body that could be read in two ways is refused, and nothing behind it is a request', async (t) => {
@@ -154,7 +202,10 @@ test('callers', async (t) => {
       const text = await ask(t, served, headOf('POST', '/body', ...lines.split('\r\n')) + body + hidden);
       t.match(text, /^HTTP\/1.1 (?:400|413) /u, name);
       t.equal(text.match(/HTTP\/1.1 \d/gu)?.length, 1, `${name}: one answer`);
-      t.notOk(arrivedSince(before).some((one) => one.includes('hidden')), `${name}: the hidden request is none`);
+      t.notOk(
+        arrivedSince(before).some((one) => one.includes('hidden')),
+        `${name}: the hidden request is none`,
+      );
       for (const one of arrived.slice(before)) await waitFor(() => one.cancelled, { timeoutMs: 3_000 });
     }
   });
@@ -186,7 +237,11 @@ test('callers', async (t) => {
   await t.test('a body behind a request to upgrade is no request', async (t) => {
     const before = arrived.length;
     const inner = head('/hidden');
-    const upgrade = ['Connection: Upgrade, Content-Length', 'Upgrade: websocket', `Content-Length: ${String(inner.length)}`];
+    const upgrade = [
+      'Connection: Upgrade, Content-Length',
+      'Upgrade: websocket',
+      `Content-Length: ${String(inner.length)}`,
+    ];
     t.match(await ask(t, served, headOf('POST', '/api/v1/exec', ...upgrade) + inner), /^HTTP\/1.1 200/u);
     t.match(await ask(t, served, headOf('POST', '/../exec', ...upgrade) + inner + inner), /^HTTP\/1.1 400/u);
     t.same(arrivedSince(before), ['a /api/v1/exec']);
@@ -212,7 +267,11 @@ test('callers', async (t) => {
   await t.test('Connection takes away nothing that the gateway adds, and nothing of the body', async (t) => {
     const before = arrived.length;
     const named = 'Connection: close, Content-Length, Content-Type, traceparent, X-Secret, Impersonate-User';
-    await ask(t, served, headOf('POST', '/body', named, 'Content-Type: a/b', 'X-Secret: x', 'Content-Length: 2') + 'ok');
+    await ask(
+      t,
+      served,
+      headOf('POST', '/body', named, 'Content-Type: a/b', 'X-Secret: x', 'Content-Length: 2') + 'ok',
+    );
     const headers = arrived[before]?.request.headers ?? [];
     t.equal(arrived[before]?.body, 'ok');
     t.same([headers.includes('a/b'), headers.includes('X-Secret')], [true, false]);

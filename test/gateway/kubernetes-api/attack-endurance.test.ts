@@ -85,7 +85,10 @@ test('callers who hold on to requests', async (t) => {
     });
     const session = connectHttp2(served.restUrl);
     session.on('error', () => undefined);
-    session.request({ ':path': `${prefix}/endless` }).on('error', () => undefined).pause();
+    session
+      .request({ ':path': `${prefix}/endless` })
+      .on('error', () => undefined)
+      .pause();
     const unread = () => served.arrived.filter(({ request }) => request.target.startsWith('/endless'));
     await waitFor(() => unread().length === 3);
     await othersGoOn();

@@ -22,9 +22,12 @@ test('an upgrade behind a request that is under way harms nobody', async (t) => 
     t.notMatch(client.text, /101 Switching/u, 'nothing is written into the answer of the first request');
     client.socket.destroy();
   }
-  await waitFor(() => served.arrived.filter(({ request }) => request.target === '/held').every((one) => one.cancelled), {
-    timeoutMs: 5_000,
-  });
+  await waitFor(
+    () => served.arrived.filter(({ request }) => request.target === '/held').every((one) => one.cancelled),
+    {
+      timeoutMs: 5_000,
+    },
+  );
   t.equal((await fetch(`${served.restUrl}/kubernetes/accounts/a/api`)).status, 200);
 });
 

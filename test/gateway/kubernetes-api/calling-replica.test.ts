@@ -25,10 +25,7 @@ function request(headers: readonly string[], method = 'GET', url = path): Incomi
 
 const sign = (from = instance('entry'), to = 'owner', method = 'GET'): string =>
   from.sign(to, { method, path, bodyDigest: headDigest(alice) });
-const proof = (token: string, by = 'entry'): string[] => [
-  ...[forwardedByHeader, by],
-  ...[instanceTokenHeader, token],
-];
+const proof = (token: string, by = 'entry'): string[] => [...[forwardedByHeader, by], ...[instanceTokenHeader, token]];
 
 test('who says to be a replica proves it', (t) => {
   const options = { tokens: instance('owner'), filters: [], callersProve: true, everybodyIsAdmin: false };
@@ -55,8 +52,16 @@ test('who says to be a replica proves it', (t) => {
   refuses('a stolen token, another method', request([...alice, ...proof(sign())], 'DELETE'), /another call/u);
   for (const url of [`${path}?watch=1`, path.replace('accounts/a', 'accounts/b'), `${path}/`])
     refuses(`a stolen token, ${url}`, request([...alice, ...proof(sign())], 'GET', url), /another call/u);
-  refuses('a token for another replica', request([...alice, ...proof(sign(instance('entry'), 'third'))]), /another inst/u);
-  refuses('another secret', request([...alice, ...proof(sign(instance('entry', [Buffer.alloc(32, 2)])))]), /not signed/u);
+  refuses(
+    'a token for another replica',
+    request([...alice, ...proof(sign(instance('entry'), 'third'))]),
+    /another inst/u,
+  );
+  refuses(
+    'another secret',
+    request([...alice, ...proof(sign(instance('entry', [Buffer.alloc(32, 2)])))]),
+    /not signed/u,
+  );
   refuses('another sender', request([...alice, ...proof(sign(), 'third')]), /did not authenticate/u);
   refuses('no token', request([...alice, ...proof('')]), /token refused/u);
 

@@ -85,7 +85,18 @@ function respond(arrived: Arrived) {
       return { onDrain: more };
     }
     case '/headers':
-      ok(answer, JSON.stringify(request), ['X-b', '1', 'WARNING', '299 - "a"', 'x-B', '2', 'warning', '299 - "b"', 'Content-Encoding', 'x']);
+      ok(answer, JSON.stringify(request), [
+        'X-b',
+        '1',
+        'WARNING',
+        '299 - "a"',
+        'x-B',
+        '2',
+        'warning',
+        '299 - "b"',
+        'Content-Encoding',
+        'x',
+      ]);
       return undefined;
     case '/trailers':
       answer.respond({ status: 200, headers: ['Trailer', 'X-Sum'] });
@@ -126,7 +137,10 @@ async function passes(t: Test, ask: Ask, arrived: readonly Arrived[], keepsNames
   const seen = JSON.parse(body.toString()) as Arrived['request'];
   t.match(seen, { account: 'a', method: 'GET', target: '/headers?a=%2F&b=+&a', upgrade: '' });
   const names = seen.headers.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
-  t.notOk(names.some((name) => /^(?:cookie|impersonate|x-forwarded|host|connection|:)/u.test(name)), names.join());
+  t.notOk(
+    names.some((name) => /^(?:cookie|impersonate|x-forwarded|host|connection|:)/u.test(name)),
+    names.join(),
+  );
   t.same(
     pairs(headers, /^(?:x-b|warning|content-encoding)$/iu),
     keepsNames

@@ -4,7 +4,13 @@ import { connect, type Socket } from 'node:net';
 import type { Test } from 'tap';
 import { AgentConnection } from '../../../src/agent/connection.js';
 import { silentLogger } from '../../../src/core/logger.js';
-import type { Answer, AnswerRequest, HeaderList, RequestEvents, TunnelledRequest } from '../../../src/tunnel/exchange.js';
+import type {
+  Answer,
+  AnswerRequest,
+  HeaderList,
+  RequestEvents,
+  TunnelledRequest,
+} from '../../../src/tunnel/exchange.js';
 import { fast } from '../../agent/set-up.js';
 import { waitFor } from '../../wait.js';
 import { startGateway, type RunningGateway } from '../running-gateway.js';
