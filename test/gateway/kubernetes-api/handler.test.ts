@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { request as request1, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
-import { connect as connect2, type ClientHttp2Session } from 'node:http2';
+import { connect as connect2, type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2';
 import { test, type Test } from 'tap';
 import { waitFor } from '../../wait.js';
 import { head, ok, prefix, rawClient, startAnswering, startServed, type Arrived } from './served.js';
@@ -41,10 +41,10 @@ function http1(origin: string): Ask {
 function http2(session: ClientHttp2Session): Ask {
   return async (method, path, body, headers = {}) => {
     const stream = session.request({ ...headers, ':method': method, ':path': path }, { endStream: body === undefined });
-    let answered: Readonly<Record<string, unknown>> = {};
-    let trailers: Readonly<Record<string, unknown>> = {};
+    let answered: IncomingHttpHeaders = {};
+    let trailers: IncomingHttpHeaders = {};
     stream.on('response', (all) => (answered = all));
-    stream.on('trailers', (all) => (trailers = all));
+    stream.on('trailers', (all: IncomingHttpHeaders) => (trailers = all));
     if (body !== undefined) stream.end(body);
     const chunks: Buffer[] = [];
     for await (const chunk of stream) chunks.push(chunk as Buffer);
