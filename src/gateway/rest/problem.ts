@@ -153,6 +153,9 @@ export function errorHandler(instanceId: string) {
   };
 }
 
+/** How long a client may take to read why its request is not accepted, in ms. */
+const lingerMs = 1_000;
+
 /** Answers bytes that Node.js could not read as HTTP/1.1: no request exists yet, so this writes to the socket. */
 export function clientErrorHandler(instanceId: string) {
   return (error: Error & { readonly code?: string }, socket: Socket): void => {
@@ -169,6 +172,11 @@ export function clientErrorHandler(instanceId: string) {
     const body = JSON.stringify(problem);
     const head = `HTTP/1.1 ${String(status)} ${reason}\r\ncontent-type: ${problemMediaType}\r\ncontent-length: ${String(Buffer.byteLength(body))}\r\nconnection: close\r\n\r\n`;
     socket.end(head + body);
+    // Clients that do not end their direction would keep the connection, and what waits for the rest of their request.
+    const lingering = setTimeout(() => socket.destroy(), lingerMs);
+    socket.once('close', () => {
+      clearTimeout(lingering);
+    });
   };
 }
 

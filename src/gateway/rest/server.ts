@@ -120,11 +120,14 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
           maxHeaderSize: maxHeaderBytes,
           requestTimeout: requestTimeoutMs,
           headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
+          connectionsCheckingInterval: Math.min(headersTimeoutMs, requestTimeoutMs),
           keepAliveTimeout: idleTimeoutMs,
           noDelay: true,
         },
         handler,
       );
+      // Node.js begins to look for unfinished requests when its server listens. This one never does.
+      http1.emit('listening');
       if (kubernetesApi !== undefined) {
         http1.on('upgrade', (request, socket, head) => {
           if (socket instanceof Socket) kubernetesApi.upgrade(request, socket, head);
@@ -195,6 +198,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
     close: async () => {
       for (const session of sessions) session.destroy();
       http1?.closeAllConnections();
+      http1?.close();
       await app.close();
     },
   };

@@ -74,6 +74,10 @@ test('callers', async (t) => {
   const arrivedSince = (count: number) =>
     arrived.slice(count).map(({ request }) => `${request.account} ${request.target}`);
 
+  const held = await rawClient(t, served.restPort);
+  held.write(head('/held'));
+  await waitFor(() => arrived.length === 1);
+
   await t.test('names of accounts are one segment, whatever is in them', async (t) => {
     for (const account of ['a', 'team/prod', 'arn:aws:eks:eu-west-1:1:cluster/x', 'user@host', 'a+b=c']) {
       const before = arrived.length;
@@ -297,7 +301,9 @@ test('callers', async (t) => {
     t.equal((await ask2(served, { ':path': `${prefix}/api`, 'x-large': 'a'.repeat(15_000) })).status, 200);
   });
 
-  await t.test('nothing is left open', async (t) => {
+  await t.test('another request has gone on all the time; nothing else is left open', async (t) => {
+    t.same([arrived[0]?.cancelled, held.closed, held.text], [undefined, false, '']);
+    held.socket.destroy();
     await waitFor(async () => !/requests_open\S* [1-9]/u.test(await (await fetch(`${served.restUrl}/metrics`)).text()));
     t.equal((await fetch(`${served.restUrl}${prefix}/api`)).status, 200);
   });

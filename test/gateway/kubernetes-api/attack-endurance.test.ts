@@ -50,10 +50,7 @@ test('callers who hold on to requests', async (t) => {
         setImmediate(more);
         return { onDrain: more };
       } else if (path === '/watch') answer.respond({ status: 200, headers: ['Content-Type', 'application/json'] });
-      else if (path === '/half') {
-        answer.respond({ status: 101, headers: ['Upgrade', 'SPDY/3.1'] });
-        answer.end();
-      } else ok(answer);
+      else ok(answer);
       return undefined;
     },
   });
@@ -116,7 +113,7 @@ test('callers who hold on to requests', async (t) => {
     const before = served.arrived.length;
     const clients = await Promise.all([partly, small, chunked].map(() => rawClient(t, served.restPort)));
     [partly, small, chunked].forEach((request, index) => clients[index]?.write(request));
-    await waitFor(() => clients.every(({ closed }) => closed), { timeoutMs: 45_000 });
+    await waitFor(() => clients.every(({ closed }) => closed), { timeoutMs: 15_000 });
     for (const { text } of clients) t.notMatch(text, /^HTTP\/1.1 (?!200|408)/u);
     await waitFor(async () => (await open()) === 0);
     t.ok(served.arrived.length >= before);

@@ -54,7 +54,8 @@ export async function startServed(t: Test, options: ServedOptions = {}): Promise
   const answerRequest: AnswerRequest = (request, answer) => {
     const each: Arrived = { request, answer, body: '', bytes: 0, ended: false, cancelled: undefined };
     arrived.push(each);
-    const events = respond === undefined ? void ok(answer) : respond(each);
+    const events = respond?.(each);
+    if (respond === undefined) ok(answer);
     return {
       onData: (data) => {
         each.bytes += data.length;

@@ -120,6 +120,18 @@ test('connections that stall', async (t) => {
   }[] = [
     { attack: 'answers that are never read, HTTP/1.1', bytes: pipelined, reads: false, counted: 1 },
     {
+      attack: 'a head that is never finished, HTTP/1.1',
+      bytes: Buffer.from('GET / HTTP/1.1\r\nHost: g\r\nX-A: '),
+      over: ({ received }) => received.includes('HTTP/1.1 408 '),
+      counted: 0,
+    },
+    {
+      attack: 'a body that is never finished, HTTP/1.1',
+      bytes: Buffer.from('POST /armory/agent/operations HTTP/1.1\r\nHost: g\r\nContent-Length: 10\r\n\r\n{'),
+      over: ({ received }) => received.includes('HTTP/1.1 408 '),
+      counted: 0,
+    },
+    {
       attack: 'a window that stays at zero',
       bytes: Buffer.concat([noWindow, restRequest(1, 'GET', page)]),
       over: ({ closed }) => closed,
