@@ -147,3 +147,23 @@ test('a replica is added', async (t) => {
   await shell.closed;
   for (const agent of agents) await atRest(t, [first, added], agent);
 });
+
+test('an agent stops in order', async (t) => {
+  const { agent, roles, replicas } = await startApiCluster(t, { size: 2 });
+  const { entry } = roles();
+  const watch = await watchApi(entry.restUrl, account, 'watch');
+  await waitFor(() => watch.events > 2);
+  const post = { method: 'POST', body: 'change' } as const;
+  const writing = callApi(entry.restUrl, account, { id: 'post', query: '&hold', ...post });
+  await agent.has('post');
+  const stopping = agent.connection.stop({ drainMs: 30_000 });
+  t.equal(await watch.ended, 'between events');
+  const refused = await callApi(entry.restUrl, account, { id: 'refused', ...post });
+  t.match(refused, { status: 503, retryAfter: '5' }, 'a new request may be sent again');
+  t.equal(agent.times('refused'), 0);
+  agent.release();
+  t.match(await writing, { status: 200, body: { id: 'post', bytes: 6 } }, 'what is under way is carried through');
+  await stopping;
+  t.match(await callApi(entry.restUrl, account, { id: 'late', ...post }), { status: 503, retryAfter: '5' });
+  await atRest(t, replicas, agent);
+});
