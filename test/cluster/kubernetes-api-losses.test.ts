@@ -81,7 +81,7 @@ test('the agent is cut off, and then falls silent', async (t) => {
     const writing = callApi(entry.restUrl, account, { id: id('post'), query: '&hold', ...post });
     await Promise.all([agent.has(id('get')), agent.has(id('post'))]);
     const lostAt = performance.now();
-    await Promise.all(proxies.map((proxy) => proxy[loss]()));
+    for (const proxy of proxies) await proxy[loss]();
     t.match(await reading, { status: 503, retryAfter: '5' });
     t.match(await writing, { status: 504, retryAfter: undefined });
     t.equal(await watch.ended, 'between events');
