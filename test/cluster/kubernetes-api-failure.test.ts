@@ -98,10 +98,10 @@ test('the entry is stopped in order, and another one is killed', async (t) => {
 
   const killed = roles().entry;
   const lost = await openShell(killed.restUrl, account, 'lost-shell');
-  const asking = callApi(killed.restUrl, account, { id: 'lost-get', query: '&hold' });
+  const asking = t.rejects(callApi(killed.restUrl, account, { id: 'lost-get', query: '&hold' }));
   await agent.has('lost-get');
   await killed.end('SIGKILL');
-  await t.rejects(asking);
+  await asking;
   await lost.closed;
   await waitFor(() => agent.openCount === 0, { description: 'the requests of a killed entry to be cancelled' });
   await atRest(
