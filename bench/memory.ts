@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { Child } from './child.js';
-import type { ServerUnderTest } from './servers.js';
+import type { ServerUnderTest, StartedServer } from './servers.js';
 
 export interface MemoryReport {
   readonly agents: number;
@@ -42,7 +42,8 @@ export async function measureMemory(replica: ServerUnderTest, agents: number, ob
   }
 }
 
-async function settled({ child }: ServerUnderTest): Promise<Memory> {
+/** After what was begun is over, and a collection. */
+export async function settled({ child }: StartedServer): Promise<Memory> {
   await child.call('memory');
   await delay(settleMs);
   return child.call<Memory>('memory');

@@ -27,21 +27,41 @@ const profileMs = 5_000;
 const shown = 40;
 const idle = new Set(['(idle)', '(program)', '(root)']);
 
+/** A process that is profiled. */
+export interface ProfiledProcess {
+  /** Of its file. */
+  readonly name: string;
+  readonly child: Child;
+}
+
 /** Writes one .cpuprofile (for the browser's developer tools) per case and server; gives the summaries as text. */
 export async function profileCases(servers: Servers, load: Child, directory: string): Promise<string> {
   const summaries: string[] = [];
   for (const each of profiled) {
-    const processes = serversOf(servers, each.route).map(({ child }) => child);
-    await run(servers, load, each, warmUpMs);
-    for (const child of processes) await child.call('startProfile');
-    const { operations } = await run(servers, load, each, profileMs);
-    for (const [index, child] of processes.entries()) {
-      const role = processes.length === 1 ? '' : index === 0 ? '-entry' : '-owner';
-      const name = `${each.route}-${each.kind}-${each.form}${role}`;
-      const file = join(directory, `${name}.cpuprofile`);
-      await child.call('stopProfile', file);
-      summaries.push(`## ${name}\n\n${summarize(JSON.parse(readFileSync(file, 'utf8')) as Profile, operations)}`);
-    }
+    const children = serversOf(servers, each.route).map(({ child }) => child);
+    const processes = children.map((child, index) => {
+      const role = children.length === 1 ? '' : index === 0 ? '-entry' : '-owner';
+      return { name: `${each.route}-${each.kind}-${each.form}${role}`, child };
+    });
+    summaries.push(await profileRun(processes, directory, (durationMs) => run(servers, load, each, durationMs)));
+  }
+  return summaries.join('\n\n');
+}
+
+/** Warms up, and writes a profile of each process over one run. @returns the summaries as text */
+export async function profileRun(
+  processes: readonly ProfiledProcess[],
+  directory: string,
+  load: (durationMs: number) => Promise<{ readonly operations: number }>,
+): Promise<string> {
+  await load(warmUpMs);
+  for (const { child } of processes) await child.call('startProfile');
+  const { operations } = await load(profileMs);
+  const summaries: string[] = [];
+  for (const { name, child } of processes) {
+    const file = join(directory, `${name}.cpuprofile`);
+    await child.call('stopProfile', file);
+    summaries.push(`## ${name}\n\n${summarize(JSON.parse(readFileSync(file, 'utf8')) as Profile, operations)}`);
   }
   return summaries.join('\n\n');
 }

@@ -16,6 +16,8 @@ import { killHalfWay } from './caching-kill.js';
 import { measureCaching } from './caching.js';
 import { Child } from './child.js';
 import { describeMachine } from './machine.js';
+import { kubernetesApiTables, kubernetesApiTargets } from './kubernetes-api-report.js';
+import { measureKubernetesApi, profileKubernetesApi } from './kubernetes-api.js';
 import { measureMemory } from './memory.js';
 import type { OwnershipReport } from './ownership.js';
 import { profileCases } from './profile.js';
@@ -142,10 +144,28 @@ async function replicas(): Promise<boolean> {
   return flags['no-targets'] || targets.every(isMet);
 }
 
+/** The Kubernetes API of accounts. */
+async function kubernetesApi(): Promise<boolean> {
+  if (flags.profile !== undefined) {
+    say(await profileKubernetesApi(flags.profile));
+    return true;
+  }
+  const report = await measureKubernetesApi({
+    ...amounts,
+    lists: flags.quick ? 1 : 3,
+    watches: flags.quick ? 1_000 : 5_000,
+  });
+  say(`\n${kubernetesApiTables(report)}\n`);
+  const targets = kubernetesApiTargets(report);
+  for (const target of targets) say(targetLine(target));
+  return flags['no-targets'] || targets.every(isMet);
+}
+
 /** One part by itself. */
 async function only(part: string, scope: ReleaseStack): Promise<boolean> {
   if (part === 'scale') return scale();
   if (part === 'replicas') return replicas();
+  if (part === 'kubernetes-api') return kubernetesApi();
   const redis = await startRedis();
   scope.push('redis', () => redis.stop());
   if (part === 'caching-kill') {
@@ -158,7 +178,9 @@ async function only(part: string, scope: ReleaseStack): Promise<boolean> {
   if (part === 'signed') return signed(redis.url, scope);
   if (part === 'agent') return watchingAgent(redis.url);
   if (part !== 'caching')
-    throw new Error(`--only takes caching, caching-kill, agent, replicas, scale or signed, not ${part}`);
+    throw new Error(
+      `--only takes caching, caching-kill, agent, kubernetes-api, replicas, scale or signed, not ${part}`,
+    );
   const caching = await measureCaching(redis.url, cachedObjects);
   say(`\n${cachingTable(caching)}\n`);
   const targets = cachingTargets(caching);

@@ -1,14 +1,20 @@
 /** Starts what is measured: replicas of the built gateway, and the bare stack. Each is a process of its own. */
 
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createConnection } from 'mysql2/promise';
 import { request } from 'undici';
 import { freePort } from '../test/free-port.js';
 import { waitFor } from '../test/wait.js';
+import { agentConfiguration } from './agent-configuration.js';
 import { Child } from './child.js';
 
-export interface ServerUnderTest {
+export interface StartedServer {
   readonly child: Child;
   readonly baseUrl: string;
+}
+
+export interface ServerUnderTest extends StartedServer {
   /** `host:port` for agents. */
   readonly agentsAddress: string;
   /** Starts it anew with the same ports, once it has ended. */
@@ -32,6 +38,8 @@ export interface ReplicasOptions {
   readonly secretFile?: string;
   /** Whether the sources are run, which takes longer to start, in place of the built program, which may be older. */
   readonly fromSources?: boolean;
+  /** Whether agents stay where they are, even if all are at one replica. */
+  readonly keepAgents?: boolean;
 }
 
 /** Replicas of one cluster with static discovery. */
@@ -39,7 +47,7 @@ export async function startReplicas(
   count: number,
   sqlUrl: string,
   redisUrl: string,
-  { secretFile, fromSources = false }: ReplicasOptions = {},
+  { secretFile, fromSources = false, keepAgents = false }: ReplicasOptions = {},
 ): Promise<ServerUnderTest[]> {
   const script = fromSources ? 'src/main.ts' : 'dist/main.js';
   const execArgv = fromSources ? ['--import=tsx', ...serverOptions] : serverOptions;
@@ -63,6 +71,7 @@ export async function startReplicas(
         `--sql.url=${sqlUrl}`,
         `--redis.connection=${redisUrl}`,
         `--redis.keyPrefix=${new URL(sqlUrl).pathname.slice(1)}:`,
+        `--kubesvc.rebalance.enabled=${String(!keepAgents)}`,
         '--logging.level=warn',
         ...(secretFile === undefined ? [] : [`--server.auth.instances.secretFile=${secretFile}`]),
       ]),
@@ -82,6 +91,32 @@ export async function startBare(): Promise<ServerUnderTest> {
   );
 }
 
+/** A double of an API server (api-server.ts). */
+export function startApiServer(): Promise<StartedServer> {
+  return startScript('bench/api-server.ts', []);
+}
+
+/** A reverse proxy (bare-proxy.ts) to the server at `upstream`. */
+export function startBareProxy(upstream: string): Promise<StartedServer> {
+  return startScript('bench/bare-proxy.ts', [upstream]);
+}
+
+/**
+ * The product's agent as a process, with one account at an API server.
+ * @param directory for its files
+ */
+export async function startAgent(directory: string, address: string, account: string, server: string): Promise<Child> {
+  const configuration = await agentConfiguration(directory, address, account, server);
+  const file = join(directory, `${account}.agent.json`);
+  await writeFile(file, JSON.stringify(configuration));
+  return new Child('dist/main.js', { execArgv: serverOptions, args: ['agent', '--config', file] });
+}
+
+async function startScript(script: string, args: readonly string[]): Promise<StartedServer> {
+  const port = await freePort();
+  return answering(port, script, ['--import=tsx', ...serverOptions], [String(port), ...args]);
+}
+
 async function ready(
   rest: number,
   agents: number,
@@ -89,8 +124,19 @@ async function ready(
   execArgv: readonly string[],
   args: readonly string[],
 ): Promise<ServerUnderTest> {
+  const server = await answering(rest, script, execArgv, args);
+  const restart = () => ready(rest, agents, script, execArgv, args);
+  return { ...server, agentsAddress: `127.0.0.1:${agents}`, restart };
+}
+
+async function answering(
+  port: number,
+  script: string,
+  execArgv: readonly string[],
+  args: readonly string[],
+): Promise<StartedServer> {
   const child = new Child(script, { execArgv, args });
-  const baseUrl = `http://127.0.0.1:${rest}`;
+  const baseUrl = `http://127.0.0.1:${port}`;
   try {
     const answers = async () => {
       const response = await request(`${baseUrl}/readyz`);
@@ -103,6 +149,5 @@ async function ready(
     await child.stop();
     throw error;
   }
-  const restart = () => ready(rest, agents, script, execArgv, args);
-  return { child, baseUrl, agentsAddress: `127.0.0.1:${agents}`, restart };
+  return { child, baseUrl };
 }

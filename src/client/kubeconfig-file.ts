@@ -1,4 +1,4 @@
-/** Changes a kubeconfig on disk as kubectl does: under its lock, at once, readable by its owner only. */
+/** Changes a kubeconfig on disk as kubectl does: under its lock, at once, readable by its user only. */
 
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';

@@ -27,14 +27,14 @@ export interface RequestInfo {
 export type AccessLevel = 'off' | 'read' | 'full';
 
 /** Only these methods are of use with the API server; any other gets the verb ''. */
-const verbs: Readonly<Record<string, string>> = {
-  POST: 'create',
-  GET: 'get',
-  HEAD: 'get',
-  PUT: 'update',
-  PATCH: 'patch',
-  DELETE: 'delete',
-};
+const verbs: ReadonlyMap<string, string> = new Map([
+  ['POST', 'create'],
+  ['GET', 'get'],
+  ['HEAD', 'get'],
+  ['PUT', 'update'],
+  ['PATCH', 'patch'],
+  ['DELETE', 'delete'],
+]);
 
 const withoutResource = {
   isResource: false,
@@ -126,7 +126,7 @@ const namespaceSubresources = new Set(['status', 'finalize']);
 function readVerb(method: string, query: string, named: NamedResource): Omit<RequestInfo, 'isResource' | 'path'> {
   const { group, version, namespace, resource, subresource, name } = named;
   const rest = { group, version, namespace, resource, subresource };
-  const verb = named.verb === '' ? (verbs[method] ?? '') : named.verb;
+  const verb = named.verb === '' ? (verbs.get(method) ?? '') : named.verb;
   if (name !== '' || (verb !== 'get' && verb !== 'delete')) return { ...rest, verb, name };
   if (verb === 'delete') return { ...rest, verb: 'deletecollection', name };
   const { watch, fieldSelector } = readListOptions(query);

@@ -64,7 +64,7 @@ export interface OperationRoute {
 }
 
 /** A message of an agent; of results only the bytes, which are passed on. */
-export type AgentFrame =
+export type ConnectFrame =
   { readonly case: 'result'; readonly bytes: Uint8Array } | Exclude<AgentMessage['message'], { case: 'result' }>;
 
 const requestNames = new Map(
@@ -326,7 +326,7 @@ export function gatewayFrame(message: GatewayMessage): Uint8Array {
 }
 
 /** @throws GatewayError `invalid-argument` if the bytes are not an AgentMessage */
-export function readAgentFrame(bytes: Uint8Array): AgentFrame {
+export function readAgentFrame(bytes: Uint8Array): ConnectFrame {
   return reading('ops.AgentMessage', () => {
     const reader = new BinaryReader(bytes);
     if (reader.len > 0) {

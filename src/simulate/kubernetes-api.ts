@@ -1,6 +1,6 @@
 /** Answers of simulated agents to requests of the Kubernetes API. */
 
-import type { Answer, AnswerRequest, RequestEvents } from '../tunnel/exchange.js';
+import type { TunnelAnswer, AnswerRequest, RequestEvents } from '../tunnel/exchange.js';
 import { isWatch } from '../tunnel/watch-request.js';
 
 const list = Buffer.from(
@@ -43,7 +43,7 @@ export function simulatedKubernetesApi(latencyMs: number): AnswerRequest {
   };
 }
 
-function echo(answer: Answer, begin: (respond: () => void) => void): Omit<RequestEvents, 'onCancelled'> {
+function echo(answer: TunnelAnswer, begin: (respond: () => void) => void): Omit<RequestEvents, 'onCancelled'> {
   /** Before the answer begins, and until it drains. */
   let waits = true;
   let ended = false;

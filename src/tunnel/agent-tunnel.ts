@@ -1,8 +1,9 @@
 /** The agent's end of one stream of kubernetes.Api: takes the gateway's requests, and sends the answers. */
 
 import { GatewayError, toGatewayError } from '../core/errors.js';
+import { passing } from '../core/passing-bytes.js';
 import { Channel, type ChannelSchedule } from './channel.js';
-import type { Answer, AnswerRequest, RequestEvents, ResponseHead, TunnelledRequest } from './exchange.js';
+import type { TunnelAnswer, AnswerRequest, RequestEvents, HttpResponseHead, TunnelledRequest } from './exchange.js';
 import { decodeFrames, type RequestHeadFrame, type TunnelFrame } from './frames.js';
 import { checkRequestHead, protocolError } from './head-rules.js';
 import { Multiplexer, type TunnelTransport } from './multiplexer.js';
@@ -15,7 +16,7 @@ const noEvents: RequestEvents = {
   onCancelled: () => undefined,
 };
 
-class OpenAnswer extends Channel implements Answer {
+class OpenAnswer extends Channel implements TunnelAnswer {
   readonly request: TunnelledRequest;
   events = noEvents;
 
@@ -24,7 +25,7 @@ class OpenAnswer extends Channel implements Answer {
     this.request = request;
   }
 
-  respond(head: ResponseHead): void {
+  respond(head: HttpResponseHead): void {
     this.begin({ kind: 'response-head', head });
   }
 
@@ -57,6 +58,8 @@ export class AgentTunnel {
    * @throws GatewayError `invalid-argument` if it breaks the protocol: the tunnel is then closed, and the stream must end
    */
   receive(message: Uint8Array): void {
+    // As read from the connection, and as grpc-js put it together.
+    passing(2 * message.length);
     try {
       for (const frame of decodeFrames('kubernetes.GatewayFrames', message)) {
         if (this.#multiplexer.closed) return;

@@ -3,7 +3,7 @@
  * how far both directions are. multiplexer.ts decides which channel sends next.
  */
 
-import { exchangeWindowBytes, type HeaderList, type ResponseHead, type TunnelledRequest } from './exchange.js';
+import { exchangeWindowBytes, type HeaderList, type HttpResponseHead, type TunnelledRequest } from './exchange.js';
 import type { BodyFrame, TunnelFrame } from './frames.js';
 import { checkHeaders, protocolError } from './head-rules.js';
 
@@ -23,7 +23,7 @@ export interface ChannelEvents {
 
 export type ChannelHead =
   | { readonly kind: 'request-head'; readonly head: TunnelledRequest }
-  | { readonly kind: 'response-head'; readonly head: ResponseHead };
+  | { readonly kind: 'response-head'; readonly head: HttpResponseHead };
 
 /** What a channel needs of its multiplexer. */
 export interface ChannelSchedule {

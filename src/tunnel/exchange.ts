@@ -9,7 +9,7 @@ import type { GatewayError } from '../core/errors.js';
 /** Name, value, name, value ...: in the order in which they came, a header with several lines several times. */
 export type HeaderList = readonly string[];
 
-export interface RequestHead {
+export interface HttpRequestHead {
   readonly method: string;
   /** Path and query, exactly as the caller wrote them; begins with "/". */
   readonly target: string;
@@ -19,7 +19,7 @@ export interface RequestHead {
   readonly upgrade: string;
 }
 
-export interface ResponseHead {
+export interface HttpResponseHead {
   /** 101, or 200 to 599; 101: from now on, the data of both directions are the bytes of the other protocol. */
   readonly status: number;
   /** Without hop-by-hop headers; after 101 with `upgrade`. */
@@ -43,7 +43,7 @@ export interface Exchange {
 
 /** What the opener of an exchange is told, after the call that opened it has returned: one onResponse(), any number of onData(), and one onEnd(); or onFailed() at any time. */
 export interface ExchangeEvents {
-  onResponse(head: ResponseHead): void;
+  onResponse(head: HttpResponseHead): void;
   /** Until consumed() is called, at most `exchangeWindowBytes` of them come. */
   onData(data: Uint8Array): void;
   /** The answer is complete. The request's direction may still be open, after 101. */
@@ -57,19 +57,20 @@ export interface ExchangeEvents {
   onFailed(error: GatewayError): void;
 }
 
-/** Bytes of a body that one side of an exchange may send before the other has passed them on. */
-export const exchangeWindowBytes = 131_072;
+/**
+ * Bytes of a body that one side of an exchange may send before the other has passed them on: 5 MB/s with an agent 50 ms
+ * away, and what a request may take of the gateway's memory in each direction.
+ */
+export const exchangeWindowBytes = 262_144;
 
 /** A request as it reaches an agent. */
-export interface TunnelledRequest extends RequestHead {
+export interface TunnelledRequest extends HttpRequestHead {
   readonly account: string;
-  /** W3C Trace Context; '' for none. */
-  readonly traceparent: string;
 }
 
 /** What the one that answers a request does: respond() once, write() and end(); or break() at any time, after which every call does nothing. */
-export interface Answer {
-  respond(head: ResponseHead): void;
+export interface TunnelAnswer {
+  respond(head: HttpResponseHead): void;
   /** @returns false: it is kept, but send nothing more before onDrain() */
   write(data: Uint8Array): boolean;
   end(trailers?: HeaderList): void;
@@ -92,4 +93,4 @@ export interface RequestEvents {
 }
 
 /** Answers a request; the events begin after it has returned. */
-export type AnswerRequest = (request: TunnelledRequest, answer: Answer) => RequestEvents;
+export type AnswerRequest = (request: TunnelledRequest, answer: TunnelAnswer) => RequestEvents;

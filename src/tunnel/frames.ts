@@ -5,7 +5,7 @@
  */
 
 import { reading } from '../protocol/reading.js';
-import type { HeaderList, ResponseHead, TunnelledRequest } from './exchange.js';
+import type { HeaderList, HttpResponseHead, TunnelledRequest } from './exchange.js';
 import { FrameReader, FrameWriter, lengthSize, numberSize, textSize } from './frame-fields.js';
 
 export interface RequestHeadFrame {
@@ -19,7 +19,7 @@ export interface RequestHeadFrame {
 export interface ResponseHeadFrame {
   readonly kind: 'response-head';
   readonly request: number;
-  readonly head: ResponseHead;
+  readonly head: HttpResponseHead;
   readonly body: Uint8Array;
   readonly complete: boolean;
 }
@@ -51,7 +51,6 @@ const requestField = {
   body: 5,
   complete: 6,
   upgrade: 7,
-  traceparent: 8,
 };
 const responseField = { status: 1, headers: 2, body: 3, complete: 4 };
 const helloField = { agentId: 1, epoch: 2 };
@@ -92,9 +91,9 @@ function fieldSize(size: number): number {
 function contentSize(frame: TunnelFrame): number {
   switch (frame.kind) {
     case 'request-head': {
-      const { account, method, target, headers, upgrade, traceparent } = frame.head;
+      const { account, method, target, headers, upgrade } = frame.head;
       let size = listSize(headers) + fieldSize(frame.body.length) + (frame.complete ? 2 : 0);
-      for (const text of [account, method, target, upgrade, traceparent]) size += fieldSize(textSize(text));
+      for (const text of [account, method, target, upgrade]) size += fieldSize(textSize(text));
       return size;
     }
     case 'response-head': {
@@ -122,7 +121,7 @@ function writeFrame(writer: FrameWriter, frame: TunnelFrame, content: number): v
   writer.number(frameField.request, request);
   switch (kind) {
     case 'request-head': {
-      const { account, method, target, headers, upgrade, traceparent } = frame.head;
+      const { account, method, target, headers, upgrade } = frame.head;
       writer.open(frameField.requestHead, content);
       writer.text(requestField.account, account);
       writer.text(requestField.method, method);
@@ -130,7 +129,6 @@ function writeFrame(writer: FrameWriter, frame: TunnelFrame, content: number): v
       writer.texts(requestField.headers, headers);
       writer.flag(requestField.complete, frame.complete);
       writer.text(requestField.upgrade, upgrade);
-      writer.text(requestField.traceparent, traceparent);
       // Last, so that the reader decodes all texts at once.
       if (frame.body.length > 0) writer.raw(requestField.body, frame.body);
       return;
@@ -220,7 +218,7 @@ type Unnumbered<Frame> = Frame extends unknown ? Omit<Frame, 'request'> : never;
 
 function readRequestHead(reader: FrameReader): Unnumbered<RequestHeadFrame> {
   reader.decodeTexts(requestField.body);
-  let [account, method, target, upgrade, traceparent] = ['', '', '', '', ''];
+  let [account, method, target, upgrade] = ['', '', '', ''];
   const headers: string[] = [];
   let body: Uint8Array = nothing;
   let complete = false;
@@ -247,14 +245,11 @@ function readRequestHead(reader: FrameReader): Unnumbered<RequestHeadFrame> {
       case requestField.upgrade:
         upgrade = reader.text();
         break;
-      case requestField.traceparent:
-        traceparent = reader.text();
-        break;
       default:
         reader.skip();
     }
   }
-  return { kind: 'request-head', head: { account, method, target, headers, upgrade, traceparent }, body, complete };
+  return { kind: 'request-head', head: { account, method, target, headers, upgrade }, body, complete };
 }
 
 function readResponseHead(reader: FrameReader): Unnumbered<ResponseHeadFrame> {

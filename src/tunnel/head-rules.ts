@@ -1,7 +1,7 @@
 /** What a head and its headers may be. The other end of a tunnel is not trusted: what it says is sent on to HTTP. */
 
 import { GatewayError } from '../core/errors.js';
-import type { HeaderList, ResponseHead, TunnelledRequest } from './exchange.js';
+import type { HeaderList, HttpResponseHead, TunnelledRequest } from './exchange.js';
 
 /** RFC 9110, 5.6.2. */
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/u;
@@ -27,16 +27,21 @@ export function checkHeaders(headers: HeaderList, request: number): void {
 }
 
 /** @throws GatewayError `invalid-argument` */
-export function checkResponseHead({ status, headers }: ResponseHead, request: number): void {
+export function checkResponseHead({ status, headers }: HttpResponseHead, request: number): void {
   if (status !== 101 && (status < 200 || status > 599)) throw protocolError(request, `status ${String(status)}`);
   checkHeaders(headers, request);
+  const lengths = headers.filter(
+    (_, index) => index % 2 === 1 && headers[index - 1]?.toLowerCase() === 'content-length',
+  );
+  // Whoever reads it must see its end where everybody else sees it.
+  if (lengths.length > 1 || !lengths.every((length) => /^\d{1,15}$/u.test(length)))
+    throw protocolError(request, 'an invalid Content-Length');
 }
 
 /** @throws GatewayError `invalid-argument` */
 export function checkRequestHead(head: TunnelledRequest, request: number): void {
   if (!token.test(head.method)) throw protocolError(request, 'an invalid method');
   if (!target.test(head.target)) throw protocolError(request, 'an invalid target');
-  if (outsideValue.test(head.upgrade) || outsideValue.test(head.traceparent))
-    throw protocolError(request, 'an invalid head');
+  if (outsideValue.test(head.upgrade)) throw protocolError(request, 'an invalid head');
   checkHeaders(head.headers, request);
 }

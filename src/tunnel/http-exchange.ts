@@ -6,7 +6,8 @@
 import { Readable, type Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { GatewayError } from '../core/errors.js';
-import type { Exchange, ExchangeEvents, RequestHead } from './exchange.js';
+import { passing } from '../core/passing-bytes.js';
+import type { Exchange, ExchangeEvents, HttpRequestHead } from './exchange.js';
 import { passingHeaders, sendingHeaders } from './hop-headers.js';
 import { UpgradedConnection } from './upgraded-connection.js';
 import { ReaderWindow } from './window.js';
@@ -17,7 +18,7 @@ export interface HttpExchangeOptions {
   /** Written before the target; without a slash at its end; default ''. */
   readonly pathPrefix?: string;
   /** Its Host, Expect and hop-by-hop headers are not sent; undici writes those of its own connection. */
-  readonly head: RequestHead;
+  readonly head: HttpRequestHead;
   /** What of the request's body is here already; default: nothing, and write() and end() follow. */
   readonly first?: { readonly body?: Uint8Array; readonly complete: boolean };
   /**
@@ -132,6 +133,7 @@ class HttpExchange implements Exchange, Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, data: Buffer): void {
+    passing(data.length);
     if (!this.#over) this.#window.push(data, controller);
   }
 

@@ -1,6 +1,7 @@
 /** Passes data on to a reader, and stops their source while the reader lags behind. */
 
-import { exchangeWindowBytes } from './exchange.js';
+/** Bytes of an HTTP answer or of an upgraded connection that its reader may not have passed on yet; less than `exchangeWindowBytes`, because the way is short. */
+export const readerWindowBytes = 131_072;
 
 /** An undici response, or a socket. */
 export interface PausableSource {
@@ -14,9 +15,9 @@ export class ReaderWindow {
   /** Came in one piece with what the window allowed; the source is paused while there are any. */
   #held: Uint8Array[] = [];
   #onEnd: (() => void) | undefined;
-  #open = exchangeWindowBytes;
+  #open = readerWindowBytes;
 
-  /** @param onData is given at most `exchangeWindowBytes` more than consumed() has reported */
+  /** @param onData is given at most `readerWindowBytes` more than consumed() has reported */
   constructor(onData: (data: Uint8Array) => void) {
     this.#onData = onData;
   }

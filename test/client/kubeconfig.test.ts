@@ -80,7 +80,7 @@ test('on one gateway', async (t) => {
         {
           name: `agent-gateway/${eks}`,
           cluster: {
-            server: server('arn%3Aaws%3Aeks%3Aeu-west-1%3A111122223333%3Acluster%2Fprod'),
+            server: server('arn%3Aaws%3Aeks%3Aeu-west-1%3A111122223333%3Acluster%252Fprod'),
             extensions: mark(eks),
           },
         },

@@ -3,7 +3,7 @@
 import { AgentConnection } from '../../src/agent/connection.js';
 import type { AgentConnectionLimits } from '../../src/agent/connection-options.js';
 import { silentLogger } from '../../src/core/logger.js';
-import type { Answer, AnswerRequest, RequestEvents, TunnelledRequest } from '../../src/tunnel/exchange.js';
+import type { TunnelAnswer, AnswerRequest, RequestEvents, TunnelledRequest } from '../../src/tunnel/exchange.js';
 import { isWatch } from '../../src/tunnel/watch-request.js';
 import { waitFor } from '../wait.js';
 
@@ -41,7 +41,7 @@ export class ApiAgent {
   /** Addresses of its connections, in their order. */
   readonly replicas: string[] = [];
   readonly #latencyMs: number;
-  readonly #open = new Set<Answer>();
+  readonly #open = new Set<TunnelAnswer>();
   readonly #held = new Set<() => void>();
 
   constructor({ id, account, addresses, limits = {}, latencyMs = 0 }: ApiAgentOptions) {
@@ -130,7 +130,7 @@ export class ApiAgent {
   };
 }
 
-function watch(id: string, answer: Answer, end: () => void): RequestEvents {
+function watch(id: string, answer: TunnelAnswer, end: () => void): RequestEvents {
   let number = 0;
   let writable = true;
   answer.respond({ status: 200, headers: json });
@@ -154,7 +154,7 @@ function watch(id: string, answer: Answer, end: () => void): RequestEvents {
   };
 }
 
-function echo({ upgrade }: TunnelledRequest, answer: Answer, end: () => void): RequestEvents {
+function echo({ upgrade }: TunnelledRequest, answer: TunnelAnswer, end: () => void): RequestEvents {
   answer.respond({ status: 101, headers: ['upgrade', upgrade] });
   let waiting = 0;
   return {

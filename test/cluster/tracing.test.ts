@@ -4,6 +4,9 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test, type Test } from 'tap';
+import { AgentConnection } from '../../src/agent/connection.js';
+import { silentLogger } from '../../src/core/logger.js';
+import type { TunnelledRequest } from '../../src/tunnel/exchange.js';
 import { RawAgent } from '../gateway/raw-agent.js';
 import { waitFor } from '../wait.js';
 import { startCluster } from './cluster.js';
@@ -119,5 +122,55 @@ test('one trace from the call over the forward to the agent and back', async (t)
       spans.find(({ failed }) => failed),
       { name: 'operation', traceId, instance: entry.id, attributes: { 'agent_gateway.account': 'nobody' } },
     );
+  });
+
+  await t.test('requests of the Kubernetes API', async (t) => {
+    let atAgent: TunnelledRequest | undefined;
+    const connection = new AgentConnection({
+      addresses: [owner.agentsAddress],
+      registration: { agentId: 'cluster', zoneId: '', version: '1.2.3', accounts: [{ name: 'cluster' }] },
+      execute: () => Promise.resolve({ status: 200 }),
+      logger: silentLogger,
+      answerKubernetesApi: (request, answer) => {
+        atAgent = request;
+        answer.respond({ status: 200, headers: [] });
+        answer.end();
+        return {
+          onData: () => undefined,
+          onEnd: () => undefined,
+          onDrain: () => undefined,
+          onCancelled: () => undefined,
+        };
+      },
+    });
+    t.teardown(() => connection.stop());
+    connection.start();
+    await waitFor(() => connection.state.name === 'active');
+    spans.length = 0;
+    const answer = await fetch(`${entry.restUrl}/kubernetes/accounts/cluster/api/v1/pods`, {
+      headers: { traceparent: `00-${traceId}-${callerSpan}-01`, tracestate: 'vendor=1' },
+    });
+    t.equal(answer.status, 200);
+    await waitFor(() => spans.length === 3, {
+      timeoutMs: 20_000,
+      description: `three spans, not ${String(spans.length)}`,
+    });
+    const [whole, forward, toAgent] = ['kubernetes-api', 'forward', 'agent'].map(of);
+    t.match(whole, { traceId, parentSpanId: callerSpan, instance: entry.id, failed: false });
+    t.match(whole?.attributes, {
+      'agent_gateway.account': 'cluster',
+      'agent_gateway.verb': 'list',
+      'agent_gateway.resource': 'pods',
+      'http.response.status_code': 200,
+    });
+    t.match(forward, { traceId, parentSpanId: whole?.spanId, instance: entry.id, failed: false });
+    t.match(toAgent, { traceId, parentSpanId: forward?.spanId, instance: owner.id, failed: false });
+    const { headers = [] } = atAgent ?? {};
+    t.strictSame(headers.slice(headers.indexOf('traceparent')), [
+      'traceparent',
+      `00-${traceId}-${toAgent?.spanId ?? ''}-01`,
+      'tracestate',
+      'vendor=1',
+    ]);
   });
 });

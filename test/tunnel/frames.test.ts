@@ -22,7 +22,7 @@ const request = fc.oneof(fc.nat(), fc.integer({ min: 0, max: 2 ** 48 }));
 const requestHead = fc.record({
   kind: fc.constant('request-head' as const),
   request,
-  head: fc.record({ account: text, method: text, target: text, headers, upgrade: text, traceparent: text }),
+  head: fc.record({ account: text, method: text, target: text, headers, upgrade: text }),
   body: bytes,
   complete: fc.boolean(),
 });
@@ -162,7 +162,7 @@ test('malformed bytes are refused by name, and never more', async (t) => {
     {
       kind: 'request-head',
       request: 1,
-      head: { account: 'ä', method: 'GET', target: '/', headers: ['a', 'b'], upgrade: '', traceparent: '' },
+      head: { account: 'ä', method: 'GET', target: '/', headers: ['a', 'b'], upgrade: '' },
       body: Buffer.from('body'),
       complete: true,
     },

@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import { test } from 'tap';
-import { exchangeWindowBytes } from '../../src/tunnel/exchange.js';
+import { readerWindowBytes } from '../../src/tunnel/window.js';
 import { waitFor } from '../wait.js';
 import { exchange, memory, mebibyte, startServer } from './http-exchanges.js';
 
@@ -40,7 +40,7 @@ test('a large answer waits for its reader', async (t) => {
   );
   await answer;
   t.equal(given, 200 * mebibyte);
-  t.ok(ahead <= exchangeWindowBytes, `${String(ahead)} bytes ahead`);
+  t.ok(ahead <= readerWindowBytes, `${String(ahead)} bytes ahead`);
   t.ok(peak - before < 100 * mebibyte, `${String((peak - before) / mebibyte)} MiB`);
 });
 
@@ -66,12 +66,12 @@ test('a reader that reads nothing stops the server', async (t) => {
       },
     },
   );
-  await waitFor(() => given === exchangeWindowBytes);
+  await waitFor(() => given === readerWindowBytes);
   let last = -1;
   await waitFor(() => last === (last = written), { intervalMs: 200, description: 'the server to stop' });
-  t.equal(given, exchangeWindowBytes);
+  t.equal(given, readerWindowBytes);
   opened.consumed(10);
-  await waitFor(() => given === exchangeWindowBytes + 10);
+  await waitFor(() => given === readerWindowBytes + 10);
   opened.cancel('enough');
 });
 

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { test } from 'tap';
-import { exchangeWindowBytes } from '../../src/tunnel/exchange.js';
+import { readerWindowBytes } from '../../src/tunnel/window.js';
 import { waitFor } from '../wait.js';
 import { exchange, fails, mebibyte, startServer } from './http-exchanges.js';
 
@@ -57,9 +57,9 @@ test('an upgraded connection: flow control, failure and cancel()', async (t) => 
   let given = 0;
   const reading = await open((data) => (given += data.length));
   reading.socket.write(Buffer.alloc(20 * mebibyte));
-  await waitFor(() => given === exchangeWindowBytes);
+  await waitFor(() => given === readerWindowBytes);
   reading.exchange.consumed(100_000);
-  await waitFor(() => given === exchangeWindowBytes + 100_000);
+  await waitFor(() => given === readerWindowBytes + 100_000);
   let more = true;
   for (let count = 0; count < 1_000 && more; count += 1) more = reading.exchange.write(Buffer.alloc(65_536));
   t.notOk(more, 'a server that does not read');

@@ -6,7 +6,7 @@ import { createServer as createTcpServer, type AddressInfo, type Server, type So
 import type { Test } from 'tap';
 import { Agent, type Dispatcher } from 'undici';
 import { GatewayError } from '../../src/core/errors.js';
-import type { Exchange, HeaderList, RequestHead } from '../../src/tunnel/exchange.js';
+import type { Exchange, HeaderList, HttpRequestHead } from '../../src/tunnel/exchange.js';
 import { startHttpExchange, type HttpExchangeOptions } from '../../src/tunnel/http-exchange.js';
 
 export const mebibyte = 1_048_576;
@@ -39,7 +39,7 @@ export interface StartOptions extends Partial<Pick<HttpExchangeOptions, 'first' 
 }
 
 /** Starts an exchange and collects its answer. */
-export function exchange(t: Test, origin: string, head: Partial<RequestHead> = {}, options: StartOptions = {}) {
+export function exchange(t: Test, origin: string, head: Partial<HttpRequestHead> = {}, options: StartOptions = {}) {
   const events: string[] = [];
   const parts: Uint8Array[] = [];
   const { dispatcher = agent(t), onData, onDrain, ...rest } = options;

@@ -2,13 +2,13 @@
 
 import { AgentTunnel } from '../../src/tunnel/agent-tunnel.js';
 import type {
-  Answer,
+  TunnelAnswer,
   AnswerRequest,
   Exchange,
   ExchangeEvents,
   HeaderList,
   RequestEvents,
-  ResponseHead,
+  HttpResponseHead,
   TunnelledRequest,
 } from '../../src/tunnel/exchange.js';
 import { decodeFrames, type TunnelFrame } from '../../src/tunnel/frames.js';
@@ -66,13 +66,12 @@ export const aRequest: TunnelledRequest = {
   target: '/api/v1/pods?limit=5',
   headers: ['accept', 'application/json'],
   upgrade: '',
-  traceparent: '',
 };
 
 /** What one side of a request was told. */
 export class Told implements ExchangeEvents, RequestEvents {
   readonly chunks: Uint8Array[] = [];
-  head: ResponseHead | undefined;
+  head: HttpResponseHead | undefined;
   trailers: HeaderList | undefined;
   failure: GatewayError | undefined;
   cancelled: string | undefined;
@@ -85,7 +84,7 @@ export class Told implements ExchangeEvents, RequestEvents {
     return Buffer.concat(this.chunks).toString('latin1');
   }
 
-  onResponse(head: ResponseHead): void {
+  onResponse(head: HttpResponseHead): void {
     this.head = head;
   }
 
@@ -113,7 +112,7 @@ export class Told implements ExchangeEvents, RequestEvents {
 }
 
 /** Sends all of it as fast as it may be, in pieces, then the end. */
-export function sendAll(to: Exchange | Answer, told: Told, data: Uint8Array, piece: number): void {
+export function sendAll(to: Exchange | TunnelAnswer, told: Told, data: Uint8Array, piece: number): void {
   let position = 0;
   const go = (): void => {
     while (position < data.length) {

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { test } from 'tap';
 import { GatewayError } from '../../src/core/errors.js';
 import { AgentTunnel } from '../../src/tunnel/agent-tunnel.js';
-import { exchangeWindowBytes, type Answer, type TunnelledRequest } from '../../src/tunnel/exchange.js';
+import { exchangeWindowBytes, type TunnelAnswer, type TunnelledRequest } from '../../src/tunnel/exchange.js';
 import { encodeFrames, type TunnelFrame } from '../../src/tunnel/frames.js';
 import { GatewayTunnel } from '../../src/tunnel/gateway-tunnel.js';
 import { waitFor } from '../wait.js';
@@ -76,7 +76,7 @@ test('random bodies, slow readers and cancellations: every byte arrives in order
             else take();
           };
         };
-        const pair = tunnelPair((request: TunnelledRequest, answer: Answer) => {
+        const pair = tunnelPair((request: TunnelledRequest, answer: TunnelAnswer) => {
           const number = Number(request.account);
           const { piece, slow, cancelled } = plans[number] as (typeof plans)[number];
           const told = new Told();
@@ -137,7 +137,7 @@ test('a reader that does not read holds up only its own request', async (t) => {
 });
 
 test('after 101 each direction ends by itself', async (t) => {
-  let answer: Answer | undefined;
+  let answer: TunnelAnswer | undefined;
   const agent = new Told();
   const pair = tunnelPair((_, given) => {
     answer = given;
@@ -206,7 +206,7 @@ test('the end of the stream cancels what the agent does', async (t) => {
 });
 
 const head: TunnelFrame = { kind: 'response-head', request: 1, head: ok, body: Buffer.alloc(0), complete: false };
-const tooMuch = Array.from({ length: 3 }, (): TunnelFrame => ({
+const tooMuch = Array.from({ length: Math.ceil(exchangeWindowBytes / 50_000) }, (): TunnelFrame => ({
   kind: 'data',
   request: 1,
   data: Buffer.alloc(50_000),

@@ -1,4 +1,4 @@
-/** What an account's owner lets callers of the gateway do with its Kubernetes API: `apiAccess`, and its namespaces. */
+/** What an account lets callers of the gateway do with its Kubernetes API: `apiAccess`, and its namespaces. */
 
 import { refusedByRead, type AccessLevel, type RequestInfo } from '../../kubernetes/request-info.js';
 import type { Cluster } from '../kubernetes/cluster.js';
@@ -30,7 +30,7 @@ export async function refusedByAccount(
   const forbidden = (why: string): string => `${subject(info)}: ${account} ${why}`;
   if (level === 'off') {
     return forbidden(
-      `is not open to requests of the Kubernetes API: its owner has to set ${setting('apiAccess')} to "read" or "full" in the configuration of the agent`,
+      `is not open to requests of the Kubernetes API: set ${setting('apiAccess')} to "read" or "full" in the configuration of its agent`,
     );
   }
   const unreadable = level === 'read' ? refusedByRead(info, upgrade) : undefined;

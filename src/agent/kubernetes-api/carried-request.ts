@@ -3,16 +3,16 @@
 import type { Dispatcher } from 'undici';
 import { GatewayError } from '../../core/errors.js';
 import type {
-  Answer,
+  TunnelAnswer,
   Exchange,
   ExchangeEvents,
   HeaderList,
   RequestEvents,
-  ResponseHead,
+  HttpResponseHead,
   TunnelledRequest,
 } from '../../tunnel/exchange.js';
 import { startHttpExchange } from '../../tunnel/http-exchange.js';
-import type { RequestOutcome } from './open-requests.js';
+import type { CarriedRequestOutcome } from './open-requests.js';
 import { lostAnswer, noAnswer, refusedCredentials, type OwnAnswer } from './own-answers.js';
 import type { SentRequest } from './sent-head.js';
 
@@ -22,12 +22,12 @@ export interface CarriedRequestOptions {
   /** What a caller is told of a failure. */
   readonly reasonFor: (error: unknown) => string;
   /** Called once. */
-  readonly onEnded: (outcome: RequestOutcome) => void;
+  readonly onEnded: (outcome: CarriedRequestOutcome) => void;
 }
 
 export class CarriedRequest implements RequestEvents {
   readonly #request: TunnelledRequest;
-  readonly #answer: Answer;
+  readonly #answer: TunnelAnswer;
   readonly #options: CarriedRequestOptions;
   #exchange: Exchange | undefined;
   /** Came before the API server was asked. */
@@ -41,7 +41,7 @@ export class CarriedRequest implements RequestEvents {
   #answering = 0;
   #over = false;
 
-  constructor(request: TunnelledRequest, answer: Answer, options: CarriedRequestOptions) {
+  constructor(request: TunnelledRequest, answer: TunnelAnswer, options: CarriedRequestOptions) {
     this.#request = request;
     this.#answer = answer;
     this.#options = options;
@@ -54,7 +54,7 @@ export class CarriedRequest implements RequestEvents {
   }
 
   /** Answers without, or instead of, the API server. */
-  refuse({ status, headers, body }: OwnAnswer, outcome: RequestOutcome = 'refused'): void {
+  refuse({ status, headers, body }: OwnAnswer, outcome: CarriedRequestOutcome = 'refused'): void {
     if (this.#over) return;
     this.#end(outcome);
     this.#answer.respond({ status, headers });
@@ -127,7 +127,7 @@ export class CarriedRequest implements RequestEvents {
     };
   }
 
-  #respond(head: ResponseHead, onRefused: (() => void) | undefined): void {
+  #respond(head: HttpResponseHead, onRefused: (() => void) | undefined): void {
     if (head.status === 401 && onRefused !== undefined) {
       onRefused();
       this.#exchange?.cancel('the API server does not accept the credentials');
@@ -176,7 +176,7 @@ export class CarriedRequest implements RequestEvents {
     }
   };
 
-  #end(outcome: RequestOutcome): void {
+  #end(outcome: CarriedRequestOutcome): void {
     if (this.#over) return;
     this.#over = true;
     this.#held = [];

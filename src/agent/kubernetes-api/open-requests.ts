@@ -11,12 +11,12 @@ export interface RequestedAccount {
   readonly closing: AbortController;
 }
 
-export type RequestOutcome = 'answered' | 'refused' | 'failed' | 'cancelled';
+export type CarriedRequestOutcome = 'answered' | 'refused' | 'failed' | 'cancelled';
 
 export interface ApiRequestsObserver {
   began(): void;
   /** Once after each began(). */
-  ended(outcome: RequestOutcome): void;
+  ended(outcome: CarriedRequestOutcome): void;
 }
 
 export class OpenRequests {

@@ -2,7 +2,7 @@
 
 import type { RequestInfo } from '../../kubernetes/request-info.js';
 import { reasonOf, statusObject } from '../../kubernetes/status.js';
-import type { Answer, HeaderList, RequestEvents, TunnelledRequest } from '../../tunnel/exchange.js';
+import type { TunnelAnswer, HeaderList, RequestEvents, TunnelledRequest } from '../../tunnel/exchange.js';
 
 export interface OwnAnswer {
   readonly status: number;
@@ -54,7 +54,7 @@ export function refusedCredentials(account: string): OwnAnswer {
 }
 
 /** Answers a request that comes while the agent stops. */
-export function refuseStopping({ account, method }: TunnelledRequest, answer: Answer): RequestEvents {
+export function refuseStopping({ account, method }: TunnelledRequest, answer: TunnelAnswer): RequestEvents {
   const { status, headers, body } = noAnswer(account, 'its agent is stopping');
   answer.respond({ status, headers });
   if (method !== 'HEAD') answer.write(body);

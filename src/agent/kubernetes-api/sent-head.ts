@@ -1,12 +1,12 @@
 /** A request as the API server gets it: at the account's address, with the account's credentials and no others. */
 
 import type { ApiAccess } from '../../kubernetes/access.js';
-import type { HeaderList, RequestHead, TunnelledRequest } from '../../tunnel/exchange.js';
+import type { HeaderList, HttpRequestHead, TunnelledRequest } from '../../tunnel/exchange.js';
 
 export interface SentRequest {
   readonly origin: string;
   readonly pathPrefix: string;
-  readonly head: RequestHead;
+  readonly head: HttpRequestHead;
 }
 
 export function isImpersonation(header: string): boolean {
@@ -15,10 +15,9 @@ export function isImpersonation(header: string): boolean {
 
 export function sentTo({ server, headers: credentials }: ApiAccess, request: TunnelledRequest): SentRequest {
   const { origin, pathname } = new URL(server);
-  const { method, target, upgrade, traceparent } = request;
+  const { method, target, upgrade } = request;
   const headers = [
     ...withoutCredentials(request.headers),
-    ...(traceparent === '' ? [] : ['traceparent', traceparent]),
     ...Object.entries(credentials).flatMap(([name, value]) => [value].flat().flatMap((each) => [name, each])),
   ];
   return { origin, pathPrefix: pathname.replace(/\/+$/u, ''), head: { method, target, headers, upgrade } };
@@ -29,7 +28,7 @@ function withoutCredentials(headers: HeaderList): string[] {
   const kept: string[] = [];
   for (let index = 0; index + 1 < headers.length; index += 2) {
     const [name = '', value = ''] = [headers[index], headers[index + 1]];
-    if (!/^(?:authorization|cookie|traceparent|x-remote-.*)$/iu.test(name)) kept.push(name, value);
+    if (!/^(?:authorization|cookie|x-remote-.*)$/iu.test(name)) kept.push(name, value);
   }
   return kept;
 }

@@ -7,6 +7,7 @@ import type { RedisMirror } from '../../store/mirror/redis-mirror.js';
 import type { Lease } from '../agents/lease.js';
 import type { Registry } from '../agents/registry.js';
 import type { CachingIngest } from '../caching/ingest.js';
+import type { AgentTunnels } from '../kubernetes-api/agent-tunnels.js';
 import type { Forwarder } from '../peers/forwarder.js';
 import type { Recorder } from '../operations/recorder.js';
 import type { Acceptance } from '../operations/acceptance.js';
@@ -23,6 +24,7 @@ export interface Observed {
   readonly caching: CachingIngest;
   readonly recorder: Recorder;
   readonly forwarder: Forwarder;
+  readonly agentTunnels: Pick<AgentTunnels, 'tunnelCount' | 'waitingCount'>;
   readonly lease: Pick<Lease, 'held' | 'term'>;
   readonly readiness: Readiness;
   readonly redis: { readonly status: string } | undefined;
@@ -51,14 +53,20 @@ export function collectGauges(metrics: Metrics, observed: Observed): void {
   metrics.sqlConnections.set({ state: 'idle' }, idle);
   metrics.sqlConnections.set({ state: 'busy' }, size - idle);
   metrics.sqlConnections.set({ state: 'waiting' }, waiting);
-  const { recorder, forwarder, lease, readiness, redis } = observed;
+  const { recorder, forwarder, agentTunnels, lease, readiness, redis } = observed;
   metrics.redisConnected.set(redis === undefined || redis.status === 'ready' ? 1 : 0);
   metrics.ready.set(readiness.report().ready ? 1 : 0);
   metrics.leaseHeld.set(lease.held ? 1 : 0);
   metrics.leaseLosses.reset();
   metrics.leaseLosses.inc(lease.term);
+  metrics.kubernetesTunnels.set(agentTunnels.tunnelCount);
   let frames = 0;
   for (const session of registry.sessions) frames += session.queueLength;
-  const queues = { agents: frames, peers: forwarder.queueLength, ...recorder.queueLengths };
+  const queues = {
+    agents: frames,
+    peers: forwarder.queueLength,
+    tunnels: agentTunnels.waitingCount,
+    ...recorder.queueLengths,
+  };
   for (const [queue, length] of Object.entries(queues)) metrics.queueLength.set({ queue }, length);
 }

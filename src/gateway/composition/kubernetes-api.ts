@@ -5,6 +5,9 @@ import { KubernetesApiAuthorization } from '../kubernetes-api/authorization.js';
 import { KubernetesApiHandler } from '../kubernetes-api/handler.js';
 import { ApiRequestRecords } from '../kubernetes-api/records.js';
 import { ApiRouting } from '../kubernetes-api/routing.js';
+import { traced } from '../kubernetes-api/traced-exchange.js';
+import type { Session } from '../agents/session.js';
+import type { PeerAddress } from '../peers/peer-address.js';
 import type { Domain } from './assemble.js';
 import type { Dependencies } from './connect.js';
 import { authorizationOf } from './security.js';
@@ -13,7 +16,7 @@ import type { StartContext } from './start-context.js';
 /** @returns undefined if it is switched off */
 export function createKubernetesApi(
   { config, logger, now, lifetime }: StartContext,
-  { discovery, metrics, security }: Dependencies,
+  { discovery, metrics, tracing, security }: Dependencies,
   domain: Pick<Domain, 'ownership' | 'registry' | 'forwarder' | 'agentTunnels' | 'recorder'>,
 ): KubernetesApiHandler | undefined {
   const { enabled, maxRequests, holdMs } = config.kubesvc.kubernetesApi;
@@ -26,8 +29,14 @@ export function createKubernetesApi(
     ownership,
     registry,
     discovery,
-    toAgent: (session, request, first, events) => agentTunnels.open(session, request, first, events),
-    toPeer: (peer, request, first, events) => forwarder.apiRequest(peer, request, first, events),
+    toAgent: traced(tracing, agentTunnels.open.bind(agentTunnels), ({ agent }: Session) => ({
+      name: 'agent',
+      agentId: agent.agentId,
+    })),
+    toPeer: traced(tracing, forwarder.apiRequest.bind(forwarder), ({ id }: PeerAddress) => ({
+      name: 'forward',
+      peer: id,
+    })),
     holdMs,
     stopping: lifetime.stopping,
   });
@@ -43,6 +52,7 @@ export function createKubernetesApi(
     }),
     records: new ApiRequestRecords({ instanceId, recorder }),
     metrics: metrics.apiRequests,
+    tracing,
     maxRequests,
     stopping: lifetime.stopping,
     now,

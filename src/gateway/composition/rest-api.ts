@@ -21,7 +21,18 @@ export async function createRestApi(
   const { server, kubesvc } = config;
   const { stores, database, redis, map, mirror, discovery, metrics, tracing, security, tlsToPeers } = dependencies;
   const { assignments, operations, principals } = stores;
-  const { registry, acceptance, results, rivals, forwarder, recorder, lease, readiness, dynamicAccounts } = domain;
+  const {
+    registry,
+    acceptance,
+    results,
+    rivals,
+    forwarder,
+    recorder,
+    lease,
+    readiness,
+    dynamicAccounts,
+    agentTunnels,
+  } = domain;
   const rest = await createRestServer({
     ...createClusterCalls({
       ...stores,
@@ -76,7 +87,19 @@ export async function createRestApi(
     metrics,
     tracing,
     collect: () => {
-      const observed = { registry, acceptance, map, mirror, discovery, database, caching, recorder, forwarder, lease };
+      const observed = {
+        registry,
+        acceptance,
+        map,
+        mirror,
+        discovery,
+        database,
+        caching,
+        recorder,
+        forwarder,
+        agentTunnels,
+        lease,
+      };
       collectGauges(metrics, { ...observed, readiness, redis });
     },
   });

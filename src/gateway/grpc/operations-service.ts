@@ -5,7 +5,7 @@ import { BoundedWarnings } from '../../core/bounded-warnings.js';
 import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { Account, AccountsAdded, AccountsRemoved } from '../../protocol/generated/ops/operations_pb.js';
-import { isPong, readAgentFrame, readCachingEnded, type AgentFrame } from '../../protocol/wire.js';
+import { isPong, readAgentFrame, readCachingEnded, type ConnectFrame } from '../../protocol/wire.js';
 import type { AccountRegistration } from '../../store/accounts/account-record.js';
 import type { CachingSwitches } from '../agents/caching-assignment/switches.js';
 import type { AgentPrincipal } from '../agents/principal.js';
@@ -167,7 +167,7 @@ async function accountsRemoved(
   for (const { name, message } of failures) session.questions.answer(name, 0, { kind: 'refused', message });
 }
 
-async function register(session: Session, frame: AgentFrame, options: Serving): Promise<void> {
+async function register(session: Session, frame: ConnectFrame, options: Serving): Promise<void> {
   const { registrations, registrationTimeoutMs, metrics, logger, overloads } = options;
   try {
     if (frame.case !== 'register') {

@@ -11,6 +11,7 @@ import { cachingDefinition } from './caching-service.js';
 import { describedFiles } from './descriptors.js';
 import { kubernetesApiDefinition } from './kubernetes-api-service.js';
 import { operationsDefinition } from './operations-service.js';
+import { widenReceiveWindows } from './receive-windows.js';
 
 export interface GrpcServerOptions {
   readonly operations: UntypedServiceImplementation;
@@ -77,6 +78,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   if (options.health) health.addToServer(server);
   if (options.reflection) new ReflectionService(describedFiles(), { services }).addToServer(server);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  widenReceiveWindows(server);
   return {
     take: (socket) => {
       injector.injectConnection(socket);

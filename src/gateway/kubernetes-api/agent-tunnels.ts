@@ -74,6 +74,13 @@ export class AgentTunnels {
     return count;
   }
 
+  /** Requests that wait for an agent to open its stream. */
+  get waitingCount(): number {
+    let count = 0;
+    for (const { waiting } of this.#sessions.values()) count += waiting.size;
+    return count;
+  }
+
   /** Open streams of agents. */
   get tunnelCount(): number {
     let count = 0;

@@ -3,7 +3,8 @@
 import { ServerResponse, type IncomingMessage } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
-import type { HeaderList, ResponseHead } from '../../tunnel/exchange.js';
+import { passing } from '../../core/passing-bytes.js';
+import type { HeaderList, HttpResponseHead } from '../../tunnel/exchange.js';
 
 /** What is heard from a caller. */
 export interface CallerEvents {
@@ -22,7 +23,7 @@ export interface Caller {
   listen(events: CallerEvents): void;
   pause(): void;
   resume(): void;
-  respond(head: ResponseHead): void;
+  respond(head: HttpResponseHead): void;
   /** @returns false: it is kept, but write nothing more before onCallerDrain() */
   write(data: Uint8Array): boolean;
   end(trailers: HeaderList): void;
@@ -47,6 +48,7 @@ export class HttpCaller implements Caller {
   listen(events: CallerEvents): void {
     const request: IncomingMessage | Http2ServerRequest = this.#request;
     request.on('data', (data: Buffer) => {
+      passing(data.length);
       events.onCallerData(data);
     });
     request.on('end', () => {
@@ -54,6 +56,7 @@ export class HttpCaller implements Caller {
     });
     // What follows an error is a close.
     request.on('error', () => undefined);
+    const isWaiting = !('stream' in this.#response) && this.#response.socket === null;
     const response: NodeJS.EventEmitter = this.#response;
     response.on('drain', () => {
       events.onCallerDrain();
@@ -62,6 +65,14 @@ export class HttpCaller implements Caller {
     response.on('close', () => {
       events.onCallerGone();
     });
+    if (!isWaiting) return;
+    // It waits behind another request of its connection, and hears nothing of that until it is its turn.
+    const { socket } = this.#request;
+    const gone = (): void => {
+      events.onCallerGone();
+    };
+    socket.once('close', gone);
+    response.once('close', () => socket.off('close', gone));
   }
 
   pause(): void {
@@ -72,7 +83,7 @@ export class HttpCaller implements Caller {
     this.#request.resume();
   }
 
-  respond({ status, headers }: ResponseHead): void {
+  respond({ status, headers }: HttpResponseHead): void {
     const response = this.#response;
     if ('stream' in response) {
       response.writeHead(status, byName(headers));
@@ -98,32 +109,42 @@ export class HttpCaller implements Caller {
     this.#written = true;
     if (trailers.length > 0) this.#response.addTrailers(byName(trailers));
     this.#response.end();
+    // Nobody wants the rest of the body; unread, it would stop the next request of the connection.
+    this.#request.resume();
   }
 
   cut(): void {
     const response = this.#response;
     if ('stream' in response) response.stream.destroy(new Error('the answer is cut off'));
-    else response.socket?.destroy();
+    // Not the socket of the answer, which has none while it waits behind another one.
+    else this.#request.socket.destroy();
   }
 }
 
-/** HTTP/2 has names in lower case, and takes the values of one name together (RFC 9113, 8.2). */
-function byName(headers: HeaderList): Record<string, string | string[]> {
-  const all: Record<string, string | string[]> = {};
+/**
+ * HTTP/2 has names in lower case (RFC 9113, 8.2). The values of one name are joined (RFC 9110, 5.3), because Node.js throws
+ * at several of some names.
+ */
+function byName(headers: HeaderList): Record<string, string> {
+  const all = Object.create(null) as Record<string, string>;
   for (let index = 0; index + 1 < headers.length; index += 2) {
     const name = (headers[index] ?? '').toLowerCase();
     const value = headers[index + 1] ?? '';
     const known = all[name];
-    all[name] = known === undefined ? value : [known, value].flat();
+    all[name] = known === undefined ? value : `${known}, ${value}`;
   }
   return all;
 }
 
 /** Bytes that a caller may send before its request to change the protocol is answered. */
 const earlyBytes = 65_536;
+/** After the end of one direction of an upgraded connection, how long the other one may be silent, in ms. */
+const lingerMs = 30_000;
 
 /** A caller that asks to change the protocol: after 101 its connection carries bytes in both directions. */
 export class UpgradingCaller implements Caller {
+  /** Holds the socket until it changes its protocol. */
+  readonly #response: ServerResponse;
   readonly #request: IncomingMessage;
   readonly #socket: Socket;
   #early: Buffer[];
@@ -133,9 +154,14 @@ export class UpgradingCaller implements Caller {
   #refused: HttpCaller | undefined;
   #events: CallerEvents | undefined;
 
-  /** @param head what came behind the request, as Node.js gives it with 'upgrade' */
+  /**
+   * @param head what came behind the request, as Node.js gives it with 'upgrade'
+   * @throws Error if the connection still answers a request that came before
+   */
   constructor(request: IncomingMessage, socket: Socket, head: Buffer) {
     this.#request = request;
+    this.#response = new ServerResponse(request);
+    this.#response.assignSocket(socket);
     this.#socket = socket;
     this.#early = head.length > 0 ? [head] : [];
     this.#earlyBytes = head.length;
@@ -144,7 +170,6 @@ export class UpgradingCaller implements Caller {
   listen(events: CallerEvents): void {
     this.#events = events;
     const socket = this.#socket;
-    socket.setTimeout(0);
     socket.setKeepAlive(true, keepAliveMs);
     socket.on('error', () => undefined);
     socket.on('data', this.#read);
@@ -153,7 +178,11 @@ export class UpgradingCaller implements Caller {
       else this.#earlyEnd = true;
     });
     socket.on('drain', () => {
-      if (this.#refused === undefined) events.onCallerDrain();
+      events.onCallerDrain();
+    });
+    // As for every other request (stalled-connections.ts), which Node.js does not ask about this socket any more.
+    socket.on('timeout', () => {
+      if (socket.writableLength > 0) socket.destroy();
     });
     socket.on('close', () => {
       events.onCallerGone();
@@ -178,7 +207,7 @@ export class UpgradingCaller implements Caller {
     if (this.#upgraded) this.#socket.resume();
   }
 
-  respond(head: ResponseHead): void {
+  respond(head: HttpResponseHead): void {
     if (head.status !== 101) {
       this.#refuse(head);
       return;
@@ -187,6 +216,7 @@ export class UpgradingCaller implements Caller {
     for (let index = 0; index + 1 < head.headers.length; index += 2) {
       lines += `${head.headers[index] ?? ''}: ${head.headers[index + 1] ?? ''}\r\n`;
     }
+    this.#response.detachSocket(this.#socket);
     this.#socket.write(`${lines}\r\n`, 'latin1');
     this.#upgraded = true;
     // Whoever reads the first bytes may ask for a pause.
@@ -197,15 +227,14 @@ export class UpgradingCaller implements Caller {
   }
 
   /** Any other answer is one of HTTP/1.1, after which the connection ends. */
-  #refuse(head: ResponseHead): void {
+  #refuse(head: HttpResponseHead): void {
     this.#early = [];
-    const response = new ServerResponse(this.#request);
+    const response = this.#response;
     response.shouldKeepAlive = false;
-    response.assignSocket(this.#socket);
+    // Not end(): the caller might never end its direction.
     response.once('finish', () => {
-      this.#socket.end();
+      this.#socket.destroySoon();
     });
-    response.on('drain', () => this.#events?.onCallerDrain());
     this.#refused = new HttpCaller(this.#request, response);
     this.#refused.respond(head);
   }
@@ -215,8 +244,13 @@ export class UpgradingCaller implements Caller {
   }
 
   end(trailers: HeaderList): void {
-    if (this.#refused === undefined) this.#socket.end();
-    else this.#refused.end(trailers);
+    if (this.#refused !== undefined) {
+      this.#refused.end(trailers);
+      return;
+    }
+    const socket = this.#socket;
+    socket.end();
+    socket.setTimeout(lingerMs, () => socket.destroy());
   }
 
   cut(): void {

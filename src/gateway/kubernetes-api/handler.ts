@@ -8,13 +8,14 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import { requestInfo, type RequestInfo } from '../../kubernetes/request-info.js';
-import type { HeaderList, ResponseHead } from '../../tunnel/exchange.js';
+import type { HttpResponseHead } from '../../tunnel/exchange.js';
 import { certificateOf } from '../auth/certificate.js';
-import { errorHeader, errorTextHeader, unsentHeader } from '../peers/api-forwarding.js';
+import { errorHeader, errorTextHeader, forwardedAnswerHeader, unsentHeader } from '../peers/api-forwarding.js';
 import type { AuthorizedRequest, KubernetesApiAuthorization } from './authorization.js';
 import { HttpCaller, UpgradingCaller, type Caller } from './caller.js';
 import type { CallingReplica } from './calling-replica.js';
-import { bearerOf, forwardedHeaders, requestHeaders, responseHeaders } from './headers.js';
+import { asksToImpersonate, bearerOf, forwardedHeaders, requestHeaders, responseHeaders } from './headers.js';
+import { nameInBody } from './name-in-body.js';
 import { splitPath } from './path.js';
 import { RequestReport, type RequestReportOptions } from './request-report.js';
 import type { ApiRouting } from './routing.js';
@@ -65,7 +66,14 @@ export class KubernetesApiHandler {
 
   /** The same for a request to change the protocol, as Node.js' 'upgrade' gives it. */
   upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    const caller = new UpgradingCaller(request, socket, head);
+    let caller: UpgradingCaller;
+    try {
+      caller = new UpgradingCaller(request, socket, head);
+    } catch {
+      // It came behind a request that is still under way. Its answer would be written into the other one's.
+      socket.destroy();
+      return;
+    }
     const { upgrade = '' } = request.headers;
     this.#serve({ ...lineOf(request), request, caller, upgrade, bodyLength: undefined });
   }
@@ -93,9 +101,10 @@ export class KubernetesApiHandler {
     try {
       this.#limit();
       callingReplica.prove(arrival.request);
+      const { method, upgrade } = arrival;
       const { account, target } = splitPath(arrival.url);
       const headers = forwardedHeaders(arrival.request.rawHeaders);
-      const request = { ...headOf(arrival, target, headers), account, lasting: false };
+      const request = { account, method, target, headers, upgrade, lasting: false };
       served.begin(false, (first, events) => routing.startHere(request, first, events));
     } catch (error) {
       served.refuse(toGatewayError(error));
@@ -105,11 +114,12 @@ export class KubernetesApiHandler {
   #serveCaller(arrival: Arrival): void {
     const { method, url, upgrade } = arrival;
     const { routing } = this.#options;
+    const { rawHeaders } = arrival.request;
     const asked = read(method, url);
     const report =
       asked instanceof GatewayError
-        ? new RequestReport(this.#options, '', undefined, upgrade)
-        : new RequestReport(this.#options, asked.account, asked.info, upgrade);
+        ? new RequestReport(this.#options, '', undefined, upgrade, rawHeaders)
+        : new RequestReport(this.#options, asked.account, asked.info, upgrade, rawHeaders);
     const served = this.#open(arrival, false, (end) => {
       report.ended(end);
     });
@@ -123,14 +133,16 @@ export class KubernetesApiHandler {
       const { account, target, info } = asked;
       const begin = ({ caller, impersonation }: AuthorizedRequest): void => {
         report.caller = caller;
+        if (asksToImpersonate(rawHeaders)) throw impersonates(caller, account);
         const isWatch = info.verb === 'watch';
-        const headers = [...requestHeaders(arrival.request.rawHeaders), ...impersonation];
-        const request = { ...headOf(arrival, target, headers), account, lasting: isWatch || upgrade !== '' };
-        served.begin(isWatch, (first, events) =>
-          routing.start(request, first, events, (destination) => {
+        const headers = report.traced([...requestHeaders(rawHeaders), ...impersonation]);
+        const request = { account, method, target, headers, upgrade, lasting: isWatch || upgrade !== '' };
+        served.begin(isWatch, (first, events) => {
+          if (info.verb === 'create' && info.name === '') report.createdName = nameInBody(first.body);
+          return routing.start(request, first, events, (destination) => {
             report.sentTo(destination);
-          }),
-        );
+          });
+        });
       };
       const admitted = this.#admit(arrival, account, info);
       if (admitted instanceof Promise) admitted.then(begin).catch(refuse);
@@ -154,9 +166,10 @@ export class KubernetesApiHandler {
   #open({ caller, method, upgrade, bodyLength }: Arrival, forwarded: boolean, ended: (end: ServedEnd) => void) {
     const served: ServedRequest = new ServedRequest({
       caller,
+      method,
       upgrade: upgrade !== '',
       bodyLength,
-      passed: passedHead,
+      passed: (head) => passedHead(head, forwarded),
       answerOf: (error) => ownAnswer(error, method, forwarded),
       onEnd: (end) => {
         this.#served.delete(served);
@@ -199,11 +212,6 @@ function read(
   }
 }
 
-function headOf({ method, upgrade, request }: Arrival, target: string, headers: HeaderList) {
-  const { traceparent } = request.headers;
-  return { method, target, headers, upgrade, traceparent: typeof traceparent === 'string' ? traceparent : '' };
-}
-
 function bodyLengthOf(request: Arrival['request']): number | undefined {
   const length = request.headers['content-length'];
   if (length !== undefined) return Number(length);
@@ -212,8 +220,9 @@ function bodyLengthOf(request: Arrival['request']): number | undefined {
 }
 
 /** The head of an answer as the caller gets it. */
-function passedHead({ status, headers }: ResponseHead): ResponseHead {
+function passedHead({ status, headers }: HttpResponseHead, forwarded: boolean): HttpResponseHead {
   const passed = responseHeaders(headers);
+  if (forwarded) passed.push(forwardedAnswerHeader, 'true');
   if (status !== 101) return { status, headers: passed };
   for (let index = 0; index + 1 < headers.length; index += 2) {
     if (headers[index]?.toLowerCase() === 'upgrade') passed.push('Upgrade', headers[index + 1] ?? '');
@@ -221,16 +230,26 @@ function passedHead({ status, headers }: ResponseHead): ResponseHead {
   return { status, headers: passed };
 }
 
+function impersonates(caller: string, account: string): GatewayError {
+  const message = `forbidden: ${caller} cannot impersonate anybody at account "${account}": \`as\` in the rules of server.auth.policyFile decides as whom the cluster sees a caller; remove --as and the headers Impersonate-*`;
+  return new GatewayError('permission-denied', message, { account, unsent: true });
+}
+
 /** The gateway's own answer. For another replica it says what the error is. */
 function ownAnswer(
   error: GatewayError,
   method: string,
   forwarded: boolean,
-): { readonly head: ResponseHead; readonly body: Uint8Array } {
+): { readonly head: HttpResponseHead; readonly body: Uint8Array } {
   const { status, headers, body } = statusAnswer(error, method);
   const all = [...headers];
   if (forwarded) {
-    all.push(errorHeader, error.code, errorTextHeader, encodeURIComponent(error.message.slice(0, longestText)));
+    all.push(
+      errorHeader,
+      error.code,
+      errorTextHeader,
+      encodeURIComponent(error.message.slice(0, longestText).toWellFormed()),
+    );
     if (error.details.unsent === true) all.push(unsentHeader, 'true');
   }
   return { head: { status, headers: all }, body: Buffer.from(body) };

@@ -19,8 +19,11 @@ const droppedOfConnection = [
   'expect',
 ];
 const droppedOfRequests = new Set([...droppedOfConnection, 'host', 'authorization', 'cookie', 'forwarded']);
-/** Cookies go no further; another service would let clients pass the gateway by. */
-const droppedOfAnswers = new Set([...droppedOfConnection, 'set-cookie', 'alt-svc']);
+/**
+ * Cookies go no further; another service would let clients pass the gateway by. `Trailer` only announces what comes anyhow,
+ * and Node.js throws at it if the answer turns out to have none.
+ */
+const droppedOfAnswers = new Set([...droppedOfConnection, 'set-cookie', 'alt-svc', 'trailer']);
 const impersonation = 'impersonate-';
 const droppedBeginnings = [impersonation, 'x-forwarded-', 'x-remote-', 'x-agent-gateway-', 'proxy-', ':'];
 /** What these say belongs to the body, so no connection may take it away. */
@@ -80,6 +83,27 @@ export function responseHeaders(headers: HeaderList): string[] {
   }
   if (isRunByBrowsers(contentType)) passed.push('Content-Security-Policy', 'sandbox');
   return passed;
+}
+
+/** The trailers of an API server's answer: those that say nothing of its head or its connection (RFC 9110, 6.5.1). */
+export function responseTrailers(trailers: HeaderList): string[] {
+  const passed: string[] = [];
+  for (let index = 0; index + 1 < trailers.length; index += 2) {
+    const name = trailers[index] ?? '';
+    const lower = name.toLowerCase();
+    const isOfHead =
+      droppedOfAnswers.has(lower) || neverOfConnection.has(lower) || lower.startsWith('x-agent-gateway-');
+    if (!isOfHead) passed.push(name, trailers[index + 1] ?? '');
+  }
+  return passed;
+}
+
+/** Whether a caller asks to be seen as somebody else (`kubectl --as`): the rules decide that, so such a request is refused. */
+export function asksToImpersonate(rawHeaders: HeaderList): boolean {
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    if (rawHeaders[index]?.toLowerCase().startsWith(impersonation) === true) return true;
+  }
+  return false;
 }
 
 /**

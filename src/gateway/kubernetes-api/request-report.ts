@@ -1,6 +1,7 @@
-/** What is told of one request of a caller: metrics, and its row in the history. */
+/** What is told of one request of a caller: metrics, its span, and its row in the history. */
 
 import type { RequestInfo } from '../../kubernetes/request-info.js';
+import type { HeaderList } from '../../tunnel/exchange.js';
 import {
   apiRequestVerb,
   refusalOutcome,
@@ -8,13 +9,17 @@ import {
   type ApiRequestMetrics,
   type ApiRequestOutcome,
 } from '../telemetry/api-request-metrics.js';
+import type { Tracing } from '../telemetry/tracing.js';
 import { isRecorded, type ApiRequestRecords } from './records.js';
+import { startRequestSpan, type RequestSpan } from './request-span.js';
 import type { ApiDestination } from './routing.js';
 import type { ServedEnd } from './served-request.js';
+import { traceOf, withTrace } from './trace-headers.js';
 
 export interface RequestReportOptions {
   readonly records: Pick<ApiRequestRecords, 'record'>;
   readonly metrics: ApiRequestMetrics;
+  readonly tracing: Tracing;
   /** Wall clock, Unix ms. */
   readonly now: () => number;
 }
@@ -27,18 +32,39 @@ export class RequestReport {
   readonly #upgrade: string;
   readonly #startTime: number;
   readonly #startedAt = performance.now();
+  /** Absent: tracing is off. */
+  readonly #span: RequestSpan | undefined;
   #destination: ApiDestination | undefined;
   #sentAt = 0;
-  /** Set when it is known. */
+  /** Of the object that the body creates, if the path does not name it. */
+  createdName = '';
+  /** '' until it has authenticated. */
   caller = '';
 
-  constructor(options: RequestReportOptions, account: string, info: RequestInfo | undefined, upgrade: string) {
+  /** @param rawHeaders of Node: name, value, name, value ... */
+  constructor(
+    options: RequestReportOptions,
+    account: string,
+    info: RequestInfo | undefined,
+    upgrade: string,
+    rawHeaders: HeaderList,
+  ) {
     this.#options = options;
     this.#account = account;
     this.#info = info;
     this.#upgrade = upgrade;
     this.#startTime = options.now();
     options.metrics.started(apiRequestVerb(info?.verb ?? '', upgrade));
+    const { tracing } = options;
+    if (!tracing.enabled) return;
+    const { verb = '', resource = '' } = info ?? {};
+    const parent = traceOf(rawHeaders);
+    this.#span = startRequestSpan(tracing, { name: 'kubernetes-api', parent, account, verb, resource });
+  }
+
+  /** The headers of the request, inside its span. */
+  traced(headers: HeaderList): HeaderList {
+    return this.#span === undefined ? headers : withTrace(headers, this.#span.context);
   }
 
   /** The request was sent there; the last place counts. */
@@ -50,6 +76,7 @@ export class RequestReport {
   ended(end: ServedEnd): void {
     const { metrics, records } = this.#options;
     const { requestBytes, responseBytes, status, failure } = end;
+    this.#span?.end(status, failure);
     const sentMs = this.#destination === undefined ? undefined : this.#sentAt - this.#startedAt;
     metrics.finished({
       verb: apiRequestVerb(this.#info?.verb ?? '', this.#upgrade),
@@ -59,13 +86,14 @@ export class RequestReport {
       responseBytes,
       addedSeconds: sentMs === undefined ? undefined : sentMs / 1_000,
     });
-    if (this.#info === undefined || !isRecorded(this.#info, this.#upgrade)) return;
+    // Refusals of anybody who has not authenticated would let anybody fill the table.
+    if (this.#info === undefined || this.caller === '' || !isRecorded(this.#info, this.#upgrade)) return;
     const time = this.#startTime + Math.round(sentMs ?? 0);
     const destination = this.#destination;
     records.record({
       account: this.#account,
       caller: this.caller,
-      info: this.#info,
+      info: this.#info.name === '' ? { ...this.#info, name: this.createdName } : this.#info,
       startTime: this.#startTime,
       durationMs: performance.now() - this.#startedAt,
       requestBytes,

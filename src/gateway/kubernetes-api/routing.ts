@@ -9,25 +9,31 @@ import { GatewayError, toGatewayError, type ErrorCode } from '../../core/errors.
 import { backoffMs, wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
 import type { Ownership } from '../../store/assignments/ownership.js';
-import type { Exchange, ExchangeEvents, HeaderList, ResponseHead } from '../../tunnel/exchange.js';
+import type { Exchange, ExchangeEvents, HeaderList, HttpResponseHead } from '../../tunnel/exchange.js';
 import type { FirstPart } from '../../tunnel/gateway-tunnel.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Registry } from '../agents/registry.js';
 import { remoteOwner } from '../agents/remote-owner.js';
 import type { Session } from '../agents/session.js';
+import { AbsentAccounts } from './absent-accounts.js';
 import type { ForwardedApiRequest } from '../peers/api-forwarding.js';
 import type { PeerAddress } from '../peers/peer-address.js';
 
 /** Opens an exchange at one place. */
-type Open<To> = (to: To, request: ForwardedApiRequest, first: FirstPart, events: ExchangeEvents) => Exchange;
+export type OpenExchange<To> = (
+  to: To,
+  request: ForwardedApiRequest,
+  first: FirstPart,
+  events: ExchangeEvents,
+) => Exchange;
 
 export interface ApiRoutingOptions {
   readonly instanceId: string;
   readonly ownership: Pick<OwnershipService, 'resolve' | 'refresh'>;
   readonly registry: Pick<Registry, 'sessionFor'>;
   readonly discovery: Pick<Discovery, 'instance'>;
-  readonly toAgent: Open<Session>;
-  readonly toPeer: Open<PeerAddress>;
+  readonly toAgent: OpenExchange<Session>;
+  readonly toPeer: OpenExchange<PeerAddress>;
   /** How long a request may wait for an agent to come back, in ms. */
   readonly holdMs: number;
   /** Aborted when the gateway stops. */
@@ -59,9 +65,11 @@ const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 
 export class ApiRouting {
   readonly #options: ApiRoutingOptions;
+  readonly #absent: AbsentAccounts;
 
   constructor(options: ApiRoutingOptions) {
     this.#options = options;
+    this.#absent = new AbsentAccounts(options.holdMs, () => performance.now());
   }
 
   /**
@@ -74,7 +82,7 @@ export class ApiRouting {
     events: ExchangeEvents,
     onDestination: (destination: ApiDestination) => void,
   ): Exchange {
-    const routed = new RoutedExchange(request, first, events, onDestination, this.#options);
+    const routed = new RoutedExchange(request, first, events, onDestination, this.#options, this.#absent);
     routed.begin();
     return routed;
   }
@@ -107,6 +115,7 @@ class RoutedExchange implements Exchange, ExchangeEvents {
   readonly #events: ExchangeEvents;
   readonly #onDestination: (destination: ApiDestination) => void;
   readonly #options: ApiRoutingOptions;
+  readonly #absent: AbsentAccounts;
   readonly #giveUpAt: number;
   #exchange: Exchange | undefined;
   /** While an owner is looked for. */
@@ -122,13 +131,15 @@ class RoutedExchange implements Exchange, ExchangeEvents {
     events: ExchangeEvents,
     onDestination: (destination: ApiDestination) => void,
     options: ApiRoutingOptions,
+    absent: AbsentAccounts,
   ) {
     this.#request = request;
     this.#first = first;
     this.#events = events;
     this.#onDestination = onDestination;
     this.#options = options;
-    this.#giveUpAt = performance.now() + options.holdMs;
+    this.#absent = absent;
+    this.#giveUpAt = absent.holdUntil(request.account);
   }
 
   /** Sends the request by what is in memory, or looks for its owner. */
@@ -165,7 +176,8 @@ class RoutedExchange implements Exchange, ExchangeEvents {
     this.#exchange?.cancel(message);
   }
 
-  onResponse(head: ResponseHead): void {
+  onResponse(head: HttpResponseHead): void {
+    this.#absent.found(this.#request.account);
     this.#events.onResponse(head);
   }
 
@@ -244,7 +256,9 @@ class RoutedExchange implements Exchange, ExchangeEvents {
       );
       signal.throwIfAborted();
       if (this.#toOwner(owners)) return undefined;
-      return owners === undefined ? unknownAccount(account) : noAgent(account);
+      if (owners === undefined) return unknownAccount(account);
+      this.#absent.missing(account);
+      return noAgent(account);
     } catch (error) {
       signal.throwIfAborted();
       return toGatewayError(error);

@@ -7,9 +7,10 @@
  */
 
 import { GatewayError, toGatewayError } from '../../core/errors.js';
-import type { Exchange, ExchangeEvents, HeaderList, ResponseHead } from '../../tunnel/exchange.js';
+import type { Exchange, ExchangeEvents, HeaderList, HttpResponseHead } from '../../tunnel/exchange.js';
 import type { FirstPart } from '../../tunnel/gateway-tunnel.js';
 import type { Caller, CallerEvents } from './caller.js';
+import { responseTrailers } from './headers.js';
 import { watchBoundary, type WatchBoundary } from './watch-boundary.js';
 
 /** How a request ended, and what it carried. */
@@ -26,13 +27,14 @@ export interface ServedEnd {
 
 export interface ServedRequestOptions {
   readonly caller: Caller;
+  readonly method: string;
   /** Of its body, in bytes, as its head says it; undefined: it does not. */
   readonly bodyLength: number | undefined;
   readonly upgrade: boolean;
   /** The head of an answer as the caller gets it. */
-  readonly passed: (head: ResponseHead) => ResponseHead;
+  readonly passed: (head: HttpResponseHead) => HttpResponseHead;
   /** The gateway's own answer. */
-  readonly answerOf: (error: GatewayError) => { readonly head: ResponseHead; readonly body: Uint8Array };
+  readonly answerOf: (error: GatewayError) => { readonly head: HttpResponseHead; readonly body: Uint8Array };
   readonly onEnd: (end: ServedEnd) => void;
 }
 
@@ -53,6 +55,8 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
   /** Of a watch that may end cleanly. */
   #watch: 'no' | 'yes' | WatchBoundary = 'no';
   #draining = false;
+  /** Bytes of the answer's body that its head promises and that are missing; undefined: it does not say how many. */
+  #missing: number | undefined;
   /** Bytes that the caller has not taken yet. */
   #unread = 0;
   #requestBytes = 0;
@@ -145,17 +149,31 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
     this.#finish(this.#status === 101 ? undefined : gone);
   }
 
-  onResponse(head: ResponseHead): void {
+  onResponse(head: HttpResponseHead): void {
     if (this.#ended) return;
     this.#answered = true;
     this.#status = head.status;
     if (this.#watch === 'yes') this.#watch = head.status === 200 ? watchBoundary(contentType(head.headers)) : 'no';
-    this.#caller.respond(this.#options.passed(head));
+    this.#missing = bodyLengthOf(this.#options.method, head);
+    try {
+      this.#caller.respond(this.#options.passed(head));
+    } catch (error) {
+      this.#breakOff(toGatewayError(error));
+      return;
+    }
     this.#endDrainedWatch();
   }
 
   onData(data: Uint8Array): void {
     if (this.#ended) return;
+    if (this.#missing !== undefined) {
+      this.#missing -= data.length;
+      // The caller would take what follows for the answer to its next request.
+      if (this.#missing < 0) {
+        this.#breakOff(new GatewayError('agent-lost', 'the answer is longer than its head says'));
+        return;
+      }
+    }
     this.#responseBytes += data.length;
     if (typeof this.#watch === 'object') this.#watch.push(data);
     if (this.#caller.write(data)) this.#exchange?.consumed(data.length);
@@ -165,7 +183,11 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
 
   onEnd(trailers: HeaderList): void {
     if (this.#ended) return;
-    this.#caller.end(trailers);
+    if (this.#missing !== undefined && this.#missing > 0) {
+      this.#breakOff(new GatewayError('agent-lost', 'the answer is shorter than its head says'));
+      return;
+    }
+    this.#caller.end(responseTrailers(trailers));
     // The caller may still send on an upgraded connection; its end is heard from its socket.
     if (this.#status !== 101) this.#finish(undefined);
   }
@@ -182,6 +204,13 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
     }
     if (typeof this.#watch === 'object' && this.#watch.reached) this.#caller.end([]);
     else this.#caller.cut();
+    this.#finish(error);
+  }
+
+  /** An answer that cannot be passed on. */
+  #breakOff(error: GatewayError): void {
+    this.#exchange?.cancel(error.message);
+    this.#caller.cut();
     this.#finish(error);
   }
 
@@ -215,8 +244,20 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
 }
 
 function contentType(headers: HeaderList): string {
+  return valueOf('content-type', headers) ?? '';
+}
+
+/** Bytes of an answer's body, by its head; undefined: it does not say. */
+function bodyLengthOf(method: string, { status, headers }: HttpResponseHead): number | undefined {
+  if (status === 101) return undefined;
+  if (method === 'HEAD' || status === 204 || status === 304) return 0;
+  const length = valueOf('content-length', headers);
+  return length === undefined ? undefined : Number(length);
+}
+
+function valueOf(name: string, headers: HeaderList): string | undefined {
   for (let index = 0; index + 1 < headers.length; index += 2) {
-    if (headers[index]?.toLowerCase() === 'content-type') return headers[index + 1] ?? '';
+    if (headers[index]?.toLowerCase() === name) return headers[index + 1] ?? '';
   }
-  return '';
+  return undefined;
 }

@@ -7,7 +7,13 @@
 import { Pool } from 'undici';
 import { reasonFor } from '../../core/connection-failure.js';
 import { errorCodes, GatewayError, type ErrorCode } from '../../core/errors.js';
-import type { Exchange, ExchangeEvents, HeaderList, ResponseHead, TunnelledRequest } from '../../tunnel/exchange.js';
+import type {
+  Exchange,
+  ExchangeEvents,
+  HeaderList,
+  HttpResponseHead,
+  TunnelledRequest,
+} from '../../tunnel/exchange.js';
 import type { FirstPart } from '../../tunnel/gateway-tunnel.js';
 import { startHttpExchange } from '../../tunnel/http-exchange.js';
 import { forwardedByHeader, kubernetesApiPrefix, peerIdleMs } from './forwarding.js';
@@ -15,6 +21,8 @@ import { digestOf, instanceTokenHeader, type InstanceCall } from './instance-tok
 import type { PeerAddress, PeerTls } from './peer-address.js';
 import { defaultSilenceLimits, PeerSilence, type SilenceLimits } from './peer-silence.js';
 
+/** On every answer to a forwarded request: an instance of an older release, which does not know these paths, answers without. */
+export const forwardedAnswerHeader = 'x-agent-gateway-forwarded';
 /** On the owner's own errors: the code, whether nothing of the request has left it, and the text (percent-encoded). */
 export const errorHeader = 'x-agent-gateway-error';
 export const unsentHeader = 'x-agent-gateway-unsent';
@@ -75,7 +83,6 @@ export class ApiForwarding {
     if (this.#silence.silent) throw fellSilent(address);
     const target = `${kubernetesApiPrefix}${encodeURIComponent(request.account)}${request.target}`;
     const headers = [...request.headers, ...this.#proof(request, target)];
-    if (request.traceparent !== '') headers.push('traceparent', request.traceparent);
     const forwarded = new ForwardedExchange(events, address, this.#open, this.#silence);
     forwarded.exchange = startHttpExchange(
       request.lasting ? this.#lasting : this.#requests,
@@ -178,7 +185,7 @@ class ForwardedExchange implements Exchange, ExchangeEvents {
     this.#events.onFailed(error);
   }
 
-  onResponse(head: ResponseHead): void {
+  onResponse(head: HttpResponseHead): void {
     this.#silence.heard();
     this.#upgraded = head.status === 101;
     const error = ownErrorOf(head.headers, this.#address.id);
@@ -215,12 +222,16 @@ class ForwardedExchange implements Exchange, ExchangeEvents {
 const codes: ReadonlySet<string> = new Set(errorCodes);
 
 function ownErrorOf(headers: HeaderList, instanceId: string): GatewayError | undefined {
+  let known = false;
   let code: string | undefined;
   let unsent = false;
   let text = '';
   for (let index = 0; index + 1 < headers.length; index += 2) {
     const value = headers[index + 1] ?? '';
     switch ((headers[index] ?? '').toLowerCase()) {
+      case forwardedAnswerHeader:
+        known = true;
+        break;
       case errorHeader:
         code = value;
         break;
@@ -231,9 +242,12 @@ function ownErrorOf(headers: HeaderList, instanceId: string): GatewayError | und
         text = value;
     }
   }
+  if (!known) {
+    const message = `instance ${instanceId}, to which the account's agent is connected, does not know the Kubernetes API: update it`;
+    return new GatewayError('not-implemented', message, { instanceId, unsent: true });
+  }
   if (code === undefined) return undefined;
-  const known = codes.has(code) ? (code as ErrorCode) : 'internal';
-  return new GatewayError(known, readable(text), { instanceId, unsent });
+  return new GatewayError(codes.has(code) ? (code as ErrorCode) : 'internal', readable(text), { instanceId, unsent });
 }
 
 function readable(text: string): string {

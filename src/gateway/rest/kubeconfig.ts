@@ -6,6 +6,7 @@ import { GatewayError } from '../../core/errors.js';
 import { writeYaml } from '../../documents/yaml.js';
 import type { AccountRecord } from '../../store/accounts/account-record.js';
 import type { AccountStore } from '../../store/accounts/accounts.js';
+import { accountPath } from '../kubernetes-api/path.js';
 import { nameSchema } from './names.js';
 import { problems } from './problem.js';
 
@@ -202,7 +203,7 @@ function kubeconfigOf(names: readonly string[], base: string, ca: string | undef
     kind: 'Config',
     clusters: names.map((name) => ({
       name: `agent-gateway/${name}`,
-      cluster: { server: `${base}/kubernetes/accounts/${encodeURIComponent(name)}`, ...authority, ...mark(name) },
+      cluster: { server: base + accountPath(name), ...authority, ...mark(name) },
     })),
     contexts: names.map((name) => ({
       name,

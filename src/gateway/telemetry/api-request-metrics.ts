@@ -79,6 +79,11 @@ export function apiRequestMetrics(registers: Registry[]) {
   const received = bytes.labels('response');
   const addedOf = { local: added.labels('local'), forwarded: added.labels('forwarded') };
   return {
+    kubernetesTunnels: new Gauge({
+      name: 'agent_gateway_kubernetes_tunnels',
+      help: 'Streams over which agents serve the Kubernetes API: open while there are requests, and half a minute longer.',
+      registers,
+    }),
     apiRequests: {
       /** A request has come; finished() follows. */
       started(verb: ApiRequestVerb): void {

@@ -18,7 +18,7 @@ export function instanceMetrics(registers: Registry[]) {
     }),
     queueLength: new Gauge({
       name: 'agent_gateway_queue_length',
-      help: 'Entries in queues: agents (frames that agents have not read), peers (operations and results for other instances), operations, outcomes and notes (records for SQL).',
+      help: 'Entries in queues: agents (frames that agents have not read), peers (operations and results for other instances), tunnels (requests of the Kubernetes API whose agents have not opened their streams yet), operations, outcomes and notes (records for SQL).',
       labelNames: ['queue'],
       registers,
     }),

@@ -27,7 +27,7 @@ async function why(request: string, options: Partial<ClusterOptions> = {}, level
 test('levels', async (t) => {
   t.match(
     await why('GET /api/v1/pods', {}, 'off'),
-    'pods is forbidden: account "prod" is not open to requests of the Kubernetes API: its owner has to set kubernetes.accounts[].apiAccess to "read" or "full" in the configuration of the agent',
+    'pods is forbidden: account "prod" is not open to requests of the Kubernetes API: set kubernetes.accounts[].apiAccess to "read" or "full" in the configuration of its agent',
   );
   t.match(await why('GET /version', {}, 'off'), /^path "\/version" is forbidden: .*apiAccess/);
   for (const request of ['GET /api/v1/pods', 'GET /version', 'GET /apis/apps/v1/namespaces/a/deployments?watch=1'])

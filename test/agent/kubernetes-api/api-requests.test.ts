@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { test, type Test } from 'tap';
 import { exchangeWindowBytes } from '../../../src/tunnel/exchange.js';
+import { readerWindowBytes } from '../../../src/tunnel/window.js';
 import { waitFor } from '../../wait.js';
 import { kubeconfigOf, serve, type ServedAccountOptions } from './set-up.js';
 
@@ -12,6 +13,7 @@ test('a request gets there without credentials of its caller', async (t) => {
   const { ask, requests, outcomes } = await start(t, (request, response) => {
     request.pipe(response.writeHead(201, { 'x-a': ['1', '2'] }));
   });
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
   const headers = [
     'Authorization',
     'Bearer theirs',
@@ -23,9 +25,10 @@ test('a request gets there without credentials of its caller', async (t) => {
     'x/y',
     'Impersonate-User',
     'eve',
+    'traceparent',
+    traceparent,
   ];
-  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
-  const asked = ask({ method: 'POST', target: '/api/v1/pods?x=%2f', headers, traceparent, body: 'hello' });
+  const asked = ask({ method: 'POST', target: '/api/v1/pods?x=%2f', headers, body: 'hello' });
   await waitFor(() => asked.ended);
   t.match(asked, { head: { status: 201 }, text: 'hello', broken: undefined });
   t.equal(asked.header('x-a'), '1');
@@ -146,7 +149,7 @@ test('both directions wait for each other', async (t) => {
   await waitFor(() => asked.consumed === given);
   asked.events.onEnd([]);
   response.write(Buffer.alloc(1_000_000));
-  await waitFor(() => asked.text.length === exchangeWindowBytes);
+  await waitFor(() => asked.text.length === readerWindowBytes);
   asked.takes = true;
   asked.events.onDrain();
   await waitFor(() => asked.text.length === 1_000_000);

@@ -1,11 +1,11 @@
 /** Asks an agent for requests of the Kubernetes API, as the gateway's stream would. */
 
 import { createAnswerRequest } from '../../../src/agent/kubernetes-api/api-requests.js';
-import type { RequestedAccount, RequestOutcome } from '../../../src/agent/kubernetes-api/open-requests.js';
+import type { RequestedAccount, CarriedRequestOutcome } from '../../../src/agent/kubernetes-api/open-requests.js';
 import { Cluster, type ClusterOptions } from '../../../src/agent/kubernetes/cluster.js';
 import { silentLogger } from '../../../src/core/logger.js';
 import type { AccessLevel } from '../../../src/kubernetes/request-info.js';
-import type { RequestEvents, ResponseHead, TunnelledRequest } from '../../../src/tunnel/exchange.js';
+import type { RequestEvents, HttpResponseHead, TunnelledRequest } from '../../../src/tunnel/exchange.js';
 
 export interface AskOptions extends Partial<TunnelledRequest> {
   readonly body?: string;
@@ -13,7 +13,7 @@ export interface AskOptions extends Partial<TunnelledRequest> {
 
 export interface Asked {
   readonly events: RequestEvents;
-  head: ResponseHead | undefined;
+  head: HttpResponseHead | undefined;
   text: string;
   consumed: number;
   ended: boolean;
@@ -49,7 +49,7 @@ export function serve(t: Teardown, options: ServedAccountOptions) {
   });
   t.teardown(() => cluster.close());
   const account: RequestedAccount = { cluster, apiAccess: options.level ?? 'full', closing: new AbortController() };
-  const outcomes: RequestOutcome[] = [];
+  const outcomes: CarriedRequestOutcome[] = [];
   let open = 0;
   const answerRequest = createAnswerRequest({
     accountOf: (name) => (name === 'prod' ? account : undefined),
@@ -68,7 +68,7 @@ export function serve(t: Teardown, options: ServedAccountOptions) {
   function ask(request: AskOptions = {}): Asked {
     const { body, ...head } = request;
     const whole = {
-      ...{ account: 'prod', method: 'GET', target: '/version', headers: [], upgrade: '', traceparent: '' },
+      ...{ account: 'prod', method: 'GET', target: '/version', headers: [], upgrade: '' },
       ...head,
     };
     const state: Omit<Asked, 'events'> = {

@@ -4,14 +4,14 @@ import { test } from 'tap';
 import { GatewayError } from '../../../src/core/errors.js';
 import type { Session } from '../../../src/gateway/agents/session.js';
 import { createFrames } from '../../../src/gateway/grpc/frames.js';
-import { exchangeWindowBytes, type Answer, type TunnelledRequest } from '../../../src/tunnel/exchange.js';
+import { exchangeWindowBytes, type TunnelAnswer, type TunnelledRequest } from '../../../src/tunnel/exchange.js';
 import { aRequest, sendAll, Told } from '../../tunnel/tunnel-pair.js';
 import { waitFor } from '../../wait.js';
 import { RawAgent } from '../raw-agent.js';
 import { startAgent, startAgentsPort } from './agents-port.js';
 
 /** Answers with what was sent, once all of it has come. */
-function echo(_: TunnelledRequest, answer: Answer): Told {
+function echo(_: TunnelledRequest, answer: TunnelAnswer): Told {
   const told = new Told();
   told.reads = (bytes) => answer.consumed(bytes);
   told.onEnd = () => {
@@ -32,7 +32,9 @@ test('a stream is opened for the first request, ended when none comes, and opene
     t.equal(port.tunnels.tunnelCount, 0);
     const told = new Told();
     port.tunnels.open(session, aRequest, body(text), told);
+    t.equal(port.tunnels.waitingCount, 1);
     await waitFor(() => told.trailers);
+    t.equal(port.tunnels.waitingCount, 0);
     t.match(told, { head: { status: 200 }, text });
     t.equal(port.tunnels.tunnelCount, 1);
     await waitFor(() => port.tunnels.tunnelCount === 0);
@@ -103,7 +105,7 @@ test('the end of the session fails what is open', async (t) => {
 
 test('an agent that connects anew finishes its requests on the old connection, but watches end', async (t) => {
   const port = await startAgentsPort(t, { idleMs: 50 });
-  const answers = new Map<string, Answer>();
+  const answers = new Map<string, TunnelAnswer>();
   const { session, connection } = await startAgent(t, port, (request, answer) => {
     answers.set(request.target, answer);
     answer.respond({ status: 200, headers: [] });

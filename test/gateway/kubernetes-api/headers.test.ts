@@ -4,7 +4,12 @@ import { createServer, request, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { test } from 'tap';
-import { bearerOf, requestHeaders, responseHeaders } from '../../../src/gateway/kubernetes-api/headers.js';
+import {
+  asksToImpersonate,
+  bearerOf,
+  requestHeaders,
+  responseHeaders,
+} from '../../../src/gateway/kubernetes-api/headers.js';
 
 const passing = [
   ['Accept', 'application/json;as=Table;v=v1;g=meta.k8s.io, application/json'],
@@ -121,4 +126,11 @@ test('answers keep their headers, but for those of the connection and cookies', 
     t.strictSame(responseHeaders(headers), [...headers, 'Content-Security-Policy', 'sandbox'], type);
   }
   t.strictSame(responseHeaders([]), ['Content-Security-Policy', 'sandbox'], 'browsers guess a type');
+});
+
+test('a caller that asks to be somebody else is noticed, however it writes it', (t) => {
+  for (const name of ['Impersonate-User', 'impersonate-group', 'IMPERSONATE-EXTRA-x', 'Impersonate-Uid'])
+    t.ok(asksToImpersonate(['Accept', '*/*', name, 'x']), name);
+  t.notOk(asksToImpersonate(['Accept', 'Impersonate-User', 'X-Impersonate-User', 'x']));
+  t.end();
 });

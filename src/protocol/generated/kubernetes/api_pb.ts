@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file kubernetes/api.proto.
  */
 export const file_kubernetes_api: GenFile = /*@__PURE__*/
-  fileDesc("ChRrdWJlcm5ldGVzL2FwaS5wcm90bxIKa3ViZXJuZXRlcyI5Cg1HYXRld2F5RnJhbWVzEigKBmZyYW1lcxgBIAMoCzIYLmt1YmVybmV0ZXMuR2F0ZXdheUZyYW1lIjUKC0FnZW50RnJhbWVzEiYKBmZyYW1lcxgBIAMoCzIWLmt1YmVybmV0ZXMuQWdlbnRGcmFtZSLFAQoMR2F0ZXdheUZyYW1lEg8KB3JlcXVlc3QYASABKAQSLwoMcmVxdWVzdF9oZWFkGAIgASgLMhcua3ViZXJuZXRlcy5SZXF1ZXN0SGVhZEgAEg4KBGRhdGEYBCABKAxIABIeCgNlbmQYBSABKAsyDy5rdWJlcm5ldGVzLkVuZEgAEiQKBmNhbmNlbBgGIAEoCzISLmt1YmVybmV0ZXMuQ2FuY2VsSAASEgoIY29uc3VtZWQYByABKA1IAEIJCgdjb250ZW50IukBCgpBZ2VudEZyYW1lEg8KB3JlcXVlc3QYASABKAQSMQoNcmVzcG9uc2VfaGVhZBgDIAEoCzIYLmt1YmVybmV0ZXMuUmVzcG9uc2VIZWFkSAASDgoEZGF0YRgEIAEoDEgAEh4KA2VuZBgFIAEoCzIPLmt1YmVybmV0ZXMuRW5kSAASJAoGY2FuY2VsGAYgASgLMhIua3ViZXJuZXRlcy5DYW5jZWxIABISCghjb25zdW1lZBgHIAEoDUgAEiIKBWhlbGxvGAggASgLMhEua3ViZXJuZXRlcy5IZWxsb0gAQgkKB2NvbnRlbnQiKAoFSGVsbG8SEAoIYWdlbnRfaWQYASABKAkSDQoFZXBvY2gYAiABKAMilQEKC1JlcXVlc3RIZWFkEg8KB2FjY291bnQYASABKAkSDgoGbWV0aG9kGAIgASgJEg4KBnRhcmdldBgDIAEoCRIPCgdoZWFkZXJzGAQgAygJEgwKBGJvZHkYBSABKAwSEAoIY29tcGxldGUYBiABKAgSDwoHdXBncmFkZRgHIAEoCRITCgt0cmFjZXBhcmVudBgIIAEoCSJPCgxSZXNwb25zZUhlYWQSDgoGc3RhdHVzGAEgASgNEg8KB2hlYWRlcnMYAiADKAkSDAoEYm9keRgDIAEoDBIQCghjb21wbGV0ZRgEIAEoCCIXCgNFbmQSEAoIdHJhaWxlcnMYASADKAkiGQoGQ2FuY2VsEg8KB21lc3NhZ2UYASABKAkyRgoDQXBpEj8KBVNlcnZlEhcua3ViZXJuZXRlcy5BZ2VudEZyYW1lcxoZLmt1YmVybmV0ZXMuR2F0ZXdheUZyYW1lcygBMAFiBnByb3RvMw");
+  fileDesc("ChRrdWJlcm5ldGVzL2FwaS5wcm90bxIKa3ViZXJuZXRlcyI5Cg1HYXRld2F5RnJhbWVzEigKBmZyYW1lcxgBIAMoCzIYLmt1YmVybmV0ZXMuR2F0ZXdheUZyYW1lIjUKC0FnZW50RnJhbWVzEiYKBmZyYW1lcxgBIAMoCzIWLmt1YmVybmV0ZXMuQWdlbnRGcmFtZSLFAQoMR2F0ZXdheUZyYW1lEg8KB3JlcXVlc3QYASABKAQSLwoMcmVxdWVzdF9oZWFkGAIgASgLMhcua3ViZXJuZXRlcy5SZXF1ZXN0SGVhZEgAEg4KBGRhdGEYBCABKAxIABIeCgNlbmQYBSABKAsyDy5rdWJlcm5ldGVzLkVuZEgAEiQKBmNhbmNlbBgGIAEoCzISLmt1YmVybmV0ZXMuQ2FuY2VsSAASEgoIY29uc3VtZWQYByABKA1IAEIJCgdjb250ZW50IukBCgpBZ2VudEZyYW1lEg8KB3JlcXVlc3QYASABKAQSMQoNcmVzcG9uc2VfaGVhZBgDIAEoCzIYLmt1YmVybmV0ZXMuUmVzcG9uc2VIZWFkSAASDgoEZGF0YRgEIAEoDEgAEh4KA2VuZBgFIAEoCzIPLmt1YmVybmV0ZXMuRW5kSAASJAoGY2FuY2VsGAYgASgLMhIua3ViZXJuZXRlcy5DYW5jZWxIABISCghjb25zdW1lZBgHIAEoDUgAEiIKBWhlbGxvGAggASgLMhEua3ViZXJuZXRlcy5IZWxsb0gAQgkKB2NvbnRlbnQiKAoFSGVsbG8SEAoIYWdlbnRfaWQYASABKAkSDQoFZXBvY2gYAiABKAMigAEKC1JlcXVlc3RIZWFkEg8KB2FjY291bnQYASABKAkSDgoGbWV0aG9kGAIgASgJEg4KBnRhcmdldBgDIAEoCRIPCgdoZWFkZXJzGAQgAygJEgwKBGJvZHkYBSABKAwSEAoIY29tcGxldGUYBiABKAgSDwoHdXBncmFkZRgHIAEoCSJPCgxSZXNwb25zZUhlYWQSDgoGc3RhdHVzGAEgASgNEg8KB2hlYWRlcnMYAiADKAkSDAoEYm9keRgDIAEoDBIQCghjb21wbGV0ZRgEIAEoCCIXCgNFbmQSEAoIdHJhaWxlcnMYASADKAkiGQoGQ2FuY2VsEg8KB21lc3NhZ2UYASABKAkyRgoDQXBpEj8KBVNlcnZlEhcua3ViZXJuZXRlcy5BZ2VudEZyYW1lcxoZLmt1YmVybmV0ZXMuR2F0ZXdheUZyYW1lcygBMAFiBnByb3RvMw");
 
 /**
  * Frames that were ready at the same time, in their order: under load, many requests share one message.
@@ -254,13 +254,6 @@ export type RequestHead = Message<"kubernetes.RequestHead"> & {
    * @generated from field: string upgrade = 7;
    */
   upgrade: string;
-
-  /**
-   * W3C Trace Context, as in ops.TraceContext; empty: none.
-   *
-   * @generated from field: string traceparent = 8;
-   */
-  traceparent: string;
 };
 
 /**
@@ -359,7 +352,7 @@ export const Api: GenService<{
    * whole request was sent. When the answer is complete, so is the request, whose rest is dropped; but after status 101
    * each direction ends by itself.
    *
-   * Flow control: of one request, each side sends at most 131,072 bytes of body more than the other side has
+   * Flow control: of one request, each side sends at most 262,144 bytes of body more than the other side has
    * reported as consumed. Receivers always read the stream, so no request delays another.
    *
    * @generated from rpc kubernetes.Api.Serve
