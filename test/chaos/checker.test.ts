@@ -116,6 +116,43 @@ test('callers', async (t) => {
   t.same(broken([...late, { type: 'lag', t: 1_000, ms: 400 }]), [], 'the runner itself was late');
 });
 
+test('requests of the Kubernetes API', async (t) => {
+  const asked = (method: 'GET' | 'POST'): HistoryEvent => ({
+    ...{ type: 'apiAsked', t: 200, id: 'api-1', replica: 'gateway-0', account: 'account-0', method },
+  });
+  const at = (t: number, type: 'apiReceived' | 'apiEnded', process = 'agents-1-1'): HistoryEvent => ({
+    ...{ type, t, id: 'api-1', agent: 'agent-b', process },
+  });
+  const told = (status: number, more: object = {}): HistoryEvent => ({
+    ...{ type: 'apiAnswered', t: 230, id: 'api-1', replica: 'gateway-0', status },
+    ...{ retryAfter: false, ids: status === 200 ? ['api-1'] : [], problem: '', ...more },
+  });
+  const done = [at(210, 'apiReceived'), at(220, 'apiEnded')];
+  t.same(broken([asked('POST'), ...done, told(200)]), [], 'answered');
+  t.same(broken([asked('POST'), ...done, told(504)]), [], 'lost, and perhaps done');
+  t.same(broken([asked('POST'), told(503, { retryAfter: true })]), [], 'refused');
+  t.same(broken([asked('GET'), ...done, told(503, { retryAfter: true })]), [], 'reading again harms nobody');
+  t.same(
+    broken([asked('POST'), ...done, told(503, { retryAfter: true })]),
+    ['API refusal means not sent'],
+    'a change that the client would make again',
+  );
+  t.same(broken([asked('GET'), ...done, ...done, told(200)]), ['API request sent once'], 'sent twice');
+  t.same(broken([asked('GET'), ...done, told(200, { ids: ['api-1', 'api-2'] })]), ['API answer is its own']);
+  t.same(broken([asked('GET'), told(200)]), ['API answer is its own'], 'made up');
+  t.same(broken([asked('GET'), told(421)]), ['API answer is its own'], 'an answer between replicas');
+  t.same(broken([asked('GET'), at(210, 'apiReceived'), told(0)]), ['API request ends'], 'left open at the agent');
+  t.same(
+    broken([asked('GET'), at(210, 'apiReceived', 'agents-1-0'), life(215, 'ended', 'agents-1-0'), told(0)]),
+    [],
+    'its agent was killed',
+  );
+  t.same(broken([], { replicas: replicas.map((replica) => ({ ...replica, apiRequestsOpen: 1 })) }), [
+    'API request ends',
+  ]);
+  t.same(broken([asked('GET'), told(0, { problem: 'TimeoutError' })]), ['API caller not kept waiting']);
+});
+
 test('caching', async (t) => {
   t.same(broken([caching(200, 'a', true), caching(210, 'a', false)]), ['one cacher'], 'two at a time');
   t.same(broken([caching(200, 'a', true), caching(203, 'a', false)]), [], 'within the precision of the clock');

@@ -80,7 +80,7 @@ test('the owner is stopped in order', async (t) => {
   );
 });
 
-test('the entry is stopped in order', async (t) => {
+test('the entry is stopped in order, and another one is killed', async (t) => {
   const { agent, roles, replicas } = await start(t, { settings: { 'kubesvc.drain.timeoutMs': 20_000 } });
   const { entry } = roles();
   const watch = await watchApi(entry.restUrl, account, 'watch');
@@ -95,9 +95,18 @@ test('the entry is stopped in order', async (t) => {
   t.match(await writing, { status: 200, body: { id: 'post' } });
   shell.socket.end();
   t.equal(await ending, 0);
+
+  const killed = roles().entry;
+  const lost = await openShell(killed.restUrl, account, 'lost-shell');
+  const asking = t.rejects(callApi(killed.restUrl, account, { id: 'lost-get', query: '&hold' }));
+  await agent.has('lost-get');
+  await killed.end('SIGKILL');
+  await asking;
+  await lost.closed;
+  await waitFor(() => agent.openCount === 0, { description: 'the requests of a killed entry to be cancelled' });
   await atRest(
     t,
-    replicas.filter((replica) => replica !== entry),
+    replicas.filter((replica) => replica !== entry && replica !== killed),
     agent,
   );
 });

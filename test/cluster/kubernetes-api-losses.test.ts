@@ -81,7 +81,7 @@ test('the agent is cut off, and then falls silent', async (t) => {
     const writing = callApi(entry.restUrl, account, { id: id('post'), query: '&hold', ...post });
     await Promise.all([agent.has(id('get')), agent.has(id('post'))]);
     const lostAt = performance.now();
-    await Promise.all(proxies.map((proxy) => proxy[loss]()));
+    for (const proxy of proxies) await proxy[loss]();
     t.match(await reading, { status: 503, retryAfter: '5' });
     t.match(await writing, { status: 504, retryAfter: undefined });
     t.equal(await watch.ended, 'between events');
@@ -146,4 +146,24 @@ test('a replica is added', async (t) => {
   shell.socket.end();
   await shell.closed;
   for (const agent of agents) await atRest(t, [first, added], agent);
+});
+
+test('an agent stops in order', async (t) => {
+  const { agent, roles, replicas } = await startApiCluster(t, { size: 2 });
+  const { entry } = roles();
+  const watch = await watchApi(entry.restUrl, account, 'watch');
+  await waitFor(() => watch.events > 2);
+  const post = { method: 'POST', body: 'change' } as const;
+  const writing = callApi(entry.restUrl, account, { id: 'post', query: '&hold', ...post });
+  await agent.has('post');
+  const stopping = agent.connection.stop({ drainMs: 30_000 });
+  t.equal(await watch.ended, 'between events');
+  const refused = await callApi(entry.restUrl, account, { id: 'refused', ...post });
+  t.match(refused, { status: 503, retryAfter: '5' }, 'a new request may be sent again');
+  t.equal(agent.times('refused'), 0);
+  agent.release();
+  t.match(await writing, { status: 200, body: { id: 'post', bytes: 6 } }, 'what is under way is carried through');
+  await stopping;
+  t.match(await callApi(entry.restUrl, account, { id: 'late', ...post }), { status: 503, retryAfter: '5' });
+  await atRest(t, replicas, agent);
 });

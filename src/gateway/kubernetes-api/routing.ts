@@ -214,9 +214,15 @@ class RoutedExchange implements Exchange, ExchangeEvents {
     const { account } = this.#request;
     const searching = new AbortController();
     this.#searching = searching;
-    const signal = AbortSignal.any([searching.signal, stopping]);
+    const { signal } = searching;
+    // AbortSignal.any() would leak (core/deadline.ts).
+    const stop = (): void => {
+      searching.abort(stopping.reason);
+    };
+    stopping.addEventListener('abort', stop, { once: true });
     let last = failure;
     try {
+      stopping.throwIfAborted();
       for (;;) {
         // "Not owner" is an answer: the truth is re-read at once. Anything else is given a pause.
         if (last !== undefined && (last.code !== 'not-owner' || this.#attempts > 1))
@@ -234,6 +240,7 @@ class RoutedExchange implements Exchange, ExchangeEvents {
     } catch (error) {
       this.#fail(asUnsent(error));
     } finally {
+      stopping.removeEventListener('abort', stop);
       this.#searching = undefined;
     }
   }

@@ -21,7 +21,7 @@ import { digestOf, instanceTokenHeader, type InstanceCall } from './instance-tok
 import type { PeerAddress, PeerTls } from './peer-address.js';
 import { defaultSilenceLimits, PeerSilence, type SilenceLimits } from './peer-silence.js';
 
-/** On every answer to a forwarded request: an instance of an older release, which does not know these paths, answers without. */
+/** On every answer of an API server to a forwarded request: an instance of an older release, which does not know these paths, answers without. */
 export const forwardedAnswerHeader = 'x-agent-gateway-forwarded';
 /** On the owner's own errors: the code, whether nothing of the request has left it, and the text (percent-encoded). */
 export const errorHeader = 'x-agent-gateway-error';
@@ -242,12 +242,13 @@ function ownErrorOf(headers: HeaderList, instanceId: string): GatewayError | und
         text = value;
     }
   }
-  if (!known) {
-    const message = `instance ${instanceId}, to which the account's agent is connected, does not know the Kubernetes API: update it`;
-    return new GatewayError('not-implemented', message, { instanceId, unsent: true });
+  if (code !== undefined) {
+    const ownCode = codes.has(code) ? (code as ErrorCode) : 'internal';
+    return new GatewayError(ownCode, readable(text), { instanceId, unsent });
   }
-  if (code === undefined) return undefined;
-  return new GatewayError(codes.has(code) ? (code as ErrorCode) : 'internal', readable(text), { instanceId, unsent });
+  if (known) return undefined;
+  const message = `instance ${instanceId}, to which the account's agent is connected, does not know the Kubernetes API: update it`;
+  return new GatewayError('not-implemented', message, { instanceId, unsent: true });
 }
 
 function readable(text: string): string {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'tap';
-import { ApiForwarding } from '../../../src/gateway/peers/api-forwarding.js';
+import { ApiForwarding, forwardedAnswerHeader } from '../../../src/gateway/peers/api-forwarding.js';
 import { aRequest, Told } from '../../tunnel/tunnel-pair.js';
 import { waitFor } from '../../wait.js';
 
@@ -17,13 +17,15 @@ async function startPeer(t: { teardown(release: () => unknown): unknown }) {
       peer.asked += 1;
       if (!peer.frozen) response.end('{}');
     } else {
-      peer.answers.push(response);
-      if (request.url?.endsWith('/watch') === true) response.writeHead(200).write('event\n');
+      peer.answers.push(response.setHeader(forwardedAnswerHeader, 'true'));
+      if (request.url?.endsWith('/watch') === true) response.write('event\n');
     }
   });
   server.on('upgrade', (_request, socket) => {
     socket.on('error', () => undefined);
-    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n');
+    socket.write(
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Agent-Gateway-Forwarded: true\r\n\r\n',
+    );
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
