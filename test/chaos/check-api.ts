@@ -1,6 +1,6 @@
 /** The invariants of requests of the Kubernetes API. */
 
-import type { Violation } from './checker.js';
+import type { Violation } from './violation.js';
 import type { FinalState } from './final-state.js';
 import type { ApiAnswered, ApiReceived, HistoryEvent } from './history.js';
 

@@ -1,7 +1,8 @@
 /** The checker: a sound history passes, and each way of breaking it is found and named. */
 
 import { test } from 'tap';
-import { check, type Rule } from './checker.js';
+import type { Rule } from './violation.js';
+import { check } from './checker.js';
 import type { AccountState, FinalState } from './final-state.js';
 import type { HistoryEvent } from './history.js';
 

@@ -4,37 +4,10 @@
  */
 
 import { checkApi } from './check-api.js';
+import type { Rule, Violation } from './violation.js';
 import type { FinalState } from './final-state.js';
 import { cachingIntervals, freezes, overlapMs, type Interval } from './intervals.js';
 import type { Answered, Executed, HistoryEvent, Submitted } from './history.js';
-
-export type Rule =
-  | 'one outcome'
-  | 'executed once'
-  | 'completed means executed'
-  | 'refused means not executed'
-  | 'answer equals record'
-  | 'one cacher'
-  | 'somebody caches'
-  | 'mirror equals SQL'
-  | 'agents equal everywhere'
-  | 'connected means assigned'
-  | 'reachable at rest'
-  | 'caller not kept waiting'
-  | 'API request sent once'
-  | 'API request ends'
-  | 'API answer is its own'
-  | 'API refusal means not sent'
-  | 'API caller not kept waiting';
-
-export interface Violation {
-  readonly rule: Rule;
-  readonly message: string;
-  /** When, on the history's clock; absent for what the state at rest says. */
-  readonly t?: number;
-  /** The operation, account or agent. */
-  readonly subject: string;
-}
 
 export interface CheckOptions {
   /** What a caller may be late beyond its deadline, in ms; default 1000. */

@@ -1,6 +1,6 @@
 /** A violation with what the history says around it. */
 
-import type { Violation } from './checker.js';
+import type { Violation } from './violation.js';
 import type { HistoryEvent } from './history.js';
 
 const shown = 20;

@@ -1,6 +1,6 @@
 /** What a scenario is given, and what it gives. */
 
-import type { Violation } from './checker.js';
+import type { Violation } from './violation.js';
 import type { Callers, Outcome } from './callers.js';
 import type { Build } from './build.js';
 import type { FaultName } from './faults.js';

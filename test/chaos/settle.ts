@@ -1,7 +1,8 @@
 /** The end of a run: everything is healed, comes to rest, and is looked at. */
 
 import { waitFor } from '../wait.js';
-import { check, type CheckOptions, type Violation } from './checker.js';
+import type { Violation } from './violation.js';
+import { check, type CheckOptions } from './checker.js';
 import type { ChaosCluster } from './cluster.js';
 import { pendingOperations, readFinalState, readMetrics, type FinalState } from './final-state.js';
 import { readHistory, type HistoryEvent } from './history.js';

@@ -14,6 +14,7 @@ import { errorHeader, errorTextHeader, forwardedAnswerHeader, unsentHeader } fro
 import type { AuthorizedRequest, KubernetesApiAuthorization } from './authorization.js';
 import { HttpCaller, UpgradingCaller, type Caller } from './caller.js';
 import type { CallingReplica } from './calling-replica.js';
+import { isCrossSite } from './cross-site.js';
 import { asksToImpersonate, bearerOf, forwardedHeaders, requestHeaders, responseHeaders } from './headers.js';
 import { nameInBody } from './name-in-body.js';
 import { splitPath } from './path.js';
@@ -131,6 +132,7 @@ export class KubernetesApiHandler {
       if (asked instanceof GatewayError) throw asked;
       if (this.#refusal !== undefined) throw this.#refusal;
       const { account, target, info } = asked;
+      if (isCrossSite(arrival.request.headers)) throw crossSite(account);
       const begin = ({ caller, impersonation }: AuthorizedRequest): void => {
         report.caller = caller;
         if (asksToImpersonate(rawHeaders)) throw impersonates(caller, account);
@@ -228,6 +230,11 @@ function passedHead({ status, headers }: HttpResponseHead, forwarded: boolean): 
     if (headers[index]?.toLowerCase() === 'upgrade') passed.push('Upgrade', headers[index + 1] ?? '');
   }
   return { status, headers: passed };
+}
+
+function crossSite(account: string): GatewayError {
+  const message = `forbidden: a page of another site (Origin) cannot use the Kubernetes API of account "${account}" without a bearer token`;
+  return new GatewayError('permission-denied', message, { account, unsent: true });
 }
 
 function impersonates(caller: string, account: string): GatewayError {

@@ -6,7 +6,7 @@
 import { t as root, type Test } from 'tap';
 import { fileTimeoutMs } from '../../file-timeout.js';
 import { copySources, type Patch } from '../build.js';
-import type { Rule } from '../checker.js';
+import type { Rule } from '../violation.js';
 import { ChaosCluster, type ClusterOptions } from '../cluster.js';
 import { describeViolations } from '../describe.js';
 import { settle } from '../settle.js';
