@@ -59,7 +59,11 @@ test('Ctrl-C while standard input is awaited, and while all operations are watch
   await new Promise((resolve) => reading.child.stdin.write(`#${' '.repeat(1 << 20)}\n`, resolve));
   await waitFor(() => double.requests.length > 0, { timeoutMs: 30_000 });
   for (const { child } of [reading, watching]) child.kill('SIGINT');
-  t.same(await watching.ended, [130, 'OPERATION   TYPE   ACCOUNT   STARTED   OUTCOME   TOOK   AGENT   MESSAGE\n', '']);
+  t.same(await watching.ended, [
+    130,
+    'OPERATION   TYPE   ACCOUNT   STARTED   OUTCOME   TOOK   VERB   RESOURCE   OBJECT   CALLER   AGENT   MESSAGE\n',
+    '',
+  ]);
   t.same(await reading.ended, [130, '', '']);
 });
 

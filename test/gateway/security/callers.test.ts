@@ -43,6 +43,7 @@ const routes: readonly (readonly [string, string, 'public' | 'read' | 'operate' 
   ['GET', '/armory/clouddrivers/x', 'read'],
   ['GET', '/armory/clouddrivers/sql/pool/settings', 'read'],
   ['GET', '/armory/agents', 'read'],
+  ['GET', '/kubernetes/kubeconfig', 'read'],
   ['GET', '/armory/agents/x', 'read'],
   ['GET', '/armory/agent/operations', 'read'],
   ['GET', '/armory/agent/operations/x', 'read'],
