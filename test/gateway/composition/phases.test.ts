@@ -19,13 +19,13 @@ const takenBy = {
   connect: ['tracing', 'metrics', 'database', 'database of the lease', 'discovery'],
   assemble: [
     ...['rival processes', 'recorder', 'forwarder', 'forwarder to gone instances'],
-    ...['recovery', 'recovery', 'registry', 'caching switches'],
+    ...['recovery', 'recovery', 'registry', 'agent tunnels', 'caching switches'],
   ],
   joinCluster: [
     ...['lease', 'lease', 'dynamic accounts', 'adoption', 'reaper', 'caching election', 'rebalancer', 'liveness'],
     ...['account clean-up', 'cache clean-up', 'history purge'],
   ],
-  openPorts: ['caching', 'rest', 'files of identities', 'grpc', 'agents port', 'rest port'],
+  openPorts: ['caching', 'Kubernetes API', 'rest', 'files of identities', 'grpc', 'agents port', 'rest port'],
 };
 const { connect, assemble, joinCluster, openPorts } = takenBy;
 

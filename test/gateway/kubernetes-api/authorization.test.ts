@@ -92,8 +92,8 @@ test('callers without credentials: by their role, at once, as the agent', async 
   const signal = new AbortController().signal;
   const pods = { ...requestInfo('DELETE', '/api/v1/namespaces/n/pods/p'), upgrade: '' };
   for (const role of ['operate', 'admin'] as const) {
-    const admitted = watched(undefined, role).authorization.admit({ address: '' }, 'prod', pods, signal);
-    t.strictSame(admitted, { caller: 'anonymous', access: 'full', impersonation: [] }, role);
+    const admitted = watched(undefined, role).authorization.admit({ address: '10.0.0.1' }, 'prod', pods, signal);
+    t.strictSame(admitted, { caller: 'anonymous 10.0.0.1', access: 'full', impersonation: [] }, role);
   }
   const reader = watched(undefined, 'read');
   t.match(await ask(reader, { credentials: {} }), { access: 'read' });
