@@ -131,7 +131,6 @@ async function passes(t: Test, ask: Ask, arrived: readonly Arrived[], keepsNames
     'if-none-match': '"x"',
     'kubectl-command': 'kubectl get',
     cookie: 'a=b',
-    'impersonate-user': 'root',
     'x-forwarded-for': '1.2.3.4',
   });
   const seen = JSON.parse(body.toString()) as Arrived['request'];
@@ -241,12 +240,18 @@ test('requests through sockets', async (t) => {
     t.match(status(gone), { code: 503, reason: 'ServiceUnavailable', details: { retryAfterSeconds: 5 } });
     t.ok(gone.headers.includes('Retry-After'));
     t.match(status(await ask('GET', `${prefix}//x`)), { code: 400, reason: 'BadRequest' });
+    const count = served.arrived.length;
+    const as = await ask('GET', `${prefix}/api`, undefined, { 'impersonate-user': 'root' });
+    t.match(status(as), { code: 403, reason: 'Forbidden', message: /cannot impersonate anybody/u });
+    t.equal(served.arrived.length, count, 'nothing of it reached the agent');
   });
 
-  await t.test('who goes while its request waits for an agent leaves nothing', async () => {
+  await t.test('who goes while its request waits for an agent leaves nothing', async (t) => {
+    const leaver = await startAnswering(t, served, 'leaver', ['left'], undefined);
+    await leaver.stop();
     const open = async () => /requests_open\S* [1-9]/u.test(await (await fetch(`${restUrl}/metrics`)).text());
     const client = await rawClient(t, restPort);
-    client.write(head('/api').replace('accounts/a/', 'accounts/old/'));
+    client.write(head('/api').replace('accounts/a/', 'accounts/left/'));
     await waitFor(open);
     client.socket.destroy();
     await waitFor(async () => !(await open()));
