@@ -122,7 +122,8 @@ export const kubeconfigRoutes: FastifyPluginCallbackTypebox<KubeconfigRoutesOpti
             description: 'The kubeconfig.',
             content: {
               'application/json': { schema: kubeconfigSchema },
-              'application/yaml': { schema: Type.String() },
+              // Sent as text.
+              'application/yaml': { schema: Type.Unsafe<string>(kubeconfigSchema) },
             },
           },
           ...problems(400, 403, 404, 500, 503),
