@@ -29,6 +29,7 @@ const special: Readonly<Record<string, unknown>> = {
   'kubesvc.grpc.auth.tokens.jwt.jwksUrl': 'https://issuer.example.com/keys',
   'server.auth.tokens.jwt.jwksUrl': 'https://issuer.example.com/keys',
   'redis.connection': 'rediss://redis.example.com:6379/1',
+  'kubesvc.kubernetesApi.publicUrl': 'https://gateway.example.com:7002/kubernetes-api',
   'tracing.endpoint': 'http://collector:4318/v1/traces',
   'kubesvc.dynamicAccounts.clouddriverUrl': 'http://spin-clouddriver:7002',
   'kubesvc.cluster-kubernetes.clouddriverServiceNamePrefix': 'spin-gateway',
