@@ -11,6 +11,7 @@
  * case.
  */
 
+import { certificateOf, readCertificate } from './certificate.js';
 import { parseDistinguishedName, type Attribute } from './distinguished-name.js';
 import type { Identity } from './identity.js';
 
@@ -103,4 +104,12 @@ export function claimAt(claims: Identity['claims'], path: readonly string[]): un
     value = (value as Readonly<Record<string, unknown>>)[step];
   }
   return value;
+}
+
+/** Whether the certificate of a connection matches one of the filters; one without a certificate does not. */
+export function passesByCertificate(socket: Parameters<typeof certificateOf>[0], filters: readonly Filter[]): boolean {
+  const der = certificateOf(socket);
+  if (der === undefined) return false;
+  const certificate = readCertificate(der);
+  return filters.some((filter) => filter({ certificate }));
 }

@@ -3,8 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import { GatewayError } from '../../core/errors.js';
-import { certificateOf, readCertificate } from '../auth/certificate.js';
-import type { Filter } from '../auth/filter.js';
+import { passesByCertificate, type Filter } from '../auth/filter.js';
 import { headDigest } from '../peers/api-forwarding.js';
 import { callingInstance } from '../peers/calling-instance.js';
 import { forwardedByHeader } from '../peers/forwarding.js';
@@ -53,7 +52,7 @@ export class CallingReplica {
       },
       {
         tokens,
-        hasInstanceCertificate: filters.length === 0 ? undefined : () => passes(request, filters),
+        hasInstanceCertificate: filters.length === 0 ? undefined : () => passesByCertificate(request.socket, filters),
         callersProve,
       },
     );
@@ -66,13 +65,6 @@ export class CallingReplica {
       },
     );
   }
-}
-
-function passes(request: AnyRequest, filters: readonly Filter[]): boolean {
-  const der = certificateOf(request.socket);
-  if (der === undefined) return false;
-  const certificate = readCertificate(der);
-  return filters.some((filter) => filter({ certificate }));
 }
 
 function single(value: string | readonly string[] | undefined): string | undefined {

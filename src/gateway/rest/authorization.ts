@@ -9,8 +9,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import type { Admitted, Authentication } from '../auth/authentication.js';
-import { certificateOf, readCertificate } from '../auth/certificate.js';
-import type { Filter } from '../auth/filter.js';
+import { certificateOf } from '../auth/certificate.js';
+import { passesByCertificate, type Filter } from '../auth/filter.js';
 import { callingInstance } from '../peers/calling-instance.js';
 import { digestOf, instanceTokenHeader, type InstanceTokens } from '../peers/instance-tokens.js';
 import { roles, type CallerGrant, type Role } from '../auth/policy.js';
@@ -150,7 +150,8 @@ function isInstance(
     },
     {
       tokens: instanceTokens,
-      hasInstanceCertificate: instanceFilters.length === 0 ? undefined : () => passes(request, instanceFilters),
+      hasInstanceCertificate:
+        instanceFilters.length === 0 ? undefined : () => passesByCertificate(request.raw.socket, instanceFilters),
       callersProve: callers !== undefined,
     },
   );
@@ -158,13 +159,6 @@ function isInstance(
   request.callingInstance = caller.instanceId;
   if (caller.bodyDigest !== undefined) request.bodyDigest = { expected: caller.bodyDigest, actual: emptyDigest };
   return true;
-}
-
-function passes(request: FastifyRequest, filters: readonly Filter[]): boolean {
-  const der = certificateOf(request.raw.socket);
-  if (der === undefined) return false;
-  const certificate = readCertificate(der);
-  return filters.some((filter) => filter({ certificate }));
 }
 
 function header(request: FastifyRequest, name: string): string | undefined {
