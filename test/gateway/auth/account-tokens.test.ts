@@ -111,7 +111,10 @@ test('revoked, and made anew', async (t) => {
   const { token, renewAt } = await unaware.sign('prod', now);
   const other = await unaware.sign('other', now);
   const aware = instance(one, { prod: now + 5 });
-  await t.rejects(aware.verify(token, now), { code: 'unauthenticated', message: /tokens of its account were revoked/u });
+  await t.rejects(aware.verify(token, now), {
+    code: 'unauthenticated',
+    message: /tokens of its account were revoked/u,
+  });
   t.equal(await aware.verify(other.token, now), 'other', 'not those of other accounts');
   const next = await aware.sign('prod', now);
   t.equal(await aware.verify(next.token, now), 'prod', 'at once, in the same period');
@@ -146,5 +149,5 @@ test('what is no account token', async (t) => {
   const { token } = await instance(one).sign('prod', now);
   t.equal(accountTokenIn(`Bearer ${token}`), token);
   for (const shown of [undefined, '', token, `Basic ${token}`, 'Bearer x', 'Bearer a.b.c', `Bearer ${token} x`])
-    t.equal(accountTokenIn(shown), undefined, shown);
+    t.equal(accountTokenIn(shown), undefined, String(shown));
 });

@@ -28,7 +28,10 @@ test('those of other instances are learned within seconds, and kept while SQL is
   t.equal(revocations.of('old'), 1_000, 'known from the start');
   const lines: string[] = [];
   const logger = { ...silentLogger, warn: (_: object, text: string) => lines.push(text) };
-  const running = revocations.run({ ...logger, info: (_: object, text: string) => lines.push(text) }, controller.signal);
+  const running = revocations.run(
+    { ...logger, info: (_: object, text: string) => lines.push(text) },
+    controller.signal,
+  );
   /** It reads once more at least. */
   const pass = (): Promise<void> => time.pass(2_100);
   state.rows.set('new', 2_000);

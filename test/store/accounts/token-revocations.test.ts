@@ -1,10 +1,10 @@
 /** When the tokens of accounts were revoked, on every engine. */
 
 import { TokenRevocationStore } from '../../../src/store/accounts/token-revocations.js';
-import { onEveryEngine } from '../engines.js';
+import { onEveryMigratedEngine } from '../engines.js';
 
-onEveryEngine(async (t, { open }) => {
-  const store = new TokenRevocationStore(open());
+onEveryMigratedEngine(async (t, database) => {
+  const store = new TokenRevocationStore(database);
   const { signal } = new AbortController();
 
   await t.test('each revocation is later than the one before', async (t) => {
