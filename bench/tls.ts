@@ -1,6 +1,6 @@
 /**
  * Many small TLS connections: what a handshake costs, by kind of certificate, and clients that come without end beside
- * agents. Two replicas of the built gateway, MariaDB and Redis, and 500 simulated agents.
+ * agents. Two replicas of the built gateway, MariaDB and Redis, and 200 simulated agents.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -49,7 +49,7 @@ export interface TlsBenchReport {
   readonly arrivals: readonly ArrivalReport[];
 }
 
-const agents = 500;
+const agents = 200;
 const perSecond = 230;
 const path = '/kubernetes/accounts/sim-0-0/api/v1/configmaps';
 const clients = 8;
@@ -81,7 +81,7 @@ export async function measureTls(
       const simulated = new Child('bench/idle-agents.ts', { execArgv: ['--import=tsx'], callTimeoutMs: 300_000 });
       scope.push('agents', () => simulated.stop());
       const addresses = servers.map(({ agentsAddress }) => agentsAddress);
-      await simulated.call('connect', { addresses, agents, objects: 2 } satisfies IdleAgentsOptions);
+      await simulated.call('connect', { addresses, agents, objects: 1 } satisfies IdleAgentsOptions);
       handshakes.push(...(await measureHandshakes(load, servers, certificate, { rounds, measureMs })));
       say(`handshakes with ${certificate} measured`);
       if (index === 0)
@@ -105,7 +105,7 @@ function makeCertificate(
   const files = ['-keyout', key, '-out', certificate];
   execFileSync(
     'openssl',
-    ['req', '-x509', '-nodes', '-days', '2', '-newkey', ...certificates[kind], ...names, ...files],
+    ['req', '-x509', '-nodes', '-days', '90', '-newkey', ...certificates[kind], ...names, ...files],
     {
       stdio: 'ignore',
     },
