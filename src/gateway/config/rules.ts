@@ -6,7 +6,7 @@ import { checkAuthentication, checkCallers } from './authentication-rules.js';
 import { parseCron } from './cron.js';
 import type { SettingProblem } from '../../configuration/problems.js';
 import type { Config, TlsConfig } from './schema.js';
-import { checkSpinnaker } from './spinnaker-rules.js';
+import { checkSpinnaker, isRegularExpression } from './spinnaker-rules.js';
 import { tlsDemand } from './url.js';
 
 export interface Findings {
@@ -181,14 +181,6 @@ function checkTls(section: string, tls: TlsConfig, problems: SettingProblem[], w
       key: `${section}.trustCertCollection`,
       message: `expected a PEM file, found nothing, with ${section}.clientAuth: ${tls.clientAuth}`,
     });
-  }
-}
-
-function isRegularExpression(text: string): boolean {
-  try {
-    return new RegExp(text, 'u') instanceof RegExp;
-  } catch {
-    return false;
   }
 }
 
