@@ -1,0 +1,84 @@
+/**
+ * The accounts as a Spring Cloud Config Server answers: one property source, in which a list is properties with indexes.
+ * Written piece by piece, because thousands of kubeconfigs are many megabytes.
+ */
+
+import { createHash } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+/** What a Spring Cloud Config client asks for: its application, its profiles (with commas between them) and perhaps a label. */
+export interface ConfigRequest {
+  readonly application: string;
+  readonly profiles: string;
+  readonly label: string | undefined;
+}
+
+/** Any value of a Clouddriver account, as `POST /credentials` takes it. */
+export type AccountOption =
+  string | number | boolean | readonly AccountOption[] | { readonly [key: string]: AccountOption | undefined };
+
+/** A Clouddriver account: `name`, `kubeconfigContents`, `namespaces`, `permissions` and so on. */
+export type AccountOptions = { readonly name: string } & { readonly [key: string]: AccountOption | undefined };
+
+/** Accounts between two turns of the event loop. */
+const accountsPerTurn = 32;
+const sourceName = 'agent-gateway';
+
+/**
+ * The body of the answer, as JSON: `{name, profiles, label, state, propertySources: [{name, source}], version}`. The version
+ * comes last, because it is a digest of the properties.
+ * @throws what `accounts` throws; the body is incomplete then
+ */
+export async function* configEnvironment(
+  { application, profiles, label }: ConfigRequest,
+  accounts: AsyncIterable<AccountOptions>,
+): AsyncGenerator<string> {
+  const head = { name: application, profiles: profiles.split(','), label: label?.replaceAll('(_)', '/') ?? null };
+  const hash = createHash('sha256');
+  yield `${JSON.stringify({ ...head, state: null }).slice(0, -1)},"propertySources":[{"name":"${sourceName}","source":{`;
+  for await (const piece of properties(accounts)) {
+    hash.update(piece);
+    yield piece;
+  }
+  yield `}}],"version":"${hash.digest('hex')}"}`;
+}
+
+/** The version that configEnvironment() gives for these accounts. @throws what `accounts` throws */
+export async function configVersion(accounts: AsyncIterable<AccountOptions>): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const piece of properties(accounts)) hash.update(piece);
+  return hash.digest('hex');
+}
+
+/** Whether Spring or Spinnaker would replace the text by something else: a placeholder, an expression, a reference to a secret. */
+export function isReplacedBySpring(text: string): boolean {
+  return /[$#]\{|^encrypted(?:File)?:|^\{cipher\}/u.test(text);
+}
+
+async function* properties(accounts: AsyncIterable<AccountOptions>): AsyncGenerator<string> {
+  yield '"kubernetes.enabled":true';
+  let index = 0;
+  let waiting = '';
+  for await (const account of accounts) {
+    for (const [key, value] of flat(`kubernetes.accounts[${String(index)}]`, account))
+      waiting += `,${JSON.stringify(key)}:${JSON.stringify(value)}`;
+    index += 1;
+    if (index % accountsPerTurn !== 0) continue;
+    yield waiting;
+    waiting = '';
+    // Other requests have their turn, even if the reader of this one takes everything at once.
+    await nextTurn();
+  }
+  yield waiting;
+}
+
+/** Spring's names of all values in it. An empty list has none, which Spring reads as no list. */
+function* flat(prefix: string, value: AccountOption): Generator<[string, string | number | boolean]> {
+  if (typeof value !== 'object') yield [prefix, value];
+  else if (isList(value)) for (const [index, item] of value.entries()) yield* flat(`${prefix}[${String(index)}]`, item);
+  else for (const [key, item] of Object.entries(value)) if (item !== undefined) yield* flat(`${prefix}.${key}`, item);
+}
+
+function isList(value: AccountOption): value is readonly AccountOption[] {
+  return Array.isArray(value);
+}
