@@ -4,23 +4,27 @@
  */
 
 import { AgentTunnels } from '../kubernetes-api/agent-tunnels.js';
+import type { SpinnakerKubeconfigs } from '../spinnaker/kubeconfigs.js';
 import { dependencyChecks, Readiness } from '../telemetry/readiness.js';
 import { assembleAgents, type AgentParts } from './assemble-agents.js';
 import { assembleOperations, type OperationParts } from './assemble-operations.js';
 import type { Dependencies } from './connect.js';
 import { shuttingDown } from './drain.js';
 import { createDynamicAccounts, type DynamicAccountParts } from './dynamic-accounts.js';
+import { spinnakerKubeconfigs } from './security.js';
 import type { StartContext } from './start-context.js';
 
 export interface Domain extends AgentParts, OperationParts {
   readonly dynamicAccounts: DynamicAccountParts;
   readonly readiness: Readiness;
   readonly agentTunnels: AgentTunnels;
+  /** Absent: there are no tokens of accounts (spinnaker.tokens.secretFile). */
+  readonly spinnakerKubeconfigs: SpinnakerKubeconfigs | undefined;
 }
 
 export function assemble(context: StartContext, dependencies: Dependencies): Domain {
   const { config, environment, logger, lifetime } = context;
-  const { database, stores, metrics, mirror, discovery } = dependencies;
+  const { database, stores, metrics, mirror, discovery, security, tlsToPeers } = dependencies;
   const agents = assembleAgents(context, dependencies);
   const operations = assembleOperations(context, dependencies, agents);
   const { ownership, registry, switches, frames, lease } = agents;
@@ -54,5 +58,12 @@ export function assemble(context: StartContext, dependencies: Dependencies): Dom
       discovery: () => discovery.state(),
     }),
   );
-  return { ...agents, ...operations, dynamicAccounts, readiness, agentTunnels };
+  return {
+    ...agents,
+    ...operations,
+    dynamicAccounts,
+    readiness,
+    agentTunnels,
+    spinnakerKubeconfigs: spinnakerKubeconfigs(config, security, tlsToPeers),
+  };
 }

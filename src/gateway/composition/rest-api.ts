@@ -3,7 +3,6 @@
 import type { CachingIngest } from '../caching/ingest.js';
 import type { KubernetesApiHandler } from '../kubernetes-api/handler.js';
 import { createRestServer, type RestServer } from '../rest/server.js';
-import { trustAnchor } from '../tls/trust-anchor.js';
 import { collectGauges } from './collect.js';
 import type { Domain } from './assemble.js';
 import { createClusterCalls } from './cluster-calls.js';
@@ -74,10 +73,7 @@ export async function createRestApi(
           kubeconfigs: {
             accounts: dynamicAccounts.routes.accounts,
             publicUrl: kubesvc.kubernetesApi.publicUrl,
-            certificateAuthority: () => {
-              const { cert, ca } = tlsToPeers.current;
-              return cert === undefined ? undefined : trustAnchor({ cert, ca });
-            },
+            certificateAuthority: () => tlsToPeers.certificateAuthority,
           },
         }
       : {}),

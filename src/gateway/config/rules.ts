@@ -6,6 +6,7 @@ import { checkAuthentication, checkCallers } from './authentication-rules.js';
 import { parseCron } from './cron.js';
 import type { SettingProblem } from '../../configuration/problems.js';
 import type { Config, TlsConfig } from './schema.js';
+import { checkSpinnaker } from './spinnaker-rules.js';
 import { tlsDemand } from './url.js';
 
 export interface Findings {
@@ -61,6 +62,7 @@ export function checkRules(config: Config): Findings {
   checkTls('kubesvc.grpc.server.security', grpc.security, problems, warnings);
   checkAuthentication('server.auth', server.auth, server.ssl, problems, warnings);
   checkCallers(config, problems, warnings);
+  checkSpinnaker(config, problems);
   checkAuthentication('kubesvc.grpc.auth', kubesvc.grpc.auth, grpc.security, problems, warnings);
   advise(
     server.maxBodySize >= grpc.maxInboundMessageSize,
