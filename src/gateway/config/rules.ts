@@ -62,7 +62,7 @@ export function checkRules(config: Config): Findings {
   checkTls('kubesvc.grpc.server.security', grpc.security, problems, warnings);
   checkAuthentication('server.auth', server.auth, server.ssl, problems, warnings);
   checkCallers(config, problems, warnings);
-  checkSpinnaker(config, problems);
+  checkSpinnaker(config, problems, warnings);
   checkAuthentication('kubesvc.grpc.auth', kubesvc.grpc.auth, grpc.security, problems, warnings);
   advise(
     server.maxBodySize >= grpc.maxInboundMessageSize,

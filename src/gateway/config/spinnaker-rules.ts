@@ -1,9 +1,12 @@
 /** Rules for Spinnaker without a plugin. */
 
 import type { SettingProblem } from '../../configuration/problems.js';
+import { checkConfigServer } from './config-server-rules.js';
 import type { Config } from './schema.js';
 
-export function checkSpinnaker({ spinnaker, kubesvc }: Config, problems: SettingProblem[]): void {
+export function checkSpinnaker(config: Config, problems: SettingProblem[], warnings: string[]): void {
+  const { spinnaker, kubesvc } = config;
+  checkConfigServer(config, problems, warnings);
   const { secretFile } = spinnaker.tokens;
   if (secretFile === undefined) return;
   const { enabled, publicUrl } = kubesvc.kubernetesApi;

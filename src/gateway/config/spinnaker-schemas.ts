@@ -1,6 +1,7 @@
 /** Spinnaker without a plugin: an unchanged Clouddriver that reaches accounts through the gateway. */
 
 import Type from 'typebox';
+import { configServer } from './config-server-schema.js';
 import { count, path } from './leaf-schemas.js';
 
 const tokens = Type.Object(
@@ -26,4 +27,7 @@ const tokens = Type.Object(
   },
 );
 
-export const spinnaker = Type.Object({ tokens }, { description: 'Spinnaker whose Clouddriver has no plugin.' });
+export const spinnaker = Type.Object(
+  { tokens, configServer },
+  { description: 'Spinnaker whose Clouddriver has no plugin.' },
+);

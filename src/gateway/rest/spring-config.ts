@@ -17,7 +17,7 @@ export interface SpringConfigRoutesOptions {
     readonly applications: readonly string[];
     readonly access: AccountTokensAccess;
     /** The accounts for Clouddriver, in the order of their names. @throws GatewayError `dependency-unavailable` */
-    readonly accounts: (signal: AbortSignal) => Promise<AsyncIterable<AccountOptions>>;
+    readonly accounts: (signal: AbortSignal) => Promise<readonly AccountOptions[]>;
   };
 }
 

@@ -15,10 +15,10 @@ export interface ConfigRequest {
 
 /** Any value of a Clouddriver account, as `POST /credentials` takes it. */
 export type AccountOption =
-  string | number | boolean | readonly AccountOption[] | { readonly [key: string]: AccountOption | undefined };
+  string | number | boolean | undefined | readonly AccountOption[] | { readonly [key: string]: AccountOption };
 
 /** A Clouddriver account: `name`, `kubeconfigContents`, `namespaces`, `permissions` and so on. */
-export type AccountOptions = { readonly name: string } & { readonly [key: string]: AccountOption | undefined };
+export type AccountOptions = { readonly name: string } & { readonly [key: string]: AccountOption };
 
 /** Accounts between two turns of the event loop. */
 const accountsPerTurn = 32;
@@ -27,11 +27,10 @@ const sourceName = 'agent-gateway';
 /**
  * The body of the answer, as JSON: `{name, profiles, label, state, propertySources: [{name, source}], version}`. The version
  * comes last, because it is a digest of the properties.
- * @throws what `accounts` throws; the body is incomplete then
  */
 export async function* configEnvironment(
   { application, profiles, label }: ConfigRequest,
-  accounts: AsyncIterable<AccountOptions>,
+  accounts: Iterable<AccountOptions>,
 ): AsyncGenerator<string> {
   const head = { name: application, profiles: profiles.split(','), label: label?.replaceAll('(_)', '/') ?? null };
   const hash = createHash('sha256');
@@ -43,24 +42,19 @@ export async function* configEnvironment(
   yield `}}],"version":"${hash.digest('hex')}"}`;
 }
 
-/** The version that configEnvironment() gives for these accounts. @throws what `accounts` throws */
-export async function configVersion(accounts: AsyncIterable<AccountOptions>): Promise<string> {
+/** The version that configEnvironment() gives for these accounts. */
+export async function configVersion(accounts: Iterable<AccountOptions>): Promise<string> {
   const hash = createHash('sha256');
   for await (const piece of properties(accounts)) hash.update(piece);
   return hash.digest('hex');
 }
 
-/** Whether Spring or Spinnaker would replace the text by something else: a placeholder, an expression, a reference to a secret. */
-export function isReplacedBySpring(text: string): boolean {
-  return /[$#]\{|^encrypted(?:File)?:|^\{cipher\}/u.test(text);
-}
-
-async function* properties(accounts: AsyncIterable<AccountOptions>): AsyncGenerator<string> {
+async function* properties(accounts: Iterable<AccountOptions>): AsyncGenerator<string> {
   yield '"kubernetes.enabled":true';
   let index = 0;
   let waiting = '';
-  for await (const account of accounts) {
-    for (const [key, value] of flat(`kubernetes.accounts[${String(index)}]`, account))
+  for (const account of accounts) {
+    for (const [key, value] of flatOptions(account, `kubernetes.accounts[${String(index)}].`))
       waiting += `,${JSON.stringify(key)}:${JSON.stringify(value)}`;
     index += 1;
     if (index % accountsPerTurn !== 0) continue;
@@ -72,11 +66,18 @@ async function* properties(accounts: AsyncIterable<AccountOptions>): AsyncGenera
   yield waiting;
 }
 
-/** Spring's names of all values in it. An empty list has none, which Spring reads as no list. */
-function* flat(prefix: string, value: AccountOption): Generator<[string, string | number | boolean]> {
-  if (typeof value !== 'object') yield [prefix, value];
-  else if (isList(value)) for (const [index, item] of value.entries()) yield* flat(`${prefix}[${String(index)}]`, item);
-  else for (const [key, item] of Object.entries(value)) if (item !== undefined) yield* flat(`${prefix}.${key}`, item);
+/** Spring's names of all values in it, after the prefix. An empty list has none, which Spring reads as no list. */
+export function* flatOptions(options: AccountOptions, prefix = ''): Generator<FlatOption> {
+  for (const [key, value] of Object.entries(options)) yield* flat(prefix + key, value);
+}
+
+type FlatOption = readonly [name: string, value: string | number | boolean];
+
+function* flat(name: string, value: AccountOption): Generator<FlatOption> {
+  if (value === undefined) return;
+  if (typeof value !== 'object') yield [name, value];
+  else if (isList(value)) for (const [index, item] of value.entries()) yield* flat(`${name}[${String(index)}]`, item);
+  else for (const [key, item] of Object.entries(value)) yield* flat(`${name}.${key}`, item);
 }
 
 function isList(value: AccountOption): value is readonly AccountOption[] {

@@ -14,18 +14,20 @@ import type { Logger } from '../../core/logger.js';
 import { repeat } from '../../core/repeat.js';
 import { jittered, wait } from '../../core/retry.js';
 
+export type ConfigRefreshOutcome = 'refreshed' | 'failed';
+
 export interface ConfigRefreshOptions {
   readonly instanceId: string;
   readonly locks: ExpiringLocks;
   /** The version of the configuration, as configVersion(). */
   readonly version: (signal: AbortSignal) => Promise<string>;
-  /** Base URLs of Clouddrivers; credentials in them are sent by Basic, and never told. */
+  /** Base URLs of Clouddrivers. */
   readonly urls: readonly string[];
   /** Shortest time between two requests to one Clouddriver, in ms. */
   readonly intervalMs: number;
   /** All addresses of a name; default: those of DNS. */
   readonly resolve?: (hostname: string) => Promise<readonly string[]>;
-  readonly asked: (outcome: 'refreshed' | 'failed') => void;
+  readonly asked: (outcome: ConfigRefreshOutcome) => void;
   readonly logger: Logger;
 }
 
@@ -161,7 +163,7 @@ export class ConfigRefresh {
   }
 }
 
-/** Without credentials: for logs. */
+/** For logs. */
 function nameOf({ url, address }: RefreshTarget): string {
   return `${url.host} ${address}`;
 }
@@ -172,12 +174,7 @@ async function addressesOf(hostname: string): Promise<readonly string[]> {
 
 /** @throws TellableError; what undici throws; the signal's reason */
 async function postRefresh({ url, address }: RefreshTarget, signal: AbortSignal): Promise<void> {
-  const { username, password, origin, pathname } = url;
-  const basic = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64');
-  const headers = {
-    'content-type': 'application/json',
-    ...(username === '' ? {} : { authorization: `Basic ${basic}` }),
-  };
+  const { origin, pathname } = url;
   const client = new Client(origin, {
     connect: {
       lookup: (_hostname, _options, found) => {
@@ -191,7 +188,7 @@ async function postRefresh({ url, address }: RefreshTarget, signal: AbortSignal)
     let status = 0;
     for (const path of paths) {
       const prefix = pathname.replace(/\/+$/u, '');
-      const answer = await client.request({ method: 'POST', path: prefix + path, headers, signal });
+      const answer = await client.request({ method: 'POST', path: prefix + path, signal });
       await answer.body.dump();
       status = answer.statusCode;
       if (status !== 404) break;

@@ -120,7 +120,7 @@ test('a Clouddriver that was away is asked again, and its failure is logged once
   const server = await configServer(t);
   const away = await startConfigClient(t, { uri: server.uri });
   const other = await startConfigClient(t, { uri: server.uri });
-  const cluster = replicas(t, server.version, [away.url.replace('http://', 'http://user:hunter2@'), other.url]);
+  const cluster = replicas(t, server.version, [away.url, other.url]);
   cluster.start('one');
   await waitFor(() => cluster.outcomes.refreshed === 2);
   away.failing = 503;
@@ -133,7 +133,6 @@ test('a Clouddriver that was away is asked again, and its failure is logged once
   const failures = cluster.log.filter(({ msg }) => msg.includes('not refreshed'));
   t.match(failures, [{ error: 'it answered 503 to POST /refresh' }]);
   t.equal(failures.length, 1, `once for ${cluster.outcomes.failed} failures`);
-  t.notMatch(JSON.stringify(cluster.log), 'hunter2');
   t.equal(other.refreshes.length, 2, 'the other one was not asked again');
   await away.stop();
   server.set(['c']);
