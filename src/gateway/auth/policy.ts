@@ -81,7 +81,8 @@ const callerSchema = Type.Object(
     ...ruleFields,
     role: Type.Enum([...roles]),
     kubernetes: Type.Optional(Type.Array(kubernetesSchema)),
-    accountTokens: Type.Optional(Type.Boolean()),
+    // Scalars of these files are read as text.
+    accountTokens: Type.Optional(Type.Enum(['true', 'false'])),
   },
   { additionalProperties: false },
 );
@@ -116,9 +117,9 @@ export function parseAgentPolicy(text: string): AgentPolicy {
  */
 export function parseCallerPolicy(text: string): CallerPolicy {
   const rules = readYamlList(text, 'callers', callerSchema, expected);
-  return withFilters('callers', rules, ({ role, kubernetes = [], accountTokens = false }, where) => ({
+  return withFilters('callers', rules, ({ role, kubernetes = [], accountTokens }, where) => ({
     role,
-    accountTokens,
+    accountTokens: accountTokens === 'true',
     kubernetes: kubernetes.map(({ accounts, access, as }, index) => ({
       account: anyOf(accounts.map(pattern)),
       access,

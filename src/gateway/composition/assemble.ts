@@ -65,7 +65,7 @@ export function assemble(context: StartContext, dependencies: Dependencies): Dom
   const kubeconfigs = spinnakerKubeconfigs(config, security, tlsToPeers);
   const { accounts, definitions } = dynamicAccounts.routes;
   const published =
-    kubeconfigs && new PublishedAccounts({ accounts, definitions, kubeconfigs, namePatterns: [], zones: [], now });
+    kubeconfigs && new PublishedAccounts({ accounts, definitions, kubeconfigs, ...config.spinnaker.accounts, now });
   const configServer = published && createConfigServer({ config, published, locks: stores.locks, metrics, logger });
   return {
     ...agents,

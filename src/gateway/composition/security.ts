@@ -81,14 +81,19 @@ export function authorizationOf(
 
 /** What gives Clouddriver kubeconfigs with tokens; undefined if there are no tokens. */
 export function spinnakerKubeconfigs(
-  { kubesvc }: Config,
+  { kubesvc, spinnaker }: Config,
   { accountTokens }: Security,
   tlsToPeers: TlsToPeers,
 ): SpinnakerKubeconfigs | undefined {
   const { publicUrl } = kubesvc.kubernetesApi;
   if (accountTokens === undefined || publicUrl === undefined) return undefined;
   const certificateAuthority = (): string | undefined => tlsToPeers.certificateAuthority;
-  return new SpinnakerKubeconfigs({ tokens: accountTokens, publicUrl, certificateAuthority });
+  return new SpinnakerKubeconfigs({
+    tokens: accountTokens,
+    publicUrl,
+    gateways: spinnaker.gateways,
+    certificateAuthority,
+  });
 }
 
 /**

@@ -3,10 +3,11 @@
  * like a placeholder: so an account that it would not take as it is stays out, and is told.
  */
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import Type from 'typebox';
-import { Value } from 'typebox/value';
+import { Compile } from 'typebox/compile';
 import type { Logger } from '../../core/logger.js';
-import { flatOptions, type AccountOptions } from './config-environment.js';
+import { accountsPerTurn, flatOptions, type AccountOptions } from './config-environment.js';
 import type { PublishedAccount, PublishedAccounts } from './published-accounts.js';
 
 export interface ConfigAccountsOptions {
@@ -54,6 +55,8 @@ const schema = Type.Object(
   { additionalProperties: false },
 );
 
+const validator = Compile(schema);
+
 /** A placeholder, an expression, or a reference to a secret: agents must not read Clouddriver's secrets by naming them. */
 const replaced = /[$#]\{|^encrypted(?:File)?:|^\{cipher\}/u;
 
@@ -70,17 +73,18 @@ export class ConfigAccounts {
   async list(signal: AbortSignal): Promise<readonly AccountOptions[]> {
     const { accounts } = await this.#options.published.list(signal);
     const problems = new Map<string, string>();
-    const options = accounts.flatMap((account) => {
+    const taken: AccountOptions[] = [];
+    for (const [index, account] of accounts.entries()) {
       const answer = configAccount(account);
-      if (typeof answer !== 'string') return [answer];
-      problems.set(account.name, answer);
-      return [];
-    });
+      if (typeof answer === 'string') problems.set(account.name, answer);
+      else taken.push(answer);
+      if (index % accountsPerTurn === accountsPerTurn - 1) await nextTurn(undefined, { signal });
+    }
     for (const [account, problem] of problems)
       if (this.#problems.get(account) !== problem)
         this.#options.logger.warn({ account, error: problem }, 'account left out for Spring Cloud Config');
     this.#problems = problems;
-    return options;
+    return taken;
   }
 }
 
@@ -98,8 +102,8 @@ export function configAccount({
     ...{ name, namespaces, omitNamespaces, permissions, kubeconfigContents },
     checkPermissionsOnStartup: false,
   };
-  if (!Value.Check(schema, account)) {
-    const [error] = Value.Errors(schema, account);
+  if (!validator.Check(account)) {
+    const [error] = validator.Errors(account);
     const where = error?.instancePath.replace(/^\//u, '').replaceAll('/', '.') ?? '';
     return `its ${where === '' ? 'options' : where}: not what Clouddriver takes (${error?.message ?? 'wrong type'}); correct it where the account is configured`;
   }

@@ -20,8 +20,8 @@ export type AccountOption =
 /** A Clouddriver account: `name`, `kubeconfigContents`, `namespaces`, `permissions` and so on. */
 export type AccountOptions = { readonly name: string } & { readonly [key: string]: AccountOption };
 
-/** Accounts between two turns of the event loop. */
-const accountsPerTurn = 32;
+/** Accounts that are processed before other requests have their turn. */
+export const accountsPerTurn = 32;
 const sourceName = 'agent-gateway';
 
 /**

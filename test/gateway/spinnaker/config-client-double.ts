@@ -23,6 +23,8 @@ export interface ConfigClientOptions {
   readonly label?: string;
   /** `spring.cloud.config.username` and `.password`, `.token` or `.headers`. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Its own port; default: any. */
+  readonly port?: number;
   /** Where its actuator is; default: /refresh, as in Spinnaker. */
   readonly refreshPath?: string;
 }
@@ -51,13 +53,14 @@ export const basic = (user: string, password: string): Readonly<Record<string, s
 
 export async function startConfigClient(
   t: { teardown(release: () => Promise<void>): unknown },
-  { uri, application = 'clouddriver', label, headers = {}, refreshPath = '/refresh' }: ConfigClientOptions,
+  options: ConfigClientOptions,
 ): Promise<ConfigClientDouble> {
+  const { uri, application = 'clouddriver', label, headers = {}, refreshPath = '/refresh' } = options;
   const path = [application, 'composite,local', ...(label === undefined ? [] : [label.replaceAll('/', '(_)')])].join(
     '/',
   );
   let server: Server | undefined;
-  let port = 0;
+  let port = options.port ?? 0;
   let accounts: readonly BoundAccount[] = [];
   const refreshes: number[] = [];
   const asked: string[] = [];
