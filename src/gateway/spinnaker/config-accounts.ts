@@ -99,7 +99,11 @@ export function configAccount({
 }: PublishedAccount): AccountOptions | string {
   const account: unknown = {
     ...options,
-    ...{ name, namespaces, omitNamespaces, permissions, kubeconfigContents },
+    name,
+    namespaces,
+    omitNamespaces,
+    permissions,
+    kubeconfigContents,
     checkPermissionsOnStartup: false,
   };
   if (!validator.Check(account)) {

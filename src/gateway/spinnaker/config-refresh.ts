@@ -94,7 +94,7 @@ export class ConfigRefresh {
       }
       await wait(this.#options.intervalMs, signal).catch(() => undefined);
     }
-    await Promise.all([...this.#states.values()].map(({ asking }) => asking));
+    for (const { asking } of this.#states.values()) await asking;
   }
 
   async #round(signal: AbortSignal): Promise<void> {

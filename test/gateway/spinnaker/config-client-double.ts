@@ -121,7 +121,7 @@ interface Environment {
   readonly propertySources: readonly { readonly source: Readonly<Record<string, unknown>> }[];
 }
 
-type Node = Map<string, Node | unknown>;
+type Node = Map<string, unknown>;
 
 /** `kubernetes.accounts` of the first source that has it. @throws Error for gaps, as Spring Boot's binder */
 export function bind({ propertySources }: Environment): readonly BoundAccount[] {

@@ -42,12 +42,18 @@ async function configServer(t: Test) {
   };
 }
 
+interface Line {
+  readonly msg: string;
+  readonly error?: string;
+  readonly clouddriver?: string;
+}
+
 /** Replicas that refresh the same Clouddrivers. */
 function replicas(t: Test, version: () => Promise<string>, urls: readonly string[], addresses = ['127.0.0.1']) {
   const { locks, holders } = memoryLocks();
-  const log: { msg: string; error?: string; clouddriver?: string }[] = [];
+  const log: Line[] = [];
   const outcomes = { refreshed: 0, failed: 0 };
-  const logger = pino({ level: 'info' }, { write: (line: string) => void log.push(JSON.parse(line)) });
+  const logger = pino({ level: 'info' }, { write: (line: string) => void log.push(JSON.parse(line) as Line) });
   const start = (instanceId: string) => {
     const stopping = new AbortController();
     const refresh = new ConfigRefresh({
