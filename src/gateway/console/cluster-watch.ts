@@ -83,7 +83,7 @@ export class ClusterWatch {
     this.agents = this.#section('agents', (signal) => readAgents(assignments, signal));
     this.operations = this.#section('operations', async (signal) => ({
       newest: await operations.list({ items: newestItems, page: 0 }, signal),
-      pending: await operations.list({ items: maxPending, page: 0, outcome: 'pending' }, signal),
+      pending: await operations.list({ items: maxPending, page: 0, outcomes: ['pending'] }, signal),
     }));
     this.dynamic =
       dynamicAccounts === undefined
