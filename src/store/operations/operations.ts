@@ -16,6 +16,7 @@ import type {
   UnfinishedFilter,
   UnfinishedOperation,
 } from './operation-record.js';
+import { readFailures, type Failures } from './failures.js';
 import { deleteHistory, insertHistory, selectHistoryKeys, selectOldHistory } from './history-statements.js';
 import {
   adoptPending,
@@ -134,6 +135,11 @@ export class OperationStore {
       // An operation that ends between the two parts of the first statement is in both; a Set keeps its first place.
       return [...new Set(ids)].flatMap((id) => records.get(id) ?? []);
     }, signal);
+  }
+
+  /** Accounts whose operations have failed within the last hour. */
+  failures(signal?: AbortSignal): Promise<Failures> {
+    return this.#database.run((db) => readFailures(db, this.#database.dialect), signal);
   }
 
   /** Pending ones in the order of their ids. */

@@ -163,6 +163,27 @@ export async function selectAssignedAgents(
   return assigned;
 }
 
+/** Those of the accounts that an agent at one of the instances serves. */
+export async function selectServedAccounts(
+  db: Db,
+  names: readonly string[],
+  instanceIds: readonly string[],
+): Promise<Set<string>> {
+  const served = new Set<string>();
+  if (instanceIds.length === 0) return served;
+  for (const batch of batches(names)) {
+    const rows = await db
+      .selectFrom('kubesvc_assignments')
+      .select('account_name')
+      .distinct()
+      .where('account_name', 'in', batch)
+      .where('cd_id', 'in', instanceIds)
+      .execute();
+    for (const row of rows) served.add(row.account_name);
+  }
+  return served;
+}
+
 /** Agents of these zones that are connected, in the order in which they were first seen; `limit` at most. */
 export function selectZoneMembers(
   db: Db,

@@ -15,6 +15,7 @@ import {
   selectAssignedAgents,
   selectGoneAgents,
   selectLongGoneAgents,
+  selectServedAccounts,
   selectZoneMembers,
   writeAgents,
 } from './presence-statements.js';
@@ -26,11 +27,18 @@ export interface PresenceStoreOptions {
   readonly graceMs: number;
 }
 
-export interface OfflineAgents {
+export interface Offline {
   /** In the order of their ids. */
   readonly agents: readonly OfflineAgent[];
+  /** Their accounts that no agent serves, in the order of their names, each with the agent that served it last. */
+  readonly accounts: readonly AccountLeft[];
   /** There are more. */
   readonly truncated: boolean;
+}
+
+export interface AccountLeft {
+  readonly name: string;
+  readonly lastAgent: OfflineAgent;
 }
 
 const pageSize = 5_000;
@@ -72,8 +80,8 @@ export class PresenceStore {
     }, signal);
   }
 
-  /** All agents that are offline. */
-  async offline(signal: AbortSignal): Promise<OfflineAgents> {
+  /** All agents and accounts that are offline. */
+  async offline(signal: AbortSignal): Promise<Offline> {
     const { dialect } = this.#database;
     const { graceMs } = this.#options;
     const found = await this.#ofLostInstances(signal);
@@ -84,9 +92,15 @@ export class PresenceStore {
       if (last === undefined || rows.length < pageSize) break;
       after = last.agent_id;
     }
-    const agents = await this.#withReplacements(await this.#withoutConnected(found, signal), signal);
+    if (found.length === 0) return { agents: [], accounts: [], truncated: false };
+    const live = (
+      await this.#database.run((db) => selectInstances(db, dialect, 'live', this.#options.leaseMs), signal)
+    ).map(({ id }) => id);
+    const gone = await this.#withoutConnected(found, live, signal);
+    const agents = await this.#withReplacements(gone, signal);
     agents.sort((a, b) => (a.agentId < b.agentId ? -1 : 1));
-    return { agents, truncated: found.length >= maxOffline };
+    const accounts = await this.#accountsOf(agents, live, signal);
+    return { agents, accounts, truncated: found.length >= maxOffline };
   }
 
   /** Undefined: it is connected, may come back in the next moment, or is unknown. */
@@ -130,19 +144,33 @@ export class PresenceStore {
   }
 
   /** The assignments are the truth: an agent that has one is connected, whatever its row says. */
-  async #withoutConnected(found: readonly OfflineAgent[], signal: AbortSignal): Promise<OfflineAgent[]> {
-    if (found.length === 0) return [];
-    const { dialect } = this.#database;
-    const { leaseMs } = this.#options;
-    const assigned = await this.#database.run(async (db) => {
-      const live = await selectInstances(db, dialect, 'live', leaseMs);
-      return selectAssignedAgents(
-        db,
-        found.map(({ agentId }) => agentId),
-        live.map(({ id }) => id),
-      );
-    }, signal);
+  async #withoutConnected(
+    found: readonly OfflineAgent[],
+    live: readonly string[],
+    signal: AbortSignal,
+  ): Promise<OfflineAgent[]> {
+    const ids = found.map(({ agentId }) => agentId);
+    const assigned = await this.#database.run((db) => selectAssignedAgents(db, ids, live), signal);
     return found.filter(({ agentId }) => !assigned.has(agentId));
+  }
+
+  /** The accounts that these agents served and no agent serves now. */
+  async #accountsOf(
+    agents: readonly OfflineAgent[],
+    live: readonly string[],
+    signal: AbortSignal,
+  ): Promise<AccountLeft[]> {
+    const lastAgents = new Map<string, OfflineAgent>();
+    for (const agent of agents) {
+      for (const name of agent.accounts)
+        if ((lastAgents.get(name)?.goneTime ?? 0) < agent.goneTime) lastAgents.set(name, agent);
+    }
+    const names = [...lastAgents.keys()].toSorted();
+    const served = await this.#database.run((db) => selectServedAccounts(db, names, live), signal);
+    return names.flatMap((name) => {
+      const lastAgent = lastAgents.get(name);
+      return lastAgent === undefined || served.has(name) ? [] : [{ name, lastAgent }];
+    });
   }
 
   /** Kubernetes replaces a pod by one with another name: a new agent of the zone takes the place of the one that left first. */
