@@ -61,6 +61,7 @@ export function assemble(context: StartContext, dependencies: Dependencies): Dom
         mirror === undefined ? undefined : { live: mirror.state.name === 'live', reason: mirror.state.reason },
       discovery: () => discovery.state(),
     }),
+    now,
   );
   const kubeconfigs = spinnakerKubeconfigs(config, accountTokens, tlsToPeers);
   const { accounts, definitions } = dynamicAccounts.routes;

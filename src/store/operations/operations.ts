@@ -17,6 +17,7 @@ import type {
   UnfinishedFilter,
   UnfinishedOperation,
 } from './operation-record.js';
+import { readFailures, type Failures } from './failures.js';
 import { deleteHistory, insertHistory, selectHistoryKeys, selectOldHistory } from './history-statements.js';
 import {
   adoptPending,
@@ -142,6 +143,11 @@ export class OperationStore {
       const found = [...new Set(ids)].flatMap((id) => records.get(id) ?? []);
       return { records: found, ...(next === undefined ? {} : { next }) };
     }, signal);
+  }
+
+  /** Accounts whose operations have failed within the last hour. */
+  failures(signal?: AbortSignal): Promise<Failures> {
+    return this.#database.run((db) => readFailures(db, this.#database.dialect), signal);
   }
 
   /** Pending ones in the order of their ids. */
