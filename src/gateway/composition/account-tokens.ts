@@ -55,12 +55,17 @@ export async function openAccountTokens(
 
 /** What gives Clouddriver kubeconfigs with tokens; undefined if there are no tokens. */
 export function spinnakerKubeconfigs(
-  { kubesvc }: Config,
+  { kubesvc, spinnaker }: Config,
   accountTokens: AccountTokenParts | undefined,
   tlsToPeers: TlsToPeers,
 ): SpinnakerKubeconfigs | undefined {
   const { publicUrl } = kubesvc.kubernetesApi;
   if (accountTokens === undefined || publicUrl === undefined) return undefined;
   const certificateAuthority = (): string | undefined => tlsToPeers.certificateAuthority;
-  return new SpinnakerKubeconfigs({ tokens: accountTokens.tokens, publicUrl, certificateAuthority });
+  return new SpinnakerKubeconfigs({
+    tokens: accountTokens.tokens,
+    publicUrl,
+    gateways: spinnaker.gateways,
+    certificateAuthority,
+  });
 }

@@ -19,7 +19,7 @@ export async function createRestApi(
 ): Promise<RestServer> {
   const { server, kubesvc } = config;
   const { stores, database, redis, map, mirror, discovery, metrics, tracing, security, tlsToPeers } = dependencies;
-  const { assignments, operations, principals } = stores;
+  const { assignments, operations, principals, presence, instances } = stores;
   const {
     registry,
     acceptance,
@@ -31,11 +31,13 @@ export async function createRestApi(
     readiness,
     dynamicAccounts,
     agentTunnels,
+    configServer,
   } = domain;
   const rest = await createRestServer({
     ...createClusterCalls({
       ...stores,
       ...domain,
+      presence: stores.presence,
       config,
       version,
       discovery,
@@ -65,6 +67,9 @@ export async function createRestApi(
     results,
     operations,
     assignments,
+    presence,
+    instances,
+    leaseMs: kubesvc.instances.leaseMs,
     rivals,
     principals,
     tokenRevocations: dependencies.accountTokens?.revocations,
@@ -78,6 +83,7 @@ export async function createRestApi(
           },
         }
       : {}),
+    ...(configServer === undefined ? {} : { springConfig: configServer.springConfig }),
     database,
     discovery,
     readiness,

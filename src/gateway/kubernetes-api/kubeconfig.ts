@@ -1,5 +1,6 @@
 /** Kubeconfigs for accounts through the gateway. Their entries are marked, so that our command replaces no other ones. */
 
+import { readSettings, YamlError } from '../../documents/yaml.js';
 import { accountPath } from './path.js';
 
 interface Marks {
@@ -14,6 +15,7 @@ export interface GatewayKubeconfig {
   contexts: { name: string; context: { cluster: string; user: string } & Marks }[];
   users: { name: string; user: { token?: string } & Marks }[];
   'current-context'?: string;
+  extensions?: { name: string; extension: { gateways: string } }[];
 }
 
 /** How clients reach the gateway. */
@@ -47,8 +49,16 @@ export function kubeconfigOf(names: readonly string[], { baseUrl, certificateAut
   } satisfies GatewayKubeconfig;
 }
 
-/** For one account, with a token. */
-export function kubeconfigWithToken(name: string, token: string, address: GatewayAddress): GatewayKubeconfig {
+/**
+ * For one account, with a token.
+ * @param gateways name of this cluster of gateways, for gatewaysIn()
+ */
+export function kubeconfigWithToken(
+  name: string,
+  token: string,
+  address: GatewayAddress,
+  gateways: string,
+): GatewayKubeconfig {
   const { contexts, ...config } = kubeconfigOf([name], address);
   const user = `agent-gateway/${name}`;
   return {
@@ -56,9 +66,30 @@ export function kubeconfigWithToken(name: string, token: string, address: Gatewa
     contexts: contexts.map((entry) => ({ ...entry, context: { ...entry.context, user } })),
     users: [{ name: user, user: { token, ...mark(name) } }],
     'current-context': name,
+    extensions: [{ name: markName, extension: { gateways } }],
   };
 }
 
+/**
+ * The cluster of gateways that wrote a kubeconfig with a token.
+ * @param contents from anywhere
+ * @returns undefined: it is nobody's of us
+ */
+export function gatewaysIn(contents: unknown): string | undefined {
+  // Most of the others end here, without being parsed.
+  if (typeof contents !== 'string' || !contents.includes(markName)) return undefined;
+  try {
+    const { extensions = [] } = readSettings(contents).value as Partial<GatewayKubeconfig>;
+    const gateways: unknown = extensions.find(({ name }) => name === markName)?.extension.gateways;
+    return typeof gateways === 'string' ? gateways : undefined;
+  } catch (error) {
+    if (error instanceof YamlError || error instanceof TypeError) return undefined;
+    throw error;
+  }
+}
+
+const markName = 'agent-gateway';
+
 function mark(account: string): Marks {
-  return { extensions: [{ name: 'agent-gateway', extension: { account } }] };
+  return { extensions: [{ name: markName, extension: { account } }] };
 }

@@ -8,6 +8,8 @@ export interface SpinnakerKubeconfigsOptions {
   readonly tokens: Pick<AccountTokens, 'sign'>;
   /** kubesvc.kubernetesApi.publicUrl */
   readonly publicUrl: string;
+  /** spinnaker.gateways: who made it, for those who find it at Clouddriver. */
+  readonly gateways: string;
   /** PEM of the CA that clients need; undefined: none, or not known here. */
   readonly certificateAuthority: () => string | undefined;
 }
@@ -28,9 +30,9 @@ export class SpinnakerKubeconfigs {
 
   /** `kubeconfigContents` of an account of Clouddriver. @param now Unix ms */
   async contentsFor(account: string, now: number): Promise<SpinnakerKubeconfig> {
-    const { tokens, publicUrl, certificateAuthority } = this.#options;
+    const { tokens, publicUrl, gateways, certificateAuthority } = this.#options;
     const { token, renewAt } = await tokens.sign(account, now);
     const address = { baseUrl: publicUrl, certificateAuthority: certificateAuthority() };
-    return { contents: writeYaml(kubeconfigWithToken(account, token, address)), renewAt };
+    return { contents: writeYaml(kubeconfigWithToken(account, token, address, gateways)), renewAt };
   }
 }
