@@ -108,7 +108,7 @@ function forget(name: 'agents' | 'instances', what: string, summary: string, pat
     flags: gatewayFlags,
     run: async ({ words: [id = ''], flags }, io) => {
       const { client } = openSession(flags, io);
-      await client.remove(pathOf(path, id));
+      await client.delete(pathOf(path, id));
       io.stderr.write(`${what} ${id} is forgotten; if it comes back, it is listed again\n`);
       return exitCodes.done;
     },

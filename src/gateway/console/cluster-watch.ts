@@ -75,7 +75,7 @@ export class ClusterWatch {
     this.agents = reader.agents;
     this.operations = this.#section('operations', async (signal) => ({
       newest: await operations.list({ items: newestItems, page: 0 }, signal),
-      pending: await operations.list({ items: maxPending, page: 0, outcome: 'pending' }, signal),
+      pending: await operations.list({ items: maxPending, page: 0, outcomes: ['pending'] }, signal),
     }));
     this.dynamic =
       dynamicAccounts === undefined
