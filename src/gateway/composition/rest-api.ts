@@ -33,20 +33,21 @@ export async function createRestApi(
     agentTunnels,
     configServer,
   } = domain;
+  const calls = createClusterCalls({
+    ...stores,
+    ...domain,
+    presence: stores.presence,
+    config,
+    version,
+    discovery,
+    dynamicAccounts: dynamicAccounts.routes,
+    metrics,
+    logger,
+    stopping: lifetime.stopping,
+    now,
+  });
   const rest = await createRestServer({
-    ...createClusterCalls({
-      ...stores,
-      ...domain,
-      presence: stores.presence,
-      config,
-      version,
-      discovery,
-      dynamicAccounts: dynamicAccounts.routes,
-      metrics,
-      logger,
-      stopping: lifetime.stopping,
-      now,
-    }),
+    ...calls,
     instanceId: config.instance.id,
     version,
     logger,
@@ -103,7 +104,7 @@ export async function createRestApi(
         agentTunnels,
         lease,
       };
-      collectGauges(metrics, { ...observed, readiness, redis });
+      collectGauges(metrics, { ...observed, readiness, redis, reader: calls.reader });
     },
   });
   lifetime.push('rest', () => rest.close());
