@@ -167,9 +167,11 @@ async function kubernetesApi(): Promise<boolean> {
 /** The list of operations over a history of `ROWS` rows (default 10 million). */
 async function history(scope: ReleaseStack): Promise<boolean> {
   const rows = Number(process.env['ROWS'] ?? (flags.quick ? 200_000 : 10_000_000));
-  const mariaDb = await startMariaDb();
+  const mariaDb = await startMariaDb({ args: ['--innodb-buffer-pool-size=1G'] });
   scope.push('mariadb', () => mariaDb.stop());
-  const postgres = await startPostgres();
+  const postgres = await startPostgres({
+    args: ['-c', 'shared_buffers=1GB', '-c', 'maintenance_work_mem=256MB', '-c', 'max_wal_size=8GB'],
+  });
   scope.push('postgres', () => postgres.stop());
   const targets: Target[] = [];
   for (const url of [await createDatabase(mariaDb.url, 'bench_history'), postgres.url]) {

@@ -12,16 +12,15 @@ export type Shape<Row> = Readonly<Partial<Record<keyof Row, 'string' | 'boolean'
 
 export interface RestClient {
   /** @throws ClientError */
-  list<Row>(
-    path: string,
-    shape: Shape<Row>,
-    query?: Readonly<Record<string, string | undefined>>,
-  ): Promise<readonly Row[]>;
+  list<Row>(path: string, shape: Shape<Row>, query?: Query): Promise<readonly Row[]>;
   /** @throws ClientError */
   one<Row>(path: string, shape: Shape<Row>): Promise<Row>;
   /** @throws ClientError */
   post(path: string, body: unknown, headers: Readonly<Record<string, string>>): Promise<PostAnswer>;
 }
+
+/** Parameters; one with several values is repeated. */
+export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 export interface PostAnswer {
   readonly status: number;
@@ -87,8 +86,10 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
   }
 
   return {
-    list: async <Row>(path: string, shape: Shape<Row>, query: Readonly<Record<string, string | undefined>> = {}) => {
-      const set = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined);
+    list: async <Row>(path: string, shape: Shape<Row>, query: Query = {}) => {
+      const set = Object.entries(query).flatMap(([name, value = []]) =>
+        (typeof value === 'string' ? [value] : value).map((one): [string, string] => [name, one]),
+      );
       const search = new URLSearchParams(set).toString();
       const body = await get(search === '' ? path : `${path}?${search}`, shape, Array.isArray);
       return body as readonly Row[];
