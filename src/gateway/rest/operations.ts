@@ -143,7 +143,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
       if (result !== undefined) {
         const whole = { ...answer, result: writeResult(result, form) };
         // Of objects that are written as such, every number must stay as it is.
-        if (form === 'objects') void reply.serializer(stringifyJson);
+        if (form === 'objects') void reply.type('application/json').serializer(stringifyJson);
         return whole;
       }
       if (isAsync) void reply.header('preference-applied', 'respond-async');
