@@ -11,7 +11,9 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ReleaseStack } from '../src/core/release-stack.js';
 import { startMariaDb } from '../test/services/mariadb.js';
+import { startPostgres } from '../test/services/postgres.js';
 import { startRedis } from '../test/services/redis.js';
+import { historyTable, historyTargets, measureHistory } from './history.js';
 import { killHalfWay } from './caching-kill.js';
 import { measureCaching } from './caching.js';
 import { Child } from './child.js';
@@ -31,6 +33,7 @@ import {
   throughputTable,
   watchingTable,
   watchingTargets,
+  type Target,
 } from './report.js';
 import { measureReplicas, replicasTable, replicasTargets } from './replicas.js';
 import { scaleTable, scaleTargets } from './scale-report.js';
@@ -174,12 +177,32 @@ async function tls(): Promise<boolean> {
   return flags['no-targets'] || targets.every(isMet);
 }
 
+/** The list of operations over a history of `ROWS` rows (default 10 million). */
+async function history(scope: ReleaseStack): Promise<boolean> {
+  const rows = Number(process.env['ROWS'] ?? (flags.quick ? 200_000 : 10_000_000));
+  const mariaDb = await startMariaDb({ args: ['--innodb-buffer-pool-size=1G'] });
+  scope.push('mariadb', () => mariaDb.stop());
+  const postgres = await startPostgres({
+    args: ['-c', 'shared_buffers=1GB', '-c', 'maintenance_work_mem=256MB', '-c', 'max_wal_size=8GB'],
+  });
+  scope.push('postgres', () => postgres.stop());
+  const targets: Target[] = [];
+  for (const url of [await createDatabase(mariaDb.url, 'bench_history'), postgres.url]) {
+    const report = await measureHistory(url, rows, say);
+    say(`\n${historyTable(report)}\n`);
+    targets.push(...historyTargets(report));
+  }
+  for (const target of targets) say(targetLine(target));
+  return flags['no-targets'] || targets.every(isMet);
+}
+
 /** One part by itself. */
 async function only(part: string, scope: ReleaseStack): Promise<boolean> {
   if (part === 'scale') return scale();
   if (part === 'replicas') return replicas();
   if (part === 'kubernetes-api') return kubernetesApi();
   if (part === 'tls') return tls();
+  if (part === 'history') return history(scope);
   const redis = await startRedis();
   scope.push('redis', () => redis.stop());
   if (part === 'caching-kill') {
@@ -193,7 +216,7 @@ async function only(part: string, scope: ReleaseStack): Promise<boolean> {
   if (part === 'agent') return watchingAgent(redis.url);
   if (part !== 'caching')
     throw new Error(
-      `--only takes caching, caching-kill, agent, kubernetes-api, replicas, scale, signed or tls, not ${part}`,
+      `--only takes caching, caching-kill, agent, history, kubernetes-api, replicas, scale, signed or tls, not ${part}`,
     );
   const caching = await measureCaching(redis.url, cachedObjects);
   say(`\n${cachingTable(caching)}\n`);

@@ -12,18 +12,17 @@ export type Shape<Row> = Readonly<Partial<Record<keyof Row, 'string' | 'boolean'
 
 export interface RestClient {
   /** @throws ClientError */
-  list<Row>(
-    path: string,
-    shape: Shape<Row>,
-    query?: Readonly<Record<string, string | undefined>>,
-  ): Promise<readonly Row[]>;
+  list<Row>(path: string, shape: Shape<Row>, query?: Query): Promise<readonly Row[]>;
   /** @throws ClientError */
-  one<Row>(path: string, shape: Shape<Row>, query?: Readonly<Record<string, string | undefined>>): Promise<Row>;
+  one<Row>(path: string, shape: Shape<Row>, query?: Query): Promise<Row>;
   /** @throws ClientError */
   delete(path: string): Promise<ChangeAnswer>;
   /** @throws ClientError */
   post(path: string, body: unknown, headers: Readonly<Record<string, string>>): Promise<ChangeAnswer>;
 }
+
+/** Parameters; one with several values is repeated. */
+export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 export interface ChangeAnswer {
   readonly status: number;
@@ -89,11 +88,11 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
   }
 
   return {
-    list: async <Row>(path: string, shape: Shape<Row>, query: Readonly<Record<string, string | undefined>> = {}) => {
+    list: async <Row>(path: string, shape: Shape<Row>, query: Query = {}) => {
       const body = await get(withQuery(path, query), shape, Array.isArray);
       return body as readonly Row[];
     },
-    one: async <Row>(path: string, shape: Shape<Row>, query: Readonly<Record<string, string | undefined>> = {}) =>
+    one: async <Row>(path: string, shape: Shape<Row>, query: Query = {}) =>
       (await get(withQuery(path, query), shape, (body) => !Array.isArray(body))) as Row,
     delete: (path) => call(path, { method: 'DELETE' }),
     post: (path, body, headers) =>
@@ -105,8 +104,10 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
   };
 }
 
-function withQuery(path: string, query: Readonly<Record<string, string | undefined>>): string {
-  const set = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined);
+function withQuery(path: string, query: Query): string {
+  const set = Object.entries(query).flatMap(([name, value = []]) =>
+    (typeof value === 'string' ? [value] : value).map((one): [string, string] => [name, one]),
+  );
   const search = new URLSearchParams(set).toString();
   return search === '' ? path : `${path}?${search}`;
 }

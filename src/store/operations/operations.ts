@@ -18,7 +18,13 @@ import type {
   UnfinishedOperation,
 } from './operation-record.js';
 import { readFailures, type Failures } from './failures.js';
-import { deleteHistory, insertHistory, selectHistoryKeys, selectOldHistory } from './history-statements.js';
+import {
+  deleteHistory,
+  insertHistory,
+  selectHistoryKeys,
+  selectOldHistory,
+  upsertRefusals,
+} from './history-statements.js';
 import {
   adoptPending,
   bindPending,
@@ -101,6 +107,12 @@ export class OperationStore {
       for (const key of keys) if (key.write_token === token) won.add(key.operation_id);
     }
     return won;
+  }
+
+  /** Records refused requests; a record that is there already is replaced. */
+  async countRefusals(records: readonly FinishedOperation[], signal?: AbortSignal): Promise<void> {
+    const { dialect } = this.#database;
+    for (const batch of batches(records)) await this.#database.run((db) => upsertRefusals(db, dialect, batch), signal);
   }
 
   /**
