@@ -97,7 +97,10 @@ export class Fleet {
     });
     this.#started += 1;
     this.#t.teardown(() => next.end());
-    this.#replicas[index] = await next.ready();
+    this.#replicas[index] = await next.ready().catch((error: unknown) => {
+      const log = next.log.slice(-20).map((line) => JSON.stringify(line));
+      throw new Error([String(error), ...log].join('\n'), { cause: error });
+    });
     this.#serve(this.#replicas);
   }
 
