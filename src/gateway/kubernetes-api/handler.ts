@@ -16,7 +16,6 @@ import { HttpCaller, UpgradingCaller, type Caller } from './caller.js';
 import type { CallingReplica } from './calling-replica.js';
 import { isCrossSite } from './cross-site.js';
 import { asksToImpersonate, bearerOf, forwardedHeaders, requestHeaders, responseHeaders } from './headers.js';
-import { nameInBody } from './name-in-body.js';
 import { splitPath } from './path.js';
 import { RequestReport, type RequestReportOptions } from './request-report.js';
 import type { ApiRouting } from './routing.js';
@@ -140,7 +139,7 @@ export class KubernetesApiHandler {
         const headers = report.traced([...requestHeaders(rawHeaders), ...impersonation]);
         const request = { account, method, target, headers, upgrade, lasting: isWatch || upgrade !== '' };
         served.begin(answerKindOf(info), (first, events) => {
-          if (info.verb === 'create' && info.name === '') report.createdName = nameInBody(first.body);
+          if (info.verb === 'create' && info.name === '') report.createdBy = first.body;
           return routing.start(request, first, events, (destination) => {
             report.sentTo(destination);
           });
