@@ -78,6 +78,9 @@ test('no cycle sees an empty cluster', { skip: missing, timeout: limitMs }, asyn
 
   const over = new AbortController();
   setMaxListeners(0, over.signal);
+  t.teardown(() => {
+    over.abort();
+  });
   const lists: TakenList[] = [];
   const pipelines = drivers.map((driver) => new Pipelines(driver, api));
   const logs: string[] = [];

@@ -99,7 +99,6 @@ test(
       ['unknown-account', 'Error from server (NotFound): why'],
       ['invalid-argument', 'Error from server (BadRequest): why'],
       ['too-large', 'Error from server (RequestEntityTooLarge): why'],
-      ['timed-out', 'Error from server (Timeout): why'],
       ['internal', 'Error from server (InternalError): why'],
       ['not-implemented', 'Error from server: why'],
       ['unauthenticated', 'error: You must be logged in to the server (why)'],
