@@ -38,6 +38,7 @@ export function createKubernetesApi(
       peer: id,
     })),
     holdMs,
+    forgetMs: config.kubesvc.cache.accountCleanupFrequencySeconds * 1_000,
     stopping: lifetime.stopping,
   });
   const timeoutMs = config.kubesvc.grpc.server.handshakeTimeoutMs;

@@ -6,7 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
-import { GatewayError, toGatewayError } from '../../core/errors.js';
+import { asUnsent, GatewayError, toGatewayError } from '../../core/errors.js';
 import { requestInfo, type RequestInfo } from '../../kubernetes/request-info.js';
 import type { HttpResponseHead } from '../../tunnel/exchange.js';
 import { certificateOf } from '../auth/certificate.js';
@@ -79,8 +79,8 @@ export class KubernetesApiHandler {
   }
 
   /** Refuses new requests with this error, and ends watches between two events; what else is under way goes on. */
-  drain({ code, message, details }: GatewayError): void {
-    this.#refusal = new GatewayError(code, message, { ...details, unsent: true });
+  drain(refusal: GatewayError): void {
+    this.#refusal = asUnsent(refusal);
     for (const served of this.#served) served.drain();
   }
 
@@ -125,7 +125,7 @@ export class KubernetesApiHandler {
       report.ended(end);
     });
     const refuse = (error: unknown): void => {
-      served.refuse(toGatewayError(error));
+      served.refuse(asUnsent(error));
     };
     try {
       this.#limit();
@@ -179,6 +179,7 @@ export class KubernetesApiHandler {
       },
     });
     this.#served.add(served);
+    if (this.#refusal !== undefined) served.drain();
     return served;
   }
 
