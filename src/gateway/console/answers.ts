@@ -13,6 +13,8 @@ export interface Overview {
   /** Operations that are under way; `more`: there are more than were counted. */
   readonly pending: { readonly count: number; readonly more: boolean };
   readonly dynamic: DynamicSummary;
+  /** Absent: not read yet. */
+  readonly chart?: OutcomeChart;
   /** Grow with each change: a section that the page shows with another number is out of date. */
   readonly versions: Readonly<Record<SectionName, number>>;
   /** Sections whose last reading failed; the page shows their earlier data. */
@@ -21,7 +23,7 @@ export interface Overview {
   readonly truncated: boolean;
 }
 
-export type SectionName = 'replicas' | 'agents' | 'operations' | 'dynamic';
+export type SectionName = 'replicas' | 'agents' | 'operations' | 'outcomes' | 'dynamic';
 
 export interface SectionProblem {
   readonly section: SectionName;
@@ -45,6 +47,20 @@ export interface Replica {
 
 export type DynamicSummary =
   { readonly enabled: false } | { readonly enabled: true; readonly byStatus: Readonly<Record<string, number>> };
+
+/** How operations ended, by the time of their start. */
+export interface OutcomeChart {
+  /** Start of the first step, Unix ms. */
+  readonly start: number;
+  readonly stepMs: number;
+  readonly steps: readonly OutcomeStep[];
+}
+
+export interface OutcomeStep {
+  readonly completed: number;
+  /** Everything that did not complete. */
+  readonly failed: number;
+}
 
 /** A page of a list; `total` counts all pages. */
 export interface Page<Item> {

@@ -14,12 +14,13 @@ import type { InstanceStore } from '../../store/instances/instances.js';
 import type { OperationFilter, OperationRecord } from '../../store/operations/operation-record.js';
 import type { OperationStore } from '../../store/operations/operations.js';
 import { apiAccessProperty } from '../rest/kubeconfig.js';
-import type { AccountRow, Page, SectionName } from './answers.js';
+import type { AccountRow, OutcomeChart, Page, SectionName } from './answers.js';
+import { OutcomeHistory } from './outcome-history.js';
 import { Section } from './section.js';
 
 export interface ClusterWatchOptions {
   readonly assignments: Pick<AssignmentStore, 'list'>;
-  readonly operations: Pick<OperationStore, 'list'>;
+  readonly operations: Pick<OperationStore, 'list' | 'outcomeCounts'>;
   readonly instances: Pick<InstanceStore, 'live'>;
   /** Undefined: kubesvc.dynamicAccounts.enabled is false. */
   readonly dynamicAccounts: Pick<DynamicAccountStore, 'summaries'> | undefined;
@@ -64,6 +65,7 @@ export class ClusterWatch {
   readonly replicas: Section<readonly Pick<InstanceRecord, 'id' | 'version'>[]>;
   readonly agents: Section<AgentsRead>;
   readonly operations: Section<OperationsRead>;
+  readonly outcomes: Section<OutcomeChart>;
   readonly dynamic: Section<DynamicRead> | undefined;
   readonly discovery: ClusterWatchOptions['discovery'];
   readonly #options: ClusterWatchOptions;
@@ -85,6 +87,8 @@ export class ClusterWatch {
       newest: await operations.list({ items: newestItems, page: 0 }, signal),
       pending: await operations.list({ items: maxPending, page: 0, outcome: 'pending' }, signal),
     }));
+    const history = new OutcomeHistory(operations, options.now);
+    this.outcomes = this.#section('outcomes of operations', (signal) => history.read(signal));
     this.dynamic =
       dynamicAccounts === undefined
         ? undefined
@@ -120,6 +124,7 @@ export class ClusterWatch {
       ['replicas', this.replicas],
       ['agents', this.agents],
       ['operations', this.operations],
+      ['outcomes', this.outcomes],
       ...(this.dynamic === undefined ? [] : ([['dynamic', this.dynamic]] as [SectionName, Section<unknown>][])),
     ];
   }

@@ -11,7 +11,7 @@ import type { OperationPage, Overview } from './answers.js';
 import { readAssets } from './assets.js';
 import type { ClusterWatch } from './cluster-watch.js';
 import { EventStream } from './event-stream.js';
-import { accountPage, agentPage, dynamicPage } from './lists.js';
+import { accountOrders, accountPage, agentOrders, agentPage, dynamicOrders, dynamicPage } from './lists.js';
 import { overview } from './overview.js';
 
 interface ConsoleRoutesOptions {
@@ -95,7 +95,20 @@ function serveData(app: App, { instanceId, version, console: watch }: ConsoleRou
 
   app.get(
     '/console/data/agents',
-    { config: read, schema: { ...hidden, querystring: Type.Object({ search, page, caching: yesNo, replica: name }) } },
+    {
+      config: read,
+      schema: {
+        ...hidden,
+        querystring: Type.Object({
+          search,
+          page,
+          sort: orders(agentOrders),
+          caching: yesNo,
+          replica: name,
+          agent: name,
+        }),
+      },
+    },
     async ({ query }, reply) => {
       await watch.agents.refresh();
       fresh(reply);
@@ -105,7 +118,20 @@ function serveData(app: App, { instanceId, version, console: watch }: ConsoleRou
 
   app.get(
     '/console/data/accounts',
-    { config: read, schema: { ...hidden, querystring: Type.Object({ search, page, cached: yesNo, agent: name }) } },
+    {
+      config: read,
+      schema: {
+        ...hidden,
+        querystring: Type.Object({
+          search,
+          page,
+          sort: orders(accountOrders),
+          cached: yesNo,
+          agent: name,
+          account: name,
+        }),
+      },
+    },
     async ({ query }, reply) => {
       await watch.agents.refresh();
       fresh(reply);
@@ -120,7 +146,12 @@ function serveData(app: App, { instanceId, version, console: watch }: ConsoleRou
       config: read,
       schema: {
         ...hidden,
-        querystring: Type.Object({ search, page, status: Type.Optional(Type.Enum([...accountStatuses])) }),
+        querystring: Type.Object({
+          search,
+          page,
+          sort: orders(dynamicOrders),
+          status: Type.Optional(Type.Enum([...accountStatuses])),
+        }),
       },
     },
     async ({ query }, reply) => {
@@ -196,6 +227,11 @@ function streamEvents(app: App, { instanceId, version, console: watch }: Console
     for (const stream of streams) stream.end();
     done();
   });
+}
+
+/** The names, and each with `-` before it. */
+function orders(names: readonly string[]) {
+  return Type.Optional(Type.Enum(names.flatMap((one) => [one, `-${one}`])));
 }
 
 function flag(text: 'true' | 'false' | undefined): boolean | undefined {

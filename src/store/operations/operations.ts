@@ -26,6 +26,7 @@ import {
   selectUnfinished,
   withdrawPending,
 } from './pending-statements.js';
+import { selectOutcomeCounts, type OutcomeCount } from './outcome-statements.js';
 import { selectPageIds, selectRecords } from './record-statements.js';
 
 export class OperationStore {
@@ -134,6 +135,11 @@ export class OperationStore {
       // An operation that ends between the two parts of the first statement is in both; a Set keeps its first place.
       return [...new Set(ids)].flatMap((id) => records.get(id) ?? []);
     }, signal);
+  }
+
+  /** How many ended in which way, of those that started at `since` (ms UTC) or later, by steps of `stepMs`. */
+  outcomeCounts(since: number, stepMs: number, signal?: AbortSignal): Promise<readonly OutcomeCount[]> {
+    return this.#database.run((db) => selectOutcomeCounts(db, since, stepMs), signal);
   }
 
   /** Pending ones in the order of their ids. */
