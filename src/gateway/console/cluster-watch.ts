@@ -85,7 +85,7 @@ export class ClusterWatch {
     this.agents = this.#section('agents', (signal) => readAgents(assignments, signal));
     this.operations = this.#section('operations', async (signal) => ({
       newest: await operations.list({ items: newestItems, page: 0 }, signal),
-      pending: await operations.list({ items: maxPending, page: 0, outcome: 'pending' }, signal),
+      pending: await operations.list({ items: maxPending, page: 0, outcomes: ['pending'] }, signal),
     }));
     const history = new OutcomeHistory(operations, options.now);
     this.outcomes = this.#section('outcomes of operations', (signal) => history.read(signal));

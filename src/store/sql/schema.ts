@@ -81,7 +81,24 @@ export interface AssignmentsTable {
   caching_stream: Generated<number>;
 }
 
-export interface OperationsTable {
+/** Ours: who asked for an operation, and for what. */
+export interface RequestColumns {
+  caller: string | null;
+  api_group: string | null;
+  /** As an operation names it. */
+  kind: string | null;
+  /** In the plural. Rows of older versions have the subresource here, too: `pods/exec`. */
+  resource: string | null;
+  subresource: string | null;
+  namespace: string | null;
+  object_name: string | null;
+  selector: string | null;
+  /** Of a manifest with several objects: the further ones, one a line. */
+  other_objects: string | null;
+  mode: string | null;
+}
+
+export interface OperationsTable extends RequestColumns {
   id: string;
   account: string;
   operation_type: string;
@@ -102,7 +119,7 @@ export interface OperationsTable {
   write_token: string;
 }
 
-export interface HistoryTable {
+export interface HistoryTable extends RequestColumns {
   operation_id: string;
   start_time: Adopted<number>;
   end_time: number | null;
@@ -128,14 +145,12 @@ export interface HistoryTable {
   error_message: string | null;
   result_message: string | null;
   write_token: string | null;
-  caller: string | null;
   verb: string | null;
-  api_group: string | null;
-  resource: string | null;
-  namespace: string | null;
-  object_name: string | null;
   request_bytes: number | null;
   response_bytes: number | null;
+  /** Of refused requests: the code of the error, and how many requests the row stands for. */
+  reason: string | null;
+  occurrences: number | null;
 }
 
 export interface InstancesTable {
