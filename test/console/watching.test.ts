@@ -62,7 +62,7 @@ test('nothing is read while nobody watches', async (t) => {
   };
   const watch = new ClusterWatch({
     assignments: { list: async function* () {} },
-    operations: { list: counted, outcomeCounts: counted },
+    operations: { list: counted, page: async () => ({ records: await counted() }), outcomeCounts: counted },
     instances: { live: counted },
     dynamicAccounts: undefined,
     accounts: { properties: () => Promise.resolve(new Map()) },

@@ -137,20 +137,32 @@ export interface OperationRow {
   readonly caller?: string;
   readonly verb?: string;
   readonly object?: OperationObject;
+  readonly mode?: string;
+  /** Of a refused one: why, and how many requests it stands for. */
+  readonly reason?: string;
+  readonly count?: number;
   readonly requestBytes?: number;
   readonly responseBytes?: number;
 }
 
 export interface OperationObject {
   readonly group: string;
+  readonly kind?: string;
   readonly resource: string;
   readonly namespace: string;
   readonly name: string;
+  readonly selector?: string;
+  /** The further ones of a manifest. */
+  readonly others?: readonly string[];
 }
 
-export interface OperationPage {
+export interface OperationList {
   readonly items: readonly OperationRow[];
-  readonly page: number;
-  /** Whether there is a page after this one. */
-  readonly more: boolean;
+  /**
+   * Where the list goes on, as the parameter `after` takes it; absent: this was all. A search looks only so far back at a
+   * time, so that there may be few items, or none, and more further back.
+   */
+  readonly next?: string;
+  /** Unix ms; how far back it has been looked, if there are fewer items than a page has. */
+  readonly searchedTo?: number;
 }

@@ -11,7 +11,7 @@ import type { DynamicAccountSummary } from '../../store/accounts/account-record.
 import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { InstanceRecord } from '../../store/instances/instance-record.js';
 import type { InstanceStore } from '../../store/instances/instances.js';
-import type { OperationFilter, OperationRecord } from '../../store/operations/operation-record.js';
+import type { OperationFilter, OperationPage, OperationRecord } from '../../store/operations/operation-record.js';
 import type { OperationStore } from '../../store/operations/operations.js';
 import { apiAccessProperty } from '../rest/kubeconfig.js';
 import type { AccountRow, OutcomeChart, Page, SectionName } from './answers.js';
@@ -20,7 +20,7 @@ import { Section } from './section.js';
 
 export interface ClusterWatchOptions {
   readonly assignments: Pick<AssignmentStore, 'list'>;
-  readonly operations: Pick<OperationStore, 'list' | 'outcomeCounts'>;
+  readonly operations: Pick<OperationStore, 'list' | 'page' | 'outcomeCounts'>;
   readonly instances: Pick<InstanceStore, 'live'>;
   /** Undefined: kubesvc.dynamicAccounts.enabled is false. */
   readonly dynamicAccounts: Pick<DynamicAccountStore, 'summaries'> | undefined;
@@ -70,7 +70,7 @@ export class ClusterWatch {
   readonly discovery: ClusterWatchOptions['discovery'];
   readonly #options: ClusterWatchOptions;
   readonly #listeners = new Set<() => void>();
-  readonly #questions = new Map<string, Section<readonly OperationRecord[]>>();
+  readonly #questions = new Map<string, Section<OperationPage>>();
   #questionsVersion = 0;
   #watching: AbortController | undefined;
 
@@ -133,13 +133,13 @@ export class ClusterWatch {
    * A page of operations, read once per period for all callers with the same query.
    * @throws GatewayError of the database
    */
-  async operationPage(filter: OperationFilter): Promise<readonly OperationRecord[]> {
+  async operationPage(filter: OperationFilter): Promise<OperationPage> {
     // A caller that asks because of a change must not get older data.
     if (this.#questionsVersion !== this.operations.version) this.#questions.clear();
     this.#questionsVersion = this.operations.version;
     const key = JSON.stringify(filter);
     const found = this.#questions.get(key);
-    const section = found ?? this.#section('operations', (signal) => this.#options.operations.list(filter, signal), 2);
+    const section = found ?? this.#section('operations', (signal) => this.#options.operations.page(filter, signal), 2);
     // The one asked for last is the last to be dropped.
     this.#questions.delete(key);
     this.#questions.set(key, section);

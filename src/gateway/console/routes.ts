@@ -5,9 +5,9 @@ import type { FastifyReply } from 'fastify';
 import Type from 'typebox';
 import { GatewayError } from '../../core/errors.js';
 import { accountStatuses } from '../../store/accounts/account-lifecycle.js';
-import { finalOutcomes, type OperationFilter } from '../../store/operations/operation-record.js';
 import { toHistory } from '../rest/history.js';
-import type { OperationPage, Overview } from './answers.js';
+import { operationQuery, readFilter, writePosition } from '../rest/operation-query.js';
+import type { OperationList, Overview } from './answers.js';
 import { readAssets } from './assets.js';
 import type { ClusterWatch } from './cluster-watch.js';
 import { EventStream } from './event-stream.js';
@@ -46,8 +46,6 @@ const maxStreams = 64;
 const stalledMs = 30_000;
 const pingMs = 15_000;
 const operationItems = 50;
-/** As `GET /armory/agent/operations` has it. */
-const maxOperations = 10_000;
 
 const search = Type.Optional(Type.String({ maxLength: 255 }));
 const page = Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, default: 0 }));
@@ -165,28 +163,15 @@ function serveData(app: App, { instanceId, version, console: watch }: ConsoleRou
 
   app.get(
     '/console/data/operations',
-    {
-      config: read,
-      schema: {
-        ...hidden,
-        querystring: Type.Object({
-          page: Type.Optional(Type.Integer({ minimum: 0, maximum: maxOperations / operationItems - 1, default: 0 })),
-          account: name,
-          outcome: Type.Optional(Type.Enum(['pending', ...finalOutcomes])),
-        }),
-      },
-    },
-    async ({ query: { page: number = 0, account, outcome } }, reply): Promise<OperationPage> => {
-      const filter: OperationFilter = {
-        items: operationItems,
-        page: number,
-        ...(account === undefined ? {} : { account }),
-        ...(outcome === undefined ? {} : { outcomes: [outcome] }),
-      };
-      const items = await watch.operationPage(filter);
+    { config: read, schema: { ...hidden, querystring: Type.Object(operationQuery) } },
+    async ({ query }, reply): Promise<OperationList> => {
+      const { records, next } = await watch.operationPage({ items: operationItems, ...readFilter(query) });
       fresh(reply);
-      const last = (number + 1) * operationItems >= maxOperations;
-      return { items: items.map(toHistory), page: number, more: items.length === operationItems && !last };
+      return {
+        items: records.map(toHistory),
+        ...(next === undefined ? {} : { next: writePosition(next) }),
+        ...(next === undefined || records.length === operationItems ? {} : { searchedTo: next.time }),
+      };
     },
   );
 }

@@ -59,7 +59,7 @@ export const operationHref = (id) => href('operation', {}, id);
  */
 export function refine(changes, typing) {
   const { view, id, params } = currentRoute();
-  const { page: _page, open: _open, ...rest } = Object.fromEntries(params);
+  const { page: _page, after: _after, open: _open, ...rest } = Object.fromEntries(params);
   go(href(view, { ...rest, ...changes }, id), typing);
 }
 

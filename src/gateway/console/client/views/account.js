@@ -2,11 +2,11 @@
 
 import { html, nothing } from '../vendor/lit-html.js';
 import { copyButton } from '../copy.js';
-import { badge, empty, fact, failure, pager } from '../parts.js';
+import { badge, fact, failure } from '../parts.js';
 import { href } from '../route.js';
 import { cacher, kubernetesApi, servers } from './accounts.js';
 import { operationFilters, operationRequest } from './operation-filters.js';
-import { operationTable, wantOperations } from './operations.js';
+import { noOperation, olderOperations, operationTable, wantOperations } from './operations.js';
 
 /** @import { AccountRow, Page } from '../../answers.js' */
 /** @import { View } from '../app.js' */
@@ -27,14 +27,15 @@ export function accountView({ data, overview, id = '', params, now }) {
     ${failure(list.error)} ${list.value === undefined ? nothing : row === undefined ? notServed() : facts(row)}
     <section>
       <h3>Operations</h3>
-      ${operationFilters(filter, replicas)} ${failure(operations.error)}
+      ${operationFilters(filter, replicas, true)} ${failure(operations.error)}
       ${
         operations.value === undefined
           ? nothing
-          : operations.value.items.length === 0
-            ? empty('No operation of this account matches.')
-            : html`${operationTable('Operations', operations.value.items, now, operations.loading)}
-              ${pager('account', params, operations.value, id)}`
+          : html`${
+              operations.value.items.length === 0
+                ? noOperation(operations.value)
+                : operationTable('Operations', operations.value.items, now, operations.loading)
+            }${olderOperations('account', params, operations.value, id)}`
       }
     </section>
   `;

@@ -6,51 +6,66 @@ import { href } from '../route.js';
 
 /** @import { OutcomeChart } from '../../answers.js' */
 
-const width = 720;
-const height = 84;
-const left = 34;
-const bottom = 16;
+/** In pixels. */
+const height = 88;
+const bottom = 18;
+const top = 8;
 /** The least number that the full height means, so that three failures do not look like a disaster. */
 const leastTop = 5;
 
 /** @param {OutcomeChart} chart */
 export function outcomeChart({ start, stepMs, steps }) {
   const sums = steps.map(({ completed, failed }) => completed + failed);
-  const top = niceTop(Math.max(leastTop, ...sums));
-  const slot = (width - left) / Math.max(1, steps.length);
-  const y = (/** @type {number} */ value) => (height - bottom) * (1 - value / top) + 0.5;
+  const most = niceTop(Math.max(leastTop, ...sums));
+  const slot = 100 / Math.max(1, steps.length);
+  const y = (/** @type {number} */ value) => top + (height - bottom - top) * (1 - value / most);
   const total = steps.reduce((sum, { completed }) => sum + completed, 0);
   const lost = steps.reduce((sum, { failed }) => sum + failed, 0);
   const ticks = steps.flatMap((_, index) => ((start + index * stepMs) % (stepMs * 10) === 0 ? [index] : []));
   return html`<figure class="chart">
     <figcaption>
-      <span><span class="key completed" aria-hidden="true"></span>${count(total)} completed</span>
-      <a href=${href('operations', { outcome: 'failures', range: '1h' })}
-        ><span class="key failed" aria-hidden="true"></span>${count(lost)} did not complete</a
+      <span
+        ><svg class="key" aria-hidden="true"><rect class="completed" width="10" height="10" /></svg>${count(total)}
+        completed</span
       >
-      <span class="quiet">by start, per minute, times in ${zoneLabel()}</span>
+      <a href=${href('operations', { outcome: 'failures', range: '1h' })}
+        ><svg class="key" aria-hidden="true"><rect class="failed" width="10" height="10" fill="url(#hatched)" /></svg
+        >${count(lost)} did not complete</a
+      >
+      <span class="quiet">per minute, by their start, in ${zoneLabel()}</span>
     </figcaption>
-    <svg viewBox="0 0 ${width} ${height}" role="img" aria-label=${summaryOf(start, stepMs, steps)}>
-      ${[0, top / 2, top].map(
+    <svg class="bars" height=${height} role="img" aria-label=${summaryOf(start, stepMs, steps)}>
+      <defs>
+        <pattern id="hatched" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+          <rect class="stripe" width="3.500" height="5" />
+        </pattern>
+      </defs>
+      ${[0, most / 2, most].map(
         (value) =>
-          svg`<line class="grid" x1=${left} x2=${width} y1=${y(value)} y2=${y(value)} />
-            <text x=${left - 6} y=${y(value) + 4} text-anchor="end">${count(value)}</text>`,
+          svg`<line class="grid" x1="0" x2="100%" y1=${y(value)} y2=${y(value)} />
+            <text x="-7" y=${y(value) + 4} text-anchor="end">${count(value)}</text>`,
       )}
-      ${steps.map(({ completed, failed }, index) => bars(left + index * slot, Math.max(1, slot - 2), y, completed, failed))}
-      ${ticks.map((index) => svg`<text x=${left + index * slot} y=${height - 3} text-anchor="middle">${minuteOfDay(start + index * stepMs)}</text>`)}
+      ${steps.map(({ completed, failed }, index) => bars(index * slot, slot * 0.8, y, completed, failed))}
+      ${ticks.map((index) => svg`<text x=${percent(index * slot)} y=${height - 3}>${minuteOfDay(start + index * stepMs)}</text>`)}
     </svg>
   </figure>`;
 }
 
 /**
- * @param {number} x @param {number} wide @param {(value: number) => number} y @param {number} completed @param {number} failed
+ * @param {number} x in per cent, as `wide` @param {number} wide @param {(value: number) => number} y
+ * @param {number} completed @param {number} failed
  */
 function bars(x, wide, y, completed, failed) {
   // One failure among thousands must be seen as well.
-  const least = 2.5;
+  const least = 3;
   const tall = Math.max(least, y(0) - y(failed));
-  return svg`${completed === 0 ? nothing : svg`<rect class="completed" x=${x} width=${wide} y=${y(completed)} height=${y(0) - y(completed)} />`}
-    ${failed === 0 ? nothing : svg`<rect class="failed" x=${x} width=${wide} y=${Math.max(0, y(completed) - tall)} height=${tall} />`}`;
+  return svg`${completed === 0 ? nothing : svg`<rect class="completed" x=${percent(x)} width=${percent(wide)} y=${y(completed)} height=${y(0) - y(completed)} />`}
+    ${failed === 0 ? nothing : svg`<rect class="failed" fill="url(#hatched)" x=${percent(x)} width=${percent(wide)} y=${Math.max(0, y(completed) - tall)} height=${tall} />`}`;
+}
+
+/** @param {number} value */
+function percent(value) {
+  return `${value.toFixed(3)}%`;
 }
 
 /** 1, 2, 5, 10, 20, 50 ... times 2, so that its half is a whole number. @param {number} value */

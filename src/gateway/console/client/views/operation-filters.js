@@ -12,6 +12,7 @@ export const failures = ['failed', 'timed out', 'agent lost', 'refused', 'cancel
 const outcomes = ['completed', ...failures];
 /** Texts that are compared as a whole. @type {readonly (readonly [name: string, label: string])[]} */
 const exact = [
+  ['account', 'Account'],
   ['type', 'Type'],
   ['kind', 'Kind'],
   ['namespace', 'Namespace'],
@@ -19,7 +20,7 @@ const exact = [
   ['caller', 'Caller'],
   ['agent', 'Agent'],
 ];
-const sent = ['account', 'search', 'type', 'kind', 'group', 'namespace', 'name', 'caller', 'agent', 'replica', 'page'];
+const sent = ['account', 'search', 'type', 'kind', 'namespace', 'name', 'caller', 'agent', 'replica', 'after'];
 const minute = 60_000;
 /** @type {Readonly<Record<string, readonly [text: string, ms: number]>>} */
 const ranges = {
@@ -45,11 +46,15 @@ export function operationRequest(params, now) {
   return text === '' ? url : `${url}${url.includes('?') ? '&' : '?'}${text}`;
 }
 
-/** @param {URLSearchParams} params @param {readonly Replica[]} replicas */
-export function operationFilters(params, replicas) {
+/**
+ * @param {URLSearchParams} params @param {readonly Replica[]} replicas
+ * @param {boolean} [ofAccount] the account is given, and cannot be changed
+ */
+export function operationFilters(params, replicas, ofAccount = false) {
+  const texts = exact.filter(([name]) => !(ofAccount && name === 'account'));
   const outcome = params.get('outcome') ?? '';
   return html`<form class="filters" role="search" @submit=${(/** @type {Event} */ event) => event.preventDefault()}>
-    ${searchField('Search', 'search', params, 'Part of an object’s name, an account or an error')}
+    ${searchField('Search', 'search', params, 'Part of a name, account or error')}
     ${selectField('Outcome', 'outcome', params, [
       ['', 'All'],
       ['failures', 'Failures: all that did not complete'],
@@ -61,11 +66,10 @@ export function operationFilters(params, replicas) {
       ['', params.has('since') || params.has('until') ? 'Between two times' : 'At any time'],
       ...Object.entries(ranges).map(([value, [text]]) => /** @type {const} */ ([value, text])),
     ])}
-    ${searchField('Account', 'account', params, 'The whole name')}
     <details class="more">
       <summary class="button">More filters</summary>
       <div class="filters">
-        ${exact.map(([name, label]) => searchField(label, name, params))}
+        ${texts.map(([name, label]) => searchField(label, name, params))}
         ${selectField('Replica', 'replica', params, [['', 'All'], ...replicas.map(({ id }) => /** @type {const} */ ([id, id]))])}
         ${timeField('Started at or after', 'since', params)} ${timeField('Started before', 'until', params)}
         <fieldset class="choices">
@@ -74,7 +78,7 @@ export function operationFilters(params, replicas) {
         </fieldset>
       </div>
     </details>
-    ${chosen(params)}
+    ${chosen(params, texts)}
   </form>`;
 }
 
@@ -110,9 +114,9 @@ function inZone(iso) {
   return new Date(date.getTime() - shift).toISOString().slice(0, 19);
 }
 
-/** Filters that are set but not on view, each with a link that takes it away. @param {URLSearchParams} params */
-function chosen(params) {
-  const all = [...exact, /** @type {const} */ (['group', 'Group']), /** @type {const} */ (['replica', 'Replica'])];
+/** Filters that are set but not on view, each with a link that takes it away. @param {URLSearchParams} params @param {typeof exact} texts */
+function chosen(params, texts) {
+  const all = [...texts, /** @type {const} */ (['replica', 'Replica'])];
   const named = [
     ...all.map(([name, label]) => ({ name, label, text: params.get(name) ?? '' })),
     ...['since', 'until'].map((name) => ({ name, label: name, text: moment(params.get(name)) })),
@@ -121,7 +125,7 @@ function chosen(params) {
   const { view, id } = currentRoute();
   return html`<p class="chosen">
     ${named.map(({ name, label, text }) => {
-      const { [name]: _, page: _page, open: _open, ...rest } = Object.fromEntries(params);
+      const { [name]: _, after: _after, open: _open, ...rest } = Object.fromEntries(params);
       return html`<a class="chip" href=${href(view, rest, id)} aria-label=${`Remove the filter ${label} ${text}`}
         >${label} <span class="id">${text}</span> <span aria-hidden="true">×</span></a
       > `;

@@ -1,14 +1,14 @@
 /** Operations, in flight and recent: what was done to which object, by whom, and why it failed. */
 
 import { html, nothing } from '../vendor/lit-html.js';
-import { duration, zoneLabel } from '../format.js';
-import { accountLink, agentLink, empty, failure, outcomeBadge, pager, time } from '../parts.js';
+import { count, duration, timeOfDay, zoneLabel } from '../format.js';
+import { accountLink, agentLink, empty, failure, outcomeBadge, time } from '../parts.js';
 import { currentRoute, href, operationHref, setOpen } from '../route.js';
 import { table } from '../table.js';
 import { operationFilters, operationRequest } from './operation-filters.js';
 import { objectLink, timeline, verbAndKind } from './timeline.js';
 
-/** @import { OperationPage, OperationRow } from '../../answers.js' */
+/** @import { OperationList, OperationRow } from '../../answers.js' */
 /** @import { Data } from '../data.js' */
 /** @import { View } from '../app.js' */
 /** @import { Column } from '../table.js' */
@@ -30,15 +30,37 @@ export function operationsView({ data, overview, params, now }) {
       value === undefined
         ? nothing
         : value.items.length === 0
-          ? empty('No operation matches.', html`<p><a href=${href('operations')}>Show all operations</a></p>`)
-          : html`${operationTable('Operations', value.items, now, loading)}${pager('operations', params, value)}`
+          ? noOperation(value)
+          : operationTable('Operations', value.items, now, loading)
     }
+    ${value === undefined ? nothing : olderOperations('operations', params, value)}
   `;
+}
+
+/** @param {OperationList} list */
+export function noOperation({ next }) {
+  return next === undefined
+    ? empty('No operation matches.', html`<p><a href=${href('operations')}>Show all operations</a></p>`)
+    : empty('No operation matches among those searched so far.');
+}
+
+/**
+ * Links to the newest operations, and to those that are older than the ones shown.
+ * @param {string} view @param {URLSearchParams} params @param {OperationList} list @param {string} [id]
+ */
+export function olderOperations(view, params, { next, searchedTo }, id) {
+  const { open: _open, after, ...rest } = Object.fromEntries(params);
+  if (after === undefined && next === undefined) return nothing;
+  return html`<nav class="pager" aria-label="Pages">
+    ${after === undefined ? nothing : html`<a class="button" href=${href(view, rest, id)}>Newest</a>`}
+    ${next === undefined ? html`<span class="quiet">These are the oldest.</span>` : html`<a class="button" href=${href(view, { ...rest, after: next }, id)}>${searchedTo === undefined ? 'Older' : 'Search further back'}</a>`}
+    ${searchedTo === undefined ? nothing : html`<span role="status">Searched back to ${timeOfDay(searchedTo)} ${zoneLabel()}.</span>`}
+  </nav>`;
 }
 
 /** @param {Data} data @param {string} name @param {string} url @param {number} version */
 export function wantOperations(data, name, url, version) {
-  return /** @type {{ value?: OperationPage, error?: string, loading: boolean }} */ (data.want(name, url, version));
+  return /** @type {{ value?: OperationList, error?: string, loading: boolean }} */ (data.want(name, url, version));
 }
 
 /** The address names one that is on another page of the list, or that the filters leave out. @param {string} id */
@@ -87,8 +109,10 @@ function operationName(row) {
 }
 
 /** @param {OperationRow} row */
-function outcomeAndError({ finalOutcome, message }) {
-  return html`${outcomeBadge(finalOutcome)}${finalOutcome === 'completed' || message === undefined ? nothing : html`<span class="error">${message}</span>`}`;
+function outcomeAndError({ finalOutcome, message, count: times = 1 }) {
+  return html`${outcomeBadge(finalOutcome)}${times === 1 ? nothing : html` <span class="quiet">${count(times)} times</span>`}${
+    finalOutcome === 'completed' || message === undefined ? nothing : html`<span class="error">${message}</span>`
+  }`;
 }
 
 /** @param {OperationRow} row */

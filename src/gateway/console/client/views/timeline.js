@@ -24,7 +24,11 @@ export function timeline(row, now) {
       ${fact('Outcome', outcomeBadge(row.finalOutcome))}
       ${fact('Started', html`<time datetime=${row.startTime}>${fullTime(row.startTime)}</time>`)}
       ${fact('Duration', duration(row.totalDurationMs ?? end - start))} ${fact('Request', verbAndKind(row))}
-      ${objectName(row.object) === '' ? nothing : fact('Object', objectLink(row))}
+      ${objectName(row.object) === '' ? nothing : fact('Object', html`${objectLink(row)}${copyButton(objectName(row.object), 'object’s name')}`)}
+      ${row.object?.selector === undefined ? nothing : fact('Selector', html`<span class="id">${row.object.selector}</span>`)}
+      ${row.object?.others === undefined ? nothing : fact('And', html`<span class="id">${row.object.others.join(', ')}</span>`)}
+      ${row.reason === undefined ? nothing : fact('Reason', row.reason)}
+      ${row.count === undefined ? nothing : fact('Requests', count(row.count))}
       ${
         row.caller === undefined
           ? nothing
@@ -36,7 +40,14 @@ export function timeline(row, now) {
           : fact('Bytes', `${count(row.requestBytes)} sent, ${count(row.responseBytes ?? 0)} received`)
       }
     </dl>
-    ${row.message === undefined ? nothing : html`<p class="message">${row.message}${copyButton(row.message, 'message')}</p>`}
+    ${
+      row.message === undefined
+        ? nothing
+        : html`<div class="said">
+            <p class="message">${row.message}</p>
+            ${copyButton(row.message, 'message')}
+          </div>`
+    }
     <ol>
       ${titles.map((title, index) => {
         const step = steps[index];
@@ -62,17 +73,17 @@ export function timeline(row, now) {
   </div>`;
 }
 
-/** "scale", "patch deployments/scale". @param {OperationRow} row */
+/** "scale Deployment", "patch deployments/scale". @param {OperationRow} row */
 export function verbAndKind({ operationType, verb, object }) {
-  return verb === undefined ? operationType : `${verb} ${object?.resource ?? ''}`;
+  return `${verb ?? operationType} ${object?.kind ?? object?.resource ?? ''}`.trim();
 }
 
 /** It leads to all operations on the object. @param {OperationRow} row */
 export function objectLink({ object }) {
   const name = objectName(object);
   if (object === undefined || name === '') return nothing;
-  const { group, namespace } = object;
-  const to = href('operations', { group, namespace, name: object.name });
+  const { kind, resource, namespace } = object;
+  const to = href('operations', { kind: kind ?? resource.split('/')[0], namespace, name: object.name });
   return html`<a class="id" href=${to}>${name}</a>`;
 }
 
