@@ -68,7 +68,8 @@ test('the console in a browser', { skip: noBrowser }, async (t) => {
     t.equal(await figure(page, 'Not cached'), '0');
     t.equal(await figure(page, 'In flight'), String((await list('/armory/agent/operations?outcome=pending')).length));
     t.equal(await figure(page, 'Dynamic accounts'), 'off', 'as /armory/accounts answers 501');
-    t.match(await rows(page).first().allInnerTexts(), [/ready\s+61\s+121\s+0\s+test/]);
+    const replica = page.getByRole('region', { name: 'Replicas' }).locator('tbody tr');
+    t.match(await replica.allInnerTexts(), [/ready\s+61\s+121\s+0\s+test/]);
   });
 
   await t.test('agents are searched, filtered and paged by the server', async (t) => {
@@ -138,9 +139,10 @@ test('the console in a browser', { skip: noBrowser }, async (t) => {
         'resultReceivedByClouddriver',
       ].map((step) => (record[step] as { time: string }).time),
     );
-    t.equal(await page.locator('.timeline > .message').textContent(), hostile, 'what an agent says is text');
+    t.equal(await page.locator('.timeline .message').textContent(), hostile, 'what an agent says is text');
     t.equal(await page.evaluate('window.sameDocument'), true);
     await go(page, `operations?outcome=completed&open=${id}`);
+    await page.getByRole('link', { name: 'Show it by itself' }).click();
     await page
       .getByRole('region', { name: `Operation ${id}` })
       .getByText('Sent to agent')
@@ -213,7 +215,7 @@ async function keyboard(t: Test, browser: Browser, gateway: RunningGateway): Pro
   await page.getByRole('table', { name: 'Operations' }).waitFor();
   t.equal(await page.evaluate('document.activeElement.id'), 'main', 'a new view is read from its top');
   await page.keyboard.press('/');
-  t.equal(await page.evaluate('document.activeElement.name'), 'account');
+  t.equal(await page.evaluate('document.activeElement.name'), 'search');
   const first = page.locator('.disclosure').first();
   await first.focus();
   await page.keyboard.press('Enter');

@@ -20,6 +20,9 @@ test('signing in to the console', { skip: noBrowser }, async (t) => {
   const page = await context.newPage();
   await page.goto(`${gateway.restUrl}/console`);
   await page.getByText('no credentials').waitFor();
+  await page.getByText('not signed in', { exact: true }).waitFor();
+  t.equal(await page.getByText('connection lost').count(), 0, 'the replica is there, and wants a token');
+  t.equal(await page.evaluate(`getComputedStyle(document.querySelector('.sign-in h2')).fontSize`), '19px');
   await page.getByLabel('Token').fill('wrong');
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByText('token refused').waitFor();

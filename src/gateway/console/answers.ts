@@ -82,6 +82,33 @@ export interface AgentRow {
   readonly lastConnection: string;
 }
 
+/** An agent that was connected, and is not. */
+export interface OfflineAgentRow {
+  readonly agentId: string;
+  /** The replica where it was connected last. */
+  readonly clouddriverId: string;
+  readonly version: string;
+  readonly accounts: number;
+  readonly someAccounts: readonly string[];
+  /** ISO 8601. */
+  readonly offlineSince: string;
+  readonly reason: string;
+  readonly message?: string;
+  /** The agent that has taken its place. */
+  readonly replacedBy?: string;
+}
+
+/** An account that agents served, and none serves. */
+export interface OfflineAccountRow {
+  readonly name: string;
+  readonly lastAgentId: string;
+  readonly clouddriverId: string;
+  /** ISO 8601. */
+  readonly offlineSince: string;
+  readonly reason: string;
+  readonly message?: string;
+}
+
 export interface AccountRow {
   readonly name: string;
   /** Absent: nobody. */

@@ -4,6 +4,7 @@ import type { ConnectedAgent } from '../../store/assignments/assignments.js';
 import type { DynamicAccountSummary } from '../../store/accounts/account-record.js';
 import { compareText } from '../../discovery/discovery.js';
 import type { AccountRow, AgentAt, AgentRow, DynamicAccountRow, Page } from './answers.js';
+import { paged, sorted } from './pages.js';
 
 export interface AgentQuestion {
   /** Part of an agent's id or of an account's name, in any case. */
@@ -37,7 +38,6 @@ export const agentOrders = ['agent', 'replica', 'accounts', 'caches', 'connected
 export const accountOrders = ['account', 'cached', 'agents'] as const;
 export const dynamicOrders = ['account', 'state', 'agents', 'failures', 'changed'] as const;
 
-const pageSize = 50;
 const someAccounts = 6;
 const someAgents = 6;
 
@@ -149,28 +149,4 @@ export function dynamicPage(
     changed: ({ lastUpdated }) => lastUpdated,
   });
   return paged(ordered, page, (account) => ({ ...account, lastUpdated: new Date(account.lastUpdated).toISOString() }));
-}
-
-/** Equal ones stay in the order that they have. */
-function sorted<Item>(
-  items: readonly Item[],
-  order: string | undefined,
-  keys: Readonly<Record<string, (item: Item) => string | number>>,
-): readonly Item[] {
-  const down = order?.startsWith('-') === true;
-  const key = keys[order?.slice(down ? 1 : 0) ?? ''];
-  if (key === undefined) return items;
-  return items.toSorted((a, b) => compared(key(a), key(b)) * (down ? -1 : 1));
-}
-
-function compared(a: string | number, b: string | number): number {
-  return typeof a === 'number' && typeof b === 'number' ? a - b : compareText(String(a), String(b));
-}
-
-/** A page after the last one gives the last one: the list may have become shorter meanwhile. */
-function paged<Item, Row>(items: readonly Item[], wanted: number, toRow: (item: Item) => Row): Page<Row> {
-  const pages = Math.max(1, Math.ceil(items.length / pageSize));
-  const page = Math.min(wanted, pages - 1);
-  const shown = items.slice(page * pageSize, (page + 1) * pageSize);
-  return { items: shown.map(toRow), total: items.length, page, pages };
 }

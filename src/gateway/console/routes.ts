@@ -12,6 +12,7 @@ import { readAssets } from './assets.js';
 import type { ClusterWatch } from './cluster-watch.js';
 import { EventStream } from './event-stream.js';
 import { accountOrders, accountPage, agentOrders, agentPage, dynamicOrders, dynamicPage } from './lists.js';
+import { offlineAccountPage, offlineAgentPage, offlineOrders } from './offline-lists.js';
 import { overview } from './overview.js';
 
 interface ConsoleRoutesOptions {
@@ -135,6 +136,27 @@ function serveData(app: App, { instanceId, version, console: watch }: ConsoleRou
       fresh(reply);
       const question = { ...query, cached: flag(query.cached) };
       return watch.withAccess(accountPage(watch.agents.required().agents, question, query.page ?? 0));
+    },
+  );
+
+  const offlineQuery = { search, page, sort: orders(offlineOrders), agent: name, account: name };
+  app.get(
+    '/console/data/offline-agents',
+    { config: read, schema: { ...hidden, querystring: Type.Object(offlineQuery) } },
+    async ({ query }, reply) => {
+      await watch.offline.refresh();
+      fresh(reply);
+      return offlineAgentPage(watch.offline.required().agents, query, query.page ?? 0);
+    },
+  );
+
+  app.get(
+    '/console/data/offline-accounts',
+    { config: read, schema: { ...hidden, querystring: Type.Object(offlineQuery) } },
+    async ({ query }, reply) => {
+      await watch.offline.refresh();
+      fresh(reply);
+      return offlineAccountPage(watch.offline.required().accounts, query, query.page ?? 0);
     },
   );
 

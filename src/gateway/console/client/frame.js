@@ -53,14 +53,16 @@ export function signIn(data, { status, reason }) {
 }
 
 /** @param {Overview} overview */
-export function summary({ replicas, agents, pending, dynamic }) {
-  const ready = replicas.filter((replica) => replica.ready).length;
+export function summary({ agents, pending, dynamic, attention }) {
+  const { instances } = attention;
+  const gone = { agents: attention.agents.missing, accounts: attention.accounts.offline };
   const byStatus = dynamic.enabled ? dynamic.byStatus : {};
   const troubled = (byStatus['FAILED'] ?? 0) + (byStatus['DELETE_FAILED'] ?? 0) + (byStatus['ORPHANED'] ?? 0);
   const accounts = Object.values(byStatus).reduce((sum, number) => sum + number, 0);
   return html`<ul class="summary" aria-label="Summary">
-    ${figure('overview', {}, 'Replicas ready', `${count(ready)} of ${count(replicas.length)}`, ready < replicas.length && 'bad')}
-    ${figure('agents', {}, 'Agents', count(agents.count))} ${figure('accounts', {}, 'Accounts', count(agents.accounts))}
+    ${figure('overview', {}, 'Replicas ready', `${count(instances.ready)} of ${count(instances.expected)}`, instances.ready < instances.expected && 'bad')}
+    ${figure('agents', gone.agents > 0 ? { state: 'offline' } : {}, 'Agents', count(agents.count), gone.agents > 0 && 'bad', offline(gone.agents))}
+    ${figure('accounts', gone.accounts > 0 ? { state: 'offline' } : {}, 'Accounts', count(agents.accounts), gone.accounts > 0 && 'bad', offline(gone.accounts))}
     ${figure('accounts', { cached: 'false' }, 'Not cached', count(agents.uncachedAccounts), agents.uncachedAccounts > 0 && 'warn')}
     ${figure('operations', { outcome: 'pending' }, 'In flight', `${count(pending.count)}${pending.more ? '+' : ''}`)}
     ${
@@ -71,13 +73,18 @@ export function summary({ replicas, agents, pending, dynamic }) {
   </ul>`;
 }
 
-/** @param {string} view @param {Record<string, string>} params @param {string} label @param {string} value @param {false | 'warn' | 'bad'} [alarm] */
-function figure(view, params, label, value, alarm = false) {
+/** @param {number} number */
+function offline(number) {
+  return number === 0 ? undefined : `${count(number)} offline`;
+}
+
+/** @param {string} view @param {Record<string, string>} params @param {string} label @param {string} value @param {false | 'warn' | 'bad'} [alarm] @param {string} [note] */
+function figure(view, params, label, value, alarm = false, note) {
   return html`<li>
     <a href=${href(view, params)} class=${alarm || nothing}
       ><span class="label">${label}</span
       ><span class="value"
-        >${value}${alarm ? html`<svg class="icon" viewBox="0 0 16 16" role="img" aria-label="needs attention"><path d="M8 3.500V9M8 12v.5" /></svg>` : nothing}</span
+        >${value}${alarm ? html`<svg class="icon" viewBox="0 0 16 16" role="img" aria-label="needs attention"><path d="M8 3.500V9M8 12v.5" /></svg>` : nothing}${note === undefined ? nothing : html`<span class="note">${note}</span>`}</span
       ></a
     >
   </li>`;

@@ -2,9 +2,10 @@
 
 import { html, nothing } from '../vendor/lit-html.js';
 import { copyButton } from '../copy.js';
-import { badge, fact, failure } from '../parts.js';
+import { fact, failure } from '../parts.js';
 import { href } from '../route.js';
 import { cacher, kubernetesApi, servers } from './accounts.js';
+import { offlineAccountFacts } from './offline.js';
 import { operationFilters, operationRequest } from './operation-filters.js';
 import { noOperation, olderOperations, operationTable, wantOperations } from './operations.js';
 
@@ -12,7 +13,8 @@ import { noOperation, olderOperations, operationTable, wantOperations } from './
 /** @import { View } from '../app.js' */
 
 /** @type {View} */
-export function accountView({ data, overview, id = '', params, now }) {
+export function accountView(shown) {
+  const { data, overview, id = '', params, now } = shown;
   const { versions, replicas } = overview;
   const list = /** @type {{ value?: Page<AccountRow>, error?: string }} */ (
     data.want(`account ${id}`, `console/data/accounts?account=${encodeURIComponent(id)}`, versions.agents)
@@ -24,7 +26,8 @@ export function accountView({ data, overview, id = '', params, now }) {
   return html`
     <p class="trail"><a href=${href('accounts')}>Accounts</a></p>
     <h2 class="name-of-page"><span class="id">${id}</span>${copyButton(id, 'account name')}</h2>
-    ${failure(list.error)} ${list.value === undefined ? nothing : row === undefined ? notServed() : facts(row)}
+    ${failure(list.error)}
+    ${list.value === undefined ? nothing : row === undefined ? offlineAccountFacts(shown) : facts(row)}
     <section>
       <h3>Operations</h3>
       ${operationFilters(filter, replicas, true)} ${failure(operations.error)}
@@ -39,12 +42,6 @@ export function accountView({ data, overview, id = '', params, now }) {
       }
     </section>
   `;
-}
-
-function notServed() {
-  return html`<p class="notice bad" role="status">
-    ${badge('bad', 'Not served')} No connected agent serves an account of this name.
-  </p>`;
 }
 
 /** @param {AccountRow} row */

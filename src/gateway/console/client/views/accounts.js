@@ -5,28 +5,46 @@ import { count, counted } from '../format.js';
 import { accountLink, agentLink, badge, empty, failure, pager, searchField, selectField } from '../parts.js';
 import { accountHref, agentHref, href, request } from '../route.js';
 import { table } from '../table.js';
+import { offlineAccounts } from './offline.js';
 
 /** @import { AccountRow, Page } from '../../answers.js' */
-/** @import { View } from '../app.js' */
+/** @import { Shown, View } from '../app.js' */
 /** @import { Column } from '../table.js' */
 
 /** @type {View} */
-export function accountsView({ data, overview, params }) {
-  const url = request('console/data/accounts', params, ['search', 'agent', 'cached', 'sort', 'page']);
-  const { value, error, loading } = /** @type {{ value?: Page<AccountRow>, error?: string, loading: boolean }} */ (
-    data.want('accounts', url, overview.versions.agents)
-  );
+export function accountsView(shown) {
+  const { params, overview } = shown;
+  const offline = params.get('state') === 'offline';
   const agent = params.get('agent');
   return html`
     <form class="filters" role="search" @submit=${(/** @type {Event} */ event) => event.preventDefault()}>
       ${searchField('Search', 'search', params, 'Part of an account’s name')}
-      ${selectField('Cached', 'cached', params, [
-        ['', 'All'],
-        ['true', 'By somebody'],
-        ['false', 'By nobody'],
+      ${selectField('State', 'state', params, [
+        ['', 'Served'],
+        ['offline', `Offline (${count(overview.attention.accounts.offline)})`],
       ])}
+      ${
+        offline
+          ? nothing
+          : selectField('Cached', 'cached', params, [
+              ['', 'All'],
+              ['true', 'By somebody'],
+              ['false', 'By nobody'],
+            ])
+      }
       ${agent === null ? nothing : html`<p class="filter">Of agent <span class="id">${agent}</span> <a href=${href('accounts')}>Show all</a></p>`}
     </form>
+    ${offline ? offlineAccounts(shown) : servedAccounts(shown)}
+  `;
+}
+
+/** @param {Shown} shown */
+function servedAccounts({ data, overview, params }) {
+  const url = request('console/data/accounts', params, ['search', 'agent', 'cached', 'sort', 'page']);
+  const { value, error, loading } = /** @type {{ value?: Page<AccountRow>, error?: string, loading: boolean }} */ (
+    data.want('accounts', url, overview.versions.agents)
+  );
+  return html`
     ${failure(error)}
     ${
       value === undefined

@@ -5,6 +5,7 @@ import { copyButton } from '../copy.js';
 import { count } from '../format.js';
 import { badge, empty, fact, failure, since } from '../parts.js';
 import { accountHref, href } from '../route.js';
+import { offlineAgentFacts } from './offline.js';
 import { operationRequest } from './operation-filters.js';
 import { operationTable, wantOperations } from './operations.js';
 
@@ -12,7 +13,8 @@ import { operationTable, wantOperations } from './operations.js';
 /** @import { View } from '../app.js' */
 
 /** @type {View} */
-export function agentView({ data, overview, id = '', now }) {
+export function agentView(shown) {
+  const { data, overview, id = '', now } = shown;
   const { versions } = overview;
   const list = /** @type {{ value?: Page<AgentRow>, error?: string }} */ (
     data.want(`agent ${id}`, `console/data/agents?agent=${encodeURIComponent(id)}`, versions.agents)
@@ -27,9 +29,7 @@ export function agentView({ data, overview, id = '', now }) {
       list.value === undefined
         ? nothing
         : list.value.items.length === 0
-          ? html`<p class="notice bad" role="status">
-              ${badge('bad', 'Not connected')} No agent of this id is connected.
-            </p>`
+          ? offlineAgentFacts(shown)
           : list.value.items.map((row) => facts(row, now))
     }
     <section>

@@ -5,30 +5,48 @@ import { count, counted } from '../format.js';
 import { agentLink, ago, badge, empty, failure, pager, searchField, selectField } from '../parts.js';
 import { accountHref, agentHref, href, request } from '../route.js';
 import { table } from '../table.js';
+import { offlineAgents } from './offline.js';
 
 /** @import { AgentRow, Page } from '../../answers.js' */
-/** @import { View } from '../app.js' */
+/** @import { Shown, View } from '../app.js' */
 /** @import { Column } from '../table.js' */
 
 /** @type {View} */
-export function agentsView({ data, overview, params, now }) {
+export function agentsView(shown) {
+  const { params, overview } = shown;
+  const offline = params.get('state') === 'offline';
+  return html`
+    <form class="filters" role="search" @submit=${(/** @type {Event} */ event) => event.preventDefault()}>
+      ${searchField('Search', 'search', params, 'Part of an agent’s id or an account’s name')}
+      ${selectField('State', 'state', params, [
+        ['', 'Connected'],
+        ['offline', `Offline (${count(overview.attention.agents.offline)})`],
+      ])}
+      ${
+        offline
+          ? nothing
+          : html`${selectField('Replica', 'replica', params, [
+              ['', 'All'],
+              ...overview.replicas.map(({ id }) => /** @type {const} */ ([id, id])),
+            ])}
+            ${selectField('Caching', 'caching', params, [
+              ['', 'All'],
+              ['true', 'Caches accounts'],
+              ['false', 'Caches nothing'],
+            ])}`
+      }
+    </form>
+    ${offline ? offlineAgents(shown) : connectedAgents(shown)}
+  `;
+}
+
+/** @param {Shown} shown */
+function connectedAgents({ data, overview, params, now }) {
   const url = request('console/data/agents', params, ['search', 'replica', 'caching', 'sort', 'page']);
   const { value, error, loading } = /** @type {{ value?: Page<AgentRow>, error?: string, loading: boolean }} */ (
     data.want('agents', url, overview.versions.agents)
   );
   return html`
-    <form class="filters" role="search" @submit=${(/** @type {Event} */ event) => event.preventDefault()}>
-      ${searchField('Search', 'search', params, 'Part of an agent’s id or an account’s name')}
-      ${selectField('Replica', 'replica', params, [
-        ['', 'All'],
-        ...overview.replicas.map(({ id }) => /** @type {const} */ ([id, id])),
-      ])}
-      ${selectField('Caching', 'caching', params, [
-        ['', 'All'],
-        ['true', 'Caches accounts'],
-        ['false', 'Caches nothing'],
-      ])}
-    </form>
     ${failure(error)}
     ${
       value === undefined

@@ -2,15 +2,17 @@
 
 import { html, nothing } from '../vendor/lit-html.js';
 import { count, counted } from '../format.js';
-import { badge, bar, empty, failure } from '../parts.js';
+import { badge, bar, empty, failure, since } from '../parts.js';
 import { href } from '../route.js';
 import { table } from '../table.js';
+import { attentionSection } from './attention.js';
 import { outcomeChart } from './chart.js';
 import { dynamicTable } from './dynamic-accounts.js';
 import { failures } from './operation-filters.js';
 import { operationTable, wantOperations } from './operations.js';
 
 /** @import { DynamicAccountRow, Overview, Page, Replica } from '../../answers.js' */
+/** @import { InstanceHealth } from '../../../attention/answer.js' */
 /** @import { View } from '../app.js' */
 /** @import { Column } from '../table.js' */
 
@@ -19,10 +21,11 @@ const shown = 8;
 
 /** @type {View} */
 export function overviewView({ data, overview, now }) {
-  const { versions, dynamic, chart } = overview;
+  const { versions, dynamic, chart, attention } = overview;
   const pending = wantOperations(data, 'pending', 'console/data/operations?outcome=pending', versions.operations);
   const failed = wantOperations(data, 'failed', failedUrl, versions.operations);
   return html`
+    ${attentionSection(attention, now)}
     ${
       chart === undefined
         ? nothing
@@ -45,7 +48,7 @@ export function overviewView({ data, overview, now }) {
     </section>
     <section>
       <h2>Replicas</h2>
-      ${replicaTable(overview)}
+      ${replicaTable(overview, now)}
     </section>
     <section>
       <div class="heading">
@@ -62,8 +65,8 @@ export function overviewView({ data, overview, now }) {
   `;
 }
 
-/** @param {Overview} overview */
-function replicaTable({ replicas, instanceId, pending }) {
+/** @param {Overview} overview @param {number} now */
+function replicaTable({ replicas, instanceId, pending, attention }, now) {
   const most = Math.max(1, ...replicas.map(({ agents }) => agents));
   /** @type {readonly Column<Replica>[]} */
   const columns = [
@@ -73,7 +76,7 @@ function replicaTable({ replicas, instanceId, pending }) {
       cell: ({ id }) =>
         html`<span class="id">${id}${id === instanceId ? html` <span class="tag">this one</span>` : nothing}</span>`,
     },
-    { title: 'State', cell: ({ ready, version }) => replicaState(ready, version) },
+    { title: 'State', cell: (replica) => replicaState(replica, attention.instances.items, now) },
     {
       title: 'Agents',
       kind: 'number',
@@ -94,10 +97,14 @@ function replicaTable({ replicas, instanceId, pending }) {
   return table({ caption: 'Replicas', columns, rows: replicas, key: ({ id }) => id });
 }
 
-/** @param {boolean} ready @param {string | undefined} version */
-function replicaState(ready, version) {
-  if (version === undefined) return badge('bad', 'no heartbeat');
-  return ready ? badge('ok', 'ready') : badge('warn', 'not ready');
+/** @param {Replica} replica @param {readonly InstanceHealth[]} health @param {number} now */
+function replicaState({ id, ready, lostSince }, health, now) {
+  const known = health.find(({ clouddriverId }) => clouddriverId === id);
+  const state = known?.state ?? (lostSince !== undefined ? 'lost' : ready ? 'ready' : 'not ready');
+  const tone = state === 'ready' ? (known?.reason === undefined ? 'ok' : 'warn') : 'bad';
+  const start = known?.since ?? lostSince;
+  return html`${badge(tone, known?.replacedBy === undefined ? state : `${state}, replaced by ${known.replacedBy}`)}
+  ${start === undefined ? nothing : html`<span class="quiet">since </span>${since(start, now)}`}`;
 }
 
 /**
