@@ -19,7 +19,7 @@ export interface Domain extends AgentParts, OperationParts {
 }
 
 export function assemble(context: StartContext, dependencies: Dependencies): Domain {
-  const { config, environment, logger, lifetime } = context;
+  const { config, environment, logger, now, lifetime } = context;
   const { database, stores, metrics, mirror, discovery } = dependencies;
   const agents = assembleAgents(context, dependencies);
   const operations = assembleOperations(context, dependencies, agents);
@@ -53,6 +53,7 @@ export function assemble(context: StartContext, dependencies: Dependencies): Dom
         mirror === undefined ? undefined : { live: mirror.state.name === 'live', reason: mirror.state.reason },
       discovery: () => discovery.state(),
     }),
+    now,
   );
   return { ...agents, ...operations, dynamicAccounts, readiness, agentTunnels };
 }

@@ -9,6 +9,7 @@ import { LockStore } from '../../store/instances/locks.js';
 import { migrate } from '../../store/migrations/migrate.js';
 import { OwnershipMap } from '../../store/mirror/ownership-map.js';
 import { RedisMirror } from '../../store/mirror/redis-mirror.js';
+import { PresenceStore } from '../../store/presence/presence.js';
 import { OperationStore } from '../../store/operations/operations.js';
 import { PrincipalStore } from '../../store/accounts/principals.js';
 import { databaseOptions } from '../config/database-options.js';
@@ -43,6 +44,7 @@ interface Stores {
   readonly locks: LockStore;
   readonly operations: OperationStore;
   readonly principals: PrincipalStore;
+  readonly presence: PresenceStore;
 }
 
 /** @throws GatewayError naming the setting of what cannot be used; `dependency-unavailable` */
@@ -112,5 +114,6 @@ function createStores(database: Database, leaseMs: number): Stores {
     locks: new LockStore(database),
     operations: new OperationStore(database),
     principals: new PrincipalStore(database),
+    presence: new PresenceStore(database, { leaseMs, graceMs: 2 * leaseMs }),
   };
 }

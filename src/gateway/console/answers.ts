@@ -1,6 +1,9 @@
 /**
- * The data that the console's page gets from its server; client/ reads these types too, so this file imports nothing.
+ * The data that the console's page gets from its server; client/ reads these types too, so this file imports nothing but types
+ * that import nothing.
  */
+
+import type { Attention } from '../attention/answer.js';
 
 /** `GET /console/events` and `/console/data/overview`. */
 export interface Overview {
@@ -15,6 +18,8 @@ export interface Overview {
   readonly dynamic: DynamicSummary;
   /** Absent: not read yet. */
   readonly chart?: OutcomeChart;
+  /** As `GET /armory/attention`. */
+  readonly attention: Attention;
   /** Grow with each change: a section that the page shows with another number is out of date. */
   readonly versions: Readonly<Record<SectionName, number>>;
   /** Sections whose last reading failed; the page shows their earlier data. */
@@ -23,7 +28,7 @@ export interface Overview {
   readonly truncated: boolean;
 }
 
-export type SectionName = 'replicas' | 'agents' | 'operations' | 'outcomes' | 'dynamic';
+export type SectionName = 'replicas' | 'agents' | 'offline' | 'operations' | 'outcomes' | 'dynamic';
 
 export interface SectionProblem {
   readonly section: SectionName;
@@ -43,6 +48,8 @@ export interface Replica {
   readonly pending: number;
   /** Absent: it sent no heartbeat within its lease. */
   readonly version?: string;
+  /** ISO 8601, of its last sign of life; absent: it is not lost. */
+  readonly lostSince?: string;
 }
 
 export type DynamicSummary =

@@ -17,6 +17,7 @@ import type {
   UnfinishedFilter,
   UnfinishedOperation,
 } from './operation-record.js';
+import { readFailures, type Failures } from './failures.js';
 import { deleteHistory, insertHistory, selectHistoryKeys, selectOldHistory } from './history-statements.js';
 import {
   adoptPending,
@@ -148,6 +149,11 @@ export class OperationStore {
   /** How many ended in which way, of those that started at `since` (ms UTC) or later, by steps of `stepMs`. */
   outcomeCounts(since: number, stepMs: number, signal?: AbortSignal): Promise<readonly OutcomeCount[]> {
     return this.#database.run((db) => selectOutcomeCounts(db, since, stepMs), signal);
+  }
+
+  /** Accounts whose operations have failed within the last hour. */
+  failures(signal?: AbortSignal): Promise<Failures> {
+    return this.#database.run((db) => readFailures(db, this.#database.dialect), signal);
   }
 
   /** Pending ones in the order of their ids. */

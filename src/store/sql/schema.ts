@@ -21,6 +21,7 @@ export interface Schema {
   kubesvc_counters: CountersTable;
   kubesvc_zones: ZonesTable;
   kubesvc_owners: OwnersTable;
+  kubesvc_agents: AgentsTable;
   kubesvc_cache: CacheTable;
   kubesvc_cache_rel: CacheRelationsTable;
   kubesvc_resourceversion: ResourceVersionTable;
@@ -160,6 +161,10 @@ export interface InstancesTable {
   agents: number;
   /** Last heartbeat; 0 once the instance has ended its lease. */
   last_updated: number;
+  /** When it first took a lease under this id. */
+  first_seen_time: Generated<number>;
+  /** The last heartbeat of a lost instance, once others have taken over what it owned. */
+  reaped_time: Generated<number>;
 }
 
 export interface LocksTable {
@@ -184,6 +189,27 @@ export interface OwnersTable {
   name: string;
   owner: string;
   bound_time: number;
+}
+
+/** Ours: the agents that are connected, and those that were, until they are forgotten. */
+export interface AgentsTable {
+  agent_id: string;
+  zone_id: string;
+  version: string;
+  /** The instance that holds its stream, or held it last. */
+  cd_id: string;
+  /** The connection that wrote the row: writes of older ones change nothing. */
+  epoch: number;
+  /** JSON: the names of its accounts. */
+  accounts: string | null;
+  account_count: number;
+  first_seen_time: number;
+  connected_time: number;
+  /** When its stream ended; null: it has not, as far as the instance could write it. */
+  gone_time: number | null;
+  /** Why it ended. */
+  reason: string | null;
+  message: string | null;
 }
 
 export interface CacheTable {

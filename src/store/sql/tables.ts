@@ -201,7 +201,15 @@ export const initialTables: readonly TableDefinition[] = [
   },
   {
     name: 'kubesvc_instances',
-    columns: { id: name(), base_url: name(1_024), version: name(), agents: bigint, last_updated: bigint },
+    columns: {
+      id: name(),
+      base_url: name(1_024),
+      version: name(),
+      agents: bigint,
+      last_updated: bigint,
+      first_seen_time: bigint,
+      reaped_time: bigint,
+    },
     primaryKey: ['id'],
   },
   {
@@ -260,6 +268,30 @@ export const ownersTable: TableDefinition = {
   name: 'kubesvc_owners',
   columns: { kind: name(16), name: name(), owner: name(1_024), bound_time: bigint },
   primaryKey: ['kind', 'name'],
+};
+
+/** Characters of the texts in kubesvc_agents that agents and errors bring; they are cut to them. */
+export const agentLengths = { zoneId: 255, version: 255, reason: 32 };
+
+/** The agents that are connected, and those that were. */
+export const agentsTable: TableDefinition = {
+  name: 'kubesvc_agents',
+  columns: {
+    agent_id: name(),
+    zone_id: name(agentLengths.zoneId),
+    version: name(agentLengths.version),
+    cd_id: name(),
+    epoch: bigint,
+    accounts: text,
+    account_count: int,
+    first_seen_time: bigint,
+    connected_time: bigint,
+    gone_time: optionalBigint,
+    reason: optionalName(agentLengths.reason),
+    message: text,
+  },
+  primaryKey: ['agent_id'],
+  indexes: [['gone_time', 'account_count'], ['cd_id']],
 };
 
 /** Created before any other table, to record which migrations were applied. */

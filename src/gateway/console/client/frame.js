@@ -90,15 +90,22 @@ function figure(view, params, label, value, alarm = false, note) {
   </li>`;
 }
 
+/** What the part about attention has problems of. */
+const ofAttention = ['replicas', 'agents', 'offline'];
+
 /** @param {Overview} overview */
-export function problems({ problems: list, discovery, truncated }) {
+export function problems({ problems: list, attention, discovery, truncated }) {
+  const parts = list.filter(({ section }) => !ofAttention.includes(section));
+  const all = [
+    ...attention.problems,
+    ...parts.map(({ section, error, lastRead }) => ({ part: section, error, lastRead })),
+  ];
   return html`
-    ${list.map(
-      ({ section, error, lastRead }) =>
+    ${all.map(
+      ({ part, error, lastRead }) =>
         html`<p class="notice bad" role="alert">
-          ${badge('bad', 'Out of date')}
-          <span
-            >${section}: ${error}.
+          ${badge('bad', 'Out of date')} <span
+            >${part}: ${error}.
             ${lastRead === undefined ? 'Not read yet.' : `Shown as read at ${timeOfDay(lastRead)} ${zoneLabel()}.`}</span
           >
         </p>`,
