@@ -51,7 +51,7 @@ export function setZone(wanted) {
 /** "UTC", "UTC+2": the offset changes with daylight saving time. @param {Date} [date] */
 export function zoneLabel(date = new Date()) {
   const part = formats.offset.formatToParts(date).find(({ type }) => type === 'timeZoneName');
-  return (part?.value ?? 'UTC').replace('GMT', 'UTC');
+  return (part?.value ?? 'UTC').replace('GMT', 'UTC').replace(/^UTC\+0$/u, 'UTC');
 }
 
 /** The one of this browser, as in "Europe/Berlin". */

@@ -104,7 +104,8 @@ export function problems({ problems: list, attention, discovery, truncated }) {
     ${all.map(
       ({ part, error, lastRead }) =>
         html`<p class="notice bad" role="alert">
-          ${badge('bad', 'Out of date')} <span
+          ${badge('bad', 'Out of date')}
+          <span
             >${part}: ${error}.
             ${lastRead === undefined ? 'Not read yet.' : `Shown as read at ${timeOfDay(lastRead)} ${zoneLabel()}.`}</span
           >
@@ -131,7 +132,7 @@ export function problems({ problems: list, attention, discovery, truncated }) {
 /** @param {() => void} changed */
 export function zoneSwitch(changed) {
   const options = /** @type {const} */ ([
-    ['local', `Local time (${localZoneName()})`],
+    ['local', 'Local'],
     ['utc', 'UTC'],
   ]);
   const set = (/** @type {Event} */ event) => {
@@ -140,7 +141,7 @@ export function zoneSwitch(changed) {
   };
   return html`<label class="switch"
     ><span>Times in ${zoneLabel()}</span>
-    <select name="zone" aria-label="Time zone" @change=${set}>
+    <select name="zone" aria-label="Time zone" title=${`Local: ${localZoneName()}`} @change=${set}>
       ${options.map(([zone, text]) => html`<option value=${zone} .selected=${zone === currentZone()}>${text}</option>`)}
     </select></label
   >`;

@@ -28,10 +28,13 @@ export function attentionSection(attention, now) {
   const listed = new Set(agents.items.map(({ agentId }) => agentId));
   // What an agent that is listed has left behind stands in its row.
   const orphans = accounts.items.filter(({ lastAgentId }) => !listed.has(lastAgentId));
+  const left = grouped(orphans, ({ lastAgentId }) => lastAgentId);
   const failing = failures.items.filter(({ ongoing }) => ongoing);
   const recovered = failures.items.filter(({ ongoing, last15Minutes }) => !ongoing && last15Minutes > 0);
   const findings = [
-    ...instances.items.filter(troubled).map((one) => ofInstance(one, now)),
+    ...grouped(instances.items.filter(troubled), ({ state, reason }) => `${state} ${reason ?? ''}`).map((some) =>
+      ofInstances(some, now),
+    ),
     ...agents.items.slice(0, shown).map((one) => ofAgent(one, accounts.items, now)),
     ...more(
       'agents',
@@ -40,8 +43,8 @@ export function attentionSection(attention, now) {
       'offline',
       href('agents', { state: 'offline' }),
     ),
-    ...orphans.slice(0, shown).map((one) => ofOfflineAccount(one, now)),
-    ...more('accounts', orphans.length - shown, 'account', 'offline', href('accounts', { state: 'offline' })),
+    ...left.slice(0, shown).map((some) => ofOfflineAccounts(some, now)),
+    ...more('accounts', countAll(left.slice(shown)), 'account', 'offline', href('accounts', { state: 'offline' })),
     ...failing.slice(0, shown).map((one) => ofFailing(one, now)),
     ...more(
       'failing',
@@ -89,13 +92,36 @@ function troubled({ state, reason, replacedBy }) {
   return replacedBy === undefined && (state !== 'ready' || reason !== undefined);
 }
 
-/** @param {InstanceHealth} instance @param {number} now @returns {Finding} */
-function ofInstance({ clouddriverId, state, since: start, reason }, now) {
+/**
+ * What has the same cause is one finding.
+ * @template Item @param {readonly Item[]} items @param {(item: Item) => string} cause @returns {(readonly [Item, ...Item[]])[]}
+ */
+function grouped(items, cause) {
+  /** @type {Map<string, [Item, ...Item[]]>} */
+  const groups = new Map();
+  for (const item of items) {
+    const group = groups.get(cause(item));
+    if (group === undefined) groups.set(cause(item), [item]);
+    else group.push(item);
+  }
+  return [...groups.values()];
+}
+
+/** @param {readonly (readonly unknown[])[]} groups */
+function countAll(groups) {
+  return groups.reduce((sum, { length }) => sum + length, 0);
+}
+
+/** @param {readonly [InstanceHealth, ...InstanceHealth[]]} instances @param {number} now @returns {Finding} */
+function ofInstances(instances, now) {
+  const [{ clouddriverId, state, reason }] = instances;
+  const [start] = instances.flatMap(({ since: one }) => one ?? []).sort();
   return {
     key: `replica ${clouddriverId}`,
     tone: state === 'ready' ? 'warn' : 'bad',
     state: state === 'ready' ? 'degraded' : state,
-    subject: html`<span class="what">Replica</span> <span class="id">${clouddriverId}</span>`,
+    subject: html`<span class="what">${instances.length === 1 ? 'Replica' : 'Replicas'}</span>
+      ${instances.map(({ clouddriverId: id }) => html`<span class="id">${id}</span> `)}`,
     since: start === undefined ? undefined : moment(start, now),
     why: html`<span class="error">${reason ?? 'It gives no reason.'}</span>`,
     target: undefined,
@@ -125,18 +151,22 @@ function ofAgent({ agentId, offlineSince, lastClouddriverId, reason, message, ac
   };
 }
 
-/** @param {OfflineAccount} account @param {number} now @returns {Finding} */
-function ofOfflineAccount({ name, offlineSince, lastAgentId, lastClouddriverId, reason, message }, now) {
+/** @param {readonly [OfflineAccount, ...OfflineAccount[]]} accounts of one agent @param {number} now @returns {Finding} */
+function ofOfflineAccounts(accounts, now) {
+  const [{ offlineSince, lastAgentId, lastClouddriverId, reason, message }] = accounts;
+  const others = accounts.length - Math.min(shown, accounts.length);
   return {
-    key: `account ${name}`,
+    key: `accounts of ${lastAgentId}`,
     tone: 'bad',
     state: 'offline',
-    subject: html`<span class="what">Account</span> ${accountLink(name)}`,
+    subject: html`<span class="what">${accounts.length === 1 ? 'Account' : 'Accounts'}</span>
+      ${accounts.slice(0, shown).map(({ name }) => html`${accountLink(name)} `)}${others > 0 ? `and ${count(others)} more` : nothing}`,
     since: moment(offlineSince, now),
     why: html`<span class="error"
-      >agent ${lastAgentId}: ${sentence(reason, message)}; last seen at ${lastClouddriverId}</span
+      >agent <a href=${agentHref(lastAgentId)}>${lastAgentId}</a>: ${sentence(reason, message)}; last seen at
+      ${lastClouddriverId}</span
     >`,
-    target: accountHref(name),
+    target: agentHref(lastAgentId),
   };
 }
 

@@ -46,7 +46,7 @@ export function outcomeChart({ start, stepMs, steps }) {
             <text x="-7" y=${y(value) + 4} text-anchor="end">${count(value)}</text>`,
       )}
       ${steps.map(({ completed, failed }, index) => bars(index * slot, slot * 0.8, y, completed, failed))}
-      ${ticks.map((index) => svg`<text x=${percent(index * slot)} y=${height - 3}>${minuteOfDay(start + index * stepMs)}</text>`)}
+      ${ticks.filter((index) => index * slot < 95).map((index) => svg`<text x=${percent(index * slot)} y=${height - 3}>${minuteOfDay(start + index * stepMs)}</text>`)}
     </svg>
   </figure>`;
 }
