@@ -20,8 +20,8 @@ export async function joinCluster(
   domain: Domain,
   signal: AbortSignal,
 ): Promise<void> {
-  const { config, lifetime } = context;
-  const { lease, adoption, dynamicAccounts, presence } = domain;
+  const { config, logger, lifetime } = context;
+  const { lease, adoption, dynamicAccounts, configServer, presence } = domain;
   await dependencies.stores.presence.instanceGone(config.instance.id, signal);
   await lease.start(signal);
   lifetime.push('lease', () => lease.end(AbortSignal.timeout(config.sql.queryTimeoutMs)));
@@ -29,7 +29,10 @@ export async function joinCluster(
   await adoption.adoptFrom(config.instance.id, signal);
   await dynamicAccounts.releaseClaims(config.instance.id, signal);
   for (const [name, run] of dynamicAccounts.loops) lifetime.background(name, run);
+  if (configServer?.refresh !== undefined) lifetime.background('refresh of Clouddrivers', configServer.refresh);
   lifetime.background('adoption', (at) => adoption.run(at));
+  const { accountTokens } = dependencies;
+  if (accountTokens !== undefined) lifetime.background('account tokens', (at) => accountTokens.run(logger, at));
   lifetime.background('presence', (at) => presence.run(at));
   watchInstances(context, dependencies, domain);
   watchAgents(context, dependencies, domain);

@@ -3,7 +3,6 @@
 import type { CachingIngest } from '../caching/ingest.js';
 import type { KubernetesApiHandler } from '../kubernetes-api/handler.js';
 import { createRestServer, type RestServer } from '../rest/server.js';
-import { trustAnchor } from '../tls/trust-anchor.js';
 import { collectGauges } from './collect.js';
 import type { Domain } from './assemble.js';
 import { createClusterCalls } from './cluster-calls.js';
@@ -32,6 +31,7 @@ export async function createRestApi(
     readiness,
     dynamicAccounts,
     agentTunnels,
+    configServer,
   } = domain;
   const rest = await createRestServer({
     ...createClusterCalls({
@@ -72,19 +72,18 @@ export async function createRestApi(
     leaseMs: kubesvc.instances.leaseMs,
     rivals,
     principals,
+    tokenRevocations: dependencies.accountTokens?.revocations,
     dynamicAccounts: dynamicAccounts.routes,
     ...(kubesvc.kubernetesApi.enabled
       ? {
           kubeconfigs: {
             accounts: dynamicAccounts.routes.accounts,
             publicUrl: kubesvc.kubernetesApi.publicUrl,
-            certificateAuthority: () => {
-              const { cert, ca } = tlsToPeers.current;
-              return cert === undefined ? undefined : trustAnchor({ cert, ca });
-            },
+            certificateAuthority: () => tlsToPeers.certificateAuthority,
           },
         }
       : {}),
+    ...(configServer === undefined ? {} : { springConfig: configServer.springConfig }),
     database,
     discovery,
     readiness,

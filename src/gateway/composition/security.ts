@@ -3,15 +3,17 @@
 import type { Environment } from '../../core/environment.js';
 import type { Logger } from '../../core/logger.js';
 import type { ReleaseStack } from '../../core/release-stack.js';
+import { parseSharedSecrets } from '../../core/shared-secrets.js';
 import { Authentication } from '../auth/authentication.js';
 import { parseFilter } from '../auth/filter.js';
-import { InstanceTokens, parseInstanceSecrets } from '../peers/instance-tokens.js';
+import { InstanceTokens } from '../peers/instance-tokens.js';
 import { parseAgentPolicy, parseCallerPolicy, type AgentGrant, type CallerGrant } from '../auth/policy.js';
 import { ReloadedFile } from '../auth/reloaded-file.js';
 import type { Config } from '../config/config.js';
 import type { PeerTls } from '../peers/peer-address.js';
 import type { AuthorizationOptions } from '../rest/authorization.js';
 import type { TlsMaterial } from '../tls/material.js';
+import { trustAnchor } from '../tls/trust-anchor.js';
 
 export interface Security {
   /** Absent: agents do not have to prove anything. */
@@ -41,7 +43,7 @@ export async function openSecurity(
   const secrets =
     secretFile === undefined
       ? undefined
-      : await ReloadedFile.open('server.auth.instances.secretFile', secretFile, parseInstanceSecrets);
+      : await ReloadedFile.open('server.auth.instances.secretFile', secretFile, parseSharedSecrets);
   const instanceTokens =
     secrets && new InstanceTokens({ instanceId: instance.id, secrets: () => secrets.current, now });
   return {
@@ -81,6 +83,12 @@ export class TlsToPeers {
   get current(): PeerTls {
     const { ca, cert, key, passphrase } = this.#material ?? {};
     return { ca, cert, key, passphrase, servername: this.#serverName };
+  }
+
+  /** PEM of the CA that clients of this instance need; undefined: none, or not known here. */
+  get certificateAuthority(): string | undefined {
+    const { cert, ca } = this.#material ?? {};
+    return cert === undefined ? undefined : trustAnchor({ cert, ca });
   }
 
   /** From the next connection on. */

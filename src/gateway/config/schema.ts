@@ -13,6 +13,7 @@
 import Type, { type Static, type TSchemaOptions } from 'typebox';
 import { bytes, count, flag, list, optionalText, path, port, secret, text } from './leaf-schemas.js';
 import { callers, connectionLimits, tls, tokens, x509 } from './security-schemas.js';
+import { spinnaker } from './spinnaker-schemas.js';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -436,6 +437,8 @@ export const configSchema = Type.Object({
     },
     { description: "Options of Armory's plugin, and further options in the same style." },
   ),
+
+  spinnaker,
 
   sql: Type.Object(
     {

@@ -270,6 +270,13 @@ export const ownersTable: TableDefinition = {
   primaryKey: ['kind', 'name'],
 };
 
+/** When the tokens of accounts were revoked. */
+export const tokenRevocationsTable: TableDefinition = {
+  name: 'kubesvc_token_revocations',
+  columns: { account: name(), revoked_time: bigint },
+  primaryKey: ['account'],
+};
+
 /** Characters of the texts in kubesvc_agents that agents and errors bring; they are cut to them. */
 export const agentLengths = { zoneId: 255, version: 255, reason: 32 };
 
