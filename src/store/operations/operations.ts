@@ -35,6 +35,7 @@ import {
   withdrawPending,
 } from './pending-statements.js';
 import { selectPage } from './operation-search.js';
+import { selectOutcomeCounts, type OutcomeCount } from './outcome-statements.js';
 import { selectRecords } from './record-statements.js';
 
 export class OperationStore {
@@ -155,6 +156,11 @@ export class OperationStore {
       const found = [...new Set(ids)].flatMap((id) => records.get(id) ?? []);
       return { records: found, ...(next === undefined ? {} : { next }) };
     }, signal);
+  }
+
+  /** How many ended in which way, of those that started at `since` (ms UTC) or later, by steps of `stepMs`. */
+  outcomeCounts(since: number, stepMs: number, signal?: AbortSignal): Promise<readonly OutcomeCount[]> {
+    return this.#database.run((db) => selectOutcomeCounts(db, since, stepMs), signal);
   }
 
   /** Accounts whose operations have failed within the last hour. */
