@@ -36,6 +36,7 @@ import { measureReplicas, replicasTable, replicasTargets } from './replicas.js';
 import { scaleTable, scaleTargets } from './scale-report.js';
 import { measureScale, type ScaleReport } from './scale.js';
 import { createDatabase, startBare, startReplicas, type ServerUnderTest } from './servers.js';
+import { measureTls, tlsTables, tlsTargets } from './tls.js';
 import { measureThroughput, startWorkers, type Servers } from './throughput.js';
 import { measureWatchingAgent } from './watching-agent.js';
 
@@ -161,11 +162,24 @@ async function kubernetesApi(): Promise<boolean> {
   return flags['no-targets'] || targets.every(isMet);
 }
 
+/** Many small TLS connections. */
+async function tls(): Promise<boolean> {
+  const amounts = flags.quick
+    ? { rounds: 2, measureMs: 1_500, arrivalMs: 5_000 }
+    : { rounds: 5, measureMs: 4_000, arrivalMs: 30_000 };
+  const report = await measureTls(amounts, say);
+  say(`\n${tlsTables(report)}\n`);
+  const targets = tlsTargets(report);
+  for (const target of targets) say(targetLine(target));
+  return flags['no-targets'] || targets.every(isMet);
+}
+
 /** One part by itself. */
 async function only(part: string, scope: ReleaseStack): Promise<boolean> {
   if (part === 'scale') return scale();
   if (part === 'replicas') return replicas();
   if (part === 'kubernetes-api') return kubernetesApi();
+  if (part === 'tls') return tls();
   const redis = await startRedis();
   scope.push('redis', () => redis.stop());
   if (part === 'caching-kill') {
@@ -179,7 +193,7 @@ async function only(part: string, scope: ReleaseStack): Promise<boolean> {
   if (part === 'agent') return watchingAgent(redis.url);
   if (part !== 'caching')
     throw new Error(
-      `--only takes caching, caching-kill, agent, kubernetes-api, replicas, scale or signed, not ${part}`,
+      `--only takes caching, caching-kill, agent, kubernetes-api, replicas, scale, signed or tls, not ${part}`,
     );
   const caching = await measureCaching(redis.url, cachedObjects);
   say(`\n${cachingTable(caching)}\n`);

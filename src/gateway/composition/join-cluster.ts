@@ -20,7 +20,7 @@ export async function joinCluster(
   domain: Domain,
   signal: AbortSignal,
 ): Promise<void> {
-  const { config, lifetime } = context;
+  const { config, logger, lifetime } = context;
   const { lease, adoption, dynamicAccounts, configServer } = domain;
   await lease.start(signal);
   lifetime.push('lease', () => lease.end(AbortSignal.timeout(config.sql.queryTimeoutMs)));
@@ -30,6 +30,8 @@ export async function joinCluster(
   for (const [name, run] of dynamicAccounts.loops) lifetime.background(name, run);
   if (configServer?.refresh !== undefined) lifetime.background('refresh of Clouddrivers', configServer.refresh);
   lifetime.background('adoption', (at) => adoption.run(at));
+  const { accountTokens } = dependencies;
+  if (accountTokens !== undefined) lifetime.background('account tokens', (at) => accountTokens.run(logger, at));
   watchInstances(context, dependencies, domain);
   watchAgents(context, dependencies, domain);
   maintainDatabase(context, dependencies, domain);

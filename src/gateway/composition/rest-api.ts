@@ -68,6 +68,7 @@ export async function createRestApi(
     assignments,
     rivals,
     principals,
+    tokenRevocations: dependencies.accountTokens?.revocations,
     dynamicAccounts: dynamicAccounts.routes,
     ...(kubesvc.kubernetesApi.enabled
       ? {
