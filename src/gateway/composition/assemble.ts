@@ -4,10 +4,12 @@
  */
 
 import { AgentTunnels } from '../kubernetes-api/agent-tunnels.js';
+import type { PublishedAccounts } from '../spinnaker/published-accounts.js';
 import type { SpinnakerKubeconfigs } from '../spinnaker/kubeconfigs.js';
 import { dependencyChecks, Readiness } from '../telemetry/readiness.js';
 import { assembleAgents, type AgentParts } from './assemble-agents.js';
 import { assembleOperations, type OperationParts } from './assemble-operations.js';
+import { publishedAccounts } from './clouddriver-accounts.js';
 import type { Dependencies } from './connect.js';
 import { shuttingDown } from './drain.js';
 import { createDynamicAccounts, type DynamicAccountParts } from './dynamic-accounts.js';
@@ -20,6 +22,8 @@ export interface Domain extends AgentParts, OperationParts {
   readonly agentTunnels: AgentTunnels;
   /** Absent: there are no tokens of accounts (spinnaker.tokens.secretFile). */
   readonly spinnakerKubeconfigs: SpinnakerKubeconfigs | undefined;
+  /** Absent with them. */
+  readonly publishedAccounts: PublishedAccounts | undefined;
 }
 
 export function assemble(context: StartContext, dependencies: Dependencies): Domain {
@@ -58,12 +62,14 @@ export function assemble(context: StartContext, dependencies: Dependencies): Dom
       discovery: () => discovery.state(),
     }),
   );
+  const kubeconfigs = spinnakerKubeconfigs(config, security, tlsToPeers);
   return {
     ...agents,
     ...operations,
     dynamicAccounts,
     readiness,
     agentTunnels,
-    spinnakerKubeconfigs: spinnakerKubeconfigs(config, security, tlsToPeers),
+    spinnakerKubeconfigs: kubeconfigs,
+    publishedAccounts: publishedAccounts(context, { spinnakerKubeconfigs: kubeconfigs, dynamicAccounts }),
   };
 }

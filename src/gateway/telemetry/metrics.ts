@@ -4,6 +4,7 @@ import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { agentMetrics } from './agent-metrics.js';
 import { apiRequestMetrics } from './api-request-metrics.js';
 import { cachingMetrics } from './caching-metrics.js';
+import { clouddriverMetrics } from './clouddriver-metrics.js';
 import { clusterMetrics } from './cluster-metrics.js';
 import { instanceMetrics } from './instance-metrics.js';
 import { operationMetrics } from './operation-metrics.js';
@@ -33,6 +34,7 @@ export function createMetrics(instanceId: string, version: string) {
     ...apiRequestMetrics(registers),
     ...cachingMetrics(registers),
     ...portMetrics(registers),
+    ...clouddriverMetrics(registers),
     ...clusterMetrics(registers),
     ...instanceMetrics(registers),
   };
