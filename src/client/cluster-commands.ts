@@ -1,4 +1,4 @@
-/** `agents`, `accounts` and `instances`: the connected agents, their accounts, and the replicas. */
+/** `agents`, `accounts`, `instances`: what the cluster consists of; `revoke-tokens`. */
 
 import { command, type Command, type CommandIo } from '../command-line/command.js';
 import { firstNames } from '../core/first-names.js';
@@ -91,6 +91,20 @@ export const clusterCommands: readonly Command[] = [
     arguments: [{ name: 'ID', optional: true, completes: 'instances' }],
     flags: gatewayFlags,
     run: show(listOrOne<Instance>('/armory/clouddrivers', instanceShape, instanceColumns)),
+  }),
+  command({
+    name: 'revoke-tokens',
+    summary: `Revoke every token that the gateway has made for an account (docs/security.md).
+
+Clouddriver and everybody else who has one is refused within seconds. Clouddriver gets a new one by itself.`,
+    arguments: [{ name: 'ACCOUNT', completes: 'accounts' }],
+    flags: gatewayFlags,
+    run: async ({ words: [account = ''], flags }, io) => {
+      const { client, form } = openSession(flags, io);
+      const { body } = await client.delete(`${pathOf('/armory/accounts', account)}/tokens`);
+      io.stdout.write(form === 'table' ? `the tokens of account ${account} are revoked\n` : format(form, body, []));
+      return exitCodes.done;
+    },
   }),
 ];
 

@@ -20,10 +20,12 @@ export interface RestClient {
   /** @throws ClientError */
   one<Row>(path: string, shape: Shape<Row>): Promise<Row>;
   /** @throws ClientError */
-  post(path: string, body: unknown, headers: Readonly<Record<string, string>>): Promise<PostAnswer>;
+  delete(path: string): Promise<ChangeAnswer>;
+  /** @throws ClientError */
+  post(path: string, body: unknown, headers: Readonly<Record<string, string>>): Promise<ChangeAnswer>;
 }
 
-export interface PostAnswer {
+export interface ChangeAnswer {
   readonly status: number;
   readonly body: Readonly<Record<string, unknown>>;
 }
@@ -40,7 +42,7 @@ export interface RestClientOptions {
 export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: RestClientOptions): RestClient {
   const { token, ...tls } = credentials;
   const dispatcher = new Agent({ connect: tls });
-  async function call(path: string, options: Partial<Dispatcher.RequestOptions>): Promise<PostAnswer> {
+  async function call(path: string, options: Partial<Dispatcher.RequestOptions>): Promise<ChangeAnswer> {
     const url = new URL(baseUrl + path);
     const headers = {
       accept: 'application/json',
@@ -95,6 +97,7 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
     },
     one: async <Row>(path: string, shape: Shape<Row>) =>
       (await get(path, shape, (body) => !Array.isArray(body))) as Row,
+    delete: (path) => call(path, { method: 'DELETE' }),
     post: (path, body, headers) =>
       call(path, {
         method: 'POST',

@@ -118,3 +118,14 @@ export function accountTokenIn(authorization: string | undefined): string | unde
     return undefined;
   }
 }
+
+/**
+ * Refuses the token of an account where it proves nothing, valid or not: no other service learns of it.
+ * @throws GatewayError `permission-denied`
+ */
+export function refuseAccountToken(authorization: string | undefined): void {
+  if (accountTokenIn(authorization) === undefined) return;
+  const message =
+    'the token is that of an account, and good only for its Kubernetes API (/kubernetes/accounts/ACCOUNT/...)';
+  throw new GatewayError('permission-denied', message, { field: 'authorization' });
+}

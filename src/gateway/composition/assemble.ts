@@ -7,13 +7,13 @@ import { AgentTunnels } from '../kubernetes-api/agent-tunnels.js';
 import type { PublishedAccounts } from '../spinnaker/published-accounts.js';
 import type { SpinnakerKubeconfigs } from '../spinnaker/kubeconfigs.js';
 import { dependencyChecks, Readiness } from '../telemetry/readiness.js';
+import { spinnakerKubeconfigs } from './account-tokens.js';
 import { assembleAgents, type AgentParts } from './assemble-agents.js';
 import { assembleOperations, type OperationParts } from './assemble-operations.js';
 import { publishedAccounts } from './clouddriver-accounts.js';
 import type { Dependencies } from './connect.js';
 import { shuttingDown } from './drain.js';
 import { createDynamicAccounts, type DynamicAccountParts } from './dynamic-accounts.js';
-import { spinnakerKubeconfigs } from './security.js';
 import type { StartContext } from './start-context.js';
 
 export interface Domain extends AgentParts, OperationParts {
@@ -28,7 +28,7 @@ export interface Domain extends AgentParts, OperationParts {
 
 export function assemble(context: StartContext, dependencies: Dependencies): Domain {
   const { config, environment, logger, lifetime } = context;
-  const { database, stores, metrics, mirror, discovery, security, tlsToPeers } = dependencies;
+  const { database, stores, metrics, mirror, discovery, accountTokens, tlsToPeers } = dependencies;
   const agents = assembleAgents(context, dependencies);
   const operations = assembleOperations(context, dependencies, agents);
   const { ownership, registry, switches, frames, lease } = agents;
@@ -62,7 +62,7 @@ export function assemble(context: StartContext, dependencies: Dependencies): Dom
       discovery: () => discovery.state(),
     }),
   );
-  const kubeconfigs = spinnakerKubeconfigs(config, security, tlsToPeers);
+  const kubeconfigs = spinnakerKubeconfigs(config, accountTokens, tlsToPeers);
   return {
     ...agents,
     ...operations,

@@ -11,11 +11,13 @@ import { migrate } from '../../store/migrations/migrate.js';
 import { OwnershipMap } from '../../store/mirror/ownership-map.js';
 import { RedisMirror } from '../../store/mirror/redis-mirror.js';
 import { OperationStore } from '../../store/operations/operations.js';
+import { TokenRevocationStore } from '../../store/accounts/token-revocations.js';
 import { PrincipalStore } from '../../store/accounts/principals.js';
 import { databaseOptions } from '../config/database-options.js';
 import { createMetrics, type Metrics } from '../telemetry/metrics.js';
 import { createTracing, type Tracing } from '../telemetry/tracing.js';
 import { readTls, type TlsMaterial } from '../tls/material.js';
+import { openAccountTokens, type AccountTokenParts } from './account-tokens.js';
 import { createDiscovery, createRedis, migrateAsOther } from './dependencies.js';
 import { openSecurity, TlsToPeers, type Security } from './security.js';
 import type { StartContext } from './start-context.js';
@@ -27,6 +29,8 @@ export interface Dependencies {
   readonly tls: { readonly agents: TlsMaterial | undefined; readonly rest: TlsMaterial | undefined };
   readonly tlsToPeers: TlsToPeers;
   readonly security: Security;
+  /** Absent: there are no tokens of accounts. */
+  readonly accountTokens: AccountTokenParts | undefined;
   readonly database: Database;
   /** On a connection that only the lease uses. */
   readonly leaseDatabase: Database;
@@ -66,6 +70,7 @@ export async function connect(context: StartContext, signal: AbortSignal): Promi
   const security = await openSecurity(config, environment, lifetime, now);
   const databases = await openDatabases(context, signal);
   const stores = createStores(databases.database, kubesvc.instances.leaseMs);
+  const accountTokens = await openAccountTokens(config, new TokenRevocationStore(databases.database), signal);
   const redis = createRedis(config);
   if (redis !== undefined) {
     lifetime.push('redis', () => {
@@ -92,7 +97,20 @@ export async function connect(context: StartContext, signal: AbortSignal): Promi
   lifetime.push('discovery', () => discovery.stop());
   await discovery.start(signal);
   const tls = { agents, rest };
-  return { metrics, tracing, tls, tlsToPeers, security, ...databases, stores, redis, map, mirror, discovery };
+  return {
+    metrics,
+    tracing,
+    tls,
+    tlsToPeers,
+    security,
+    accountTokens,
+    ...databases,
+    stores,
+    redis,
+    map,
+    mirror,
+    discovery,
+  };
 }
 
 /** Brings the schema up to date, as the user who may. */

@@ -21,7 +21,7 @@ export async function joinCluster(
   domain: Domain,
   signal: AbortSignal,
 ): Promise<void> {
-  const { config, lifetime } = context;
+  const { config, logger, lifetime } = context;
   const { lease, adoption, dynamicAccounts } = domain;
   await lease.start(signal);
   lifetime.push('lease', () => lease.end(AbortSignal.timeout(config.sql.queryTimeoutMs)));
@@ -30,6 +30,8 @@ export async function joinCluster(
   await dynamicAccounts.releaseClaims(config.instance.id, signal);
   for (const [name, run] of dynamicAccounts.loops) lifetime.background(name, run);
   lifetime.background('adoption', (at) => adoption.run(at));
+  const { accountTokens } = dependencies;
+  if (accountTokens !== undefined) lifetime.background('account tokens', (at) => accountTokens.run(logger, at));
   watchInstances(context, dependencies, domain);
   watchAgents(context, dependencies, domain);
   maintainDatabase(context, dependencies, domain);

@@ -16,7 +16,7 @@ import type { StartContext } from './start-context.js';
 /** @returns undefined if it is switched off */
 export function createKubernetesApi(
   { config, logger, now, lifetime }: StartContext,
-  { discovery, metrics, tracing, security }: Dependencies,
+  { discovery, metrics, tracing, security, accountTokens }: Dependencies,
   domain: Pick<Domain, 'ownership' | 'registry' | 'forwarder' | 'agentTunnels' | 'recorder'>,
 ): KubernetesApiHandler | undefined {
   const { enabled, maxRequests, holdMs } = config.kubesvc.kubernetesApi;
@@ -43,7 +43,15 @@ export function createKubernetesApi(
   const timeoutMs = config.kubesvc.grpc.server.handshakeTimeoutMs;
   const handler = new KubernetesApiHandler({
     routing,
-    authorization: new KubernetesApiAuthorization({ callers, anonymousRole, timeoutMs, logger, metrics }),
+    authorization: new KubernetesApiAuthorization({
+      callers,
+      accountTokens: accountTokens && { tokens: accountTokens.tokens, access: config.spinnaker.tokens.access },
+      anonymousRole,
+      timeoutMs,
+      now,
+      logger,
+      metrics,
+    }),
     callingReplica: new CallingReplica({
       tokens: instanceTokens,
       filters: instanceFilters,

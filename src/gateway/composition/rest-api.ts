@@ -67,6 +67,7 @@ export async function createRestApi(
     assignments,
     rivals,
     principals,
+    tokenRevocations: dependencies.accountTokens?.revocations,
     dynamicAccounts: dynamicAccounts.routes,
     ...(kubesvc.kubernetesApi.enabled
       ? {

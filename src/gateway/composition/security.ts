@@ -4,7 +4,6 @@ import type { Environment } from '../../core/environment.js';
 import type { Logger } from '../../core/logger.js';
 import type { ReleaseStack } from '../../core/release-stack.js';
 import { parseSharedSecrets } from '../../core/shared-secrets.js';
-import { AccountTokens } from '../auth/account-tokens.js';
 import { Authentication } from '../auth/authentication.js';
 import { parseFilter } from '../auth/filter.js';
 import { InstanceTokens } from '../peers/instance-tokens.js';
@@ -13,7 +12,6 @@ import { ReloadedFile } from '../auth/reloaded-file.js';
 import type { Config } from '../config/config.js';
 import type { PeerTls } from '../peers/peer-address.js';
 import type { AuthorizationOptions } from '../rest/authorization.js';
-import { SpinnakerKubeconfigs } from '../spinnaker/kubeconfigs.js';
 import type { TlsMaterial } from '../tls/material.js';
 import { trustAnchor } from '../tls/trust-anchor.js';
 
@@ -23,15 +21,13 @@ export interface Security {
   readonly callers: Authentication<CallerGrant> | undefined;
   /** Absent: instances sign nothing. */
   readonly instanceTokens: InstanceTokens | undefined;
-  /** Absent: there are no tokens of accounts. */
-  readonly accountTokens: AccountTokens | undefined;
   /** Follows the files until the signal aborts. */
   run(logger: Logger, signal: AbortSignal): Promise<void>;
 }
 
 /** @throws GatewayError `configuration` naming the setting of the file that cannot be used */
 export async function openSecurity(
-  { kubesvc, server, instance, spinnaker }: Config,
+  { kubesvc, server, instance }: Config,
   environment: Environment,
   scope: Pick<ReleaseStack, 'push'>,
   now: () => number,
@@ -50,20 +46,12 @@ export async function openSecurity(
       : await ReloadedFile.open('server.auth.instances.secretFile', secretFile, parseSharedSecrets);
   const instanceTokens =
     secrets && new InstanceTokens({ instanceId: instance.id, secrets: () => secrets.current, now });
-  const { secretFile: tokensFile, lifetimeSeconds } = spinnaker.tokens;
-  const tokenSecrets =
-    tokensFile === undefined
-      ? undefined
-      : await ReloadedFile.open('spinnaker.tokens.secretFile', tokensFile, parseSharedSecrets);
-  const accountTokens =
-    tokenSecrets && new AccountTokens({ secrets: () => tokenSecrets.current, lifetimeSeconds, revokedAt: () => 0 });
   return {
     agents,
     callers,
     instanceTokens,
-    accountTokens,
     run: async (logger, signal) => {
-      const parts = [agents, callers, secrets, tokenSecrets].filter((part) => part !== undefined);
+      const parts = [agents, callers, secrets].filter((part) => part !== undefined);
       await Promise.all(parts.map((part) => part.run(logger, signal)));
     },
   };
@@ -77,23 +65,6 @@ export function authorizationOf(
   const { anonymousRole, instances } = server.auth;
   const instanceFilters = instances.filters.map(parseFilter).filter((filter) => typeof filter !== 'string');
   return { callers, anonymousRole, instanceTokens, instanceFilters };
-}
-
-/** What gives Clouddriver kubeconfigs with tokens; undefined if there are no tokens. */
-export function spinnakerKubeconfigs(
-  { kubesvc, spinnaker }: Config,
-  { accountTokens }: Security,
-  tlsToPeers: TlsToPeers,
-): SpinnakerKubeconfigs | undefined {
-  const { publicUrl } = kubesvc.kubernetesApi;
-  if (accountTokens === undefined || publicUrl === undefined) return undefined;
-  const certificateAuthority = (): string | undefined => tlsToPeers.certificateAuthority;
-  return new SpinnakerKubeconfigs({
-    tokens: accountTokens,
-    publicUrl,
-    gateways: spinnaker.gateways,
-    certificateAuthority,
-  });
 }
 
 /**

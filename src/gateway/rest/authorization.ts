@@ -8,6 +8,7 @@ import { Transform } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
+import { refuseAccountToken } from '../auth/account-tokens.js';
 import type { Admitted, Authentication } from '../auth/authentication.js';
 import { certificateOf } from '../auth/certificate.js';
 import { passesByCertificate, type Filter } from '../auth/filter.js';
@@ -117,6 +118,7 @@ function isProtobuf(request: FastifyRequest): boolean {
 async function admit(request: FastifyRequest, role: Role, options: AuthorizationOptions): Promise<void> {
   const { callers, anonymousRole, metrics } = options;
   if (isInstance(request, options)) return;
+  refuseAccountToken(request.headers.authorization);
   const certificate = callers?.takesCertificates === true ? certificateOf(request.raw.socket) : undefined;
   const { authorization } = request.headers;
   const showsNothing = authorization === undefined && certificate === undefined;

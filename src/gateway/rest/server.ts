@@ -21,6 +21,7 @@ import { protobufMediaType } from '../peers/forwarding.js';
 import { authorizeCalls, digestBody, type AuthorizationOptions } from './authorization.js';
 import { accountChangeRoutes, accountDefinitionRoutes } from './account-changes.js';
 import { accountRoutes, type AccountRoutesOptions } from './accounts.js';
+import { accountTokenRoutes, type AccountTokenRoutesOptions } from './account-tokens.js';
 import { agentRoutes, type AgentRoutesOptions } from './agents.js';
 import { clusterRoutes, type ClusterRoutesOptions } from './cluster.js';
 import { healthRoutes, type HealthRoutesOptions } from './health.js';
@@ -42,6 +43,7 @@ export interface RestOptions
     OperationRoutesOptions,
     ClusterRoutesOptions,
     AccountRoutesOptions,
+    AccountTokenRoutesOptions,
     AgentRoutesOptions,
     InstanceRoutesOptions,
     OwnerRoutesOptions,
@@ -182,6 +184,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
   await app.register(accountRoutes, options);
   await app.register(accountChangeRoutes, options.dynamicAccounts);
   await app.register(accountDefinitionRoutes, options.dynamicAccounts);
+  await app.register(accountTokenRoutes, options);
   await app.register(instanceRoutes, options);
   await app.register(ownerRoutes, options);
   const { kubeconfigs } = options;

@@ -21,6 +21,7 @@ export interface Schema {
   kubesvc_counters: CountersTable;
   kubesvc_zones: ZonesTable;
   kubesvc_owners: OwnersTable;
+  kubesvc_token_revocations: TokenRevocationsTable;
   kubesvc_cache: CacheTable;
   kubesvc_cache_rel: CacheRelationsTable;
   kubesvc_resourceversion: ResourceVersionTable;
@@ -170,6 +171,12 @@ export interface OwnersTable {
   name: string;
   owner: string;
   bound_time: number;
+}
+
+/** Ours: stays when an account is removed. */
+export interface TokenRevocationsTable {
+  account: string;
+  revoked_time: number;
 }
 
 export interface CacheTable {

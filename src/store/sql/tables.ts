@@ -229,6 +229,13 @@ export const ownersTable: TableDefinition = {
   primaryKey: ['kind', 'name'],
 };
 
+/** When the tokens of accounts were revoked. */
+export const tokenRevocationsTable: TableDefinition = {
+  name: 'kubesvc_token_revocations',
+  columns: { account: name(), revoked_time: bigint },
+  primaryKey: ['account'],
+};
+
 /** What became of accounts at Clouddriver. */
 export const clouddriverAccountsTable: TableDefinition = {
   name: 'kubesvc_clouddriver_accounts',

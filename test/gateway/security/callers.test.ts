@@ -65,6 +65,7 @@ const routes: readonly (readonly [string, string, 'public' | 'read' | 'operate' 
   ['PATCH', '/armory/accounts', 'admin'],
   ['DELETE', '/armory/accounts', 'admin'],
   ['DELETE', '/armory/accounts/x', 'admin'],
+  ['DELETE', '/armory/accounts/x/tokens', 'admin'],
   ['POST', '/armory/accounts/dynamic', 'admin'],
   ['PUT', '/armory/accounts/dynamic', 'admin'],
   ['GET', '/armory/owners', 'read'],
