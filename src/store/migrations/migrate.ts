@@ -12,6 +12,7 @@ import { owners } from './0002-owners.js';
 import { processes } from './0003-processes.js';
 import { callers } from './0004-callers.js';
 import { accountTokens } from './0005-account-tokens.js';
+import { clouddriverAccounts } from './0006-clouddriver-accounts.js';
 import { ensureTable, type MigrationContext } from './ensure-table.js';
 import { findTable } from './introspect.js';
 import type { Schema } from '../sql/schema.js';
@@ -39,6 +40,7 @@ const migrations: readonly Migration[] = [
   { name: '0003-processes', breaking: false, apply: processes },
   { name: '0004-callers', breaking: false, apply: callers },
   { name: '0005-account-tokens', breaking: false, apply: accountTokens },
+  { name: '0006-clouddriver-accounts', breaking: false, apply: clouddriverAccounts },
 ];
 
 /** Filling a new index or column of a large table takes long. */

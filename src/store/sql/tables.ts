@@ -236,6 +236,13 @@ export const tokenRevocationsTable: TableDefinition = {
   primaryKey: ['account'],
 };
 
+/** What became of accounts at Clouddriver. */
+export const clouddriverAccountsTable: TableDefinition = {
+  name: 'kubesvc_clouddriver_accounts',
+  columns: { name: name(), state: name(32), message: text, last_updated: bigint },
+  primaryKey: ['name'],
+};
+
 /** Created before any other table, to record which migrations were applied. */
 export const migrationsTable: TableDefinition = {
   name: 'kubesvc_migrations',
