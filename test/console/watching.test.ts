@@ -7,7 +7,8 @@ import { once } from 'node:events';
 import { test } from 'tap';
 import { ClusterWatch, type ClusterWatchOptions } from '../../src/gateway/console/cluster-watch.js';
 import { EventStream } from '../../src/gateway/console/event-stream.js';
-import { Section } from '../../src/gateway/console/section.js';
+import { ClusterReader } from '../../src/gateway/attention/cluster-reader.js';
+import { Section } from '../../src/gateway/attention/section.js';
 import { startGateway } from '../gateway/running-gateway.js';
 import { waitFor } from '../wait.js';
 
@@ -60,14 +61,22 @@ test('nothing is read while nobody watches', async (t) => {
     reads += 1;
     return [];
   };
-  const watch = new ClusterWatch({
+  const reader = new ClusterReader({
     assignments: { list: async function* () {} },
+    presence: { offline: () => Promise.resolve({ agents: [], accounts: [], truncated: false }) },
+    operations: { failures: () => Promise.resolve({ accounts: [], total: 0, more: false }) },
+    instances: { live: counted, lost: () => Promise.resolve([]) },
+    everyInstance: { ask: () => Promise.resolve([]) },
+    readiness: { report: () => ({ ready: true, status: 'ready', since: 0, checks: {} }) },
+    ...{ leaseMs: 1_000, stopping, now: Date.now },
+  });
+  const watch = new ClusterWatch({
+    reader,
     operations: { list: counted },
-    instances: { live: counted },
     dynamicAccounts: undefined,
     accounts: { properties: () => Promise.resolve(new Map()) },
     discovery: { instances: () => [], state: () => ({ status: 'known', since: 0 }) },
-    ...{ leaseMs: 1_000, stopping, now: Date.now },
+    ...{ stopping, now: Date.now },
   } satisfies ClusterWatchOptions);
   let told = 0;
   const ends = [watch.subscribe(() => (told += 1)), watch.subscribe(() => (told += 1))];

@@ -73,7 +73,7 @@ test('kubectl with the kubeconfig of Clouddriver', { skip: missing ?? false }, a
   const kubeconfigs = new SpinnakerKubeconfigs({
     tokens,
     publicUrl: strangerUrl,
-    gateways: 'agent-gateway',
+    gateways: 'gateways',
     certificateAuthority: () => authority.read(authority.certificate),
   });
   const kubeconfig = join(directory, 'kubeconfig.yml');

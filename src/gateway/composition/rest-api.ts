@@ -19,7 +19,7 @@ export async function createRestApi(
 ): Promise<RestServer> {
   const { server, kubesvc } = config;
   const { stores, database, redis, map, mirror, discovery, metrics, tracing, security, tlsToPeers } = dependencies;
-  const { assignments, operations, principals } = stores;
+  const { assignments, operations, principals, presence, instances } = stores;
   const {
     registry,
     acceptance,
@@ -37,6 +37,7 @@ export async function createRestApi(
     ...createClusterCalls({
       ...stores,
       ...domain,
+      presence: stores.presence,
       config,
       version,
       discovery,
@@ -66,6 +67,9 @@ export async function createRestApi(
     results,
     operations,
     assignments,
+    presence,
+    instances,
+    leaseMs: kubesvc.instances.leaseMs,
     rivals,
     principals,
     tokenRevocations: dependencies.accountTokens?.revocations,

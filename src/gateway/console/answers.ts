@@ -1,6 +1,9 @@
 /**
- * The data that the console's page gets from its server; client/ reads these types too, so this file imports nothing.
+ * The data that the console's page gets from its server; client/ reads these types too, so this file imports nothing but types
+ * that import nothing.
  */
+
+import type { Attention } from '../attention/answer.js';
 
 /** `GET /console/events` and `/console/data/overview`. */
 export interface Overview {
@@ -13,6 +16,8 @@ export interface Overview {
   /** Operations that are under way; `more`: there are more than were counted. */
   readonly pending: { readonly count: number; readonly more: boolean };
   readonly dynamic: DynamicSummary;
+  /** As `GET /armory/attention`. */
+  readonly attention: Attention;
   /** Grow with each change: a section that the page shows with another number is out of date. */
   readonly versions: Readonly<Record<SectionName, number>>;
   /** Sections whose last reading failed; the page shows their earlier data. */
@@ -41,6 +46,8 @@ export interface Replica {
   readonly pending: number;
   /** Absent: it sent no heartbeat within its lease. */
   readonly version?: string;
+  /** ISO 8601, of its last sign of life; absent: it is not lost. */
+  readonly lostSince?: string;
 }
 
 export type DynamicSummary =

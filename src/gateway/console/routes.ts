@@ -150,7 +150,7 @@ function serveData(app: App, { instanceId, version, console: watch }: ConsoleRou
         items: operationItems,
         page: number,
         ...(account === undefined ? {} : { account }),
-        ...(outcome === undefined ? {} : { outcome }),
+        ...(outcome === undefined ? {} : { outcomes: [outcome] }),
       };
       const items = await watch.operationPage(filter);
       fresh(reply);

@@ -16,11 +16,10 @@ import { HttpCaller, UpgradingCaller, type Caller } from './caller.js';
 import type { CallingReplica } from './calling-replica.js';
 import { isCrossSite } from './cross-site.js';
 import { asksToImpersonate, bearerOf, forwardedHeaders, requestHeaders, responseHeaders } from './headers.js';
-import { nameInBody } from './name-in-body.js';
 import { splitPath } from './path.js';
 import { RequestReport, type RequestReportOptions } from './request-report.js';
 import type { ApiRouting } from './routing.js';
-import { ServedRequest, type ServedEnd } from './served-request.js';
+import { ServedRequest, type AnswerKind, type ServedEnd } from './served-request.js';
 import { statusAnswer } from './status.js';
 
 export interface KubernetesApiOptions extends RequestReportOptions {
@@ -106,7 +105,7 @@ export class KubernetesApiHandler {
       const { account, target } = splitPath(arrival.url);
       const headers = forwardedHeaders(arrival.request.rawHeaders);
       const request = { account, method, target, headers, upgrade, lasting: false };
-      served.begin(false, (first, events) => routing.startHere(request, first, events));
+      served.begin('bytes', (first, events) => routing.startHere(request, first, events));
     } catch (error) {
       served.refuse(toGatewayError(error));
     }
@@ -139,8 +138,8 @@ export class KubernetesApiHandler {
         const isWatch = info.verb === 'watch';
         const headers = report.traced([...requestHeaders(rawHeaders), ...impersonation]);
         const request = { account, method, target, headers, upgrade, lasting: isWatch || upgrade !== '' };
-        served.begin(isWatch, (first, events) => {
-          if (info.verb === 'create' && info.name === '') report.createdName = nameInBody(first.body);
+        served.begin(answerKindOf(info), (first, events) => {
+          if (info.verb === 'create' && info.name === '') report.createdBy = first.body;
           return routing.start(request, first, events, (destination) => {
             report.sentTo(destination);
           });
@@ -190,6 +189,16 @@ export class KubernetesApiHandler {
     throw new GatewayError('overloaded', message, { unsent: true, retryAfterMs: 1_000 });
   }
 }
+
+/** By what is asked for. */
+function answerKindOf({ isResource, verb, subresource }: RequestInfo): AnswerKind {
+  if (verb === 'watch') return 'watch';
+  // Other subresources, such as logs, and what is behind a proxy, may be read for as long as they last.
+  if (isResource) return (verb === 'get' || verb === 'list') && documents.has(subresource) ? 'document' : 'bytes';
+  return verb === 'get' ? 'document' : 'bytes';
+}
+
+const documents = new Set(['', 'status', 'scale']);
 
 function lineOf({
   method = '',

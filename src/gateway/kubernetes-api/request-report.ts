@@ -10,6 +10,7 @@ import {
   type ApiRequestOutcome,
 } from '../telemetry/api-request-metrics.js';
 import type { Tracing } from '../telemetry/tracing.js';
+import { nameInBody } from './name-in-body.js';
 import { isRecorded, type ApiRequestRecords } from './records.js';
 import { startRequestSpan, type RequestSpan } from './request-span.js';
 import type { ApiDestination } from './routing.js';
@@ -36,8 +37,8 @@ export class RequestReport {
   readonly #span: RequestSpan | undefined;
   #destination: ApiDestination | undefined;
   #sentAt = 0;
-  /** Of the object that the body creates, if the path does not name it. */
-  createdName = '';
+  /** The body that creates an object whose name is not in the path. */
+  createdBy: Uint8Array | undefined;
   /** '' until it has authenticated. */
   caller = '';
 
@@ -93,7 +94,7 @@ export class RequestReport {
     records.record({
       account: this.#account,
       caller: this.caller,
-      info: this.#info.name === '' ? { ...this.#info, name: this.createdName } : this.#info,
+      info: this.#info.name === '' ? { ...this.#info, name: nameInBody(this.createdBy) } : this.#info,
       startTime: this.#startTime,
       durationMs: performance.now() - this.#startedAt,
       requestBytes,

@@ -14,7 +14,16 @@ import type { OperationStore } from '../../store/operations/operations.js';
 import { bindingTo } from '../agents/delivery.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { endedWithout, isReading, recordOf, timeOf, type Originated, type Dispatch, type Target } from './operation.js';
+import {
+  endedWithout,
+  isReading,
+  recordOf,
+  requestOf,
+  timeOf,
+  type Originated,
+  type Dispatch,
+  type Target,
+} from './operation.js';
 import type { Recorder } from './recorder.js';
 import type { Routing } from './routing.js';
 import { createOperationIds } from './operation-id.js';
@@ -176,6 +185,7 @@ export class Acceptance {
         sentTime: stored.receivedTime,
       },
       routing: true,
+      ...requestOf(stored),
     };
     void this.#wait(operation);
     this.#options.metrics.adopted.inc();
@@ -260,6 +270,7 @@ export class Acceptance {
       binding: reading ? undefined : bindingTo(target),
       taken: undefined,
       routing: true,
+      ...requestOf(submission),
     };
   }
 
@@ -283,6 +294,7 @@ export class Acceptance {
       id,
       account,
       operationType: type,
+      ...requestOf(operation),
       body: bytes,
       digest,
       receivedByInstanceId,

@@ -6,7 +6,12 @@
 
 import { GatewayError } from '../../core/errors.js';
 import type { Binding, ResultHeader } from '../../protocol/wire.js';
-import type { AgentResult, FinalOutcome, FinishedOperation } from '../../store/operations/operation-record.js';
+import type {
+  AgentResult,
+  FinalOutcome,
+  FinishedOperation,
+  RecordedRequest,
+} from '../../store/operations/operation-record.js';
 
 /**
  * Requests that change nothing in the cluster (proto/ops/operations.proto). They are not written to kubesvc_ops
@@ -30,7 +35,7 @@ export interface Dispatch extends Target {
 }
 
 /** An operation that this instance waits for: a caller submitted it here, or it was adopted from a dead instance. */
-export interface Originated {
+export interface Originated extends RecordedRequest {
   readonly id: string;
   readonly account: string;
   readonly type: string;
@@ -70,6 +75,11 @@ export function timeOf({ receivedTime, receivedAt }: Pick<Originated, 'receivedT
   return Math.floor(receivedTime + performance.now() - receivedAt);
 }
 
+/** Only what belongs in a record. */
+export function requestOf({ caller, object, mode }: RecordedRequest): RecordedRequest {
+  return { caller, object, mode };
+}
+
 /** How an operation ended. */
 export interface Ending {
   readonly outcome: FinalOutcome;
@@ -99,6 +109,7 @@ export function recordOf(operation: Originated, instanceId: string, ending: Endi
     resultReceivedBy: answer && { instanceId, time: endTime },
     errorMessage: answer === undefined ? message : undefined,
     resultMessage: answer === undefined ? undefined : message,
+    ...requestOf(operation),
   };
 }
 

@@ -17,6 +17,7 @@ import {
 import { formatText, parseText } from '../../protocol/text-format.js';
 import { withOrigin } from '../../protocol/wire.js';
 import { isReading } from '../operations/operation.js';
+import { requestedObject } from '../operations/requested-object.js';
 import type { Submission } from '../operations/submission.js';
 
 /** "runJob" to "run_job": operations are typed as the proto file names their requests. */
@@ -87,9 +88,13 @@ export function formOf(accept: string | undefined, sent: Encoded): Form {
   return typeof sent === 'string' ? 'text' : 'json';
 }
 
-/** @param trace the trace that the operation continues */
+/**
+ * @param caller its principal, or "anonymous ADDRESS"
+ * @param trace the trace that the operation continues
+ */
 export function toSubmission(
   operation: Operation,
+  caller: string,
   instanceId: string,
   { traceparent, tracestate }: { readonly traceparent: string; readonly tracestate: string },
 ): Submission {
@@ -113,6 +118,8 @@ export function toSubmission(
     account,
     type,
     timeoutMs,
+    caller,
+    ...requestedObject(operation),
     digest: isReading(type) && id === '' ? '' : createHash('sha256').update(asked).digest('base64url'),
     encode: (chosenId, receivedTime) => {
       operation.id = chosenId;

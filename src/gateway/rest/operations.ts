@@ -15,6 +15,7 @@ import type { Results } from '../operations/results.js';
 import type { Accepted, Acceptance } from '../operations/acceptance.js';
 import type { Submission } from '../operations/submission.js';
 import type { Span, Tracing } from '../telemetry/tracing.js';
+import { callerOf } from './authorization.js';
 import { formOf, readOperation, readResult, toSubmission, writeOperation, writeResult } from './encoding.js';
 import { historySchema, toHistory } from './history.js';
 import { nameSchema } from './names.js';
@@ -101,7 +102,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
         tracestate: header(tracestate) ?? '',
       };
       const span = tracing.start('operation', { kind: 'server', parent: caller });
-      const submission = toSubmission(operation, instanceId, span?.context ?? caller);
+      const submission = toSubmission(operation, callerOf(request), instanceId, span?.context ?? caller);
       const form = formOf(accept, sent);
       // Every refusal happens before the operation is on its way.
       const waitMs = waitOf(prefer);

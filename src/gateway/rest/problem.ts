@@ -80,6 +80,7 @@ const table: Readonly<Record<ErrorCode, { readonly status: number; readonly titl
   'unknown-operation': { status: 404, title: 'Unknown operation' },
   'operation-ended': { status: 409, title: 'Operation has ended' },
   'operation-conflict': { status: 409, title: 'Operation id used before' },
+  'not-gone': { status: 409, title: 'Still there' },
   'not-owner': { status: 421, title: 'Not the owner' },
   'no-agent': { status: 503, title: 'No agent connected' },
   'owner-unreachable': { status: 503, title: 'Owner unreachable' },

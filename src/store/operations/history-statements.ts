@@ -6,6 +6,7 @@ import { bulkInsert, type JsonRow } from '../sql/bulk-insert.js';
 import { msAgo } from '../sql/clock.js';
 import type { SqlDialect } from '../sql/dialect.js';
 import type { FinishedOperation } from './operation-record.js';
+import { requestColumns, requestValues } from './request-columns.js';
 import type { Schema } from '../sql/schema.js';
 import { storable } from '../sql/storable-text.js';
 import { historyLengths } from '../sql/tables.js';
@@ -52,14 +53,12 @@ const historyRows = bulkInsert(
     error_message: 'text',
     result_message: 'text',
     write_token: 'text',
-    caller: 'text',
     verb: 'text',
-    api_group: 'text',
-    resource: 'text',
-    namespace: 'text',
-    object_name: 'text',
     request_bytes: 'number',
     response_bytes: 'number',
+    reason: 'text',
+    occurrences: 'number',
+    ...requestColumns,
   },
   'operation_id',
 );
@@ -96,7 +95,7 @@ export async function selectOldHistory(db: Db, dialect: SqlDialect, ageMs: numbe
 
 /** In the order of `historyRows`. */
 function historyValues(record: FinishedOperation, token: string): JsonRow {
-  const { receivedBy, processedBy, sentToAgent, resultReceivedFromAgent: result, resultReceivedBy, object } = record;
+  const { receivedBy, processedBy, sentToAgent, resultReceivedFromAgent: result, resultReceivedBy } = record;
   return [
     record.operationId,
     record.startTime,
@@ -122,13 +121,11 @@ function historyValues(record: FinishedOperation, token: string): JsonRow {
     storable(record.errorMessage),
     storable(record.resultMessage),
     token,
-    storable(record.caller, historyLengths.caller),
     storable(record.verb, historyLengths.verb),
-    storable(object?.group, historyLengths.apiGroup),
-    storable(object?.resource, historyLengths.resource),
-    storable(object?.namespace, historyLengths.namespace),
-    storable(object?.name, historyLengths.objectName),
     record.requestBytes ?? null,
     record.responseBytes ?? null,
+    storable(record.reason, historyLengths.reason),
+    record.count ?? null,
+    ...requestValues(record),
   ];
 }

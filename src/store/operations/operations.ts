@@ -11,11 +11,13 @@ import type {
   InsertOutcome,
   OperationBinding,
   OperationFilter,
+  OperationPage,
   OperationRecord,
   StoredOperation,
   UnfinishedFilter,
   UnfinishedOperation,
 } from './operation-record.js';
+import { readFailures, type Failures } from './failures.js';
 import { deleteHistory, insertHistory, selectHistoryKeys, selectOldHistory } from './history-statements.js';
 import {
   adoptPending,
@@ -26,7 +28,8 @@ import {
   selectUnfinished,
   withdrawPending,
 } from './pending-statements.js';
-import { selectPageIds, selectRecords } from './record-statements.js';
+import { selectPage } from './operation-search.js';
+import { selectRecords } from './record-statements.js';
 
 export class OperationStore {
   readonly #database: Database;
@@ -126,14 +129,25 @@ export class OperationStore {
     return (await this.#database.run((db) => selectRecords(db, [id]), signal)).get(id);
   }
 
-  /** Pending and ended ones, newest first. */
-  list(filter: OperationFilter, signal?: AbortSignal): Promise<readonly OperationRecord[]> {
+  /** Pending and ended ones, newest first: those of the first page. */
+  async list(filter: OperationFilter, signal?: AbortSignal): Promise<readonly OperationRecord[]> {
+    return (await this.page(filter, signal)).records;
+  }
+
+  /** Pending and ended ones, newest first, and where the list goes on. */
+  page(filter: OperationFilter, signal?: AbortSignal): Promise<OperationPage> {
     return this.#database.run(async (db) => {
-      const ids = await selectPageIds(db, filter);
+      const { ids, next } = await selectPage(db, filter);
       const records = await selectRecords(db, ids);
       // An operation that ends between the two parts of the first statement is in both; a Set keeps its first place.
-      return [...new Set(ids)].flatMap((id) => records.get(id) ?? []);
+      const found = [...new Set(ids)].flatMap((id) => records.get(id) ?? []);
+      return { records: found, ...(next === undefined ? {} : { next }) };
     }, signal);
+  }
+
+  /** Accounts whose operations have failed within the last hour. */
+  failures(signal?: AbortSignal): Promise<Failures> {
+    return this.#database.run((db) => readFailures(db, this.#database.dialect), signal);
   }
 
   /** Pending ones in the order of their ids. */

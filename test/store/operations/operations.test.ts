@@ -155,10 +155,10 @@ onEveryMigratedEngine(async (t, database, engine) => {
     t.strictSame(await list({ items: 2, page: 2 }), ['P1']);
     t.strictSame(await list({ items: 2, page: 3 }), []);
     t.strictSame(await list({ account: 'test' }), ['P4', 'H3']);
-    t.strictSame(await list({ outcome: 'failed' }), ['H5', 'H3']);
-    t.strictSame(await list({ outcome: 'failed', items: 1, page: 1 }), ['H3']);
-    t.strictSame(await list({ outcome: 'pending' }), ['P4', 'P1']);
-    t.strictSame(await list({ outcome: 'pending', items: 1, page: 1 }), ['P1']);
+    t.strictSame(await list({ outcomes: ['failed'] }), ['H5', 'H3']);
+    t.strictSame(await list({ outcomes: ['failed'], items: 1, page: 1 }), ['H3']);
+    t.strictSame(await list({ outcomes: ['pending'] }), ['P4', 'P1']);
+    t.strictSame(await list({ outcomes: ['pending'], items: 1, page: 1 }), ['P1']);
     t.strictSame(await list({ since: at(2), until: at(4) }), ['H3', 'H2']);
     t.match((await store.list({ items: 1, page: 1 }))[0], {
       operationId: 'P4',
