@@ -86,10 +86,6 @@ export const gatewayRows = {
       },
     },
   },
-  'tokens of Clouddriver': {
-    config: { ...config, kubesvc: { kubernetesApi: { publicUrl: 'https://gateway.example.com:7002' } } },
-    spinnaker: { tokens: { create: true } },
-  },
   'certificates of cert-manager': {
     config,
     ...Object.fromEntries(
@@ -104,6 +100,21 @@ export const gatewayRows = {
         return [port, { tls: { existingSecret: `${port}-tls`, certManager } }];
       }),
     ),
+  },
+  'Spinnaker without a plugin': {
+    config,
+    spinnaker: { enabled: true },
+    rest: { tls: { existingSecret: 'rest-tls' } },
+  },
+  'Spinnaker elsewhere': {
+    config,
+    spinnaker: {
+      enabled: true,
+      namespace: 'cd',
+      clouddriverUrl: 'https://spin-clouddriver-rw.cd:7002',
+      tokens: { existingSecret: 'signing', key: 'keys' },
+    },
+    rest: { tls: { existingSecret: 'rest-tls' } },
   },
   'names and places': {
     config: { ...config, server: { port: 8443 }, kubesvc: { grpc: { server: { port: 9999 } } } },

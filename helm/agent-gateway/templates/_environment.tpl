@@ -89,6 +89,16 @@ Settings that come from Secrets: each is a mounted file, and a variable that nam
   value: /etc/agent-gateway/tls/rest/{{ . }}
 {{- end }}
 {{- end }}
+{{- if .Values.spinnaker.enabled }}
+{{- if not ((.Values.config.kubesvc).kubernetesApi).publicUrl }}
+- name: AGENT_GATEWAY_KUBESVC_KUBERNETESAPI_PUBLICURL
+  value: https://{{ include "agent-gateway.restServiceName" . }}.{{ .Release.Namespace }}:{{ .Values.rest.service.port }}
+{{- end }}
+{{- if not (or ((.Values.config.spinnaker).clouddriver).url ((.Values.config.spinnaker).configServer).enabled) }}
+- name: AGENT_GATEWAY_SPINNAKER_CLOUDDRIVER_URL
+  value: {{ default (printf "http://spin-clouddriver.%s:7002" .Values.spinnaker.namespace) .Values.spinnaker.clouddriverUrl }}
+{{- end }}
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}

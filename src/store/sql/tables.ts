@@ -279,6 +279,13 @@ export const tokenRevocationsTable: TableDefinition = {
   primaryKey: ['account'],
 };
 
+/** What became of accounts at Clouddriver. */
+export const clouddriverAccountsTable: TableDefinition = {
+  name: 'kubesvc_clouddriver_accounts',
+  columns: { name: name(), state: name(32), message: text, last_updated: bigint },
+  primaryKey: ['name'],
+};
+
 /** Characters of the texts in kubesvc_agents that agents and errors bring; they are cut to them. */
 export const agentLengths = { zoneId: 255, version: 255, reason: 32 };
 
