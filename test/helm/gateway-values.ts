@@ -94,6 +94,21 @@ export const gatewayRows = {
       }),
     ),
   },
+  'Spinnaker without a plugin': {
+    config,
+    spinnaker: { enabled: true },
+    rest: { tls: { existingSecret: 'rest-tls' } },
+  },
+  'Spinnaker elsewhere': {
+    config,
+    spinnaker: {
+      enabled: true,
+      namespace: 'cd',
+      clouddriverUrl: 'https://spin-clouddriver-rw.cd:7002',
+      tokens: { existingSecret: 'signing', key: 'keys' },
+    },
+    rest: { tls: { existingSecret: 'rest-tls' } },
+  },
   'names and places': {
     config: { ...config, server: { port: 8443 }, kubesvc: { grpc: { server: { port: 9999 } } } },
     replicaCount: 5,

@@ -73,6 +73,7 @@ test('kubectl with the kubeconfig of Clouddriver', { skip: missing ?? false }, a
   const kubeconfigs = new SpinnakerKubeconfigs({
     tokens,
     publicUrl: strangerUrl,
+    gateways: 'test',
     certificateAuthority: () => authority.read(authority.certificate),
   });
   const kubeconfig = join(directory, 'kubeconfig.yml');

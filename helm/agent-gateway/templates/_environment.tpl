@@ -85,6 +85,18 @@ Settings that come from Secrets: each is a mounted file, and a variable that nam
   value: /etc/agent-gateway/tls/rest/{{ . }}
 {{- end }}
 {{- end }}
+{{- if .Values.spinnaker.enabled }}
+- name: AGENT_GATEWAY_SPINNAKER_TOKENS_SECRETFILE
+  value: /etc/agent-gateway/spinnaker/{{ .Values.spinnaker.tokens.key }}
+{{- if not ((.Values.config.kubesvc).kubernetesApi).publicUrl }}
+- name: AGENT_GATEWAY_KUBESVC_KUBERNETESAPI_PUBLICURL
+  value: https://{{ include "agent-gateway.restServiceName" . }}.{{ .Release.Namespace }}:{{ .Values.rest.service.port }}
+{{- end }}
+{{- if not (or ((.Values.config.spinnaker).clouddriver).url ((.Values.config.spinnaker).configServer).enabled) }}
+- name: AGENT_GATEWAY_SPINNAKER_CLOUDDRIVER_URL
+  value: {{ default (printf "http://spin-clouddriver.%s:7002" .Values.spinnaker.namespace) .Values.spinnaker.clouddriverUrl }}
+{{- end }}
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
@@ -129,6 +141,9 @@ Settings that come from Secrets: each is a mounted file, and a variable that nam
   "tls/sql" .Values.sql.tls.existingSecret
   "tls/grpc" .Values.grpc.tls.existingSecret
   "tls/rest" .Values.rest.tls.existingSecret }}
+{{- if .Values.spinnaker.enabled }}
+{{- $_ := set $mounts "spinnaker" (include "agent-gateway.spinnakerSecret" .) }}
+{{- end }}
 {{- range .Values.dynamicAccounts.kubeconfigSecrets }}
 {{- $_ := set $mounts (printf "kubeconfigs/%s" .) . }}
 {{- end }}

@@ -59,6 +59,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 {{- end }}
 
+{{/* The Secret whose entries sign account tokens. */}}
+{{- define "agent-gateway.spinnakerSecret" -}}
+{{- default (printf "%s-spinnaker" (include "agent-gateway.fullname" . | trunc 53 | trimSuffix "-")) .Values.spinnaker.tokens.existingSecret }}
+{{- end }}
+
 {{/* Settings that the objects depend on, with the program's own defaults. */}}
 {{- define "agent-gateway.cluster" -}}
 {{- $cluster := default "local" (.Values.config.kubesvc).cluster | lower }}
@@ -132,6 +137,9 @@ Whether callers of the REST API need not authenticate, because `config` does not
 {{- end }}
 {{- if or (eq .Values.rest.tls.clientAuth "REQUIRE") (eq (((.Values.config.server).ssl).clientAuth | default "" | upper) "REQUIRE") }}
 {{- fail "rest.tls.clientAuth: REQUIRE would refuse the probes of the kubelet, which have no certificate: use OPTIONAL" }}
+{{- end }}
+{{- if and .Values.spinnaker.enabled (ne (include "agent-gateway.restScheme" .) "HTTPS") (not ((.Values.config.kubesvc).kubernetesApi).publicUrl) }}
+{{- fail "spinnaker.enabled needs TLS on port 7002, because kubectl sends no token without it: set rest.tls.existingSecret, or config.kubesvc.kubernetesApi.publicUrl if TLS ends in front of the gateway" }}
 {{- end }}
 {{- if and .Values.autoscaling.keda.enabled (not .Values.autoscaling.enabled) }}
 {{- fail "autoscaling.keda.enabled needs autoscaling.enabled" }}

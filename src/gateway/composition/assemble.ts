@@ -11,6 +11,7 @@ import { spinnakerKubeconfigs } from './account-tokens.js';
 import { assembleAgents, type AgentParts } from './assemble-agents.js';
 import { assembleOperations, type OperationParts } from './assemble-operations.js';
 import { publishedAccounts } from './clouddriver-accounts.js';
+import { createConfigServer, type ConfigServer } from './config-server.js';
 import type { Dependencies } from './connect.js';
 import { shuttingDown } from './drain.js';
 import { createDynamicAccounts, type DynamicAccountParts } from './dynamic-accounts.js';
@@ -24,6 +25,8 @@ export interface Domain extends AgentParts, OperationParts {
   readonly spinnakerKubeconfigs: SpinnakerKubeconfigs | undefined;
   /** Absent with them. */
   readonly publishedAccounts: PublishedAccounts | undefined;
+  /** Absent: switched off. */
+  readonly configServer: ConfigServer | undefined;
 }
 
 export function assemble(context: StartContext, dependencies: Dependencies): Domain {
@@ -63,6 +66,8 @@ export function assemble(context: StartContext, dependencies: Dependencies): Dom
     }),
   );
   const kubeconfigs = spinnakerKubeconfigs(config, accountTokens, tlsToPeers);
+  const published = publishedAccounts(context, { spinnakerKubeconfigs: kubeconfigs, dynamicAccounts });
+  const configServer = published && createConfigServer({ config, published, locks: stores.locks, metrics, logger });
   return {
     ...agents,
     ...operations,
@@ -70,6 +75,7 @@ export function assemble(context: StartContext, dependencies: Dependencies): Dom
     readiness,
     agentTunnels,
     spinnakerKubeconfigs: kubeconfigs,
-    publishedAccounts: publishedAccounts(context, { spinnakerKubeconfigs: kubeconfigs, dynamicAccounts }),
+    publishedAccounts: published,
+    configServer,
   };
 }

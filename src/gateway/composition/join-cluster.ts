@@ -22,13 +22,14 @@ export async function joinCluster(
   signal: AbortSignal,
 ): Promise<void> {
   const { config, logger, lifetime } = context;
-  const { lease, adoption, dynamicAccounts } = domain;
+  const { lease, adoption, dynamicAccounts, configServer } = domain;
   await lease.start(signal);
   lifetime.push('lease', () => lease.end(AbortSignal.timeout(config.sql.queryTimeoutMs)));
   lifetime.background('lease', (at) => lease.run(at));
   await adoption.adoptFrom(config.instance.id, signal);
   await dynamicAccounts.releaseClaims(config.instance.id, signal);
   for (const [name, run] of dynamicAccounts.loops) lifetime.background(name, run);
+  if (configServer?.refresh !== undefined) lifetime.background('refresh of Clouddrivers', configServer.refresh);
   lifetime.background('adoption', (at) => adoption.run(at));
   const { accountTokens } = dependencies;
   if (accountTokens !== undefined) lifetime.background('account tokens', (at) => accountTokens.run(logger, at));

@@ -31,6 +31,7 @@ export async function createRestApi(
     readiness,
     dynamicAccounts,
     agentTunnels,
+    configServer,
   } = domain;
   const rest = await createRestServer({
     ...createClusterCalls({
@@ -78,6 +79,7 @@ export async function createRestApi(
           },
         }
       : {}),
+    ...(configServer === undefined ? {} : { springConfig: configServer.springConfig }),
     database,
     discovery,
     readiness,

@@ -3,6 +3,7 @@
 import { messageOf } from '../../core/errors.js';
 import { peerIdleMs } from '../peers/forwarding.js';
 import { checkAuthentication, checkCallers } from './authentication-rules.js';
+import { checkConfigServer } from './config-server-rules.js';
 import { parseCron } from './cron.js';
 import type { SettingProblem } from '../../configuration/problems.js';
 import type { Config, TlsConfig } from './schema.js';
@@ -63,6 +64,7 @@ export function checkRules(config: Config): Findings {
   checkAuthentication('server.auth', server.auth, server.ssl, problems, warnings);
   checkCallers(config, problems, warnings);
   checkSpinnaker(config, problems);
+  checkConfigServer(config, problems, warnings);
   checkAuthentication('kubesvc.grpc.auth', kubesvc.grpc.auth, grpc.security, problems, warnings);
   advise(
     server.maxBodySize >= grpc.maxInboundMessageSize,

@@ -1,6 +1,7 @@
 /** Spinnaker without a plugin: an unchanged Clouddriver that reaches accounts through the gateway. */
 
 import Type from 'typebox';
+import { configServer } from './config-server-schema.js';
 import { count, flag, list, optionalText, path, secret, text } from './leaf-schemas.js';
 
 const tokens = Type.Object(
@@ -83,6 +84,7 @@ export const spinnaker = Type.Object(
     }),
     accounts,
     clouddriver,
+    configServer,
     tokens,
   },
   { description: 'Spinnaker whose Clouddriver has no plugin.' },

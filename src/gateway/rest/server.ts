@@ -35,6 +35,7 @@ import { operationRoutes, type OperationRoutesOptions } from './operations.js';
 import { clientErrorHandler, errorHandler, sendProblem } from './problem.js';
 import { MaybeUpgrade } from './maybe-upgrade.js';
 import { limitRequestRate, type RequestRateOptions } from './request-rate.js';
+import { springConfigRoutes, type SpringConfigRoutesOptions } from './spring-config.js';
 import { endStalledConnections } from './stalled-connections.js';
 import { validatorCompiler } from './validator.js';
 
@@ -48,6 +49,7 @@ export interface RestOptions
     InstanceRoutesOptions,
     OwnerRoutesOptions,
     Partial<KubeconfigRoutesOptions>,
+    Partial<SpringConfigRoutesOptions>,
     HealthRoutesOptions {
   readonly instanceId: string;
   readonly version: string;
@@ -187,8 +189,9 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
   await app.register(accountTokenRoutes, options);
   await app.register(instanceRoutes, options);
   await app.register(ownerRoutes, options);
-  const { kubeconfigs } = options;
+  const { kubeconfigs, springConfig } = options;
   if (kubeconfigs !== undefined) await app.register(kubeconfigRoutes, { kubeconfigs });
+  if (springConfig !== undefined) await app.register(springConfigRoutes, { springConfig });
   await app.register(healthRoutes, options);
   await app.register(options.console);
   registerOtherMethods();

@@ -6,6 +6,7 @@ import { apiRequestMetrics } from './api-request-metrics.js';
 import { cachingMetrics } from './caching-metrics.js';
 import { clouddriverMetrics } from './clouddriver-metrics.js';
 import { clusterMetrics } from './cluster-metrics.js';
+import { configServerMetrics } from './config-server-metrics.js';
 import { instanceMetrics } from './instance-metrics.js';
 import { operationMetrics } from './operation-metrics.js';
 import { portMetrics } from './port-metrics.js';
@@ -36,6 +37,7 @@ export function createMetrics(instanceId: string, version: string) {
     ...portMetrics(registers),
     ...clouddriverMetrics(registers),
     ...clusterMetrics(registers),
+    ...configServerMetrics(registers),
     ...instanceMetrics(registers),
   };
 }
