@@ -54,7 +54,8 @@ export class CredentialsDouble {
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
   #port = 0;
-  #held: (() => void)[] | undefined;
+  readonly #held: (() => void)[] = [];
+  #holding = false;
   #reads = 0;
 
   async start(): Promise<this> {
@@ -109,19 +110,23 @@ export class CredentialsDouble {
     this.#loaded.add(definition.name);
   }
 
-  /** Lists are answered when release() is called. */
+  /** Reads of one account, which come right before a write, wait for release(). */
   holdReads(): void {
-    this.#held ??= [];
+    this.#holding = true;
   }
 
   get heldReads(): number {
-    return this.#held?.length ?? 0;
+    return this.#held.length;
+  }
+
+  /** New ones are answered; those that are held stay so. */
+  holdNoMore(): void {
+    this.#holding = false;
   }
 
   release(): void {
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    for (const answer of held) answer();
+    this.#holding = false;
+    for (const answer of this.#held.splice(0)) answer();
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -158,10 +163,8 @@ export class CredentialsDouble {
       return;
     }
     if (method === 'GET') {
-      const held = this.#held;
-      if (held !== undefined && url.searchParams.get('limit') !== '1') {
-        await new Promise<void>((resolve) => held.push(resolve));
-      }
+      if (this.#holding && url.searchParams.get('limit') === '1')
+        await new Promise<void>((resolve) => this.#held.push(resolve));
       this.#read(url, send, fail);
       return;
     }
