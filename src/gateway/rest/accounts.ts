@@ -9,16 +9,19 @@ import { GatewayError } from '../../core/errors.js';
 import { accountStatuses } from '../../store/accounts/account-lifecycle.js';
 import type { AccountRecord } from '../../store/accounts/account-record.js';
 import type { AccountStore } from '../../store/accounts/accounts.js';
+import type { ClouddriverAccountRecord, ClouddriverAccountStore } from '../../store/accounts/clouddriver-accounts.js';
 import type { AssignmentStore } from '../../store/assignments/assignments.js';
 import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { Definitions } from '../accounts/definition.js';
 import { enabledRequests, type AccountChangeRoutesOptions } from './account-changes.js';
-import { accountAnswer, accountParams as params, kubesvcAccount } from './account-schemas.js';
+import { accountAnswer, accountParams as params, clouddriverAnswer, kubesvcAccount } from './account-schemas.js';
 import { problems } from './problem.js';
 
 export interface AccountRoutesOptions {
   readonly assignments: AssignmentStore;
   readonly dynamicAccounts: DynamicAccountRoutesOptions;
+  /** Absent: no Clouddriver gets accounts. */
+  readonly clouddriverAccounts?: Pick<ClouddriverAccountStore, 'named'> | undefined;
 }
 
 export interface DynamicAccountRoutesOptions extends AccountChangeRoutesOptions {
@@ -34,7 +37,7 @@ const nameLike = { maxLength: 253, pattern: '^[A-Za-z0-9_.:@/+=-]*$' };
 
 export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> = (
   app,
-  { assignments, dynamicAccounts: { accounts, store, definitions, requests } },
+  { assignments, clouddriverAccounts, dynamicAccounts: { accounts, store, definitions, requests } },
   done,
 ) => {
   const signal = (): AbortSignal => AbortSignal.timeout(queryTimeoutMs);
@@ -42,6 +45,11 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
     const record = await accounts.find(name, signal());
     if (record !== undefined) return record;
     throw new GatewayError('unknown-account', `account "${name}" is not known`, { account: name });
+  };
+  /** By name. */
+  const atClouddriver = async (names: readonly string[]): Promise<ReadonlyMap<string, AtClouddriver>> => {
+    const records = (await clouddriverAccounts?.named(names, signal())) ?? [];
+    return new Map(records.map((record) => [record.name, { clouddriver: toClouddriver(record) }]));
   };
 
   app.get(
@@ -69,7 +77,8 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
     async ({ query: { items = 500, after = '', status, zoneId } }) => {
       enabledRequests(requests);
       const records = await store.list({ status, zoneId }, after, items, signal());
-      return records.map((record) => toAnswer(record, definitions));
+      const there = await atClouddriver(records.map(({ name }) => name));
+      return records.map((record) => ({ ...toAnswer(record, definitions), ...there.get(record.name) }));
     },
   );
 
@@ -94,7 +103,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
         clouddriverId: instanceId,
         caching,
       }));
-      return { ...toAnswer(record, definitions), agents };
+      return { ...toAnswer(record, definitions), ...(await atClouddriver([name])).get(name), agents };
     },
   );
 
@@ -110,7 +119,10 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
         response: { 200: kubesvcAccount, ...problems(400, 404, 414, 500, 503) },
       },
     },
-    async ({ params: { name } }) => toKubesvcAccount(await find(name), definitions),
+    async ({ params: { name } }) => ({
+      ...toKubesvcAccount(await find(name), definitions),
+      ...(await atClouddriver([name])).get(name),
+    }),
   );
 
   app.get(
@@ -133,6 +145,15 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
 
   done();
 };
+
+interface AtClouddriver {
+  readonly clouddriver: Static<typeof clouddriverAnswer>;
+}
+
+function toClouddriver({ state, message, lastUpdated }: ClouddriverAccountRecord): AtClouddriver['clouddriver'] {
+  const since = new Date(lastUpdated).toISOString();
+  return { state, ...(message === undefined ? {} : { message }), lastUpdated: since };
+}
 
 function toAnswer(record: AccountRecord, definitions: Pick<Definitions, 'masked'>): Static<typeof accountAnswer> {
   const { name, status, zoneId, dynamic, connections, failedCount, errorMessage, lastUpdated, definition } = record;
