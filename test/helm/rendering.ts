@@ -32,7 +32,6 @@ interface Kinds {
   readonly Role: V1Role;
   readonly ClusterRole: V1ClusterRole;
   readonly Service: V1Service;
-  readonly Secret: { readonly data?: Readonly<Record<string, string>> };
   readonly NetworkPolicy: { readonly spec: unknown };
   readonly PrometheusRule: { readonly spec: unknown };
   readonly Certificate: { readonly spec: { readonly dnsNames: readonly string[] } };
