@@ -260,9 +260,9 @@ test('status: which account fails, who is gone, since when and why', async (t) =
   t.match((await run('accounts --offline')).out, /\nsim-7-0 +20\S+Z +sim-agent-7 /u);
   t.match((await run('instances --offline')).out, /^INSTANCE .*\n$/u);
   t.match(await run('agents sim-agent-7'), { code: 3, err: /offline since 20\S+Z, last seen at .*, said goodbye/u });
-  t.equal((await run('agents forget sim-agent-0')).code, 4, 'not while it is connected');
-  t.equal((await run('agents forget sim-agent-7')).code, 0);
+  t.equal((await run('forget agent sim-agent-0')).code, 4, 'not while it is connected');
+  t.equal((await run('forget agent sim-agent-7')).code, 0);
   t.match((await run('accounts --offline')).out, /^ACCOUNT .*\n$/u);
-  t.equal((await run('agents forget sim-agent-7')).code, 3);
-  t.equal((await run(`instances forget ${gatewayId}`)).code, 4, 'it is alive');
+  t.equal((await run('forget agent sim-agent-7')).code, 3);
+  t.equal((await run(`forget instance ${gatewayId}`)).code, 4, 'it is alive');
 });
