@@ -7,7 +7,7 @@ const forbid = (name, comment, from, to) => ({ name, comment, severity: 'error',
 const packages = (...names) => `^node_modules/(@types/)?(${names.join('|')})/`;
 
 const delivery = '^src/gateway/(grpc|rest|console|listeners)/';
-const domain = '^src/gateway/(agents|operations|accounts|caching|telemetry|kubernetes-api)/';
+const domain = '^src/gateway/(agents|operations|accounts|caching|telemetry|kubernetes-api|spinnaker)/';
 
 /**
  * `folder` imports only itself, node:, other folders of src and packages that are named.

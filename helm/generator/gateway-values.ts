@@ -86,6 +86,18 @@ export const gatewayValues: TObject = section('', {
     ),
     readableSecrets: texts('Secrets of this namespace that `encryptedFile:k8s!n:NAME!k:KEY` may name.'),
   }),
+  spinnaker: section('Spinnaker whose Clouddriver has no plugin.', {
+    tokens: existingSecret(
+      'Secret that signs the tokens with which Clouddriver reaches accounts (`spinnaker.tokens.secretFile`), from the Secret that is named, or that is created.',
+      {
+        create: flag(
+          'Create the Secret if it does not exist. Upgrades keep it, and so does uninstalling. Without a connection to the cluster (`helm template`, Argo CD), create a Secret yourself and name it.',
+          false,
+        ),
+        key: key('Key of the secrets, one per line.', 'secrets'),
+      },
+    ),
+  }),
   grpc: section('The port of the agents.', {
     service: section('The Service that agents connect to. For HTTP/2 on AWS, Azure and Google Cloud see examples/.', {
       name: text('Its name; empty: the name of the other objects, followed by `-grpc`.'),

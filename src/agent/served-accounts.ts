@@ -207,13 +207,26 @@ function accountOf(configuration: AccountConfiguration, description: AccountDesc
   return create(AccountSchema, { ...description, ...registered(configuration) });
 }
 
-function registered({ name, namespaces, permissions, apiAccess }: AccountConfiguration) {
+function registered(account: AccountConfiguration) {
+  const { name, namespaces, omitNamespaces, onlySpinnakerManaged, permissions, apiAccess } = account;
   const merged = permissionsOf(permissions);
   const properties = {
     ...(Object.keys(merged).length === 0 ? {} : { permissions: JSON.stringify(merged) }),
+    ...(apiAccess === 'off' ? {} : clouddriverProperties({ omitNamespaces, onlySpinnakerManaged })),
     ...apiAccessProperty(apiAccess),
   };
   return { name, namespaces: [...namespaces], properties };
+}
+
+/** What the gateway tells Clouddriver of the account, beside its namespaces and permissions. */
+function clouddriverProperties({
+  omitNamespaces,
+  onlySpinnakerManaged,
+}: Pick<AccountConfiguration, 'omitNamespaces' | 'onlySpinnakerManaged'>): Record<string, string> {
+  return {
+    ...(omitNamespaces.length === 0 ? {} : { omitNamespaces: JSON.stringify(omitNamespaces) }),
+    ...(onlySpinnakerManaged ? { onlySpinnakerManaged: 'true' } : {}),
+  };
 }
 
 /** Tells the gateway and its callers what they may ask of the account's Kubernetes API. */

@@ -32,6 +32,7 @@ const failures: ReadonlyMap<string, readonly [words: string, unsent: boolean]> =
   ['UND_ERR_HEADERS_TIMEOUT', ['no answer in time', false]],
   ['UND_ERR_BODY_TIMEOUT', ['the answer was not complete in time', false]],
   ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', ['the answer was cut off', false]],
+  ['UND_ERR_RES_EXCEEDED_MAX_SIZE', ['the answer is too large', false]],
 ]);
 
 /** Codes of OpenSSL and Node.js for a refused certificate or handshake: nothing was sent. */

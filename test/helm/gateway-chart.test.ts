@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { test } from 'tap';
 import { parse } from 'yaml';
+import { parseSharedSecrets } from '../../src/core/shared-secrets.js';
 import { loadConfig } from '../../src/gateway/config/config.js';
 import { permissionMessage } from '../../src/discovery/kubernetes/permission.js';
 import { gatewayRows } from './gateway-values.js';
@@ -70,7 +71,19 @@ test('a replica starts with what is rendered', async (t) => {
     t.match(kubesvc.grpc.server.security, { enabled: true, clientAuth: 'REQUIRE', privateKeyPassword: 'hunter5' });
     t.match(server.ssl, { enabled: true, clientAuth: 'OPTIONAL', privateKeyPassword: 'hunter6' });
     t.equal(kubesvc.dynamicAccounts.encryptionKey, secrets.sealing.aes);
+    t.equal(config.spinnaker.tokens.secretFile, pathOf('/etc/agent-gateway/secrets/account-tokens/signing'));
   }
+});
+
+test('a Secret that signs tokens is made and mounted', async (t) => {
+  const tools = await toolsOrSkip(t);
+  if (tools === undefined) return;
+  const objects = await render(tools, chart, gatewayRows['tokens of Clouddriver']);
+  const { metadata, data = {} } = objectOf(objects, 'Secret');
+  t.equal((metadata as { annotations?: Record<string, string> }).annotations?.['helm.sh/resource-policy'], 'keep');
+  const made = Buffer.from(data['secrets'] ?? '', 'base64').toString();
+  t.equal(parseSharedSecrets(made).length, 1, 'as the gateway reads it');
+  t.ok(podOf(objects).volumes!.some(({ secret }) => secret?.secretName === metadata.name));
 });
 
 test('the Role is the one that discovery asks for', async (t) => {

@@ -42,6 +42,15 @@
 {{- end }}
 {{- end }}
 
+{{/* Secret that signs the tokens of accounts; empty: none. */}}
+{{- define "agent-gateway.tokensSecret" -}}
+{{- with .Values.spinnaker.tokens }}
+{{- if .existingSecret }}{{ .existingSecret }}
+{{- else if .create }}{{ printf "%s-tokens" (include "agent-gateway.fullname" $ | trunc 56 | trimSuffix "-") }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Labels. */}}
 {{- define "agent-gateway.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "agent-gateway.name" . }}

@@ -3,9 +3,7 @@
  * that is enabled, otherwise from the list of all credentials (`/credentials`), which has little more than names.
  */
 
-import { request } from 'undici';
-import { isUnexpected, reasonFor } from '../../core/connection-failure.js';
-import { GatewayError, TellableError } from '../../core/errors.js';
+import { ClouddriverRequests, type ClouddriverAddress } from './clouddriver-requests.js';
 
 export interface ClouddriverAccount {
   readonly name: string;
@@ -13,76 +11,68 @@ export interface ClouddriverAccount {
   readonly definition: Readonly<Record<string, unknown>>;
 }
 
-const timeoutMs = 30_000;
-const field = 'kubesvc.dynamicAccounts.clouddriverUrl';
-
 export class Clouddriver {
-  readonly #baseUrl: string;
+  readonly #address: ClouddriverAddress;
 
-  /** @param baseUrl may have credentials, which no message repeats */
-  constructor(baseUrl: string) {
-    this.#baseUrl = baseUrl.replace(/\/+$/u, '');
+  constructor(address: ClouddriverAddress) {
+    this.#address = address;
   }
 
   /** @returns undefined if Clouddriver has no such account. @throws GatewayError `dependency-unavailable` */
   async find(name: string, signal: AbortSignal): Promise<ClouddriverAccount | undefined> {
-    const account = await this.#get(`/credentials/${encodeURIComponent(name)}`, signal);
-    return account === undefined ? undefined : toAccount(account);
+    const requests = await ClouddriverRequests.open(this.#address);
+    try {
+      return toAccount(await requests.get(`/credentials/${encodeURIComponent(name)}`, signal));
+    } finally {
+      void requests.close();
+    }
   }
 
   /** All Kubernetes accounts, `batchSize` at a time. @throws as find() */
   async *pages(batchSize: number, signal: AbortSignal): AsyncGenerator<readonly ClouddriverAccount[]> {
-    for (let after = ''; ;) {
-      // A page begins with the requested start account itself.
-      const limit = after === '' ? batchSize : batchSize + 1;
-      const query = new URLSearchParams({ limit: String(limit) });
-      if (after !== '') query.set('startingAccountName', after);
-      const page = await this.#get(`/credentials/type/kubernetes?${query.toString()}`, signal);
-      if (page === undefined && after === '') break;
-      const accounts = listOf(page).filter(({ name }) => after === '' || name > after);
-      if (accounts.length > 0) yield accounts;
-      const last = accounts.at(-1);
-      if (last === undefined || listOf(page).length < limit) return;
-      after = last.name;
-    }
-    const all = listOf(await this.#get('/credentials', signal)).filter(isKubernetes);
-    for (let start = 0; start < all.length; start += batchSize) yield all.slice(start, start + batchSize);
-  }
-
-  async #get(path: string, signal: AbortSignal): Promise<unknown> {
+    const requests = await ClouddriverRequests.open(this.#address);
     try {
-      const url = new URL(this.#baseUrl + path);
-      const { username, password } = url;
-      url.username = '';
-      url.password = '';
-      const basic = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64');
-      const { statusCode, body } = await request(url, {
-        signal,
-        headersTimeout: timeoutMs,
-        bodyTimeout: timeoutMs,
-        headers: { accept: 'application/json', ...(username === '' ? {} : { authorization: `Basic ${basic}` }) },
-      });
-      const text = await body.text();
-      if (statusCode === 404) return undefined;
-      if (statusCode !== 200) throw new TellableError(`it answered ${String(statusCode)}`);
-      return parse(text);
-    } catch (error) {
-      signal.throwIfAborted();
-      if (isUnexpected(error)) throw error;
-      throw new GatewayError('dependency-unavailable', `${field}: ${reasonFor(error)}`, { field, cause: error });
+      const stored = storedPages(requests, batchSize, signal);
+      let page = await stored.next();
+      for (; page.done !== true; page = await stored.next()) yield page.value;
+      if (page.value) return;
+      const all = listOf(await requests.get('/credentials', signal)).filter(isKubernetes);
+      for (let start = 0; start < all.length; start += batchSize) yield all.slice(start, start + batchSize);
+    } finally {
+      void requests.close();
     }
   }
 }
 
-function parse(answer: string): unknown {
-  try {
-    return JSON.parse(answer) as unknown;
-  } catch (error) {
-    throw new TellableError('its answer is not JSON', { cause: error });
+/**
+ * The account store, in Clouddriver's order of names. Clouddriver leaves out of a page what the caller may not see and what
+ * it cannot read, so a page with few accounts is not the last one; the end is a page without any new account.
+ * @returns whether there is an account store
+ * @throws GatewayError `dependency-unavailable`
+ */
+export async function* storedPages(
+  requests: Pick<ClouddriverRequests, 'get'>,
+  batchSize: number,
+  signal: AbortSignal,
+): AsyncGenerator<readonly ClouddriverAccount[], boolean> {
+  const seen = new Set<string>();
+  for (let last: string | undefined; ;) {
+    // A page begins with the requested start account itself.
+    const query = new URLSearchParams({ limit: String(last === undefined ? batchSize : batchSize + 1) });
+    if (last !== undefined) query.set('startingAccountName', last);
+    const page = await requests.get(`/credentials/type/kubernetes?${query.toString()}`, signal);
+    if (page === undefined && last === undefined) return false;
+    // Not compared with the last name: the order is that of Clouddriver's database.
+    const fresh = listOf(page).filter(({ name }) => !seen.has(name));
+    if (fresh.length === 0) return true;
+    yield fresh;
+    for (const { name } of fresh) seen.add(name);
+    last = fresh.at(-1)?.name;
   }
 }
 
-function listOf(answer: unknown): ClouddriverAccount[] {
+/** The accounts of an answer of Clouddriver. */
+export function listOf(answer: unknown): ClouddriverAccount[] {
   return Array.isArray(answer) ? answer.flatMap((each) => toAccount(each) ?? []) : [];
 }
 

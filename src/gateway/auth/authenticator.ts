@@ -5,6 +5,7 @@
  */
 
 import { GatewayError } from '../../core/errors.js';
+import { refuseAccountToken } from './account-tokens.js';
 import { nameOfCertificate, readCertificate } from './certificate.js';
 import type { Filter } from './filter.js';
 import type { Credentials, Identity } from './identity.js';
@@ -106,6 +107,7 @@ export class Authenticator {
   }
 
   async #token(authorization: string, signal: AbortSignal): Promise<Identity> {
+    refuseAccountToken(authorization);
     const token = /^Bearer +(\S+)$/iu.exec(authorization)?.[1];
     if (token === undefined || token.length > tokenLimit) {
       throw new GatewayError('unauthenticated', 'authorization: expected "Bearer TOKEN" (RFC 6750)', {

@@ -73,7 +73,8 @@ export async function verifyJsonWebToken(token: string, options: JsonWebTokenOpt
 
 const unavailable = new Set<string>([errors.JWKSTimeout.code, errors.JWKSInvalid.code, errors.JOSEError.code]);
 
-function refusalOf(error: unknown): GatewayError {
+/** What jwtVerify() threw, in words. */
+export function refusalOf(error: unknown): GatewayError {
   if (error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTExpired) {
     const message = error.code === 'ERR_JWT_EXPIRED' ? 'expired' : `claim "${error.claim}" is not accepted`;
     return new GatewayError('unauthenticated', `token refused: ${message}`, { field: 'authorization' });

@@ -32,6 +32,8 @@ export interface CallerGrant {
   readonly role: Role;
   /** The first one whose accounts match applies. */
   readonly kubernetes: readonly KubernetesGrant[];
+  /** Whether it may read kubeconfigs with the tokens that the gateway makes for accounts; no role includes it. */
+  readonly accountTokens: boolean;
 }
 
 export interface Rule<Grant> {
@@ -75,7 +77,13 @@ const kubernetesSchema = Type.Object(
   { additionalProperties: false },
 );
 const callerSchema = Type.Object(
-  { ...ruleFields, role: Type.Enum([...roles]), kubernetes: Type.Optional(Type.Array(kubernetesSchema)) },
+  {
+    ...ruleFields,
+    role: Type.Enum([...roles]),
+    kubernetes: Type.Optional(Type.Array(kubernetesSchema)),
+    // Scalars of these files are read as text.
+    accountTokens: Type.Optional(Type.Enum(['true', 'false'])),
+  },
   { additionalProperties: false },
 );
 
@@ -87,6 +95,7 @@ const expected = {
   role: `expected one of ${roles.join(', ')}`,
   kubernetes:
     'expected a list of {accounts: [PATTERN ...], access: read or full, as: agent or {user: TEMPLATE, groups: [TEMPLATE ...], extra: {KEY: [TEMPLATE ...]}}}',
+  accountTokens: 'expected true or false',
 };
 
 /**
@@ -103,13 +112,14 @@ export function parseAgentPolicy(text: string): AgentPolicy {
 
 /**
  * `callers: [{name, match: [FILTER ...], role: read|operate|admin, kubernetes?: [{accounts: [PATTERN ...],
- * access: read|full, as: agent|{user: TEMPLATE, groups?, extra?}}]}]`.
+ * access: read|full, as: agent|{user: TEMPLATE, groups?, extra?}}], accountTokens?: BOOLEAN}]`.
  * @throws as parseAgentPolicy()
  */
 export function parseCallerPolicy(text: string): CallerPolicy {
   const rules = readYamlList(text, 'callers', callerSchema, expected);
-  return withFilters('callers', rules, ({ role, kubernetes = [] }, where) => ({
+  return withFilters('callers', rules, ({ role, kubernetes = [], accountTokens }, where) => ({
     role,
+    accountTokens: accountTokens === 'true',
     kubernetes: kubernetes.map(({ accounts, access, as }, index) => ({
       account: anyOf(accounts.map(pattern)),
       access,

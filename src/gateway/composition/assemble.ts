@@ -4,9 +4,13 @@
  */
 
 import { AgentTunnels } from '../kubernetes-api/agent-tunnels.js';
+import type { SpinnakerKubeconfigs } from '../spinnaker/kubeconfigs.js';
+import { PublishedAccounts } from '../spinnaker/published-accounts.js';
 import { dependencyChecks, Readiness } from '../telemetry/readiness.js';
+import { spinnakerKubeconfigs } from './account-tokens.js';
 import { assembleAgents, type AgentParts } from './assemble-agents.js';
 import { assembleOperations, type OperationParts } from './assemble-operations.js';
+import { createConfigServer, type ConfigServer } from './config-server.js';
 import type { Dependencies } from './connect.js';
 import { shuttingDown } from './drain.js';
 import { createDynamicAccounts, type DynamicAccountParts } from './dynamic-accounts.js';
@@ -16,11 +20,15 @@ export interface Domain extends AgentParts, OperationParts {
   readonly dynamicAccounts: DynamicAccountParts;
   readonly readiness: Readiness;
   readonly agentTunnels: AgentTunnels;
+  /** Absent: there are no tokens of accounts (spinnaker.tokens.secretFile). */
+  readonly spinnakerKubeconfigs: SpinnakerKubeconfigs | undefined;
+  /** Absent: switched off. */
+  readonly configServer: ConfigServer | undefined;
 }
 
 export function assemble(context: StartContext, dependencies: Dependencies): Domain {
-  const { config, environment, logger, lifetime } = context;
-  const { database, stores, metrics, mirror, discovery } = dependencies;
+  const { config, environment, logger, lifetime, now } = context;
+  const { database, stores, metrics, mirror, discovery, accountTokens, tlsToPeers } = dependencies;
   const agents = assembleAgents(context, dependencies);
   const operations = assembleOperations(context, dependencies, agents);
   const { ownership, registry, switches, frames, lease } = agents;
@@ -53,6 +61,20 @@ export function assemble(context: StartContext, dependencies: Dependencies): Dom
         mirror === undefined ? undefined : { live: mirror.state.name === 'live', reason: mirror.state.reason },
       discovery: () => discovery.state(),
     }),
+    now,
   );
-  return { ...agents, ...operations, dynamicAccounts, readiness, agentTunnels };
+  const kubeconfigs = spinnakerKubeconfigs(config, accountTokens, tlsToPeers);
+  const { accounts, definitions } = dynamicAccounts.routes;
+  const published =
+    kubeconfigs && new PublishedAccounts({ accounts, definitions, kubeconfigs, ...config.spinnaker.accounts, now });
+  const configServer = published && createConfigServer({ config, published, locks: stores.locks, metrics, logger });
+  return {
+    ...agents,
+    ...operations,
+    dynamicAccounts,
+    readiness,
+    agentTunnels,
+    spinnakerKubeconfigs: kubeconfigs,
+    configServer,
+  };
 }

@@ -9,12 +9,15 @@ import { LockStore } from '../../store/instances/locks.js';
 import { migrate } from '../../store/migrations/migrate.js';
 import { OwnershipMap } from '../../store/mirror/ownership-map.js';
 import { RedisMirror } from '../../store/mirror/redis-mirror.js';
+import { PresenceStore } from '../../store/presence/presence.js';
 import { OperationStore } from '../../store/operations/operations.js';
+import { TokenRevocationStore } from '../../store/accounts/token-revocations.js';
 import { PrincipalStore } from '../../store/accounts/principals.js';
 import { databaseOptions } from '../config/database-options.js';
 import { createMetrics, type Metrics } from '../telemetry/metrics.js';
 import { createTracing, type Tracing } from '../telemetry/tracing.js';
 import { readTls, type TlsMaterial } from '../tls/material.js';
+import { openAccountTokens, type AccountTokenParts } from './account-tokens.js';
 import { createDiscovery, createRedis, migrateAsOther } from './dependencies.js';
 import { openSecurity, TlsToPeers, type Security } from './security.js';
 import type { StartContext } from './start-context.js';
@@ -26,6 +29,8 @@ export interface Dependencies {
   readonly tls: { readonly agents: TlsMaterial | undefined; readonly rest: TlsMaterial | undefined };
   readonly tlsToPeers: TlsToPeers;
   readonly security: Security;
+  /** Absent: there are no tokens of accounts. */
+  readonly accountTokens: AccountTokenParts | undefined;
   readonly database: Database;
   /** On a connection that only the lease uses. */
   readonly leaseDatabase: Database;
@@ -43,6 +48,7 @@ interface Stores {
   readonly locks: LockStore;
   readonly operations: OperationStore;
   readonly principals: PrincipalStore;
+  readonly presence: PresenceStore;
 }
 
 /** @throws GatewayError naming the setting of what cannot be used; `dependency-unavailable` */
@@ -64,6 +70,7 @@ export async function connect(context: StartContext, signal: AbortSignal): Promi
   const security = await openSecurity(config, environment, lifetime, now);
   const databases = await openDatabases(context, signal);
   const stores = createStores(databases.database, kubesvc.instances.leaseMs);
+  const accountTokens = await openAccountTokens(config, new TokenRevocationStore(databases.database), signal);
   const redis = createRedis(config);
   if (redis !== undefined) {
     lifetime.push('redis', () => {
@@ -90,7 +97,20 @@ export async function connect(context: StartContext, signal: AbortSignal): Promi
   lifetime.push('discovery', () => discovery.stop());
   await discovery.start(signal);
   const tls = { agents, rest };
-  return { metrics, tracing, tls, tlsToPeers, security, ...databases, stores, redis, map, mirror, discovery };
+  return {
+    metrics,
+    tracing,
+    tls,
+    tlsToPeers,
+    security,
+    accountTokens,
+    ...databases,
+    stores,
+    redis,
+    map,
+    mirror,
+    discovery,
+  };
 }
 
 /** Brings the schema up to date, as the user who may. */
@@ -112,5 +132,6 @@ function createStores(database: Database, leaseMs: number): Stores {
     locks: new LockStore(database),
     operations: new OperationStore(database),
     principals: new PrincipalStore(database),
+    presence: new PresenceStore(database, { leaseMs, graceMs: 2 * leaseMs }),
   };
 }

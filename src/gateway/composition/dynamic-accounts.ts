@@ -72,7 +72,9 @@ export function createDynamicAccounts(parts: DynamicAccountsParts): DynamicAccou
   if (!options.enabled)
     return { routes: { accounts, store, definitions, requests: undefined }, loops: new Map(), releaseClaims };
 
-  const clouddriver = options.clouddriverUrl === undefined ? undefined : new Clouddriver(options.clouddriverUrl);
+  const { clouddriverUrl: url } = options;
+  const field = 'kubesvc.dynamicAccounts.clouddriverUrl';
+  const clouddriver = url === undefined ? undefined : new Clouddriver({ url, field });
   const reconciler = new Reconciler({
     instanceId,
     turns,

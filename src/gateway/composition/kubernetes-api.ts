@@ -16,12 +16,12 @@ import type { StartContext } from './start-context.js';
 /** @returns undefined if it is switched off */
 export function createKubernetesApi(
   { config, logger, now, lifetime }: StartContext,
-  { discovery, metrics, tracing, security }: Dependencies,
-  domain: Pick<Domain, 'ownership' | 'registry' | 'forwarder' | 'agentTunnels' | 'recorder'>,
+  { discovery, metrics, tracing, security, accountTokens }: Dependencies,
+  domain: Pick<Domain, 'ownership' | 'registry' | 'forwarder' | 'agentTunnels' | 'recorder' | 'refusals'>,
 ): KubernetesApiHandler | undefined {
   const { enabled, maxRequests, holdMs } = config.kubesvc.kubernetesApi;
   if (!enabled) return undefined;
-  const { ownership, registry, forwarder, agentTunnels, recorder } = domain;
+  const { ownership, registry, forwarder, agentTunnels, recorder, refusals } = domain;
   const instanceId = config.instance.id;
   const { callers, anonymousRole, instanceTokens, instanceFilters } = authorizationOf(config, security);
   const routing = new ApiRouting({
@@ -44,7 +44,15 @@ export function createKubernetesApi(
   const timeoutMs = config.kubesvc.grpc.server.handshakeTimeoutMs;
   const handler = new KubernetesApiHandler({
     routing,
-    authorization: new KubernetesApiAuthorization({ callers, anonymousRole, timeoutMs, logger, metrics }),
+    authorization: new KubernetesApiAuthorization({
+      callers,
+      accountTokens: accountTokens && { tokens: accountTokens.tokens, access: config.spinnaker.tokens.access },
+      anonymousRole,
+      timeoutMs,
+      now,
+      logger,
+      metrics,
+    }),
     callingReplica: new CallingReplica({
       tokens: instanceTokens,
       filters: instanceFilters,
@@ -52,6 +60,7 @@ export function createKubernetesApi(
       everybodyIsAdmin: callers === undefined && anonymousRole === 'admin',
     }),
     records: new ApiRequestRecords({ instanceId, recorder }),
+    refusals,
     metrics: metrics.apiRequests,
     tracing,
     maxRequests,

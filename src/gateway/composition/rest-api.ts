@@ -3,7 +3,6 @@
 import type { CachingIngest } from '../caching/ingest.js';
 import type { KubernetesApiHandler } from '../kubernetes-api/handler.js';
 import { createRestServer, type RestServer } from '../rest/server.js';
-import { trustAnchor } from '../tls/trust-anchor.js';
 import { collectGauges } from './collect.js';
 import type { Domain } from './assemble.js';
 import { createClusterCalls } from './cluster-calls.js';
@@ -20,7 +19,7 @@ export async function createRestApi(
 ): Promise<RestServer> {
   const { server, kubesvc } = config;
   const { stores, database, redis, map, mirror, discovery, metrics, tracing, security, tlsToPeers } = dependencies;
-  const { assignments, operations, principals } = stores;
+  const { assignments, operations, principals, presence, instances } = stores;
   const {
     registry,
     acceptance,
@@ -28,24 +27,28 @@ export async function createRestApi(
     rivals,
     forwarder,
     recorder,
+    refusals,
     lease,
     readiness,
     dynamicAccounts,
     agentTunnels,
+    configServer,
   } = domain;
+  const calls = createClusterCalls({
+    ...stores,
+    ...domain,
+    presence: stores.presence,
+    config,
+    version,
+    discovery,
+    dynamicAccounts: dynamicAccounts.routes,
+    metrics,
+    logger,
+    stopping: lifetime.stopping,
+    now,
+  });
   const rest = await createRestServer({
-    ...createClusterCalls({
-      ...stores,
-      ...domain,
-      config,
-      version,
-      discovery,
-      dynamicAccounts: dynamicAccounts.routes,
-      metrics,
-      logger,
-      stopping: lifetime.stopping,
-      now,
-    }),
+    ...calls,
     instanceId: config.instance.id,
     version,
     logger,
@@ -62,25 +65,28 @@ export async function createRestApi(
     },
     kubernetesApi,
     acceptance,
+    refusals,
     registry,
     results,
     operations,
     assignments,
+    presence,
+    instances,
+    leaseMs: kubesvc.instances.leaseMs,
     rivals,
     principals,
+    tokenRevocations: dependencies.accountTokens?.revocations,
     dynamicAccounts: dynamicAccounts.routes,
     ...(kubesvc.kubernetesApi.enabled
       ? {
           kubeconfigs: {
             accounts: dynamicAccounts.routes.accounts,
             publicUrl: kubesvc.kubernetesApi.publicUrl,
-            certificateAuthority: () => {
-              const { cert, ca } = tlsToPeers.current;
-              return cert === undefined ? undefined : trustAnchor({ cert, ca });
-            },
+            certificateAuthority: () => tlsToPeers.certificateAuthority,
           },
         }
       : {}),
+    ...(configServer === undefined ? {} : { springConfig: configServer.springConfig }),
     database,
     discovery,
     readiness,
@@ -100,7 +106,7 @@ export async function createRestApi(
         agentTunnels,
         lease,
       };
-      collectGauges(metrics, { ...observed, readiness, redis });
+      collectGauges(metrics, { ...observed, readiness, redis, reader: calls.reader });
     },
   });
   lifetime.push('rest', () => rest.close());

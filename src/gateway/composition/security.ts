@@ -3,15 +3,17 @@
 import type { Environment } from '../../core/environment.js';
 import type { Logger } from '../../core/logger.js';
 import type { ReleaseStack } from '../../core/release-stack.js';
+import { parseSharedSecrets, type SharedSecrets } from '../../core/shared-secrets.js';
 import { Authentication } from '../auth/authentication.js';
 import { parseFilter } from '../auth/filter.js';
-import { InstanceTokens, parseInstanceSecrets } from '../peers/instance-tokens.js';
+import { InstanceTokens } from '../peers/instance-tokens.js';
 import { parseAgentPolicy, parseCallerPolicy, type AgentGrant, type CallerGrant } from '../auth/policy.js';
 import { ReloadedFile } from '../auth/reloaded-file.js';
 import type { Config } from '../config/config.js';
 import type { PeerTls } from '../peers/peer-address.js';
 import type { AuthorizationOptions } from '../rest/authorization.js';
 import type { TlsMaterial } from '../tls/material.js';
+import { trustAnchor } from '../tls/trust-anchor.js';
 
 export interface Security {
   /** Absent: agents do not have to prove anything. */
@@ -19,6 +21,8 @@ export interface Security {
   readonly callers: Authentication<CallerGrant> | undefined;
   /** Absent: instances sign nothing. */
   readonly instanceTokens: InstanceTokens | undefined;
+  /** What the instances share; absent: nothing. */
+  readonly instanceSecrets: (() => SharedSecrets) | undefined;
   /** Follows the files until the signal aborts. */
   run(logger: Logger, signal: AbortSignal): Promise<void>;
 }
@@ -41,13 +45,14 @@ export async function openSecurity(
   const secrets =
     secretFile === undefined
       ? undefined
-      : await ReloadedFile.open('server.auth.instances.secretFile', secretFile, parseInstanceSecrets);
+      : await ReloadedFile.open('server.auth.instances.secretFile', secretFile, parseSharedSecrets);
   const instanceTokens =
     secrets && new InstanceTokens({ instanceId: instance.id, secrets: () => secrets.current, now });
   return {
     agents,
     callers,
     instanceTokens,
+    instanceSecrets: secrets && (() => secrets.current),
     run: async (logger, signal) => {
       const parts = [agents, callers, secrets].filter((part) => part !== undefined);
       await Promise.all(parts.map((part) => part.run(logger, signal)));
@@ -81,6 +86,12 @@ export class TlsToPeers {
   get current(): PeerTls {
     const { ca, cert, key, passphrase } = this.#material ?? {};
     return { ca, cert, key, passphrase, servername: this.#serverName };
+  }
+
+  /** PEM of the CA that clients of this instance need; undefined: none, or not known here. */
+  get certificateAuthority(): string | undefined {
+    const { cert, ca } = this.#material ?? {};
+    return cert === undefined ? undefined : trustAnchor({ cert, ca });
   }
 
   /** From the next connection on. */

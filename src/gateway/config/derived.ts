@@ -35,8 +35,13 @@ export function derivedDefaults(
     ['server.auth.anonymousRole', anonymousRole],
     ['kubesvc.cache.cacheKinds', setting('kubesvc.cache.cacheDefaults')],
     ['kubesvc.drain.endpointRemovalMs', local ? 0 : 3_000],
+    ['spinnaker.gateways', hostOf(setting('kubesvc.kubernetesApi.publicUrl')) ?? 'agent-gateway'],
     ['logging.format', terminal ? 'text' : 'json'],
   ]);
+}
+
+function hostOf(url: unknown): string | undefined {
+  return typeof url === 'string' && URL.canParse(url) ? new URL(url).hostname : undefined;
 }
 
 /** Whether only this machine reaches the address. */

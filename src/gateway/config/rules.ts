@@ -3,9 +3,11 @@
 import { messageOf } from '../../core/errors.js';
 import { peerIdleMs } from '../peers/forwarding.js';
 import { checkAuthentication, checkCallers } from './authentication-rules.js';
+import { checkConfigServer } from './config-server-rules.js';
 import { parseCron } from './cron.js';
 import type { SettingProblem } from '../../configuration/problems.js';
 import type { Config, TlsConfig } from './schema.js';
+import { checkSpinnaker, isRegularExpression } from './spinnaker-rules.js';
 import { tlsDemand } from './url.js';
 
 export interface Findings {
@@ -61,6 +63,8 @@ export function checkRules(config: Config): Findings {
   checkTls('kubesvc.grpc.server.security', grpc.security, problems, warnings);
   checkAuthentication('server.auth', server.auth, server.ssl, problems, warnings);
   checkCallers(config, problems, warnings);
+  checkSpinnaker(config, problems);
+  checkConfigServer(config, problems, warnings);
   checkAuthentication('kubesvc.grpc.auth', kubesvc.grpc.auth, grpc.security, problems, warnings);
   advise(
     server.maxBodySize >= grpc.maxInboundMessageSize,
@@ -179,14 +183,6 @@ function checkTls(section: string, tls: TlsConfig, problems: SettingProblem[], w
       key: `${section}.trustCertCollection`,
       message: `expected a PEM file, found nothing, with ${section}.clientAuth: ${tls.clientAuth}`,
     });
-  }
-}
-
-function isRegularExpression(text: string): boolean {
-  try {
-    return new RegExp(text, 'u') instanceof RegExp;
-  } catch {
-    return false;
   }
 }
 

@@ -13,6 +13,7 @@
 import Type, { type Static, type TSchemaOptions } from 'typebox';
 import { bytes, count, flag, list, optionalText, path, port, secret, text } from './leaf-schemas.js';
 import { callers, connectionLimits, tls, tokens, x509 } from './security-schemas.js';
+import { spinnaker } from './spinnaker-schemas.js';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -395,6 +396,17 @@ export const configSchema = Type.Object({
         },
         { description: 'Leases of instances, kept in SQL.' },
       ),
+      offline: Type.Object(
+        {
+          forgetAfterSeconds: count(
+            'Time after which agents, with their accounts, and instances that are gone are no longer shown as offline.',
+            604_800,
+            1,
+            90 * 86_400,
+          ),
+        },
+        { description: 'Agents, accounts and instances that were here and are not.' },
+      ),
       rebalance: Type.Object(
         {
           enabled: flag('Ask idle agents to reconnect if their instance has more agents than its share.', true),
@@ -425,6 +437,8 @@ export const configSchema = Type.Object({
     },
     { description: "Options of Armory's plugin, and further options in the same style." },
   ),
+
+  spinnaker,
 
   sql: Type.Object(
     {

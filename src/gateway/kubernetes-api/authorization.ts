@@ -5,6 +5,7 @@ import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { refusedByRead, type AccessLevel, type RequestInfo } from '../../kubernetes/request-info.js';
 import type { HeaderList } from '../../tunnel/exchange.js';
+import { accountTokenIn, type AccountTokens } from '../auth/account-tokens.js';
 import type { Admitted, Authentication } from '../auth/authentication.js';
 import type { Credentials } from '../auth/identity.js';
 import type { CallerGrant, Role } from '../auth/policy.js';
@@ -12,10 +13,15 @@ import type { Metrics } from '../telemetry/metrics.js';
 
 export interface KubernetesApiAuthorizationOptions {
   readonly callers: Pick<Authentication<CallerGrant>, 'admit' | 'takesCertificates'> | undefined;
+  /** Absent: there are no tokens of accounts. */
+  readonly accountTokens:
+    { readonly tokens: Pick<AccountTokens, 'verify'>; readonly access: AuthorizedRequest['access'] } | undefined;
   /** Role of callers without credentials. */
   readonly anonymousRole: Role | 'none';
   /** Deadline for checking the credentials, in ms. */
   readonly timeoutMs: number;
+  /** Wall clock, Unix ms. */
+  readonly now: () => number;
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'authentications'>;
 }
@@ -28,7 +34,7 @@ export interface KubernetesCredentials extends Credentials {
 
 /** A request that may go to the cluster. */
 export interface AuthorizedRequest {
-  /** For records: `policy:RULE`, or "anonymous ADDRESS". */
+  /** For records: `policy:RULE`, `account-token:ACCOUNT`, or "anonymous ADDRESS". */
   readonly caller: string;
   readonly access: Exclude<AccessLevel, 'off'>;
   /** Headers to add. */
@@ -64,9 +70,17 @@ export class KubernetesApiAuthorization {
     signal: AbortSignal,
   ): AuthorizedRequest | Promise<AuthorizedRequest> {
     const { callers, anonymousRole } = this.#options;
+    // Before other ways to authenticate, which would take it for a foreign or an invalid one.
+    const token = accountTokenIn(credentials.authorization);
+    if (token !== undefined) {
+      return this.#checked(credentials, account, asked, () => this.#admitByToken(token, account, asked));
+    }
     const showsNothing = credentials.authorization === undefined && credentials.certificate === undefined;
     if (callers !== undefined && !(showsNothing && anonymousRole !== 'none')) {
-      return this.#admitKnown(callers, credentials, account, asked, signal);
+      return this.#checked(credentials, account, asked, async () => {
+        const deadline = AbortSignal.any([signal, AbortSignal.timeout(this.#options.timeoutMs)]);
+        return authorize(await callers.admit(credentials, deadline), account, asked);
+      });
     }
     try {
       return admitAnonymous(anonymousRole, credentials.address, account, asked);
@@ -75,18 +89,32 @@ export class KubernetesApiAuthorization {
     }
   }
 
-  async #admitKnown(
-    callers: Pick<Authentication<CallerGrant>, 'admit'>,
+  async #admitByToken(token: string, account: string, asked: AskedFor): Promise<AuthorizedRequest> {
+    const { accountTokens, now } = this.#options;
+    if (accountTokens === undefined) {
+      const message = 'token refused: this gateway takes no tokens of accounts (spinnaker.tokens.secretFile is not set)';
+      throw new GatewayError('unauthenticated', message, { field: 'authorization' });
+    }
+    const { tokens, access } = accountTokens;
+    const tokenAccount = await tokens.verify(token, now());
+    const caller = `account-token:${tokenAccount}`;
+    if (tokenAccount !== account)
+      throw forbidden(asked, caller, account, `the token is good for account "${tokenAccount}" only`);
+    const reason = refusal(access, asked);
+    if (reason !== undefined)
+      throw forbidden(asked, caller, account, `spinnaker.tokens.access gives tokens access "${access}": ${reason}`);
+    return { caller, access, impersonation: [] };
+  }
+
+  async #checked(
     credentials: KubernetesCredentials,
     account: string,
     asked: AskedFor,
-    signal: AbortSignal,
+    check: () => Promise<AuthorizedRequest>,
   ): Promise<AuthorizedRequest> {
-    const { timeoutMs, metrics } = this.#options;
     try {
-      const deadline = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-      const admitted = authorize(await callers.admit(credentials, deadline), account, asked);
-      metrics.authentications.inc({ port: 'rest', outcome: 'admitted' });
+      const admitted = await check();
+      this.#options.metrics.authentications.inc({ port: 'rest', outcome: 'admitted' });
       return admitted;
     } catch (thrown) {
       throw this.#denied(thrown, credentials, account, asked);

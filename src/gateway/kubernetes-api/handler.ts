@@ -114,12 +114,13 @@ export class KubernetesApiHandler {
   #serveCaller(arrival: Arrival): void {
     const { method, url, upgrade } = arrival;
     const { routing } = this.#options;
-    const { rawHeaders } = arrival.request;
+    const { rawHeaders, socket } = arrival.request;
+    const origin = { rawHeaders, address: socket.remoteAddress ?? '' };
     const asked = read(method, url);
     const report =
       asked instanceof GatewayError
-        ? new RequestReport(this.#options, '', undefined, upgrade, rawHeaders)
-        : new RequestReport(this.#options, asked.account, asked.info, upgrade, rawHeaders);
+        ? new RequestReport(this.#options, '', undefined, upgrade, origin)
+        : new RequestReport(this.#options, asked.account, asked.info, upgrade, origin);
     const served = this.#open(arrival, false, (end) => {
       report.ended(end);
     });

@@ -38,6 +38,7 @@ const table: Readonly<Record<ErrorCode, Row>> = {
   'unknown-operation': { status: 404 },
   'operation-ended': { status: 409 },
   'operation-conflict': { status: 409 },
+  'not-gone': { status: 409 },
   // Between replicas only.
   'not-owner': { status: 421 },
   'no-agent': unavailable,

@@ -6,6 +6,7 @@
 
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { GatewayError } from '../../core/errors.js';
+import type { SharedSecrets } from '../../core/shared-secrets.js';
 
 /** Carries the token; `authorization` stays free for callers. */
 export const instanceTokenHeader = 'x-agent-gateway-instance';
@@ -19,29 +20,6 @@ export interface InstanceCall {
   readonly bodyDigest: string;
 }
 
-/** The first one signs; a token of any of them is accepted, so that they can be replaced without a gap. */
-export type InstanceSecrets = readonly Uint8Array[];
-
-const secretLength = 32;
-
-/**
- * One secret a line.
- * @throws Error in words
- */
-export function parseInstanceSecrets(text: string): InstanceSecrets {
-  const secrets = text
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '');
-  if (secrets.length === 0) throw new Error('expected a secret on each line, found none (openssl rand -base64 48)');
-  const short = secrets.findIndex((secret) => secret.length < secretLength);
-  if (short !== -1)
-    throw new Error(
-      `line ${String(short + 1)}: expected at least ${String(secretLength)} characters (openssl rand -base64 48)`,
-    );
-  return secrets.map((secret) => Buffer.from(secret));
-}
-
 export function digestOf(body: Uint8Array | string | undefined): string {
   return createHash('sha256')
     .update(body ?? '')
@@ -51,7 +29,8 @@ export function digestOf(body: Uint8Array | string | undefined): string {
 export interface InstanceTokensOptions {
   /** This instance. */
   readonly instanceId: string;
-  readonly secrets: () => InstanceSecrets;
+  /** The first one signs; a token of any of them is accepted. */
+  readonly secrets: () => SharedSecrets;
   /** Wall clock, Unix ms. */
   readonly now: () => number;
 }

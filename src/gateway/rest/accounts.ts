@@ -13,16 +13,20 @@ import type { AssignmentStore } from '../../store/assignments/assignments.js';
 import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { Definitions } from '../accounts/definition.js';
 import { enabledRequests, type AccountChangeRoutesOptions } from './account-changes.js';
+import type { ClusterReader } from '../attention/cluster-reader.js';
+import { accountStateNames } from '../attention/account-states.js';
+import { listAccountStates, toAccountAnswer } from './account-states.js';
 import { accountAnswer, accountParams as params, kubesvcAccount } from './account-schemas.js';
 import { problems } from './problem.js';
 
 export interface AccountRoutesOptions {
   readonly assignments: AssignmentStore;
+  readonly reader: ClusterReader;
   readonly dynamicAccounts: DynamicAccountRoutesOptions;
 }
 
 export interface DynamicAccountRoutesOptions extends AccountChangeRoutesOptions {
-  readonly accounts: Pick<AccountStore, 'find' | 'list' | 'properties'>;
+  readonly accounts: Pick<AccountStore, 'find' | 'findAll' | 'list' | 'properties'>;
   readonly store: Pick<DynamicAccountStore, 'list' | 'summaries'>;
   readonly definitions: Pick<Definitions, 'masked'>;
 }
@@ -34,7 +38,7 @@ const nameLike = { maxLength: 253, pattern: '^[A-Za-z0-9_.:@/+=-]*$' };
 
 export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> = (
   app,
-  { assignments, dynamicAccounts: { accounts, store, definitions, requests } },
+  { assignments, reader, dynamicAccounts: { accounts, store, definitions, requests } },
   done,
 ) => {
   const signal = (): AbortSignal => AbortSignal.timeout(queryTimeoutMs);
@@ -51,7 +55,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       schema: {
         operationId: 'listAccounts',
         tags,
-        summary: 'List dynamic accounts, sorted by name.',
+        summary: 'List dynamic accounts, or all accounts in a state, sorted by name.',
         querystring: Type.Object({
           items: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, default: 500 })),
           after: Type.Optional(
@@ -62,14 +66,26 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
           ),
           status: Type.Optional(Type.Enum([...accountStatuses])),
           zoneId: Type.Optional(Type.String(nameLike)),
+          state: Type.Optional(
+            Type.Enum([...accountStateNames, 'all'], {
+              description:
+                'All accounts in this state, also those that agents registered; `status` and `zoneId` do not apply then.',
+            }),
+          ),
         }),
         response: { 200: Type.Array(accountAnswer), ...problems(400, 500, 501, 503) },
       },
     },
-    async ({ query: { items = 500, after = '', status, zoneId } }) => {
+    async ({ query: { items = 500, after = '', status, zoneId, state } }) => {
+      if (state !== undefined) {
+        const other = status === undefined ? (zoneId === undefined ? undefined : 'zoneId') : 'status';
+        if (other !== undefined)
+          throw new GatewayError('invalid-argument', `${other}: cannot be combined with state`, { field: other });
+        return listAccountStates({ reader, accounts, definitions }, state, after, items, signal());
+      }
       enabledRequests(requests);
       const records = await store.list({ status, zoneId }, after, items, signal());
-      return records.map((record) => toAnswer(record, definitions));
+      return records.map((record) => toAccountAnswer(record, definitions));
     },
   );
 
@@ -94,7 +110,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
         clouddriverId: instanceId,
         caching,
       }));
-      return { ...toAnswer(record, definitions), agents };
+      return { ...toAccountAnswer(record, definitions), agents };
     },
   );
 
@@ -133,22 +149,6 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
 
   done();
 };
-
-function toAnswer(record: AccountRecord, definitions: Pick<Definitions, 'masked'>): Static<typeof accountAnswer> {
-  const { name, status, zoneId, dynamic, connections, failedCount, errorMessage, lastUpdated, definition } = record;
-  return {
-    name,
-    type: 'kubernetes',
-    source: dynamic ? 'dynamic' : 'agent',
-    status,
-    zoneId,
-    connections,
-    failedCount,
-    ...(errorMessage === undefined ? {} : { errorMessage }),
-    lastUpdated: new Date(lastUpdated).toISOString(),
-    config: definitions.masked(definition),
-  };
-}
 
 function toKubesvcAccount(
   record: AccountRecord,

@@ -8,8 +8,10 @@ import { Transform } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
+import { refuseAccountToken } from '../auth/account-tokens.js';
 import type { Admitted, Authentication } from '../auth/authentication.js';
 import { certificateOf } from '../auth/certificate.js';
+import { springCredentials } from '../auth/spring-credentials.js';
 import { passesByCertificate, type Filter } from '../auth/filter.js';
 import { callingInstance } from '../peers/calling-instance.js';
 import { digestOf, instanceTokenHeader, type InstanceTokens } from '../peers/instance-tokens.js';
@@ -20,9 +22,17 @@ import type { Metrics } from '../telemetry/metrics.js';
 /** `public`: for anyone who reaches the port, such as probes. */
 export type RouteRole = Role | 'public';
 
+export interface AccountTokensAccess {
+  /** The setting that lets callers without credentials have them. */
+  readonly setting: string;
+  readonly anonymous: boolean;
+}
+
 declare module 'fastify' {
   interface FastifyContextConfig {
     readonly role?: RouteRole;
+    /** Answers with tokens of accounts, to a client that may send its own as Spring Cloud Config does. */
+    readonly accountTokens?: AccountTokensAccess;
   }
   interface FastifyRequest {
     /** The caller, if it has authenticated. */
@@ -62,6 +72,8 @@ export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptio
     if (request.is404 || role === 'public') return;
     try {
       await admit(request, role, options);
+      const { accountTokens } = request.routeOptions.config;
+      if (accountTokens !== undefined) demandAccountTokens(request, accountTokens, options);
     } catch (thrown) {
       const error = toGatewayError(thrown);
       const { metrics, logger } = options;
@@ -110,6 +122,11 @@ export function digestBody(request: FastifyRequest, body: Buffer): void {
   if (request.bodyDigest !== undefined) request.bodyDigest.actual = digestOf(body);
 }
 
+/** As records name the caller: its principal, or "anonymous ADDRESS". */
+export function callerOf({ caller, socket }: FastifyRequest): string {
+  return caller?.principal ?? `anonymous ${socket.remoteAddress ?? ''}`;
+}
+
 function isProtobuf(request: FastifyRequest): boolean {
   return request.headers['content-type']?.startsWith(protobufMediaType) === true;
 }
@@ -117,8 +134,10 @@ function isProtobuf(request: FastifyRequest): boolean {
 async function admit(request: FastifyRequest, role: Role, options: AuthorizationOptions): Promise<void> {
   const { callers, anonymousRole, metrics } = options;
   if (isInstance(request, options)) return;
+  refuseAccountToken(request.headers.authorization);
   const certificate = callers?.takesCertificates === true ? certificateOf(request.raw.socket) : undefined;
-  const { authorization } = request.headers;
+  const { authorization } =
+    request.routeOptions.config.accountTokens === undefined ? request.headers : springCredentials(request.headers);
   const showsNothing = authorization === undefined && certificate === undefined;
   if (callers === undefined || (showsNothing && anonymousRole !== 'none')) {
     demand(role, anonymousRole, 'callers without credentials');
@@ -133,6 +152,23 @@ async function admit(request: FastifyRequest, role: Role, options: Authorization
 function demand(needed: Role, has: Role | 'none', who: string): void {
   if (has !== 'none' && roles.indexOf(has) >= roles.indexOf(needed)) return;
   throw new GatewayError('permission-denied', `this needs the role ${needed}; the role of ${who} is ${has}`);
+}
+
+/** @throws GatewayError `unauthenticated`, `permission-denied` */
+function demandAccountTokens(
+  { caller, callingInstance: instance }: FastifyRequest,
+  { anonymous, setting }: AccountTokensAccess,
+  { callers }: AuthorizationOptions,
+): void {
+  if (caller?.grant?.accountTokens === true || (caller === undefined && instance === undefined && anonymous)) return;
+  if (caller !== undefined) {
+    const message = `the answer has tokens of accounts: add accountTokens: true to the rule of ${caller.principal} in server.auth.policyFile`;
+    throw new GatewayError('permission-denied', message);
+  }
+  const message = `the answer has tokens of accounts: callers must authenticate (server.auth), unless ${setting} is true`;
+  throw new GatewayError(callers === undefined ? 'permission-denied' : 'unauthenticated', message, {
+    field: 'authorization',
+  });
 }
 
 /** Whether the caller has proven to be an instance. @throws as callingInstance() */

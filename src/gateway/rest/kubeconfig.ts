@@ -1,12 +1,12 @@
 /** `GET /kubernetes/kubeconfig`: how kubectl and other clients reach accounts through the gateway. Never with credentials. */
 
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
-import Type, { type Static } from 'typebox';
+import Type from 'typebox';
 import { GatewayError } from '../../core/errors.js';
 import { writeYaml } from '../../documents/yaml.js';
 import type { AccountRecord } from '../../store/accounts/account-record.js';
 import type { AccountStore } from '../../store/accounts/accounts.js';
-import { accountPath } from '../kubernetes-api/path.js';
+import { kubeconfigOf } from '../kubernetes-api/kubeconfig.js';
 import { nameSchema } from './names.js';
 import { problems } from './problem.js';
 
@@ -84,7 +84,6 @@ const kubeconfigSchema = Type.Object(
     ],
   },
 );
-type Kubeconfig = Static<typeof kubeconfigSchema>;
 
 const queryTimeoutMs = 30_000;
 const pageSize = 1_000;
@@ -136,7 +135,7 @@ export const kubeconfigRoutes: FastifyPluginCallbackTypebox<KubeconfigRoutesOpti
       const names = typeof wanted === 'string' ? [wanted] : [...new Set(wanted)];
       const found = names.length === 0 ? await all(accounts, signal) : await named(accounts, names, signal);
       const base = publicUrl ?? reachedAt(request);
-      const config = kubeconfigOf(found, base.replace(/\/+$/u, ''), certificateAuthority());
+      const config = kubeconfigOf(found, { baseUrl: base, certificateAuthority: certificateAuthority() });
       void reply.header('cache-control', 'no-store');
       if (/\bjson\b/u.test(request.headers.accept ?? '')) return reply.type('application/json').send(config);
       // An extra argument of the type provider: only the schema above knows this form.
@@ -190,26 +189,4 @@ function reachedAt({ protocol, host }: { readonly protocol: string; readonly hos
   if (hostForm.test(host)) return `${protocol}://${host}`;
   const message = 'Host: expected the name and port of the gateway; or set kubesvc.kubernetesApi.publicUrl';
   throw new GatewayError('invalid-argument', message, { field: 'Host' });
-}
-
-function kubeconfigOf(names: readonly string[], base: string, ca: string | undefined): Kubeconfig {
-  const user = `agent-gateway/${new URL(base).host}`;
-  const mark = (name: string) => ({ extensions: [{ name: 'agent-gateway', extension: { account: name } }] });
-  const authority =
-    ca === undefined || !base.startsWith('https:')
-      ? {}
-      : { 'certificate-authority-data': Buffer.from(ca).toString('base64') };
-  return {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: names.map((name) => ({
-      name: `agent-gateway/${name}`,
-      cluster: { server: base + accountPath(name), ...authority, ...mark(name) },
-    })),
-    contexts: names.map((name) => ({
-      name,
-      context: { cluster: `agent-gateway/${name}`, user, ...mark(name) },
-    })),
-    users: names.length === 0 ? [] : [{ name: user, user: mark('') }],
-  };
 }

@@ -18,9 +18,11 @@ import { GatewayError } from '../../core/errors.js';
 import type { KubernetesApiHandler } from '../kubernetes-api/handler.js';
 import { isKubernetesApi } from '../kubernetes-api/path.js';
 import { protobufMediaType } from '../peers/forwarding.js';
+import { attentionRoutes, type AttentionRoutesOptions } from './attention.js';
 import { authorizeCalls, digestBody, type AuthorizationOptions } from './authorization.js';
 import { accountChangeRoutes, accountDefinitionRoutes } from './account-changes.js';
 import { accountRoutes, type AccountRoutesOptions } from './accounts.js';
+import { accountTokenRoutes, type AccountTokenRoutesOptions } from './account-tokens.js';
 import { agentRoutes, type AgentRoutesOptions } from './agents.js';
 import { clusterRoutes, type ClusterRoutesOptions } from './cluster.js';
 import { healthRoutes, type HealthRoutesOptions } from './health.js';
@@ -34,6 +36,7 @@ import { operationRoutes, type OperationRoutesOptions } from './operations.js';
 import { clientErrorHandler, errorHandler, sendProblem } from './problem.js';
 import { MaybeUpgrade } from './maybe-upgrade.js';
 import { limitRequestRate, type RequestRateOptions } from './request-rate.js';
+import { springConfigRoutes, type SpringConfigRoutesOptions } from './spring-config.js';
 import { endStalledConnections } from './stalled-connections.js';
 import { validatorCompiler } from './validator.js';
 
@@ -42,10 +45,13 @@ export interface RestOptions
     OperationRoutesOptions,
     ClusterRoutesOptions,
     AccountRoutesOptions,
+    AccountTokenRoutesOptions,
     AgentRoutesOptions,
+    AttentionRoutesOptions,
     InstanceRoutesOptions,
     OwnerRoutesOptions,
     Partial<KubeconfigRoutesOptions>,
+    Partial<SpringConfigRoutesOptions>,
     HealthRoutesOptions {
   readonly instanceId: string;
   readonly version: string;
@@ -178,14 +184,17 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
   await app.register(operationRoutes, options);
   await app.register(operationListRoutes, options);
   await app.register(clusterRoutes, options);
+  await app.register(attentionRoutes, options);
   await app.register(agentRoutes, options);
   await app.register(accountRoutes, options);
   await app.register(accountChangeRoutes, options.dynamicAccounts);
   await app.register(accountDefinitionRoutes, options.dynamicAccounts);
+  await app.register(accountTokenRoutes, options);
   await app.register(instanceRoutes, options);
   await app.register(ownerRoutes, options);
-  const { kubeconfigs } = options;
+  const { kubeconfigs, springConfig } = options;
   if (kubeconfigs !== undefined) await app.register(kubeconfigRoutes, { kubeconfigs });
+  if (springConfig !== undefined) await app.register(springConfigRoutes, { springConfig });
   await app.register(healthRoutes, options);
   await app.register(options.console);
   registerOtherMethods();

@@ -5,6 +5,7 @@ import { agentMetrics } from './agent-metrics.js';
 import { apiRequestMetrics } from './api-request-metrics.js';
 import { cachingMetrics } from './caching-metrics.js';
 import { clusterMetrics } from './cluster-metrics.js';
+import { configServerMetrics } from './config-server-metrics.js';
 import { instanceMetrics } from './instance-metrics.js';
 import { operationMetrics } from './operation-metrics.js';
 import { portMetrics } from './port-metrics.js';
@@ -34,6 +35,7 @@ export function createMetrics(instanceId: string, version: string) {
     ...cachingMetrics(registers),
     ...portMetrics(registers),
     ...clusterMetrics(registers),
+    ...configServerMetrics(registers),
     ...instanceMetrics(registers),
   };
 }

@@ -11,6 +11,9 @@ import { initial } from './0001-initial.js';
 import { owners } from './0002-owners.js';
 import { processes } from './0003-processes.js';
 import { callers } from './0004-callers.js';
+import { accountTokens } from './0005-account-tokens.js';
+import { operationObjects } from './0007-operation-objects.js';
+import { departures } from './0008-departures.js';
 import { ensureTable, type MigrationContext } from './ensure-table.js';
 import { findTable } from './introspect.js';
 import type { Schema } from '../sql/schema.js';
@@ -37,6 +40,9 @@ const migrations: readonly Migration[] = [
   { name: '0002-owners', breaking: false, apply: owners },
   { name: '0003-processes', breaking: false, apply: processes },
   { name: '0004-callers', breaking: false, apply: callers },
+  { name: '0005-account-tokens', breaking: false, apply: accountTokens },
+  { name: '0007-operation-objects', breaking: false, apply: operationObjects },
+  { name: '0008-departures', breaking: false, apply: departures },
 ];
 
 /** Filling a new index or column of a large table takes long. */

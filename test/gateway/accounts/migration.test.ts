@@ -50,7 +50,7 @@ test('pages', async (t) => {
     for (const batch of [1, 3, 4, 7, 100]) {
       const { url } = await clouddriver(t, numbered(7), management);
       const names: string[] = [];
-      for await (const page of new Clouddriver(url).pages(batch, signal)) {
+      for await (const page of new Clouddriver({ url, field: 'clouddriverUrl' }).pages(batch, signal)) {
         t.ok(page.length <= batch);
         names.push(...page.map(({ name }) => name));
       }
@@ -61,7 +61,7 @@ test('pages', async (t) => {
       );
     }
   }
-  const gone = new Clouddriver('http://user:hunter2@127.0.0.1:1');
+  const gone = new Clouddriver({ url: 'http://user:hunter2@127.0.0.1:1', field: 'clouddriverUrl' });
   await t.rejects(gone.find('a', signal), { code: 'dependency-unavailable', message: /^(?!.*hunter2)/su });
 });
 

@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { jwtVerify, SignJWT, UnsecuredJWT } from 'jose';
 import { test } from 'tap';
-import { digestOf, InstanceTokens, parseInstanceSecrets } from '../../../src/gateway/peers/instance-tokens.js';
+import { parseSharedSecrets } from '../../../src/core/shared-secrets.js';
+import { digestOf, InstanceTokens } from '../../../src/gateway/peers/instance-tokens.js';
 import { OperationSchema } from '../../../src/protocol/generated/ops/operations_pb.js';
 import { writeDelimited } from '../../../src/protocol/delimited.js';
 import { waitFor } from '../../wait.js';
@@ -60,7 +61,7 @@ const seconds = (): number => Math.floor(Date.now() / 1_000);
 const withToken = (token: string) => ({ 'x-agent-gateway-instance': token });
 
 function tokensOf(instanceId: string, secrets = secret, now = Date.now): InstanceTokens {
-  return new InstanceTokens({ instanceId, secrets: () => parseInstanceSecrets(secrets), now });
+  return new InstanceTokens({ instanceId, secrets: () => parseSharedSecrets(secrets), now });
 }
 
 test('pretending to be an instance', async (t) => {
