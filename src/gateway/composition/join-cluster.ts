@@ -54,11 +54,7 @@ function watchInstances(
     leaseMs: config.kubesvc.instances.leaseMs,
     cachingGraceMs: times.afterLeaseMs,
     onDead: (id, at) =>
-      Promise.all([
-        adoption.adoptFrom(id, at),
-        dynamicAccounts.releaseClaims(id, at),
-        presence.instanceGone(id, at),
-      ]),
+      Promise.all([adoption.adoptFrom(id, at), dynamicAccounts.releaseClaims(id, at), presence.instanceGone(id, at)]),
     logger,
   });
   lifetime.background('reaper', (at) => reaper.run(at));
