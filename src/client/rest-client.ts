@@ -12,7 +12,7 @@ export type Shape<Row> = Readonly<Partial<Record<keyof Row, 'string' | 'boolean'
 
 export interface RestClient {
   /** @throws ClientError */
-  list<Row>(path: string, shape: Shape<Row>, query?: Query): Promise<readonly Row[]>;
+  list<Row>(path: string, shape: Shape<Row>, query?: QueryParameters): Promise<readonly Row[]>;
   /** @throws ClientError */
   one<Row>(path: string, shape: Shape<Row>): Promise<Row>;
   /** @throws ClientError */
@@ -20,7 +20,7 @@ export interface RestClient {
 }
 
 /** Parameters; one with several values is repeated. */
-export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
+export type QueryParameters = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 export interface PostAnswer {
   readonly status: number;
@@ -86,7 +86,7 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
   }
 
   return {
-    list: async <Row>(path: string, shape: Shape<Row>, query: Query = {}) => {
+    list: async <Row>(path: string, shape: Shape<Row>, query: QueryParameters = {}) => {
       const set = Object.entries(query).flatMap(([name, value = []]) =>
         (typeof value === 'string' ? [value] : value).map((one): [string, string] => [name, one]),
       );
