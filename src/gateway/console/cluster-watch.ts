@@ -114,6 +114,12 @@ export class ClusterWatch {
     await Promise.all([this.reader.refresh(), ...this.sections().map(([, section]) => section.refresh())]);
   }
 
+  /** Names of what has not been read yet, and not failed either. */
+  unread(): string[] {
+    const parts = new Set([...this.reader.parts, ...this.sections().map(([, section]) => section)]);
+    return [...parts].filter(({ value, error }) => value === undefined && error === undefined).map(({ name }) => name);
+  }
+
   sections(): [SectionName, Section<unknown>][] {
     return [
       ['replicas', this.replicas],
@@ -159,7 +165,8 @@ export class ClusterWatch {
   async #watch(signal: AbortSignal): Promise<void> {
     let last = '';
     while (!signal.aborted && !this.#options.stopping.aborted) {
-      await this.refresh();
+      // What takes long does not hold up the rest: it is told when it has been read.
+      await Promise.race([this.refresh(), wait(periodMs, signal).catch(() => undefined)]);
       const state = JSON.stringify([
         this.sections().map(([, { version, error }]) => [version, error]),
         this.reader.parts.map(({ version, error }) => [version, error]),
