@@ -21,7 +21,7 @@ const inexactJson = {
 const environment = {
   selector:
     'MemberExpression[object.name="process"][property.name="env"], ImportDeclaration[source.value=/^(node:)?process$/] ImportSpecifier[imported.name="env"]',
-  message: 'Only src/main.ts reads the environment, and hands it on (core/environment.ts).',
+  message: 'Only src/process.ts reads the environment, and hands it on (core/environment.ts).',
 };
 
 export default defineConfig(
@@ -122,7 +122,7 @@ export default defineConfig(
     rules: { 'no-restricted-syntax': ['error', defaultExport, environment, spreadLiteral, inexactJson] },
   },
   {
-    files: ['src/main.ts'],
+    files: ['src/process.ts'],
     rules: { 'no-restricted-syntax': ['error', defaultExport, spreadLiteral] },
   },
   {

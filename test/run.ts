@@ -5,17 +5,20 @@
  *
  * `npm test -- --changed[=REVISION]` does so with the files that a change since the revision can break (test/changed.ts); by
  * default since this branch left main.
+ *
+ * `npm test -- --node 24 ...` runs the files, and the programs that they start, on another Node.js (test/services/node.ts).
  */
 
 import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { ReleaseStack } from '../src/core/release-stack.js';
 import { changedFiles, explanation, isTest, nearestTests, sourceTree, testsOf } from './changed.js';
 import { fileTimeoutMs } from './file-timeout.js';
 import { mariaDbVariable, startMariaDb } from './services/mariadb.js';
 import { kubernetesPrograms } from './services/kubernetes-program.js';
 import { mySqlMissing, mySqlVariables, mySqlVersions, startMySql } from './services/mysql.js';
+import { nodeDirectory } from './services/node.js';
 import { ensurePackages } from './services/packages.js';
 import { postgresVariable, startPostgres } from './services/postgres.js';
 import { runTestFile, type FileOptions, type FileResult } from './test-file.js';
@@ -79,7 +82,9 @@ async function wantedFiles(args: readonly string[]): Promise<readonly string[] |
   if (!args.some((arg) => arg.startsWith('--'))) return testFiles(args.length > 0 ? args : ['test']);
   const changed = /^--changed(?:=(.+))?$/.exec(args.join(' '));
   if (changed === null)
-    throw new Error(`expected files and directories, or --changed[=REVISION], got ${args.join(' ')}`);
+    throw new Error(
+      `expected [--node VERSION] and files and directories, or --changed[=REVISION], got ${args.join(' ')}`,
+    );
   const { base, files } = changedFiles(changed[1]);
   const tree = sourceTree();
   const changes = testsOf(files, tree);
@@ -87,15 +92,24 @@ async function wantedFiles(args: readonly string[]): Promise<readonly string[] |
   return files.length === 0 ? undefined : nearestTests(changes);
 }
 
+/** Takes `--node VERSION` out of the arguments. */
+function takeNode(args: readonly string[]): { readonly version: string | undefined; readonly rest: readonly string[] } {
+  const index = args.findIndex((arg) => arg === '--node' || arg.startsWith('--node='));
+  if (index === -1) return { version: undefined, rest: args };
+  const inline = args[index]?.split('=')[1];
+  const rest = args.toSpliced(index, inline === undefined ? 2 : 1);
+  return { version: inline ?? args[index + 1] ?? '', rest };
+}
+
 async function runTests(
   files: readonly string[],
   scope: ReleaseStack,
   signal: AbortSignal,
+  version: string | undefined,
 ): Promise<readonly FileResult[]> {
-  ensurePackages();
-  const kubernetes = await kubernetesPrograms(() => {
-    print('building the Kubernetes control plane with Go, once: some minutes\n');
-  });
+  await ensurePackages();
+  const node = version === undefined ? undefined : await nodeDirectory(version);
+  const kubernetes = await kubernetesPrograms();
   if (typeof kubernetes === 'string') print(`tests on Kubernetes are skipped: ${kubernetes}\n`);
 
   // Everything temporary goes below one directory, so that a test file that is killed leaves nothing behind either.
@@ -121,7 +135,14 @@ async function runTests(
     scope.push(`MySQL ${version}`, () => mySql.stop());
     env[mySqlVariables[version]] = mySql.url;
   }
-  const options = { timeoutMs: fileTimeoutMs, env, signal };
+  // For the programs that test files start by name.
+  if (node !== undefined) env['PATH'] = `${node}${delimiter}${process.env['PATH'] ?? ''}`;
+  const options = {
+    timeoutMs: fileTimeoutMs,
+    env,
+    signal,
+    ...(node === undefined ? {} : { node: join(node, 'node') }),
+  };
   const results = await runAll(files, options);
   return files.length > 1 ? repeatFailed(results, options) : results;
 }
@@ -147,8 +168,9 @@ const scope = new ReleaseStack();
 let closing = '0 passed, 1 failed';
 process.exitCode = 1;
 try {
-  const files = await wantedFiles(process.argv.slice(2));
-  const results = files === undefined ? [] : await runTests(files, scope, interruption.signal);
+  const { version, rest } = takeNode(process.argv.slice(2));
+  const files = await wantedFiles(rest);
+  const results = files === undefined ? [] : await runTests(files, scope, interruption.signal, version);
   if (files !== undefined && results.every((result) => result.passed + result.failed === 0))
     throw new Error('no test ran');
   closing = closingLine(results);

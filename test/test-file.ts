@@ -20,6 +20,8 @@ export interface FileOptions {
   readonly timeoutMs: number;
   readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
+  /** The Node.js that runs it; default: this one. */
+  readonly node?: string;
 }
 
 /** How long tap has, after the time limit, to say what was running, before its process is killed, in ms. */
@@ -32,7 +34,7 @@ const maximumOutput = 64 * 1024;
  */
 export async function runTestFile(file: string, options: FileOptions): Promise<FileResult> {
   const started = performance.now();
-  const child = spawn(process.execPath, ['--import=tsx', '--enable-source-maps', file], {
+  const child = spawn(options.node ?? process.execPath, ['--import=tsx', '--enable-source-maps', file], {
     // A process group of its own, so that what the file leaves running can be ended with it.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],

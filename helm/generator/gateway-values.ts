@@ -98,8 +98,8 @@ export const gatewayValues: TObject = section('', {
         'URL of Clouddriver, whose account store gets the accounts; empty: `http://spin-clouddriver.NAMESPACE:7002`. Without effect if `config` has `spinnaker.clouddriver.url` or `spinnaker.configServer.enabled`.',
       ),
       tokens: existingSecret(
-        'Secrets that sign account tokens. Empty: the chart makes a Secret and keeps it on upgrades. Tools that only render the chart, such as Argo CD, would make a new one each time: create it yourself.',
-        { key: key('Key with the secrets, one per line; the first one signs.', 'token-secrets') },
+        'Secret that signs account tokens. Empty: the chart makes one, which upgrades keep, and uninstalling, too. Tools that only render the chart, such as Argo CD, would make a new one each time: create it yourself.',
+        { key: key('Key of the secrets, one per line; the first one signs.', 'secrets') },
       ),
     },
   ),

@@ -9,6 +9,7 @@ import type { CommandIo } from '../command-line/command.js';
 import { UsageError } from '../command-line/usage-error.js';
 import { aborted } from '../core/deadline.js';
 import { messageOf } from '../core/errors.js';
+import { nodeProblem } from '../core/node-version.js';
 import { createLogger } from './logger.js';
 
 /**
@@ -25,6 +26,8 @@ export async function runAgent(config: string | undefined, io: CommandIo): Promi
   const { logging } = configuration;
   const stream = logging.file === undefined ? stdout : destination({ dest: logging.file, mkdir: true, sync: true });
   const logger = createLogger({ ...logging, base: logging.fields }, stream);
+  const unsupported = nodeProblem(process.versions.node);
+  if (unsupported !== undefined) logger.warn(unsupported.text);
   for (const warning of warnings) logger.warn(warning);
   const service = createAgentService({
     configuration,

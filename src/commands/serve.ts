@@ -3,6 +3,7 @@
 import type { CommandIo } from '../command-line/command.js';
 import { aborted } from '../core/deadline.js';
 import { messageOf, toGatewayError, type GatewayError } from '../core/errors.js';
+import { nodeProblem } from '../core/node-version.js';
 import type { LoadedConfig } from '../gateway/config/config.js';
 import { createGateway } from '../gateway/gateway.js';
 import { createLogger } from './logger.js';
@@ -22,6 +23,8 @@ export async function serve(options: ServeOptions): Promise<number> {
   const { config, warnings } = loaded;
   const logger = createLogger({ ...config.logging, base: { instance: config.instance.id } }, stdout);
   Buffer.poolSize = bufferPoolBytes;
+  const unsupported = nodeProblem(process.versions.node);
+  if (unsupported !== undefined) logger.warn(unsupported.text);
   for (const warning of warnings) logger.warn(warning);
   const gateway = createGateway({ config, version, environment, logger });
   try {

@@ -18,6 +18,8 @@ export const errorCodes = [
   'operation-ended',
   /** The operation id was used before, for a different operation. */
   'operation-conflict',
+  /** Only what is gone can be forgotten, and the agent is connected, or the instance alive. */
+  'not-gone',
   /** This instance does not hold a stream for the account; the sender must re-read the truth. */
   'not-owner',
   /** The account is known, but no agent that serves it is connected. */
@@ -80,6 +82,12 @@ export class GatewayError extends TellableError {
     this.code = code;
     this.details = details;
   }
+}
+
+/** The same failure, of a request of which nothing has left: it may be sent again. */
+export function asUnsent(thrown: unknown): GatewayError {
+  const { code, message, details } = toGatewayError(thrown);
+  return new GatewayError(code, message, { ...details, unsent: true });
 }
 
 /**

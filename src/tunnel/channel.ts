@@ -253,22 +253,25 @@ export class Channel {
   /** As much of the queued data as one frame and the credit take. */
   #takeData(): Uint8Array {
     const most = Math.min(largestDataBytes, this.#credit);
-    const [first = new Uint8Array()] = this.#chunks;
-    let data: Uint8Array;
-    if (this.#queued <= most) {
-      data = this.#chunks.length > 1 ? Buffer.concat(this.#chunks, this.#queued) : first;
-      this.#chunks = [];
-    } else if (first.length >= most) {
-      data = first.subarray(0, most);
-      if (first.length === most) this.#chunks.shift();
-      else this.#chunks[0] = first.subarray(most);
-    } else {
-      const all = Buffer.concat(this.#chunks, this.#queued);
-      data = all.subarray(0, most);
-      this.#chunks = [all.subarray(most)];
+    const pieces: Uint8Array[] = [];
+    let bytes = 0;
+    let taken = 0;
+    for (const chunk of this.#chunks) {
+      if (bytes + chunk.length > most) break;
+      pieces.push(chunk);
+      bytes += chunk.length;
+      taken += 1;
     }
-    this.#queued -= data.length;
-    this.#credit -= data.length;
-    return data;
+    this.#chunks.splice(0, taken);
+    // A chunk that fits only in part is split if nothing comes before it: joined to what does, it would be copied.
+    const [rest] = this.#chunks;
+    if (bytes === 0 && rest !== undefined && most > 0) {
+      pieces.push(rest.subarray(0, most));
+      this.#chunks[0] = rest.subarray(most);
+      bytes = most;
+    }
+    this.#queued -= bytes;
+    this.#credit -= bytes;
+    return pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces, bytes);
   }
 }

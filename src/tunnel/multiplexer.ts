@@ -24,7 +24,7 @@ export class Multiplexer<Kind extends Channel> implements ChannelSchedule {
   readonly #urgent = new Set<Channel>();
   readonly #ready = new Set<Channel>();
   #writable = true;
-  #flush: NodeJS.Immediate | undefined;
+  #flushPlanned = false;
   #closed = false;
   #sentBytes = 0;
 
@@ -68,7 +68,11 @@ export class Multiplexer<Kind extends Channel> implements ChannelSchedule {
     if (channel.urgent) this.#urgent.add(channel);
     else if (channel.ready) this.#ready.add(channel);
     else return;
-    if (this.#writable) this.#flush ??= setImmediate(this.#send);
+    if (!this.#writable || this.#flushPlanned) return;
+    this.#flushPlanned = true;
+    // Nobody shares the message of a lone request: it need not wait for the rest of this turn, and another one to be written.
+    if (this.#channels.size === 1) process.nextTick(this.#send);
+    else setImmediate(this.#send);
   }
 
   forget(channel: Channel): void {
@@ -86,8 +90,6 @@ export class Multiplexer<Kind extends Channel> implements ChannelSchedule {
   /** Nothing is sent any more. @returns the channels that were open */
   close(): Kind[] {
     this.#closed = true;
-    clearImmediate(this.#flush);
-    this.#flush = undefined;
     const open = [...this.#channels.values()];
     this.#channels.clear();
     this.#urgent.clear();
@@ -97,7 +99,7 @@ export class Multiplexer<Kind extends Channel> implements ChannelSchedule {
   }
 
   readonly #send = (): void => {
-    this.#flush = undefined;
+    this.#flushPlanned = false;
     while (this.#writable && !this.#closed) {
       const frames: TunnelFrame[] = [];
       const sent = this.#collect(frames);

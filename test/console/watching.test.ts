@@ -7,7 +7,8 @@ import { once } from 'node:events';
 import { test } from 'tap';
 import { ClusterWatch, type ClusterWatchOptions } from '../../src/gateway/console/cluster-watch.js';
 import { EventStream } from '../../src/gateway/console/event-stream.js';
-import { Section } from '../../src/gateway/console/section.js';
+import { ClusterReader } from '../../src/gateway/attention/cluster-reader.js';
+import { Section } from '../../src/gateway/attention/section.js';
 import { startGateway } from '../gateway/running-gateway.js';
 import { waitFor } from '../wait.js';
 
@@ -60,23 +61,31 @@ test('nothing is read while nobody watches', async (t) => {
     reads += 1;
     return [];
   };
-  const watch = new ClusterWatch({
+  const reader = new ClusterReader({
     assignments: { list: async function* () {} },
-    operations: { list: counted },
-    instances: { live: counted },
+    presence: { offline: () => Promise.resolve({ agents: [], accounts: [], truncated: false }) },
+    operations: { failures: () => Promise.resolve({ accounts: [], total: 0, more: false }) },
+    instances: { live: counted, lost: () => Promise.resolve([]) },
+    everyInstance: { ask: () => Promise.resolve([]) },
+    readiness: { report: () => ({ ready: true, status: 'ready', since: 0, checks: {} }) },
+    ...{ leaseMs: 1_000, stopping, now: Date.now },
+  });
+  const watch = new ClusterWatch({
+    reader,
+    operations: { list: counted, page: async () => ({ records: await counted() }), outcomeCounts: counted },
     dynamicAccounts: undefined,
     accounts: { properties: () => Promise.resolve(new Map()) },
     discovery: { instances: () => [], state: () => ({ status: 'known', since: 0 }) },
-    ...{ leaseMs: 1_000, stopping, now: Date.now },
+    ...{ stopping, now: Date.now },
   } satisfies ClusterWatchOptions);
   let told = 0;
   const ends = [watch.subscribe(() => (told += 1)), watch.subscribe(() => (told += 1))];
   await waitFor(() => told === 2);
-  t.equal(reads, 3, 'once for both');
+  t.equal(reads, 4, 'once for both');
   for (const end of ends) end();
   // Longer than its period.
   await pause(2_500);
-  t.equal(reads, 3);
+  t.equal(reads, 4);
   for (let page = 0; page < 200; page += 1) await watch.operationPage({ items: 10, page });
   const before = reads;
   await watch.operationPage({ items: 10, page: 199 });

@@ -71,6 +71,7 @@ test('a replica starts with what is rendered', async (t) => {
     t.match(kubesvc.grpc.server.security, { enabled: true, clientAuth: 'REQUIRE', privateKeyPassword: 'hunter5' });
     t.match(server.ssl, { enabled: true, clientAuth: 'OPTIONAL', privateKeyPassword: 'hunter6' });
     t.equal(kubesvc.dynamicAccounts.encryptionKey, secrets.sealing.aes);
+    t.equal(config.spinnaker.tokens.secretFile, pathOf('/etc/agent-gateway/secrets/account-tokens/signing'));
   }
 });
 
@@ -125,10 +126,11 @@ test('Spinnaker without a plugin, by one value', async (t) => {
   };
   const one = await settingsOf(gatewayRows['Spinnaker without a plugin']);
   t.equal(one.url, 'http://spin-clouddriver.spinnaker:7002');
-  t.equal(one.secretFile, one.pathOf('/etc/agent-gateway/spinnaker/token-secrets'));
+  t.equal(one.secretFile, one.pathOf('/etc/agent-gateway/secrets/account-tokens/secrets'));
   const secret = objectOf(one.objects, 'Secret');
-  const written = Buffer.from(secret.data!['token-secrets']!, 'base64').toString();
+  const written = Buffer.from(secret.data!['secrets']!, 'base64').toString();
   t.equal(parseSharedSecrets(written).length, 1, 'it can sign');
+  t.equal(secret.metadata.annotations?.['helm.sh/resource-policy'], 'keep');
   const mounts = podOf(one.objects).volumes!.map((volume) => volume.secret?.secretName);
   t.ok(mounts.includes(secret.metadata.name));
   const service = objectOf(one.objects, 'Service', /^(?!.*grpc$)/);
@@ -137,7 +139,7 @@ test('Spinnaker without a plugin, by one value', async (t) => {
 
   const other = await settingsOf(gatewayRows['Spinnaker elsewhere']);
   t.equal(other.url, 'https://spin-clouddriver-rw.cd:7002');
-  t.equal(other.secretFile, other.pathOf('/etc/agent-gateway/spinnaker/keys'));
+  t.equal(other.secretFile, other.pathOf('/etc/agent-gateway/secrets/account-tokens/keys'));
   t.notOk(other.objects.some(({ kind }) => kind === 'Secret'));
 
   const { 'Spinnaker without a plugin': row } = gatewayRows;

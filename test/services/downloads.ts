@@ -6,6 +6,7 @@ import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { progress } from './progress.js';
 
 const run = promisify(execFile);
 const timeout = 100_000;
@@ -29,10 +30,8 @@ export async function cachedDownload(
   await mkdir(cache, { recursive: true });
   const temporary = await mkdtemp(join(cache, `${name}-`));
   try {
-    const kept = await fill(
-      async (program, ...args) => (await run(program, args, { cwd: temporary, timeout })).stdout,
-      temporary,
-    );
+    const inTemporary: Run = async (program, ...args) => (await run(program, args, { cwd: temporary, timeout })).stdout;
+    const kept = await progress(`fetching ${name}, once`, () => fill(inTemporary, temporary));
     // Several test files may do this at once: only one of them wins the last step.
     await rename(kept, directory).catch((error: unknown) => {
       if (!existsSync(directory)) throw error;

@@ -8,6 +8,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { progress } from './progress.js';
 
 const run = promisify(execFile);
 const source = fileURLToPath(new URL('../kubernetes/', import.meta.url));
@@ -17,11 +18,8 @@ const components = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'node-d
 /** Paths of the programs, by name. */
 export type KubernetesPrograms = Readonly<Record<(typeof components)[number], string>>;
 
-/**
- * @param building told before a build, which takes minutes
- * @returns why it is not to be had, where Go is missing or cannot fetch the modules
- */
-export async function kubernetesPrograms(building: () => void = () => undefined): Promise<KubernetesPrograms | string> {
+/** @returns why it is not to be had, where Go is missing or cannot fetch the modules */
+export async function kubernetesPrograms(): Promise<KubernetesPrograms | string> {
   const go = existsSync('/usr/local/go/bin/go') ? '/usr/local/go/bin/go' : 'go';
   // The Go that is here, and no other one from the network.
   const env = { ...process.env, GOTOOLCHAIN: 'local', CGO_ENABLED: '0' };
@@ -37,9 +35,10 @@ export async function kubernetesPrograms(building: () => void = () => undefined)
   const cache = join(homedir(), '.cache', 'agent-gateway-tests');
   const directory = join(cache, `kubernetes-${hash.digest('hex').slice(0, 16)}`);
   if (!existsSync(directory)) {
-    building();
     try {
-      await build(go, env, cache, directory);
+      await progress('building the Kubernetes control plane with Go, once (some minutes)', () =>
+        build(go, env, cache, directory),
+      );
     } catch (error) {
       const lines = (error instanceof Error ? error.message : String(error)).trim().split('\n');
       return `the Kubernetes control plane cannot be built: ${lines.at(-1) ?? ''}`;

@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../free-port.js';
 import { waitFor } from '../wait.js';
+import { progress } from './progress.js';
 
 export interface ServiceOptions {
   /** Default: a free one. */
@@ -66,8 +67,11 @@ export class Service {
     process.once('exit', service.#killAtExit);
     try {
       if (kind.runAs !== undefined) await chown(directory, kind.runAs.uid, kind.runAs.gid);
-      if (kind.initialize !== undefined) await service.#initialize(kind.initialize(service.#data));
-      await service.#start();
+      const initialize = kind.initialize?.(service.#data);
+      await progress(`starting ${kind.name}`, async () => {
+        if (initialize !== undefined) await service.#initialize(initialize);
+        await service.#start();
+      });
     } catch (error) {
       await service.stop();
       throw error;

@@ -73,7 +73,7 @@ test('kubectl with the kubeconfig of Clouddriver', { skip: missing ?? false }, a
   const kubeconfigs = new SpinnakerKubeconfigs({
     tokens,
     publicUrl: strangerUrl,
-    gateways: 'test',
+    gateways: 'gateways',
     certificateAuthority: () => authority.read(authority.certificate),
   });
   const kubeconfig = join(directory, 'kubeconfig.yml');

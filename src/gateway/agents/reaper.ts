@@ -66,7 +66,7 @@ export class Reaper {
       released += changed.length;
     }
     await onDead(id, signal);
-    const forgotten = await instances.forget(id, leaseMs, signal);
-    if (forgotten) logger.info({ deadInstanceId: id, accounts: released }, 'dead instance cleaned up');
+    const reaped = await instances.reaped(id, leaseMs, signal);
+    if (reaped) logger.info({ deadInstanceId: id, accounts: released }, 'dead instance cleaned up');
   }
 }

@@ -103,6 +103,7 @@ export class Registrations {
     const active = [...registry.sessions].filter((session) => session.state === 'active');
     const lost = await reclaimMissing(this.#options, active, signal);
     for (const session of lost) registry.closed(session, replaced(session.agent.agentId));
+    registry.announce();
     await caching.allow(signal);
   }
 

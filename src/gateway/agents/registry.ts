@@ -14,6 +14,7 @@ import type { Claims } from './claims.js';
 import { bindingTo, type DeliverableOperation, type Delivery } from './delivery.js';
 import { periodOf, type LivenessTimes } from './liveness-times.js';
 import type { OwnershipService } from './ownership.js';
+import type { Presence } from './presence.js';
 import { agentKey, authorize } from './principal.js';
 import { choose } from './session-choice.js';
 import type { SessionFrames } from './session-frames.js';
@@ -23,6 +24,7 @@ export interface RegistryOptions {
   readonly instanceId: string;
   readonly ownership: OwnershipService;
   readonly claims: Pick<Claims, 'release' | 'settled'>;
+  readonly presence: Pick<Presence, 'connected' | 'left'>;
   readonly frames: SessionFrames;
   /** An agent gives up this replica when it hears nothing for this time, in ms; it is told so when it registers. */
   readonly times: Pick<LivenessTimes, 'alone' | 'sharing'>;
@@ -116,16 +118,24 @@ export class Registry {
     session.activate(agent);
     this.#agents.set(agentKey(session.principal?.name, agent.agentId), session);
     this.#options.metrics.agents.set(this.#agents.size);
+    this.#options.presence.connected(session);
   }
 
   /** The stream serves these accounts from now on. */
   addAccounts(session: Session, accounts: readonly AccountRegistration[]): void {
     for (const account of accounts) this.#index(account, session);
+    this.#options.presence.connected(session);
   }
 
   /** The stream serves these accounts no more. */
   removeAccounts(session: Session, names: readonly string[]): void {
     for (const name of names) this.#unindex(name, session);
+    this.#options.presence.connected(session);
+  }
+
+  /** Others may have taken this instance for dead: says of all agents again that they are here. */
+  announce(): void {
+    for (const session of this.#sessions) if (session.state === 'active') this.#options.presence.connected(session);
   }
 
   /**
@@ -176,7 +186,8 @@ export class Registry {
     const key = agentKey(session.principal?.name, agentId);
     if (this.#agents.get(key) === session) this.#agents.delete(key);
     const accounts = [...session.accounts.keys()];
-    this.removeAccounts(session, accounts);
+    for (const name of accounts) this.#unindex(name, session);
+    this.#options.presence.left(session, accounts, error);
     this.#options.metrics.agents.set(this.#agents.size);
     this.#options.logger.info({ agentId, epoch, reason: error?.code ?? 'ended by the agent' }, 'agent disconnected');
     void this.#options.claims.release(this.connectionOf(session), accounts, cachingGraceMs);

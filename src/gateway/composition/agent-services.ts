@@ -18,10 +18,11 @@ export function createAgentServices(
   {
     registry,
     registrations,
+    presence,
     switches,
     results,
     agentTunnels,
-  }: Pick<Domain, 'registry' | 'registrations' | 'switches' | 'results' | 'agentTunnels'>,
+  }: Pick<Domain, 'registry' | 'registrations' | 'presence' | 'switches' | 'results' | 'agentTunnels'>,
   caching: CachingIngest,
 ): GrpcServer {
   const { config, logger, lifetime } = context;
@@ -36,6 +37,7 @@ export function createAgentServices(
     operations: createOperationsService({
       registry,
       registrations,
+      presence,
       caching: switches,
       results,
       admission,

@@ -7,13 +7,14 @@ import { livenessTimes, type LivenessTimes } from '../agents/liveness-times.js';
 import { OwnershipService } from '../agents/ownership.js';
 import { cachingGraceMs } from '../agents/caching-assignment/grace.js';
 import { CachingSwitches } from '../agents/caching-assignment/switches.js';
+import { Presence } from '../agents/presence.js';
 import { Registrations } from '../agents/registrations.js';
 import { Registry } from '../agents/registry.js';
 import { RivalProcesses } from '../agents/rival-processes.js';
 import type { SessionFrames } from '../agents/session-frames.js';
 import { createFrames } from '../grpc/frames.js';
 import type { Dependencies } from './connect.js';
-import type { StartContext } from './start-context.js';
+import { steadyTime, type StartContext } from './start-context.js';
 
 export interface AgentParts {
   readonly times: LivenessTimes;
@@ -22,6 +23,7 @@ export interface AgentParts {
   readonly lease: Lease;
   readonly registry: Registry;
   readonly registrations: Registrations;
+  readonly presence: Presence;
   readonly switches: CachingSwitches;
   readonly rivals: RivalProcesses;
 }
@@ -63,10 +65,20 @@ export function assembleAgents(
     timeoutMs: sql.queryTimeoutMs * 2,
     logger,
   });
+  const presence = new Presence({
+    instanceId: instance.id,
+    store: stores.presence,
+    timeoutMs: sql.queryTimeoutMs,
+    logger,
+    now: steadyTime,
+  });
+  // After the registry has ended the last streams.
+  lifetime.push('presence', () => presence.stop());
   const registry = new Registry({
     instanceId: instance.id,
     ownership,
     claims,
+    presence,
     frames,
     times,
     logger,
@@ -94,5 +106,5 @@ export function assembleAgents(
       rivals.changed(...change);
     }),
   );
-  return { times, frames, ownership, lease, registry, registrations, switches, rivals };
+  return { times, frames, ownership, lease, registry, registrations, presence, switches, rivals };
 }

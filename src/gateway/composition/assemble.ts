@@ -30,7 +30,7 @@ export interface Domain extends AgentParts, OperationParts {
 }
 
 export function assemble(context: StartContext, dependencies: Dependencies): Domain {
-  const { config, environment, logger, lifetime } = context;
+  const { config, environment, logger, lifetime, now } = context;
   const { database, stores, metrics, mirror, discovery, accountTokens, tlsToPeers } = dependencies;
   const agents = assembleAgents(context, dependencies);
   const operations = assembleOperations(context, dependencies, agents);
@@ -64,6 +64,7 @@ export function assemble(context: StartContext, dependencies: Dependencies): Dom
         mirror === undefined ? undefined : { live: mirror.state.name === 'live', reason: mirror.state.reason },
       discovery: () => discovery.state(),
     }),
+    now,
   );
   const kubeconfigs = spinnakerKubeconfigs(config, accountTokens, tlsToPeers);
   const published = publishedAccounts(context, kubeconfigs, dynamicAccounts);

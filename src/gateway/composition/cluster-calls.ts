@@ -4,12 +4,14 @@ import type { Logger } from '../../core/logger.js';
 import type { Discovery } from '../../discovery/discovery.js';
 import type { AssignmentStore } from '../../store/assignments/assignments.js';
 import type { InstanceStore } from '../../store/instances/instances.js';
+import type { PresenceStore } from '../../store/presence/presence.js';
 import type { OperationStore } from '../../store/operations/operations.js';
 import { CachingAssigner } from '../agents/caching-assignment/assigner.js';
 import type { CachingSwitches } from '../agents/caching-assignment/switches.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Registry } from '../agents/registry.js';
 import type { Config } from '../config/config.js';
+import { ClusterReader } from '../attention/cluster-reader.js';
 import { ClusterWatch } from '../console/cluster-watch.js';
 import { consoleRoutes } from '../console/routes.js';
 import { EveryInstance } from '../peers/every-instance.js';
@@ -19,6 +21,7 @@ import type { Acceptance } from '../operations/acceptance.js';
 import type { Routing } from '../operations/routing.js';
 import type { DynamicAccountRoutesOptions } from '../rest/accounts.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import type { Readiness } from '../telemetry/readiness.js';
 
 export interface ClusterCallsOptions {
   readonly config: Config;
@@ -37,6 +40,8 @@ export interface ClusterCallsOptions {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly instances: InstanceStore;
+  readonly presence: PresenceStore;
+  readonly readiness: Readiness;
   readonly dynamicAccounts: DynamicAccountRoutesOptions;
   readonly now: () => number;
 }
@@ -49,14 +54,17 @@ export function createClusterCalls({
   const shared = { ...parts, instanceId: config.instance.id };
   const { forwardTimeoutMs } = config.kubesvc.operations;
   const { leaseMs } = config.kubesvc.instances;
+  const everyInstance = new EveryInstance(shared);
+  const reader = new ClusterReader({ ...shared, everyInstance, leaseMs });
   return {
-    everyInstance: new EveryInstance(shared),
+    everyInstance,
+    reader,
     resend: new Resend(shared),
     cachingAssignment: new CachingAssigner({ ...shared, timeoutMs: forwardTimeoutMs }),
     console: consoleRoutes({
       instanceId: shared.instanceId,
       version: parts.version,
-      console: new ClusterWatch({ ...shared, accounts, dynamicAccounts: requests && store, leaseMs }),
+      console: new ClusterWatch({ ...shared, reader, accounts, dynamicAccounts: requests && store }),
     }),
     forwardTimeoutMs,
   };

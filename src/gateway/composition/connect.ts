@@ -10,6 +10,7 @@ import { LockStore } from '../../store/instances/locks.js';
 import { migrate } from '../../store/migrations/migrate.js';
 import { OwnershipMap } from '../../store/mirror/ownership-map.js';
 import { RedisMirror } from '../../store/mirror/redis-mirror.js';
+import { PresenceStore } from '../../store/presence/presence.js';
 import { OperationStore } from '../../store/operations/operations.js';
 import { TokenRevocationStore } from '../../store/accounts/token-revocations.js';
 import { PrincipalStore } from '../../store/accounts/principals.js';
@@ -49,6 +50,7 @@ interface Stores {
   readonly locks: LockStore;
   readonly operations: OperationStore;
   readonly principals: PrincipalStore;
+  readonly presence: PresenceStore;
 }
 
 /** @throws GatewayError naming the setting of what cannot be used; `dependency-unavailable` */
@@ -133,5 +135,6 @@ function createStores(database: Database, leaseMs: number): Stores {
     locks: new LockStore(database),
     operations: new OperationStore(database),
     principals: new PrincipalStore(database),
+    presence: new PresenceStore(database, { leaseMs, graceMs: 2 * leaseMs }),
   };
 }

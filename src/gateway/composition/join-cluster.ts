@@ -22,7 +22,8 @@ export async function joinCluster(
   signal: AbortSignal,
 ): Promise<void> {
   const { config, logger, lifetime } = context;
-  const { lease, adoption, dynamicAccounts, configServer } = domain;
+  const { lease, adoption, dynamicAccounts, configServer, presence } = domain;
+  await dependencies.stores.presence.instanceGone(config.instance.id, signal);
   await lease.start(signal);
   lifetime.push('lease', () => lease.end(AbortSignal.timeout(config.sql.queryTimeoutMs)));
   lifetime.background('lease', (at) => lease.run(at));
@@ -33,6 +34,7 @@ export async function joinCluster(
   lifetime.background('adoption', (at) => adoption.run(at));
   const { accountTokens } = dependencies;
   if (accountTokens !== undefined) lifetime.background('account tokens', (at) => accountTokens.run(logger, at));
+  lifetime.background('presence', (at) => presence.run(at));
   watchInstances(context, dependencies, domain);
   watchAgents(context, dependencies, domain);
   maintainDatabase(context, dependencies, domain);
@@ -42,7 +44,7 @@ export async function joinCluster(
 /** Takes over from instances that die. */
 function watchInstances(
   { config, logger, lifetime }: StartContext,
-  { stores: { instances, locks } }: Dependencies,
+  { stores: { instances, locks, presence } }: Dependencies,
   { ownership, lease, times, adoption, dynamicAccounts }: Domain,
 ): void {
   const reaper = new Reaper({
@@ -53,7 +55,8 @@ function watchInstances(
     lease,
     leaseMs: config.kubesvc.instances.leaseMs,
     cachingGraceMs: times.afterLeaseMs,
-    onDead: (id, at) => Promise.all([adoption.adoptFrom(id, at), dynamicAccounts.releaseClaims(id, at)]),
+    onDead: (id, at) =>
+      Promise.all([adoption.adoptFrom(id, at), dynamicAccounts.releaseClaims(id, at), presence.instanceGone(id, at)]),
     logger,
   });
   lifetime.background('reaper', (at) => reaper.run(at));
@@ -82,9 +85,10 @@ function watchAgents(
 
 function maintainDatabase(
   { config, logger, now, lifetime }: StartContext,
-  { database, metrics, stores: { locks, operations } }: Dependencies,
+  { database, metrics, stores: { locks, operations, instances, presence } }: Dependencies,
   { ownership }: Domain,
 ): void {
-  const jobs = maintenanceJobs({ config, database, locks, operations, ownership, metrics, logger, now });
+  const stores = { locks, operations, instances, presence };
+  const jobs = maintenanceJobs({ ...stores, config, database, ownership, metrics, logger, now });
   for (const [name, run] of Object.entries(jobs)) lifetime.background(name, run);
 }

@@ -6,7 +6,10 @@ import { CacheStore } from '../../store/cache/cache.js';
 import type { Database } from '../../store/sql/database.js';
 import type { LockStore } from '../../store/instances/locks.js';
 import type { OperationStore } from '../../store/operations/operations.js';
+import type { InstanceStore } from '../../store/instances/instances.js';
+import type { PresenceStore } from '../../store/presence/presence.js';
 import { cleanUpAccounts } from '../accounts/cleanup.js';
+import { forgetGone } from '../agents/forget-gone.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import { cleanUpCache } from '../caching/cleanup.js';
 import type { Config } from '../config/config.js';
@@ -19,6 +22,8 @@ export interface MaintenanceOptions {
   readonly database: Database;
   readonly locks: LockStore;
   readonly operations: OperationStore;
+  readonly instances: InstanceStore;
+  readonly presence: PresenceStore;
   readonly ownership: OwnershipService;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -29,7 +34,7 @@ export interface MaintenanceOptions {
 export function maintenanceJobs(
   options: MaintenanceOptions,
 ): Readonly<Record<string, (signal: AbortSignal) => Promise<void>>> {
-  const { config, database, locks, operations, ownership, metrics, logger, now } = options;
+  const { config, database, locks, operations, instances, presence, ownership, metrics, logger, now } = options;
   const { kubesvc, instance } = config;
   const shared = { instanceId: instance.id, locks, logger };
   return {
@@ -45,6 +50,11 @@ export function maintenanceJobs(
       const { eventsCleanupFrequencySeconds, cleanDataWithUnusedAccounts: cleanUnusedAccounts } = kubesvc.cache;
       const eventsMs = eventsCleanupFrequencySeconds * 1_000;
       return cleanUpCache({ ...shared, cache: new CacheStore(database), eventsMs, cleanUnusedAccounts }, signal);
+    },
+    'forgetting of what is gone': (signal) => {
+      const { leaseMs } = kubesvc.instances;
+      const ageMs = kubesvc.offline.forgetAfterSeconds * 1_000;
+      return forgetGone({ ...shared, instances, presence, leaseMs, ageMs }, signal);
     },
     'history purge': (signal) => {
       const { weeks, cron } = kubesvc.jobs['operation-history'].purge;

@@ -19,7 +19,7 @@ export async function createRestApi(
 ): Promise<RestServer> {
   const { server, kubesvc } = config;
   const { stores, database, redis, map, mirror, discovery, metrics, tracing, security, tlsToPeers } = dependencies;
-  const { assignments, operations, principals } = stores;
+  const { assignments, operations, principals, presence, instances } = stores;
   const {
     registry,
     acceptance,
@@ -27,25 +27,28 @@ export async function createRestApi(
     rivals,
     forwarder,
     recorder,
+    refusals,
     lease,
     readiness,
     dynamicAccounts,
     agentTunnels,
     configServer,
   } = domain;
+  const calls = createClusterCalls({
+    ...stores,
+    ...domain,
+    presence: stores.presence,
+    config,
+    version,
+    discovery,
+    dynamicAccounts: dynamicAccounts.routes,
+    metrics,
+    logger,
+    stopping: lifetime.stopping,
+    now,
+  });
   const rest = await createRestServer({
-    ...createClusterCalls({
-      ...stores,
-      ...domain,
-      config,
-      version,
-      discovery,
-      dynamicAccounts: dynamicAccounts.routes,
-      metrics,
-      logger,
-      stopping: lifetime.stopping,
-      now,
-    }),
+    ...calls,
     instanceId: config.instance.id,
     version,
     logger,
@@ -62,10 +65,14 @@ export async function createRestApi(
     },
     kubernetesApi,
     acceptance,
+    refusals,
     registry,
     results,
     operations,
     assignments,
+    presence,
+    instances,
+    leaseMs: kubesvc.instances.leaseMs,
     rivals,
     principals,
     tokenRevocations: dependencies.accountTokens?.revocations,
@@ -100,7 +107,7 @@ export async function createRestApi(
         agentTunnels,
         lease,
       };
-      collectGauges(metrics, { ...observed, readiness, redis });
+      collectGauges(metrics, { ...observed, readiness, redis, reader: calls.reader });
     },
   });
   lifetime.push('rest', () => rest.close());

@@ -396,6 +396,17 @@ export const configSchema = Type.Object({
         },
         { description: 'Leases of instances, kept in SQL.' },
       ),
+      offline: Type.Object(
+        {
+          forgetAfterSeconds: count(
+            'Time after which agents, with their accounts, and instances that are gone are no longer shown as offline.',
+            604_800,
+            1,
+            90 * 86_400,
+          ),
+        },
+        { description: 'Agents, accounts and instances that were here and are not.' },
+      ),
       rebalance: Type.Object(
         {
           enabled: flag('Ask idle agents to reconnect if their instance has more agents than its share.', true),

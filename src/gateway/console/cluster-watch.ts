@@ -5,35 +5,33 @@
 
 import { wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
-import type { ConnectedAgent, AssignmentStore } from '../../store/assignments/assignments.js';
 import type { AccountStore } from '../../store/accounts/accounts.js';
 import type { DynamicAccountSummary } from '../../store/accounts/account-record.js';
 import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
-import type { InstanceRecord } from '../../store/instances/instance-record.js';
-import type { InstanceStore } from '../../store/instances/instances.js';
-import type { OperationFilter, OperationRecord } from '../../store/operations/operation-record.js';
+import type { OperationFilter, OperationPage, OperationRecord } from '../../store/operations/operation-record.js';
 import type { OperationStore } from '../../store/operations/operations.js';
+import type { Offline } from '../../store/presence/presence.js';
 import { apiAccessProperty } from '../rest/kubeconfig.js';
-import type { AccountRow, Page, SectionName } from './answers.js';
-import { Section } from './section.js';
+import {
+  readPeriodMs as periodMs,
+  type AgentsRead,
+  type ClusterReader,
+  type InstancesRead,
+} from '../attention/cluster-reader.js';
+import { Section } from '../attention/section.js';
+import type { AccountRow, OutcomeChart, Page, SectionName } from './answers.js';
+import { OutcomeHistory } from './outcome-history.js';
 
 export interface ClusterWatchOptions {
-  readonly assignments: Pick<AssignmentStore, 'list'>;
-  readonly operations: Pick<OperationStore, 'list'>;
-  readonly instances: Pick<InstanceStore, 'live'>;
+  readonly reader: ClusterReader;
+  readonly operations: Pick<OperationStore, 'list' | 'page' | 'outcomeCounts'>;
   /** Undefined: kubesvc.dynamicAccounts.enabled is false. */
   readonly dynamicAccounts: Pick<DynamicAccountStore, 'summaries'> | undefined;
   readonly accounts: Pick<AccountStore, 'properties'>;
   readonly discovery: Pick<Discovery, 'instances' | 'state'>;
-  readonly leaseMs: number;
   /** Ends readings that are under way. */
   readonly stopping: AbortSignal;
   readonly now: () => number;
-}
-
-export interface AgentsRead {
-  readonly agents: readonly ConnectedAgent[];
-  readonly truncated: boolean;
 }
 
 export interface OperationsRead {
@@ -47,10 +45,6 @@ export interface DynamicRead {
   readonly truncated: boolean;
 }
 
-/** Period of the readings, in ms, as long as the database needs less than a tenth of it for one. */
-const periodMs = 2_000;
-/** Limits the memory while there are watchers to a few tens of MB. */
-const maxAssignments = 250_000;
 const maxDynamicAccounts = 50_000;
 const dynamicPage = 1_000;
 /** As many as a page of `GET /armory/agent/operations` can have. */
@@ -61,30 +55,35 @@ const accessTimeoutMs = 2_000;
 const maxQuestions = 64;
 
 export class ClusterWatch {
-  readonly replicas: Section<readonly Pick<InstanceRecord, 'id' | 'version'>[]>;
+  /** Also has what is not shown as a list: what is offline, and what fails. */
+  readonly reader: ClusterReader;
+  readonly replicas: Section<InstancesRead>;
   readonly agents: Section<AgentsRead>;
+  readonly offline: Section<Offline>;
   readonly operations: Section<OperationsRead>;
+  readonly outcomes: Section<OutcomeChart>;
   readonly dynamic: Section<DynamicRead> | undefined;
   readonly discovery: ClusterWatchOptions['discovery'];
   readonly #options: ClusterWatchOptions;
   readonly #listeners = new Set<() => void>();
-  readonly #questions = new Map<string, Section<readonly OperationRecord[]>>();
+  readonly #questions = new Map<string, Section<OperationPage>>();
   #questionsVersion = 0;
   #watching: AbortController | undefined;
 
   constructor(options: ClusterWatchOptions) {
-    const { assignments, operations, instances, dynamicAccounts, leaseMs } = options;
+    const { reader, operations, dynamicAccounts } = options;
     this.#options = options;
     this.discovery = options.discovery;
-    this.replicas = this.#section('replicas', async (signal) =>
-      // Without the heartbeats' times, which change all the time.
-      (await instances.live(leaseMs, signal)).map(({ id, version }) => ({ id, version })),
-    );
-    this.agents = this.#section('agents', (signal) => readAgents(assignments, signal));
+    this.reader = reader;
+    this.replicas = reader.instances;
+    this.agents = reader.agents;
+    this.offline = reader.offline;
     this.operations = this.#section('operations', async (signal) => ({
       newest: await operations.list({ items: newestItems, page: 0 }, signal),
-      pending: await operations.list({ items: maxPending, page: 0, outcome: 'pending' }, signal),
+      pending: await operations.list({ items: maxPending, page: 0, outcomes: ['pending'] }, signal),
     }));
+    const history = new OutcomeHistory(operations, options.now);
+    this.outcomes = this.#section('outcomes of operations', (signal) => history.read(signal));
     this.dynamic =
       dynamicAccounts === undefined
         ? undefined
@@ -112,14 +111,16 @@ export class ClusterWatch {
 
   /** Reads what is due. */
   async refresh(): Promise<void> {
-    await Promise.all(this.sections().map(([, section]) => section.refresh()));
+    await Promise.all([this.reader.refresh(), ...this.sections().map(([, section]) => section.refresh())]);
   }
 
   sections(): [SectionName, Section<unknown>][] {
     return [
       ['replicas', this.replicas],
       ['agents', this.agents],
+      ['offline', this.offline],
       ['operations', this.operations],
+      ['outcomes', this.outcomes],
       ...(this.dynamic === undefined ? [] : ([['dynamic', this.dynamic]] as [SectionName, Section<unknown>][])),
     ];
   }
@@ -128,13 +129,13 @@ export class ClusterWatch {
    * A page of operations, read once per period for all callers with the same query.
    * @throws GatewayError of the database
    */
-  async operationPage(filter: OperationFilter): Promise<readonly OperationRecord[]> {
+  async operationPage(filter: OperationFilter): Promise<OperationPage> {
     // A caller that asks because of a change must not get older data.
     if (this.#questionsVersion !== this.operations.version) this.#questions.clear();
     this.#questionsVersion = this.operations.version;
     const key = JSON.stringify(filter);
     const found = this.#questions.get(key);
-    const section = found ?? this.#section('operations', (signal) => this.#options.operations.list(filter, signal), 2);
+    const section = found ?? this.#section('operations', (signal) => this.#options.operations.page(filter, signal), 2);
     // The one asked for last is the last to be dropped.
     this.#questions.delete(key);
     this.#questions.set(key, section);
@@ -161,6 +162,7 @@ export class ClusterWatch {
       await this.refresh();
       const state = JSON.stringify([
         this.sections().map(([, { version, error }]) => [version, error]),
+        this.reader.parts.map(({ version, error }) => [version, error]),
         this.discovery.instances().map(({ id, baseUrl, ready }) => [id, baseUrl, ready]),
         this.discovery.state().status,
       ]);
@@ -174,17 +176,6 @@ export class ClusterWatch {
     const { stopping, now } = this.#options;
     return new Section({ name, read, periodMs: (periodMs * 0.9) / rate, stopping, now });
   }
-}
-
-async function readAgents(assignments: Pick<AssignmentStore, 'list'>, signal: AbortSignal): Promise<AgentsRead> {
-  const agents: ConnectedAgent[] = [];
-  let count = 0;
-  for await (const agent of assignments.list({}, signal)) {
-    count += agent.accounts.length;
-    if (count > maxAssignments) return { agents, truncated: true };
-    agents.push(agent);
-  }
-  return { agents, truncated: false };
 }
 
 async function readDynamic(store: Pick<DynamicAccountStore, 'summaries'>, signal: AbortSignal): Promise<DynamicRead> {

@@ -1,6 +1,7 @@
 /** The numbers of the whole cluster on one page, from the data that cluster-watch.ts has read. */
 
 import type { OperationRecord } from '../../store/operations/operation-record.js';
+import { attention, timeText } from '../attention/attention.js';
 import type { DynamicSummary, Overview, Replica, SectionName } from './answers.js';
 import { maxPending, type ClusterWatch } from './cluster-watch.js';
 
@@ -19,7 +20,14 @@ export function overview(watch: ClusterWatch, { instanceId, version }: Self): Ov
     for (const account of agent.cachedAccounts) cached.add(account);
   }
   const { status, error } = watch.discovery.state();
-  const versions: Record<SectionName, number> = { replicas: 0, agents: 0, operations: 0, dynamic: 0 };
+  const versions: Record<SectionName, number> = {
+    replicas: 0,
+    agents: 0,
+    offline: 0,
+    operations: 0,
+    outcomes: 0,
+    dynamic: 0,
+  };
   for (const [name, section] of watch.sections()) versions[name] = section.version;
   return {
     instanceId,
@@ -33,6 +41,8 @@ export function overview(watch: ClusterWatch, { instanceId, version }: Self): Ov
     },
     pending: { count: pending.length, more: pending.length === maxPending },
     dynamic: dynamicSummary(watch),
+    ...(watch.outcomes.value === undefined ? {} : { chart: watch.outcomes.value }),
+    attention: attention(watch.reader, watch.discovery, instanceId),
     versions,
     problems: watch
       .sections()
@@ -46,19 +56,27 @@ export function overview(watch: ClusterWatch, { instanceId, version }: Self): Ov
 }
 
 function replicas({ discovery, replicas: live, agents }: ClusterWatch, pending: readonly OperationRecord[]): Replica[] {
-  const versions = new Map(live.value?.map((record) => [record.id, record.version]));
+  const versions = new Map(live.value?.live.map((record) => [record.id, record.version]));
+  const lost = new Map(live.value?.lost.map((record) => [record.id, record]));
   const own = agents.value?.agents ?? [];
-  return discovery.instances().map(({ id, baseUrl, ready }) => {
+  const members = discovery.instances();
+  const named = new Set(members.map(({ id }) => id));
+  const gone = [...lost.values()]
+    .filter(({ id }) => !named.has(id))
+    .map(({ id, baseUrl }) => ({ id, baseUrl, ready: false }));
+  return [...members, ...gone].map(({ id, baseUrl, ready }) => {
+    const lostSince = lost.get(id)?.lastHeartbeatTime;
     const version = versions.get(id);
     const its = own.filter(({ instanceId }) => instanceId === id);
     return {
       id,
       baseUrl,
-      ready,
+      ready: ready && lostSince === undefined,
       agents: its.length,
       accounts: new Set(its.flatMap(({ accounts }) => accounts)).size,
       pending: pending.filter(({ receivedBy }) => receivedBy?.instanceId === id).length,
       ...(version === undefined ? {} : { version }),
+      ...(lostSince === undefined ? {} : { lostSince: timeText(lostSince) }),
     };
   });
 }

@@ -9,6 +9,7 @@ import { isPong, readAgentFrame, readCachingEnded, type ConnectFrame } from '../
 import type { AccountRegistration } from '../../store/accounts/account-record.js';
 import type { CachingSwitches } from '../agents/caching-assignment/switches.js';
 import type { AgentPrincipal } from '../agents/principal.js';
+import type { Presence } from '../agents/presence.js';
 import type { RegistrationLimits } from '../agents/registration-limits.js';
 import type { Registrations } from '../agents/registrations.js';
 import type { Registry } from '../agents/registry.js';
@@ -22,6 +23,7 @@ export interface OperationsServiceOptions {
   readonly registry: Pick<Registry, 'opened' | 'closed'>;
   readonly registrations: Registrations;
   readonly caching: Pick<CachingSwitches, 'resume'>;
+  readonly presence: Pick<Presence, 'refused'>;
   readonly results: Results;
   readonly admission: AdmissionOptions;
   readonly registrationLimits: Pick<RegistrationLimits, 'take'>;
@@ -168,7 +170,7 @@ async function accountsRemoved(
 }
 
 async function register(session: Session, frame: ConnectFrame, options: Serving): Promise<void> {
-  const { registrations, registrationTimeoutMs, metrics, logger, overloads } = options;
+  const { registrations, presence, registrationTimeoutMs, metrics, logger, overloads } = options;
   try {
     if (frame.case !== 'register') {
       throw new GatewayError(
@@ -193,6 +195,7 @@ async function register(session: Session, frame: ConnectFrame, options: Serving)
   } catch (thrown) {
     const error = toGatewayError(thrown);
     metrics.registrations.inc({ outcome: error.code });
+    if (frame.case === 'register') presence.refused(frame.value.agentId, error);
     const { code, message } = error;
     const fields = { address: session.transport.address, code, error: message, cause: messageOf(error.cause ?? '') };
     (code === 'overloaded' ? overloads : logger).warn(fields, 'registration refused');

@@ -12,6 +12,7 @@ const table: Readonly<Record<ErrorCode, status>> = {
   'unknown-operation': status.NOT_FOUND,
   'operation-ended': status.ALREADY_EXISTS,
   'operation-conflict': status.ALREADY_EXISTS,
+  'not-gone': status.FAILED_PRECONDITION,
   'not-owner': status.FAILED_PRECONDITION,
   'no-agent': status.UNAVAILABLE,
   'owner-unreachable': status.UNAVAILABLE,

@@ -6,7 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
-import { GatewayError, toGatewayError } from '../../core/errors.js';
+import { asUnsent, GatewayError, toGatewayError } from '../../core/errors.js';
 import { requestInfo, type RequestInfo } from '../../kubernetes/request-info.js';
 import type { HttpResponseHead } from '../../tunnel/exchange.js';
 import { certificateOf } from '../auth/certificate.js';
@@ -16,11 +16,10 @@ import { HttpCaller, UpgradingCaller, type Caller } from './caller.js';
 import type { CallingReplica } from './calling-replica.js';
 import { isCrossSite } from './cross-site.js';
 import { asksToImpersonate, bearerOf, forwardedHeaders, requestHeaders, responseHeaders } from './headers.js';
-import { nameInBody } from './name-in-body.js';
 import { splitPath } from './path.js';
 import { RequestReport, type RequestReportOptions } from './request-report.js';
 import type { ApiRouting } from './routing.js';
-import { ServedRequest, type ServedEnd } from './served-request.js';
+import { ServedRequest, type AnswerKind, type ServedEnd } from './served-request.js';
 import { statusAnswer } from './status.js';
 
 export interface KubernetesApiOptions extends RequestReportOptions {
@@ -80,8 +79,8 @@ export class KubernetesApiHandler {
   }
 
   /** Refuses new requests with this error, and ends watches between two events; what else is under way goes on. */
-  drain({ code, message, details }: GatewayError): void {
-    this.#refusal = new GatewayError(code, message, { ...details, unsent: true });
+  drain(refusal: GatewayError): void {
+    this.#refusal = asUnsent(refusal);
     for (const served of this.#served) served.drain();
   }
 
@@ -106,7 +105,7 @@ export class KubernetesApiHandler {
       const { account, target } = splitPath(arrival.url);
       const headers = forwardedHeaders(arrival.request.rawHeaders);
       const request = { account, method, target, headers, upgrade, lasting: false };
-      served.begin(false, (first, events) => routing.startHere(request, first, events));
+      served.begin('bytes', (first, events) => routing.startHere(request, first, events));
     } catch (error) {
       served.refuse(toGatewayError(error));
     }
@@ -115,17 +114,18 @@ export class KubernetesApiHandler {
   #serveCaller(arrival: Arrival): void {
     const { method, url, upgrade } = arrival;
     const { routing } = this.#options;
-    const { rawHeaders } = arrival.request;
+    const { rawHeaders, socket } = arrival.request;
+    const origin = { rawHeaders, address: socket.remoteAddress ?? '' };
     const asked = read(method, url);
     const report =
       asked instanceof GatewayError
-        ? new RequestReport(this.#options, '', undefined, upgrade, rawHeaders)
-        : new RequestReport(this.#options, asked.account, asked.info, upgrade, rawHeaders);
+        ? new RequestReport(this.#options, '', undefined, upgrade, origin)
+        : new RequestReport(this.#options, asked.account, asked.info, upgrade, origin);
     const served = this.#open(arrival, false, (end) => {
       report.ended(end);
     });
     const refuse = (error: unknown): void => {
-      served.refuse(toGatewayError(error));
+      served.refuse(asUnsent(error));
     };
     try {
       this.#limit();
@@ -139,8 +139,8 @@ export class KubernetesApiHandler {
         const isWatch = info.verb === 'watch';
         const headers = report.traced([...requestHeaders(rawHeaders), ...impersonation]);
         const request = { account, method, target, headers, upgrade, lasting: isWatch || upgrade !== '' };
-        served.begin(isWatch, (first, events) => {
-          if (info.verb === 'create' && info.name === '') report.createdName = nameInBody(first.body);
+        served.begin(answerKindOf(info), (first, events) => {
+          if (info.verb === 'create' && info.name === '') report.createdBy = first.body;
           return routing.start(request, first, events, (destination) => {
             report.sentTo(destination);
           });
@@ -179,6 +179,7 @@ export class KubernetesApiHandler {
       },
     });
     this.#served.add(served);
+    if (this.#refusal !== undefined) served.drain();
     return served;
   }
 
@@ -190,6 +191,16 @@ export class KubernetesApiHandler {
     throw new GatewayError('overloaded', message, { unsent: true, retryAfterMs: 1_000 });
   }
 }
+
+/** By what is asked for. */
+function answerKindOf({ isResource, verb, subresource }: RequestInfo): AnswerKind {
+  if (verb === 'watch') return 'watch';
+  // Other subresources, such as logs, and what is behind a proxy, may be read for as long as they last.
+  if (isResource) return (verb === 'get' || verb === 'list') && documents.has(subresource) ? 'document' : 'bytes';
+  return verb === 'get' ? 'document' : 'bytes';
+}
+
+const documents = new Set(['', 'status', 'scale']);
 
 function lineOf({
   method = '',

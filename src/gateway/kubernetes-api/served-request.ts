@@ -3,12 +3,15 @@
  * as the slower side takes them.
  *
  * A watch that loses its source ends between two events, so that its client resumes from the last one; any other answer
- * that breaks off is cut, so that its client knows. Only the entry ends watches: an owner cuts them, and the entry sees it.
+ * that breaks off is cut, so that its client knows. An object or a list is held until it is complete or grows too long: if
+ * it breaks off before, its caller gets an error that says to try again, not half an answer. Only the entry does either: an
+ * owner cuts every answer, and the entry sees it.
  */
 
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Exchange, ExchangeEvents, HeaderList, HttpResponseHead } from '../../tunnel/exchange.js';
 import type { FirstPart } from '../../tunnel/gateway-tunnel.js';
+import { readerWindowBytes } from '../../tunnel/window.js';
 import type { Caller, CallerEvents } from './caller.js';
 import { responseTrailers } from './headers.js';
 import { watchBoundary, type WatchBoundary } from './watch-boundary.js';
@@ -38,6 +41,12 @@ export interface ServedRequestOptions {
   readonly onEnd: (end: ServedEnd) => void;
 }
 
+/**
+ * What an answer is to its caller: a stream of events; an object, a list or another document, which is of no use until it is
+ * complete; or bytes that are passed on as they are.
+ */
+export type AnswerKind = 'watch' | 'document' | 'bytes';
+
 /** A body up to this many bytes is sent together with the head. */
 const gatheredBytes = 65_536;
 
@@ -55,6 +64,9 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
   /** Of a watch that may end cleanly. */
   #watch: 'no' | 'yes' | WatchBoundary = 'no';
   #draining = false;
+  #mayHold = false;
+  /** An answer of which the caller has nothing yet; its source has not been told that it is consumed. */
+  #held: { readonly head: HttpResponseHead; readonly pieces: Uint8Array[]; bytes: number } | undefined;
   /** Bytes of the answer's body that its head promises and that are missing; undefined: it does not say how many. */
   #missing: number | undefined;
   /** Bytes that the caller has not taken yet. */
@@ -72,12 +84,13 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
 
   /**
    * Sends the request, as soon as its body is here if that is small.
-   * @param endsWatch it is a watch, and this replica faces its client
+   * @param kind of its answer; `bytes` if another replica faces its caller
    */
-  begin(endsWatch: boolean, start: (first: FirstPart, events: ExchangeEvents) => Exchange): void {
+  begin(kind: AnswerKind, start: (first: FirstPart, events: ExchangeEvents) => Exchange): void {
     if (this.#ended) return;
     const { bodyLength, upgrade } = this.#options;
-    if (endsWatch) this.#watch = 'yes';
+    if (kind === 'watch') this.#watch = 'yes';
+    this.#mayHold = kind === 'document';
     this.#start = start;
     if (bodyLength === 0 && !upgrade) {
       this.#callerEnded = true;
@@ -99,13 +112,14 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
     const { head, body } = this.#options.answerOf(error);
     this.#status = head.status;
     this.#responseBytes += body.length;
+    if (this.#draining) this.#caller.endConnection();
     this.#caller.respond(head);
     this.#caller.write(body);
     this.#caller.end([]);
     this.#finish(error);
   }
 
-  /** Ends a watch at the next boundary; other requests go on. */
+  /** Ends a watch at the next boundary; other requests go on. The caller's next request takes another connection. */
   drain(): void {
     this.#draining = true;
     this.#endDrainedWatch();
@@ -151,11 +165,17 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
 
   onResponse(head: HttpResponseHead): void {
     if (this.#ended) return;
+    this.#missing = bodyLengthOf(this.#options.method, head);
+    if (this.#mayHold && mayHold(head, this.#missing)) this.#held = { head, pieces: [], bytes: 0 };
+    else this.#respond(head);
+  }
+
+  #respond(head: HttpResponseHead): void {
     this.#answered = true;
     this.#status = head.status;
     if (this.#watch === 'yes') this.#watch = head.status === 200 ? watchBoundary(contentType(head.headers)) : 'no';
-    this.#missing = bodyLengthOf(this.#options.method, head);
     try {
+      if (this.#draining) this.#caller.endConnection();
       this.#caller.respond(this.#options.passed(head));
     } catch (error) {
       this.#breakOff(toGatewayError(error));
@@ -174,11 +194,32 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
         return;
       }
     }
+    const held = this.#held;
+    if (held === undefined) {
+      this.#pass(data);
+      return;
+    }
+    held.pieces.push(data);
+    held.bytes += data.length;
+    // Its source stops here.
+    if (held.bytes >= readerWindowBytes) this.#release();
+  }
+
+  #pass(data: Uint8Array): void {
     this.#responseBytes += data.length;
     if (typeof this.#watch === 'object') this.#watch.push(data);
     if (this.#caller.write(data)) this.#exchange?.consumed(data.length);
     else this.#unread += data.length;
     this.#endDrainedWatch();
+  }
+
+  /** The caller gets what was held, and from now on what comes. */
+  #release(): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#held = undefined;
+    this.#respond(held.head);
+    for (const piece of held.pieces) if (!this.#ended) this.#pass(piece);
   }
 
   onEnd(trailers: HeaderList): void {
@@ -187,6 +228,8 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
       this.#breakOff(new GatewayError('agent-lost', 'the answer is shorter than its head says'));
       return;
     }
+    this.#release();
+    if (this.#ended) return;
     this.#caller.end(responseTrailers(trailers));
     // The caller may still send on an upgraded connection; its end is heard from its socket.
     if (this.#status !== 101) this.#finish(undefined);
@@ -198,6 +241,7 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
 
   onFailed(error: GatewayError): void {
     if (this.#ended) return;
+    this.#held = undefined;
     if (!this.#answered) {
       this.refuse(error);
       return;
@@ -210,6 +254,10 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
   /** An answer that cannot be passed on. */
   #breakOff(error: GatewayError): void {
     this.#exchange?.cancel(error.message);
+    if (this.#held !== undefined) {
+      this.onFailed(error);
+      return;
+    }
     this.#caller.cut();
     this.#finish(error);
   }
@@ -241,6 +289,14 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
       responseBytes: this.#responseBytes,
     });
   }
+}
+
+/** Documents of the API server have one of these types; a stream of anything else must not wait. */
+const documentTypes = /^application\/(?:json|yaml|vnd\.kubernetes\.protobuf|com\.github\.proto-openapi\.|cbor)/iu;
+
+/** @param length of the body, if its head says it: one that is too long is not held at all */
+function mayHold({ status, headers }: HttpResponseHead, length: number | undefined): boolean {
+  return status !== 101 && (length ?? 0) < readerWindowBytes && documentTypes.test(contentType(headers));
 }
 
 function contentType(headers: HeaderList): string {

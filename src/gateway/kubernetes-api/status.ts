@@ -38,6 +38,7 @@ const table: Readonly<Record<ErrorCode, Row>> = {
   'unknown-operation': { status: 404 },
   'operation-ended': { status: 409 },
   'operation-conflict': { status: 409 },
+  'not-gone': { status: 409 },
   // Between replicas only.
   'not-owner': { status: 421 },
   'no-agent': unavailable,
@@ -45,8 +46,8 @@ const table: Readonly<Record<ErrorCode, Row>> = {
   overloaded: { status: 429, retryAfter: 1 },
   draining: { ...unavailable, mayHaveBeenSent: true },
   'agent-lost': { ...unavailable, mayHaveBeenSent: true },
-  'timed-out': { status: 504 },
-  cancelled: { status: 503 },
+  'timed-out': { ...unavailable, mayHaveBeenSent: true },
+  cancelled: { ...unavailable, mayHaveBeenSent: true },
   'too-large': { status: 413 },
   replaced: { ...unavailable, mayHaveBeenSent: true },
   'dependency-unavailable': unavailable,

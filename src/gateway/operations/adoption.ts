@@ -10,6 +10,7 @@ import { repeat } from '../../core/repeat.js';
 import { jittered } from '../../core/retry.js';
 import type { FinishedOperation, UnfinishedOperation } from '../../store/operations/operation-record.js';
 import type { OperationStore } from '../../store/operations/operations.js';
+import { requestOf } from './operation.js';
 import type { Recorder } from './recorder.js';
 import type { Acceptance } from './acceptance.js';
 
@@ -108,6 +109,7 @@ export class Adoption {
       finalOutcome: 'agent lost',
       receivedBy: { instanceId: receivedByInstanceId, time: receivedTime },
       errorMessage: `instance ${receivedByInstanceId} was lost while it waited for the result; the operation may have been executed`,
+      ...requestOf(operation),
     };
   }
 }

@@ -5,8 +5,14 @@
  */
 
 import { GatewayError } from '../../core/errors.js';
-import type { Binding, ResultHeader } from '../../protocol/wire.js';
-import type { AgentResult, FinalOutcome, FinishedOperation } from '../../store/operations/operation-record.js';
+import { withOriginator, type Binding, type ResultHeader } from '../../protocol/wire.js';
+import type {
+  AgentResult,
+  FinalOutcome,
+  FinishedOperation,
+  RecordedRequest,
+  UnfinishedOperation,
+} from '../../store/operations/operation-record.js';
 
 /**
  * Requests that change nothing in the cluster (proto/ops/operations.proto). They are not written to kubesvc_ops
@@ -30,7 +36,7 @@ export interface Dispatch extends Target {
 }
 
 /** An operation that this instance waits for: a caller submitted it here, or it was adopted from a dead instance. */
-export interface Originated {
+export interface Originated extends RecordedRequest {
   readonly id: string;
   readonly account: string;
   readonly type: string;
@@ -70,6 +76,43 @@ export function timeOf({ receivedTime, receivedAt }: Pick<Originated, 'receivedT
   return Math.floor(receivedTime + performance.now() - receivedAt);
 }
 
+/** An operation of a dead instance, as `instanceId` continues it. */
+export function adopted(stored: UnfinishedOperation, instanceId: string): Originated {
+  const deadline = performance.now() + stored.timeLeftMs;
+  const { agentId, agentEpoch, agentProcessId: processId } = stored;
+  return {
+    id: stored.id,
+    account: stored.account,
+    type: stored.operationType,
+    bytes: withOriginator(stored.body, instanceId),
+    digest: stored.digest,
+    durable: true,
+    receivedByInstanceId: stored.receivedByInstanceId,
+    receivedTime: stored.receivedTime,
+    // By the database's clock, which knows how much of the time has passed.
+    receivedAt: deadline - stored.timeoutMs,
+    timeoutMs: stored.timeoutMs,
+    deadline,
+    binding:
+      agentId === '' ? undefined : { agentId, epoch: agentEpoch, ...(processId === undefined ? {} : { processId }) },
+    // It is unknown whether it was sent: treat it as sent, on a connection that is gone.
+    taken: {
+      instanceId: '',
+      agentId,
+      epoch: 0,
+      processedTime: stored.receivedTime,
+      sentTime: stored.receivedTime,
+    },
+    routing: true,
+    ...requestOf(stored),
+  };
+}
+
+/** Only what belongs in a record. */
+export function requestOf({ caller, object, mode }: RecordedRequest): RecordedRequest {
+  return { caller, object, mode };
+}
+
 /** How an operation ended. */
 export interface Ending {
   readonly outcome: FinalOutcome;
@@ -99,6 +142,7 @@ export function recordOf(operation: Originated, instanceId: string, ending: Endi
     resultReceivedBy: answer && { instanceId, time: endTime },
     errorMessage: answer === undefined ? message : undefined,
     resultMessage: answer === undefined ? undefined : message,
+    ...requestOf(operation),
   };
 }
 

@@ -1,8 +1,9 @@
 /** An operation as a caller submitted it, and the checks that may refuse it before anything is done. */
 
 import { GatewayError } from '../../core/errors.js';
+import type { RecordedRequest } from '../../store/operations/operation-record.js';
 
-export interface Submission {
+export interface Submission extends RecordedRequest {
   /** '' lets the gateway choose it. */
   readonly id: string;
   readonly account: string;

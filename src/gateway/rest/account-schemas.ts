@@ -124,6 +124,17 @@ export const accountAnswer = Type.Object(
     lastUpdated: Type.String({ format: 'date-time' }),
     clouddriver: Type.Optional(clouddriverAnswer),
     config: masked,
+    state: Type.Optional(
+      Type.Enum(['served', 'uncached', 'offline'], {
+        description:
+          'served: agents serve it, and one caches it; uncached: none of them caches it; offline: its agents are gone. Only if the parameter `state` is given, as the fields that follow.',
+      }),
+    ),
+    offlineSince: Type.Optional(Type.String({ format: 'date-time' })),
+    lastAgentId: Type.Optional(Type.String({ description: 'The agent that served it last.' })),
+    lastClouddriverId: Type.Optional(Type.String({ description: 'The instance where that agent was connected.' })),
+    offlineReason: Type.Optional(Type.String({ description: 'As the `offlineReason` of an agent.' })),
+    offlineMessage: Type.Optional(Type.String({ description: 'More about the reason.' })),
   },
   {
     description: 'An account, without secrets.',

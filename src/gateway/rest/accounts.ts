@@ -15,18 +15,22 @@ import type { AssignmentStore } from '../../store/assignments/assignments.js';
 import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { Definitions } from '../accounts/definition.js';
 import { enabledRequests, type AccountChangeRoutesOptions } from './account-changes.js';
+import type { ClusterReader } from '../attention/cluster-reader.js';
+import { accountStateNames } from '../attention/account-states.js';
+import { listAccountStates, toAccountAnswer } from './account-states.js';
 import { accountAnswer, accountParams as params, clouddriverAnswer, kubesvcAccount } from './account-schemas.js';
 import { problems } from './problem.js';
 
 export interface AccountRoutesOptions {
   readonly assignments: AssignmentStore;
+  readonly reader: ClusterReader;
   readonly dynamicAccounts: DynamicAccountRoutesOptions;
   /** Absent: no Clouddriver gets accounts. */
   readonly clouddriverAccounts?: Pick<ClouddriverAccountStore, 'named'> | undefined;
 }
 
 export interface DynamicAccountRoutesOptions extends AccountChangeRoutesOptions {
-  readonly accounts: Pick<AccountStore, 'find' | 'list' | 'properties'>;
+  readonly accounts: Pick<AccountStore, 'find' | 'findAll' | 'list' | 'properties'>;
   readonly store: Pick<DynamicAccountStore, 'list' | 'summaries'>;
   readonly definitions: Pick<Definitions, 'masked'>;
 }
@@ -38,7 +42,7 @@ const nameLike = { maxLength: 253, pattern: '^[A-Za-z0-9_.:@/+=-]*$' };
 
 export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> = (
   app,
-  { assignments, clouddriverAccounts, dynamicAccounts: { accounts, store, definitions, requests } },
+  { assignments, reader, clouddriverAccounts, dynamicAccounts: { accounts, store, definitions, requests } },
   done,
 ) => {
   const signal = (): AbortSignal => AbortSignal.timeout(queryTimeoutMs);
@@ -60,7 +64,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       schema: {
         operationId: 'listAccounts',
         tags,
-        summary: 'List dynamic accounts, sorted by name.',
+        summary: 'List dynamic accounts, or all accounts in a state, sorted by name.',
         querystring: Type.Object({
           items: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, default: 500 })),
           after: Type.Optional(
@@ -71,15 +75,27 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
           ),
           status: Type.Optional(Type.Enum([...accountStatuses])),
           zoneId: Type.Optional(Type.String(nameLike)),
+          state: Type.Optional(
+            Type.Enum([...accountStateNames, 'all'], {
+              description:
+                'All accounts in this state, also those that agents registered; `status` and `zoneId` do not apply then.',
+            }),
+          ),
         }),
         response: { 200: Type.Array(accountAnswer), ...problems(400, 500, 501, 503) },
       },
     },
-    async ({ query: { items = 500, after = '', status, zoneId } }) => {
+    async ({ query: { items = 500, after = '', status, zoneId, state } }) => {
+      if (state !== undefined) {
+        const other = status === undefined ? (zoneId === undefined ? undefined : 'zoneId') : 'status';
+        if (other !== undefined)
+          throw new GatewayError('invalid-argument', `${other}: cannot be combined with state`, { field: other });
+        return listAccountStates({ reader, accounts, definitions }, state, after, items, signal());
+      }
       enabledRequests(requests);
       const records = await store.list({ status, zoneId }, after, items, signal());
       const there = await atClouddriver(records.map(({ name }) => name));
-      return records.map((record) => ({ ...toAnswer(record, definitions), ...there.get(record.name) }));
+      return records.map((record) => ({ ...toAccountAnswer(record, definitions), ...there.get(record.name) }));
     },
   );
 
@@ -104,7 +120,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
         clouddriverId: instanceId,
         caching,
       }));
-      return { ...toAnswer(record, definitions), ...(await atClouddriver([name])).get(name), agents };
+      return { ...toAccountAnswer(record, definitions), ...(await atClouddriver([name])).get(name), agents };
     },
   );
 
@@ -154,22 +170,6 @@ interface AtClouddriver {
 function toClouddriver({ state, message, lastUpdated }: ClouddriverAccountRecord): AtClouddriver['clouddriver'] {
   const since = new Date(lastUpdated).toISOString();
   return { state, ...(message === undefined ? {} : { message }), lastUpdated: since };
-}
-
-function toAnswer(record: AccountRecord, definitions: Pick<Definitions, 'masked'>): Static<typeof accountAnswer> {
-  const { name, status, zoneId, dynamic, connections, failedCount, errorMessage, lastUpdated, definition } = record;
-  return {
-    name,
-    type: 'kubernetes',
-    source: dynamic ? 'dynamic' : 'agent',
-    status,
-    zoneId,
-    connections,
-    failedCount,
-    ...(errorMessage === undefined ? {} : { errorMessage }),
-    lastUpdated: new Date(lastUpdated).toISOString(),
-    config: definitions.masked(definition),
-  };
 }
 
 function toKubesvcAccount(

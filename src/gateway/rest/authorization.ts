@@ -122,6 +122,11 @@ export function digestBody(request: FastifyRequest, body: Buffer): void {
   if (request.bodyDigest !== undefined) request.bodyDigest.actual = digestOf(body);
 }
 
+/** As records name the caller: its principal, or "anonymous ADDRESS". */
+export function callerOf({ caller, socket }: FastifyRequest): string {
+  return caller?.principal ?? `anonymous ${socket.remoteAddress ?? ''}`;
+}
+
 function isProtobuf(request: FastifyRequest): boolean {
   return request.headers['content-type']?.startsWith(protobufMediaType) === true;
 }

@@ -18,6 +18,7 @@ const readinessSchema = Type.Object({
   status: Type.Enum(['starting', 'ready', 'draining', 'degraded'], {
     description: 'degraded: a dependency that operations need is missing.',
   }),
+  since: Type.String({ format: 'date-time', description: 'Since when it has had this status.' }),
   checks: Type.Record(Type.String(), Type.Object({ ok: Type.Boolean(), detail: Type.Optional(Type.String()) }), {
     description:
       'sql, redis, discovery. An instance stays ready without Redis or discovery: it is slower, but still correct.',
@@ -60,9 +61,9 @@ export const healthRoutes: FastifyPluginCallbackTypebox<HealthRoutesOptions> = (
       },
     },
     (_request, reply) => {
-      const { ready, status, checks } = readiness.report();
+      const { ready, status, since, checks } = readiness.report();
       void reply.code(ready ? 200 : 503);
-      return { id: instanceId, status, checks };
+      return { id: instanceId, status, since: new Date(since).toISOString(), checks };
     },
   );
 

@@ -1,7 +1,7 @@
 /** OperationHistoryRecord, as in Armory's REST reference; fields that are not known (yet) are left out. */
 
 import Type, { type Static } from 'typebox';
-import type { OperationRecord } from '../../store/operations/operation-record.js';
+import type { OperationRecord, RecordedObject } from '../../store/operations/operation-record.js';
 
 const time = Type.String({ format: 'date-time', description: 'ISO 8601 with milliseconds, UTC.' });
 const instanceStep = Type.Object({ clouddriverId: Type.String(), time });
@@ -18,7 +18,7 @@ export const historySchema = Type.Object(
     finalOutcome: Type.Optional(
       Type.String({
         description:
-          'completed, failed, timed out, cancelled or agent lost; absent while the operation is in progress.',
+          'completed, failed, timed out, cancelled, agent lost or refused; absent while the operation is in progress. A refused operation was not accepted: nothing of it reached the cluster, and its id is not one.',
       }),
     ),
     message: Type.Optional(
@@ -46,12 +46,47 @@ export const historySchema = Type.Object(
       Type.Object(
         {
           group: Type.String({ description: 'API group; empty for the core group.' }),
-          resource: Type.String({ description: 'In the plural, with the subresource: pods/exec.' }),
+          kind: Type.Optional(
+            Type.String({
+              description:
+                'As the operation names it: Deployment. Requests of the Kubernetes API name only the resource.',
+            }),
+          ),
+          resource: Type.String({
+            description:
+              'In the plural, with the subresource: pods/exec. Of an operation: the usual plural of its kind.',
+          }),
           namespace: Type.String({ description: 'Empty for all namespaces, and for objects without one.' }),
-          name: Type.String({ description: 'Empty if the request is about several objects.' }),
+          name: Type.String({
+            description: 'Empty if the request is about several objects; web-* if the cluster completes the name.',
+          }),
+          selector: Type.Optional(Type.String({ description: 'Labels or fields that select the objects.' })),
+          others: Type.Optional(
+            Type.Array(Type.String(), {
+              description:
+                'Of a manifest with several objects, those after the first one: "Service shop/web". At most nine; then how many more.',
+            }),
+          ),
         },
-        { description: 'What the request was about. Armory does not have it.' },
+        { description: 'What the request was about; never a manifest. Armory does not have it.' },
       ),
+    ),
+    mode: Type.Optional(
+      Type.String({
+        description:
+          'How it is done, if there are several ways: server-side-apply, dry-run; replicas=3. Armory does not have it.',
+      }),
+    ),
+    reason: Type.Optional(
+      Type.String({
+        description: 'Why requests were refused: the last part of the `type` of the problem, such as no-agent.',
+      }),
+    ),
+    count: Type.Optional(
+      Type.Integer({
+        description:
+          'How many refused requests the record stands for: those of a minute with the same caller, account, type and reason at one instance. `message` and `object` are those of the last one, `endTime` is its time.',
+      }),
     ),
     requestBytes: Type.Optional(Type.Integer({ description: 'Armory does not have it.' })),
     responseBytes: Type.Optional(Type.Integer({ description: 'Armory does not have it.' })),
@@ -77,6 +112,9 @@ export const historySchema = Type.Object(
           result: { status: 200, durationMs: 240 },
         },
         resultReceivedByClouddriver: { clouddriverId: 'gateway-7d9c5b8f6-x2x9k', time: '2026-03-01T08:15:30.350Z' },
+        caller: 'policy:deployers',
+        object: { group: 'apps', kind: 'Deployment', resource: 'deployments', namespace: 'shop', name: 'web' },
+        mode: 'replicas=3',
       },
       {
         operationId: '01ARZ3NDEKTSV4RRFFQ69G5FAW',
@@ -91,6 +129,21 @@ export const historySchema = Type.Object(
         object: { group: 'apps', resource: 'deployments/scale', namespace: 'shop', name: 'web' },
         requestBytes: 34,
         responseBytes: 512,
+      },
+      {
+        operationId: '01ARZ3NDEKTSV4RRFFQ69G5FAX',
+        operationType: 'deploy',
+        account: 'prod-us',
+        startTime: '2026-03-01T08:15:02.000Z',
+        endTime: '2026-03-01T08:15:58.000Z',
+        totalDurationMs: 56000,
+        finalOutcome: 'refused',
+        message: 'no agent is connected for account "prod-us"',
+        opReceivedByClouddriver: { clouddriverId: 'gateway-7d9c5b8f6-x2x9k', time: '2026-03-01T08:15:02.000Z' },
+        caller: 'policy:deployers',
+        object: { group: 'apps', kind: 'Deployment', resource: 'deployments', namespace: 'shop', name: 'web' },
+        reason: 'no-agent',
+        count: 42,
       },
     ],
   },
@@ -127,9 +180,24 @@ export function toHistory(record: OperationRecord): History {
     ...(record.resultReceivedBy === undefined ? {} : { resultReceivedByClouddriver: step(record.resultReceivedBy) }),
     ...(record.caller === undefined ? {} : { caller: record.caller }),
     ...(record.verb === undefined ? {} : { verb: record.verb }),
-    ...(record.object === undefined ? {} : { object: record.object }),
+    ...(record.object === undefined ? {} : { object: objectOf(record.object) }),
+    ...(record.mode === undefined ? {} : { mode: record.mode }),
+    ...(record.reason === undefined ? {} : { reason: record.reason }),
+    ...(record.count === undefined ? {} : { count: record.count }),
     ...(record.requestBytes === undefined ? {} : { requestBytes: record.requestBytes }),
     ...(record.responseBytes === undefined ? {} : { responseBytes: record.responseBytes }),
+  };
+}
+
+function objectOf({ group, kind, resource, namespace, name, selector, others }: RecordedObject) {
+  return {
+    group,
+    ...(kind === undefined ? {} : { kind }),
+    resource,
+    namespace,
+    name,
+    ...(selector === undefined ? {} : { selector }),
+    ...(others === undefined ? {} : { others: [...others] }),
   };
 }
 

@@ -3,25 +3,21 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { GatewayError } from '../../core/errors.js';
-import { finalOutcomes } from '../../store/operations/operation-record.js';
 import type { OperationStore } from '../../store/operations/operations.js';
 import { operationPath } from '../peers/forwarding.js';
 import { historySchema, toHistory } from './history.js';
-import { nameSchema } from './names.js';
+import { operationQuery, readFilter, writePosition, type OperationQuery } from './operation-query.js';
 import { problems } from './problem.js';
 
 export interface OperationListOptions {
-  readonly operations: Pick<OperationStore, 'list'>;
+  readonly operations: Pick<OperationStore, 'page'>;
 }
 
 const defaultItems = 50;
 const maxItems = 500;
-/** A page costs as much as all pages before it: to see more, set `until`. */
+/** A page costs as much as all pages before it: to see more, follow `next`. */
 const maxRecords = 10_000;
 const queryTimeoutMs = 30_000;
-
-const time = (description: string) =>
-  Type.Optional(Type.String({ format: 'date-time', description, examples: ['2026-03-01T00:00:00.000Z'] }));
 
 const query = Type.Object(
   {
@@ -33,15 +29,10 @@ const query = Type.Object(
         minimum: 0,
         maximum: maxRecords,
         default: 0,
-        description: '0 is the first page, with the newest records.',
+        description: '0 is the first page, with the newest records. To read many, follow `Link` instead.',
       }),
     ),
-    account: Type.Optional(nameSchema(255, { examples: ['prod-eu'] })),
-    outcome: Type.Optional(
-      Type.Enum(['pending', ...finalOutcomes], { description: 'pending: in progress, without an outcome yet.' }),
-    ),
-    since: time('Started at this time or later.'),
-    until: time('Started before this time.'),
+    ...operationQuery,
   },
   { additionalProperties: false },
 );
@@ -55,39 +46,46 @@ export const operationListRoutes: FastifyPluginCallbackTypebox<OperationListOpti
         operationId: 'listOperations',
         tags: ['operations'],
         summary: 'List pending and recent operations of the cluster, newest first.',
-        description: `Every instance returns the same. You can page through the first ${String(maxRecords)} records. For older ones, set \`until\` to the \`startTime\` of the last one.`,
+        description: `Every instance returns the same. Filters are combined: a record must match all of them. \`Link\` with \`rel="next"\` is the address of the next page; without it, this was the last one. Of several filters, and of \`search\`, a page may have fewer records than \`items\`, or none, and a \`Link\`: a request searches only so far. With \`page\` you can page through the first ${String(maxRecords)} records.`,
         querystring: query,
-        response: { 200: Type.Array(historySchema), ...problems(400, 500, 503) },
+        response: {
+          200: {
+            description: 'Records, newest first.',
+            headers: Type.Object({
+              link: Type.Optional(Type.String({ description: 'The next page (RFC 8288).' })),
+            }),
+            content: { 'application/json': { schema: Type.Array(historySchema) } },
+          },
+          ...problems(400, 500, 503),
+        },
       },
     },
-    async (request) => {
-      const { items = defaultItems, page = 0, account, outcome, since, until } = request.query;
+    async (request, reply) => {
+      const { items = defaultItems, page = 0, ...filters } = request.query;
       if (items * (page + 1) > maxRecords) {
         throw new GatewayError(
           'invalid-argument',
-          `query.page: at most ${String(maxRecords)} records can be paged through; set until to the startTime of the last one`,
+          `query.page: at most ${String(maxRecords)} records can be paged through; follow the Link of a page without it`,
           { field: 'query.page' },
         );
       }
-      const filter = {
-        items,
-        page,
-        ...(account === undefined ? {} : { account }),
-        ...(outcome === undefined ? {} : { outcome }),
-        ...(since === undefined ? {} : { since: timeOf('since', since) }),
-        ...(until === undefined ? {} : { until: timeOf('until', until) }),
-      };
-      return (await operations.list(filter, AbortSignal.timeout(queryTimeoutMs))).map(toHistory);
+      const filter = { items, page, ...readFilter(filters) };
+      const { records, next } = await operations.page(filter, AbortSignal.timeout(queryTimeoutMs));
+      if (next !== undefined) {
+        const address = `${operationPath}?${nextQuery(items, { ...filters, after: writePosition(next) })}`;
+        void reply.header('link', `<${address}>; rel="next"`);
+      }
+      return records.map(toHistory);
     },
   );
 
   done();
 };
 
-/** @throws GatewayError `invalid-argument` for leap seconds, which RFC 3339 allows and Unix time does not have */
-function timeOf(name: string, text: string): number {
-  const ms = Date.parse(text);
-  if (!Number.isNaN(ms)) return ms;
-  const field = `query.${name}`;
-  throw new GatewayError('invalid-argument', `${field}: not a time: "${text.slice(0, 64)}"`, { field });
+function nextQuery(items: number, filters: OperationQuery): string {
+  const parameters = new URLSearchParams({ items: String(items) });
+  for (const [name, value] of Object.entries(filters)) {
+    for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined) parameters.append(name, one);
+  }
+  return parameters.toString();
 }

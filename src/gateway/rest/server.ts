@@ -18,6 +18,7 @@ import { GatewayError } from '../../core/errors.js';
 import type { KubernetesApiHandler } from '../kubernetes-api/handler.js';
 import { isKubernetesApi } from '../kubernetes-api/path.js';
 import { protobufMediaType } from '../peers/forwarding.js';
+import { attentionRoutes, type AttentionRoutesOptions } from './attention.js';
 import { authorizeCalls, digestBody, type AuthorizationOptions } from './authorization.js';
 import { accountChangeRoutes, accountDefinitionRoutes } from './account-changes.js';
 import { accountRoutes, type AccountRoutesOptions } from './accounts.js';
@@ -46,6 +47,7 @@ export interface RestOptions
     AccountRoutesOptions,
     AccountTokenRoutesOptions,
     AgentRoutesOptions,
+    AttentionRoutesOptions,
     InstanceRoutesOptions,
     OwnerRoutesOptions,
     Partial<KubeconfigRoutesOptions>,
@@ -182,6 +184,7 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
   await app.register(operationRoutes, options);
   await app.register(operationListRoutes, options);
   await app.register(clusterRoutes, options);
+  await app.register(attentionRoutes, options);
   await app.register(agentRoutes, options);
   await app.register(accountRoutes, options);
   await app.register(accountChangeRoutes, options.dynamicAccounts);

@@ -10,6 +10,8 @@ export interface Check {
 export interface ReadinessReport {
   readonly ready: boolean;
   readonly status: ReadinessStatus;
+  /** Since when it has this status, or rather since it was asked for first, Unix ms. */
+  readonly since: number;
   readonly checks: Readonly<Record<string, Check>>;
 }
 
@@ -22,10 +24,15 @@ export interface DependencyCheck {
 
 export class Readiness {
   readonly #dependencies: readonly DependencyCheck[];
+  readonly #now: () => number;
   #phase: 'starting' | 'serving' | 'draining' = 'starting';
+  #status: ReadinessStatus | undefined;
+  #since = 0;
 
-  constructor(dependencies: readonly DependencyCheck[]) {
+  /** @param now wall clock, Unix ms */
+  constructor(dependencies: readonly DependencyCheck[], now: () => number) {
     this.#dependencies = dependencies;
+    this.#now = now;
   }
 
   serving(): void {
@@ -45,7 +52,10 @@ export class Readiness {
       if (required && !result.ok) missing = true;
     }
     const ready = this.#phase === 'serving' && !missing;
-    return { ready, status: ready ? 'ready' : this.#phase === 'serving' ? 'degraded' : this.#phase, checks };
+    const status = ready ? 'ready' : this.#phase === 'serving' ? 'degraded' : this.#phase;
+    if (status !== this.#status) this.#since = this.#now();
+    this.#status = status;
+    return { ready, status, since: this.#since, checks };
   }
 }
 

@@ -84,6 +84,16 @@ export async function selectAccount(db: Db, name: string): Promise<AccountRecord
   return row === undefined ? undefined : accountRecord(row);
 }
 
+/** Those of `names` that have a row, by their names. */
+export async function selectAccounts(db: Db, names: readonly string[]): Promise<Map<string, AccountRecord>> {
+  const found = new Map<string, AccountRecord>();
+  for (const batch of batches(names)) {
+    const rows = await db.selectFrom('kubesvc_accounts').selectAll().where('name', 'in', batch).execute();
+    for (const row of rows) found.set(row.name, accountRecord(row));
+  }
+  return found;
+}
+
 /** The `limit` accounts after the name `after`, in name order. */
 export async function selectAccountPage(db: Db, after: string, limit: number): Promise<AccountRecord[]> {
   const rows = await db

@@ -6,6 +6,7 @@ import {
   lockAccounts,
   selectAccount,
   selectAccountPage,
+  selectAccounts,
   selectIdleAccounts,
   selectIdleAmong,
   selectKnownAccounts,
@@ -23,6 +24,11 @@ export class AccountStore {
 
   find(name: string, signal?: AbortSignal): Promise<AccountRecord | undefined> {
     return this.#database.run((db) => selectAccount(db, name), signal);
+  }
+
+  /** The accounts among `names` that have a row, by their names. */
+  findAll(names: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, AccountRecord>> {
+    return this.#database.run((db) => selectAccounts(db, names), signal);
   }
 
   /** The accounts among `names` that were ever registered. */

@@ -2,6 +2,7 @@
 
 import { selectAgentPage, type AgentAssignmentRow } from './agent-statements.js';
 import { selectLiveInstances } from '../instances/instance-statements.js';
+import { selectAgentsWithoutAccounts } from '../presence/presence-statements.js';
 import type { Database } from '../sql/database.js';
 
 /** An agent with its accounts at one instance. */
@@ -16,8 +17,13 @@ export interface ConnectedAgent {
 }
 
 const pageSize = 5_000;
+/** Agents that serve no account: only those that take dynamic accounts may register without one. */
+const maxWithoutAccounts = 50_000;
 
-/** Agents at live instances in the order of their ids. Holds one page and one agent in memory, and no connection. */
+/**
+ * Agents at live instances in the order of their ids. Holds a page of assignments and the agents without any in memory,
+ * and no connection.
+ */
 export async function* agentConnections(
   database: Database,
   leaseMs: number,
@@ -26,6 +32,39 @@ export async function* agentConnections(
 ): AsyncGenerator<ConnectedAgent> {
   const { dialect } = database;
   const live = await database.run((db) => selectLiveInstances(db, dialect, leaseMs), signal);
+  const rows = await database.run((db) => selectAgentsWithoutAccounts(db, agentId, maxWithoutAccounts), signal);
+  const idle = rows.filter((row) => live.has(row.cd_id)).map(withoutAccounts);
+  let next = 0;
+  for await (const agent of assignedAgents(database, live, agentId, signal)) {
+    for (let other = idle[next]; other !== undefined && other.agentId <= agent.agentId; other = idle[(next += 1)]) {
+      // One that has just got its first account is in both lists.
+      if (other.agentId !== agent.agentId) yield other;
+    }
+    yield agent;
+  }
+  yield* idle.slice(next);
+}
+
+function withoutAccounts(row: {
+  readonly agent_id: string;
+  readonly cd_id: string;
+  readonly connected_time: number;
+}): ConnectedAgent {
+  return {
+    agentId: row.agent_id,
+    instanceId: row.cd_id,
+    accounts: [],
+    cachedAccounts: [],
+    lastConnectionTime: row.connected_time,
+  };
+}
+
+async function* assignedAgents(
+  database: Database,
+  live: ReadonlySet<string>,
+  agentId: string | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<ConnectedAgent> {
   let position = { agentId: agentId ?? '', account: '' };
   let pending: AgentAssignmentRow[] = [];
   for (;;) {

@@ -11,4 +11,6 @@ export interface InstanceRegistration {
 export interface InstanceRecord extends InstanceRegistration {
   /** Last heartbeat, in ms UTC on the database's clock; 0 once the instance has ended its lease. */
   readonly lastHeartbeatTime: number;
+  /** When it first took a lease under this id, likewise. */
+  readonly firstSeenTime: number;
 }

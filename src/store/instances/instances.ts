@@ -1,7 +1,15 @@
 /** kubesvc_instances: the replicas that are alive, by their heartbeats on the database's clock. */
 
 import type { InstanceRecord, InstanceRegistration } from './instance-record.js';
-import { deleteExpiredInstance, endLease, renewLease, selectInstances, startLease } from './instance-statements.js';
+import {
+  deleteEndedInstance,
+  deleteReapedInstances,
+  endLease,
+  markReaped,
+  renewLease,
+  selectInstances,
+  startLease,
+} from './instance-statements.js';
 import type { Database } from '../sql/database.js';
 
 export class InstanceStore {
@@ -43,15 +51,39 @@ export class InstanceStore {
     return this.#database.run((db) => selectInstances(db, dialect, 'live', leaseMs), signal);
   }
 
-  /** Instances whose last heartbeat is older, or that ended their lease. */
+  /** Instances whose last heartbeat is older, or that ended their lease, and that others must take over from. */
   expired(leaseMs: number, signal?: AbortSignal): Promise<readonly InstanceRecord[]> {
     const { dialect } = this.#database;
     return this.#database.run((db) => selectInstances(db, dialect, 'expired', leaseMs), signal);
   }
 
-  /** Deletes the row of an expired instance without assignments; `false`: it is alive or still owns something. */
-  async forget(id: string, leaseMs: number, signal?: AbortSignal): Promise<boolean> {
+  /** Instances whose last heartbeat is older although they did not end their lease, in the order of their ids. */
+  lost(leaseMs: number, signal?: AbortSignal): Promise<readonly InstanceRecord[]> {
     const { dialect } = this.#database;
-    return this.#database.run((db) => deleteExpiredInstance(db, dialect, id, leaseMs), signal);
+    return this.#database.run((db) => selectInstances(db, dialect, 'lost', leaseMs), signal);
+  }
+
+  /**
+   * Nothing is left to take over from an expired instance. One that ended its lease is forgotten; one that was lost stays
+   * known until forgetLost().
+   * @returns false: it is alive or still owns something
+   */
+  async reaped(id: string, leaseMs: number, signal?: AbortSignal): Promise<boolean> {
+    const { dialect } = this.#database;
+    return this.#database.run(
+      async (db) =>
+        (await markReaped(db, dialect, id, leaseMs)) || (await deleteEndedInstance(db, id)),
+      signal,
+    );
+  }
+
+  /** Forgets a lost instance, or those lost for longer than a time. @returns how many */
+  forgetLost(
+    which: { readonly id: string } | { readonly ageMs: number },
+    leaseMs: number,
+    signal?: AbortSignal,
+  ): Promise<number> {
+    const { dialect } = this.#database;
+    return this.#database.run((db) => deleteReapedInstances(db, dialect, which, leaseMs), signal);
   }
 }

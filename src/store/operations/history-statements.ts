@@ -3,9 +3,11 @@
 import type { Kysely } from 'kysely';
 
 import { bulkInsert, type JsonRow } from '../sql/bulk-insert.js';
+import { bulkUpsert } from '../sql/bulk-upsert.js';
 import { msAgo } from '../sql/clock.js';
 import type { SqlDialect } from '../sql/dialect.js';
 import type { FinishedOperation } from './operation-record.js';
+import { requestColumnNames, requestColumns, requestValues } from './request-columns.js';
 import type { Schema } from '../sql/schema.js';
 import { storable } from '../sql/storable-text.js';
 import { historyLengths } from '../sql/tables.js';
@@ -24,6 +26,8 @@ export function selectHistoryKeys(
     .where('operation_id', 'in', ids)
     .execute();
 }
+
+const upsertColumns = Object.fromEntries(requestColumnNames.map((name) => [name, 'value' as const]));
 
 const historyRows = bulkInsert(
   'kubesvc_ops_history',
@@ -52,14 +56,12 @@ const historyRows = bulkInsert(
     error_message: 'text',
     result_message: 'text',
     write_token: 'text',
-    caller: 'text',
     verb: 'text',
-    api_group: 'text',
-    resource: 'text',
-    namespace: 'text',
-    object_name: 'text',
     request_bytes: 'number',
     response_bytes: 'number',
+    reason: 'text',
+    occurrences: 'number',
+    ...requestColumns,
   },
   'operation_id',
 );
@@ -74,6 +76,55 @@ export function insertHistory(
     db,
     dialect,
     records.map((record) => historyValues(record, token)),
+  );
+}
+
+const refusalRows = bulkUpsert(
+  'kubesvc_ops_history',
+  {
+    operation_id: 'value',
+    start_time: 'value',
+    end_time: 'value',
+    total_duration_ms: 'value',
+    final_outcome: 'value',
+    account: 'value',
+    operation_type: 'value',
+    received_by_cd_id: 'value',
+    received_by_cd_time: 'value',
+    error_message: 'value',
+    verb: 'value',
+    reason: 'value',
+    occurrences: 'value',
+    ...upsertColumns,
+  },
+  ['operation_id'],
+  { overwrite: true },
+);
+
+export async function upsertRefusals(
+  db: Db,
+  dialect: SqlDialect,
+  records: readonly FinishedOperation[],
+): Promise<void> {
+  await refusalRows(
+    db,
+    dialect,
+    records.map((record) => [
+      record.operationId,
+      record.startTime,
+      record.endTime,
+      record.totalDurationMs ?? 0,
+      record.finalOutcome,
+      storable(record.account, historyLengths.account),
+      storable(record.operationType, historyLengths.operationType),
+      record.receivedBy?.instanceId ?? null,
+      record.receivedBy?.time ?? null,
+      storable(record.errorMessage),
+      storable(record.verb, historyLengths.verb),
+      storable(record.reason, historyLengths.reason),
+      record.count ?? null,
+      ...requestValues(record),
+    ]),
   );
 }
 
@@ -96,7 +147,7 @@ export async function selectOldHistory(db: Db, dialect: SqlDialect, ageMs: numbe
 
 /** In the order of `historyRows`. */
 function historyValues(record: FinishedOperation, token: string): JsonRow {
-  const { receivedBy, processedBy, sentToAgent, resultReceivedFromAgent: result, resultReceivedBy, object } = record;
+  const { receivedBy, processedBy, sentToAgent, resultReceivedFromAgent: result, resultReceivedBy } = record;
   return [
     record.operationId,
     record.startTime,
@@ -122,13 +173,11 @@ function historyValues(record: FinishedOperation, token: string): JsonRow {
     storable(record.errorMessage),
     storable(record.resultMessage),
     token,
-    storable(record.caller, historyLengths.caller),
     storable(record.verb, historyLengths.verb),
-    storable(object?.group, historyLengths.apiGroup),
-    storable(object?.resource, historyLengths.resource),
-    storable(object?.namespace, historyLengths.namespace),
-    storable(object?.name, historyLengths.objectName),
     record.requestBytes ?? null,
     record.responseBytes ?? null,
+    storable(record.reason, historyLengths.reason),
+    record.count ?? null,
+    ...requestValues(record),
   ];
 }

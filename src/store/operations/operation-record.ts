@@ -1,10 +1,40 @@
 /** The records of an operation in SQL: while it is pending, and after it has ended. Times in ms UTC. */
 
-export const finalOutcomes = ['completed', 'failed', 'timed out', 'cancelled', 'agent lost'] as const;
+/** How an operation ended. `refused`: it was not accepted; one record may stand for many such requests. */
+export const finalOutcomes = ['completed', 'failed', 'timed out', 'cancelled', 'agent lost', 'refused'] as const;
 export type FinalOutcome = (typeof finalOutcomes)[number];
 
+/** What a request was about. */
+export interface RecordedObject {
+  /** '' for the core group, for none, and so on. */
+  readonly group: string;
+  /** As an operation names it: "Deployment". Absent: a request of the Kubernetes API, which names only the resource. */
+  readonly kind?: string | undefined;
+  /**
+   * In the plural, with the subresource: "deployments", "pods/exec". Of an operation: the plural of its kind by the
+   * rules of the language. Of a request that names no kind: its path.
+   */
+  readonly resource: string;
+  /** '' for cluster-scoped objects and for all namespaces. */
+  readonly namespace: string;
+  readonly name: string;
+  /** If the request selects objects by labels or fields. */
+  readonly selector?: string | undefined;
+  /** Of a manifest with several objects: the further ones, "Service shop/web"; the last one may say how it goes on. */
+  readonly others?: readonly string[] | undefined;
+}
+
+/** Who asked for an operation, and for what; never a manifest or a secret. */
+export interface RecordedRequest {
+  /** Its principal, or "anonymous ADDRESS". */
+  readonly caller?: string | undefined;
+  readonly object?: RecordedObject | undefined;
+  /** How it is done, if there are several ways: "server-side-apply, dry-run", "replicas=3". */
+  readonly mode?: string | undefined;
+}
+
 /** A pending operation: a row of kubesvc_ops. */
-export interface StoredOperation {
+export interface StoredOperation extends RecordedRequest {
   readonly id: string;
   readonly account: string;
   readonly operationType: string;
@@ -58,19 +88,8 @@ export interface AgentResult {
   readonly durationMs: number;
 }
 
-/** What a request was about. */
-export interface RecordedObject {
-  /** '' for the core group, for none, and so on. */
-  readonly group: string;
-  /** In the plural, with the subresource: "deployments", "pods/exec". Of a request that names no kind: its path. */
-  readonly resource: string;
-  /** '' for cluster-scoped objects and for all namespaces. */
-  readonly namespace: string;
-  readonly name: string;
-}
-
 /** An operation's history: a row of kubesvc_ops_history, or the known part of it while the operation is pending. */
-export interface OperationRecord {
+export interface OperationRecord extends RecordedRequest {
   readonly operationId: string;
   readonly operationType: string;
   readonly account: string;
@@ -89,13 +108,14 @@ export interface OperationRecord {
   readonly errorMessage?: string | undefined;
   /** The agent's message, cut to 1,000 characters. */
   readonly resultMessage?: string | undefined;
-  /** Its principal, or "anonymous ADDRESS". */
-  readonly caller?: string | undefined;
   /** As the Kubernetes API names it: "create", "patch", "deletecollection". */
   readonly verb?: string | undefined;
-  readonly object?: RecordedObject | undefined;
   readonly requestBytes?: number | undefined;
   readonly responseBytes?: number | undefined;
+  /** Of `refused`: the code of the error, such as `no-agent`. */
+  readonly reason?: string | undefined;
+  /** Of `refused`: how many requests the record stands for. */
+  readonly count?: number | undefined;
 }
 
 /** An operation that has ended. */
@@ -119,15 +139,47 @@ export type InsertOutcome =
 export interface OperationFilter {
   /** Records on a page. */
   readonly items: number;
-  /** 0 is the first page; the cost grows with items × page. */
-  readonly page: number;
-  readonly account?: string;
-  /** Only operations with this outcome, or only those under way. */
-  readonly outcome?: FinalOutcome | 'pending';
+  /** 0 is the first page; the cost grows with items × page. Default 0. */
+  readonly page?: number;
+  readonly account?: string | undefined;
+  /** Operations with one of these outcomes; `pending`: under way. */
+  readonly outcomes?: readonly (FinalOutcome | 'pending')[] | undefined;
+  readonly type?: string | undefined;
+  /** One of these: in the plural, without a subresource. */
+  readonly resources?: readonly string[] | undefined;
+  readonly namespace?: string | undefined;
+  /** Of the object. */
+  readonly name?: string | undefined;
+  readonly caller?: string | undefined;
+  /** The agent that it was sent to. */
+  readonly agentId?: string | undefined;
+  /** The instance that received it, or that sent it to the agent. */
+  readonly instanceId?: string | undefined;
+  /** Part of the account, the object's name or the message, in any case. */
+  readonly search?: string | undefined;
   /** Started at this time or later, in ms UTC. */
-  readonly since?: number;
+  readonly since?: number | undefined;
   /** Started before this time, in ms UTC. */
-  readonly until?: number;
+  readonly until?: number | undefined;
+  /** Only what comes after this position in the list. */
+  readonly after?: OperationPosition | undefined;
+}
+
+/** A position in the list of operations, which is ordered by start and id, newest first. */
+export interface OperationPosition {
+  /** Start, in ms UTC. */
+  readonly time: number;
+  /** '' is the position before everything of that ms. */
+  readonly id: string;
+}
+
+export interface OperationPage {
+  readonly records: readonly OperationRecord[];
+  /**
+   * Where the list goes on; absent: this was all. A page may have fewer records than were asked for, and none, because
+   * a search looks at a limited number of candidates at a time.
+   */
+  readonly next?: OperationPosition;
 }
 
 export interface UnfinishedFilter {

@@ -11,12 +11,20 @@ import type {
   InsertOutcome,
   OperationBinding,
   OperationFilter,
+  OperationPage,
   OperationRecord,
   StoredOperation,
   UnfinishedFilter,
   UnfinishedOperation,
 } from './operation-record.js';
-import { deleteHistory, insertHistory, selectHistoryKeys, selectOldHistory } from './history-statements.js';
+import { readFailures, type Failures } from './failures.js';
+import {
+  deleteHistory,
+  insertHistory,
+  selectHistoryKeys,
+  selectOldHistory,
+  upsertRefusals,
+} from './history-statements.js';
 import {
   adoptPending,
   bindPending,
@@ -26,7 +34,9 @@ import {
   selectUnfinished,
   withdrawPending,
 } from './pending-statements.js';
-import { selectPageIds, selectRecords } from './record-statements.js';
+import { selectPage } from './operation-search.js';
+import { selectOutcomeCounts, type OutcomeCount } from './outcome-statements.js';
+import { selectRecords } from './record-statements.js';
 
 export class OperationStore {
   readonly #database: Database;
@@ -100,6 +110,12 @@ export class OperationStore {
     return won;
   }
 
+  /** Records refused requests; a record that is there already is replaced. */
+  async countRefusals(records: readonly FinishedOperation[], signal?: AbortSignal): Promise<void> {
+    const { dialect } = this.#database;
+    for (const batch of batches(records)) await this.#database.run((db) => upsertRefusals(db, dialect, batch), signal);
+  }
+
   /**
    * Binds a pending operation to the only process that may get it; call this before it is sent.
    * @returns false if another instance continues it, or it has ended: then it must not be sent to any other process
@@ -126,14 +142,30 @@ export class OperationStore {
     return (await this.#database.run((db) => selectRecords(db, [id]), signal)).get(id);
   }
 
-  /** Pending and ended ones, newest first. */
-  list(filter: OperationFilter, signal?: AbortSignal): Promise<readonly OperationRecord[]> {
+  /** Pending and ended ones, newest first: those of the first page. */
+  async list(filter: OperationFilter, signal?: AbortSignal): Promise<readonly OperationRecord[]> {
+    return (await this.page(filter, signal)).records;
+  }
+
+  /** Pending and ended ones, newest first, and where the list goes on. */
+  page(filter: OperationFilter, signal?: AbortSignal): Promise<OperationPage> {
     return this.#database.run(async (db) => {
-      const ids = await selectPageIds(db, filter);
+      const { ids, next } = await selectPage(db, filter);
       const records = await selectRecords(db, ids);
       // An operation that ends between the two parts of the first statement is in both; a Set keeps its first place.
-      return [...new Set(ids)].flatMap((id) => records.get(id) ?? []);
+      const found = [...new Set(ids)].flatMap((id) => records.get(id) ?? []);
+      return { records: found, ...(next === undefined ? {} : { next }) };
     }, signal);
+  }
+
+  /** How many ended in which way, of those that started at `since` (ms UTC) or later, by steps of `stepMs`. */
+  outcomeCounts(since: number, stepMs: number, signal?: AbortSignal): Promise<readonly OutcomeCount[]> {
+    return this.#database.run((db) => selectOutcomeCounts(db, since, stepMs), signal);
+  }
+
+  /** Accounts whose operations have failed within the last hour. */
+  failures(signal?: AbortSignal): Promise<Failures> {
+    return this.#database.run((db) => readFailures(db, this.#database.dialect), signal);
   }
 
   /** Pending ones in the order of their ids. */

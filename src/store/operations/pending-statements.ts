@@ -6,6 +6,7 @@ import { bulkInsert } from '../sql/bulk-insert.js';
 import { msAgo } from '../sql/clock.js';
 import type { SqlDialect } from '../sql/dialect.js';
 import type { OperationBinding, StoredOperation, UnfinishedFilter, UnfinishedOperation } from './operation-record.js';
+import { recordedRequest, requestColumns, requestValues } from './request-columns.js';
 import type { OperationsTable, Schema } from '../sql/schema.js';
 
 type Db = Kysely<Schema>;
@@ -26,6 +27,7 @@ const pendingRows = bulkInsert(
     sent_to_epoch: 'number',
     sent_to_process_id: 'text',
     write_token: 'text',
+    ...requestColumns,
   },
   'id',
 );
@@ -50,6 +52,7 @@ export function insertPending(
     operation.agentEpoch,
     operation.agentProcessId ?? '',
     token,
+    ...requestValues(operation),
   ]);
   return pendingRows(db, dialect, rows);
 }
@@ -135,6 +138,7 @@ function unfinishedOperation(row: Selectable<OperationsTable>, nowMs: number): U
     agentId: row.sent_to_agent_id,
     agentEpoch: row.sent_to_epoch,
     ...(row.sent_to_process_id === '' ? {} : { agentProcessId: row.sent_to_process_id }),
+    ...recordedRequest(row),
   };
 }
 

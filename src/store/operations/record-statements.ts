@@ -2,8 +2,9 @@
 
 import type { Kysely, Selectable } from 'kysely';
 
-import type { FinalOutcome, OperationFilter, OperationRecord } from './operation-record.js';
-import type { HistoryTable, OperationsTable, Schema } from '../sql/schema.js';
+import type { FinalOutcome, OperationRecord } from './operation-record.js';
+import { recordedRequest, requestColumnNames } from './request-columns.js';
+import type { HistoryTable, OperationsTable, RequestColumns, Schema } from '../sql/schema.js';
 
 type Db = Kysely<Schema>;
 
@@ -12,7 +13,7 @@ export async function selectRecords(db: Db, ids: readonly string[]): Promise<Map
   if (ids.length === 0) return new Map();
   const pending = await db
     .selectFrom('kubesvc_ops')
-    .select(['id', 'account', 'operation_type', 'digest', 'received_by_cd_id', 'received_time'])
+    .select(['id', 'account', 'operation_type', 'digest', 'received_by_cd_id', 'received_time', ...requestColumnNames])
     .where('id', 'in', ids)
     .execute();
   const ended = await db.selectFrom('kubesvc_ops_history').selectAll().where('operation_id', 'in', ids).execute();
@@ -22,62 +23,10 @@ export async function selectRecords(db: Db, ids: readonly string[]): Promise<Map
   ]);
 }
 
-/** Ids of a page over both tables, newest first. */
-export async function selectPageIds(db: Db, filter: OperationFilter): Promise<string[]> {
-  const { items, page, account, outcome, since, until } = filter;
-  const offset = items * page;
-  // Each part is sorted and cut by its index, so that only rows that can be on the page are merged.
-  let ended = db
-    .selectFrom('kubesvc_ops_history')
-    .select(['operation_id as id', 'start_time as time'])
-    .orderBy('start_time', 'desc')
-    .orderBy('operation_id', 'desc')
-    .limit(offset + items);
-  let pending = db
-    .selectFrom('kubesvc_ops')
-    .select(['id', 'received_time as time'])
-    .orderBy('received_time', 'desc')
-    .orderBy('id', 'desc')
-    .limit(offset + items);
-  if (account !== undefined) {
-    ended = ended.where('account', '=', account);
-    pending = pending.where('account', '=', account);
-  }
-  if (since !== undefined) {
-    ended = ended.where('start_time', '>=', since);
-    pending = pending.where('received_time', '>=', since);
-  }
-  if (until !== undefined) {
-    ended = ended.where('start_time', '<', until);
-    pending = pending.where('received_time', '<', until);
-  }
-  if (outcome === 'pending') {
-    const rows = await pending.limit(items).offset(offset).execute();
-    return rows.map((row) => row.id);
-  }
-  if (outcome !== undefined) {
-    const rows = await ended.where('final_outcome', '=', outcome).limit(items).offset(offset).execute();
-    return rows.map((row) => row.id);
-  }
-  const both = db
-    .selectFrom(ended.as('e'))
-    .selectAll()
-    .unionAll(db.selectFrom(pending.as('p')).selectAll());
-  const rows = await db
-    .selectFrom(both.as('u'))
-    .select('id')
-    .orderBy('time', 'desc')
-    .orderBy('id', 'desc')
-    .limit(items)
-    .offset(offset)
-    .execute();
-  return rows.map((row) => row.id);
-}
-
 function pendingRecord(
   row: Pick<
     Selectable<OperationsTable>,
-    'id' | 'account' | 'operation_type' | 'digest' | 'received_by_cd_id' | 'received_time'
+    'id' | 'account' | 'operation_type' | 'digest' | 'received_by_cd_id' | 'received_time' | keyof RequestColumns
   >,
 ): OperationRecord {
   return {
@@ -87,6 +36,7 @@ function pendingRecord(
     startTime: row.received_time,
     receivedBy: { instanceId: row.received_by_cd_id, time: row.received_time },
     digest: row.digest,
+    ...recordedRequest(row),
   };
 }
 
@@ -122,20 +72,12 @@ function historyRecord(row: Selectable<HistoryTable>): OperationRecord {
     ...(resultReceived === undefined ? {} : { resultReceivedBy: resultReceived }),
     ...(row.error_message === null ? {} : { errorMessage: row.error_message }),
     ...(row.result_message === null ? {} : { resultMessage: row.result_message }),
-    ...(row.caller === null ? {} : { caller: row.caller }),
+    ...recordedRequest(row),
     ...(row.verb === null ? {} : { verb: row.verb }),
-    ...(row.resource === null
-      ? {}
-      : {
-          object: {
-            group: row.api_group ?? '',
-            resource: row.resource,
-            namespace: row.namespace ?? '',
-            name: row.object_name ?? '',
-          },
-        }),
     ...(row.request_bytes === null ? {} : { requestBytes: row.request_bytes }),
     ...(row.response_bytes === null ? {} : { responseBytes: row.response_bytes }),
+    ...(row.reason === null ? {} : { reason: row.reason }),
+    ...(row.occurrences === null ? {} : { count: row.occurrences }),
   };
 }
 

@@ -19,18 +19,42 @@ export type JsonColumnKind = 'text' | 'number' | 'base64' | 'fromNow';
 /** Values in the order of the columns. */
 export type JsonRow = readonly (string | number | null)[];
 
+/** How rows whose key exists are overwritten: if the new row's number in the column `by` is not lower. */
+export interface NewerWins {
+  readonly by: string;
+  /** Columns that keep what the first row had. */
+  readonly kept: readonly string[];
+}
+
 export interface BulkInsert {
-  /** Inserts the rows whose key does not exist yet. */
+  /** Inserts the rows whose key does not exist yet; with `newerWins`, overwrites the others. No two rows may have the same key then. */
   (db: Kysely<Schema>, dialect: SqlDialect, rows: readonly JsonRow[]): Promise<void>;
 }
 
-/** @param key columns of the primary key */
+/**
+ * @param key column of the primary key
+ * @param newerWins absent: rows whose key exists stay as they are
+ */
 export function bulkInsert(
   table: keyof Schema,
   columns: Readonly<Record<string, JsonColumnKind>>,
   key: string,
+  newerWins?: NewerWins,
 ): BulkInsert {
-  const text = { mysql: mysqlText(table, columns, key), postgresql: postgresText(table, columns, key) };
+  const overwritten = Object.keys(columns).filter(
+    (name) => name !== key && name !== newerWins?.by && newerWins?.kept.includes(name) === false,
+  );
+  const ends =
+    newerWins === undefined
+      ? {
+          mysql: `on duplicate key update ${key} = ${table}.${key}`,
+          postgresql: `on conflict (${key}) do nothing`,
+        }
+      : overwriting(table, key, overwritten, newerWins.by);
+  const text = {
+    mysql: `${mysqlText(table, columns)} ${ends.mysql}`,
+    postgresql: `${postgresText(table, columns)} ${ends.postgresql}`,
+  };
   return async (db, dialect, rows) => {
     await db.executeQuery(
       CompiledQuery.raw(text[dialect.engine], [
@@ -40,7 +64,21 @@ export function bulkInsert(
   };
 }
 
-function mysqlText(table: string, columns: Readonly<Record<string, JsonColumnKind>>, key: string): string {
+function overwriting(table: string, key: string, names: readonly string[], by: string) {
+  const isNewer = `values(${by}) >= ${table}.${by}`;
+  // MySQL assigns from left to right: the number that is compared comes last.
+  const assigned = [
+    ...names.map((name) => `${name} = if(${isNewer}, values(${name}), ${table}.${name})`),
+    `${by} = greatest(values(${by}), ${table}.${by})`,
+  ];
+  const set = [...names, by].map((name) => `${name} = excluded.${name}`);
+  return {
+    mysql: `on duplicate key update ${assigned.join(', ')}`,
+    postgresql: `on conflict (${key}) do update set ${set.join(', ')} where excluded.${by} >= ${table}.${by}`,
+  };
+}
+
+function mysqlText(table: string, columns: Readonly<Record<string, JsonColumnKind>>): string {
   // By default MariaDB uses the character set of the database.
   const text = 'longtext character set utf8mb4';
   const types = { text, number: 'bigint', base64: text, fromNow: 'bigint' };
@@ -51,12 +89,11 @@ function mysqlText(table: string, columns: Readonly<Record<string, JsonColumnKin
   });
   return (
     `${preparedMark}insert into ${table} (${Object.keys(columns).join(', ')}) select ${values.join(', ')} ` +
-    `from json_table(?, '$[*]' columns (${fields.join(', ')})) as r ` +
-    `on duplicate key update ${key} = ${table}.${key}`
+    `from json_table(?, '$[*]' columns (${fields.join(', ')})) as r`
   );
 }
 
-function postgresText(table: string, columns: Readonly<Record<string, JsonColumnKind>>, key: string): string {
+function postgresText(table: string, columns: Readonly<Record<string, JsonColumnKind>>): string {
   const values = Object.values(columns).map((kind, index) => {
     const text = `(r->>${index})`;
     if (kind === 'text') return text;
@@ -65,6 +102,6 @@ function postgresText(table: string, columns: Readonly<Record<string, JsonColumn
   });
   return (
     `insert into ${table} (${Object.keys(columns).join(', ')}) select ${values.join(', ')} ` +
-    `from json_array_elements($1::json) as r on conflict (${key}) do nothing`
+    `from json_array_elements($1::json) as r`
   );
 }

@@ -22,6 +22,7 @@ export interface Schema {
   kubesvc_zones: ZonesTable;
   kubesvc_owners: OwnersTable;
   kubesvc_token_revocations: TokenRevocationsTable;
+  kubesvc_agents: AgentsTable;
   kubesvc_cache: CacheTable;
   kubesvc_cache_rel: CacheRelationsTable;
   kubesvc_resourceversion: ResourceVersionTable;
@@ -83,7 +84,24 @@ export interface AssignmentsTable {
   caching_stream: Generated<number>;
 }
 
-export interface OperationsTable {
+/** Ours: who asked for an operation, and for what. */
+export interface RequestColumns {
+  caller: string | null;
+  api_group: string | null;
+  /** As an operation names it. */
+  kind: string | null;
+  /** In the plural. Rows of older versions have the subresource here, too: `pods/exec`. */
+  resource: string | null;
+  subresource: string | null;
+  namespace: string | null;
+  object_name: string | null;
+  selector: string | null;
+  /** Of a manifest with several objects: the further ones, one a line. */
+  other_objects: string | null;
+  mode: string | null;
+}
+
+export interface OperationsTable extends RequestColumns {
   id: string;
   account: string;
   operation_type: string;
@@ -104,7 +122,7 @@ export interface OperationsTable {
   write_token: string;
 }
 
-export interface HistoryTable {
+export interface HistoryTable extends RequestColumns {
   operation_id: string;
   start_time: Adopted<number>;
   end_time: number | null;
@@ -130,14 +148,12 @@ export interface HistoryTable {
   error_message: string | null;
   result_message: string | null;
   write_token: string | null;
-  caller: string | null;
   verb: string | null;
-  api_group: string | null;
-  resource: string | null;
-  namespace: string | null;
-  object_name: string | null;
   request_bytes: number | null;
   response_bytes: number | null;
+  /** Of refused requests: the code of the error, and how many requests the row stands for. */
+  reason: string | null;
+  occurrences: number | null;
 }
 
 export interface InstancesTable {
@@ -147,6 +163,10 @@ export interface InstancesTable {
   agents: number;
   /** Last heartbeat; 0 once the instance has ended its lease. */
   last_updated: number;
+  /** When it first took a lease under this id. */
+  first_seen_time: Generated<number>;
+  /** The last heartbeat of a lost instance, once others have taken over what it owned. */
+  reaped_time: Generated<number>;
 }
 
 export interface LocksTable {
@@ -177,6 +197,27 @@ export interface OwnersTable {
 export interface TokenRevocationsTable {
   account: string;
   revoked_time: number;
+}
+
+/** Ours: the agents that are connected, and those that were, until they are forgotten. */
+export interface AgentsTable {
+  agent_id: string;
+  zone_id: string;
+  version: string;
+  /** The instance that holds its stream, or held it last. */
+  cd_id: string;
+  /** The connection that wrote the row: writes of older ones change nothing. */
+  epoch: number;
+  /** JSON: the names of its accounts. */
+  accounts: string | null;
+  account_count: number;
+  first_seen_time: number;
+  connected_time: number;
+  /** When its stream ended; null: it has not, as far as the instance could write it. */
+  gone_time: number | null;
+  /** Why it ended. */
+  reason: string | null;
+  message: string | null;
 }
 
 export interface CacheTable {

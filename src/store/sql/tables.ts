@@ -47,7 +47,34 @@ const operationId = name(128);
 const objectId = name(700);
 
 /** Characters of what a caller wrote; it is cut to them. Names of objects have 253 at most, those of namespaces 63. */
-export const historyLengths = { caller: 255, verb: 32, apiGroup: 255, resource: 255, namespace: 255, objectName: 255 };
+export const historyLengths = {
+  account: 255,
+  operationType: 255,
+  caller: 255,
+  verb: 32,
+  apiGroup: 255,
+  kind: 255,
+  resource: 255,
+  subresource: 255,
+  namespace: 255,
+  objectName: 255,
+  mode: 255,
+  reason: 32,
+};
+
+/** Who asked for an operation, and for what. */
+const request: Readonly<Record<string, ColumnDefinition>> = {
+  caller: optionalName(historyLengths.caller),
+  api_group: optionalName(historyLengths.apiGroup),
+  kind: optionalName(historyLengths.kind),
+  resource: optionalName(historyLengths.resource),
+  subresource: optionalName(historyLengths.subresource),
+  namespace: optionalName(historyLengths.namespace),
+  object_name: optionalName(historyLengths.objectName),
+  selector: text,
+  other_objects: text,
+  mode: optionalName(historyLengths.mode),
+};
 
 /** The first schema. What comes later is a migration of its own. */
 export const initialTables: readonly TableDefinition[] = [
@@ -119,6 +146,7 @@ export const initialTables: readonly TableDefinition[] = [
       sent_to_process_id: name(64),
       adopted_by_cd_id: name(),
       write_token: name(36),
+      ...request,
     },
     primaryKey: ['id'],
     indexes: [['account', 'id'], ['received_by_cd_id', 'id'], ['deadline_time'], ['received_time']],
@@ -150,25 +178,40 @@ export const initialTables: readonly TableDefinition[] = [
       error_message: text,
       result_message: text,
       write_token: optionalName(36),
-      caller: optionalName(historyLengths.caller),
       verb: optionalName(historyLengths.verb),
-      api_group: optionalName(historyLengths.apiGroup),
-      resource: optionalName(historyLengths.resource),
-      namespace: optionalName(historyLengths.namespace),
-      object_name: optionalName(historyLengths.objectName),
+      ...request,
       request_bytes: optionalBigint,
       response_bytes: optionalBigint,
+      reason: optionalName(historyLengths.reason),
+      occurrences: optionalInt,
     },
     primaryKey: ['operation_id'],
+    // One for each filter of the list (store/operations/operation-search.ts).
     indexes: [
       ['start_time', 'operation_id'],
       ['account', 'start_time'],
       ['final_outcome', 'start_time'],
+      ['operation_type', 'start_time'],
+      ['resource', 'start_time'],
+      ['namespace', 'start_time'],
+      ['object_name', 'start_time'],
+      ['caller', 'start_time'],
+      ['sent_to_agent_id', 'start_time'],
+      ['received_by_cd_id', 'start_time'],
+      ['processed_by_cd_id', 'start_time'],
     ],
   },
   {
     name: 'kubesvc_instances',
-    columns: { id: name(), base_url: name(1_024), version: name(), agents: bigint, last_updated: bigint },
+    columns: {
+      id: name(),
+      base_url: name(1_024),
+      version: name(),
+      agents: bigint,
+      last_updated: bigint,
+      first_seen_time: bigint,
+      reaped_time: bigint,
+    },
     primaryKey: ['id'],
   },
   {
@@ -241,6 +284,30 @@ export const clouddriverAccountsTable: TableDefinition = {
   name: 'kubesvc_clouddriver_accounts',
   columns: { name: name(), state: name(32), message: text, last_updated: bigint },
   primaryKey: ['name'],
+};
+
+/** Characters of the texts in kubesvc_agents that agents and errors bring; they are cut to them. */
+export const agentLengths = { zoneId: 255, version: 255, reason: 32 };
+
+/** The agents that are connected, and those that were. */
+export const agentsTable: TableDefinition = {
+  name: 'kubesvc_agents',
+  columns: {
+    agent_id: name(),
+    zone_id: name(agentLengths.zoneId),
+    version: name(agentLengths.version),
+    cd_id: name(),
+    epoch: bigint,
+    accounts: text,
+    account_count: int,
+    first_seen_time: bigint,
+    connected_time: bigint,
+    gone_time: optionalBigint,
+    reason: optionalName(agentLengths.reason),
+    message: text,
+  },
+  primaryKey: ['agent_id'],
+  indexes: [['gone_time', 'account_count'], ['cd_id']],
 };
 
 /** Created before any other table, to record which migrations were applied. */

@@ -67,6 +67,7 @@ function setUp(t: Test) {
     instanceId: here,
     ownership,
     claims,
+    presence: { connected: () => undefined, left: () => undefined },
     frames: telling,
     times,
     logger,

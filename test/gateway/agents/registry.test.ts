@@ -79,6 +79,7 @@ function setUp(t: Test) {
     logger: silentLogger,
   });
   const registry = new Registry({
+    presence: { connected: () => undefined, left: () => undefined },
     ...{ instanceId, ownership, frames, logger: silentLogger, metrics: createMetrics(instanceId, 'test') },
     ...{
       claims,

@@ -52,6 +52,7 @@ export async function startAgentsPort(t: Teardown, limits: Partial<AgentTunnelsL
   const metrics = createMetrics(instanceId, 'test');
   const times = { quietMs: 1_000, silenceMs: 8_000, lostMs: 10_000 };
   const registry = new Registry({
+    presence: { connected: () => undefined, left: () => undefined },
     ...{ instanceId, ownership, claims, frames, metrics, logger: silentLogger },
     ...{ times: { alone: times, sharing: times }, lateResultMs: 1_000, now: Date.now },
   });
@@ -65,7 +66,7 @@ export async function startAgentsPort(t: Teardown, limits: Partial<AgentTunnelsL
   const common = { registry, admission, handshakeTimeoutMs: 10_000 };
   const server = createGrpcServer({
     operations: createOperationsService({
-      ...{ ...common, registrations, caching, results: undefined as unknown as Results, logger: silentLogger, metrics },
+      ...{ ...common, registrations, caching, presence: { refused: () => undefined }, results: undefined as unknown as Results, logger: silentLogger, metrics },
       ...{ registrationLimits: { take: () => undefined }, limits: { maxInFlight: 100, queueLimit: 100 } },
       ...{ maxMessageBytes: 4 << 20, registrationTimeoutMs: 30_000, now: () => performance.now() },
     }),

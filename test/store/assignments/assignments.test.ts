@@ -209,7 +209,7 @@ onEveryMigratedEngine(async (t, database, engine) => {
       (await instances.expired(leaseMs)).map((instance) => instance.id),
       ['replica-1'],
     );
-    t.notOk(await instances.forget('replica-1', leaseMs), 'it owns something');
+    t.notOk(await instances.reaped('replica-1', leaseMs), 'it owns something');
     const first = await store.releaseInstance('replica-1', 2, signal);
     t.strictSame(
       first.map((ownership) => [ownership.account, caching(ownership)]),
@@ -224,7 +224,7 @@ onEveryMigratedEngine(async (t, database, engine) => {
       [['two', ['b']]],
     );
     t.strictSame(await store.releaseInstance('replica-1', 2, signal), []);
-    t.ok(await instances.forget('replica-1', leaseMs));
+    t.ok(await instances.reaped('replica-1', leaseMs));
     t.strictSame(await instances.expired(leaseMs), []);
   });
 

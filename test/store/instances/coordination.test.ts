@@ -79,7 +79,7 @@ onEveryMigratedEngine(async (t, database, engine) => {
     t.match(live, replica);
     t.ok(Math.abs((live?.lastHeartbeatTime ?? 0) - Date.now()) < 60_000);
     t.strictSame(await store.expired(leaseMs), []);
-    t.notOk(await store.forget('replica-1', leaseMs), 'alive');
+    t.notOk(await store.reaped('replica-1', leaseMs), 'alive');
     await waitFor(async () => (await store.expired(1)).length === 1);
     t.equal(await store.heartbeat(replica, 0), 'started', 'it came too late');
     await store.remove('replica-1');

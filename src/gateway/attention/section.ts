@@ -1,4 +1,4 @@
-/** One section of the console, read repeatedly for all watchers, and only once for concurrent callers. */
+/** One part of what is watched, read repeatedly for all watchers, and only once for concurrent callers. */
 
 import { createHash } from 'node:crypto';
 import { withDeadline } from '../../core/deadline.js';
@@ -41,6 +41,10 @@ export class Section<Value> {
     this.#steadyTime = options.steadyTime ?? (() => performance.now());
   }
 
+  get name(): string {
+    return this.#options.name;
+  }
+
   /** Reads if it is due, or waits for the reading under way. Never rejects: see `error`. */
   async refresh(): Promise<void> {
     if (this.#reading === undefined && this.#steadyTime() < this.#nextAt) return;
@@ -55,6 +59,19 @@ export class Section<Value> {
     if (this.value !== undefined) return this.value;
     const { name } = this.#options;
     throw new GatewayError('dependency-unavailable', `${name} cannot be read: ${this.error ?? 'not yet'}`);
+  }
+
+  /** What was read last. @throws GatewayError `dependency-unavailable` if the last reading failed */
+  current(): Value {
+    const { name } = this.#options;
+    if (this.error !== undefined)
+      throw new GatewayError('dependency-unavailable', `${name} cannot be read: ${this.error}`);
+    return this.required();
+  }
+
+  /** Something was changed: the next refresh() reads at once. */
+  outdated(): void {
+    this.#nextAt = 0;
   }
 
   async #read(): Promise<void> {
