@@ -17,6 +17,8 @@ export interface TlsVisits {
 export interface TlsReport {
   readonly answered: number;
   readonly failed: number;
+  /** What the first failure was. */
+  readonly failure: string | undefined;
   /** Of those with `resumed`. */
   readonly resumed: number;
   readonly seconds: number;
@@ -33,6 +35,7 @@ class Visitors {
   #session: Buffer | undefined;
   #turn = 0;
   #failed = 0;
+  #failure: string | undefined;
   #resumed = 0;
 
   constructor(visits: TlsVisits) {
@@ -58,6 +61,7 @@ class Visitors {
     return {
       answered: sorted.length,
       failed: this.#failed,
+      failure: this.#failure,
       resumed: this.#resumed,
       seconds,
       p50Ms: at(0.5),
@@ -97,10 +101,11 @@ class Visitors {
         this.#times.push(performance.now() - begin);
         begin = performance.now();
       };
-      const end = (failed: boolean): void => {
+      const end = (failure?: string): void => {
         if (isDone) return;
         isDone = true;
-        if (failed) this.#failed += 1;
+        if (failure !== undefined) this.#failed += 1;
+        this.#failure ??= failure;
         socket.destroy();
         resolve();
       };
@@ -117,20 +122,20 @@ class Visitors {
         if (kind !== 'kept' || !isWhole) return;
         answered();
         text = '';
-        if (isOver()) end(false);
+        if (isOver()) end();
         else ask();
       });
       socket.on('end', () => {
         if (isDone) return;
         const isGood = text.startsWith('HTTP/1.1 200');
         if (isGood) answered();
-        end(!isGood);
+        end(isGood ? undefined : text.slice(0, 300));
       });
-      socket.on('error', () => {
-        end(true);
+      socket.on('error', (error) => {
+        end(String(error));
       });
       socket.setTimeout(timeoutMs, () => {
-        end(true);
+        end('no answer in time');
       });
     });
   }

@@ -1,6 +1,6 @@
 /**
  * Many small TLS connections: what a handshake costs, by kind of certificate, and clients that come without end beside
- * agents. Two replicas of the built gateway, MariaDB and Redis, and 500 simulated agents.
+ * agents. Two replicas of the built gateway, MariaDB and Redis, and 200 simulated agents.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -37,6 +37,7 @@ export interface ArrivalReport {
   readonly perSecond: number;
   readonly answered: number;
   readonly failed: number;
+  readonly failure: string | undefined;
   readonly p50Ms: number;
   readonly p99Ms: number;
   /** Of one core, of all replicas. */
@@ -49,7 +50,7 @@ export interface TlsBenchReport {
   readonly arrivals: readonly ArrivalReport[];
 }
 
-const agents = 500;
+const agents = 200;
 const perSecond = 230;
 const path = '/kubernetes/accounts/sim-0-0/api/v1/configmaps';
 const clients = 8;
@@ -78,14 +79,15 @@ export async function measureTls(
       const database = await createDatabase(mariaDb.url, `tls_${String(index)}`);
       const servers = await startReplicas(2, database, redis.url, { secretFile, tls });
       for (const { child } of servers) scope.push('replica', () => child.stop());
-      const simulated = new Child('bench/idle-agents.ts', { execArgv: ['--import=tsx'], callTimeoutMs: 300_000 });
-      scope.push('agents', () => simulated.stop());
-      const addresses = servers.map(({ agentsAddress }) => agentsAddress);
-      await simulated.call('connect', { addresses, agents, objects: 2 } satisfies IdleAgentsOptions);
       handshakes.push(...(await measureHandshakes(load, servers, certificate, { rounds, measureMs })));
       say(`handshakes with ${certificate} measured`);
-      if (index === 0)
+      const simulated = new Child('bench/idle-agents.ts', { execArgv: ['--import=tsx'], callTimeoutMs: 300_000 });
+      scope.push('agents', () => simulated.stop());
+      if (index === 0) {
+        const addresses = servers.map(({ agentsAddress }) => agentsAddress);
+        await simulated.call('connect', { addresses, agents, objects: 1 } satisfies IdleAgentsOptions);
         for (const count of [1, 2]) arrivals.push(await measureArrivals(load, servers, count, arrivalMs));
+      }
       for (const child of [simulated, ...servers.map((server) => server.child)]) await child.stop();
     }
     return { handshakes, arrivals };
@@ -105,7 +107,7 @@ function makeCertificate(
   const files = ['-keyout', key, '-out', certificate];
   execFileSync(
     'openssl',
-    ['req', '-x509', '-nodes', '-days', '2', '-newkey', ...certificates[kind], ...names, ...files],
+    ['req', '-x509', '-nodes', '-days', '90', '-newkey', ...certificates[kind], ...names, ...files],
     {
       stdio: 'ignore',
     },
@@ -129,9 +131,9 @@ async function measureHandshakes(
       const ports = portsOf(servers);
       // The cheapest answer, so that the handshake is most of it.
       const visits: TlsVisits = { ports, path: '/healthz', kind, forMs: measureMs, arrival: { clients } };
-      const { answered, failed, resumed } = await load.call<TlsReport>('run', visits);
+      const { answered, failed, failure, resumed } = await load.call<TlsReport>('run', visits);
       const cpuSeconds = ((await cpuOf(servers)) - before) / 1e6;
-      if (failed > 0) throw new Error(`${String(failed)} requests failed`);
+      if (failed > 0) throw new Error(`${String(failed)} requests failed: ${failure ?? ''}`);
       if (kind === 'resumed' && resumed < answered * 0.99)
         throw new Error(`only ${String(resumed)} of ${String(answered)} sessions were resumed`);
       if (round > 0) found.get(kind)?.push(answered / cpuSeconds);
@@ -150,10 +152,10 @@ async function measureArrivals(
   const before = await cpuOf(servers);
   const ports = portsOf(servers.slice(0, replicas));
   const visits: TlsVisits = { ports, path, kind: 'full', forMs, arrival: { perSecond } };
-  const { answered, failed, seconds, p50Ms, p99Ms } = await load.call<TlsReport>('run', visits);
+  const { answered, failed, failure, seconds, p50Ms, p99Ms } = await load.call<TlsReport>('run', visits);
   const cpuPercent = ((await cpuOf(servers)) - before) / 1e4 / seconds;
   const lost = (await lostLeases(servers)) - losses;
-  return { replicas, perSecond, answered, failed, p50Ms, p99Ms, cpuPercent, lostLeases: lost };
+  return { replicas, perSecond, answered, failed, failure, p50Ms, p99Ms, cpuPercent, lostLeases: lost };
 }
 
 function portsOf(servers: readonly ServerUnderTest[]): number[] {
@@ -193,7 +195,7 @@ export function tlsTables({ handshakes, arrivals }: TlsBenchReport): string {
   const rates = arrivals.map((one): readonly string[] => [
     String(one.replicas),
     `${String(one.perSecond)} /s`,
-    `${String(one.answered)}, ${String(one.failed)}`,
+    `${String(one.answered)}, ${String(one.failed)}${one.failure === undefined ? '' : ` (${one.failure})`}`,
     `${one.p50Ms.toFixed(1)}, ${one.p99Ms.toFixed(1)} ms`,
     `${one.cpuPercent.toFixed(0)} % of a core`,
     String(one.lostLeases),

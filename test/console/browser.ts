@@ -1,6 +1,8 @@
 /** A headless Chromium for tests of the console. */
 
 import { existsSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
 import type { Test } from 'tap';
 
@@ -45,4 +47,27 @@ export async function openConsole(
   await page.goto(`${restUrl}/console#/${view}`);
   await page.getByText('live', { exact: true }).waitFor();
   return { page, complaints };
+}
+
+/** What axe finds on the page: rule, impact, and the first elements. The page must have been opened with `bypassCSP`. */
+export async function violations(page: Page): Promise<unknown> {
+  // Only here: axe is not a part of the page.
+  if (!(await page.evaluate<boolean>(`'axe' in window`))) {
+    const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+    await page.addScriptTag({ content: await readFile(axe, 'utf8') });
+  }
+  return page.evaluate(
+    `axe.run().then(({ violations }) => violations.map(({ id, impact, nodes }) => [id, impact, nodes.map(({ target }) => target.join(' ')).slice(0, 3)]))`,
+  );
+}
+
+const pictures = new URL('../../docs/images/', import.meta.url);
+
+/** Takes a picture of what is on the screen; with `--screenshots` it is kept, for docs/console.md. */
+export async function takePicture(t: Test, page: Page, name: string): Promise<void> {
+  const picture = await page.screenshot();
+  t.ok(picture.length > 10_000 && picture.length < 250_000, `${name}: ${String(picture.length)} bytes`);
+  if (!process.argv.includes('--screenshots')) return;
+  await mkdir(pictures, { recursive: true });
+  await writeFile(new URL(`console-${name}.png`, pictures), picture);
 }

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { startGateway } from '../gateway/running-gateway.js';
-import { noBrowser, startBrowser } from './browser.js';
+import { noBrowser, startBrowser, violations } from './browser.js';
 
 test('signing in to the console', { skip: noBrowser }, async (t) => {
   const directory = t.testdir({
@@ -16,10 +16,14 @@ test('signing in to the console', { skip: noBrowser }, async (t) => {
     'server.auth.policyFile': join(directory, 'policy.yml'),
   });
   const browser = await startBrowser(t);
-  const context = await browser.newContext();
+  const context = await browser.newContext({ bypassCSP: true });
   const page = await context.newPage();
   await page.goto(`${gateway.restUrl}/console`);
   await page.getByText('no credentials').waitFor();
+  await page.getByText('not signed in', { exact: true }).waitFor();
+  t.equal(await page.getByText('connection lost').count(), 0, 'the replica is there, and wants a token');
+  t.equal(await page.evaluate(`getComputedStyle(document.querySelector('.sign-in h2')).fontSize`), '19px');
+  t.same(await violations(page), [], 'accessible');
   await page.getByLabel('Token').fill('wrong');
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByText('token refused').waitFor();

@@ -71,7 +71,19 @@ test('a replica starts with what is rendered', async (t) => {
     t.match(kubesvc.grpc.server.security, { enabled: true, clientAuth: 'REQUIRE', privateKeyPassword: 'hunter5' });
     t.match(server.ssl, { enabled: true, clientAuth: 'OPTIONAL', privateKeyPassword: 'hunter6' });
     t.equal(kubesvc.dynamicAccounts.encryptionKey, secrets.sealing.aes);
+    t.equal(config.spinnaker.tokens.secretFile, pathOf('/etc/agent-gateway/secrets/account-tokens/signing'));
   }
+});
+
+test('a Secret that signs tokens is made and mounted', async (t) => {
+  const tools = await toolsOrSkip(t);
+  if (tools === undefined) return;
+  const objects = await render(tools, chart, gatewayRows['tokens of Clouddriver']);
+  const { metadata, data = {} } = objectOf(objects, 'Secret');
+  t.equal((metadata as { annotations?: Record<string, string> }).annotations?.['helm.sh/resource-policy'], 'keep');
+  const made = Buffer.from(data['secrets'] ?? '', 'base64').toString();
+  t.equal(parseSharedSecrets(made).length, 1, 'as the gateway reads it');
+  t.ok(podOf(objects).volumes!.some(({ secret }) => secret?.secretName === metadata.name));
 });
 
 test('the Role is the one that discovery asks for', async (t) => {
@@ -125,19 +137,20 @@ test('Spinnaker without a plugin, by one value', async (t) => {
   };
   const one = await settingsOf(gatewayRows['Spinnaker without a plugin']);
   t.equal(one.url, 'http://spin-clouddriver.spinnaker:7002');
-  t.equal(one.secretFile, one.pathOf('/etc/agent-gateway/spinnaker/token-secrets'));
+  t.equal(one.secretFile, one.pathOf('/etc/agent-gateway/secrets/account-tokens/secrets'));
   const secret = objectOf(one.objects, 'Secret');
-  const written = Buffer.from(secret.data!['token-secrets']!, 'base64').toString();
+  const written = Buffer.from(secret.data!['secrets']!, 'base64').toString();
   t.equal(parseSharedSecrets(written).length, 1, 'it can sign');
   const mounts = podOf(one.objects).volumes!.map((volume) => volume.secret?.secretName);
   t.ok(mounts.includes(secret.metadata.name));
+  t.equal(one.config.server.ssl.trustCertCollection, one.pathOf('/etc/agent-gateway/tls/rest/ca.crt'));
   const service = objectOf(one.objects, 'Service', /^(?!.*grpc$)/);
   t.equal(one.config.kubesvc.kubernetesApi.publicUrl, `https://${service.metadata.name}.gateway:7002`);
   t.match(JSON.stringify(objectOf(one.objects, 'NetworkPolicy')), '"kubernetes.io/metadata.name":"spinnaker"');
 
   const other = await settingsOf(gatewayRows['Spinnaker elsewhere']);
   t.equal(other.url, 'https://spin-clouddriver-rw.cd:7002');
-  t.equal(other.secretFile, other.pathOf('/etc/agent-gateway/spinnaker/keys'));
+  t.equal(other.secretFile, other.pathOf('/etc/agent-gateway/secrets/account-tokens/keys'));
   t.notOk(other.objects.some(({ kind }) => kind === 'Secret'));
 
   const { 'Spinnaker without a plugin': row } = gatewayRows;

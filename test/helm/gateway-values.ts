@@ -39,7 +39,13 @@ export const gatewayRows = {
     sql: { existingSecret: 'sql' },
   },
   'everything from Secrets': {
-    config: { redis: { connection: 'redis://overridden:6379' }, kubesvc: { dynamicAccounts: { enabled: true } } },
+    config: {
+      redis: { connection: 'redis://overridden:6379' },
+      kubesvc: {
+        dynamicAccounts: { enabled: true },
+        kubernetesApi: { publicUrl: 'https://gateway.example.com:7002' },
+      },
+    },
     sql: {
       existingSecret: 'sql',
       urlKey: 'url',
@@ -50,6 +56,7 @@ export const gatewayRows = {
       tls: { existingSecret: 'sql-tls', trustKey: 'roots.pem', certificateKey: 'tls.crt', privateKeyKey: 'tls.key' },
     },
     auth: { existingSecret: 'auth' },
+    spinnaker: { tokens: { existingSecret: 'tokens', key: 'signing' } },
     redis: { existingSecret: 'redis', connectionKey: 'url', passwordKey: 'redis-password' },
     dynamicAccounts: {
       encryptionKey: { existingSecret: 'sealing', key: 'aes' },
@@ -78,6 +85,10 @@ export const gatewayRows = {
         clientAuth: 'OPTIONAL',
       },
     },
+  },
+  'tokens of Clouddriver': {
+    config: { ...config, kubesvc: { kubernetesApi: { publicUrl: 'https://gateway.example.com:7002' } } },
+    spinnaker: { tokens: { create: true } },
   },
   'certificates of cert-manager': {
     config,

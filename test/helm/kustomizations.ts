@@ -42,7 +42,7 @@ export const kustomizations: Readonly<Record<string, Kustomization>> = {
     chart: 'agent-gateway',
     values: {
       ...gateway,
-      spinnaker: { enabled: true, tokens: { existingSecret: 'gateway-spinnaker' } },
+      spinnaker: { enabled: true, tokens: { existingSecret: 'gateway-tokens' } },
       rest: { tls: { existingSecret: 'gateway-rest-tls' } },
     },
     options: { release: 'agent-gateway', namespace: 'gateway' },

@@ -8,6 +8,7 @@ import { parseAllDocuments } from 'yaml';
 import type {
   V1ClusterRole,
   V1ConfigMap,
+  V1Secret,
   V1Deployment,
   V1EnvVar,
   V1PodSpec,
@@ -26,11 +27,11 @@ export interface Values {
 /** Objects of Kubernetes by kind, as far as tests take them apart. */
 interface Kinds {
   readonly ConfigMap: V1ConfigMap;
+  readonly Secret: V1Secret;
   readonly Deployment: V1Deployment;
   readonly Role: V1Role;
   readonly ClusterRole: V1ClusterRole;
   readonly Service: V1Service;
-  readonly Secret: { readonly data?: Readonly<Record<string, string>> };
   readonly NetworkPolicy: { readonly spec: unknown };
   readonly PrometheusRule: { readonly spec: unknown };
   readonly Certificate: { readonly spec: { readonly dnsNames: readonly string[] } };

@@ -42,6 +42,15 @@
 {{- end }}
 {{- end }}
 
+{{/* Secret that signs the tokens of accounts; empty: none. */}}
+{{- define "agent-gateway.tokensSecret" -}}
+{{- with .Values.spinnaker.tokens }}
+{{- if .existingSecret }}{{ .existingSecret }}
+{{- else if or .create $.Values.spinnaker.enabled }}{{ printf "%s-tokens" (include "agent-gateway.fullname" $ | trunc 56 | trimSuffix "-") }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Labels. */}}
 {{- define "agent-gateway.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "agent-gateway.name" . }}
@@ -57,11 +66,6 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- with .Values.image }}
 {{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ default $.Chart.AppVersion .tag }}{{ end }}
 {{- end }}
-{{- end }}
-
-{{/* The Secret whose entries sign account tokens. */}}
-{{- define "agent-gateway.spinnakerSecret" -}}
-{{- default (printf "%s-spinnaker" (include "agent-gateway.fullname" . | trunc 53 | trimSuffix "-")) .Values.spinnaker.tokens.existingSecret }}
 {{- end }}
 
 {{/* Settings that the objects depend on, with the program's own defaults. */}}

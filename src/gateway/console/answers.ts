@@ -16,6 +16,8 @@ export interface Overview {
   /** Operations that are under way; `more`: there are more than were counted. */
   readonly pending: { readonly count: number; readonly more: boolean };
   readonly dynamic: DynamicSummary;
+  /** Absent: not read yet. */
+  readonly chart?: OutcomeChart;
   /** As `GET /armory/attention`. */
   readonly attention: Attention;
   /** Grow with each change: a section that the page shows with another number is out of date. */
@@ -26,7 +28,7 @@ export interface Overview {
   readonly truncated: boolean;
 }
 
-export type SectionName = 'replicas' | 'agents' | 'operations' | 'dynamic';
+export type SectionName = 'replicas' | 'agents' | 'offline' | 'operations' | 'outcomes' | 'dynamic';
 
 export interface SectionProblem {
   readonly section: SectionName;
@@ -53,6 +55,20 @@ export interface Replica {
 export type DynamicSummary =
   { readonly enabled: false } | { readonly enabled: true; readonly byStatus: Readonly<Record<string, number>> };
 
+/** How operations ended, by the time of their start. */
+export interface OutcomeChart {
+  /** Start of the first step, Unix ms. */
+  readonly start: number;
+  readonly stepMs: number;
+  readonly steps: readonly OutcomeStep[];
+}
+
+export interface OutcomeStep {
+  readonly completed: number;
+  /** Everything that did not complete. */
+  readonly failed: number;
+}
+
 /** A page of a list; `total` counts all pages. */
 export interface Page<Item> {
   readonly items: readonly Item[];
@@ -71,6 +87,33 @@ export interface AgentRow {
   readonly caches: number;
   /** ISO 8601. */
   readonly lastConnection: string;
+}
+
+/** An agent that was connected, and is not. */
+export interface OfflineAgentRow {
+  readonly agentId: string;
+  /** The replica where it was connected last. */
+  readonly clouddriverId: string;
+  readonly version: string;
+  readonly accounts: number;
+  readonly someAccounts: readonly string[];
+  /** ISO 8601. */
+  readonly offlineSince: string;
+  readonly reason: string;
+  readonly message?: string;
+  /** The agent that has taken its place. */
+  readonly replacedBy?: string;
+}
+
+/** An account that agents served, and none serves. */
+export interface OfflineAccountRow {
+  readonly name: string;
+  readonly lastAgentId: string;
+  readonly clouddriverId: string;
+  /** ISO 8601. */
+  readonly offlineSince: string;
+  readonly reason: string;
+  readonly message?: string;
 }
 
 export interface AccountRow {
@@ -128,20 +171,32 @@ export interface OperationRow {
   readonly caller?: string;
   readonly verb?: string;
   readonly object?: OperationObject;
+  readonly mode?: string;
+  /** Of a refused one: why, and how many requests it stands for. */
+  readonly reason?: string;
+  readonly count?: number;
   readonly requestBytes?: number;
   readonly responseBytes?: number;
 }
 
 export interface OperationObject {
   readonly group: string;
+  readonly kind?: string;
   readonly resource: string;
   readonly namespace: string;
   readonly name: string;
+  readonly selector?: string;
+  /** The further ones of a manifest. */
+  readonly others?: readonly string[];
 }
 
-export interface OperationPage {
+export interface OperationList {
   readonly items: readonly OperationRow[];
-  readonly page: number;
-  /** Whether there is a page after this one. */
-  readonly more: boolean;
+  /**
+   * Where the list goes on, as the parameter `after` takes it; absent: this was all. A search looks only so far back at a
+   * time, so that there may be few items, or none, and more further back.
+   */
+  readonly next?: string;
+  /** Unix ms; how far back it has been looked, if there are fewer items than a page has. */
+  readonly searchedTo?: number;
 }

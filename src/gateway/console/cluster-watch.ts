@@ -8,8 +8,9 @@ import type { Discovery } from '../../discovery/discovery.js';
 import type { AccountStore } from '../../store/accounts/accounts.js';
 import type { DynamicAccountSummary } from '../../store/accounts/account-record.js';
 import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
-import type { OperationFilter, OperationRecord } from '../../store/operations/operation-record.js';
+import type { OperationFilter, OperationPage, OperationRecord } from '../../store/operations/operation-record.js';
 import type { OperationStore } from '../../store/operations/operations.js';
+import type { Offline } from '../../store/presence/presence.js';
 import { apiAccessProperty } from '../rest/kubeconfig.js';
 import {
   readPeriodMs as periodMs,
@@ -18,11 +19,12 @@ import {
   type InstancesRead,
 } from '../attention/cluster-reader.js';
 import { Section } from '../attention/section.js';
-import type { AccountRow, Page, SectionName } from './answers.js';
+import type { AccountRow, OutcomeChart, Page, SectionName } from './answers.js';
+import { OutcomeHistory } from './outcome-history.js';
 
 export interface ClusterWatchOptions {
   readonly reader: ClusterReader;
-  readonly operations: Pick<OperationStore, 'list'>;
+  readonly operations: Pick<OperationStore, 'list' | 'page' | 'outcomeCounts'>;
   /** Undefined: kubesvc.dynamicAccounts.enabled is false. */
   readonly dynamicAccounts: Pick<DynamicAccountStore, 'summaries'> | undefined;
   readonly accounts: Pick<AccountStore, 'properties'>;
@@ -57,12 +59,14 @@ export class ClusterWatch {
   readonly reader: ClusterReader;
   readonly replicas: Section<InstancesRead>;
   readonly agents: Section<AgentsRead>;
+  readonly offline: Section<Offline>;
   readonly operations: Section<OperationsRead>;
+  readonly outcomes: Section<OutcomeChart>;
   readonly dynamic: Section<DynamicRead> | undefined;
   readonly discovery: ClusterWatchOptions['discovery'];
   readonly #options: ClusterWatchOptions;
   readonly #listeners = new Set<() => void>();
-  readonly #questions = new Map<string, Section<readonly OperationRecord[]>>();
+  readonly #questions = new Map<string, Section<OperationPage>>();
   #questionsVersion = 0;
   #watching: AbortController | undefined;
 
@@ -73,10 +77,13 @@ export class ClusterWatch {
     this.reader = reader;
     this.replicas = reader.instances;
     this.agents = reader.agents;
+    this.offline = reader.offline;
     this.operations = this.#section('operations', async (signal) => ({
       newest: await operations.list({ items: newestItems, page: 0 }, signal),
       pending: await operations.list({ items: maxPending, page: 0, outcomes: ['pending'] }, signal),
     }));
+    const history = new OutcomeHistory(operations, options.now);
+    this.outcomes = this.#section('outcomes of operations', (signal) => history.read(signal));
     this.dynamic =
       dynamicAccounts === undefined
         ? undefined
@@ -111,7 +118,9 @@ export class ClusterWatch {
     return [
       ['replicas', this.replicas],
       ['agents', this.agents],
+      ['offline', this.offline],
       ['operations', this.operations],
+      ['outcomes', this.outcomes],
       ...(this.dynamic === undefined ? [] : ([['dynamic', this.dynamic]] as [SectionName, Section<unknown>][])),
     ];
   }
@@ -120,13 +129,13 @@ export class ClusterWatch {
    * A page of operations, read once per period for all callers with the same query.
    * @throws GatewayError of the database
    */
-  async operationPage(filter: OperationFilter): Promise<readonly OperationRecord[]> {
+  async operationPage(filter: OperationFilter): Promise<OperationPage> {
     // A caller that asks because of a change must not get older data.
     if (this.#questionsVersion !== this.operations.version) this.#questions.clear();
     this.#questionsVersion = this.operations.version;
     const key = JSON.stringify(filter);
     const found = this.#questions.get(key);
-    const section = found ?? this.#section('operations', (signal) => this.#options.operations.list(filter, signal), 2);
+    const section = found ?? this.#section('operations', (signal) => this.#options.operations.page(filter, signal), 2);
     // The one asked for last is the last to be dropped.
     this.#questions.delete(key);
     this.#questions.set(key, section);

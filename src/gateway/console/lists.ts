@@ -4,6 +4,7 @@ import type { ConnectedAgent } from '../../store/assignments/assignments.js';
 import type { DynamicAccountSummary } from '../../store/accounts/account-record.js';
 import { compareText } from '../../discovery/discovery.js';
 import type { AccountRow, AgentAt, AgentRow, DynamicAccountRow, Page } from './answers.js';
+import { paged, sorted } from './pages.js';
 
 export interface AgentQuestion {
   /** Part of an agent's id or of an account's name, in any case. */
@@ -11,6 +12,9 @@ export interface AgentQuestion {
   /** Whether they cache something. */
   readonly caching?: boolean | undefined;
   readonly replica?: string | undefined;
+  /** Exactly this one. */
+  readonly agent?: string | undefined;
+  readonly sort?: string | undefined;
 }
 
 export interface AccountQuestion {
@@ -18,28 +22,44 @@ export interface AccountQuestion {
   /** Whether an agent caches them. */
   readonly cached?: boolean | undefined;
   readonly agent?: string | undefined;
+  /** Exactly this one. */
+  readonly account?: string | undefined;
+  readonly sort?: string | undefined;
 }
 
 export interface DynamicQuestion {
   readonly search?: string | undefined;
   readonly status?: string | undefined;
+  readonly sort?: string | undefined;
 }
 
-const pageSize = 50;
+/** What lists can be sorted by; `-` before it turns the order round. */
+export const agentOrders = ['agent', 'replica', 'accounts', 'caches', 'connected'] as const;
+export const accountOrders = ['account', 'cached', 'agents'] as const;
+export const dynamicOrders = ['account', 'state', 'agents', 'failures', 'changed'] as const;
+
 const someAccounts = 6;
 const someAgents = 6;
 
 export function agentPage(agents: readonly ConnectedAgent[], question: AgentQuestion, page: number): Page<AgentRow> {
-  const { caching, replica } = question;
+  const { caching, replica, agent } = question;
   const search = question.search?.toLowerCase() ?? '';
   const named = (name: string): boolean => name.toLowerCase().includes(search);
   const found = agents.filter(
     ({ agentId, instanceId, accounts, cachedAccounts }) =>
+      (agent === undefined || agentId === agent) &&
       (replica === undefined || instanceId === replica) &&
       (caching === undefined || caching === cachedAccounts.length > 0) &&
       (search === '' || named(agentId) || accounts.some(named)),
   );
-  return paged(found, page, ({ agentId, instanceId, accounts, cachedAccounts, lastConnectionTime }) => ({
+  const ordered = sorted(found, question.sort, {
+    agent: ({ agentId }) => agentId,
+    replica: ({ instanceId }) => instanceId,
+    accounts: ({ accounts }) => accounts.length,
+    caches: ({ cachedAccounts }) => cachedAccounts.length,
+    connected: ({ lastConnectionTime }) => lastConnectionTime,
+  });
+  return paged(ordered, page, ({ agentId, instanceId, accounts, cachedAccounts, lastConnectionTime }) => ({
     agentId,
     clouddriverId: instanceId,
     accounts: accounts.length,
@@ -85,15 +105,21 @@ export function accountPage(
   question: AccountQuestion,
   page: number,
 ): Page<AccountRow> {
-  const { cached, agent } = question;
+  const { cached, agent, account } = question;
   const search = question.search?.toLowerCase() ?? '';
   const found = byAccount(agents).filter(
     ({ name, cachedBy, servedBy }) =>
+      (account === undefined || name === account) &&
       (cached === undefined || cached === (cachedBy !== undefined)) &&
       (agent === undefined || servedBy.some(({ agentId }) => agentId === agent)) &&
       (search === '' || name.toLowerCase().includes(search)),
   );
-  return paged(found, page, ({ name, cachedBy, servedBy }) => ({
+  const ordered = sorted(found, question.sort, {
+    account: ({ name }) => name,
+    cached: ({ cachedBy }) => cachedBy?.agentId ?? '',
+    agents: ({ servedBy }) => servedBy.length,
+  });
+  return paged(ordered, page, ({ name, cachedBy, servedBy }) => ({
     name,
     ...(cachedBy === undefined ? {} : { cachedBy }),
     servedBy: servedBy.slice(0, someAgents),
@@ -115,13 +141,12 @@ export function dynamicPage(
         account.name.toLowerCase().includes(search) ||
         account.errorMessage?.toLowerCase().includes(search) === true),
   );
-  return paged(found, page, (account) => ({ ...account, lastUpdated: new Date(account.lastUpdated).toISOString() }));
-}
-
-/** A page after the last one gives the last one: the list may have become shorter meanwhile. */
-function paged<Item, Row>(items: readonly Item[], wanted: number, toRow: (item: Item) => Row): Page<Row> {
-  const pages = Math.max(1, Math.ceil(items.length / pageSize));
-  const page = Math.min(wanted, pages - 1);
-  const shown = items.slice(page * pageSize, (page + 1) * pageSize);
-  return { items: shown.map(toRow), total: items.length, page, pages };
+  const ordered = sorted(found, question.sort, {
+    account: ({ name }) => name,
+    state: (account) => account.status,
+    agents: ({ connections }) => connections,
+    failures: ({ failedCount }) => failedCount,
+    changed: ({ lastUpdated }) => lastUpdated,
+  });
+  return paged(ordered, page, (account) => ({ ...account, lastUpdated: new Date(account.lastUpdated).toISOString() }));
 }

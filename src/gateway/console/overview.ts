@@ -20,7 +20,14 @@ export function overview(watch: ClusterWatch, { instanceId, version }: Self): Ov
     for (const account of agent.cachedAccounts) cached.add(account);
   }
   const { status, error } = watch.discovery.state();
-  const versions: Record<SectionName, number> = { replicas: 0, agents: 0, operations: 0, dynamic: 0 };
+  const versions: Record<SectionName, number> = {
+    replicas: 0,
+    agents: 0,
+    offline: 0,
+    operations: 0,
+    outcomes: 0,
+    dynamic: 0,
+  };
   for (const [name, section] of watch.sections()) versions[name] = section.version;
   return {
     instanceId,
@@ -34,6 +41,7 @@ export function overview(watch: ClusterWatch, { instanceId, version }: Self): Ov
     },
     pending: { count: pending.length, more: pending.length === maxPending },
     dynamic: dynamicSummary(watch),
+    ...(watch.outcomes.value === undefined ? {} : { chart: watch.outcomes.value }),
     attention: attention(watch.reader, watch.discovery, instanceId),
     versions,
     problems: watch

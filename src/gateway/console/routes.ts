@@ -5,13 +5,14 @@ import type { FastifyReply } from 'fastify';
 import Type from 'typebox';
 import { GatewayError } from '../../core/errors.js';
 import { accountStatuses } from '../../store/accounts/account-lifecycle.js';
-import { finalOutcomes, type OperationFilter } from '../../store/operations/operation-record.js';
 import { toHistory } from '../rest/history.js';
-import type { OperationPage, Overview } from './answers.js';
+import { operationQuery, readFilter, writePosition } from '../rest/operation-query.js';
+import type { OperationList, Overview } from './answers.js';
 import { readAssets } from './assets.js';
 import type { ClusterWatch } from './cluster-watch.js';
 import { EventStream } from './event-stream.js';
-import { accountPage, agentPage, dynamicPage } from './lists.js';
+import { accountOrders, accountPage, agentOrders, agentPage, dynamicOrders, dynamicPage } from './lists.js';
+import { offlineAccountPage, offlineAgentPage, offlineOrders } from './offline-lists.js';
 import { overview } from './overview.js';
 
 interface ConsoleRoutesOptions {
@@ -46,8 +47,6 @@ const maxStreams = 64;
 const stalledMs = 30_000;
 const pingMs = 15_000;
 const operationItems = 50;
-/** As `GET /armory/agent/operations` has it. */
-const maxOperations = 10_000;
 
 const search = Type.Optional(Type.String({ maxLength: 255 }));
 const page = Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, default: 0 }));
@@ -95,7 +94,20 @@ function serveData(app: App, { instanceId, version, console: watch }: ConsoleRou
 
   app.get(
     '/console/data/agents',
-    { config: read, schema: { ...hidden, querystring: Type.Object({ search, page, caching: yesNo, replica: name }) } },
+    {
+      config: read,
+      schema: {
+        ...hidden,
+        querystring: Type.Object({
+          search,
+          page,
+          sort: orders(agentOrders),
+          caching: yesNo,
+          replica: name,
+          agent: name,
+        }),
+      },
+    },
     async ({ query }, reply) => {
       await watch.agents.refresh();
       fresh(reply);
@@ -105,12 +117,46 @@ function serveData(app: App, { instanceId, version, console: watch }: ConsoleRou
 
   app.get(
     '/console/data/accounts',
-    { config: read, schema: { ...hidden, querystring: Type.Object({ search, page, cached: yesNo, agent: name }) } },
+    {
+      config: read,
+      schema: {
+        ...hidden,
+        querystring: Type.Object({
+          search,
+          page,
+          sort: orders(accountOrders),
+          cached: yesNo,
+          agent: name,
+          account: name,
+        }),
+      },
+    },
     async ({ query }, reply) => {
       await watch.agents.refresh();
       fresh(reply);
       const question = { ...query, cached: flag(query.cached) };
       return watch.withAccess(accountPage(watch.agents.required().agents, question, query.page ?? 0));
+    },
+  );
+
+  const offlineQuery = { search, page, sort: orders(offlineOrders), agent: name, account: name };
+  app.get(
+    '/console/data/offline-agents',
+    { config: read, schema: { ...hidden, querystring: Type.Object(offlineQuery) } },
+    async ({ query }, reply) => {
+      await watch.offline.refresh();
+      fresh(reply);
+      return offlineAgentPage(watch.offline.required().agents, query, query.page ?? 0);
+    },
+  );
+
+  app.get(
+    '/console/data/offline-accounts',
+    { config: read, schema: { ...hidden, querystring: Type.Object(offlineQuery) } },
+    async ({ query }, reply) => {
+      await watch.offline.refresh();
+      fresh(reply);
+      return offlineAccountPage(watch.offline.required().accounts, query, query.page ?? 0);
     },
   );
 
@@ -120,7 +166,12 @@ function serveData(app: App, { instanceId, version, console: watch }: ConsoleRou
       config: read,
       schema: {
         ...hidden,
-        querystring: Type.Object({ search, page, status: Type.Optional(Type.Enum([...accountStatuses])) }),
+        querystring: Type.Object({
+          search,
+          page,
+          sort: orders(dynamicOrders),
+          status: Type.Optional(Type.Enum([...accountStatuses])),
+        }),
       },
     },
     async ({ query }, reply) => {
@@ -134,28 +185,15 @@ function serveData(app: App, { instanceId, version, console: watch }: ConsoleRou
 
   app.get(
     '/console/data/operations',
-    {
-      config: read,
-      schema: {
-        ...hidden,
-        querystring: Type.Object({
-          page: Type.Optional(Type.Integer({ minimum: 0, maximum: maxOperations / operationItems - 1, default: 0 })),
-          account: name,
-          outcome: Type.Optional(Type.Enum(['pending', ...finalOutcomes])),
-        }),
-      },
-    },
-    async ({ query: { page: number = 0, account, outcome } }, reply): Promise<OperationPage> => {
-      const filter: OperationFilter = {
-        items: operationItems,
-        page: number,
-        ...(account === undefined ? {} : { account }),
-        ...(outcome === undefined ? {} : { outcomes: [outcome] }),
-      };
-      const items = await watch.operationPage(filter);
+    { config: read, schema: { ...hidden, querystring: Type.Object(operationQuery) } },
+    async ({ query }, reply): Promise<OperationList> => {
+      const { records, next } = await watch.operationPage({ items: operationItems, ...readFilter(query) });
       fresh(reply);
-      const last = (number + 1) * operationItems >= maxOperations;
-      return { items: items.map(toHistory), page: number, more: items.length === operationItems && !last };
+      return {
+        items: records.map(toHistory),
+        ...(next === undefined ? {} : { next: writePosition(next) }),
+        ...(next === undefined || records.length === operationItems ? {} : { searchedTo: next.time }),
+      };
     },
   );
 }
@@ -196,6 +234,11 @@ function streamEvents(app: App, { instanceId, version, console: watch }: Console
     for (const stream of streams) stream.end();
     done();
   });
+}
+
+/** The names, and each with `-` before it. */
+function orders(names: readonly string[]) {
+  return Type.Optional(Type.Enum(names.flatMap((one) => [one, `-${one}`])));
 }
 
 function flag(text: 'true' | 'false' | undefined): boolean | undefined {

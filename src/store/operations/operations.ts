@@ -18,7 +18,13 @@ import type {
   UnfinishedOperation,
 } from './operation-record.js';
 import { readFailures, type Failures } from './failures.js';
-import { deleteHistory, insertHistory, selectHistoryKeys, selectOldHistory } from './history-statements.js';
+import {
+  deleteHistory,
+  insertHistory,
+  selectHistoryKeys,
+  selectOldHistory,
+  upsertRefusals,
+} from './history-statements.js';
 import {
   adoptPending,
   bindPending,
@@ -29,6 +35,7 @@ import {
   withdrawPending,
 } from './pending-statements.js';
 import { selectPage } from './operation-search.js';
+import { selectOutcomeCounts, type OutcomeCount } from './outcome-statements.js';
 import { selectRecords } from './record-statements.js';
 
 export class OperationStore {
@@ -103,6 +110,12 @@ export class OperationStore {
     return won;
   }
 
+  /** Records refused requests; a record that is there already is replaced. */
+  async countRefusals(records: readonly FinishedOperation[], signal?: AbortSignal): Promise<void> {
+    const { dialect } = this.#database;
+    for (const batch of batches(records)) await this.#database.run((db) => upsertRefusals(db, dialect, batch), signal);
+  }
+
   /**
    * Binds a pending operation to the only process that may get it; call this before it is sent.
    * @returns false if another instance continues it, or it has ended: then it must not be sent to any other process
@@ -143,6 +156,11 @@ export class OperationStore {
       const found = [...new Set(ids)].flatMap((id) => records.get(id) ?? []);
       return { records: found, ...(next === undefined ? {} : { next }) };
     }, signal);
+  }
+
+  /** How many ended in which way, of those that started at `since` (ms UTC) or later, by steps of `stepMs`. */
+  outcomeCounts(since: number, stepMs: number, signal?: AbortSignal): Promise<readonly OutcomeCount[]> {
+    return this.#database.run((db) => selectOutcomeCounts(db, since, stepMs), signal);
   }
 
   /** Accounts whose operations have failed within the last hour. */

@@ -48,6 +48,8 @@ const objectId = name(700);
 
 /** Characters of what a caller wrote; it is cut to them. Names of objects have 253 at most, those of namespaces 63. */
 export const historyLengths = {
+  account: 255,
+  operationType: 255,
   caller: 255,
   verb: 32,
   apiGroup: 255,

@@ -15,6 +15,12 @@
 const retryMs = 3_000;
 const reconnectMs = 10_000;
 const resumeMs = 2_000;
+/** Without a token nothing will change, unless somebody changes the gateway's settings. */
+const refusedMs = 60_000;
+/** The replica sends something every 15 s, so this long a silence means that it or the network is gone. */
+const silentMs = 35_000;
+/** Lists that are kept; the page of a view needs a few. */
+const maxSlots = 16;
 
 /** '' for none. */
 function storedToken() {
@@ -28,8 +34,10 @@ function storedToken() {
 export class Data {
   /** @type {Overview | undefined} */
   overview;
-  /** @type {'connecting' | 'live' | 'lost'} */
+  /** `refused`: the replica answers, but wants a token, or another one. @type {'connecting' | 'live' | 'lost' | 'refused'} */
   connection = 'connecting';
+  /** When the replica last confirmed what is shown, Unix ms by the server's clock. @type {number | undefined} */
+  confirmed;
   /** The server's clock less this one's, in ms. */
   clockOffset = 0;
   /** @type {Map<string, Slot>} */
@@ -43,10 +51,14 @@ export class Data {
     this.#changed = changed;
   }
 
-  /** Why the replica does not let us in; undefined when it does. @type {string | undefined} */
+  /** Why the replica does not let us in; undefined when it does. @type {{ status: number, reason: string } | undefined} */
   refused;
   /** Ends the pause before the next attempt. */
   #wake = () => {};
+  /** The stream that is read now. */
+  #stream = new AbortController();
+  /** Somebody has just signed in: no pause. */
+  #atOnce = false;
 
   /** Follows the cluster for as long as the page is open. */
   async connect() {
@@ -55,14 +67,16 @@ export class Data {
         () => false,
         () => true,
       );
-      this.connection = 'lost';
+      if (!this.#atOnce) this.connection = this.refused === undefined ? 'lost' : 'refused';
       this.#changed();
       // A replica with too many watchers still answers what is asked once.
       if (refused && this.refused === undefined) await this.#look();
       await new Promise((resolve) => {
         this.#wake = () => resolve(undefined);
-        setTimeout(resolve, refused ? reconnectMs : resumeMs);
+        const pause = this.refused !== undefined ? refusedMs : refused ? reconnectMs : resumeMs;
+        setTimeout(resolve, this.#atOnce ? 0 : pause);
       });
+      this.#atOnce = false;
     }
   }
 
@@ -75,22 +89,43 @@ export class Data {
     }
     this.#token = token;
     this.refused = undefined;
+    this.connection = 'connecting';
     this.#slots.clear();
+    this.#atOnce = true;
+    this.#stream.abort();
     this.#wake();
     this.#changed();
   }
 
   /** Reads server-sent events until the connection ends. @throws when there is none */
   async #follow() {
-    const response = await this.#request('console/events', 'text/event-stream', new AbortController().signal);
-    if (!response.ok || response.body === null) throw new Error(`answered with ${response.status}`);
-    this.connection = 'live';
-    this.#changed();
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    const controller = new AbortController();
+    this.#stream = controller;
+    let silence = setTimeout(() => controller.abort(), silentMs);
+    try {
+      const response = await this.#request('console/events', 'text/event-stream', controller.signal);
+      if (!response.ok || response.body === null) throw new Error(`answered with ${response.status}`);
+      this.connection = 'live';
+      this.refused = undefined;
+      this.#changed();
+      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+      await this.#read(reader, () => {
+        clearTimeout(silence);
+        silence = setTimeout(() => controller.abort(), silentMs);
+      });
+    } finally {
+      clearTimeout(silence);
+    }
+  }
+
+  /** @param {ReadableStreamDefaultReader<string>} reader @param {() => void} heard called whenever something comes */
+  async #read(reader, heard) {
     let text = '';
     for (;;) {
       const { done, value } = await reader.read().catch(() => ({ done: true, value: undefined }));
       if (done || value === undefined) return;
+      heard();
+      this.confirmed = Date.now() + this.clockOffset;
       text += value;
       for (let end = text.indexOf('\n\n'); end !== -1; end = text.indexOf('\n\n')) {
         this.#take(text.slice(0, end).split('\n'));
@@ -113,6 +148,7 @@ export class Data {
     try {
       const value = await this.#fetch('console/data/overview', new AbortController().signal);
       this.overview = /** @type {Overview} */ (value);
+      this.confirmed = Date.now() + this.clockOffset;
       this.#changed();
     } catch {
       // Said by the badge.
@@ -136,6 +172,8 @@ export class Data {
       slot?.controller.abort();
       slot = { url, key, value: slot?.value, error: undefined, loading: true, controller: new AbortController() };
       this.#slots.set(name, slot);
+      const [oldest] = this.#slots.keys();
+      if (this.#slots.size > maxSlots && oldest !== undefined) this.#slots.delete(oldest);
       void this.#load(name, slot);
     }
     return slot;
@@ -167,7 +205,8 @@ export class Data {
       /** @type {unknown} */
       const body = await response.clone().json();
       const { detail } = /** @type {{ detail?: string }} */ (body);
-      this.refused = detail ?? `answered with ${response.status}`;
+      this.refused = { status: response.status, reason: detail ?? `answered with ${response.status}` };
+      this.connection = 'refused';
       this.#changed();
     }
     return response;

@@ -1,8 +1,63 @@
-/** Numbers and times as people read them. */
+/** Numbers and times as people read them, in the one time zone that the user has chosen for the whole page. */
+
+/** @typedef {'local' | 'utc'} Zone */
 
 const numbers = new Intl.NumberFormat('en');
-const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
-const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
+
+/** @type {Zone} */
+let zone = storedZone();
+let formats = formatsOf(zone);
+
+function storedZone() {
+  try {
+    return localStorage.getItem('zone') === 'utc' ? 'utc' : 'local';
+  } catch {
+    return 'local';
+  }
+}
+
+/** @param {Zone} wanted */
+function formatsOf(wanted) {
+  /** @param {Intl.DateTimeFormatOptions} parts */
+  const format = (parts) =>
+    new Intl.DateTimeFormat('en-GB', { ...parts, ...(wanted === 'utc' ? { timeZone: 'UTC' } : {}) });
+  const clock = /** @type {const} */ ({ hour: '2-digit', minute: '2-digit', second: '2-digit' });
+  return {
+    minute: format({ hour: '2-digit', minute: '2-digit' }),
+    clock: format(clock),
+    exact: format({ ...clock, fractionalSecondDigits: 3 }),
+    day: format({ day: 'numeric', month: 'short' }),
+    date: format({ weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' }),
+    offset: format({ timeZoneName: 'shortOffset' }),
+  };
+}
+
+/** @returns {Zone} */
+export function currentZone() {
+  return zone;
+}
+
+/** Kept in this browser. @param {Zone} wanted */
+export function setZone(wanted) {
+  zone = wanted;
+  formats = formatsOf(wanted);
+  try {
+    localStorage.setItem('zone', wanted);
+  } catch {
+    // Storage is off: until the page is closed.
+  }
+}
+
+/** "UTC", "UTC+2": the offset changes with daylight saving time. @param {Date} [date] */
+export function zoneLabel(date = new Date()) {
+  const part = formats.offset.formatToParts(date).find(({ type }) => type === 'timeZoneName');
+  return (part?.value ?? 'UTC').replace('GMT', 'UTC').replace(/^UTC\+0$/u, 'UTC');
+}
+
+/** The one of this browser, as in "Europe/Berlin". */
+export function localZoneName() {
+  return new Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
 
 /** @param {number} value */
 export function count(value) {
@@ -34,15 +89,25 @@ export function age(ms) {
   return hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} d`;
 }
 
-/** Local time; with the day when it is another one. @param {string} iso */
-export function timeOfDay(iso) {
-  const date = new Date(iso);
-  const text = clock.format(date);
-  return date.toDateString() === new Date().toDateString() ? text : `${day.format(date)} ${text}`;
+/** With the day when it is another one than today. @param {string | number} when ISO 8601, or Unix ms */
+export function timeOfDay(when) {
+  const date = new Date(when);
+  const text = formats.clock.format(date);
+  return formats.date.format(date) === formats.date.format(new Date()) ? text : `${formats.day.format(date)} ${text}`;
 }
 
-/** Local time with milliseconds. @param {string} iso */
+/** Hours and minutes. @param {number} when Unix ms */
+export function minuteOfDay(when) {
+  return formats.minute.format(new Date(when));
+}
+
+/** With milliseconds. @param {string} iso */
 export function exactTime(iso) {
+  return formats.exact.format(new Date(iso));
+}
+
+/** "Sun, 29 Nov 2026 18:03:12.345 UTC+1": all there is to say about a moment. @param {string} iso */
+export function fullTime(iso) {
   const date = new Date(iso);
-  return `${clock.format(date)}.${String(date.getMilliseconds()).padStart(3, '0')}`;
+  return `${formats.date.format(date)} ${formats.exact.format(date)} ${zoneLabel(date)}`;
 }

@@ -1,8 +1,8 @@
 /** Parts that several views are made of. */
 
 import { html, nothing, svg } from './vendor/lit-html.js';
-import { count, timeOfDay } from './format.js';
-import { href, refine } from './route.js';
+import { age, count, fullTime, timeOfDay } from './format.js';
+import { accountHref, agentHref, href, refine } from './route.js';
 
 /** @typedef {'ok' | 'bad' | 'warn' | 'busy' | 'off'} Tone */
 
@@ -21,17 +21,38 @@ export function badge(tone, text) {
   >`;
 }
 
-/** @type {Readonly<Record<string, Tone>>} */
-const outcomeTones = { completed: 'ok', failed: 'bad', 'timed out': 'bad', 'agent lost': 'bad', cancelled: 'off' };
+/** Everything else did not complete. @type {Readonly<Record<string, Tone>>} */
+const outcomeTones = { completed: 'ok', cancelled: 'off' };
 
-/** @param {string | undefined} outcome */
+/** @param {string | undefined} outcome absent: it has not ended */
 export function outcomeBadge(outcome) {
-  return outcome === undefined ? badge('busy', 'in flight') : badge(outcomeTones[outcome] ?? 'off', outcome);
+  return outcome === undefined ? badge('busy', 'in flight') : badge(outcomeTones[outcome] ?? 'bad', outcome);
 }
 
 /** @param {string} iso */
 export function time(iso) {
-  return html`<time datetime=${iso} title=${iso}>${timeOfDay(iso)}</time>`;
+  return html`<time datetime=${iso} title=${fullTime(iso)}>${timeOfDay(iso)}</time>`;
+}
+
+/** "18:03:12 (4 min)". @param {string} iso @param {number} now Unix ms */
+export function since(iso, now) {
+  return html`<time datetime=${iso} title=${fullTime(iso)}>${timeOfDay(iso)}</time>
+    <span class="quiet">(${age(now - Date.parse(iso))})</span>`;
+}
+
+/** How long ago. @param {string} iso @param {number} now Unix ms */
+export function ago(iso, now) {
+  return html`<time datetime=${iso} title=${fullTime(iso)}>${age(now - Date.parse(iso))}</time>`;
+}
+
+/** @param {string} name */
+export function accountLink(name) {
+  return html`<a class="id" href=${accountHref(name)}>${name}</a>`;
+}
+
+/** @param {string} id */
+export function agentLink(id) {
+  return html`<a class="id" href=${agentHref(id)}>${id}</a>`;
 }
 
 /** A bar that says how much of the most something is; the number stands beside it. @param {number} part 0 to 1 */
@@ -41,37 +62,6 @@ export function bar(part) {
     <rect class="track" width="100%" height="100%" rx="3" />
     <rect class="fill" width=${width} height="100%" rx="3" />
   </svg>`;
-}
-
-/**
- * A table that scrolls by itself where the window is too narrow.
- * @param {string} caption
- * @param {readonly (string | { title: string, kind: 'number' | 'hidden' })[]} columns
- * @param {unknown} rows
- * @param {boolean} [loading]
- */
-export function table(caption, columns, rows, loading = false) {
-  return html`<div class="scroll" role="region" aria-label=${caption} tabindex="0">
-    <table aria-busy=${loading ? 'true' : 'false'}>
-      <caption class="visually-hidden">
-        ${caption}
-      </caption>
-      <thead>
-        <tr>
-          ${columns.map((column) =>
-            typeof column === 'string'
-              ? html`<th scope="col">${column}</th>`
-              : column.kind === 'number'
-                ? html`<th scope="col" class="number">${column.title}</th>`
-                : html`<th scope="col" class="narrow"><span class="visually-hidden">${column.title}</span></th>`,
-          )}
-        </tr>
-      </thead>
-      <tbody>
-        ${rows}
-      </tbody>
-    </table>
-  </div>`;
 }
 
 /** In place of a table without rows. @param {unknown} text @param {unknown} [more] */
@@ -87,6 +77,14 @@ export function failure(error) {
   return error === undefined
     ? nothing
     : html`<p class="notice bad" role="alert">${badge('bad', 'Not loaded')} ${error}; retrying.</p>`;
+}
+
+/** @param {string} title @param {unknown} value */
+export function fact(title, value) {
+  return html`<div>
+    <dt>${title}</dt>
+    <dd>${value}</dd>
+  </div>`;
 }
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -110,7 +108,7 @@ export function searchField(label, name, params, placeholder = '') {
       @input=${(/** @type {InputEvent} */ event) => {
         const { value } = /** @type {HTMLInputElement} */ (event.target);
         clearTimeout(typing);
-        typing = setTimeout(() => refine({ [name]: value }), 200);
+        typing = setTimeout(() => refine({ [name]: value }, name), 200);
       }}
     />
   </label>`;
@@ -129,7 +127,7 @@ export function selectField(label, name, params, options) {
       @change=${(/** @type {Event} */ event) =>
         refine({ [name]: /** @type {HTMLSelectElement} */ (event.target).value })}
     >
-      ${options.map(([value, text]) => html`<option value=${value} ?selected=${value === chosen}>${text}</option>`)}
+      ${options.map(([value, text]) => html`<option value=${value} .selected=${value === chosen}>${text}</option>`)}
     </select>
   </label>`;
 }
@@ -137,11 +135,12 @@ export function selectField(label, name, params, options) {
 /**
  * @param {string} view @param {URLSearchParams} params
  * @param {{ page: number, pages?: number, more?: boolean }} position
+ * @param {string} [id]
  */
-export function pager(view, params, { page, pages, more = pages !== undefined && page + 1 < pages }) {
+export function pager(view, params, { page, pages, more = pages !== undefined && page + 1 < pages }, id) {
   if (page === 0 && !more) return nothing;
-  const to = (/** @type {number} */ number) =>
-    href(view, { ...Object.fromEntries(params), page: number === 0 ? undefined : number });
+  const { open: _, ...rest } = Object.fromEntries(params);
+  const to = (/** @type {number} */ number) => href(view, { ...rest, page: number === 0 ? undefined : number }, id);
   const link = (/** @type {boolean} */ there, /** @type {number} */ number, /** @type {string} */ text) =>
     there
       ? html`<a class="button" href=${to(number)}>${text}</a>`

@@ -1,33 +1,52 @@
 /** Agents, the replicas that hold their streams, and the accounts that they serve. */
 
 import { html, nothing } from '../vendor/lit-html.js';
-import { repeat } from '../vendor/directives/repeat.js';
-import { age, count, counted } from '../format.js';
-import { badge, empty, failure, pager, searchField, selectField, table } from '../parts.js';
-import { href, request } from '../route.js';
+import { count, counted } from '../format.js';
+import { agentLink, ago, badge, empty, failure, pager, searchField, selectField } from '../parts.js';
+import { accountHref, agentHref, href, request } from '../route.js';
+import { table } from '../table.js';
+import { offlineAgents } from './offline.js';
 
 /** @import { AgentRow, Page } from '../../answers.js' */
-/** @import { View } from '../app.js' */
+/** @import { Shown, View } from '../app.js' */
+/** @import { Column } from '../table.js' */
 
 /** @type {View} */
-export function agentsView({ data, overview, params, now }) {
-  const url = request('console/data/agents', params, ['search', 'replica', 'caching', 'page']);
+export function agentsView(shown) {
+  const { params, overview } = shown;
+  const offline = params.get('state') === 'offline';
+  return html`
+    <form class="filters" role="search" @submit=${(/** @type {Event} */ event) => event.preventDefault()}>
+      ${searchField('Search', 'search', params, 'Part of an agent’s id or an account’s name')}
+      ${selectField('State', 'state', params, [
+        ['', 'Connected'],
+        ['offline', `Offline (${count(overview.attention.agents.offline)})`],
+      ])}
+      ${
+        offline
+          ? nothing
+          : html`${selectField('Replica', 'replica', params, [
+              ['', 'All'],
+              ...overview.replicas.map(({ id }) => /** @type {const} */ ([id, id])),
+            ])}
+            ${selectField('Caching', 'caching', params, [
+              ['', 'All'],
+              ['true', 'Caches accounts'],
+              ['false', 'Caches nothing'],
+            ])}`
+      }
+    </form>
+    ${offline ? offlineAgents(shown) : connectedAgents(shown)}
+  `;
+}
+
+/** @param {Shown} shown */
+function connectedAgents({ data, overview, params, now }) {
+  const url = request('console/data/agents', params, ['search', 'replica', 'caching', 'sort', 'page']);
   const { value, error, loading } = /** @type {{ value?: Page<AgentRow>, error?: string, loading: boolean }} */ (
     data.want('agents', url, overview.versions.agents)
   );
   return html`
-    <form class="filters" role="search" @submit=${(/** @type {Event} */ event) => event.preventDefault()}>
-      ${searchField('Search', 'search', params, 'Part of an agent’s id or an account’s name')}
-      ${selectField('Replica', 'replica', params, [
-        ['', 'All'],
-        ...overview.replicas.map(({ id }) => /** @type {const} */ ([id, id])),
-      ])}
-      ${selectField('Caching', 'caching', params, [
-        ['', 'All'],
-        ['true', 'Caches accounts'],
-        ['false', 'Caches nothing'],
-      ])}
-    </form>
     ${failure(error)}
     ${
       value === undefined
@@ -37,16 +56,15 @@ export function agentsView({ data, overview, params, now }) {
             ${
               value.total === 0
                 ? empty('No connected agent matches.', html`<p><a href=${href('agents')}>Show all agents</a></p>`)
-                : table(
-                    'Agents',
-                    ['Agent', 'Replica', { title: 'Accounts', kind: 'number' }, 'Serves', 'Caching', 'Connected for'],
-                    repeat(
-                      value.items,
-                      ({ agentId, clouddriverId }) => `${agentId} ${clouddriverId}`,
-                      (row) => agentRow(row, now),
-                    ),
+                : table({
+                    caption: 'Agents',
+                    rows: value.items,
                     loading,
-                  )
+                    columns: columns(now),
+                    key: ({ agentId, clouddriverId }) => `${agentId} ${clouddriverId}`,
+                    target: ({ agentId }) => agentHref(agentId),
+                    sorting: { view: 'agents', params, standard: 'agent' },
+                  })
             }
             ${pager('agents', params, value)}
           `
@@ -54,23 +72,47 @@ export function agentsView({ data, overview, params, now }) {
   `;
 }
 
-/** @param {AgentRow} row @param {number} now */
-function agentRow({ agentId, clouddriverId, accounts, someAccounts, caches, lastConnection }, now) {
-  const others = accounts - someAccounts.length;
-  return html`<tr>
-    <th scope="row"><span class="id">${agentId}</span></th>
-    <td><span class="id">${clouddriverId}</span></td>
-    <td class="number">
-      <a href=${href('accounts', { agent: agentId })} aria-label=${`${count(accounts)} accounts of ${agentId}`}
+/** @param {number} now @returns {readonly Column<AgentRow>[]} */
+const columns = (now) => [
+  { title: 'Agent', kind: 'head', sort: 'agent', cell: ({ agentId }) => agentLink(agentId) },
+  {
+    title: 'Replica',
+    sort: 'replica',
+    label: 'at',
+    cell: ({ clouddriverId }) => html`<span class="id">${clouddriverId}</span>`,
+  },
+  {
+    title: 'Accounts',
+    kind: 'number',
+    sort: 'accounts',
+    label: 'accounts',
+    cell: ({ agentId, accounts }) =>
+      html`<a href=${href('accounts', { agent: agentId })} aria-label=${`${count(accounts)} accounts of ${agentId}`}
         >${count(accounts)}</a
-      >
-    </td>
-    <td class="names">
-      ${someAccounts.map((name) => html`<span class="name">${name}</span> `)}${others > 0 ? html`<span class="quiet">and ${count(others)} more</span>` : nothing}
-    </td>
-    <td>
-      ${caches === 0 ? badge('off', 'nothing') : badge('ok', caches === accounts ? 'all' : `${count(caches)} of ${count(accounts)}`)}
-    </td>
-    <td><time datetime=${lastConnection} title=${lastConnection}>${age(now - Date.parse(lastConnection))}</time></td>
-  </tr>`;
+      >`,
+  },
+  { title: 'Serves', kind: 'whole', cell: served },
+  {
+    title: 'Caching',
+    sort: 'caches',
+    label: 'caches',
+    cell: ({ caches, accounts }) =>
+      caches === 0
+        ? badge('off', 'nothing')
+        : badge('ok', caches === accounts ? 'all' : `${count(caches)} of ${count(accounts)}`),
+  },
+  {
+    title: 'Connected for',
+    sort: 'connected',
+    label: 'connected for',
+    cell: ({ lastConnection }) => ago(lastConnection, now),
+  },
+];
+
+/** @param {AgentRow} row */
+function served({ accounts, someAccounts }) {
+  const others = accounts - someAccounts.length;
+  return html`<span class="names"
+    >${someAccounts.map((name) => html`<a class="name" href=${accountHref(name)}>${name}</a> `)}${others > 0 ? html`<span class="quiet">and ${count(others)} more</span>` : nothing}</span
+  >`;
 }

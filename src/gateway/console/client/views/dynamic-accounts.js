@@ -1,14 +1,15 @@
 /** Dynamic accounts: where each is in its lifecycle, and why it is not further. */
 
 import { html, nothing } from '../vendor/lit-html.js';
-import { repeat } from '../vendor/directives/repeat.js';
-import { age, count, counted } from '../format.js';
-import { badge, empty, failure, pager, searchField, selectField, table } from '../parts.js';
-import { href, request } from '../route.js';
+import { count, counted } from '../format.js';
+import { accountLink, ago, badge, empty, failure, pager, searchField, selectField } from '../parts.js';
+import { accountHref, href, request } from '../route.js';
+import { table } from '../table.js';
 
 /** @import { DynamicAccountRow, Page } from '../../answers.js' */
 /** @import { View } from '../app.js' */
 /** @import { Tone } from '../parts.js' */
+/** @import { Column } from '../table.js' */
 
 /** @type {Readonly<Record<string, Tone>>} */
 const tones = {
@@ -24,16 +25,6 @@ const tones = {
   DELETE_FAILED: 'bad',
 };
 
-export const dynamicColumns = /** @type {const} */ ([
-  'Account',
-  'State',
-  'Zone',
-  { title: 'Agents', kind: 'number' },
-  { title: 'Failures', kind: 'number' },
-  'Last error',
-  'Changed',
-]);
-
 /** @type {View} */
 export function dynamicView({ data, overview, params, now }) {
   if (!overview.dynamic.enabled)
@@ -41,7 +32,7 @@ export function dynamicView({ data, overview, params, now }) {
       'Dynamic accounts are off.',
       html`<p>Set <code>kubesvc.dynamicAccounts.enabled</code> to add accounts by REST and have agents serve them.</p>`,
     );
-  const url = request('console/data/dynamic-accounts', params, ['search', 'status', 'page']);
+  const url = request('console/data/dynamic-accounts', params, ['search', 'status', 'sort', 'page']);
   const { value, error, loading } =
     /** @type {{ value?: Page<DynamicAccountRow>, error?: string, loading: boolean }} */ (
       data.want('dynamic', url, overview.versions.dynamic)
@@ -66,7 +57,7 @@ export function dynamicView({ data, overview, params, now }) {
             ${
               value.total === 0
                 ? empty('No dynamic account matches.', html`<p><a href=${href('dynamic')}>Show all of them</a></p>`)
-                : table('Dynamic accounts', dynamicColumns, dynamicRows(value.items, now), loading)
+                : dynamicTable('Dynamic accounts', value.items, now, loading, params)
             }
             ${pager('dynamic', params, value)}
           `
@@ -74,24 +65,57 @@ export function dynamicView({ data, overview, params, now }) {
   `;
 }
 
-/** @param {readonly DynamicAccountRow[]} rows @param {number} now */
-export function dynamicRows(rows, now) {
-  return repeat(
+/**
+ * @param {string} caption @param {readonly DynamicAccountRow[]} rows @param {number} now @param {boolean} [loading]
+ * @param {URLSearchParams} [params] if they can be sorted
+ */
+export function dynamicTable(caption, rows, now, loading = false, params) {
+  return table({
+    caption,
     rows,
-    ({ name }) => name,
-    ({ name, status, zoneId, connections, failedCount, errorMessage, lastUpdated }) =>
-      html`<tr>
-        <th scope="row"><span class="id">${name}</span></th>
-        <td>${badge(tones[status] ?? 'off', status)}</td>
-        <td><span class="id quiet">${zoneId === '' ? 'any' : zoneId}</span></td>
-        <td class="number">
-          <a href=${href('agents', { search: name })} aria-label=${`${count(connections)} agents of ${name}`}
-            >${count(connections)}</a
-          >
-        </td>
-        <td class="number">${count(failedCount)}</td>
-        <td class="message">${errorMessage ?? nothing}</td>
-        <td><time datetime=${lastUpdated} title=${lastUpdated}>${age(now - Date.parse(lastUpdated))}</time></td>
-      </tr>`,
-  );
+    loading,
+    columns: columns(now),
+    key: ({ name }) => name,
+    target: ({ name }) => accountHref(name),
+    ...(params === undefined ? {} : { sorting: { view: 'dynamic', params, standard: 'account' } }),
+  });
+}
+
+/** @param {number} now @returns {readonly Column<DynamicAccountRow>[]} */
+const columns = (now) => [
+  { title: 'Account', kind: 'head', sort: 'account', cell: ({ name }) => accountLink(name) },
+  { title: 'State', sort: 'state', cell: ({ status }) => dynamicState(status) },
+  {
+    title: 'Zone',
+    kind: 'wide',
+    cell: ({ zoneId }) => html`<span class="id quiet">${zoneId === '' ? 'any' : zoneId}</span>`,
+  },
+  {
+    title: 'Agents',
+    kind: 'number',
+    sort: 'agents',
+    label: 'agents',
+    cell: ({ name, connections }) =>
+      html`<a href=${href('agents', { search: name })} aria-label=${`${count(connections)} agents of ${name}`}
+        >${count(connections)}</a
+      >`,
+  },
+  {
+    title: 'Failures',
+    kind: 'number',
+    sort: 'failures',
+    label: 'failures',
+    cell: ({ failedCount }) => count(failedCount),
+  },
+  {
+    title: 'Last error',
+    kind: 'whole',
+    cell: ({ errorMessage }) => html`<span class="error">${errorMessage ?? nothing}</span>`,
+  },
+  { title: 'Changed', sort: 'changed', label: 'changed', cell: ({ lastUpdated }) => ago(lastUpdated, now) },
+];
+
+/** @param {string} status */
+export function dynamicState(status) {
+  return badge(tones[status] ?? 'off', status);
 }

@@ -1,131 +1,122 @@
-/** Operations, in flight and recent, with the path that each took. */
+/** Operations, in flight and recent: what was done to which object, by whom, and why it failed. */
 
 import { html, nothing } from '../vendor/lit-html.js';
-import { repeat } from '../vendor/directives/repeat.js';
-import { duration } from '../format.js';
-import { empty, failure, outcomeBadge, pager, searchField, selectField, table, time } from '../parts.js';
-import { currentRoute, href, refine, request } from '../route.js';
-import { objectName, timeline } from './timeline.js';
+import { count, duration, timeOfDay, zoneLabel } from '../format.js';
+import { accountLink, agentLink, empty, failure, outcomeBadge, time } from '../parts.js';
+import { currentRoute, href, operationHref, setOpen } from '../route.js';
+import { table } from '../table.js';
+import { operationFilters, operationRequest } from './operation-filters.js';
+import { objectLink, timeline, verbAndKind } from './timeline.js';
 
-/** @import { OperationPage, OperationRow } from '../../answers.js' */
+/** @import { OperationList, OperationRow } from '../../answers.js' */
+/** @import { Data } from '../data.js' */
 /** @import { View } from '../app.js' */
-
-const outcomes = ['completed', 'failed', 'timed out', 'cancelled', 'agent lost'];
+/** @import { Column } from '../table.js' */
 
 /** @type {View} */
 export function operationsView({ data, overview, params, now }) {
-  const url = request('console/data/operations', params, ['account', 'outcome', 'page']);
-  const { value, error, loading } = /** @type {{ value?: OperationPage, error?: string, loading: boolean }} */ (
-    data.want('operations', url, overview.versions.operations)
-  );
   const open = params.get('open') ?? '';
+  const { value, error, loading } = wantOperations(
+    data,
+    'operations',
+    operationRequest(params, now),
+    overview.versions.operations,
+  );
   const listed = value?.items.some(({ operationId }) => operationId === open) ?? false;
   return html`
-    <form class="filters" role="search" @submit=${(/** @type {Event} */ event) => event.preventDefault()}>
-      ${searchField('Account', 'account', params, 'The whole name')}
-      ${selectField('Outcome', 'outcome', params, [
-        ['', 'All'],
-        ['pending', 'in flight'],
-        ...outcomes.map((outcome) => /** @type {const} */ ([outcome, outcome])),
-      ])}
-      ${searchField('Operation', 'open', params, 'Its id')}
-    </form>
-    ${failure(error)}
-    ${value === undefined || open === '' || listed ? nothing : single(data, open, overview.versions.operations, now)}
+    ${operationFilters(params, overview.replicas)} ${failure(error)}
+    ${value === undefined || open === '' || listed ? nothing : notListed(open)}
     ${
       value === undefined
         ? nothing
         : value.items.length === 0
-          ? empty('No operation matches.', html`<p><a href=${href('operations')}>Show all operations</a></p>`)
-          : html`${operationTable('Operations', value.items, params, now, loading)}${pager('operations', params, value)}`
+          ? noOperation(value)
+          : operationTable('Operations', value.items, now, loading)
     }
+    ${value === undefined ? nothing : olderOperations('operations', params, value)}
   `;
 }
 
-/** One that is not on the page. @param {import('../data.js').Data} data @param {string} id @param {number} version @param {number} now */
-function single(data, id, version, now) {
-  const { value, error } = /** @type {{ value?: OperationRow, error?: string }} */ (
-    data.want('operation', `armory/agent/operations/${encodeURIComponent(id)}`, version)
-  );
-  if (error !== undefined) return html`<p class="notice" role="status">${error}</p>`;
-  return value === undefined || value.operationId !== id
-    ? nothing
-    : html`<section class="card" aria-label=${`Operation ${id}`}>${timeline(value, now)}</section>`;
+/** @param {OperationList} list */
+export function noOperation({ next }) {
+  return next === undefined
+    ? empty('No operation matches.', html`<p><a href=${href('operations')}>Show all operations</a></p>`)
+    : empty('No operation matches among those searched so far.');
 }
 
 /**
- * @param {string} caption @param {readonly OperationRow[]} rows @param {URLSearchParams} params @param {number} now
- * @param {boolean} [loading]
+ * Links to the newest operations, and to those that are older than the ones shown.
+ * @param {string} view @param {URLSearchParams} params @param {OperationList} list @param {string} [id]
  */
-export function operationTable(caption, rows, params, now, loading = false) {
-  const open = params.get('open');
-  return table(
+export function olderOperations(view, params, { next, searchedTo }, id) {
+  const { open: _open, after, ...rest } = Object.fromEntries(params);
+  if (after === undefined && next === undefined) return nothing;
+  return html`<nav class="pager" aria-label="Pages">
+    ${after === undefined ? nothing : html`<a class="button" href=${href(view, rest, id)}>Newest</a>`}
+    ${next === undefined ? html`<span class="quiet">These are the oldest.</span>` : html`<a class="button" href=${href(view, { ...rest, after: next }, id)}>${searchedTo === undefined ? 'Older' : 'Search further back'}</a>`}
+    ${searchedTo === undefined ? nothing : html`<span role="status">Searched back to ${timeOfDay(searchedTo)} ${zoneLabel()}.</span>`}
+  </nav>`;
+}
+
+/** @param {Data} data @param {string} name @param {string} url @param {number} version */
+export function wantOperations(data, name, url, version) {
+  return /** @type {{ value?: OperationList, error?: string, loading: boolean }} */ (data.want(name, url, version));
+}
+
+/** The address names one that is on another page of the list, or that the filters leave out. @param {string} id */
+function notListed(id) {
+  return html`<p class="notice" role="status">
+    The open operation is not among those listed. <a href=${operationHref(id)}>Show it by itself</a>
+  </p>`;
+}
+
+/** Their columns. @param {number} now @returns {readonly Column<OperationRow>[]} */
+const columns = (now) => [
+  { title: `Started, ${zoneLabel()}`, cell: ({ startTime }) => time(startTime) },
+  { title: 'Operation', kind: 'head', cell: operationName },
+  { title: 'Account', cell: ({ account }) => accountLink(account) },
+  { title: 'Outcome', kind: 'whole', cell: outcomeAndError },
+  {
+    title: 'Duration',
+    kind: 'number',
+    cell: ({ startTime, totalDurationMs }) => duration(totalDurationMs ?? now - Date.parse(startTime)),
+  },
+  { title: 'Caller', kind: 'wide', cell: ({ caller }) => html`<span class="id quiet">${caller ?? ''}</span>` },
+  { title: 'Agent', kind: 'wide', cell: (row) => agentOf(row) },
+];
+
+/** @param {string} caption @param {readonly OperationRow[]} rows @param {number} now @param {boolean} [loading] */
+export function operationTable(caption, rows, now, loading = false) {
+  const open = currentRoute().params.get('open');
+  return table({
     caption,
-    [
-      { title: 'Timeline', kind: 'hidden' },
-      'Started',
-      'Operation',
-      'Account',
-      'Outcome',
-      { title: 'Duration', kind: 'number' },
-      'Path',
-    ],
-    repeat(
-      rows,
-      ({ operationId }) => operationId,
-      (row) => operationRow(row, row.operationId === open, now),
-    ),
+    columns: columns(now),
+    rows,
     loading,
-  );
+    key: ({ operationId }) => operationId,
+    disclosure: {
+      isOpen: ({ operationId }) => operationId === open,
+      name: ({ operationType, account, operationId }) => `Timeline of ${operationType} on ${account}, ${operationId}`,
+      set: ({ operationId }, wanted) => setOpen(operationId, wanted),
+      content: (row) => timeline(row, now),
+    },
+  });
 }
 
-/** @param {OperationRow} row @param {boolean} open @param {number} now */
-function operationRow(row, open, now) {
-  const { operationId, operationType, account, startTime, totalDurationMs, finalOutcome, verb, object } = row;
-  const lasts = totalDurationMs ?? now - Date.parse(startTime);
-  const details = `timeline-${operationId}`;
-  return html`<tr class=${open ? 'open' : ''}>
-      <td class="narrow">
-        <button
-          class="disclosure"
-          aria-expanded=${open ? 'true' : 'false'}
-          aria-controls=${open ? details : nothing}
-          aria-label=${`Timeline of ${operationType} on ${account}, ${operationId}`}
-          @click=${() => toggle(operationId, open)}
-        >
-          <svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><path d="M6 4l4 4-4 4" /></svg>
-        </button>
-      </td>
-      <td>${time(startTime)}</td>
-      <th scope="row">
-        ${verb === undefined ? operationType : html`${verb} ${object?.resource} <span class="id quiet">${objectName(object)}</span>`}
-      </th>
-      <td><span class="id">${account}</span></td>
-      <td>${outcomeBadge(finalOutcome)}</td>
-      <td class="number">${duration(lasts)}</td>
-      <td><span class="id quiet">${path(row)}</span></td>
-    </tr>
-    ${
-      open
-        ? html`<tr class="details" id=${details}>
-            <td colspan="7">${timeline(row, now)}</td>
-          </tr>`
-        : nothing
-    }`;
+/** @param {OperationRow} row */
+function operationName(row) {
+  return html`${verbAndKind(row)} ${objectLink(row)}`;
 }
 
-/** Where the operation went, without repeating a replica that did two steps. @param {OperationRow} row */
-function path({ opReceivedByClouddriver, opProcessedByClouddriver, opSentToAgent, resultReceivedFromAgent }) {
-  const entry = opReceivedByClouddriver?.clouddriverId;
-  const owner = resultReceivedFromAgent?.clouddriverId ?? opProcessedByClouddriver?.clouddriverId;
+/** @param {OperationRow} row */
+function outcomeAndError({ finalOutcome, message, count: times = 1 }) {
+  return html`${outcomeBadge(finalOutcome)}${times === 1 ? nothing : html` <span class="quiet">${count(times)} times</span>`}${
+    finalOutcome === 'completed' || message === undefined ? nothing : html`<span class="error">${message}</span>`
+  }`;
+}
+
+/** @param {OperationRow} row */
+function agentOf({ opSentToAgent, resultReceivedFromAgent }) {
   const agent = opSentToAgent?.agentId ?? resultReceivedFromAgent?.agentId;
-  const stations = [entry, owner === entry ? undefined : owner, agent].filter((station) => station !== undefined);
-  return stations.join(' → ');
-}
-
-/** @param {string} operationId @param {boolean} open */
-function toggle(operationId, open) {
-  const { params } = currentRoute();
-  const page = params.get('page') ?? undefined;
-  refine({ open: open ? undefined : operationId, page });
+  return agent === undefined ? nothing : agentLink(agent);
 }

@@ -2,29 +2,53 @@
 
 import { html, nothing } from '../vendor/lit-html.js';
 import { count, counted } from '../format.js';
-import { badge, bar, empty, failure, table } from '../parts.js';
+import { badge, bar, empty, failure, since } from '../parts.js';
 import { href } from '../route.js';
-import { dynamicRows, dynamicColumns } from './dynamic-accounts.js';
-import { operationTable } from './operations.js';
+import { table } from '../table.js';
+import { attentionSection } from './attention.js';
+import { outcomeChart } from './chart.js';
+import { dynamicTable } from './dynamic-accounts.js';
+import { failures } from './operation-filters.js';
+import { operationTable, wantOperations } from './operations.js';
 
-/** @import { DynamicAccountRow, OperationPage, Overview, Page } from '../../answers.js' */
+/** @import { DynamicAccountRow, Overview, Page, Replica } from '../../answers.js' */
+/** @import { InstanceHealth } from '../../../attention/answer.js' */
 /** @import { View } from '../app.js' */
+/** @import { Column } from '../table.js' */
 
+const failedUrl = `console/data/operations?${new URLSearchParams(failures.map((outcome) => ['outcome', outcome])).toString()}`;
 const shown = 8;
 
 /** @type {View} */
-export function overviewView({ data, overview, params, now }) {
-  const { versions, dynamic } = overview;
-  const pending = /** @type {{ value?: OperationPage }} */ (
-    data.want('pending', 'console/data/operations?outcome=pending', versions.operations)
-  );
-  const failed = /** @type {{ value?: OperationPage, error?: string }} */ (
-    data.want('failed', 'console/data/operations?outcome=failed', versions.operations)
-  );
+export function overviewView({ data, overview, now }) {
+  const { versions, dynamic, chart, attention } = overview;
+  const pending = wantOperations(data, 'pending', 'console/data/operations?outcome=pending', versions.operations);
+  const failed = wantOperations(data, 'failed', failedUrl, versions.operations);
   return html`
+    ${attentionSection(attention, now)}
+    ${
+      chart === undefined
+        ? nothing
+        : html`<section>
+            <div class="heading"><h2>Operations of the last hour</h2></div>
+            <div class="card">${outcomeChart(chart)}</div>
+          </section>`
+    }
+    <section>
+      <div class="heading">
+        <h2>Latest failures</h2>
+        <a href=${href('operations', { outcome: 'failures' })}>All failures</a>
+      </div>
+      ${failure(failed.error)}
+      ${
+        failed.value === undefined || failed.value.items.length === 0
+          ? empty('Every operation in the history has completed.')
+          : operationTable('Latest failures', failed.value.items.slice(0, shown), now)
+      }
+    </section>
     <section>
       <h2>Replicas</h2>
-      ${replicaTable(overview)}
+      ${replicaTable(overview, now)}
     </section>
     <section>
       <div class="heading">
@@ -34,62 +58,53 @@ export function overviewView({ data, overview, params, now }) {
       ${
         pending.value === undefined || pending.value.items.length === 0
           ? empty('No operation that changes a cluster is under way.')
-          : operationTable('Operations in flight', pending.value.items.slice(0, shown), params, now)
-      }
-    </section>
-    <section>
-      <div class="heading">
-        <h2>Latest failures</h2>
-        <a href=${href('operations', { outcome: 'failed' })}>All failures</a>
-      </div>
-      ${failure(failed.error)}
-      ${
-        failed.value === undefined || failed.value.items.length === 0
-          ? empty('No failed operation in the history.')
-          : operationTable('Latest failures', failed.value.items.slice(0, shown), params, now)
+          : operationTable('Operations in flight', pending.value.items.slice(0, shown), now)
       }
     </section>
     ${dynamic.enabled ? troubled(data, versions.dynamic, dynamic.byStatus, now) : nothing}
   `;
 }
 
-/** @param {Overview} overview */
-function replicaTable({ replicas, instanceId, pending }) {
+/** @param {Overview} overview @param {number} now */
+function replicaTable({ replicas, instanceId, pending, attention }, now) {
   const most = Math.max(1, ...replicas.map(({ agents }) => agents));
-  return table(
-    'Replicas',
-    [
-      'Replica',
-      'State',
-      { title: 'Agents', kind: 'number' },
-      'Load',
-      { title: 'Accounts', kind: 'number' },
-      { title: 'In flight', kind: 'number' },
-      'Version',
-      'Address',
-    ],
-    replicas.map(
-      ({ id, ready, agents, accounts, pending: own, version, baseUrl }) =>
-        html`<tr>
-          <th scope="row">
-            <span class="id">${id}${id === instanceId ? html` <span class="tag">this one</span>` : nothing}</span>
-          </th>
-          <td>${replicaState(ready, version)}</td>
-          <td class="number"><a href=${href('agents', { replica: id })}>${count(agents)}</a></td>
-          <td>${bar(agents / most)}</td>
-          <td class="number">${count(accounts)}</td>
-          <td class="number">${count(own)}${pending.more ? '+' : nothing}</td>
-          <td>${version ?? 'unknown'}</td>
-          <td><span class="id quiet">${baseUrl}</span></td>
-        </tr>`,
-    ),
-  );
+  /** @type {readonly Column<Replica>[]} */
+  const columns = [
+    {
+      title: 'Replica',
+      kind: 'head',
+      cell: ({ id }) =>
+        html`<span class="id">${id}${id === instanceId ? html` <span class="tag">this one</span>` : nothing}</span>`,
+    },
+    { title: 'State', cell: (replica) => replicaState(replica, attention.instances.items, now) },
+    {
+      title: 'Agents',
+      kind: 'number',
+      label: 'agents',
+      cell: ({ id, agents }) => html`<a href=${href('agents', { replica: id })}>${count(agents)}</a>`,
+    },
+    { title: 'Load', kind: 'wide', cell: ({ agents }) => bar(agents / most) },
+    { title: 'Accounts', kind: 'number', label: 'accounts', cell: ({ accounts }) => count(accounts) },
+    {
+      title: 'In flight',
+      kind: 'number',
+      label: 'in flight',
+      cell: ({ pending: own }) => html`${count(own)}${pending.more ? '+' : nothing}`,
+    },
+    { title: 'Version', kind: 'wide', cell: ({ version }) => version ?? 'unknown' },
+    { title: 'Address', kind: 'wide', cell: ({ baseUrl }) => html`<span class="id quiet">${baseUrl}</span>` },
+  ];
+  return table({ caption: 'Replicas', columns, rows: replicas, key: ({ id }) => id });
 }
 
-/** @param {boolean} ready @param {string | undefined} version */
-function replicaState(ready, version) {
-  if (version === undefined) return badge('bad', 'no heartbeat');
-  return ready ? badge('ok', 'ready') : badge('warn', 'not ready');
+/** @param {Replica} replica @param {readonly InstanceHealth[]} health @param {number} now */
+function replicaState({ id, ready, lostSince }, health, now) {
+  const known = health.find(({ clouddriverId }) => clouddriverId === id);
+  const state = known?.state ?? (lostSince !== undefined ? 'lost' : ready ? 'ready' : 'not ready');
+  const tone = state === 'ready' ? (known?.reason === undefined ? 'ok' : 'warn') : 'bad';
+  const start = known?.since ?? lostSince;
+  return html`${badge(tone, known?.replacedBy === undefined ? state : `${state}, replaced by ${known.replacedBy}`)}
+  ${start === undefined ? nothing : html`<span class="quiet">since </span>${since(start, now)}`}`;
 }
 
 /**
@@ -110,7 +125,7 @@ function troubled(data, version, byStatus, now) {
     ${
       list.value === undefined
         ? nothing
-        : table('Dynamic accounts in trouble', dynamicColumns, dynamicRows(list.value.items.slice(0, shown), now))
+        : dynamicTable('Dynamic accounts in trouble', list.value.items.slice(0, shown), now)
     }
   </section>`;
 }

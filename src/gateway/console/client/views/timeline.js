@@ -1,8 +1,10 @@
 /** The path of one operation: received → processed → sent to the agent → answered → result received. */
 
 import { html, nothing, svg } from '../vendor/lit-html.js';
-import { count, duration, exactTime } from '../format.js';
-import { outcomeBadge } from '../parts.js';
+import { copyButton } from '../copy.js';
+import { count, duration, exactTime, fullTime } from '../format.js';
+import { accountLink, agentLink, fact, outcomeBadge } from '../parts.js';
+import { href, operationHref } from '../route.js';
 
 /** @import { OperationObject, OperationRow } from '../../answers.js' */
 /** @typedef {{ title: string, who: string, detail?: string, time: number, iso: string }} Step */
@@ -17,32 +19,35 @@ export function timeline(row, now) {
   let before = start;
   return html`<div class="timeline">
     <dl class="facts">
-      <div>
-        <dt>Operation</dt>
-        <dd class="id">${row.operationId}</dd>
-      </div>
-      <div>
-        <dt>Account</dt>
-        <dd class="id">${row.account}</dd>
-      </div>
-      <div>
-        <dt>Outcome</dt>
-        <dd>${outcomeBadge(row.finalOutcome)}</dd>
-      </div>
-      <div>
-        <dt>Duration</dt>
-        <dd>${duration(row.totalDurationMs ?? end - start)}</dd>
-      </div>
-      ${row.verb === undefined ? nothing : fact('Request', `${row.verb} ${row.object?.resource ?? ''}`)}
-      ${objectName(row.object) === '' ? nothing : fact('Object', objectName(row.object))}
-      ${row.caller === undefined ? nothing : fact('Caller', row.caller)}
+      ${fact('Operation', html`<a class="id" href=${operationHref(row.operationId)}>${row.operationId}</a>${copyButton(row.operationId, 'operation id')}`)}
+      ${fact('Account', html`${accountLink(row.account)}${copyButton(row.account, 'account name')}`)}
+      ${fact('Outcome', outcomeBadge(row.finalOutcome))}
+      ${fact('Started', html`<time datetime=${row.startTime}>${fullTime(row.startTime)}</time>`)}
+      ${fact('Duration', duration(row.totalDurationMs ?? end - start))} ${fact('Request', verbAndKind(row))}
+      ${objectName(row.object) === '' ? nothing : fact('Object', html`${objectLink(row)}${copyButton(objectName(row.object), 'object’s name')}`)}
+      ${row.object?.selector === undefined ? nothing : fact('Selector', html`<span class="id">${row.object.selector}</span>`)}
+      ${row.object?.others === undefined ? nothing : fact('And', html`<span class="id">${row.object.others.join(', ')}</span>`)}
+      ${row.reason === undefined ? nothing : fact('Reason', row.reason)}
+      ${row.count === undefined ? nothing : fact('Requests', count(row.count))}
+      ${
+        row.caller === undefined
+          ? nothing
+          : fact('Caller', html`<a class="id" href=${href('operations', { caller: row.caller })}>${row.caller}</a>`)
+      }
       ${
         row.requestBytes === undefined
           ? nothing
           : fact('Bytes', `${count(row.requestBytes)} sent, ${count(row.responseBytes ?? 0)} received`)
       }
     </dl>
-    ${row.message === undefined ? nothing : html`<p class="message">${row.message}</p>`}
+    ${
+      row.message === undefined
+        ? nothing
+        : html`<div class="said">
+            <p class="message">${row.message}</p>
+            ${copyButton(row.message, 'message')}
+          </div>`
+    }
     <ol>
       ${titles.map((title, index) => {
         const step = steps[index];
@@ -57,24 +62,29 @@ export function timeline(row, now) {
         return html`<li>
           <span class="step">${title}</span>
           <span class="who"
-            ><span class="id">${step.who}</span
-            >${step.detail === undefined ? nothing : html` <span class="quiet">${step.detail}</span>`}</span
+            >${titles[index] === 'Sent to agent' || titles[index] === 'Answered' ? agentLink(step.who) : html`<span class="id">${step.who}</span>`}${step.detail === undefined ? nothing : html` <span class="quiet">${step.detail}</span>`}</span
           >
           <span class="lane" aria-hidden="true">${laneBar((from - start) / span, (step.time - start) / span)}</span>
           <span class="offset">+${duration(step.time - start)}</span>
-          <time datetime=${step.iso} title=${step.iso}>${exactTime(step.iso)}</time>
+          <time datetime=${step.iso} title=${fullTime(step.iso)}>${exactTime(step.iso)}</time>
         </li>`;
       })}
     </ol>
   </div>`;
 }
 
-/** @param {string} title @param {string} text */
-function fact(title, text) {
-  return html`<div>
-    <dt>${title}</dt>
-    <dd class="id">${text}</dd>
-  </div>`;
+/** "scale Deployment", "patch deployments/scale". @param {OperationRow} row */
+export function verbAndKind({ operationType, verb, object }) {
+  return `${verb ?? operationType} ${object?.kind ?? object?.resource ?? ''}`.trim();
+}
+
+/** It leads to all operations on the object. @param {OperationRow} row */
+export function objectLink({ object }) {
+  const name = objectName(object);
+  if (object === undefined || name === '') return nothing;
+  const { kind, resource, namespace } = object;
+  const to = href('operations', { kind: kind ?? resource.split('/')[0], namespace, name: object.name });
+  return html`<a class="id" href=${to}>${name}</a>`;
 }
 
 /** "shop/web", "shop/" for several in a namespace; '' if the request names none. @param {OperationObject | undefined} object */

@@ -3,7 +3,7 @@
  * as they are known, usually at the front: a manifest has up to 4 MB, and every deploy passes here.
  */
 
-import { JsonCursor, UnreadableJson } from './json-cursor.js';
+import { JsonCursor, UnreadableJson } from '../../documents/json-cursor.js';
 
 export interface ManifestObject {
   /** The next two: '' if the manifest does not say. */
