@@ -133,6 +133,7 @@ test('Spinnaker without a plugin, by one value', async (t) => {
   t.equal(secret.metadata.annotations?.['helm.sh/resource-policy'], 'keep');
   const mounts = podOf(one.objects).volumes!.map((volume) => volume.secret?.secretName);
   t.ok(mounts.includes(secret.metadata.name));
+  t.equal(one.config.server.ssl.trustCertCollection, one.pathOf('/etc/agent-gateway/tls/rest/ca.crt'));
   const service = objectOf(one.objects, 'Service', /^(?!.*grpc$)/);
   t.equal(one.config.kubesvc.kubernetesApi.publicUrl, `https://${service.metadata.name}.gateway:7002`);
   t.match(JSON.stringify(objectOf(one.objects, 'NetworkPolicy')), '"kubernetes.io/metadata.name":"spinnaker"');

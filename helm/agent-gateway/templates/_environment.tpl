@@ -94,6 +94,13 @@ Settings that come from Secrets: each is a mounted file, and a variable that nam
 - name: AGENT_GATEWAY_KUBESVC_KUBERNETESAPI_PUBLICURL
   value: https://{{ include "agent-gateway.restServiceName" . }}.{{ .Release.Namespace }}:{{ .Values.rest.service.port }}
 {{- end }}
+{{- with .Values.rest.tls }}
+{{- if and .existingSecret .trustKey (eq .clientAuth "NONE") }}
+{{- /* The kubeconfigs for Clouddriver contain the CA. */}}
+- name: AGENT_GATEWAY_SERVER_SSL_TRUSTCERTCOLLECTION
+  value: /etc/agent-gateway/tls/rest/{{ .trustKey }}
+{{- end }}
+{{- end }}
 {{- if not (or ((.Values.config.spinnaker).clouddriver).url ((.Values.config.spinnaker).configServer).enabled) }}
 - name: AGENT_GATEWAY_SPINNAKER_CLOUDDRIVER_URL
   value: {{ default (printf "http://spin-clouddriver.%s:7002" .Values.spinnaker.namespace) .Values.spinnaker.clouddriverUrl }}
