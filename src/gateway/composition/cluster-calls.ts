@@ -3,6 +3,7 @@
 import type { Logger } from '../../core/logger.js';
 import type { Discovery } from '../../discovery/discovery.js';
 import type { AssignmentStore } from '../../store/assignments/assignments.js';
+import type { ClouddriverAccountStore } from '../../store/accounts/clouddriver-accounts.js';
 import type { InstanceStore } from '../../store/instances/instances.js';
 import type { PresenceStore } from '../../store/presence/presence.js';
 import type { OperationStore } from '../../store/operations/operations.js';
@@ -40,6 +41,7 @@ export interface ClusterCallsOptions {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly instances: InstanceStore;
+  readonly clouddriverAccounts: ClouddriverAccountStore;
   readonly presence: PresenceStore;
   readonly readiness: Readiness;
   readonly dynamicAccounts: DynamicAccountRoutesOptions;
@@ -64,7 +66,13 @@ export function createClusterCalls({
     console: consoleRoutes({
       instanceId: shared.instanceId,
       version: parts.version,
-      console: new ClusterWatch({ ...shared, reader, accounts, dynamicAccounts: requests && store }),
+      console: new ClusterWatch({
+        ...shared,
+        reader,
+        accounts,
+        dynamicAccounts: requests && store,
+        clouddriverAccounts: config.spinnaker.clouddriver.url === undefined ? undefined : shared.clouddriverAccounts,
+      }),
     }),
     forwardTimeoutMs,
   };

@@ -127,6 +127,8 @@ export interface AccountRow {
   readonly agents: number;
   /** What its agents let callers do with its Kubernetes API; absent: that cannot be read now. */
   readonly access?: string;
+  /** What became of it at Clouddriver; absent: Clouddriver is not to have it, or that cannot be read now. */
+  readonly clouddriver?: { readonly state: string; readonly message: string | undefined };
 }
 
 export interface AgentAt {

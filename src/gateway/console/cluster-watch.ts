@@ -6,6 +6,7 @@
 import { wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
 import type { AccountStore } from '../../store/accounts/accounts.js';
+import type { ClouddriverAccountStore } from '../../store/accounts/clouddriver-accounts.js';
 import type { DynamicAccountSummary } from '../../store/accounts/account-record.js';
 import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { FoundOperations, OperationFilter, OperationRecord } from '../../store/operations/operation-record.js';
@@ -28,6 +29,8 @@ export interface ClusterWatchOptions {
   /** Undefined: kubesvc.dynamicAccounts.enabled is false. */
   readonly dynamicAccounts: Pick<DynamicAccountStore, 'summaries'> | undefined;
   readonly accounts: Pick<AccountStore, 'properties'>;
+  /** Absent: no Clouddriver gets accounts. */
+  readonly clouddriverAccounts?: Pick<ClouddriverAccountStore, 'named'> | undefined;
   readonly discovery: Pick<Discovery, 'instances' | 'state'>;
   /** Ends readings that are under way. */
   readonly stopping: AbortSignal;
@@ -151,15 +154,19 @@ export class ClusterWatch {
     return section.required();
   }
 
-  /** The accounts with what callers may do with their Kubernetes API, as far as that can be read now. */
+  /** The accounts with what callers may do with their Kubernetes API, and what became of them at Clouddriver, as far as that can be read now. */
   async withAccess(page: Page<AccountRow>): Promise<Page<AccountRow>> {
     const names = page.items.map(({ name }) => name);
     const deadline = AbortSignal.any([this.#options.stopping, AbortSignal.timeout(accessTimeoutMs)]);
     // The rest of the page can be shown without it.
-    const found = await this.#options.accounts.properties(names, deadline).catch(() => undefined);
+    const [found, records] = await Promise.all([
+      this.#options.accounts.properties(names, deadline).catch(() => undefined),
+      this.#options.clouddriverAccounts?.named(names, deadline).catch(() => undefined),
+    ]);
     if (found === undefined) return page;
+    const there = new Map(records?.map(({ name, state, message }) => [name, { clouddriver: { state, message } }]));
     const access = (name: string) => found.get(name)?.[apiAccessProperty] ?? 'off';
-    return { ...page, items: page.items.map((row) => ({ ...row, access: access(row.name) })) };
+    return { ...page, items: page.items.map((row) => ({ ...row, access: access(row.name), ...there.get(row.name) })) };
   }
 
   async #watch(signal: AbortSignal): Promise<void> {

@@ -18,7 +18,7 @@ import { enabledRequests, type AccountChangeRoutesOptions } from './account-chan
 import type { ClusterReader } from '../attention/cluster-reader.js';
 import { accountStateNames } from '../attention/account-states.js';
 import { listAccountStates, toAccountAnswer } from './account-states.js';
-import { accountAnswer, accountParams as params, clouddriverAnswer, kubesvcAccount } from './account-schemas.js';
+import { accountAnswer, accountParams as params, kubesvcAccount, type clouddriverAnswer } from './account-schemas.js';
 import { problems } from './problem.js';
 
 export interface AccountRoutesOptions {
@@ -51,11 +51,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
     if (record !== undefined) return record;
     throw new GatewayError('unknown-account', `account "${name}" is not known`, { account: name });
   };
-  /** By name. */
-  const atClouddriver = async (names: readonly string[]): Promise<ReadonlyMap<string, AtClouddriver>> => {
-    const records = (await clouddriverAccounts?.named(names, signal())) ?? [];
-    return new Map(records.map((record) => [record.name, { clouddriver: toClouddriver(record) }]));
-  };
+  const atClouddriver = (names: readonly string[]) => foundAtClouddriver(clouddriverAccounts, names, signal());
 
   app.get(
     '/armory/accounts',
@@ -165,6 +161,16 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
 
 interface AtClouddriver {
   readonly clouddriver: Static<typeof clouddriverAnswer>;
+}
+
+/** By name. */
+async function foundAtClouddriver(
+  store: AccountRoutesOptions['clouddriverAccounts'],
+  names: readonly string[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, AtClouddriver>> {
+  const records = (await store?.named(names, signal)) ?? [];
+  return new Map(records.map((record) => [record.name, { clouddriver: toClouddriver(record) }]));
 }
 
 function toClouddriver({ state, message, lastUpdated }: ClouddriverAccountRecord): AtClouddriver['clouddriver'] {

@@ -62,8 +62,9 @@ function agrees(stored: unknown, wanted: unknown, name = ''): boolean {
     return Object.entries(wanted as object).every(([key, value]) =>
       agrees((stored as ClouddriverDefinition)[key], value),
     );
-  const [some, others] = [stored, wanted].map((list) => (list.every(isText) ? list.toSorted() : list));
-  return some?.length === others?.length && (others ?? []).every((value, index) => agrees(some?.[index], value));
+  const inOrder = (list: readonly unknown[]): readonly unknown[] => (list.every(isText) ? list.toSorted() : list);
+  const [some, others] = [inOrder(stored), inOrder(wanted)];
+  return some.length === others.length && others.every((value, index) => agrees(some[index], value));
 }
 
 /** Fiat compares groups in lower case. */

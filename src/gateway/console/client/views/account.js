@@ -44,10 +44,16 @@ export function accountView(shown) {
   `;
 }
 
+/** @param {NonNullable<AccountRow['clouddriver']>} clouddriver */
+function atClouddriver({ state, message }) {
+  return html`${state}${message === undefined ? nothing : html`: ${message}`}`;
+}
+
 /** @param {AccountRow} row */
 function facts(row) {
   return html`<dl class="facts card">
     ${fact('Cached by', cacher(row.cachedBy))} ${fact('Served by', servers(row))}
     ${fact('Kubernetes API', kubernetesApi(row.name, row.access))}
+    ${row.clouddriver === undefined ? nothing : fact('Clouddriver', atClouddriver(row.clouddriver))}
   </dl>`;
 }
