@@ -90,7 +90,7 @@ export const gatewayValues: TObject = section('', {
     'Spinnaker without a plugin (docs/spinnaker.md): accounts appear in Clouddriver by themselves, and its kubectl reaches them on port 7002, which must speak TLS (`rest.tls`).',
     {
       enabled: flag(
-        'Sign tokens, keep the accounts of Clouddriver up to date, tell it the CA in `rest.tls.trustKey`, and let its pods through the NetworkPolicy.',
+        'Sign account tokens, keep the accounts of Clouddriver up to date, tell it the CA in `rest.tls.trustKey`, and let it through the NetworkPolicy.',
         false,
       ),
       namespace: text('Namespace of Clouddriver.', 'spinnaker'),
@@ -98,14 +98,8 @@ export const gatewayValues: TObject = section('', {
         'URL of Clouddriver, whose account store gets the accounts; empty: `http://spin-clouddriver.NAMESPACE:7002`. Without effect if `config` has `spinnaker.clouddriver.url` or `spinnaker.configServer.enabled`.',
       ),
       tokens: existingSecret(
-        'Secret that signs the tokens with which Clouddriver reaches accounts (`spinnaker.tokens.secretFile`), from the Secret that is named, or that is created.',
-        {
-          create: flag(
-            'Create the Secret if it does not exist, as `enabled` does. Upgrades keep it, and so does uninstalling. Without a connection to the cluster (`helm template`, Argo CD), create a Secret yourself and name it.',
-            false,
-          ),
-          key: key('Key of the secrets, one per line.', 'secrets'),
-        },
+        'Secret that signs account tokens. Empty: the chart makes one, which upgrades keep, and uninstalling, too. Tools that only render the chart, such as Argo CD, would make a new one each time: create it yourself.',
+        { key: key('Key of the secrets, one per line; the first one signs.', 'secrets') },
       ),
     },
   ),

@@ -75,17 +75,6 @@ test('a replica starts with what is rendered', async (t) => {
   }
 });
 
-test('a Secret that signs tokens is made and mounted', async (t) => {
-  const tools = await toolsOrSkip(t);
-  if (tools === undefined) return;
-  const objects = await render(tools, chart, gatewayRows['tokens of Clouddriver']);
-  const { metadata, data = {} } = objectOf(objects, 'Secret');
-  t.equal((metadata as { annotations?: Record<string, string> }).annotations?.['helm.sh/resource-policy'], 'keep');
-  const made = Buffer.from(data['secrets'] ?? '', 'base64').toString();
-  t.equal(parseSharedSecrets(made).length, 1, 'as the gateway reads it');
-  t.ok(podOf(objects).volumes!.some(({ secret }) => secret?.secretName === metadata.name));
-});
-
 test('the Role is the one that discovery asks for', async (t) => {
   const tools = await toolsOrSkip(t);
   if (tools === undefined) return;
@@ -141,6 +130,7 @@ test('Spinnaker without a plugin, by one value', async (t) => {
   const secret = objectOf(one.objects, 'Secret');
   const written = Buffer.from(secret.data!['secrets']!, 'base64').toString();
   t.equal(parseSharedSecrets(written).length, 1, 'it can sign');
+  t.equal(secret.metadata.annotations?.['helm.sh/resource-policy'], 'keep');
   const mounts = podOf(one.objects).volumes!.map((volume) => volume.secret?.secretName);
   t.ok(mounts.includes(secret.metadata.name));
   t.equal(one.config.server.ssl.trustCertCollection, one.pathOf('/etc/agent-gateway/tls/rest/ca.crt'));

@@ -86,10 +86,6 @@ export const gatewayRows = {
       },
     },
   },
-  'tokens of Clouddriver': {
-    config: { ...config, kubesvc: { kubernetesApi: { publicUrl: 'https://gateway.example.com:7002' } } },
-    spinnaker: { tokens: { create: true } },
-  },
   'certificates of cert-manager': {
     config,
     ...Object.fromEntries(

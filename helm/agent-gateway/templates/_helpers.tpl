@@ -44,9 +44,9 @@
 
 {{/* Secret that signs the tokens of accounts; empty: none. */}}
 {{- define "agent-gateway.tokensSecret" -}}
-{{- with .Values.spinnaker.tokens }}
-{{- if .existingSecret }}{{ .existingSecret }}
-{{- else if or .create $.Values.spinnaker.enabled }}{{ printf "%s-tokens" (include "agent-gateway.fullname" $ | trunc 56 | trimSuffix "-") }}
+{{- with .Values.spinnaker }}
+{{- if .tokens.existingSecret }}{{ .tokens.existingSecret }}
+{{- else if .enabled }}{{ printf "%s-tokens" (include "agent-gateway.fullname" $ | trunc 56 | trimSuffix "-") }}
 {{- end }}
 {{- end }}
 {{- end }}

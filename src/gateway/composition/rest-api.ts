@@ -77,6 +77,7 @@ export async function createRestApi(
     principals,
     tokenRevocations: dependencies.accountTokens?.revocations,
     dynamicAccounts: dynamicAccounts.routes,
+    clouddriverAccounts: config.spinnaker.clouddriver.url === undefined ? undefined : stores.clouddriverAccounts,
     ...(kubesvc.kubernetesApi.enabled
       ? {
           kubeconfigs: {

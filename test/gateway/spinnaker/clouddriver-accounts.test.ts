@@ -34,14 +34,22 @@ function published(name: string, changes: Partial<PublishedAccount> = {}): Publi
   };
 }
 
+/** As SIGSTOP and SIGCONT: neither timers nor sockets are served. */
+function freeze(ms: number): void {
+  if (ms > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
 /** The loop, with a database and a gateway in memory. */
-async function start(t: Test, { cleanUpMs = 60_000, pollMs = 20 } = {}) {
+async function start(t: Test, { cleanUpMs = 60_000, pollMs = 20, lockMs = 5_000 } = {}) {
   const double = await new CredentialsDouble().start();
   const serving = {
     accounts: new Map<string, PublishedAccount>(),
     unpublished: [] as UnpublishedAccount[],
     lost: false,
+    /** Time for which the process stands still after it has read them, in ms. */
+    frozenMs: 0,
   };
+  const lock = { free: true, asked: 0 };
   const records = new Map<string, ClouddriverAccountRecord>();
   const metrics = createMetrics('one', 'test');
   const stopping = new AbortController();
@@ -50,6 +58,7 @@ async function start(t: Test, { cleanUpMs = 60_000, pollMs = 20 } = {}) {
       instanceId: 'one',
       published: {
         list: () => {
+          freeze(serving.frozenMs);
           if (serving.lost) return Promise.reject(new Error('SQL is away'));
           return Promise.resolve({ accounts: [...serving.accounts.values()], unpublished: serving.unpublished });
         },
@@ -64,11 +73,14 @@ async function start(t: Test, { cleanUpMs = 60_000, pollMs = 20 } = {}) {
         },
       },
       locks: {
-        acquire: () => Promise.resolve(true),
-        renew: () => Promise.resolve(true),
+        acquire: () => {
+          lock.asked += 1;
+          return Promise.resolve(lock.free);
+        },
+        renew: () => Promise.resolve(lock.free),
         release: () => Promise.resolve(true),
       },
-      lockMs: 5_000,
+      lockMs,
       gateways: 'here',
       pollMs,
       cleanUpMs,
@@ -94,7 +106,7 @@ async function start(t: Test, { cleanUpMs = 60_000, pollMs = 20 } = {}) {
     await waitFor(() => records.get(name)?.state === wanted, { description: `${name} to be ${wanted}` });
     return records.get(name)?.message ?? '';
   };
-  return { double, serving, records, metrics, compared, serve, state };
+  return { double, serving, lock, records, metrics, compared, serve, state };
 }
 
 test('accounts that answer are registered, and written again only when something changes', async (t) => {
@@ -208,4 +220,20 @@ test('refusals are told without secrets, and tried again when something changes'
   double.refusals.clear();
   serve(published('a', { namespaces: ['other'] }));
   await state('a', 'registered');
+});
+
+test('an instance that was frozen until it lost the lock writes nothing more', async (t) => {
+  const { double, serve, serving, lock, state } = await start(t, { lockMs: 300 });
+  serve(published('a'));
+  await state('a', 'registered');
+  const before = double.writes.length;
+  const asked = lock.asked;
+  serving.frozenMs = 400;
+  lock.free = false;
+  serve(published('b'));
+  await waitFor(() => lock.asked > asked, { description: 'the lock to be lost' });
+  t.equal(double.writes.length, before, 'it has read what to write, and writes nothing');
+  lock.free = true;
+  serving.frozenMs = 0;
+  await state('b', 'registered');
 });
