@@ -167,7 +167,7 @@ async function kubernetesApi(): Promise<boolean> {
 /** Many small TLS connections. */
 async function tls(): Promise<boolean> {
   const amounts = flags.quick
-    ? { rounds: 2, measureMs: 1_500, arrivalMs: 5_000 }
+    ? { rounds: 3, measureMs: 1_500, arrivalMs: 10_000 }
     : { rounds: 5, measureMs: 4_000, arrivalMs: 30_000 };
   const report = await measureTls(amounts, say);
   say(`\n${tlsTables(report)}\n`);

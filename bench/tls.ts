@@ -72,24 +72,24 @@ export async function measureTls(
     scope.push('redis', () => redis.stop());
     const load = new Child('bench/tls-load.ts', { execArgv: ['--import=tsx'], callTimeoutMs: 600_000 });
     scope.push('load', () => load.stop());
-    const handshakes: HandshakeReport[] = [];
-    const arrivals: ArrivalReport[] = [];
+    const clusters = new Map<CertificateKind, readonly ServerUnderTest[]>();
     for (const [index, certificate] of (Object.keys(certificates) as CertificateKind[]).entries()) {
       const tls = makeCertificate(directory, certificate);
       const database = await createDatabase(mariaDb.url, `tls_${String(index)}`);
       const servers = await startReplicas(2, database, redis.url, { secretFile, tls });
       for (const { child } of servers) scope.push('replica', () => child.stop());
-      handshakes.push(...(await measureHandshakes(load, servers, certificate, { rounds, measureMs })));
-      say(`handshakes with ${certificate} measured`);
-      const simulated = new Child('bench/idle-agents.ts', { execArgv: ['--import=tsx'], callTimeoutMs: 300_000 });
-      scope.push('agents', () => simulated.stop());
-      if (index === 0) {
-        const addresses = servers.map(({ agentsAddress }) => agentsAddress);
-        await simulated.call('connect', { addresses, agents, objects: 1 } satisfies IdleAgentsOptions);
-        for (const count of [1, 2]) arrivals.push(await measureArrivals(load, servers, count, arrivalMs));
-      }
-      for (const child of [simulated, ...servers.map((server) => server.child)]) await child.stop();
+      clusters.set(certificate, servers);
     }
+    const handshakes = await measureHandshakes(load, clusters, { rounds, measureMs });
+    say('handshakes measured');
+    for (const { child } of clusters.get('RSA 2048') ?? []) await child.stop();
+    const servers = clusters.get('EC P-256') ?? [];
+    const simulated = new Child('bench/idle-agents.ts', { execArgv: ['--import=tsx'], callTimeoutMs: 300_000 });
+    scope.push('agents', () => simulated.stop());
+    const addresses = servers.map(({ agentsAddress }) => agentsAddress);
+    await simulated.call('connect', { addresses, agents, objects: 1 } satisfies IdleAgentsOptions);
+    const arrivals: ArrivalReport[] = [];
+    for (const count of [1, 2]) arrivals.push(await measureArrivals(load, servers, count, arrivalMs));
     return { handshakes, arrivals };
   } finally {
     await scope.close();
@@ -115,31 +115,36 @@ function makeCertificate(
   return { certificate, key };
 }
 
-/** Medians over the rounds. */
+/** Medians over the rounds, in which all kinds take turns: what else the machine does concerns all of them alike. */
 async function measureHandshakes(
   load: Child,
-  servers: readonly ServerUnderTest[],
-  certificate: CertificateKind,
+  clusters: ReadonlyMap<CertificateKind, readonly ServerUnderTest[]>,
   { rounds, measureMs }: { readonly rounds: number; readonly measureMs: number },
 ): Promise<HandshakeReport[]> {
-  const kinds = ['kept', 'full', 'resumed'] as const;
-  const found = new Map<TlsVisits['kind'], number[]>(kinds.map((kind) => [kind, []]));
+  const cases = [...clusters].flatMap(([certificate, servers]) =>
+    (['kept', 'full', 'resumed'] as const).map((kind) => ({ certificate, servers, kind, found: [] as number[] })),
+  );
   // The first round warms up.
   for (let round = 0; round <= rounds; round += 1) {
-    for (const kind of kinds) {
+    for (const { servers, kind, found } of cases) {
       const before = await cpuOf(servers);
-      const ports = portsOf(servers);
       // The cheapest answer, so that the handshake is most of it.
-      const visits: TlsVisits = { ports, path: '/healthz', kind, forMs: measureMs, arrival: { clients } };
+      const visits: TlsVisits = {
+        ports: portsOf(servers),
+        path: '/healthz',
+        kind,
+        forMs: measureMs,
+        arrival: { clients },
+      };
       const { answered, failed, failure, resumed } = await load.call<TlsReport>('run', visits);
       const cpuSeconds = ((await cpuOf(servers)) - before) / 1e6;
       if (failed > 0) throw new Error(`${String(failed)} requests failed: ${failure ?? ''}`);
       if (kind === 'resumed' && resumed < answered * 0.99)
         throw new Error(`only ${String(resumed)} of ${String(answered)} sessions were resumed`);
-      if (round > 0) found.get(kind)?.push(answered / cpuSeconds);
+      if (round > 0) found.push(answered / cpuSeconds);
     }
   }
-  return kinds.map((kind) => ({ certificate, kind, perCpuSecond: median(found.get(kind) ?? []) }));
+  return cases.map(({ certificate, kind, found }) => ({ certificate, kind, perCpuSecond: median(found) }));
 }
 
 async function measureArrivals(
@@ -195,7 +200,7 @@ export function tlsTables({ handshakes, arrivals }: TlsBenchReport): string {
   const rates = arrivals.map((one): readonly string[] => [
     String(one.replicas),
     `${String(one.perSecond)} /s`,
-    `${String(one.answered)}, ${String(one.failed)}${one.failure === undefined ? '' : ` (${one.failure})`}`,
+    `${String(one.answered)}, ${String(one.failed)}${one.failure === undefined ? '' : ` (${one.failure.split('\n')[0]?.trim() ?? ''})`}`,
     `${one.p50Ms.toFixed(1)}, ${one.p99Ms.toFixed(1)} ms`,
     `${one.cpuPercent.toFixed(0)} % of a core`,
     String(one.lostLeases),

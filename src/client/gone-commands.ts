@@ -1,4 +1,4 @@
-/** What was here and is not: `agents|accounts|instances --offline`, and `agents|instances forget`. */
+/** What was here and is not: `agents|accounts|instances --offline`, and `forget agent|instance`. */
 
 import { command, type Command } from '../command-line/command.js';
 import { toggle } from '../command-line/flags.js';
@@ -96,13 +96,13 @@ export const showLostInstances: OfflineShow = async (client, form, id) => {
 };
 
 export const forgetCommands: readonly Command[] = [
-  forget('agents', 'agent', 'Forget an agent that is offline, with its accounts.', '/armory/agents'),
-  forget('instances', 'instance', 'Forget a replica that was lost.', '/armory/clouddrivers'),
+  forget('agent', 'Forget an agent that is offline, with its accounts.', '/armory/agents'),
+  forget('instance', 'Forget a replica that was lost.', '/armory/clouddrivers'),
 ];
 
-function forget(name: 'agents' | 'instances', what: string, summary: string, path: string): Command {
+function forget(what: 'agent' | 'instance', summary: string, path: string): Command {
   return command({
-    name: `${name} forget`,
+    name: `forget ${what}`,
     summary,
     arguments: [{ name: 'ID' }],
     flags: gatewayFlags,

@@ -12,9 +12,9 @@ export type Shape<Row> = Readonly<Partial<Record<keyof Row, 'string' | 'boolean'
 
 export interface RestClient {
   /** @throws ClientError */
-  list<Row>(path: string, shape: Shape<Row>, query?: Query): Promise<readonly Row[]>;
+  list<Row>(path: string, shape: Shape<Row>, query?: QueryParameters): Promise<readonly Row[]>;
   /** @throws ClientError */
-  one<Row>(path: string, shape: Shape<Row>, query?: Query): Promise<Row>;
+  one<Row>(path: string, shape: Shape<Row>, query?: QueryParameters): Promise<Row>;
   /** @throws ClientError */
   delete(path: string): Promise<ChangeAnswer>;
   /** @throws ClientError */
@@ -22,7 +22,7 @@ export interface RestClient {
 }
 
 /** Parameters; one with several values is repeated. */
-export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
+export type QueryParameters = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 export interface ChangeAnswer {
   readonly status: number;
@@ -88,11 +88,11 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
   }
 
   return {
-    list: async <Row>(path: string, shape: Shape<Row>, query: Query = {}) => {
+    list: async <Row>(path: string, shape: Shape<Row>, query: QueryParameters = {}) => {
       const body = await get(withQuery(path, query), shape, Array.isArray);
       return body as readonly Row[];
     },
-    one: async <Row>(path: string, shape: Shape<Row>, query: Query = {}) =>
+    one: async <Row>(path: string, shape: Shape<Row>, query: QueryParameters = {}) =>
       (await get(withQuery(path, query), shape, (body) => !Array.isArray(body))) as Row,
     delete: (path) => call(path, { method: 'DELETE' }),
     post: (path, body, headers) =>
@@ -104,7 +104,7 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
   };
 }
 
-function withQuery(path: string, query: Query): string {
+function withQuery(path: string, query: QueryParameters): string {
   const set = Object.entries(query).flatMap(([name, value = []]) =>
     (typeof value === 'string' ? [value] : value).map((one): [string, string] => [name, one]),
   );

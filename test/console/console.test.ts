@@ -126,7 +126,7 @@ test('the console in a browser', { skip: noBrowser }, async (t) => {
       .waitFor();
 
     const record = (await gateway.request(`/armory/agent/operations/${id}`)).body;
-    const times = await page.evaluate(`[...document.querySelectorAll('.timeline time')].map((time) => time.dateTime)`);
+    const times = await page.evaluate(`[...document.querySelectorAll('.timeline li time')].map((time) => time.dateTime)`);
     t.same(
       times,
       [
@@ -166,7 +166,7 @@ test('the console in a browser', { skip: noBrowser }, async (t) => {
     const start = performance.now();
     await gateway.gateway.stop();
     t.ok(performance.now() - start < 60_000, 'open streams do not hold it up');
-    await page.getByText('connection lost').waitFor();
+    await page.getByText('connection lost', { exact: true }).waitFor();
   });
 });
 

@@ -92,6 +92,34 @@ test('nothing is read while nobody watches', async (t) => {
   t.equal(reads, before, 'the same question is asked once per period');
 });
 
+test('what takes long to read does not hold up the rest', async (t) => {
+  const never = (): Promise<never> => new Promise(() => undefined);
+  const quick = () => Promise.resolve([]);
+  const reader = new ClusterReader({
+    assignments: { list: async function* () {} },
+    presence: { offline: () => Promise.resolve({ agents: [], accounts: [], truncated: false }) },
+    operations: { failures: never },
+    instances: { live: quick, lost: quick },
+    everyInstance: { ask: quick },
+    readiness: { report: () => ({ ready: true, status: 'ready', since: 0, checks: {} }) },
+    ...{ leaseMs: 1_000, stopping, now: Date.now },
+  });
+  const watch = new ClusterWatch({
+    reader,
+    operations: { list: quick, page: () => Promise.resolve({ records: [] }), outcomeCounts: quick },
+    dynamicAccounts: undefined,
+    accounts: { properties: () => Promise.resolve(new Map()) },
+    discovery: { instances: () => [], state: () => ({ status: 'known', since: 0 }) },
+    ...{ stopping, now: Date.now },
+  });
+  let told = 0;
+  const end = watch.subscribe(() => (told += 1));
+  await waitFor(() => told > 0);
+  end();
+  t.same(watch.unread(), ['failures']);
+  t.same(watch.agents.value, { agents: [], truncated: false });
+});
+
 test('a watcher that does not read gets the newest state, not all before it', async (t) => {
   let newest = '0';
   const stream = new EventStream({ newest: () => newest, stalledMs: 60_000, pingMs: 60_000 });

@@ -6,11 +6,11 @@ import { ClouddriverRequests, type ClouddriverAnswer } from '../../gateway/accou
 import { AccountTokens } from '../../gateway/auth/account-tokens.js';
 import { openTokenSecrets } from '../../gateway/composition/account-tokens.js';
 import { clouddriverAddress } from '../../gateway/composition/clouddriver-accounts.js';
-import { TlsToPeers } from '../../gateway/composition/security.js';
 import type { Config } from '../../gateway/config/config.js';
 import { accountPath } from '../../gateway/kubernetes-api/path.js';
 import { refusalOf } from '../../gateway/spinnaker/refusal.js';
 import { readTls } from '../../gateway/tls/material.js';
+import { trustAnchor } from '../../gateway/tls/trust-anchor.js';
 import { connectionFailure } from '../../core/connection-failure.js';
 import { firstNames } from '../../core/first-names.js';
 import { examine, failed, ok, warning, type CheckOutcome, type Finding } from './finding.js';
@@ -90,8 +90,8 @@ async function tokenOutcome(config: Config, signal: AbortSignal): Promise<CheckO
   const tokens = new AccountTokens({ secrets: () => secrets?.current ?? [], lifetimeSeconds, revokedAt: () => 0 });
   const account = 'agent-gateway-doctor';
   const { token } = await tokens.sign(account, Date.now());
-  const material = await readTls(config.server.ssl, 'server.ssl');
-  const ca = new TlsToPeers(material, undefined).certificateAuthority;
+  const { cert, ca: issuers } = (await readTls(config.server.ssl, 'server.ssl')) ?? {};
+  const ca = cert === undefined ? undefined : trustAnchor({ cert, ca: issuers });
   const dispatcher = new Agent({ connect: { timeout: 5_000, ...(ca === undefined ? {} : { ca }) } });
   try {
     const url = `${publicUrl.replace(/\/+$/u, '')}${accountPath(account)}/version`;

@@ -7,10 +7,10 @@ import { AgentTunnels } from '../kubernetes-api/agent-tunnels.js';
 import type { PublishedAccounts } from '../spinnaker/published-accounts.js';
 import type { SpinnakerKubeconfigs } from '../spinnaker/kubeconfigs.js';
 import { dependencyChecks, Readiness } from '../telemetry/readiness.js';
+import { publishedAccounts } from './published-accounts.js';
 import { spinnakerKubeconfigs } from './account-tokens.js';
 import { assembleAgents, type AgentParts } from './assemble-agents.js';
 import { assembleOperations, type OperationParts } from './assemble-operations.js';
-import { publishedAccounts } from './clouddriver-accounts.js';
 import { createConfigServer, type ConfigServer } from './config-server.js';
 import type { Dependencies } from './connect.js';
 import { shuttingDown } from './drain.js';
@@ -67,7 +67,7 @@ export function assemble(context: StartContext, dependencies: Dependencies): Dom
     now,
   );
   const kubeconfigs = spinnakerKubeconfigs(config, accountTokens, tlsToPeers);
-  const published = publishedAccounts(context, { spinnakerKubeconfigs: kubeconfigs, dynamicAccounts });
+  const published = publishedAccounts(context, kubeconfigs, dynamicAccounts);
   const configServer = published && createConfigServer({ config, published, locks: stores.locks, metrics, logger });
   return {
     ...agents,

@@ -3,26 +3,9 @@
 import type { ClouddriverAddress } from '../accounts/clouddriver-requests.js';
 import type { Config } from '../config/config.js';
 import { keepClouddriverAccounts } from '../spinnaker/clouddriver-accounts.js';
-import { PublishedAccounts } from '../spinnaker/published-accounts.js';
 import type { Domain } from './assemble.js';
 import type { Dependencies } from './connect.js';
 import type { StartContext } from './start-context.js';
-
-/** @returns undefined: Spinnaker has no tokens, so it gets no accounts */
-export function publishedAccounts(
-  { config, now }: Pick<StartContext, 'config' | 'now'>,
-  { spinnakerKubeconfigs, dynamicAccounts }: Pick<Domain, 'spinnakerKubeconfigs' | 'dynamicAccounts'>,
-): PublishedAccounts | undefined {
-  if (spinnakerKubeconfigs === undefined) return undefined;
-  const { accounts, definitions } = dynamicAccounts.routes;
-  return new PublishedAccounts({
-    accounts,
-    definitions,
-    kubeconfigs: spinnakerKubeconfigs,
-    now,
-    ...config.spinnaker.accounts,
-  });
-}
 
 /** From the settings. @returns undefined: there is no Clouddriver to write to */
 export function clouddriverAddress({ spinnaker, instance }: Config): ClouddriverAddress | undefined {

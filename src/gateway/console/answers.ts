@@ -22,6 +22,8 @@ export interface Overview {
   readonly attention: Attention;
   /** Grow with each change: a section that the page shows with another number is out of date. */
   readonly versions: Readonly<Record<SectionName, number>>;
+  /** What has not been read yet, in words: what the page shows of it is empty. */
+  readonly unread: readonly string[];
   /** Sections whose last reading failed; the page shows their earlier data. */
   readonly problems: readonly SectionProblem[];
   /** There are more agents or accounts than the console reads; it shows the first ones. */

@@ -8,7 +8,7 @@ import type { Discovery } from '../../discovery/discovery.js';
 import type { AccountStore } from '../../store/accounts/accounts.js';
 import type { DynamicAccountSummary } from '../../store/accounts/account-record.js';
 import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
-import type { OperationFilter, OperationPage, OperationRecord } from '../../store/operations/operation-record.js';
+import type { FoundOperations, OperationFilter, OperationRecord } from '../../store/operations/operation-record.js';
 import type { OperationStore } from '../../store/operations/operations.js';
 import type { Offline } from '../../store/presence/presence.js';
 import { apiAccessProperty } from '../rest/kubeconfig.js';
@@ -66,7 +66,7 @@ export class ClusterWatch {
   readonly discovery: ClusterWatchOptions['discovery'];
   readonly #options: ClusterWatchOptions;
   readonly #listeners = new Set<() => void>();
-  readonly #questions = new Map<string, Section<OperationPage>>();
+  readonly #questions = new Map<string, Section<FoundOperations>>();
   #questionsVersion = 0;
   #watching: AbortController | undefined;
 
@@ -114,6 +114,12 @@ export class ClusterWatch {
     await Promise.all([this.reader.refresh(), ...this.sections().map(([, section]) => section.refresh())]);
   }
 
+  /** Names of what has not been read yet, and not failed either. */
+  unread(): string[] {
+    const parts = new Set([...this.reader.parts, ...this.sections().map(([, section]) => section)]);
+    return [...parts].filter(({ value, error }) => value === undefined && error === undefined).map(({ name }) => name);
+  }
+
   sections(): [SectionName, Section<unknown>][] {
     return [
       ['replicas', this.replicas],
@@ -129,7 +135,7 @@ export class ClusterWatch {
    * A page of operations, read once per period for all callers with the same query.
    * @throws GatewayError of the database
    */
-  async operationPage(filter: OperationFilter): Promise<OperationPage> {
+  async operationPage(filter: OperationFilter): Promise<FoundOperations> {
     // A caller that asks because of a change must not get older data.
     if (this.#questionsVersion !== this.operations.version) this.#questions.clear();
     this.#questionsVersion = this.operations.version;
@@ -159,7 +165,8 @@ export class ClusterWatch {
   async #watch(signal: AbortSignal): Promise<void> {
     let last = '';
     while (!signal.aborted && !this.#options.stopping.aborted) {
-      await this.refresh();
+      // What takes long does not hold up the rest: it is told when it has been read.
+      await Promise.race([this.refresh(), wait(periodMs, signal).catch(() => undefined)]);
       const state = JSON.stringify([
         this.sections().map(([, { version, error }]) => [version, error]),
         this.reader.parts.map(({ version, error }) => [version, error]),

@@ -44,6 +44,7 @@ export function overview(watch: ClusterWatch, { instanceId, version }: Self): Ov
     ...(watch.outcomes.value === undefined ? {} : { chart: watch.outcomes.value }),
     attention: attention(watch.reader, watch.discovery, instanceId),
     versions,
+    unread: watch.unread(),
     problems: watch
       .sections()
       .flatMap(([section, { error: problem, readTime }]) =>

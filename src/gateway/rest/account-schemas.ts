@@ -2,7 +2,7 @@
 
 import Type, { type TSchema } from 'typebox';
 import { accountStatuses } from '../../store/accounts/account-lifecycle.js';
-import { clouddriverStates } from '../../store/accounts/clouddriver-accounts.js';
+import { clouddriverStates } from '../../store/accounts/clouddriver-account-record.js';
 import { maximumKubeconfigBytes } from '../accounts/kubeconfig/providers.js';
 import { accountOptions } from '../accounts/options.js';
 

@@ -1,6 +1,6 @@
 /** What has to be done at Clouddriver for each account, from what agents serve and what Clouddriver has. Pure. */
 
-import type { ClouddriverState } from '../../store/accounts/clouddriver-accounts.js';
+import type { ClouddriverState } from '../../store/accounts/clouddriver-account-record.js';
 import { gatewaysIn } from '../kubernetes-api/kubeconfig.js';
 import { definitionOf, isAsWanted, type ClouddriverDefinition } from './account-definition.js';
 import type { PublishedAccountList } from './published-accounts.js';

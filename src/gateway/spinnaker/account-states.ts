@@ -1,11 +1,8 @@
 /** Keeps and tells what became of accounts at Clouddriver. */
 
 import type { Logger } from '../../core/logger.js';
-import type {
-  ClouddriverAccountRecord,
-  ClouddriverAccountStore,
-  ClouddriverState,
-} from '../../store/accounts/clouddriver-accounts.js';
+import type { ClouddriverAccountRecord, ClouddriverState } from '../../store/accounts/clouddriver-account-record.js';
+import type { ClouddriverAccountStore } from '../../store/accounts/clouddriver-accounts.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { AccountOutcome } from './account-writes.js';
 

@@ -4,10 +4,10 @@ import { createHash } from 'node:crypto';
 import { toGatewayError, type GatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { backoffMs } from '../../core/retry.js';
-import type { ClouddriverState } from '../../store/accounts/clouddriver-accounts.js';
+import type { ClouddriverState } from '../../store/accounts/clouddriver-account-record.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { isMadeBy, type AccountStep } from './account-plan.js';
-import type { ClouddriverStorage, Refusal } from './clouddriver-storage.js';
+import type { ClouddriverStorage, StorageRefusal } from './clouddriver-storage.js';
 
 export interface AccountWritesOptions {
   readonly gateways: string;
@@ -123,7 +123,7 @@ export class AccountWrites {
     step: Write,
     storage: ClouddriverStorage,
     signal: AbortSignal,
-  ): Promise<Refusal | 'conflict'> {
+  ): Promise<StorageRefusal | 'conflict'> {
     if (step.step === 'create') return storage.create(step.definition, signal);
     const there = await storage.find(name, signal);
     if (there === undefined) return step.step === 'delete' ? undefined : storage.create(step.definition, signal);
@@ -140,7 +140,7 @@ function noteOn(name: string, state: ClouddriverState): string | undefined {
   return state === 'registered' && name.includes('/') ? slash : undefined;
 }
 
-function refused(name: string, step: Write, refusal: Refusal): AccountOutcome {
+function refused(name: string, step: Write, refusal: StorageRefusal): AccountOutcome {
   const message = refusal?.message ?? 'another made an account of this name at Clouddriver meanwhile';
   if (step.step === 'delete' && name.includes('/')) return { state: 'refused', message: `${slash} (${message})` };
   const exists = step.step === 'create' && /already exists/u.test(message);

@@ -14,7 +14,7 @@ import type { ClouddriverDefinition } from './account-definition.js';
 import { refusalOf } from './refusal.js';
 
 /** Undefined: done. Otherwise why Clouddriver refused it. */
-export type Refusal = { readonly status: number; readonly message: string } | undefined;
+export type StorageRefusal = { readonly status: number; readonly message: string } | undefined;
 
 const pageSize = 500;
 /** Of servers, and of proxies before them, that cannot answer at the moment. */
@@ -57,17 +57,17 @@ export class ClouddriverStorage {
   }
 
   /** Never overwrites one. @throws GatewayError `dependency-unavailable`, `cancelled` */
-  create(definition: ClouddriverDefinition, signal: AbortSignal): Promise<Refusal> {
+  create(definition: ClouddriverDefinition, signal: AbortSignal): Promise<StorageRefusal> {
     return this.#write({ method: 'POST', path: '/credentials', body: definition }, signal);
   }
 
   /** In place of what is there. @throws as create() */
-  save(definition: ClouddriverDefinition, signal: AbortSignal): Promise<Refusal> {
+  save(definition: ClouddriverDefinition, signal: AbortSignal): Promise<StorageRefusal> {
     return this.#write({ method: 'PUT', path: '/credentials', body: definition }, signal);
   }
 
   /** @throws as create() */
-  async delete(name: string, signal: AbortSignal): Promise<Refusal> {
+  async delete(name: string, signal: AbortSignal): Promise<StorageRefusal> {
     const path = `/credentials/${encodeURIComponent(name)}`;
     const refusal = await this.#write({ method: 'DELETE', path }, signal);
     return refusal?.status === 404 ? undefined : refusal;
@@ -87,7 +87,7 @@ export class ClouddriverStorage {
     throw unavailable(this.#field, refusalOf(status, text) + advice);
   }
 
-  async #write(request: ClouddriverRequest, signal: AbortSignal): Promise<Refusal> {
+  async #write(request: ClouddriverRequest, signal: AbortSignal): Promise<StorageRefusal> {
     const { status, text } = await this.#requests.send({ ...request, mayWrite: this.#mayWrite }, signal);
     if (status >= 200 && status < 300) return undefined;
     const message = refusalOf(status, text);

@@ -2,7 +2,7 @@
 
 import type { Kysely } from 'kysely';
 
-import type { ClouddriverAccountRecord, ClouddriverState } from './clouddriver-accounts.js';
+import type { ClouddriverAccountRecord, ClouddriverState } from './clouddriver-account-record.js';
 import { batches } from '../../core/batches.js';
 import type { SqlDialect } from '../sql/dialect.js';
 import type { ClouddriverAccountsTable, Schema } from '../sql/schema.js';

@@ -11,7 +11,7 @@ import type {
   InsertOutcome,
   OperationBinding,
   OperationFilter,
-  OperationPage,
+  FoundOperations,
   OperationRecord,
   StoredOperation,
   UnfinishedFilter,
@@ -148,7 +148,7 @@ export class OperationStore {
   }
 
   /** Pending and ended ones, newest first, and where the list goes on. */
-  page(filter: OperationFilter, signal?: AbortSignal): Promise<OperationPage> {
+  page(filter: OperationFilter, signal?: AbortSignal): Promise<FoundOperations> {
     return this.#database.run(async (db) => {
       const { ids, next } = await selectPage(db, filter);
       const records = await selectRecords(db, ids);

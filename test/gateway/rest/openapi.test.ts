@@ -58,6 +58,7 @@ test('the OpenAPI document', async (t) => {
     ...['GET /armory/agents', 'GET /armory/agents/{agentId}', 'POST /armory/agent/{agentId}/disconnect'],
     ...['POST /armory/agent/operations', 'GET /armory/agent/operations', 'GET /armory/agent/operations/{operationId}'],
     ...['POST /armory/agent/operationresults', 'POST /armory/agent/operations/database'],
+    ...['GET /armory/attention', 'DELETE /armory/agents/{agentId}', 'DELETE /armory/clouddrivers/{id}'],
     ...['POST /armory/agent/assignments', 'GET /healthz', 'GET /readyz', 'GET /metrics'],
   ])
     t.ok(

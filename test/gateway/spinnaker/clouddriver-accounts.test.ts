@@ -7,7 +7,7 @@ import type { PublishedAccount, UnpublishedAccount } from '../../../src/gateway/
 import { createMetrics } from '../../../src/gateway/telemetry/metrics.js';
 import { writeYaml } from '../../../src/documents/yaml.js';
 import { kubeconfigWithToken } from '../../../src/gateway/kubernetes-api/kubeconfig.js';
-import type { ClouddriverAccountRecord } from '../../../src/store/accounts/clouddriver-accounts.js';
+import type { ClouddriverAccountRecord } from '../../../src/store/accounts/clouddriver-account-record.js';
 import { waitFor } from '../../wait.js';
 import { CredentialsDouble } from './credentials-double.js';
 

@@ -80,7 +80,7 @@ function draw() {
             ${[...pages].map(([view, { title: text, under }]) =>
               under === undefined
                 ? html`<a href=${href(view)} aria-current=${view === name || page?.under === view ? 'page' : nothing}
-                    >${text}</a
+                    >${text.replace(' accounts', '')}${text.endsWith(' accounts') ? html`<span class="more-words"> accounts</span>` : nothing}</a
                   >`
                 : nothing,
             )}

@@ -53,18 +53,20 @@ export function signIn(data, { status, reason }) {
 }
 
 /** @param {Overview} overview */
-export function summary({ agents, pending, dynamic, attention }) {
+export function summary({ agents, pending, dynamic, attention, unread }) {
+  /** @param {string} part @param {number} number */
+  const read = (part, number) => (unread.includes(part) ? '…' : count(number));
   const { instances } = attention;
   const gone = { agents: attention.agents.missing, accounts: attention.accounts.offline };
   const byStatus = dynamic.enabled ? dynamic.byStatus : {};
   const troubled = (byStatus['FAILED'] ?? 0) + (byStatus['DELETE_FAILED'] ?? 0) + (byStatus['ORPHANED'] ?? 0);
   const accounts = Object.values(byStatus).reduce((sum, number) => sum + number, 0);
   return html`<ul class="summary" aria-label="Summary">
-    ${figure('overview', {}, 'Replicas ready', `${count(instances.ready)} of ${count(instances.expected)}`, instances.ready < instances.expected && 'bad')}
-    ${figure('agents', gone.agents > 0 ? { state: 'offline' } : {}, 'Agents', count(agents.count), gone.agents > 0 && 'bad', offline(gone.agents))}
-    ${figure('accounts', gone.accounts > 0 ? { state: 'offline' } : {}, 'Accounts', count(agents.accounts), gone.accounts > 0 && 'bad', offline(gone.accounts))}
-    ${figure('accounts', { cached: 'false' }, 'Not cached', count(agents.uncachedAccounts), agents.uncachedAccounts > 0 && 'warn')}
-    ${figure('operations', { outcome: 'pending' }, 'In flight', `${count(pending.count)}${pending.more ? '+' : ''}`)}
+    ${figure('overview', {}, 'Replicas ready', `${read('instances', instances.ready)} of ${count(instances.expected)}`, instances.ready < instances.expected && 'bad')}
+    ${figure('agents', gone.agents > 0 ? { state: 'offline' } : {}, 'Agents', read('agents', agents.count), gone.agents > 0 && 'bad', offline(gone.agents))}
+    ${figure('accounts', gone.accounts > 0 ? { state: 'offline' } : {}, 'Accounts', read('agents', agents.accounts), gone.accounts > 0 && 'bad', offline(gone.accounts))}
+    ${figure('accounts', { cached: 'false' }, 'Not cached', read('agents', agents.uncachedAccounts), agents.uncachedAccounts > 0 && 'warn')}
+    ${figure('operations', { outcome: 'pending' }, 'In flight', `${read('operations', pending.count)}${pending.more ? '+' : ''}`)}
     ${
       dynamic.enabled
         ? figure('dynamic', {}, 'Dynamic in trouble', `${count(troubled)} of ${count(accounts)}`, troubled > 0 && 'bad')
@@ -94,13 +96,14 @@ function figure(view, params, label, value, alarm = false, note) {
 const ofAttention = ['replicas', 'agents', 'offline'];
 
 /** @param {Overview} overview */
-export function problems({ problems: list, attention, discovery, truncated }) {
+export function problems({ problems: list, attention, discovery, truncated, unread }) {
   const parts = list.filter(({ section }) => !ofAttention.includes(section));
   const all = [
     ...attention.problems,
     ...parts.map(({ section, error, lastRead }) => ({ part: section, error, lastRead })),
   ];
   return html`
+    ${unread.length === 0 ? nothing : html`<p class="notice" role="status">${badge('busy', 'Reading')} <span>Not read yet: ${unread.join(', ')}.</span></p>`}
     ${all.map(
       ({ part, error, lastRead }) =>
         html`<p class="notice bad" role="alert">

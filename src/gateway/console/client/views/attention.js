@@ -22,8 +22,8 @@ import { table } from '../table.js';
 /** Of a kind; the others are behind a link. */
 const shown = 6;
 
-/** @param {Attention} attention @param {number} now Unix ms */
-export function attentionSection(attention, now) {
+/** @param {Attention} attention @param {boolean} complete whether all has been read @param {number} now Unix ms */
+export function attentionSection(attention, complete, now) {
   const { instances, failures, accounts, agents } = attention;
   const listed = new Set(agents.items.map(({ agentId }) => agentId));
   // What an agent that is listed has left behind stands in its row.
@@ -59,22 +59,24 @@ export function attentionSection(attention, now) {
   return html`<section class="attention">
     <h2>Needs attention</h2>
     ${
-      findings.length === 0
-        ? html`<p class="notice">
-            ${badge('ok', 'All is well')}
-            <span
-              >${count(instances.ready)} of ${counted(instances.expected, 'replica')} ready,
-              ${counted(agents.connected, 'agent')} connected, every account cached, nothing has failed in the last 15
-              minutes.</span
-            >
-          </p>`
-        : table({
-            caption: 'Needs attention',
-            columns,
-            rows: findings,
-            key: ({ key }) => key,
-            target: ({ target }) => target,
-          })
+      findings.length === 0 && !complete
+        ? html`<p class="notice">${badge('busy', 'Not known yet')}</p>`
+        : findings.length === 0
+          ? html`<p class="notice">
+              ${badge('ok', 'All is well')}
+              <span
+                >${count(instances.ready)} of ${counted(instances.expected, 'replica')} ready,
+                ${counted(agents.connected, 'agent')} connected, every account cached, nothing has failed in the last 15
+                minutes.</span
+              >
+            </p>`
+          : table({
+              caption: 'Needs attention',
+              columns,
+              rows: findings,
+              key: ({ key }) => key,
+              target: ({ target }) => target,
+            })
     }
   </section>`;
 }

@@ -81,7 +81,11 @@ const columns = (now) => [
     kind: 'number',
     cell: ({ startTime, totalDurationMs }) => duration(totalDurationMs ?? now - Date.parse(startTime)),
   },
-  { title: 'Caller', kind: 'wide', cell: ({ caller }) => html`<span class="id quiet">${caller ?? ''}</span>` },
+  {
+    title: 'Caller',
+    kind: 'wide',
+    cell: ({ caller }) => html`<span class="id quiet cut" title=${caller ?? nothing}>${caller ?? ''}</span>`,
+  },
   { title: 'Agent', kind: 'wide', cell: (row) => agentOf(row) },
 ];
 

@@ -21,11 +21,11 @@ const shown = 8;
 
 /** @type {View} */
 export function overviewView({ data, overview, now }) {
-  const { versions, dynamic, chart, attention } = overview;
+  const { versions, dynamic, chart, attention, unread } = overview;
   const pending = wantOperations(data, 'pending', 'console/data/operations?outcome=pending', versions.operations);
   const failed = wantOperations(data, 'failed', failedUrl, versions.operations);
   return html`
-    ${attentionSection(attention, now)}
+    ${attentionSection(attention, unread.length === 0 && attention.problems.length === 0, now)}
     ${
       chart === undefined
         ? nothing
