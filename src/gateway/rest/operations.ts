@@ -120,7 +120,10 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     {
       config: { role: 'operate' },
       preValidation: answerOperations,
-      onError: countRefusal,
+      onError: (request, _reply, error, next) => {
+        countRefusal(refusals, request, submissions.get(request), error);
+        next();
+      },
       // The protobuf library makes the bodies; checking a union again takes longer than making them.
       serializerCompiler: () => JSON.stringify,
       schema: sendOperation,
@@ -204,15 +207,6 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
 
   // Instances send the protobuf message itself, and are answered before validation, which is for callers' JSON.
 
-  function countRefusal(request: FastifyRequest, _reply: FastifyReply, error: Error, next: () => void): void {
-    // Of other instances, the one that was asked counts it.
-    if (error instanceof GatewayError && request.headers[forwardedByHeader] === undefined) {
-      const { account = '', type = '', object, mode } = submissions.get(request) ?? {};
-      refusals.add({ caller: callerOf(request), account, type, object, mode, error });
-    }
-    next();
-  }
-
   /** Sends forwarded operations to streams of this instance, or answers "not owner". */
   function answerOperations(request: FastifyRequest, reply: FastifyReply, next: () => void): void {
     if (!Buffer.isBuffer(request.body)) {
@@ -233,6 +227,18 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
 
   done();
 };
+
+/** Counts a request that was refused; of those of other instances, the one that was asked counts it. */
+function countRefusal(
+  refusals: Pick<Refusals, 'add'>,
+  request: FastifyRequest,
+  submission: Submission | undefined,
+  error: Error,
+): void {
+  if (!(error instanceof GatewayError) || request.headers[forwardedByHeader] !== undefined) return;
+  const { account = '', type = '', object, mode } = submission ?? {};
+  refusals.add({ caller: callerOf(request), account, type, object, mode, error });
+}
 
 /** Ends the span when the operation has its result, or is refused. */
 async function traced(
