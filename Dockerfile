@@ -1,7 +1,7 @@
 # The gateway and the agent service in one image: docker build -t registry.example.com/agent-gateway:0.1.0 .
 # For a build that can be repeated, pin both images by digest: --build-arg NODE_IMAGE=...@sha256:... --build-arg RUNTIME_IMAGE=...
-ARG NODE_IMAGE=docker.io/library/node:22-bookworm-slim
-ARG RUNTIME_IMAGE=gcr.io/distroless/nodejs22-debian12:nonroot
+ARG NODE_IMAGE=docker.io/library/node:24-bookworm-slim
+ARG RUNTIME_IMAGE=gcr.io/distroless/nodejs24-debian12:nonroot
 
 FROM ${NODE_IMAGE} AS build
 WORKDIR /build
@@ -11,7 +11,7 @@ RUN npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 # npm sbom --omit=dev leaves out what development packages need as well, so the manifest must not name them any more.
-RUN npm run build \
+RUN npm run build && rm dist/.tsbuildinfo \
     && npm prune --omit=dev --ignore-scripts \
     && npm pkg delete devDependencies scripts \
     && npm sbom --sbom-format=spdx > sbom.spdx.json

@@ -11,7 +11,11 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ReleaseStack } from '../src/core/release-stack.js';
 import { startMariaDb } from '../test/services/mariadb.js';
+import { ensurePackages, mariaDbAndRedis } from '../test/services/packages.js';
+import { progress } from '../test/services/progress.js';
+import { startPostgres } from '../test/services/postgres.js';
 import { startRedis } from '../test/services/redis.js';
+import { historyTable, historyTargets, measureHistory } from './history.js';
 import { killHalfWay } from './caching-kill.js';
 import { measureCaching } from './caching.js';
 import { Child } from './child.js';
@@ -31,11 +35,13 @@ import {
   throughputTable,
   watchingTable,
   watchingTargets,
+  type Target,
 } from './report.js';
 import { measureReplicas, replicasTable, replicasTargets } from './replicas.js';
 import { scaleTable, scaleTargets } from './scale-report.js';
 import { measureScale, type ScaleReport } from './scale.js';
 import { createDatabase, startBare, startReplicas, type ServerUnderTest } from './servers.js';
+import { measureTls, tlsTables, tlsTargets } from './tls.js';
 import { measureThroughput, startWorkers, type Servers } from './throughput.js';
 import { measureWatchingAgent } from './watching-agent.js';
 
@@ -66,7 +72,7 @@ function required(server: ServerUnderTest | undefined): ServerUnderTest {
 
 /** The agent that runs in clusters, on a real API server. */
 async function watchingAgent(redisUrl: string): Promise<boolean> {
-  const report = await measureWatchingAgent(redisUrl);
+  const report = await progress('measuring the agent', () => measureWatchingAgent(redisUrl));
   if (typeof report === 'string') {
     say(`\nthe agent is not measured: ${report}`);
     return true;
@@ -109,7 +115,7 @@ async function signed(redisUrl: string, scope: ReleaseStack): Promise<boolean> {
   ] as const) {
     const database = await createDatabase(mariaDb.url, name);
     const { servers, load, processes } = await startServers(bare, database, redisUrl, scope, file);
-    const throughput = await measureThroughput(servers, load, amounts);
+    const throughput = await progress('measuring throughput', () => measureThroughput(servers, load, amounts));
     say(`\n${name}\n\n${throughputTable(throughput)}`);
     for (const child of processes) await child.stop();
   }
@@ -150,13 +156,41 @@ async function kubernetesApi(): Promise<boolean> {
     say(await profileKubernetesApi(flags.profile));
     return true;
   }
-  const report = await measureKubernetesApi({
-    ...amounts,
-    lists: flags.quick ? 1 : 3,
-    watches: flags.quick ? 1_000 : 5_000,
-  });
+  const counts = { ...amounts, lists: flags.quick ? 1 : 3, watches: flags.quick ? 1_000 : 5_000 };
+  const report = await progress('measuring the Kubernetes API', () => measureKubernetesApi(counts));
   say(`\n${kubernetesApiTables(report)}\n`);
   const targets = kubernetesApiTargets(report);
+  for (const target of targets) say(targetLine(target));
+  return flags['no-targets'] || targets.every(isMet);
+}
+
+/** Many small TLS connections. */
+async function tls(): Promise<boolean> {
+  const amounts = flags.quick
+    ? { rounds: 3, measureMs: 1_500, arrivalMs: 10_000 }
+    : { rounds: 5, measureMs: 4_000, arrivalMs: 30_000 };
+  const report = await measureTls(amounts, say);
+  say(`\n${tlsTables(report)}\n`);
+  const targets = tlsTargets(report);
+  for (const target of targets) say(targetLine(target));
+  return flags['no-targets'] || targets.every(isMet);
+}
+
+/** The list of operations over a history of `ROWS` rows (default 10 million). */
+async function history(scope: ReleaseStack): Promise<boolean> {
+  const rows = Number(process.env['ROWS'] ?? (flags.quick ? 200_000 : 10_000_000));
+  const mariaDb = await startMariaDb({ args: ['--innodb-buffer-pool-size=1G'] });
+  scope.push('mariadb', () => mariaDb.stop());
+  const postgres = await startPostgres({
+    args: ['-c', 'shared_buffers=1GB', '-c', 'maintenance_work_mem=256MB', '-c', 'max_wal_size=8GB'],
+  });
+  scope.push('postgres', () => postgres.stop());
+  const targets: Target[] = [];
+  for (const url of [await createDatabase(mariaDb.url, 'bench_history'), postgres.url]) {
+    const report = await measureHistory(url, rows, say);
+    say(`\n${historyTable(report)}\n`);
+    targets.push(...historyTargets(report));
+  }
   for (const target of targets) say(targetLine(target));
   return flags['no-targets'] || targets.every(isMet);
 }
@@ -166,6 +200,8 @@ async function only(part: string, scope: ReleaseStack): Promise<boolean> {
   if (part === 'scale') return scale();
   if (part === 'replicas') return replicas();
   if (part === 'kubernetes-api') return kubernetesApi();
+  if (part === 'tls') return tls();
+  if (part === 'history') return history(scope);
   const redis = await startRedis();
   scope.push('redis', () => redis.stop());
   if (part === 'caching-kill') {
@@ -179,9 +215,9 @@ async function only(part: string, scope: ReleaseStack): Promise<boolean> {
   if (part === 'agent') return watchingAgent(redis.url);
   if (part !== 'caching')
     throw new Error(
-      `--only takes caching, caching-kill, agent, kubernetes-api, replicas, scale or signed, not ${part}`,
+      `--only takes caching, caching-kill, agent, history, kubernetes-api, replicas, scale, signed or tls, not ${part}`,
     );
-  const caching = await measureCaching(redis.url, cachedObjects);
+  const caching = await progress('measuring caching', () => measureCaching(redis.url, cachedObjects));
   say(`\n${cachingTable(caching)}\n`);
   const targets = cachingTargets(caching);
   for (const target of targets) say(targetLine(target));
@@ -191,6 +227,7 @@ async function only(part: string, scope: ReleaseStack): Promise<boolean> {
 async function main(scope: ReleaseStack): Promise<boolean> {
   const startedAt = performance.now();
   say(describeMachine().join('\n'));
+  await ensurePackages({ names: mariaDbAndRedis });
   if (flags.only !== undefined) return only(flags.only, scope);
   const [mariaDb, redis] = await Promise.all([startMariaDb(), startRedis()]);
   scope.push('redis', () => redis.stop());
@@ -206,20 +243,20 @@ async function main(scope: ReleaseStack): Promise<boolean> {
     say(await profileCases(servers, load, flags.profile));
     return true;
   }
-  const throughput = await measureThroughput(servers, load, amounts);
+  const throughput = await progress('measuring throughput', () => measureThroughput(servers, load, amounts));
   say(`\n${throughputTable(throughput)}\n`);
   for (const child of [...processes, bare.child]) await child.stop();
 
   const measured = async (name: string, objects: number) => {
     const [alone] = await startReplicas(1, await createDatabase(mariaDb.url, name), redis.url);
     scope.push('server', () => alone?.child.stop());
-    const memory = await measureMemory(required(alone), idleAgents, objects);
+    const memory = await progress('measuring memory', () => measureMemory(required(alone), idleAgents, objects));
     await alone?.child.stop();
     return memory;
   };
   const memory = await measured('bench_memory', 0);
   const cachingMemory = await measured('bench_caching_memory', 1);
-  const caching = await measureCaching(redis.url, cachedObjects);
+  const caching = await progress('measuring caching', () => measureCaching(redis.url, cachedObjects));
 
   const map = new Child('bench/ownership.ts', { execArgv: ['--import=tsx', '--expose-gc'] });
   scope.push('worker', () => map.stop());

@@ -3,7 +3,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createConnection } from 'mysql2/promise';
-import { request } from 'undici';
+import { Agent, request } from 'undici';
 import { freePort } from '../test/free-port.js';
 import { waitFor } from '../test/wait.js';
 import { agentConfiguration } from './agent-configuration.js';
@@ -23,6 +23,8 @@ export interface ServerUnderTest extends StartedServer {
 
 /** For the probe; the collector is needed where memory is measured, and changes nothing elsewhere. */
 const serverOptions = ['--expose-gc', '--import=./bench/probe.js'];
+/** Certificates of the bench have no CA. */
+const dispatcher = new Agent({ connect: { rejectUnauthorized: false } });
 const readyTimeoutMs = 120_000;
 
 /** A new, empty database on a MariaDB server. */
@@ -36,6 +38,8 @@ export async function createDatabase(serverUrl: string, name: string): Promise<s
 export interface ReplicasOptions {
   /** What they prove to each other with; absent: nothing. */
   readonly secretFile?: string;
+  /** Files with which the REST API speaks TLS. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
   /** Whether the sources are run, which takes longer to start, in place of the built program, which may be older. */
   readonly fromSources?: boolean;
   /** Whether agents stay where they are, even if all are at one replica. */
@@ -47,18 +51,19 @@ export async function startReplicas(
   count: number,
   sqlUrl: string,
   redisUrl: string,
-  { secretFile, fromSources = false, keepAgents = false }: ReplicasOptions = {},
+  { secretFile, tls, fromSources = false, keepAgents = false }: ReplicasOptions = {},
 ): Promise<ServerUnderTest[]> {
   const script = fromSources ? 'src/main.ts' : 'dist/main.js';
   const execArgv = fromSources ? ['--import=tsx', ...serverOptions] : serverOptions;
   const ports = await Promise.all(Array.from({ length: count }, async () => [await freePort(), await freePort()]));
-  const baseUrls = ports.map(([rest]) => `http://127.0.0.1:${String(rest)}`);
+  const scheme = tls === undefined ? 'http' : 'https';
+  const baseUrls = ports.map(([rest]) => `${scheme}://127.0.0.1:${String(rest)}`);
   return Promise.all(
     ports.map(([rest = 0, agents = 0], index) =>
-      ready(rest, agents, script, execArgv, [
+      ready({ scheme, rest, agents }, script, execArgv, [
         'serve',
         `--instance.id=replica-${index}`,
-        `--instance.baseUrl=http://127.0.0.1:${rest}`,
+        `--instance.baseUrl=${scheme}://127.0.0.1:${rest}`,
         '--server.address=127.0.0.1',
         `--server.port=${rest}`,
         '--kubesvc.grpc.server.address=127.0.0.1',
@@ -74,6 +79,14 @@ export async function startReplicas(
         `--kubesvc.rebalance.enabled=${String(!keepAgents)}`,
         '--logging.level=warn',
         ...(secretFile === undefined ? [] : [`--server.auth.instances.secretFile=${secretFile}`]),
+        ...(tls === undefined
+          ? []
+          : [
+              '--server.ssl.enabled=true',
+              `--server.ssl.certificateChain=${tls.certificate}`,
+              `--server.ssl.privateKey=${tls.key}`,
+              `--server.ssl.trustCertCollection=${tls.certificate}`,
+            ]),
       ]),
     ),
   );
@@ -83,8 +96,7 @@ export async function startBare(): Promise<ServerUnderTest> {
   const rest = await freePort();
   const agents = await freePort();
   return ready(
-    rest,
-    agents,
+    { scheme: 'http', rest, agents },
     'bench/bare-server.ts',
     ['--import=tsx', ...serverOptions],
     [String(rest), String(agents)],
@@ -114,32 +126,32 @@ export async function startAgent(directory: string, address: string, account: st
 
 async function startScript(script: string, args: readonly string[]): Promise<StartedServer> {
   const port = await freePort();
-  return answering(port, script, ['--import=tsx', ...serverOptions], [String(port), ...args]);
+  return answering('http', port, script, ['--import=tsx', ...serverOptions], [String(port), ...args]);
 }
 
 async function ready(
-  rest: number,
-  agents: number,
+  ports: { readonly scheme: string; readonly rest: number; readonly agents: number },
   script: string,
   execArgv: readonly string[],
   args: readonly string[],
 ): Promise<ServerUnderTest> {
-  const server = await answering(rest, script, execArgv, args);
-  const restart = () => ready(rest, agents, script, execArgv, args);
-  return { ...server, agentsAddress: `127.0.0.1:${agents}`, restart };
+  const server = await answering(ports.scheme, ports.rest, script, execArgv, args);
+  const restart = () => ready(ports, script, execArgv, args);
+  return { ...server, agentsAddress: `127.0.0.1:${ports.agents}`, restart };
 }
 
 async function answering(
+  scheme: string,
   port: number,
   script: string,
   execArgv: readonly string[],
   args: readonly string[],
 ): Promise<StartedServer> {
   const child = new Child(script, { execArgv, args });
-  const baseUrl = `http://127.0.0.1:${port}`;
+  const baseUrl = `${scheme}://127.0.0.1:${port}`;
   try {
     const answers = async () => {
-      const response = await request(`${baseUrl}/readyz`);
+      const response = await request(`${baseUrl}/readyz`, { dispatcher });
       await response.body.dump();
       return response.statusCode === 200 || !child.running;
     };

@@ -1,11 +1,11 @@
-/**
- * `npm run demo`: three replicas as processes of their own on a private MariaDB and Redis, 30 simulated agents, a load
- * across the replicas, and what happens when one replica is killed. Ends by itself in under two minutes.
- */
+/** `npm run demo`: see `usage`. */
 
 import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { aborted } from '../src/core/deadline.js';
 import { startMariaDb } from '../test/services/mariadb.js';
-import { ensurePackages } from '../test/services/packages.js';
+import { ensurePackages, mariaDbAndRedis } from '../test/services/packages.js';
+import { progress } from '../test/services/progress.js';
 import { startRedis } from '../test/services/redis.js';
 import { ReleaseStack } from '../src/core/release-stack.js';
 import { startSimulatedAgents } from '../src/simulate/agents.js';
@@ -16,13 +16,36 @@ import { Replica } from '../test/cluster/replica.js';
 
 const agentCount = 30;
 const accountsPerAgent = 2;
-const loadMs = 15_000;
-const deadlineMs = 110_000;
+/** A bound for slow machines. */
+const deadlineMs = 300_000;
+/** After this much of the second load, a replica is killed. */
+const killAfterMs = 3_000;
+
+const usage = `Usage: npm run demo [-- [--keep] [--seconds N]]
+
+Starts three replicas as processes of their own on a private MariaDB and Redis, 30 simulated agents, and a load across the
+replicas; kills one replica and shows what happens. All of it listens on this machine only, on free ports, and is gone at
+the end, after less than two minutes.
+
+MariaDB and Redis come from Debian's packages ${mariaDbAndRedis.join(', ')}. As root, the
+demo installs those that are missing, after saying so; no service of this machine is started or enabled.
+
+  --keep        afterwards, keeps replicas and agents up until Ctrl-C, and prints the address of the console
+  --seconds N   for how long each of the two loads runs, 5 to 60; default 15
+  --help        prints this
+`;
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
-async function demo(scope: ReleaseStack, signal: AbortSignal): Promise<void> {
-  ensurePackages();
+/** The deadline is for what happens between the installation and the keeping up, which may take any time. */
+async function demo(
+  scope: ReleaseStack,
+  stop: AbortSignal,
+  { keep, loadMs }: { readonly keep: boolean; readonly loadMs: number },
+): Promise<void> {
+  await ensurePackages({ names: mariaDbAndRedis });
+  stop.throwIfAborted();
+  const signal = AbortSignal.any([stop, AbortSignal.timeout(deadlineMs)]);
   say('Starting a private MariaDB and Redis ...');
   const [mariaDb, redis] = await Promise.all([startMariaDb(), startRedis()]);
   scope.push('mariadb', () => mariaDb.stop());
@@ -41,7 +64,7 @@ async function demo(scope: ReleaseStack, signal: AbortSignal): Promise<void> {
     ['gateway-a', 'gateway-b', 'gateway-c'].map((id) => Replica.spawn({ id, settings })),
   );
   for (const replica of replicas) scope.push(replica.id, () => replica.end().then(() => undefined));
-  await Promise.all(replicas.map((replica) => replica.ready()));
+  await progress('starting the replicas', () => Promise.all(replicas.map((replica) => replica.ready())));
   for (const { id, restUrl, agentsAddress } of replicas) say(`  ${id}  REST ${restUrl}  agents ${agentsAddress}`);
 
   const agents = await startSimulatedAgents({
@@ -52,26 +75,28 @@ async function demo(scope: ReleaseStack, signal: AbortSignal): Promise<void> {
     jitterMs: 5,
   });
   scope.push('agents', () => agents.stop());
-  await agents.ready(signal);
+  await progress('connecting the agents', () => agents.ready(signal));
   await shareOut(replicas);
 
   say(
     `\n1. Operations posted to all replicas for all ${String(agents.accounts.length)} accounts, ${String(loadMs / 1_000)} s:`,
   );
-  const quiet = await load(replicas, agents.accounts, signal);
+  const quiet = await load(replicas, agents.accounts, loadMs, signal);
   table(quiet);
 
   const [first, second, victim] = replicas;
   if (first === undefined || second === undefined || victim === undefined) throw new Error('three replicas expected');
-  say(`\n2. The same, asking ${first.id} and ${second.id} while ${victim.id} is killed (kill -9) after 3 s:`);
+  say(
+    `\n2. The same, asking ${first.id} and ${second.id} while ${victim.id} is killed (kill -9) after ${String(killAfterMs / 1_000)} s:`,
+  );
   const executedBefore = agents.stats().executed;
-  const running = load([first, second], agents.accounts, signal);
-  await pause(3_000, undefined, { signal });
+  const running = load([first, second], agents.accounts, loadMs, signal);
+  await pause(killAfterMs, undefined, { signal });
   victim.signal('SIGKILL');
   const killedAt = performance.now();
   say(`   ${victim.id} killed; its agents dial the others ...`);
   await waitFor(() => agents.stats().connected < agentCount, { description: 'the agents to notice' });
-  await agents.ready(signal);
+  await progress('connecting the agents again', () => agents.ready(signal));
   say(
     `   all ${String(agentCount)} agents are connected again after ${((performance.now() - killedAt) / 1_000).toFixed(1)} s`,
   );
@@ -83,24 +108,26 @@ async function demo(scope: ReleaseStack, signal: AbortSignal): Promise<void> {
     '\nWhat the agents of the killed replica were working on is finished and recorded; what comes while they dial again',
   );
   say('waits a moment for them. Next: README.md, docs/architecture.md.');
+  if (!keep) return;
+  say(`\nconsole  ${first.restUrl}/console\nREST     ${first.restUrl}/docs\nCtrl-C ends the demo.`);
+  await aborted(stop);
 }
 
 async function load(
   replicas: readonly Replica[],
   accounts: readonly string[],
+  durationMs: number,
   signal: AbortSignal,
 ): Promise<LoadReport> {
-  return runLoad(
-    {
-      baseUrls: replicas.map(({ restUrl }) => restUrl),
-      accounts,
-      durationMs: loadMs,
-      concurrency: 32,
-      kinds: ['get', 'list', 'scale', 'deploy'],
-      payloadBytes: 1_024,
-    },
-    signal,
-  );
+  const options = {
+    baseUrls: replicas.map(({ restUrl }) => restUrl),
+    accounts,
+    durationMs,
+    concurrency: 32,
+    kinds: ['get', 'list', 'scale', 'deploy'],
+    payloadBytes: 1_024,
+  } as const;
+  return progress('   posting operations', () => runLoad(options, signal));
 }
 
 function table({ sent, outcomes, routes, latencyMs, throughputPerSecond, failures }: LoadReport): void {
@@ -128,13 +155,20 @@ async function shareOut(replicas: readonly Replica[]): Promise<void> {
 
 const scope = new ReleaseStack();
 const stop = new AbortController();
-process.once('SIGINT', () => {
-  stop.abort(new Error('interrupted'));
-});
-const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(deadlineMs)]);
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(name, () => {
+    stop.abort(new Error(`ended by ${name}`));
+  });
+}
 let code = 0;
 try {
-  await demo(scope, signal);
+  const { values } = parseArgs({
+    options: { help: { type: 'boolean' }, keep: { type: 'boolean', default: false }, seconds: { type: 'string' } },
+  });
+  const seconds = Number(values.seconds ?? 15);
+  if (!(seconds >= 5 && seconds <= 60)) throw new Error(`--seconds takes 5 to 60, not ${values.seconds ?? ''}`);
+  if (values.help === true) process.stdout.write(usage);
+  else await demo(scope, stop.signal, { keep: values.keep, loadMs: seconds * 1_000 });
 } catch (error) {
   process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
   code = 1;

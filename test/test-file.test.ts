@@ -1,9 +1,10 @@
 /** What `npm test` makes of good, failing, crashing, hanging and empty test files. */
 
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { test } from 'tap';
 import { fileTimeoutMs } from './file-timeout.js';
+import { longTermNode, nodeDirectory } from './services/node.js';
 import { runTestFile, type FileResult } from './test-file.js';
 
 const files = {
@@ -36,6 +37,21 @@ test('every assertion counts once, and whatever is wrong with a file makes it fa
   t.match(hang, { passed: 1, failed: 1, details: /never ends > timeout!/ });
   t.match(await run('empty.ts'), { passed: 0, failed: 1, details: /ran no test/ });
   t.match(await run('killed.ts'), { passed: 0, failed: 1, details: /SIGKILL/ });
+});
+
+test('a file runs on the Node.js that it is given, and so does what it starts by name', async (t) => {
+  const file = `import { execFileSync } from 'node:child_process';
+    import { test } from 'tap';
+    test(process.version, async (t) => { t.equal(execFileSync('node', ['-v']).toString().trim(), process.version); t.fail('to see it'); });`;
+  const directory = t.testdir({ 'version.ts': file });
+  const node = await nodeDirectory('lts');
+  const result = await runTestFile(join(directory, 'version.ts'), {
+    timeoutMs: 60_000,
+    env: { ...process.env, PATH: `${node}${delimiter}${process.env['PATH'] ?? ''}` },
+    signal: new AbortController().signal,
+    node: join(node, 'node'),
+  });
+  t.match(result, { passed: 1, failed: 1, details: `FAILED v${longTermNode} > to see it` });
 });
 
 test('a file that is run by itself has the time that npm test gives it', (t) => {

@@ -86,6 +86,23 @@ export const gatewayValues: TObject = section('', {
     ),
     readableSecrets: texts('Secrets of this namespace that `encryptedFile:k8s!n:NAME!k:KEY` may name.'),
   }),
+  spinnaker: section(
+    'Spinnaker without a plugin (docs/spinnaker.md): accounts appear in Clouddriver by themselves, and its kubectl reaches them on port 7002, which must speak TLS (`rest.tls`).',
+    {
+      enabled: flag(
+        'Sign tokens, keep the accounts of Clouddriver up to date, tell it the CA in `rest.tls.trustKey`, and let its pods through the NetworkPolicy.',
+        false,
+      ),
+      namespace: text('Namespace of Clouddriver.', 'spinnaker'),
+      clouddriverUrl: text(
+        'URL of Clouddriver, whose account store gets the accounts; empty: `http://spin-clouddriver.NAMESPACE:7002`. Without effect if `config` has `spinnaker.clouddriver.url` or `spinnaker.configServer.enabled`.',
+      ),
+      tokens: existingSecret(
+        'Secret that signs account tokens. Empty: the chart makes one, which upgrades keep, and uninstalling, too. Tools that only render the chart, such as Argo CD, would make a new one each time: create it yourself.',
+        { key: key('Key of the secrets, one per line; the first one signs.', 'secrets') },
+      ),
+    },
+  ),
   grpc: section('The port of the agents.', {
     service: section('The Service that agents connect to. For HTTP/2 on AWS, Azure and Google Cloud see examples/.', {
       name: text('Its name; empty: the name of the other objects, followed by `-grpc`.'),

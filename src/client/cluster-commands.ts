@@ -1,12 +1,21 @@
-/** `agents`, `accounts`, `instances`: what the cluster consists of; `revoke-tokens`. */
+/** `agents`, `accounts`, `instances`: what the cluster consists of, and what of it is gone; `revoke-tokens`. */
 
 import { command, type Command, type CommandIo } from '../command-line/command.js';
 import { firstNames } from '../core/first-names.js';
 import { ClientError, exitCodes } from './exit-code.js';
 import { gatewayFlags, type GatewayFlags } from './flags.js';
+import {
+  forgetCommands,
+  offlineFlag,
+  showLostInstances,
+  showOfflineAccounts,
+  showOfflineAgents,
+  type OfflineShow,
+} from './gone-commands.js';
 import { format, type Column, type OutputForm } from './output.js';
 import { pathOf, type RestClient, type Shape } from './rest-client.js';
 import { openSession } from './session.js';
+import { statusCommand } from './status-command.js';
 
 interface Agent {
   readonly accounts: readonly string[];
@@ -62,36 +71,43 @@ const accountColumns: readonly Column<Account>[] = [
 
 type Show = (client: RestClient, form: OutputForm, name: string | undefined) => Promise<string>;
 
+const flags = { ...gatewayFlags, offline: offlineFlag };
+
 const show =
-  (shown: Show) =>
-  async ({ words, flags }: { words: readonly string[]; flags: GatewayFlags }, io: CommandIo) => {
+  (here: Show, gone: OfflineShow) =>
+  async (
+    { words, flags }: { words: readonly string[]; flags: GatewayFlags & { readonly offline?: boolean | undefined } },
+    io: CommandIo,
+  ) => {
     const { client, form } = openSession(flags, io);
-    io.stdout.write(await shown(client, form, words[0]));
+    io.stdout.write(await (flags.offline === true ? gone : here)(client, form, words[0]));
     return exitCodes.done;
   };
 
 export const clusterCommands: readonly Command[] = [
+  statusCommand,
   command({
     name: 'agents',
-    summary: 'List connected agents, or show one.',
+    summary: 'List connected agents, or show one; --offline: those that are gone.',
     arguments: [{ name: 'ID', optional: true, completes: 'agents' }],
-    flags: gatewayFlags,
-    run: show(listOrOne<Agent>('/armory/agents', agentShape, agentColumns)),
+    flags,
+    run: show(listOrOne<Agent>('/armory/agents', agentShape, agentColumns), showOfflineAgents),
   }),
   command({
     name: 'accounts',
-    summary: 'List accounts with the agents that serve them, or show one.',
+    summary: 'List accounts with the agents that serve them, or show one; --offline: those that are gone.',
     arguments: [{ name: 'NAME', optional: true, completes: 'accounts' }],
-    flags: gatewayFlags,
-    run: show(accounts),
+    flags,
+    run: show(accounts, showOfflineAccounts),
   }),
   command({
     name: 'instances',
-    summary: 'List the replicas of the cluster, or show one.',
+    summary: 'List the replicas of the cluster, or show one; --offline: those that were lost.',
     arguments: [{ name: 'ID', optional: true, completes: 'instances' }],
-    flags: gatewayFlags,
-    run: show(listOrOne<Instance>('/armory/clouddrivers', instanceShape, instanceColumns)),
+    flags,
+    run: show(listOrOne<Instance>('/armory/clouddrivers', instanceShape, instanceColumns), showLostInstances),
   }),
+  ...forgetCommands,
   command({
     name: 'revoke-tokens',
     summary: `Revoke every token that the gateway has made for an account (docs/security.md).

@@ -22,10 +22,16 @@ export interface RestOperation {
   readonly verb?: string;
   readonly object?: {
     readonly group: string;
+    readonly kind?: string;
     readonly resource: string;
     readonly namespace: string;
     readonly name: string;
+    readonly selector?: string;
+    readonly others?: readonly string[];
   };
+  readonly mode?: string;
+  readonly reason?: string;
+  readonly count?: number;
 }
 
 const shape: Shape<RestOperation> = {
@@ -44,7 +50,22 @@ interface Result {
 
 /** Query parameters of the list. */
 export type ListFilter = Readonly<
-  Record<'account' | 'outcome' | 'since' | 'until' | 'items' | 'page', string | undefined>
+  Record<
+    | 'account'
+    | 'type'
+    | 'kind'
+    | 'namespace'
+    | 'name'
+    | 'caller'
+    | 'agent'
+    | 'replica'
+    | 'search'
+    | 'since'
+    | 'until'
+    | 'items'
+    | 'page',
+    string | undefined
+  > & { outcome: readonly string[] | undefined }
 >;
 
 const operationsPath = '/armory/agent/operations';
@@ -57,14 +78,15 @@ const columns: readonly Column<RestOperation>[] = [
   ['TYPE', ({ operationType }) => operationType],
   ['ACCOUNT', ({ account }) => account],
   ['STARTED', ({ startTime }) => startTime],
-  ['OUTCOME', outcomeOf],
+  ['OUTCOME', toldOutcome],
   ['TOOK', ({ totalDurationMs }) => (totalDurationMs === undefined ? '' : `${totalDurationMs} ms`)],
   ['VERB', ({ verb }) => verb ?? ''],
+  ['MODE', ({ mode }) => mode ?? ''],
   ['RESOURCE', ({ object }) => object?.resource ?? ''],
-  ['OBJECT', ({ object: { namespace = '', name = '' } = {} }) => (namespace === '' ? name : `${namespace}/${name}`)],
+  ['OBJECT', objectOf],
   ['CALLER', ({ caller }) => caller ?? ''],
   ['AGENT', ({ opSentToAgent }) => opSentToAgent?.agentId ?? ''],
-  ['MESSAGE', ({ message }) => (message ?? '').split('\n')[0] ?? ''],
+  ['MESSAGE', messageOf],
 ];
 
 /**
@@ -150,6 +172,24 @@ export async function watchAll({ client, form, io }: ClientSession, account: str
     else for (const record of changed) io.stdout.write(`---\n${format(form, record, [])}`);
     await delay(pollMs, undefined, { signal: io.signal });
   }
+}
+
+function toldOutcome(record: RestOperation): string {
+  const { reason, count = 1 } = record;
+  if (reason === undefined) return outcomeOf(record);
+  return `${outcomeOf(record)} (${reason}${count === 1 ? '' : `, ${String(count)} times`})`;
+}
+
+function objectOf({ object }: RestOperation): string {
+  if (object === undefined) return '';
+  const { namespace, selector = '', others = [] } = object;
+  const name = object.name === '' && selector !== '' ? `(${selector})` : object.name;
+  const text = namespace === '' ? name : `${namespace}/${name}`;
+  return others.length === 0 ? text : `${text}, ${others.join(', ')}`;
+}
+
+function messageOf({ message = '' }: RestOperation): string {
+  return message.split('\n')[0] ?? '';
 }
 
 function find(client: RestClient, id: string): Promise<RestOperation> {

@@ -7,6 +7,7 @@ import { command, type Argument, type Command, type CommandIo } from '../command
 import {
   choice,
   file,
+  repeated,
   required,
   seconds,
   text,
@@ -194,7 +195,7 @@ const sendCommands: readonly Command[] = [
   ),
 ];
 
-const outcomes = ['pending', 'completed', 'failed', 'timed-out', 'cancelled', 'agent-lost'] as const;
+const outcomes = ['pending', 'completed', 'failed', 'timed-out', 'cancelled', 'agent-lost', 'refused'] as const;
 const ofAccount = { ...accountFlag, help: 'only this account' };
 const operationId: Argument = { name: 'ID', completes: 'operations' };
 
@@ -213,7 +214,20 @@ export const operationCommands: readonly Command[] = [
     arguments: [],
     flags: {
       account: ofAccount,
-      outcome: choice(outcomes, { value: 'OUTCOME', help: `only ${outcomes.join(', ')}` }),
+      outcome: repeated(
+        choice(outcomes, { value: 'OUTCOME', help: `only ${outcomes.join(', ')}; several times for several` }),
+      ),
+      type: filterText('TYPE', 'only this type: deploy, scale ...; kubernetes-api for requests of the Kubernetes API'),
+      kind: filterText('KIND', 'only about objects of this kind: Deployment, deployments'),
+      namespace: { ...filterText('NAMESPACE', 'only about objects in this namespace'), short: 'n' },
+      name: filterText('NAME', 'only about the object of this name'),
+      caller: filterText('CALLER', 'only of this caller, as the records name it'),
+      agent: { ...filterText('AGENT', 'only sent to this agent'), completes: 'agents' },
+      replica: {
+        ...filterText('REPLICA', 'only received by this replica, or sent to an agent by it'),
+        completes: 'instances',
+      },
+      search: filterText('TEXT', 'only with this in the account, the name of the object or the message'),
       since: time({ help: 'started at this time or later: ISO 8601, or an age such as 90s, 10m, 2h, 1d' }),
       until: time({ help: 'started before this time, in the same forms' }),
       items: whole({ minimum: 1, maximum: 500 }, { value: 'N', help: 'records per page, 1 to 500 (default 50)' }),
@@ -221,12 +235,20 @@ export const operationCommands: readonly Command[] = [
       ...gatewayFlags,
     },
     run: ({ flags }, io) => {
-      const { since, until, outcome, items, page } = flags;
+      const { since, until, outcome, items, page, type, kind, namespace, name: object, caller, agent, replica } = flags;
       if (since !== undefined && until !== undefined && since >= until)
         throw new UsageError('--until must be later than --since');
       return operations.list(openSession(flags, io), {
         account: flags.account,
-        outcome: outcome?.replace('-', ' '),
+        outcome: outcome?.map((word) => word.replace('-', ' ')),
+        type,
+        kind,
+        namespace,
+        name: object,
+        caller,
+        agent,
+        replica,
+        search: flags.search,
         since: isoOf(since),
         until: isoOf(until),
         items: items?.toString(),
@@ -253,6 +275,10 @@ export const operationCommands: readonly Command[] = [
       operations.watchOne(openSession(flags, io), id, flags.wait ?? defaultWatch),
   }),
 ];
+
+function filterText(value: string, help: string) {
+  return text('a value that is not empty', { value, help });
+}
 
 function isoOf(time: number | undefined): string | undefined {
   return time === undefined ? undefined : new Date(time).toISOString();

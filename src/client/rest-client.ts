@@ -12,18 +12,17 @@ export type Shape<Row> = Readonly<Partial<Record<keyof Row, 'string' | 'boolean'
 
 export interface RestClient {
   /** @throws ClientError */
-  list<Row>(
-    path: string,
-    shape: Shape<Row>,
-    query?: Readonly<Record<string, string | undefined>>,
-  ): Promise<readonly Row[]>;
+  list<Row>(path: string, shape: Shape<Row>, query?: QueryParameters): Promise<readonly Row[]>;
   /** @throws ClientError */
-  one<Row>(path: string, shape: Shape<Row>): Promise<Row>;
+  one<Row>(path: string, shape: Shape<Row>, query?: QueryParameters): Promise<Row>;
   /** @throws ClientError */
   delete(path: string): Promise<ChangeAnswer>;
   /** @throws ClientError */
   post(path: string, body: unknown, headers: Readonly<Record<string, string>>): Promise<ChangeAnswer>;
 }
+
+/** Parameters; one with several values is repeated. */
+export type QueryParameters = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 export interface ChangeAnswer {
   readonly status: number;
@@ -69,7 +68,7 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
       const code = options.method === 'POST' && mayHaveArrived(error) ? exitCodes.noResult : exitCodes.unavailable;
       throw new ClientError(code, `${baseUrl} does not answer: ${reasonOf(error)}`);
     }
-    const body = parse(text);
+    const body = status === 204 ? {} : parse(text);
     if (status < 200 || status > 299) {
       const detail = problemDetail(body);
       if (detail !== undefined) throw new ClientError(exitCodeOf(status), detail);
@@ -89,14 +88,12 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
   }
 
   return {
-    list: async <Row>(path: string, shape: Shape<Row>, query: Readonly<Record<string, string | undefined>> = {}) => {
-      const set = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined);
-      const search = new URLSearchParams(set).toString();
-      const body = await get(search === '' ? path : `${path}?${search}`, shape, Array.isArray);
+    list: async <Row>(path: string, shape: Shape<Row>, query: QueryParameters = {}) => {
+      const body = await get(withQuery(path, query), shape, Array.isArray);
       return body as readonly Row[];
     },
-    one: async <Row>(path: string, shape: Shape<Row>) =>
-      (await get(path, shape, (body) => !Array.isArray(body))) as Row,
+    one: async <Row>(path: string, shape: Shape<Row>, query: QueryParameters = {}) =>
+      (await get(withQuery(path, query), shape, (body) => !Array.isArray(body))) as Row,
     delete: (path) => call(path, { method: 'DELETE' }),
     post: (path, body, headers) =>
       call(path, {
@@ -105,6 +102,14 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
         headers: { 'content-type': 'application/json', ...headers },
       }),
   };
+}
+
+function withQuery(path: string, query: QueryParameters): string {
+  const set = Object.entries(query).flatMap(([name, value = []]) =>
+    (typeof value === 'string' ? [value] : value).map((one): [string, string] => [name, one]),
+  );
+  const search = new URLSearchParams(set).toString();
+  return search === '' ? path : `${path}?${search}`;
 }
 
 /** The path of one item below `path`. @throws UsageError for a name that a URL cannot have there */

@@ -9,6 +9,7 @@ import { examineIdentities } from './doctor/identities.js';
 import { examineKubernetes } from './doctor/kubernetes.js';
 import { examinePorts } from './doctor/ports.js';
 import { examineRedis } from './doctor/redis.js';
+import { examineSpinnaker } from './doctor/spinnaker.js';
 import { examineSql } from './doctor/sql.js';
 import { examineTls } from './doctor/tls.js';
 
@@ -69,6 +70,7 @@ async function* findings(
   yield* examineRedis(config, signal);
   yield* examineKubernetes(config, signal, { environment });
   yield* examinePorts(config, signal);
+  yield* examineSpinnaker(config, signal);
 }
 
 async function report(

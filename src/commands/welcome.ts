@@ -9,7 +9,12 @@ export const inMemory = 'pglite:memory';
 export const inMemoryNotice =
   'the database is in memory: operations and accounts are lost when this process ends; --sql.url=pglite:DIR keeps them';
 
-export function welcome({ kubesvc, server, sql }: Config, { agentsPort, restPort }: Addresses): string {
+/** @param file of the program, as a URL; default: this one */
+export function welcome(
+  { kubesvc, server, sql }: Config,
+  { agentsPort, restPort }: Addresses,
+  file = import.meta.url,
+): string {
   const rest = `${server.ssl.enabled ? 'https' : 'http'}://${reachable(server.address)}:${String(restPort)}`;
   const agents = `${reachable(kubesvc.grpc.server.address)}:${String(agentsPort)}`;
   const database =
@@ -26,10 +31,16 @@ Agent Gateway is ready (${kubesvc.cluster}).
   REST         ${rest}/docs  (to read and try; ${rest}/openapi.json)
 ${database}
 Next, in a second terminal:
-  npx agent-gateway simulate --agents 3 --accounts 2
+  ${commandName(file)} simulate --agents 3 --accounts 2
 Ctrl-C drains and stops; a second one stops at once.
 
 `;
+}
+
+/** How the program is called in another terminal: run by npx, installed, or in a checkout, where npx finds its command. */
+function commandName(file: string): string {
+  if (file.includes('/_npx/')) return 'npx @agent-gateway/gateway';
+  return file.includes('/node_modules/') ? 'agent-gateway' : 'npx agent-gateway';
 }
 
 /** The host under which this machine reaches a listening address. */

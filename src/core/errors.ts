@@ -84,6 +84,12 @@ export class GatewayError extends TellableError {
   }
 }
 
+/** The same failure, of a request of which nothing has left: it may be sent again. */
+export function asUnsent(thrown: unknown): GatewayError {
+  const { code, message, details } = toGatewayError(thrown);
+  return new GatewayError(code, message, { ...details, unsent: true });
+}
+
 /**
  * Turns anything thrown into a GatewayError; anything that is not one becomes `internal`, with its text kept as the
  * cause.

@@ -25,6 +25,12 @@ export interface LockOptions {
   readonly keep?: boolean;
 }
 
+/**
+ * Whether the lock is still this instance's, by the time of its last renewal. True when it is called, whatever happened
+ * before: a process that was frozen asks it before it acts on the lock, because its signal aborts a little later.
+ */
+export type LockHeld = () => boolean;
+
 /** A lock expires by itself: releasing it must not hold up what follows. */
 const releaseTimeoutMs = 2_000;
 
@@ -37,7 +43,7 @@ const releaseTimeoutMs = 2_000;
 export async function withLock(
   options: LockOptions,
   signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<void>,
+  work: (signal: AbortSignal, held: LockHeld) => Promise<void>,
 ): Promise<boolean> {
   const { locks, name, holder, ttlMs, keep = false } = options;
   const asked = performance.now();
@@ -47,10 +53,11 @@ export async function withLock(
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   const lost = new GatewayError('cancelled', `lock ${name} was lost to another instance, or could not be renewed`);
-  const renewing = renewUntilLost(options, asked + ttlMs, working.signal).then(() => working.abort(lost));
+  const expiry = { at: asked + ttlMs };
+  const renewing = renewUntilLost(options, expiry, working.signal).then(() => working.abort(lost));
   try {
     working.signal.throwIfAborted();
-    await work(working.signal);
+    await work(working.signal, () => !working.signal.aborted && performance.now() < expiry.at);
     return true;
   } catch (error) {
     if (working.signal.reason === lost) return false;
@@ -64,19 +71,18 @@ export async function withLock(
 }
 
 /** Renews three times in each `ttlMs`; ends when the lock is lost, is not renewed by `expiry`, or the signal aborts. */
-async function renewUntilLost(options: LockOptions, expiry: number, signal: AbortSignal): Promise<void> {
+async function renewUntilLost(options: LockOptions, expiry: { at: number }, signal: AbortSignal): Promise<void> {
   const { locks, name, holder, ttlMs } = options;
-  let expires = expiry;
-  for (let leftMs = ttlMs; leftMs > 0; leftMs = expires - performance.now()) {
+  for (let leftMs = ttlMs; leftMs > 0; leftMs = expiry.at - performance.now()) {
     await wait(Math.min(ttlMs / 3, leftMs), signal).catch(() => undefined);
     if (signal.aborted) return;
     const asked = performance.now();
-    const renewal = withDeadline(Math.max(1, expires - asked), signal, `renewing lock ${name}`, (within) =>
+    const renewal = withDeadline(Math.max(1, expiry.at - asked), signal, `renewing lock ${name}`, (within) =>
       locks.renew(name, holder, ttlMs, within),
     );
     // One that fails is tried again until the lock has expired.
     const renewed = await renewal.catch(() => undefined);
-    if (renewed === true) expires = asked + ttlMs;
+    if (renewed === true) expiry.at = asked + ttlMs;
     if (renewed === false) return;
   }
 }

@@ -61,7 +61,7 @@ async function probe(cluster: ChaosCluster, id: string): Promise<{ notOwner: num
   const replica = cluster.replicas.find((candidate) => candidate.id === id);
   if (replica === undefined) throw new Error(`no replica ${id}`);
   const misses = async (): Promise<number> => {
-    const value = (await readMetrics(replica.restUrl))('agent_gateway_forwards_total{outcome="not_owner"}');
+    const value = (await readMetrics(replica.restUrl))('agent_gateway_forwards_total{outcome="not-owner"}');
     return Number.isNaN(value) ? 0 : value;
   };
   const before = await misses();

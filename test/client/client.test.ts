@@ -212,3 +212,57 @@ test('callers who must authenticate', async (t) => {
     err: /this needs the role operate/u,
   });
 });
+
+test('status: which account fails, who is gone, since when and why', async (t) => {
+  const { agentsAddress, restUrl } = await startGateway(t, {
+    'kubesvc.instances.leaseMs': 1_000,
+    'kubesvc.instances.heartbeatMs': 200,
+  });
+  const run = async (line: string): Promise<Ran> => {
+    const { texts, code } = start(line.split(' '), restUrl);
+    return { code: await code, ...texts };
+  };
+  const common = { addresses: [agentsAddress], agents: 1, accounts: 1, latencyMs: 1 };
+  const failing = await startSimulatedAgents({ ...common, failureRate: 1 });
+  const leaving = await startSimulatedAgents({ ...common, firstAgent: 7 });
+  t.teardown(() => Promise.all([failing.stop(), leaving.stop()]));
+  for (const agents of [failing, leaving]) await agents.ready(AbortSignal.timeout(120_000));
+
+  const well = await waitFor(async () => {
+    const status = await run('status');
+    return status.out.startsWith('ok: ') ? status : undefined;
+  });
+  t.equal(well.out, 'ok: 1 of 1 instances are ready, 2 agents connected, 2 accounts served\n');
+
+  t.equal((await run('ops send scale apps/v1/Deployment web -n default --replicas 3 -a sim-0-0')).code, 1);
+  await leaving.stop();
+  const ill = await waitFor(async () => {
+    const status = await run('status');
+    return /operations of/u.test(status.out) && /offline/u.test(status.out) ? status : undefined;
+  });
+  t.match(
+    ill.out,
+    /^operations of 1 account failed within the last hour\nACCOUNT .*\nsim-0-0 +1 +1 +20\S+Z +failing +failed: \w/u,
+  );
+  t.match(
+    ill.out,
+    new RegExp(
+      `\n1 account offline: no agent serves them\nACCOUNT .*\nsim-7-0 +20\\S+Z +sim-agent-7 +${gatewayId} +said goodbye\n`,
+      'u',
+    ),
+  );
+  t.match(JSON.parse((await run('status -o json')).out), { ok: false, failures: { items: [{ account: 'sim-0-0' }] } });
+
+  t.match(
+    (await run('agents --offline')).out,
+    /^AGENT +OFFLINE SINCE .*\nsim-agent-7 +20\S+Z .* sim-7-0 +said goodbye\n$/u,
+  );
+  t.match((await run('accounts --offline')).out, /\nsim-7-0 +20\S+Z +sim-agent-7 /u);
+  t.match((await run('instances --offline')).out, /^INSTANCE .*\n$/u);
+  t.match(await run('agents sim-agent-7'), { code: 3, err: /offline since 20\S+Z, last seen at .*, said goodbye/u });
+  t.equal((await run('forget agent sim-agent-0')).code, 4, 'not while it is connected');
+  t.equal((await run('forget agent sim-agent-7')).code, 0);
+  t.match((await run('accounts --offline')).out, /^ACCOUNT .*\n$/u);
+  t.equal((await run('forget agent sim-agent-7')).code, 3);
+  t.equal((await run(`forget instance ${gatewayId}`)).code, 4, 'it is alive');
+});

@@ -251,7 +251,17 @@ test('every command has help and tells the version', async (t) => {
     'ops send deploy',
     'ops get',
   ];
-  for (const name of [...names, 'ops list', 'ops watch', 'agents', 'accounts', 'instances', 'completion', 'version']) {
+  for (const name of [
+    ...names,
+    'ops list',
+    'ops watch',
+    'agents',
+    'accounts',
+    'instances',
+    'revoke-tokens',
+    'completion',
+    'version',
+  ]) {
     const words = wordsOf(name);
     const help = await run([...words, '--help']);
     t.match(help, {

@@ -79,7 +79,7 @@ export class Replica {
         if (this.#child.exitCode !== null) return true;
         return (await fetch(`${this.restUrl}/readyz`, { signal: AbortSignal.timeout(10_000) })).ok;
       },
-      { timeoutMs: 300_000, intervalMs: 200, description: `replica ${this.id} to be ready: ${this.errors}` },
+      { timeoutMs: 120_000, intervalMs: 50, description: `replica ${this.id} to be ready: ${this.errors}` },
     );
     if (this.#child.exitCode !== null)
       throw new Error(`replica ${this.id} exited with ${String(this.#child.exitCode)}: ${this.errors}`);

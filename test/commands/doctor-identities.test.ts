@@ -27,4 +27,8 @@ test('files of identities', async (t) => {
     { status: 'failed', found: /policy\.yml cannot be used: agents\[0\]\.match\[0\]: expected TYPE=VALUE/u },
   ]);
   t.match(await look('--kubesvc.grpc.auth.tokens.file=/none'), [{ status: 'failed', found: /ENOENT/u }]);
+  const publicUrl = '--kubesvc.kubernetesApi.publicUrl=https://gateway.example';
+  t.match(await look('--spinnaker.tokens.secretFile=/none', publicUrl), [
+    { status: 'failed', found: /spinnaker\.tokens\.secretFile.*ENOENT/u },
+  ]);
 });

@@ -63,6 +63,11 @@ test('a second gateway is refused, and the next one starts right after a kill', 
   const next = await Replica.spawn({ id: 'next', settings });
   t.teardown(() => next.end('SIGKILL'));
   await next.ready();
+  t.match(
+    await refused(t, directory),
+    `process ${String(next.pid)} uses ${directory}`,
+    'the one after the killed one is protected, too',
+  );
   t.equal(await next.end('SIGTERM'), 0);
   const last = await Replica.spawn({ id: 'last', settings });
   t.teardown(() => last.end('SIGKILL'));

@@ -115,3 +115,16 @@ test('a lock that is kept expires by itself', async (t) => {
   t.ok(await withLock({ ...lock, keep: true }, new AbortController().signal, async () => undefined));
   t.equal(asked.release, 0);
 });
+
+test('the work can ask whether the lock is still held, before its signal aborts', async (t) => {
+  const { lock } = double();
+  const { signal } = new AbortController();
+  await withLock({ ...lock, ttlMs: 50 }, signal, (held, isHeld) => {
+    t.ok(isHeld());
+    // As a process that was frozen: no timer has run yet.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60);
+    t.notOk(held.aborted);
+    t.notOk(isHeld(), 'the time of the lock is over');
+    return Promise.resolve();
+  });
+});

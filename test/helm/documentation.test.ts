@@ -20,6 +20,7 @@ const pages = [
   ...[
     'docs/install.md',
     'docs/migrate-from-armory.md',
+    'docs/spinnaker.md',
     'docs/decisions/0060-charts.md',
     'k8s/README.md',
     'k8s/gateway/gateway.yml',

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { test } from 'tap';
 import { parse } from 'yaml';
+import { parseSharedSecrets } from '../../src/core/shared-secrets.js';
 import { loadConfig } from '../../src/gateway/config/config.js';
 import { permissionMessage } from '../../src/discovery/kubernetes/permission.js';
 import { gatewayRows } from './gateway-values.js';
@@ -70,6 +71,7 @@ test('a replica starts with what is rendered', async (t) => {
     t.match(kubesvc.grpc.server.security, { enabled: true, clientAuth: 'REQUIRE', privateKeyPassword: 'hunter5' });
     t.match(server.ssl, { enabled: true, clientAuth: 'OPTIONAL', privateKeyPassword: 'hunter6' });
     t.equal(kubesvc.dynamicAccounts.encryptionKey, secrets.sealing.aes);
+    t.equal(config.spinnaker.tokens.secretFile, pathOf('/etc/agent-gateway/secrets/account-tokens/signing'));
   }
 });
 
@@ -112,6 +114,54 @@ test('with TLS on port 7002 replicas trust each other by the names that they cal
   t.match(environment['NODE_EXTRA_CA_CERTS'], /tls\/rest\/ca\.crt$/);
 });
 
+test('Spinnaker without a plugin, by one value', async (t) => {
+  const tools = await toolsOrSkip(t);
+  if (tools === undefined) return;
+  const settingsOf = async (values: Values) => {
+    const objects = await render(tools, chart, values, { namespace: 'gateway' });
+    const { args, environment, pathOf } = await containerSurroundings(t, objects, secrets);
+    const { config } = loadConfig({ environment, flags: args.slice(1), terminal: false });
+    const { secretFile = '' } = config.spinnaker.tokens;
+    return { objects, config, pathOf, secretFile, url: config.spinnaker.clouddriver.url };
+  };
+  const one = await settingsOf(gatewayRows['Spinnaker without a plugin']);
+  t.equal(one.url, 'http://spin-clouddriver.spinnaker:7002');
+  t.equal(one.secretFile, one.pathOf('/etc/agent-gateway/secrets/account-tokens/secrets'));
+  const secret = objectOf(one.objects, 'Secret');
+  const written = Buffer.from(secret.data!['secrets']!, 'base64').toString();
+  t.equal(parseSharedSecrets(written).length, 1, 'it can sign');
+  t.equal(secret.metadata.annotations?.['helm.sh/resource-policy'], 'keep');
+  const mounts = podOf(one.objects).volumes!.map((volume) => volume.secret?.secretName);
+  t.ok(mounts.includes(secret.metadata.name));
+  t.equal(one.config.server.ssl.trustCertCollection, one.pathOf('/etc/agent-gateway/tls/rest/ca.crt'));
+  const service = objectOf(one.objects, 'Service', /^(?!.*grpc$)/);
+  t.equal(one.config.kubesvc.kubernetesApi.publicUrl, `https://${service.metadata.name}.gateway:7002`);
+  t.match(JSON.stringify(objectOf(one.objects, 'NetworkPolicy')), '"kubernetes.io/metadata.name":"spinnaker"');
+
+  const other = await settingsOf(gatewayRows['Spinnaker elsewhere']);
+  t.equal(other.url, 'https://spin-clouddriver-rw.cd:7002');
+  t.equal(other.secretFile, other.pathOf('/etc/agent-gateway/secrets/account-tokens/keys'));
+  t.notOk(other.objects.some(({ kind }) => kind === 'Secret'));
+
+  const { 'Spinnaker without a plugin': row } = gatewayRows;
+  const auth = {
+    tokens: { file: '/etc/agent-gateway/auth/tokens.yml' },
+    policyFile: '/etc/agent-gateway/auth/callers.yml',
+  };
+  const byConfig = await settingsOf({
+    ...row,
+    config: {
+      ...row.config,
+      server: { auth: { ...auth, instances: { secretFile: '/etc/agent-gateway/auth/instances' } } },
+      kubesvc: { kubernetesApi: { publicUrl: 'https://gateway.example.com' } },
+      spinnaker: { configServer: { enabled: true } },
+    },
+    auth: { existingSecret: 'auth' },
+  });
+  t.equal(byConfig.url, undefined, 'Clouddriver reads the accounts instead');
+  t.equal(byConfig.config.kubesvc.kubernetesApi.publicUrl, 'https://gateway.example.com');
+});
+
 test('a changed configuration replaces the pods', async (t) => {
   const tools = await toolsOrSkip(t);
   if (tools === undefined) return;
@@ -142,6 +192,7 @@ const refusals: readonly (readonly [values: Values, sentence: RegExp])[] = [
   [{ grpc: { tls: { existingSecret: 'x', trustKey: '', clientAuth: 'REQUIRE' } } }, /grpc\.tls\.trustKey is missing/],
   [{ rest: { tls: { existingSecret: 'x', clientAuth: 'REQUIRE' } } }, /at '\/rest\/tls\/clientAuth'/],
   [{ config: { server: { ssl: { clientAuth: 'require' } } } }, /would refuse the probes/],
+  [{ spinnaker: { enabled: true } }, /spinnaker\.enabled needs TLS on port 7002/],
   [{ rest: { service: { name: 'gateway' } } }, /a name that starts with spin-clouddriver/],
   [{ replicas: 3 }, /additional properties 'replicas' not allowed/],
   [{ config: { kubesvc: { clutser: 'kubernetes' } } }, /additional properties 'clutser' not allowed/],

@@ -39,7 +39,13 @@ export const gatewayRows = {
     sql: { existingSecret: 'sql' },
   },
   'everything from Secrets': {
-    config: { redis: { connection: 'redis://overridden:6379' }, kubesvc: { dynamicAccounts: { enabled: true } } },
+    config: {
+      redis: { connection: 'redis://overridden:6379' },
+      kubesvc: {
+        dynamicAccounts: { enabled: true },
+        kubernetesApi: { publicUrl: 'https://gateway.example.com:7002' },
+      },
+    },
     sql: {
       existingSecret: 'sql',
       urlKey: 'url',
@@ -50,6 +56,7 @@ export const gatewayRows = {
       tls: { existingSecret: 'sql-tls', trustKey: 'roots.pem', certificateKey: 'tls.crt', privateKeyKey: 'tls.key' },
     },
     auth: { existingSecret: 'auth' },
+    spinnaker: { tokens: { existingSecret: 'tokens', key: 'signing' } },
     redis: { existingSecret: 'redis', connectionKey: 'url', passwordKey: 'redis-password' },
     dynamicAccounts: {
       encryptionKey: { existingSecret: 'sealing', key: 'aes' },
@@ -93,6 +100,21 @@ export const gatewayRows = {
         return [port, { tls: { existingSecret: `${port}-tls`, certManager } }];
       }),
     ),
+  },
+  'Spinnaker without a plugin': {
+    config,
+    spinnaker: { enabled: true },
+    rest: { tls: { existingSecret: 'rest-tls' } },
+  },
+  'Spinnaker elsewhere': {
+    config,
+    spinnaker: {
+      enabled: true,
+      namespace: 'cd',
+      clouddriverUrl: 'https://spin-clouddriver-rw.cd:7002',
+      tokens: { existingSecret: 'signing', key: 'keys' },
+    },
+    rest: { tls: { existingSecret: 'rest-tls' } },
   },
   'names and places': {
     config: { ...config, server: { port: 8443 }, kubesvc: { grpc: { server: { port: 9999 } } } },

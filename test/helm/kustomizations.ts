@@ -38,6 +38,15 @@ export const kustomizations: Readonly<Record<string, Kustomization>> = {
     values: { ...gateway, grpc: { tls: { existingSecret: 'gateway-grpc-tls', clientAuth: 'REQUIRE' } } },
     options: { release: 'agent-gateway' },
   },
+  'overlays/spinnaker': {
+    chart: 'agent-gateway',
+    values: {
+      ...gateway,
+      spinnaker: { enabled: true, tokens: { existingSecret: 'gateway-tokens' } },
+      rest: { tls: { existingSecret: 'gateway-rest-tls' } },
+    },
+    options: { release: 'agent-gateway', namespace: 'gateway' },
+  },
   'overlays/beside-clouddriver': {
     chart: 'agent-gateway',
     values: {

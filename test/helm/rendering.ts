@@ -8,6 +8,7 @@ import { parseAllDocuments } from 'yaml';
 import type {
   V1ClusterRole,
   V1ConfigMap,
+  V1Secret,
   V1Deployment,
   V1EnvVar,
   V1PodSpec,
@@ -26,10 +27,12 @@ export interface Values {
 /** Objects of Kubernetes by kind, as far as tests take them apart. */
 interface Kinds {
   readonly ConfigMap: V1ConfigMap;
+  readonly Secret: V1Secret;
   readonly Deployment: V1Deployment;
   readonly Role: V1Role;
   readonly ClusterRole: V1ClusterRole;
   readonly Service: V1Service;
+  readonly NetworkPolicy: { readonly spec: unknown };
   readonly PrometheusRule: { readonly spec: unknown };
   readonly Certificate: { readonly spec: { readonly dnsNames: readonly string[] } };
 }

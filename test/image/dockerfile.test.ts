@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { test } from 'tap';
 import { gatewayValues } from '../../helm/generator/gateway-values.js';
 import { hadolint } from '../services/hadolint.js';
+import { longTermNode } from '../services/node.js';
 import { buildImage } from './build.js';
 
 const run = promisify(execFile);
@@ -28,6 +29,14 @@ test('hadolint has nothing to say', async (t) => {
     return;
   }
   t.equal(await lint(join(project, 'Dockerfile')), '');
+});
+
+test('it has the Node.js on which a part of the suite runs', (t) => {
+  const text = readFileSync(join(project, 'Dockerfile'), 'utf8');
+  const images = [...text.matchAll(/^ARG \w+_IMAGE=.*\/(?:node:|nodejs)(\d+)-/gmu)].map(([, major]) => major);
+  const major = longTermNode.split('.')[0];
+  t.same(images, [major, major]);
+  t.end();
 });
 
 test('what it builds runs, as the user that the charts expect, with nothing in it that is not needed', async (t) => {

@@ -4,17 +4,18 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cachedDownload } from './downloads.js';
 
-/** The long-term support release on which a part of the suite runs in `.ci/run`. */
+/** `lts`: the long-term support release that the image has, on which a part of the suite runs in `.ci/run`. */
 export const longTermNode = '24.22.3';
 
 /**
- * @param version exact, or the beginning of one (`24`): the newest such one at the time of the first download
+ * @param wanted a version: exact, or the beginning of one (`24`): the newest such one at the time of the first download; or `lts`
  * @returns the directory with the program `node`, for the PATH
  * @throws Error in words
  */
-export async function nodeDirectory(version: string): Promise<string> {
+export async function nodeDirectory(wanted: string): Promise<string> {
+  const version = wanted === 'lts' ? longTermNode : wanted;
   if (!/^\d+(\.\d+){0,2}$/u.test(version))
-    throw new Error(`--node takes a version of Node.js such as ${longTermNode} or 24, not "${version}"`);
+    throw new Error(`--node takes a version of Node.js such as ${longTermNode} or 24, or lts, not "${version}"`);
   const name = `node-${process.platform}-${process.arch}`;
   try {
     return await cachedDownload(`node-${version}`, async (run, temporary) => {

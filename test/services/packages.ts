@@ -2,7 +2,7 @@
 
 import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { progress } from './progress.js';
 
@@ -20,8 +20,6 @@ const testPackages = [
 /** A browser, for the console's tests alone (124 MB, 22 s): where it cannot be installed they are skipped, and say so. */
 const browserPackages = ['chromium', 'fonts-dejavu-core'];
 
-/** Where systemd has its links to what starts with the machine. */
-const enabledUnits = '/etc/systemd/system';
 const aptTimeoutMs = 15 * 60_000;
 
 export interface PackageOptions {
@@ -31,6 +29,8 @@ export interface PackageOptions {
   readonly optional?: readonly string[];
   /** Default: standard error. */
   readonly write?: (line: string) => unknown;
+  /** Default: `/`. */
+  readonly root?: string;
 }
 
 /**
@@ -38,19 +38,19 @@ export interface PackageOptions {
  * @throws Error that names the packages to install, when not root or when apt-get fails
  */
 export async function ensurePackages(options: PackageOptions = {}): Promise<void> {
-  const { names = testPackages, write = (line: string) => process.stderr.write(line) } = options;
+  const { names = testPackages, write = (line: string) => process.stderr.write(line), root = '/' } = options;
   const optional = options.optional ?? (options.names === undefined ? browserPackages : []);
   const missing = names.filter((name) => !isInstalled(name));
   const wanted = optional.filter((name) => !isInstalled(name));
   if (missing.length === 0 && wanted.length === 0) return;
-  const root = process.getuid?.() === 0;
-  if (missing.length === 0 && !root) return;
+  const isRoot = process.getuid?.() === 0;
+  if (missing.length === 0 && !isRoot) return;
   const command = `apt-get install --no-install-recommends ${missing.join(' ')}`;
-  if (!root) throw new Error(`Debian packages are missing; as root: ${command}`);
+  if (!isRoot) throw new Error(`Debian packages are missing; as root: ${command}`);
   write(
     `installing Debian packages, without starting or enabling their services: ${[...missing, ...wanted].join(' ')}\n`,
   );
-  await withoutServices(() =>
+  await withoutServices(root, () =>
     progress(
       'installing Debian packages',
       async () => {
@@ -86,23 +86,24 @@ async function aptGet(...args: string[]): Promise<void> {
  * Debian's server packages start their server on installation, unless this program says 101 (invoke-rc.d(8)), and have it
  * started with the machine, which is undone.
  */
-async function withoutServices(install: () => Promise<void>): Promise<void> {
-  const policy = '/usr/sbin/policy-rc.d';
-  const enabledBefore = new Set(unitLinks());
+async function withoutServices(root: string, install: () => Promise<void>): Promise<void> {
+  const policy = join(root, 'usr/sbin/policy-rc.d');
+  const enabledBefore = new Set(unitLinks(root));
   const isOurs = !existsSync(policy);
   if (isOurs) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {
     await install();
   } finally {
     if (isOurs) rmSync(policy);
-    const enabled = unitLinks().filter((link) => !enabledBefore.has(link));
+    const enabled = unitLinks(root).filter((link) => !enabledBefore.has(link));
     const units = [...new Set(enabled.map((link) => basename(link)))];
     if (units.length > 0) await run('systemctl', ['disable', '--quiet', ...units], { timeout: 60_000 });
   }
 }
 
-/** Of the units that start with another one, such as `multi-user.target.wants/redis-server.service`. */
-function unitLinks(): string[] {
+/** Of the units that start with the machine, such as `multi-user.target.wants/redis-server.service`. */
+function unitLinks(root: string): string[] {
+  const enabledUnits = join(root, 'etc/systemd/system');
   if (!existsSync(enabledUnits)) return [];
   const names = readdirSync(enabledUnits, { recursive: true, encoding: 'utf8' });
   return names.filter((name) => /\.(wants|requires)\/[^/]+$/u.test(name));

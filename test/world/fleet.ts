@@ -9,6 +9,9 @@ import { startTcpProxy, type TcpProxy } from '../tcp-proxy.js';
 import { waitFor } from '../wait.js';
 import { startFront, type Front } from './front.js';
 
+/** Node.js starts slowly when many do at the same time. */
+const slowStartMs = 180_000;
+
 /** One agent, with the network between it and the gateway. */
 interface FleetAgent {
   readonly account: string;
@@ -73,9 +76,8 @@ export class Fleet {
         const names = new Set(JSON.stringify(agents.map(({ accounts }) => accounts)).match(/account-\d+/gu));
         return this.#agents.every(({ account }) => names.has(account));
       };
-      // Node.js starts slowly when many do at the same time.
       await waitFor(served, {
-        timeoutMs: 180_000,
+        timeoutMs: slowStartMs,
         intervalMs: 500,
         description: `${replica.id} to know an agent of every account`,
       });
@@ -97,7 +99,7 @@ export class Fleet {
     });
     this.#started += 1;
     this.#t.teardown(() => next.end());
-    this.#replicas[index] = await next.ready();
+    this.#replicas[index] = await waitFor(() => next.ready(), { timeoutMs: slowStartMs, description: next.id });
     this.#serve(this.#replicas);
   }
 
@@ -121,6 +123,7 @@ export class Fleet {
     agent.process = await this.#startAgent(agent);
     const { process } = agent;
     await waitFor(() => process.log.some(({ msg }) => msg.includes('registered')), {
+      timeoutMs: slowStartMs,
       description: `the new agent of ${agent.account} to connect: ${process.errors}`,
     });
     await old.end('SIGTERM');

@@ -72,6 +72,10 @@ Settings that come from Secrets: each is a mounted file, and a variable that nam
 - name: AGENT_GATEWAY_KUBESVC_DYNAMICACCOUNTS_KUBECONFIGDIRECTORY
   value: /etc/agent-gateway/kubeconfigs
 {{- end }}
+{{- if include "agent-gateway.tokensSecret" . }}
+- name: AGENT_GATEWAY_SPINNAKER_TOKENS_SECRETFILE
+  value: /etc/agent-gateway/secrets/account-tokens/{{ .Values.spinnaker.tokens.key }}
+{{- end }}
 {{- include "agent-gateway.portTls" (dict "tls" .Values.grpc.tls "name" "grpc" "prefix" "AGENT_GATEWAY_KUBESVC_GRPC_SERVER_SECURITY_") }}
 {{- include "agent-gateway.portTls" (dict "tls" .Values.rest.tls "name" "rest" "prefix" "AGENT_GATEWAY_SERVER_SSL_") }}
 {{- if and .Values.rest.tls.existingSecret (eq (include "agent-gateway.cluster" .) "kubernetes") }}
@@ -83,6 +87,23 @@ Settings that come from Secrets: each is a mounted file, and a variable that nam
 {{- with .Values.rest.tls.trustKey }}
 - name: NODE_EXTRA_CA_CERTS
   value: /etc/agent-gateway/tls/rest/{{ . }}
+{{- end }}
+{{- end }}
+{{- if .Values.spinnaker.enabled }}
+{{- if not ((.Values.config.kubesvc).kubernetesApi).publicUrl }}
+- name: AGENT_GATEWAY_KUBESVC_KUBERNETESAPI_PUBLICURL
+  value: https://{{ include "agent-gateway.restServiceName" . }}.{{ .Release.Namespace }}:{{ .Values.rest.service.port }}
+{{- end }}
+{{- with .Values.rest.tls }}
+{{- if and .existingSecret .trustKey (eq .clientAuth "NONE") }}
+{{- /* The kubeconfigs for Clouddriver contain the CA. */}}
+- name: AGENT_GATEWAY_SERVER_SSL_TRUSTCERTCOLLECTION
+  value: /etc/agent-gateway/tls/rest/{{ .trustKey }}
+{{- end }}
+{{- end }}
+{{- if not (or ((.Values.config.spinnaker).clouddriver).url ((.Values.config.spinnaker).configServer).enabled) }}
+- name: AGENT_GATEWAY_SPINNAKER_CLOUDDRIVER_URL
+  value: {{ default (printf "http://spin-clouddriver.%s:7002" .Values.spinnaker.namespace) .Values.spinnaker.clouddriverUrl }}
 {{- end }}
 {{- end }}
 {{- with .Values.extraEnv }}
@@ -126,6 +147,7 @@ Settings that come from Secrets: each is a mounted file, and a variable that nam
   "secrets/redis" .Values.redis.existingSecret
   "auth" .Values.auth.existingSecret
   "secrets/encryption-key" .Values.dynamicAccounts.encryptionKey.existingSecret
+  "secrets/account-tokens" (include "agent-gateway.tokensSecret" .)
   "tls/sql" .Values.sql.tls.existingSecret
   "tls/grpc" .Values.grpc.tls.existingSecret
   "tls/rest" .Values.rest.tls.existingSecret }}

@@ -42,6 +42,15 @@
 {{- end }}
 {{- end }}
 
+{{/* Secret that signs the tokens of accounts; empty: none. */}}
+{{- define "agent-gateway.tokensSecret" -}}
+{{- with .Values.spinnaker }}
+{{- if .tokens.existingSecret }}{{ .tokens.existingSecret }}
+{{- else if .enabled }}{{ printf "%s-tokens" (include "agent-gateway.fullname" $ | trunc 56 | trimSuffix "-") }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Labels. */}}
 {{- define "agent-gateway.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "agent-gateway.name" . }}
@@ -132,6 +141,9 @@ Whether callers of the REST API need not authenticate, because `config` does not
 {{- end }}
 {{- if or (eq .Values.rest.tls.clientAuth "REQUIRE") (eq (((.Values.config.server).ssl).clientAuth | default "" | upper) "REQUIRE") }}
 {{- fail "rest.tls.clientAuth: REQUIRE would refuse the probes of the kubelet, which have no certificate: use OPTIONAL" }}
+{{- end }}
+{{- if and .Values.spinnaker.enabled (ne (include "agent-gateway.restScheme" .) "HTTPS") (not ((.Values.config.kubesvc).kubernetesApi).publicUrl) }}
+{{- fail "spinnaker.enabled needs TLS on port 7002, because kubectl sends no token without it: set rest.tls.existingSecret, or config.kubesvc.kubernetesApi.publicUrl if TLS ends in front of the gateway" }}
 {{- end }}
 {{- if and .Values.autoscaling.keda.enabled (not .Values.autoscaling.enabled) }}
 {{- fail "autoscaling.keda.enabled needs autoscaling.enabled" }}

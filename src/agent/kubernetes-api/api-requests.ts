@@ -10,7 +10,7 @@ import { refusedByAccount } from './allowed.js';
 import { CarriedRequest } from './carried-request.js';
 import { OpenRequests, type ApiRequestsObserver, type RequestedAccount } from './open-requests.js';
 import { isImpersonation, sentTo } from './sent-head.js';
-import { refusal } from './own-answers.js';
+import { noAnswer, refusal } from './own-answers.js';
 
 export interface ApiRequestsOptions {
   readonly accountOf: (name: string) => RequestedAccount | undefined;
@@ -41,7 +41,8 @@ export function createAnswerRequest(options: ApiRequestsOptions): AnswerRequest 
     });
     const account = accountOf(request.account);
     if (account === undefined) {
-      carried.refuse(refusal(404, `account "${request.account}" is not served by this agent`));
+      // The gateway has not heard yet that it is no longer served. Never 404: clients would take the account for empty.
+      carried.refuse(noAnswer(request.account, 'this agent does not serve it'));
       return carried;
     }
     const added = open.add(account.closing.signal, aborting);

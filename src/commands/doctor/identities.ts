@@ -3,6 +3,7 @@
 import type { Environment } from '../../core/environment.js';
 import { ReleaseStack } from '../../core/release-stack.js';
 import type { Config } from '../../gateway/config/config.js';
+import { openTokenSecrets } from '../../gateway/composition/account-tokens.js';
 import { openSecurity } from '../../gateway/composition/security.js';
 import { examine, ok, warning, type Finding } from './finding.js';
 
@@ -17,6 +18,7 @@ export async function* examineIdentities(
     const scope = new ReleaseStack();
     try {
       const { agents, callers, instanceTokens } = await openSecurity(config, environment, scope, Date.now);
+      await openTokenSecrets(config);
       if (agents === undefined && config.kubesvc.cluster === 'local') return ok('authentication is off');
       if (agents === undefined) {
         const advice =

@@ -5,6 +5,7 @@ import { withLock, type ExpiringLocks } from '../../core/lock.js';
 import type { Logger } from '../../core/logger.js';
 import { jittered, wait } from '../../core/retry.js';
 import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
+import { gatewaysIn } from '../kubernetes-api/kubeconfig.js';
 import type { Clouddriver, ClouddriverAccount } from './clouddriver.js';
 import type { Definition, Definitions } from './definition.js';
 import { accountOptions } from './options.js';
@@ -51,7 +52,9 @@ async function scan(options: MigrationOptions, signal: AbortSignal): Promise<voi
   const matches = ({ name }: ClouddriverAccount): boolean =>
     validName.test(name) && patterns.some((pattern) => pattern.test(name));
   for await (const page of clouddriver.pages(batchSize, signal)) {
-    const fresh = page.filter(matches).flatMap((account) => {
+    // Accounts that lead through gateways must not become accounts of agents, which would reach themselves.
+    const own = page.filter(({ definition }) => gatewaysIn(definition['kubeconfigContents']) === undefined);
+    const fresh = own.filter(matches).flatMap((account) => {
       try {
         const definition = definitions.seal(account.name, knownOptions(account), account.name);
         return [{ name: account.name, zoneId: '', definition, activate: true }];

@@ -62,10 +62,6 @@ export function spinnakerKubeconfigs(
   const { publicUrl } = kubesvc.kubernetesApi;
   if (accountTokens === undefined || publicUrl === undefined) return undefined;
   const certificateAuthority = (): string | undefined => tlsToPeers.certificateAuthority;
-  return new SpinnakerKubeconfigs({
-    tokens: accountTokens.tokens,
-    publicUrl,
-    gateways: spinnaker.gateways,
-    certificateAuthority,
-  });
+  const { tokens } = accountTokens;
+  return new SpinnakerKubeconfigs({ tokens, publicUrl, gateways: spinnaker.gateways, certificateAuthority });
 }

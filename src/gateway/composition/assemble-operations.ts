@@ -8,6 +8,7 @@ import { Recorder } from '../operations/recorder.js';
 import { Recovery } from '../operations/recovery.js';
 import { Results } from '../operations/results.js';
 import { Acceptance } from '../operations/acceptance.js';
+import { Refusals } from '../operations/refusals.js';
 import { Routing } from '../operations/routing.js';
 import type { AgentParts } from './assemble-agents.js';
 import type { Dependencies } from './connect.js';
@@ -15,6 +16,7 @@ import type { StartContext } from './start-context.js';
 
 export interface OperationParts {
   readonly recorder: Recorder;
+  readonly refusals: Refusals;
   readonly forwarder: Forwarder;
   readonly routing: Routing;
   readonly acceptance: Acceptance;
@@ -37,6 +39,10 @@ export function assembleOperations(
   const instanceId = config.instance.id;
   const recorder = new Recorder({ operations, logger, metrics, stopping: lifetime.stopping });
   lifetime.push('recorder', () => recorder.idle());
+  const refusals = new Refusals({ instanceId, operations, logger, metrics, now: context.now });
+  // Whoever was refused has been told; what a database does not take at the end is lost.
+  lifetime.push('refusals', () => refusals.write().catch(() => undefined));
+  lifetime.background('refusals', (at) => refusals.run(at));
   const forwarder = createForwarder(context, dependencies);
   const routing = new Routing({
     instanceId,
@@ -60,7 +66,7 @@ export function assembleOperations(
   });
   lifetime.background('recovery', (at) => recovery.run(at));
   const adoption = new Adoption({ instanceId, operations, acceptance, recorder, logger, overdueMs });
-  return { recorder, forwarder, routing, acceptance, results, adoption };
+  return { recorder, refusals, forwarder, routing, acceptance, results, adoption };
 }
 
 function createForwarder(

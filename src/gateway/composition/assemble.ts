@@ -4,9 +4,10 @@
  */
 
 import { AgentTunnels } from '../kubernetes-api/agent-tunnels.js';
+import type { PublishedAccounts } from '../spinnaker/published-accounts.js';
 import type { SpinnakerKubeconfigs } from '../spinnaker/kubeconfigs.js';
-import { PublishedAccounts } from '../spinnaker/published-accounts.js';
 import { dependencyChecks, Readiness } from '../telemetry/readiness.js';
+import { publishedAccounts } from './published-accounts.js';
 import { spinnakerKubeconfigs } from './account-tokens.js';
 import { assembleAgents, type AgentParts } from './assemble-agents.js';
 import { assembleOperations, type OperationParts } from './assemble-operations.js';
@@ -22,6 +23,8 @@ export interface Domain extends AgentParts, OperationParts {
   readonly agentTunnels: AgentTunnels;
   /** Absent: there are no tokens of accounts (spinnaker.tokens.secretFile). */
   readonly spinnakerKubeconfigs: SpinnakerKubeconfigs | undefined;
+  /** Absent with them. */
+  readonly publishedAccounts: PublishedAccounts | undefined;
   /** Absent: switched off. */
   readonly configServer: ConfigServer | undefined;
 }
@@ -64,9 +67,7 @@ export function assemble(context: StartContext, dependencies: Dependencies): Dom
     now,
   );
   const kubeconfigs = spinnakerKubeconfigs(config, accountTokens, tlsToPeers);
-  const { accounts, definitions } = dynamicAccounts.routes;
-  const published =
-    kubeconfigs && new PublishedAccounts({ accounts, definitions, kubeconfigs, ...config.spinnaker.accounts, now });
+  const published = publishedAccounts(context, kubeconfigs, dynamicAccounts);
   const configServer = published && createConfigServer({ config, published, locks: stores.locks, metrics, logger });
   return {
     ...agents,
@@ -75,6 +76,7 @@ export function assemble(context: StartContext, dependencies: Dependencies): Dom
     readiness,
     agentTunnels,
     spinnakerKubeconfigs: kubeconfigs,
+    publishedAccounts: published,
     configServer,
   };
 }

@@ -4,6 +4,8 @@ import type { Discovery } from '../../discovery/discovery.js';
 import type { Database } from '../../store/sql/database.js';
 import type { OwnershipMap } from '../../store/mirror/ownership-map.js';
 import type { RedisMirror } from '../../store/mirror/redis-mirror.js';
+import { isMissing } from '../attention/attention.js';
+import type { ClusterReader } from '../attention/cluster-reader.js';
 import type { Lease } from '../agents/lease.js';
 import type { Registry } from '../agents/registry.js';
 import type { CachingIngest } from '../caching/ingest.js';
@@ -27,6 +29,7 @@ export interface Observed {
   readonly agentTunnels: Pick<AgentTunnels, 'tunnelCount' | 'waitingCount'>;
   readonly lease: Pick<Lease, 'held' | 'term'>;
   readonly readiness: Readiness;
+  readonly reader: Pick<ClusterReader, 'offline' | 'instances'>;
   readonly redis: { readonly status: string } | undefined;
 }
 
@@ -60,6 +63,7 @@ export function collectGauges(metrics: Metrics, observed: Observed): void {
   metrics.leaseLosses.reset();
   metrics.leaseLosses.inc(lease.term);
   metrics.kubernetesTunnels.set(agentTunnels.tunnelCount);
+  collectGone(metrics, observed.reader);
   let frames = 0;
   for (const session of registry.sessions) frames += session.queueLength;
   const queues = {
@@ -69,4 +73,16 @@ export function collectGauges(metrics: Metrics, observed: Observed): void {
     ...recorder.queueLengths,
   };
   for (const [queue, length] of Object.entries(queues)) metrics.queueLength.set({ queue }, length);
+}
+
+/** A scrape does not wait for the database: it gets what was read for the scrape before, or for somebody else since. */
+function collectGone(metrics: Metrics, { offline, instances }: Observed['reader']): void {
+  void offline.refresh();
+  void instances.refresh();
+  const agents = offline.value?.agents ?? [];
+  metrics.agentsOffline.set(agents.length);
+  metrics.agentsMissing.set(agents.filter(isMissing).length);
+  metrics.accountsOffline.set(offline.value?.accounts.length ?? 0);
+  const lost = instances.value?.lost ?? [];
+  metrics.instancesLost.set(lost.filter(({ replacedBy }) => replacedBy === undefined).length);
 }

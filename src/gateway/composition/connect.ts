@@ -2,6 +2,7 @@
 
 import type { Redis } from 'ioredis';
 import type { Discovery } from '../../discovery/discovery.js';
+import { ClouddriverAccountStore } from '../../store/accounts/clouddriver-accounts.js';
 import { AssignmentStore } from '../../store/assignments/assignments.js';
 import { openDatabase, type Database } from '../../store/sql/database.js';
 import { InstanceStore } from '../../store/instances/instances.js';
@@ -44,6 +45,7 @@ export interface Dependencies {
 
 interface Stores {
   readonly assignments: AssignmentStore;
+  readonly clouddriverAccounts: ClouddriverAccountStore;
   readonly instances: InstanceStore;
   readonly locks: LockStore;
   readonly operations: OperationStore;
@@ -128,6 +130,7 @@ async function openDatabases({ config, logger, lifetime }: StartContext, signal:
 function createStores(database: Database, leaseMs: number): Stores {
   return {
     assignments: new AssignmentStore(database, { leaseMs }),
+    clouddriverAccounts: new ClouddriverAccountStore(database),
     instances: new InstanceStore(database),
     locks: new LockStore(database),
     operations: new OperationStore(database),

@@ -9,6 +9,7 @@ import { Reaper } from '../agents/reaper.js';
 import { Rebalancer } from '../agents/rebalancer.js';
 import type { Session } from '../agents/session.js';
 import type { Domain } from './assemble.js';
+import { startClouddriverAccounts } from './clouddriver-accounts.js';
 import type { Dependencies } from './connect.js';
 import { maintenanceJobs } from './maintenance.js';
 import { steadyTime, type StartContext } from './start-context.js';
@@ -37,6 +38,7 @@ export async function joinCluster(
   watchInstances(context, dependencies, domain);
   watchAgents(context, dependencies, domain);
   maintainDatabase(context, dependencies, domain);
+  startClouddriverAccounts(context, dependencies, domain);
 }
 
 /** Takes over from instances that die. */
@@ -54,11 +56,7 @@ function watchInstances(
     leaseMs: config.kubesvc.instances.leaseMs,
     cachingGraceMs: times.afterLeaseMs,
     onDead: (id, at) =>
-      Promise.all([
-        adoption.adoptFrom(id, at),
-        dynamicAccounts.releaseClaims(id, at),
-        presence.instanceGone(id, at),
-      ]),
+      Promise.all([adoption.adoptFrom(id, at), dynamicAccounts.releaseClaims(id, at), presence.instanceGone(id, at)]),
     logger,
   });
   lifetime.background('reaper', (at) => reaper.run(at));

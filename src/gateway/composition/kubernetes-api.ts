@@ -17,11 +17,11 @@ import type { StartContext } from './start-context.js';
 export function createKubernetesApi(
   { config, logger, now, lifetime }: StartContext,
   { discovery, metrics, tracing, security, accountTokens }: Dependencies,
-  domain: Pick<Domain, 'ownership' | 'registry' | 'forwarder' | 'agentTunnels' | 'recorder'>,
+  domain: Pick<Domain, 'ownership' | 'registry' | 'forwarder' | 'agentTunnels' | 'recorder' | 'refusals'>,
 ): KubernetesApiHandler | undefined {
   const { enabled, maxRequests, holdMs } = config.kubesvc.kubernetesApi;
   if (!enabled) return undefined;
-  const { ownership, registry, forwarder, agentTunnels, recorder } = domain;
+  const { ownership, registry, forwarder, agentTunnels, recorder, refusals } = domain;
   const instanceId = config.instance.id;
   const { callers, anonymousRole, instanceTokens, instanceFilters } = authorizationOf(config, security);
   const routing = new ApiRouting({
@@ -38,6 +38,7 @@ export function createKubernetesApi(
       peer: id,
     })),
     holdMs,
+    forgetMs: config.kubesvc.cache.accountCleanupFrequencySeconds * 1_000,
     stopping: lifetime.stopping,
   });
   const timeoutMs = config.kubesvc.grpc.server.handshakeTimeoutMs;
@@ -59,6 +60,7 @@ export function createKubernetesApi(
       everybodyIsAdmin: callers === undefined && anonymousRole === 'admin',
     }),
     records: new ApiRequestRecords({ instanceId, recorder }),
+    refusals,
     metrics: metrics.apiRequests,
     tracing,
     maxRequests,

@@ -27,26 +27,28 @@ export async function createRestApi(
     rivals,
     forwarder,
     recorder,
+    refusals,
     lease,
     readiness,
     dynamicAccounts,
     agentTunnels,
     configServer,
   } = domain;
+  const calls = createClusterCalls({
+    ...stores,
+    ...domain,
+    presence: stores.presence,
+    config,
+    version,
+    discovery,
+    dynamicAccounts: dynamicAccounts.routes,
+    metrics,
+    logger,
+    stopping: lifetime.stopping,
+    now,
+  });
   const rest = await createRestServer({
-    ...createClusterCalls({
-      ...stores,
-      ...domain,
-      presence: stores.presence,
-      config,
-      version,
-      discovery,
-      dynamicAccounts: dynamicAccounts.routes,
-      metrics,
-      logger,
-      stopping: lifetime.stopping,
-      now,
-    }),
+    ...calls,
     instanceId: config.instance.id,
     version,
     logger,
@@ -63,6 +65,7 @@ export async function createRestApi(
     },
     kubernetesApi,
     acceptance,
+    refusals,
     registry,
     results,
     operations,
@@ -74,6 +77,7 @@ export async function createRestApi(
     principals,
     tokenRevocations: dependencies.accountTokens?.revocations,
     dynamicAccounts: dynamicAccounts.routes,
+    clouddriverAccounts: config.spinnaker.clouddriver.url === undefined ? undefined : stores.clouddriverAccounts,
     ...(kubesvc.kubernetesApi.enabled
       ? {
           kubeconfigs: {
@@ -103,7 +107,7 @@ export async function createRestApi(
         agentTunnels,
         lease,
       };
-      collectGauges(metrics, { ...observed, readiness, redis });
+      collectGauges(metrics, { ...observed, readiness, redis, reader: calls.reader });
     },
   });
   lifetime.push('rest', () => rest.close());

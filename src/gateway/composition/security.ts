@@ -3,7 +3,7 @@
 import type { Environment } from '../../core/environment.js';
 import type { Logger } from '../../core/logger.js';
 import type { ReleaseStack } from '../../core/release-stack.js';
-import { parseSharedSecrets } from '../../core/shared-secrets.js';
+import { parseSharedSecrets, type SharedSecrets } from '../../core/shared-secrets.js';
 import { Authentication } from '../auth/authentication.js';
 import { parseFilter } from '../auth/filter.js';
 import { InstanceTokens } from '../peers/instance-tokens.js';
@@ -21,6 +21,8 @@ export interface Security {
   readonly callers: Authentication<CallerGrant> | undefined;
   /** Absent: instances sign nothing. */
   readonly instanceTokens: InstanceTokens | undefined;
+  /** What the instances share; absent: nothing. */
+  readonly instanceSecrets: (() => SharedSecrets) | undefined;
   /** Follows the files until the signal aborts. */
   run(logger: Logger, signal: AbortSignal): Promise<void>;
 }
@@ -50,6 +52,7 @@ export async function openSecurity(
     agents,
     callers,
     instanceTokens,
+    instanceSecrets: secrets && (() => secrets.current),
     run: async (logger, signal) => {
       const parts = [agents, callers, secrets].filter((part) => part !== undefined);
       await Promise.all(parts.map((part) => part.run(logger, signal)));

@@ -82,7 +82,7 @@ export const unused: ReadonlyMap<string, string> = new Map([
   ['redis.timeout', 'every call has a deadline of its own'],
   ['redis.agent', "Clouddriver's own caching agents do not run here"],
 
-  ['spinnaker', 'there are no plugins to load here'],
+  ['spinnaker.extensibility', 'there are no plugins to load here'],
   ['services', 'no other Spinnaker service is called'],
   ['kubernetes', "Clouddriver's own Kubernetes accounts are not read here; see /armory/accounts"],
   ['credentials', 'there are no credentials to poll here'],

@@ -92,7 +92,8 @@ export class KubernetesApiAuthorization {
   async #admitByToken(token: string, account: string, asked: AskedFor): Promise<AuthorizedRequest> {
     const { accountTokens, now } = this.#options;
     if (accountTokens === undefined) {
-      const message = 'token refused: this gateway takes no tokens of accounts (spinnaker.tokens.secretFile is not set)';
+      const message =
+        'token refused: this gateway takes no tokens of accounts (spinnaker.tokens.secretFile is not set)';
       throw new GatewayError('unauthenticated', message, { field: 'authorization' });
     }
     const { tokens, access } = accountTokens;

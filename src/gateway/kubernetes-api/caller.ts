@@ -23,6 +23,8 @@ export interface Caller {
   listen(events: CallerEvents): void;
   pause(): void;
   resume(): void;
+  /** To be called before respond(): its connection ends after this answer, so that its next request takes another one. */
+  endConnection(): void;
   respond(head: HttpResponseHead): void;
   /** @returns false: it is kept, but write nothing more before onCallerDrain() */
   write(data: Uint8Array): boolean;
@@ -81,6 +83,12 @@ export class HttpCaller implements Caller {
 
   resume(): void {
     this.#request.resume();
+  }
+
+  endConnection(): void {
+    const response = this.#response;
+    if ('stream' in response) response.stream.session?.close();
+    else response.shouldKeepAlive = false;
   }
 
   respond({ status, headers }: HttpResponseHead): void {
@@ -205,6 +213,10 @@ export class UpgradingCaller implements Caller {
 
   resume(): void {
     if (this.#upgraded) this.#socket.resume();
+  }
+
+  endConnection(): void {
+    // No connection that was asked to change its protocol takes another request.
   }
 
   respond(head: HttpResponseHead): void {

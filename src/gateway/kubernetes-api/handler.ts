@@ -6,7 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
-import { GatewayError, toGatewayError } from '../../core/errors.js';
+import { asUnsent, GatewayError, toGatewayError } from '../../core/errors.js';
 import { requestInfo, type RequestInfo } from '../../kubernetes/request-info.js';
 import type { HttpResponseHead } from '../../tunnel/exchange.js';
 import { certificateOf } from '../auth/certificate.js';
@@ -79,8 +79,8 @@ export class KubernetesApiHandler {
   }
 
   /** Refuses new requests with this error, and ends watches between two events; what else is under way goes on. */
-  drain({ code, message, details }: GatewayError): void {
-    this.#refusal = new GatewayError(code, message, { ...details, unsent: true });
+  drain(refusal: GatewayError): void {
+    this.#refusal = asUnsent(refusal);
     for (const served of this.#served) served.drain();
   }
 
@@ -114,17 +114,18 @@ export class KubernetesApiHandler {
   #serveCaller(arrival: Arrival): void {
     const { method, url, upgrade } = arrival;
     const { routing } = this.#options;
-    const { rawHeaders } = arrival.request;
+    const { rawHeaders, socket } = arrival.request;
+    const origin = { rawHeaders, address: socket.remoteAddress ?? '' };
     const asked = read(method, url);
     const report =
       asked instanceof GatewayError
-        ? new RequestReport(this.#options, '', undefined, upgrade, rawHeaders)
-        : new RequestReport(this.#options, asked.account, asked.info, upgrade, rawHeaders);
+        ? new RequestReport(this.#options, '', undefined, upgrade, origin)
+        : new RequestReport(this.#options, asked.account, asked.info, upgrade, origin);
     const served = this.#open(arrival, false, (end) => {
       report.ended(end);
     });
     const refuse = (error: unknown): void => {
-      served.refuse(toGatewayError(error));
+      served.refuse(asUnsent(error));
     };
     try {
       this.#limit();
@@ -178,6 +179,7 @@ export class KubernetesApiHandler {
       },
     });
     this.#served.add(served);
+    if (this.#refusal !== undefined) served.drain();
     return served;
   }
 

@@ -118,7 +118,16 @@ function outcomeOf(status: number | undefined, failure: GatewayError | undefined
   return failure.details.unsent === true ? 'failed' : (outcomes[failure.code] ?? 'failed');
 }
 
-function objectOf({ isResource, path, group, resource, subresource, namespace, name }: RequestInfo): RecordedObject {
+/** As records have it. */
+export function objectOf({
+  isResource,
+  path,
+  group,
+  resource,
+  subresource,
+  namespace,
+  name,
+}: RequestInfo): RecordedObject {
   if (!isResource) return { group: '', resource: path, namespace: '', name: '' };
   return { group, resource: subresource === '' ? resource : `${resource}/${subresource}`, namespace, name };
 }

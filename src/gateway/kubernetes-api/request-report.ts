@@ -10,8 +10,9 @@ import {
   type ApiRequestOutcome,
 } from '../telemetry/api-request-metrics.js';
 import type { Tracing } from '../telemetry/tracing.js';
+import { isRefusal, type Refusals } from '../operations/refusals.js';
 import { nameInBody } from './name-in-body.js';
-import { isRecorded, type ApiRequestRecords } from './records.js';
+import { apiRequestType, isRecorded, objectOf, type ApiRequestRecords } from './records.js';
 import { startRequestSpan, type RequestSpan } from './request-span.js';
 import type { ApiDestination } from './routing.js';
 import type { ServedEnd } from './served-request.js';
@@ -19,10 +20,19 @@ import { traceOf, withTrace } from './trace-headers.js';
 
 export interface RequestReportOptions {
   readonly records: Pick<ApiRequestRecords, 'record'>;
+  readonly refusals: Pick<Refusals, 'add'>;
   readonly metrics: ApiRequestMetrics;
   readonly tracing: Tracing;
   /** Wall clock, Unix ms. */
   readonly now: () => number;
+}
+
+/** What is known of a request before it is read. */
+export interface RequestOrigin {
+  /** As Node has them: name, value, name, value ... */
+  readonly rawHeaders: HeaderList;
+  /** Of its caller; '' if the connection is gone. */
+  readonly address: string;
 }
 
 export class RequestReport {
@@ -31,6 +41,7 @@ export class RequestReport {
   /** Absent: its path cannot be read. */
   readonly #info: RequestInfo | undefined;
   readonly #upgrade: string;
+  readonly #address: string;
   readonly #startTime: number;
   readonly #startedAt = performance.now();
   /** Absent: tracing is off. */
@@ -42,18 +53,18 @@ export class RequestReport {
   /** '' until it has authenticated. */
   caller = '';
 
-  /** @param rawHeaders of Node: name, value, name, value ... */
   constructor(
     options: RequestReportOptions,
     account: string,
     info: RequestInfo | undefined,
     upgrade: string,
-    rawHeaders: HeaderList,
+    { rawHeaders, address }: RequestOrigin,
   ) {
     this.#options = options;
     this.#account = account;
     this.#info = info;
     this.#upgrade = upgrade;
+    this.#address = address;
     this.#startTime = options.now();
     options.metrics.started(apiRequestVerb(info?.verb ?? '', upgrade));
     const { tracing } = options;
@@ -75,7 +86,7 @@ export class RequestReport {
   }
 
   ended(end: ServedEnd): void {
-    const { metrics, records } = this.#options;
+    const { metrics, records, refusals } = this.#options;
     const { requestBytes, responseBytes, status, failure } = end;
     this.#span?.end(status, failure);
     const sentMs = this.#destination === undefined ? undefined : this.#sentAt - this.#startedAt;
@@ -87,7 +98,19 @@ export class RequestReport {
       responseBytes,
       addedSeconds: sentMs === undefined ? undefined : sentMs / 1_000,
     });
-    // Refusals of anybody who has not authenticated would let anybody fill the table.
+    const isUnsent = this.#destination === undefined || failure?.details.unsent === true;
+    if (end.refused && failure !== undefined && isUnsent && isRefusal(failure)) {
+      refusals.add({
+        caller: this.caller === '' ? `anonymous ${this.#address}` : this.caller,
+        account: this.#account,
+        type: apiRequestType,
+        verb: this.#info?.verb,
+        object: this.#info && objectOf(this.#info),
+        error: failure,
+      });
+      return;
+    }
+    // Others that have not authenticated would let anybody fill the table.
     if (this.#info === undefined || this.caller === '' || !isRecorded(this.#info, this.#upgrade)) return;
     const time = this.#startTime + Math.round(sentMs ?? 0);
     const destination = this.#destination;

@@ -5,7 +5,7 @@
  */
 
 import { withDeadline } from '../../core/deadline.js';
-import { GatewayError, toGatewayError, type ErrorCode } from '../../core/errors.js';
+import { asUnsent, GatewayError, toGatewayError, type ErrorCode } from '../../core/errors.js';
 import { backoffMs, wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
 import type { Ownership } from '../../store/assignments/ownership.js';
@@ -29,13 +29,15 @@ export type OpenExchange<To> = (
 
 export interface ApiRoutingOptions {
   readonly instanceId: string;
-  readonly ownership: Pick<OwnershipService, 'resolve' | 'refresh'>;
+  readonly ownership: Pick<OwnershipService, 'resolve' | 'refresh' | 'onChange'>;
   readonly registry: Pick<Registry, 'sessionFor'>;
   readonly discovery: Pick<Discovery, 'instance'>;
   readonly toAgent: OpenExchange<Session>;
   readonly toPeer: OpenExchange<PeerAddress>;
   /** How long a request may wait for an agent to come back, in ms. */
   readonly holdMs: number;
+  /** Time for which an account that is not known any more counts as one whose agent is away, in ms. */
+  readonly forgetMs: number;
   /** Aborted when the gateway stops. */
   readonly stopping: AbortSignal;
 }
@@ -61,6 +63,7 @@ const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'agent-lost',
   'cancelled',
   'dependency-unavailable',
+  'timed-out',
 ]);
 
 export class ApiRouting {
@@ -69,7 +72,12 @@ export class ApiRouting {
 
   constructor(options: ApiRoutingOptions) {
     this.#options = options;
-    this.#absent = new AbsentAccounts(options.holdMs, () => performance.now());
+    const { holdMs, forgetMs, ownership } = options;
+    this.#absent = new AbsentAccounts({ holdMs, forgetMs, now: () => performance.now() });
+    ownership.onChange(({ account, assignments }) => {
+      if (assignments.length === 0) this.#absent.missing(account);
+      else this.#absent.found(account);
+    });
   }
 
   /**
@@ -256,8 +264,8 @@ class RoutedExchange implements Exchange, ExchangeEvents {
       );
       signal.throwIfAborted();
       if (this.#toOwner(owners)) return undefined;
-      if (owners === undefined) return unknownAccount(account);
-      this.#absent.missing(account);
+      if (owners !== undefined) this.#absent.missing(account);
+      else if (!this.#absent.isRecent(account)) return unknownAccount(account);
       return noAgent(account);
     } catch (error) {
       signal.throwIfAborted();
@@ -296,11 +304,6 @@ class RoutedExchange implements Exchange, ExchangeEvents {
       if (!this.#ended) this.#events.onDrain();
     });
   }
-}
-
-function asUnsent(error: unknown): GatewayError {
-  const { code, message, details } = toGatewayError(error);
-  return new GatewayError(code, message, { ...details, unsent: true });
 }
 
 function unknownAccount(account: string): GatewayError {

@@ -112,13 +112,14 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
     const { head, body } = this.#options.answerOf(error);
     this.#status = head.status;
     this.#responseBytes += body.length;
+    if (this.#draining) this.#caller.endConnection();
     this.#caller.respond(head);
     this.#caller.write(body);
     this.#caller.end([]);
     this.#finish(error);
   }
 
-  /** Ends a watch at the next boundary; other requests go on. */
+  /** Ends a watch at the next boundary; other requests go on. The caller's next request takes another connection. */
   drain(): void {
     this.#draining = true;
     this.#endDrainedWatch();
@@ -174,6 +175,7 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
     this.#status = head.status;
     if (this.#watch === 'yes') this.#watch = head.status === 200 ? watchBoundary(contentType(head.headers)) : 'no';
     try {
+      if (this.#draining) this.#caller.endConnection();
       this.#caller.respond(this.#options.passed(head));
     } catch (error) {
       this.#breakOff(toGatewayError(error));

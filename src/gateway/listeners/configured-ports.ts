@@ -6,15 +6,21 @@ import type { Config } from '../config/config.js';
 import { Port, type TakeSocket } from './port.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { TlsMaterial } from '../tls/material.js';
+import type { TicketKeysOptions } from '../tls/ticket-keys.js';
 
 interface Shared {
   readonly config: Config;
   readonly tls: TlsMaterial | undefined;
+  /** Absent: instances share no secret. */
+  readonly ticketKeys: TicketKeysOptions | undefined;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
 
-export function createAgentsPort({ config, tls, logger, metrics }: Shared, http2: (socket: Socket) => void): Port {
+export function createAgentsPort(
+  { config, tls, ticketKeys, logger, metrics }: Shared,
+  http2: (socket: Socket) => void,
+): Port {
   const { address, port, handshakeTimeoutMs } = config.kubesvc.grpc.server;
   return new Port({
     name: 'agents',
@@ -23,6 +29,7 @@ export function createAgentsPort({ config, tls, logger, metrics }: Shared, http2
     setting: 'kubesvc.grpc.server.port',
     protocols: { http2 },
     tls,
+    ticketKeys,
     refusal: (protocol) => {
       switch (protocol) {
         case 'tls':
@@ -41,7 +48,7 @@ export function createAgentsPort({ config, tls, logger, metrics }: Shared, http2
 }
 
 export function createRestPort(
-  { config, tls, logger, metrics }: Shared,
+  { config, tls, ticketKeys, logger, metrics }: Shared,
   protocols: { readonly http1: TakeSocket; readonly http2: TakeSocket },
 ): Port {
   const { address, port } = config.server;
@@ -52,6 +59,7 @@ export function createRestPort(
     setting: 'server.port',
     protocols,
     tls,
+    ticketKeys,
     refusal: (protocol) => {
       if (protocol === 'tls') return 'This port speaks HTTP in cleartext: TLS is off (server.ssl.enabled).';
       return `This port speaks HTTP/1.1 and HTTP/2 ${tls === undefined ? 'in cleartext' : 'over TLS'} only (server.ssl.enabled).`;

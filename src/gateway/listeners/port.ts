@@ -12,6 +12,7 @@ import { ConnectionLimits, type ConnectionLimitSettings } from './connection-lim
 import { sniff } from './first-bytes.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { TlsMaterial } from '../tls/material.js';
+import { ticketKeys, type TicketKeysOptions } from '../tls/ticket-keys.js';
 
 /** Takes a socket over; none of its bytes are consumed. */
 export type TakeSocket = (socket: Socket) => void;
@@ -28,6 +29,8 @@ export interface PortOptions {
   readonly protocols: Partial<Record<'http2' | 'http1', TakeSocket>>;
   /** Absent: cleartext. */
   readonly tls: TlsMaterial | undefined;
+  /** Absent: no other instance shares them, so none resumes a session of this one. */
+  readonly ticketKeys: TicketKeysOptions | undefined;
   /** The answer to a client of another protocol. */
   readonly refusal: (protocol: 'http2' | 'http1' | 'tls' | 'unknown') => string;
   /** From the connection to its first bytes, in ms. */
@@ -59,9 +62,11 @@ export class Port {
   #revoked: RevokedCertificates | undefined;
   #server: Server | undefined;
   #tls: TlsServer | undefined;
+  #material: TlsMaterial | undefined;
 
   constructor(options: PortOptions) {
     this.#options = options;
+    this.#material = options.tls;
     this.#limits = new ConnectionLimits(options.limits, (socket) => {
       this.#overLimit(socket, 'too many half-open connections (maxHalfOpenConnections)');
     });
@@ -93,15 +98,31 @@ export class Port {
 
   /**
    * New handshakes use this; open connections continue, except those whose certificate is revoked. Whether clients need
-   * certificates does not change. Earlier sessions are not resumed, because their tickets are under the old context's
-   * key: a client shows its certificate anew.
+   * certificates does not change. If it would be judged by other files, a client shows its certificate anew: earlier
+   * sessions are not resumed, because their tickets are under another key.
    * @throws GatewayError `configuration` when the revocation list cannot be read; nothing changes then
    */
   renew(material: TlsMaterial): void {
     const revoked = material.crl && RevokedCertificates.parse(material.crl);
-    this.#tls?.setSecureContext(material);
+    this.#tls?.setSecureContext({ ...material, ...this.#sessions(material) });
+    this.#material = material;
     this.#revoked = revoked;
     for (const socket of this.#secured) this.#endRevoked(socket);
+  }
+
+  /** Uses the keys of this moment for session tickets: call it again and again. */
+  renewTickets(): void {
+    const keys = this.#material && this.#sessions(this.#material).ticketKeys;
+    if (keys !== undefined) this.#tls?.setTicketKeys(keys);
+  }
+
+  /** Which sessions are resumed: by default the command line must be the same, beside the keys. */
+  #sessions(material: TlsMaterial): { readonly sessionIdContext: string; readonly ticketKeys?: Buffer } {
+    const { name, ticketKeys: options } = this.#options;
+    const sessionIdContext = `agent-gateway ${name}`;
+    return options === undefined
+      ? { sessionIdContext }
+      : { sessionIdContext, ticketKeys: ticketKeys(options, name, material) };
   }
 
   #endRevoked(socket: TLSSocket): void {
@@ -199,6 +220,7 @@ export class Port {
     const offered = (['http2', 'http1'] as const).filter((protocol) => protocols[protocol] !== undefined);
     const server = createTlsServer({
       ...tls,
+      ...this.#sessions(tls),
       ALPNProtocols: offered.map((protocol) => names[protocol]),
       handshakeTimeout: firstBytesTimeoutMs,
     });

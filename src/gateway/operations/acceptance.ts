@@ -8,13 +8,14 @@ import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { Pending, type PendingLimits, type TakenEntry } from '../../core/pending.js';
 import { wait } from '../../core/retry.js';
-import { routingBytes, withOriginator, type Binding } from '../../protocol/wire.js';
+import { routingBytes } from '../../protocol/wire.js';
 import type { AgentResult, OperationRecord, UnfinishedOperation } from '../../store/operations/operation-record.js';
 import type { OperationStore } from '../../store/operations/operations.js';
 import { bindingTo } from '../agents/delivery.js';
 import type { OwnershipService } from '../agents/ownership.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import {
+  adopted,
   endedWithout,
   isReading,
   recordOf,
@@ -161,32 +162,7 @@ export class Acceptance {
    */
   adopt(stored: UnfinishedOperation): boolean {
     if (this.#pending.context(stored.id) !== undefined) return false;
-    const deadline = performance.now() + stored.timeLeftMs;
-    const operation: Originated = {
-      id: stored.id,
-      account: stored.account,
-      type: stored.operationType,
-      bytes: withOriginator(stored.body, this.#options.instanceId),
-      digest: stored.digest,
-      durable: true,
-      receivedByInstanceId: stored.receivedByInstanceId,
-      receivedTime: stored.receivedTime,
-      // By the database's clock, which knows how much of the time has passed.
-      receivedAt: deadline - stored.timeoutMs,
-      timeoutMs: stored.timeoutMs,
-      deadline,
-      binding: stored.agentId === '' ? undefined : bindingOf(stored),
-      // It is unknown whether it was sent: treat it as sent, on a connection that is gone.
-      taken: {
-        instanceId: '',
-        agentId: stored.agentId,
-        epoch: 0,
-        processedTime: stored.receivedTime,
-        sentTime: stored.receivedTime,
-      },
-      routing: true,
-      ...requestOf(stored),
-    };
+    const operation = adopted(stored, this.#options.instanceId);
     void this.#wait(operation);
     this.#options.metrics.adopted.inc();
     this.#options.routing.route(operation).catch((error: unknown) => {
@@ -402,8 +378,4 @@ export class Acceptance {
     operations?.delete(operation);
     if (operations?.size === 0) this.#byAccount.delete(operation.account);
   }
-}
-
-function bindingOf({ agentId, agentEpoch, agentProcessId }: UnfinishedOperation): Binding {
-  return { agentId, epoch: agentEpoch, ...(agentProcessId === undefined ? {} : { processId: agentProcessId }) };
 }

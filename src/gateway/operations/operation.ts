@@ -5,12 +5,13 @@
  */
 
 import { GatewayError } from '../../core/errors.js';
-import type { Binding, ResultHeader } from '../../protocol/wire.js';
+import { withOriginator, type Binding, type ResultHeader } from '../../protocol/wire.js';
 import type {
   AgentResult,
   FinalOutcome,
   FinishedOperation,
   RecordedRequest,
+  UnfinishedOperation,
 } from '../../store/operations/operation-record.js';
 
 /**
@@ -73,6 +74,38 @@ export interface Originated extends RecordedRequest {
  */
 export function timeOf({ receivedTime, receivedAt }: Pick<Originated, 'receivedTime' | 'receivedAt'>): number {
   return Math.floor(receivedTime + performance.now() - receivedAt);
+}
+
+/** An operation of a dead instance, as `instanceId` continues it. */
+export function adopted(stored: UnfinishedOperation, instanceId: string): Originated {
+  const deadline = performance.now() + stored.timeLeftMs;
+  const { agentId, agentEpoch, agentProcessId: processId } = stored;
+  return {
+    id: stored.id,
+    account: stored.account,
+    type: stored.operationType,
+    bytes: withOriginator(stored.body, instanceId),
+    digest: stored.digest,
+    durable: true,
+    receivedByInstanceId: stored.receivedByInstanceId,
+    receivedTime: stored.receivedTime,
+    // By the database's clock, which knows how much of the time has passed.
+    receivedAt: deadline - stored.timeoutMs,
+    timeoutMs: stored.timeoutMs,
+    deadline,
+    binding:
+      agentId === '' ? undefined : { agentId, epoch: agentEpoch, ...(processId === undefined ? {} : { processId }) },
+    // It is unknown whether it was sent: treat it as sent, on a connection that is gone.
+    taken: {
+      instanceId: '',
+      agentId,
+      epoch: 0,
+      processedTime: stored.receivedTime,
+      sentTime: stored.receivedTime,
+    },
+    routing: true,
+    ...requestOf(stored),
+  };
 }
 
 /** Only what belongs in a record. */

@@ -92,7 +92,7 @@ export class Results {
       const result = outcome === 'recorded' ? bytes : this.#tooLarge(answered, inFlight?.account ?? '', bytes.length);
       // The record says what the caller is told, not the success that the agent may have reported.
       const header = outcome === 'recorded' ? answered : readResultHeader(result);
-      if (outcome === 'too-large') metrics.results.inc({ way: 'too_large' });
+      if (outcome === 'too-large') metrics.results.inc({ way: 'too-large' });
       const taken =
         inFlight === undefined
           ? this.#late(session, header, result)

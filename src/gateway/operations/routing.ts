@@ -4,7 +4,7 @@
  */
 
 import { withDeadline } from '../../core/deadline.js';
-import { GatewayError, messageOf, toGatewayError } from '../../core/errors.js';
+import { GatewayError, messageOf, toGatewayError, type ErrorCode } from '../../core/errors.js';
 import type { Logger } from '../../core/logger.js';
 import { backoffMs, defaultBackoff, wait } from '../../core/retry.js';
 import type { Discovery } from '../../discovery/discovery.js';
@@ -272,9 +272,7 @@ function forCaller(error: GatewayError, { account, id }: Originated): GatewayErr
   return new GatewayError('no-agent', message, { account, operationId: id, retryAfterMs: 1_000, cause: error });
 }
 
-function forwardOutcome(error: unknown): string {
+function forwardOutcome(error: unknown): ErrorCode {
   const { code, details } = toGatewayError(error);
-  if (code === 'not-owner') return 'not_owner';
-  if (details.cause instanceof UnknownDelivery && details.cause.timedOut) return 'timed_out';
-  return code === 'owner-unreachable' ? 'unreachable' : 'refused';
+  return details.cause instanceof UnknownDelivery && details.cause.timedOut ? 'timed-out' : code;
 }

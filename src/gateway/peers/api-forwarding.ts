@@ -243,6 +243,11 @@ function ownErrorOf(headers: HeaderList, instanceId: string): GatewayError | und
     }
   }
   if (code !== undefined) {
+    // It is not the caller that is refused, but this instance: by one that has taken the address of another, say.
+    if (code === 'permission-denied' || code === 'unauthenticated') {
+      const message = `instance ${instanceId} refuses calls of this instance: ${readable(text)}`;
+      return new GatewayError('owner-unreachable', message, { instanceId, unsent: true });
+    }
     const ownCode = codes.has(code) ? (code as ErrorCode) : 'internal';
     return new GatewayError(ownCode, readable(text), { instanceId, unsent });
   }

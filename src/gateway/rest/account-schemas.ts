@@ -2,6 +2,7 @@
 
 import Type, { type TSchema } from 'typebox';
 import { accountStatuses } from '../../store/accounts/account-lifecycle.js';
+import { clouddriverStates } from '../../store/accounts/clouddriver-account-record.js';
 import { maximumKubeconfigBytes } from '../accounts/kubeconfig/providers.js';
 import { accountOptions } from '../accounts/options.js';
 
@@ -88,6 +89,21 @@ const masked = Type.Record(Type.String(), Type.Unknown(), {
   description: 'The definition. Kubeconfigs are masked as `***`; references to them are not.',
 });
 
+export const clouddriverAnswer = Type.Object(
+  {
+    state: Type.Enum([...clouddriverStates], {
+      description:
+        'registered: Clouddriver has it as it should be; waiting: it is registered once an agent serves it and its cluster answers; refused: Clouddriver refused the last write; conflict: Clouddriver has an account of this name that another made; invalid: Clouddriver cannot have what is described; leaving: gone here, and removed there after the clean-up time.',
+    }),
+    message: Type.Optional(Type.String({ description: 'Why, and what to do.' })),
+    lastUpdated: Type.String({ format: 'date-time', description: 'When state or message changed.' }),
+  },
+  {
+    description: 'What became of it at Clouddriver (`spinnaker.clouddriver`); absent if Clouddriver is not to have it.',
+    examples: [{ state: 'registered', lastUpdated: '2026-03-01T08:15:30.123Z' }],
+  },
+);
+
 export const accountAnswer = Type.Object(
   {
     name: Type.String(),
@@ -106,6 +122,7 @@ export const accountAnswer = Type.Object(
     failedCount: Type.Integer({ description: 'Failed attempts since the last request.' }),
     errorMessage: Type.Optional(Type.String({ description: 'Why the last attempt failed.' })),
     lastUpdated: Type.String({ format: 'date-time' }),
+    clouddriver: Type.Optional(clouddriverAnswer),
     config: masked,
     state: Type.Optional(
       Type.Enum(['served', 'uncached', 'offline'], {
@@ -159,6 +176,7 @@ export const kubesvcAccount = Type.Object(
     properties: Type.Record(Type.String(), Type.Unknown()),
     propertiesAsString: Type.String(),
     props: Type.String(),
+    clouddriver: Type.Optional(clouddriverAnswer),
   },
   {
     description: 'KubesvcAccount',

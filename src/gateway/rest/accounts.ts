@@ -9,6 +9,8 @@ import { GatewayError } from '../../core/errors.js';
 import { accountStatuses } from '../../store/accounts/account-lifecycle.js';
 import type { AccountRecord } from '../../store/accounts/account-record.js';
 import type { AccountStore } from '../../store/accounts/accounts.js';
+import type { ClouddriverAccountRecord } from '../../store/accounts/clouddriver-account-record.js';
+import type { ClouddriverAccountStore } from '../../store/accounts/clouddriver-accounts.js';
 import type { AssignmentStore } from '../../store/assignments/assignments.js';
 import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
 import type { Definitions } from '../accounts/definition.js';
@@ -16,13 +18,15 @@ import { enabledRequests, type AccountChangeRoutesOptions } from './account-chan
 import type { ClusterReader } from '../attention/cluster-reader.js';
 import { accountStateNames } from '../attention/account-states.js';
 import { listAccountStates, toAccountAnswer } from './account-states.js';
-import { accountAnswer, accountParams as params, kubesvcAccount } from './account-schemas.js';
+import { accountAnswer, accountParams as params, clouddriverAnswer, kubesvcAccount } from './account-schemas.js';
 import { problems } from './problem.js';
 
 export interface AccountRoutesOptions {
   readonly assignments: AssignmentStore;
   readonly reader: ClusterReader;
   readonly dynamicAccounts: DynamicAccountRoutesOptions;
+  /** Absent: no Clouddriver gets accounts. */
+  readonly clouddriverAccounts?: Pick<ClouddriverAccountStore, 'named'> | undefined;
 }
 
 export interface DynamicAccountRoutesOptions extends AccountChangeRoutesOptions {
@@ -38,7 +42,7 @@ const nameLike = { maxLength: 253, pattern: '^[A-Za-z0-9_.:@/+=-]*$' };
 
 export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> = (
   app,
-  { assignments, reader, dynamicAccounts: { accounts, store, definitions, requests } },
+  { assignments, reader, clouddriverAccounts, dynamicAccounts: { accounts, store, definitions, requests } },
   done,
 ) => {
   const signal = (): AbortSignal => AbortSignal.timeout(queryTimeoutMs);
@@ -46,6 +50,11 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
     const record = await accounts.find(name, signal());
     if (record !== undefined) return record;
     throw new GatewayError('unknown-account', `account "${name}" is not known`, { account: name });
+  };
+  /** By name. */
+  const atClouddriver = async (names: readonly string[]): Promise<ReadonlyMap<string, AtClouddriver>> => {
+    const records = (await clouddriverAccounts?.named(names, signal())) ?? [];
+    return new Map(records.map((record) => [record.name, { clouddriver: toClouddriver(record) }]));
   };
 
   app.get(
@@ -85,7 +94,8 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
       }
       enabledRequests(requests);
       const records = await store.list({ status, zoneId }, after, items, signal());
-      return records.map((record) => toAccountAnswer(record, definitions));
+      const there = await atClouddriver(records.map(({ name }) => name));
+      return records.map((record) => ({ ...toAccountAnswer(record, definitions), ...there.get(record.name) }));
     },
   );
 
@@ -110,7 +120,7 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
         clouddriverId: instanceId,
         caching,
       }));
-      return { ...toAccountAnswer(record, definitions), agents };
+      return { ...toAccountAnswer(record, definitions), ...(await atClouddriver([name])).get(name), agents };
     },
   );
 
@@ -126,7 +136,10 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
         response: { 200: kubesvcAccount, ...problems(400, 404, 414, 500, 503) },
       },
     },
-    async ({ params: { name } }) => toKubesvcAccount(await find(name), definitions),
+    async ({ params: { name } }) => ({
+      ...toKubesvcAccount(await find(name), definitions),
+      ...(await atClouddriver([name])).get(name),
+    }),
   );
 
   app.get(
@@ -149,6 +162,15 @@ export const accountRoutes: FastifyPluginCallbackTypebox<AccountRoutesOptions> =
 
   done();
 };
+
+interface AtClouddriver {
+  readonly clouddriver: Static<typeof clouddriverAnswer>;
+}
+
+function toClouddriver({ state, message, lastUpdated }: ClouddriverAccountRecord): AtClouddriver['clouddriver'] {
+  const since = new Date(lastUpdated).toISOString();
+  return { state, ...(message === undefined ? {} : { message }), lastUpdated: since };
+}
 
 function toKubesvcAccount(
   record: AccountRecord,

@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import { create, fromBinary, fromJson, toBinary, toJson, type JsonValue } from '@bufbuild/protobuf';
 import { GatewayError, messageOf } from '../../core/errors.js';
+import { parseJson } from '../../documents/exact-json.js';
 import {
   OperationResultSchema,
   OperationSchema,
@@ -17,13 +18,15 @@ import {
 import { formatText, parseText } from '../../protocol/text-format.js';
 import { withOrigin } from '../../protocol/wire.js';
 import { isReading } from '../operations/operation.js';
-import { requestedObject } from '../operations/requested-object.js';
+import { requestedObject } from './requested-object.js';
 import type { Submission } from '../operations/submission.js';
 
 /** "runJob" to "run_job": operations are typed as the proto file names their requests. */
 const typeNames = new Map(OperationSchema.fields.map(({ localName, name }) => [localName, name]));
 
 export type Form = 'text' | 'json';
+/** `objects`: protobuf JSON in which manifests are JSON and a log is text, not base64. */
+export type AnswerForm = Form | 'objects';
 
 /** A field of a body: text format, or protobuf JSON. */
 export type Encoded = string | Record<string, unknown>;
@@ -45,7 +48,7 @@ export function readResult(encoded: Encoded): Uint8Array {
 }
 
 /** @param sent the caller's operation: JSON goes back as it came, with the fields that were added */
-export function writeOperation(operation: Operation, form: Form, sent: Encoded): Encoded {
+export function writeOperation(operation: Operation, form: AnswerForm, sent: Encoded): Encoded {
   if (form === 'text') return formatText(OperationSchema, operation);
   if (typeof sent === 'string') return toJson(OperationSchema, operation) as Encoded;
   const { id, originatingClouddriverId, receivedTimeMs } = operation;
@@ -53,25 +56,31 @@ export function writeOperation(operation: Operation, form: Form, sent: Encoded):
   return Object.assign(sent, { id, originatingClouddriverId, receivedTimeMs: String(receivedTimeMs) });
 }
 
-export function writeResult(result: Uint8Array, form: Form): Encoded {
+export function writeResult(result: Uint8Array, form: AnswerForm): Encoded {
   const message = fromBinary(OperationResultSchema, result);
-  return form === 'text' ? formatText(OperationResultSchema, message) : resultJson(message);
+  if (form === 'text') return formatText(OperationResultSchema, message);
+  return form === 'json' ? resultJson(message, base64, base64) : resultJson(message, jsonOf, textOf);
 }
 
 /**
  * Like toJson(), but Node.js encodes large bytes as base64, because the library's own encoding takes longer than all
  * the rest.
+ * @param manifest writes the bytes of an object, and `log` those of a log
  */
-export function resultJson(message: OperationResult): Record<string, unknown> {
+export function resultJson(
+  message: OperationResult,
+  manifest: (bytes: Uint8Array) => unknown = base64,
+  log: (bytes: Uint8Array) => string = base64,
+): Record<string, unknown> {
   const { body } = message;
   if (body.case !== 'objects' && body.case !== 'logs')
     return toJson(OperationResultSchema, message) as Record<string, unknown>;
   const json = toJson(OperationResultSchema, { ...message, body: { case: undefined } }) as Record<string, unknown>;
   if (body.case === 'logs')
-    return { ...json, logs: body.value.text.length === 0 ? {} : { text: base64(body.value.text) } };
+    return { ...json, logs: body.value.text.length === 0 ? {} : { text: log(body.value.text) } };
   const { manifests, continue: next } = body.value;
   const objects = {
-    ...(manifests.length === 0 ? {} : { manifests: manifests.map(base64) }),
+    ...(manifests.length === 0 ? {} : { manifests: manifests.map(manifest) }),
     ...(next === '' ? {} : { continue: next }),
   };
   return { ...json, objects };
@@ -81,11 +90,29 @@ function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
 }
 
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
+}
+
+/** With its numbers as they are. What is no JSON stays base64. */
+function jsonOf(bytes: Uint8Array): unknown {
+  try {
+    return parseJson(textOf(bytes));
+  } catch {
+    return base64(bytes);
+  }
+}
+
 /** The form that a caller wants its answer in. */
 export function formOf(accept: string | undefined, sent: Encoded): Form {
   const asked = /;\s*form=(text|json)\b/u.exec(accept ?? '')?.[1];
   if (asked === 'text' || asked === 'json') return asked;
   return typeof sent === 'string' ? 'text' : 'json';
+}
+
+/** The same, for an answer that may have objects. */
+export function answerFormOf(accept: string | undefined, sent: Encoded): AnswerForm {
+  return /;\s*manifests=object\b/u.test(accept ?? '') ? 'objects' : formOf(accept, sent);
 }
 
 /**

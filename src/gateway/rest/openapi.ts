@@ -27,6 +27,16 @@ export async function describeApi(app: FastifyInstance, version: string): Promis
         description: 'Routes operations to the Kubernetes agents that own the accounts.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
+      components: {
+        securitySchemes: {
+          bearer: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'A token that server.auth accepts. A client certificate, or nothing, may do as well.',
+          },
+        },
+      },
+      security: [{ bearer: [] }, {}],
       tags: [
         { name: 'operations', description: 'Operations on accounts, and their history.' },
         { name: 'agents', description: 'Connected agents.' },
@@ -39,10 +49,12 @@ export async function describeApi(app: FastifyInstance, version: string): Promis
       ],
     },
   });
-  app.get('/openapi.json', { config: { role: 'read' }, schema: { hide: true } }, () => app.swagger());
-  // Its pages only show /openapi.json, and nothing that the project's own documentation does not say.
+  // For anyone, like the pages that show it: they say nothing that the project's own documentation does not say, and a
+  // token can only be entered once they are there.
+  app.get('/openapi.json', { config: { role: 'public' }, schema: { hide: true } }, () => app.swagger());
   app.addHook('onRoute', (route) => {
     if (route.url.startsWith('/docs')) route.config = { ...route.config, role: 'public' };
+    if (route.config?.role === 'public') route.schema = { ...route.schema, security: [] };
   });
   await app.register(swaggerUi, {
     routePrefix: '/docs',

@@ -45,8 +45,7 @@ export const operationQuery = {
     nameSchema(160, { description: 'What comes after this position in the list, as `Link` has it.' }),
   ),
 };
-const schema = Type.Object(operationQuery);
-export type OperationQuery = Static<typeof schema>;
+export type OperationQuery = Static<Type.TObject<typeof operationQuery>>;
 
 /** @throws GatewayError `invalid-argument` with the field */
 export function readFilter(query: OperationQuery): Omit<OperationFilter, 'items' | 'page'> {

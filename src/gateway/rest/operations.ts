@@ -5,7 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { unlessLate } from '../../core/deadline.js';
 import { GatewayError, messageOf } from '../../core/errors.js';
-import { quoteLargeIntegers } from '../../documents/exact-json.js';
+import { quoteLargeIntegers, stringifyJson } from '../../documents/exact-json.js';
 import { bindingOf, operationFrame, readResultHeader } from '../../protocol/wire.js';
 import type { OperationStore } from '../../store/operations/operations.js';
 import type { Registry } from '../agents/registry.js';
@@ -13,10 +13,19 @@ import { forwardedByHeader, operationPath, operationResultPath } from '../peers/
 import { deliverForwarded, takeForwardedResults } from '../peers/receiving.js';
 import type { Results } from '../operations/results.js';
 import type { Accepted, Acceptance } from '../operations/acceptance.js';
+import type { Refusals } from '../operations/refusals.js';
 import type { Submission } from '../operations/submission.js';
 import type { Span, Tracing } from '../telemetry/tracing.js';
 import { callerOf } from './authorization.js';
-import { formOf, readOperation, readResult, toSubmission, writeOperation, writeResult } from './encoding.js';
+import {
+  answerFormOf,
+  formOf,
+  readOperation,
+  readResult,
+  toSubmission,
+  writeOperation,
+  writeResult,
+} from './encoding.js';
 import { historySchema, toHistory } from './history.js';
 import { nameSchema } from './names.js';
 import { problems } from './problem.js';
@@ -26,6 +35,7 @@ export interface OperationRoutesOptions {
   readonly acceptance: Acceptance;
   readonly registry: Registry;
   readonly results: Results;
+  readonly refusals: Pick<Refusals, 'add'>;
   readonly operations: OperationStore;
   readonly tracing: Tracing;
 }
@@ -59,13 +69,18 @@ const operationAnswer = Type.Object(
     ],
   },
 );
+const answerHeaders = Type.Object({
+  location: Type.String({ description: 'Path of the record of the operation.' }),
+  'preference-applied': Type.Optional(Type.String({ description: 'respond-async, if that was asked for.' })),
+});
 const resultFields = { result: encoded('ops.OperationResult') };
 const resultExamples = [{ result: { operationId, account: 'prod-eu', status: 200, message: 'done by hand' } }];
 const resultRequest = Type.Object(resultFields, { additionalProperties: false, examples: resultExamples });
 const resultAnswer = Type.Object(resultFields, { examples: resultExamples });
 
 export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOptions> = (app, options, done) => {
-  const { instanceId, acceptance, registry, results, operations, tracing } = options;
+  const { instanceId, acceptance, registry, results, refusals, operations, tracing } = options;
+  const submissions = new WeakMap<FastifyRequest, Submission>();
   const parseJson = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body: string, done) =>
     parseJson(request, quoteLargeIntegers(body), done),
@@ -76,6 +91,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     {
       config: { role: 'operate' },
       preValidation: answerOperations,
+      onError: countRefusal,
       // The protobuf library makes the bodies; checking a union again takes longer than making them.
       serializerCompiler: () => JSON.stringify,
       schema: {
@@ -83,12 +99,24 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
         tags: ['operations'],
         summary: 'Send an operation to the agent that serves its account.',
         description:
-          'The response is sent when the owner has taken the operation. With `Prefer: wait=SECONDS` (RFC 7240) it is sent when the result is there; if the wait ends first, it is 202 with a `Location`. The response has the format of the request (text format or protobuf JSON), unless `Accept: application/json; form=text|json` asks for the other.',
-        headers: Type.Object({ prefer: Type.Optional(Type.String({ examples: ['wait=30'] })) }),
+          'The response is sent when the owner has taken the operation; `Location` leads to its record. With `Prefer: wait=SECONDS` (RFC 7240) it is sent when the result is there; if the wait ends first, it is 202. `Prefer: respond-async` makes it 202 at once. The response has the format of the request (text format or protobuf JSON), unless `Accept: application/json; form=text|json` asks for the other; with `Accept: application/json; manifests=object` it is JSON, the objects of the result are JSON instead of base64, and a log is text.',
+        headers: Type.Object({
+          prefer: Type.Optional(Type.String({ examples: ['wait=30', 'respond-async'] })),
+          accept: Type.Optional(Type.String({ examples: ['application/json; manifests=object'] })),
+        }),
         body: operationRequest,
         response: {
-          200: operationAnswer,
-          202: operationAnswer,
+          200: {
+            description:
+              'The owner has taken the operation. With a `result`, it has ended, and may have failed: `result.status` is 200 to 299 only if it completed.',
+            headers: answerHeaders,
+            content: { 'application/json': { schema: operationAnswer } },
+          },
+          202: {
+            description: 'The owner has taken the operation, and has no result yet: read the record at `Location`.',
+            headers: answerHeaders,
+            content: { 'application/json': { schema: operationAnswer } },
+          },
           ...problems(400, 404, 409, 413, 415, 429, 500, 502, 503, 504),
         },
       },
@@ -103,16 +131,24 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
       };
       const span = tracing.start('operation', { kind: 'server', parent: caller });
       const submission = toSubmission(operation, callerOf(request), instanceId, span?.context ?? caller);
-      const form = formOf(accept, sent);
+      submissions.set(request, submission);
+      const form = answerFormOf(accept, sent);
       // Every refusal happens before the operation is on its way.
-      const waitMs = waitOf(prefer);
+      const { waitMs, isAsync } = preferencesOf(prefer);
       const accepted = await traced(span, submission, () => acceptance.submit(submission));
       operation.id = accepted.id;
       const answer = { operation: writeOperation(operation, form, sent) };
-      if (waitMs === undefined) return answer;
-      const result = await unlessLate(accepted.result, waitMs);
-      if (result !== undefined) return { ...answer, result: writeResult(result, form) };
-      return reply.code(202).header('location', `${operationPath}/${accepted.id}`).send(answer);
+      void reply.header('location', `${operationPath}/${accepted.id}`);
+      const result = waitMs === undefined ? undefined : await unlessLate(accepted.result, waitMs);
+      if (result !== undefined) {
+        const whole = { ...answer, result: writeResult(result, form) };
+        // Of objects that are written as such, every number must stay as it is.
+        if (form === 'objects') void reply.type('application/json').serializer(stringifyJson);
+        return whole;
+      }
+      if (isAsync) void reply.header('preference-applied', 'respond-async');
+      if (isAsync || waitMs !== undefined) void reply.code(202);
+      return answer;
     },
   );
 
@@ -164,6 +200,15 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
 
   // Instances send the protobuf message itself, and are answered before validation, which is for callers' JSON.
 
+  function countRefusal(request: FastifyRequest, _reply: FastifyReply, error: Error, next: () => void): void {
+    // Of other instances, the one that was asked counts it.
+    if (error instanceof GatewayError && request.headers[forwardedByHeader] === undefined) {
+      const { account = '', type = '', object, mode } = submissions.get(request) ?? {};
+      refusals.add({ caller: callerOf(request), account, type, object, mode, error });
+    }
+    next();
+  }
+
   /** Sends forwarded operations to streams of this instance, or answers "not owner". */
   function answerOperations(request: FastifyRequest, reply: FastifyReply, next: () => void): void {
     if (!Buffer.isBuffer(request.body)) {
@@ -214,17 +259,16 @@ function header(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }
 
-/** The `wait` preference of RFC 7240 in ms; undefined without one. */
-function waitOf(prefer: string | undefined): number | undefined {
-  if (prefer === undefined) return undefined;
-  const preference = prefer.split(',').find((part) => /^\s*wait\s*=/u.test(part));
-  if (preference === undefined) return undefined;
-  const seconds = /^\s*wait\s*=\s*"?(\d{1,6})"?\s*(?:;|$)/u.exec(preference)?.[1];
-  if (seconds === undefined)
-    throw new GatewayError(
-      'invalid-argument',
-      `prefer: expected wait=SECONDS, got "${preference.trim().slice(0, 64)}"`,
-      { field: 'prefer' },
-    );
-  return Number(seconds) * 1_000;
+/** The preferences of RFC 7240 that this route knows; others are ignored. @throws GatewayError `invalid-argument` */
+function preferencesOf(prefer = ''): { readonly waitMs: number | undefined; readonly isAsync: boolean } {
+  const preferences = prefer.split(',').map((part) => part.trim());
+  const isAsync = preferences.some((preference) => /^respond-async\s*(?:;|$)/iu.test(preference));
+  const wait = preferences.find((preference) => /^wait\s*=/iu.test(preference));
+  if (wait === undefined) return { waitMs: undefined, isAsync };
+  const seconds = /^wait\s*=\s*"?(\d{1,6})"?\s*(?:;|$)/iu.exec(wait)?.[1];
+  if (seconds === undefined) {
+    const message = `prefer: expected wait=SECONDS, got "${wait.slice(0, 64)}"`;
+    throw new GatewayError('invalid-argument', message, { field: 'prefer' });
+  }
+  return { waitMs: Number(seconds) * 1_000, isAsync };
 }

@@ -27,16 +27,6 @@ export const problemSchema = Type.Object(
   },
   {
     description: 'RFC 9457 problem details.',
-    examples: [
-      {
-        type: 'urn:agent-gateway:problem:unknown-account',
-        title: 'Unknown account',
-        status: 404,
-        detail: 'account "prod-eu" is not known: no agent has registered it',
-        instance: 'gateway-7d9c5b8f6-x2x9k',
-        account: 'prod-eu',
-      },
-    ],
   },
 );
 export type Problem = Static<typeof problemSchema>;
@@ -48,10 +38,22 @@ interface ProblemResponse {
 
 /** For a route's `response`: these statuses answer with a problem. */
 export function problems(...statuses: readonly number[]): Readonly<Record<number, ProblemResponse>> {
-  const content = { [problemMediaType]: { schema: problemSchema } };
   return Object.fromEntries(
-    [...statuses, 401, 403].map((status) => [status, { description: descriptions[status] ?? '', content }]),
+    [...statuses, 401, 403].map((status) => {
+      const content = { [problemMediaType]: { schema: exampleSchema(status) } };
+      return [status, { description: descriptions[status] ?? '', content }];
+    }),
   );
+}
+
+/** The schema with an example of this status. */
+function exampleSchema(status: number): typeof problemSchema {
+  const example = examples[status];
+  if (example === undefined) return problemSchema;
+  return {
+    ...problemSchema,
+    examples: [toProblem(example, 'gateway-7d9c5b8f6-x2x9k', status)],
+  } as typeof problemSchema;
 }
 
 const descriptions: Readonly<Record<number, string>> = {
@@ -99,6 +101,34 @@ const table: Readonly<Record<ErrorCode, { readonly status: number; readonly titl
   internal: { status: 500, title: 'Internal error' },
 };
 
+const account = 'prod-eu';
+const operationId = '01ARZ3NDEKTSV4RRFFQ69G5FAV';
+
+/** By HTTP status, for the description of the API. */
+const examples: Readonly<Record<number, GatewayError>> = {
+  400: new GatewayError('invalid-argument', 'query.items: expected at least 1', { field: 'query.items' }),
+  401: new GatewayError('unauthenticated', 'no credentials', { field: 'authorization' }),
+  403: new GatewayError('permission-denied', 'this needs the role admin; the role of policy:deployers is operate'),
+  404: new GatewayError('unknown-account', `account "${account}" is not known: no agent has registered it`, {
+    account,
+  }),
+  409: new GatewayError('operation-ended', `operation ${operationId} has already ended: completed`, { operationId }),
+  413: new GatewayError('too-large', 'body: larger than server.maxBodySize allows', { field: 'body' }),
+  414: new GatewayError('invalid-argument', 'path: a name in it is too long', { field: 'path' }),
+  415: new GatewayError('invalid-argument', 'content-type: expected application/json or application/x-protobuf', {
+    field: 'content-type',
+  }),
+  429: new GatewayError('overloaded', 'too many requests from this caller (server.maxRequestsPerSecond)'),
+  500: new GatewayError('internal', 'unexpected error; see the log of this instance'),
+  501: new GatewayError('not-implemented', 'dynamic accounts are off: set kubesvc.dynamicAccounts.enabled'),
+  502: new GatewayError('agent-lost', `agent agent-5c9f-7h2kq disconnected during operation ${operationId}`, {
+    operationId,
+    account,
+  }),
+  503: new GatewayError('no-agent', `no agent is connected for account "${account}"`, { account }),
+  504: new GatewayError('timed-out', `operation ${operationId} had no result after 30000 ms`, { operationId, account }),
+};
+
 /** Our codes for Fastify's own errors, by HTTP status. */
 const frameworkCodes: Readonly<Record<number, ErrorCode>> = {
   400: 'invalid-argument',
@@ -107,8 +137,9 @@ const frameworkCodes: Readonly<Record<number, ErrorCode>> = {
   503: 'overloaded',
 };
 
-export function toProblem(error: GatewayError, instanceId: string): Problem {
-  const { status, title } = table[error.code];
+/** @param status in place of the table's, for requests that the framework refuses */
+export function toProblem(error: GatewayError, instanceId: string, status: number = table[error.code].status): Problem {
+  const { title } = table[error.code];
   const { operationId, account, accounts, field } = error.details;
   return {
     type: `urn:agent-gateway:problem:${error.code}`,
@@ -130,7 +161,7 @@ export function sendProblem(
   instanceId: string,
   status?: number,
 ): FastifyReply {
-  const problem = { ...toProblem(error, instanceId), ...(status === undefined ? {} : { status }) };
+  const problem = toProblem(error, instanceId, status);
   const { retryAfterMs } = error.details;
   if (retryAfterMs !== undefined) void reply.header('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1_000)));
   if (error.code === 'unauthenticated') void reply.header('www-authenticate', 'Bearer');
@@ -169,7 +200,7 @@ export function clientErrorHandler(instanceId: string) {
       'Bad Request',
       'not a valid HTTP/1.1 request',
     ];
-    const problem = { ...toProblem(new GatewayError('invalid-argument', detail), instanceId), status };
+    const problem = toProblem(new GatewayError('invalid-argument', detail), instanceId, status);
     const body = JSON.stringify(problem);
     const head = `HTTP/1.1 ${String(status)} ${reason}\r\ncontent-type: ${problemMediaType}\r\ncontent-length: ${String(Buffer.byteLength(body))}\r\nconnection: close\r\n\r\n`;
     socket.end(head + body);

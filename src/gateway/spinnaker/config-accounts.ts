@@ -7,6 +7,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { Logger } from '../../core/logger.js';
+import { definitionOf } from './account-definition.js';
 import { accountsPerTurn, flatOptions, type AccountOptions } from './config-environment.js';
 import type { PublishedAccount, PublishedAccounts } from './published-accounts.js';
 
@@ -24,7 +25,7 @@ const schema = Type.Object(
     name: Type.String(),
     kubeconfigContents: Type.String(),
     namespaces: texts,
-    omitNamespaces: texts,
+    omitNamespaces: Type.Optional(texts),
     permissions: Type.Object(
       {
         READ: Type.Optional(texts),
@@ -89,23 +90,8 @@ export class ConfigAccounts {
 }
 
 /** @returns a text: what Spring would not take as it is */
-export function configAccount({
-  name,
-  kubeconfigContents,
-  namespaces,
-  omitNamespaces,
-  permissions,
-  options,
-}: PublishedAccount): AccountOptions | string {
-  const account: unknown = {
-    ...options,
-    name,
-    namespaces,
-    omitNamespaces,
-    permissions,
-    kubeconfigContents,
-    checkPermissionsOnStartup: false,
-  };
+export function configAccount(published: PublishedAccount): AccountOptions | string {
+  const { type: _type, ...account }: Record<string, unknown> = definitionOf(published);
   if (!validator.Check(account)) {
     const [error] = validator.Errors(account);
     const where = error?.instancePath.replace(/^\//u, '').replaceAll('/', '.') ?? '';

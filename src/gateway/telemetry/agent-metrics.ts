@@ -19,6 +19,21 @@ export function agentMetrics(registers: Registry[]) {
       help: 'Accounts that this instance holds a stream for.',
       registers,
     }),
+    agentsOffline: new Gauge({
+      name: 'agent_gateway_agents_offline',
+      help: 'Agents of the whole cluster that were connected, are not, and are not forgotten yet. Every instance has the same number: take the maximum.',
+      registers,
+    }),
+    agentsMissing: new Gauge({
+      name: 'agent_gateway_agents_missing',
+      help: 'Of the agents that are offline, those that neither said goodbye nor were replaced.',
+      registers,
+    }),
+    accountsOffline: new Gauge({
+      name: 'agent_gateway_accounts_offline',
+      help: 'Accounts of the whole cluster whose agents are all offline. Every instance has the same number: take the maximum.',
+      registers,
+    }),
     registrations: new Counter({
       name: 'agent_gateway_registrations_total',
       help: 'Registrations of agents, by outcome.',

@@ -10,6 +10,11 @@ export function clusterMetrics(registers: Registry[]) {
       labelNames: ['ready'],
       registers,
     }),
+    instancesLost: new Gauge({
+      name: 'agent_gateway_instances_lost',
+      help: 'Instances that stopped renewing their leases without saying goodbye, and were neither replaced nor forgotten. Every instance has the same number: take the maximum.',
+      registers,
+    }),
     mirrorSize: new Gauge({
       name: 'agent_gateway_mirror_accounts',
       help: 'Accounts in the ownership mirror of this instance.',

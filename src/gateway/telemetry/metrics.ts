@@ -4,6 +4,7 @@ import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { agentMetrics } from './agent-metrics.js';
 import { apiRequestMetrics } from './api-request-metrics.js';
 import { cachingMetrics } from './caching-metrics.js';
+import { clouddriverMetrics } from './clouddriver-metrics.js';
 import { clusterMetrics } from './cluster-metrics.js';
 import { configServerMetrics } from './config-server-metrics.js';
 import { instanceMetrics } from './instance-metrics.js';
@@ -34,6 +35,7 @@ export function createMetrics(instanceId: string, version: string) {
     ...apiRequestMetrics(registers),
     ...cachingMetrics(registers),
     ...portMetrics(registers),
+    ...clouddriverMetrics(registers),
     ...clusterMetrics(registers),
     ...configServerMetrics(registers),
     ...instanceMetrics(registers),

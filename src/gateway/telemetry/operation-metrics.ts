@@ -46,13 +46,13 @@ export function operationMetrics(registers: Registry[]) {
     }),
     forwards: new Counter({
       name: 'agent_gateway_forwards_total',
-      help: 'Operations forwarded to another instance, by outcome (taken, not_owner, unreachable, timed_out, refused).',
+      help: 'Operations forwarded to another instance, by outcome: taken, or the last part of the `type` of the problem: not-owner, owner-unreachable, timed-out and so on.',
       labelNames: ['outcome'],
       registers,
     }),
     results: new Counter({
       name: 'agent_gateway_results_total',
-      help: 'Results from agents, by where they went (local, forwarded, recorded, unknown, foreign, too_large).',
+      help: 'Results from agents, by where they went (local, forwarded, recorded, unknown, foreign, too-large).',
       labelNames: ['way'],
       registers,
     }),

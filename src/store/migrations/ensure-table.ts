@@ -92,8 +92,14 @@ async function ensureIndexes(context: MigrationContext, table: TableDefinition):
     const name = `${table.name}_${columns.join('_')}`.slice(0, 56) + (unique ? '_key' : '_idx');
     const list = sql.join(columns.map((column) => sql.id(column)));
     const kind = unique ? sql`unique index` : sql`index`;
+    // Other replicas go on writing meanwhile; MySQL lets them by itself.
+    const isOnline = !unique && dialect.engine === 'postgresql';
     try {
-      await sql`create ${kind} ${sql.id(name)} on ${sql.id(table.name)} (${list})`.execute(db);
+      // An attempt that was broken off leaves an index that serves nothing; no other one can have this name.
+      if (isOnline) await sql`drop index if exists ${sql.id(name)}`.execute(db);
+      await sql`create ${kind} ${isOnline ? sql`concurrently ` : sql``}${sql.id(name)} on ${sql.id(table.name)} (${list})`.execute(
+        db,
+      );
     } catch (error) {
       if (sqlErrorKind(error) !== 'other') throw error;
       if (unique) {

@@ -12,6 +12,7 @@ import { owners } from './0002-owners.js';
 import { processes } from './0003-processes.js';
 import { callers } from './0004-callers.js';
 import { accountTokens } from './0005-account-tokens.js';
+import { clouddriverAccounts } from './0006-clouddriver-accounts.js';
 import { operationObjects } from './0007-operation-objects.js';
 import { departures } from './0008-departures.js';
 import { ensureTable, type MigrationContext } from './ensure-table.js';
@@ -41,6 +42,7 @@ const migrations: readonly Migration[] = [
   { name: '0003-processes', breaking: false, apply: processes },
   { name: '0004-callers', breaking: false, apply: callers },
   { name: '0005-account-tokens', breaking: false, apply: accountTokens },
+  { name: '0006-clouddriver-accounts', breaking: false, apply: clouddriverAccounts },
   { name: '0007-operation-objects', breaking: false, apply: operationObjects },
   { name: '0008-departures', breaking: false, apply: departures },
 ];

@@ -12,24 +12,31 @@ import type { FinalOutcome } from './operation-record.js';
 
 type Db = Kysely<Schema>;
 
-/** The newest operations with this outcome that started within `periodMs`, newest first; `age` in ms. */
+/**
+ * The newest operations with this outcome that started within `periodMs`, newest first; `age` in ms, `count`: how many requests
+ * the row stands for.
+ */
 export async function selectFailures(
   db: Db,
   dialect: SqlDialect,
   outcome: FinalOutcome,
   periodMs: number,
   limit: number,
-): Promise<{ readonly account: string; readonly age: number }[]> {
+): Promise<{ readonly account: string; readonly age: number; readonly count: number }[]> {
   const rows = await db
     .selectFrom('kubesvc_ops_history')
-    .select(['account', 'start_time'])
+    .select(['account', 'start_time', 'occurrences'])
     .select(dialect.nowMs.as('now'))
     .where('final_outcome', '=', outcome)
     .where('start_time', '>=', msAgo(dialect, periodMs))
     .orderBy('start_time', 'desc')
     .limit(limit)
     .execute();
-  return rows.map(({ account, start_time, now }) => ({ account: account ?? '', age: Number(now) - (start_time ?? 0) }));
+  return rows.map(({ account, start_time, occurrences, now }) => ({
+    account: account ?? '',
+    age: Number(now) - (start_time ?? 0),
+    count: occurrences ?? 1,
+  }));
 }
 
 /** The newest operations of the account, newest first. */

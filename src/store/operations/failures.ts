@@ -56,11 +56,11 @@ export async function readFailures(db: Kysely<Schema>, dialect: SqlDialect): Pro
   for (const outcome of failing) {
     const rows = await selectFailures(db, dialect, outcome, 60 * minute, maxCounted);
     more ||= rows.length === maxCounted;
-    for (const { account, age } of rows) {
+    for (const { account, age, count: requests } of rows) {
       const count = counts.get(account) ?? { last15Minutes: 0, lastHour: 0 };
       counts.set(account, count);
-      count.lastHour += 1;
-      if (age < 15 * minute) count.last15Minutes += 1;
+      count.lastHour += requests;
+      if (age < 15 * minute) count.last15Minutes += requests;
     }
   }
   const worst = [...counts]

@@ -3,10 +3,11 @@
 import type { Kysely } from 'kysely';
 
 import { bulkInsert, type JsonRow } from '../sql/bulk-insert.js';
+import { bulkUpsert } from '../sql/bulk-upsert.js';
 import { msAgo } from '../sql/clock.js';
 import type { SqlDialect } from '../sql/dialect.js';
 import type { FinishedOperation } from './operation-record.js';
-import { requestColumns, requestValues } from './request-columns.js';
+import { requestColumnNames, requestColumns, requestValues } from './request-columns.js';
 import type { Schema } from '../sql/schema.js';
 import { storable } from '../sql/storable-text.js';
 import { historyLengths } from '../sql/tables.js';
@@ -25,6 +26,8 @@ export function selectHistoryKeys(
     .where('operation_id', 'in', ids)
     .execute();
 }
+
+const upsertColumns = Object.fromEntries(requestColumnNames.map((name) => [name, 'value' as const]));
 
 const historyRows = bulkInsert(
   'kubesvc_ops_history',
@@ -73,6 +76,55 @@ export function insertHistory(
     db,
     dialect,
     records.map((record) => historyValues(record, token)),
+  );
+}
+
+const refusalRows = bulkUpsert(
+  'kubesvc_ops_history',
+  {
+    operation_id: 'value',
+    start_time: 'value',
+    end_time: 'value',
+    total_duration_ms: 'value',
+    final_outcome: 'value',
+    account: 'value',
+    operation_type: 'value',
+    received_by_cd_id: 'value',
+    received_by_cd_time: 'value',
+    error_message: 'value',
+    verb: 'value',
+    reason: 'value',
+    occurrences: 'value',
+    ...upsertColumns,
+  },
+  ['operation_id'],
+  { overwrite: true },
+);
+
+export async function upsertRefusals(
+  db: Db,
+  dialect: SqlDialect,
+  records: readonly FinishedOperation[],
+): Promise<void> {
+  await refusalRows(
+    db,
+    dialect,
+    records.map((record) => [
+      record.operationId,
+      record.startTime,
+      record.endTime,
+      record.totalDurationMs ?? 0,
+      record.finalOutcome,
+      storable(record.account, historyLengths.account),
+      storable(record.operationType, historyLengths.operationType),
+      record.receivedBy?.instanceId ?? null,
+      record.receivedBy?.time ?? null,
+      storable(record.errorMessage),
+      storable(record.verb, historyLengths.verb),
+      storable(record.reason, historyLengths.reason),
+      record.count ?? null,
+      ...requestValues(record),
+    ]),
   );
 }
 

@@ -173,7 +173,7 @@ export interface OperationPosition {
   readonly id: string;
 }
 
-export interface OperationPage {
+export interface FoundOperations {
   readonly records: readonly OperationRecord[];
   /**
    * Where the list goes on; absent: this was all. A page may have fewer records than were asked for, and none, because

@@ -10,7 +10,7 @@
 
 import { sql, type Expression, type Kysely, type SelectQueryBuilder, type SqlBool } from 'kysely';
 
-import type { HistoryTable, Schema } from '../sql/schema.js';
+import type { Schema } from '../sql/schema.js';
 import type { OperationFilter, OperationPosition } from './operation-record.js';
 
 type Db = Kysely<Schema>;
@@ -26,7 +26,17 @@ const candidates = 5_000;
 
 /** One of them holds for each row that the filter matches. */
 type Alternatives = readonly { readonly column: FilterColumn; readonly value: string }[];
-type FilterColumn = Exclude<keyof HistoryTable & string, 'start_time'>;
+type FilterColumn =
+  | 'account'
+  | 'operation_type'
+  | 'resource'
+  | 'namespace'
+  | 'object_name'
+  | 'caller'
+  | 'sent_to_agent_id'
+  | 'received_by_cd_id'
+  | 'processed_by_cd_id'
+  | 'final_outcome';
 interface Found {
   readonly id: string;
   readonly time: number | null;

@@ -11,14 +11,20 @@ import type {
   InsertOutcome,
   OperationBinding,
   OperationFilter,
-  OperationPage,
+  FoundOperations,
   OperationRecord,
   StoredOperation,
   UnfinishedFilter,
   UnfinishedOperation,
 } from './operation-record.js';
 import { readFailures, type Failures } from './failures.js';
-import { deleteHistory, insertHistory, selectHistoryKeys, selectOldHistory } from './history-statements.js';
+import {
+  deleteHistory,
+  insertHistory,
+  selectHistoryKeys,
+  selectOldHistory,
+  upsertRefusals,
+} from './history-statements.js';
 import {
   adoptPending,
   bindPending,
@@ -104,6 +110,12 @@ export class OperationStore {
     return won;
   }
 
+  /** Records refused requests; a record that is there already is replaced. */
+  async countRefusals(records: readonly FinishedOperation[], signal?: AbortSignal): Promise<void> {
+    const { dialect } = this.#database;
+    for (const batch of batches(records)) await this.#database.run((db) => upsertRefusals(db, dialect, batch), signal);
+  }
+
   /**
    * Binds a pending operation to the only process that may get it; call this before it is sent.
    * @returns false if another instance continues it, or it has ended: then it must not be sent to any other process
@@ -136,7 +148,7 @@ export class OperationStore {
   }
 
   /** Pending and ended ones, newest first, and where the list goes on. */
-  page(filter: OperationFilter, signal?: AbortSignal): Promise<OperationPage> {
+  page(filter: OperationFilter, signal?: AbortSignal): Promise<FoundOperations> {
     return this.#database.run(async (db) => {
       const { ids, next } = await selectPage(db, filter);
       const records = await selectRecords(db, ids);

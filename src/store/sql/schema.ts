@@ -26,6 +26,7 @@ export interface Schema {
   kubesvc_cache: CacheTable;
   kubesvc_cache_rel: CacheRelationsTable;
   kubesvc_resourceversion: ResourceVersionTable;
+  kubesvc_clouddriver_accounts: ClouddriverAccountsTable;
   kubesvc_migrations: MigrationsTable;
 }
 
@@ -253,6 +254,14 @@ export interface ResourceVersionTable {
   ns_group_kind: string;
   /** Resume point of the watch; '' while a snapshot of the scope is incomplete. */
   resourceversion: string;
+  last_updated: number;
+}
+
+export interface ClouddriverAccountsTable {
+  name: string;
+  /** One of clouddriverStates in store/accounts/clouddriver-accounts.ts. */
+  state: string;
+  message: string | null;
   last_updated: number;
 }
 

@@ -48,6 +48,8 @@ const objectId = name(700);
 
 /** Characters of what a caller wrote; it is cut to them. Names of objects have 253 at most, those of namespaces 63. */
 export const historyLengths = {
+  account: 255,
+  operationType: 255,
   caller: 255,
   verb: 32,
   apiGroup: 255,
@@ -275,6 +277,13 @@ export const tokenRevocationsTable: TableDefinition = {
   name: 'kubesvc_token_revocations',
   columns: { account: name(), revoked_time: bigint },
   primaryKey: ['account'],
+};
+
+/** What became of accounts at Clouddriver. */
+export const clouddriverAccountsTable: TableDefinition = {
+  name: 'kubesvc_clouddriver_accounts',
+  columns: { name: name(), state: name(32), message: text, last_updated: bigint },
+  primaryKey: ['name'],
 };
 
 /** Characters of the texts in kubesvc_agents that agents and errors bring; they are cut to them. */

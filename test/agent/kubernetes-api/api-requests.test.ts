@@ -56,7 +56,7 @@ test('what the agent answers itself', async (t) => {
     return { ...asked.json(), retryAfter: asked.header('retry-after') };
   };
   const failure = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure' };
-  t.match(await status(ask({ account: 'other' })), { ...failure, code: 404, reason: 'NotFound', message: /"other"/ });
+  t.match(await status(ask({ account: 'other' })), { ...failure, code: 503, retryAfter: '5', message: /"other"/ });
   t.match(await status(ask({ target: '/api/v1/namespaces/../pods' })), { ...failure, code: 400, reason: 'BadRequest' });
   const refused = await status(ask());
   t.match(refused, {
@@ -81,7 +81,7 @@ test('what the agent answers itself', async (t) => {
   t.strictSame(outcomes, ['refused', 'refused', 'failed', 'answered', 'failed']);
 
   const head = ask({ method: 'HEAD', account: 'other' });
-  t.match(head, { ended: true, text: '', head: { status: 404 } });
+  t.match(head, { ended: true, text: '', head: { status: 503 } });
 });
 
 test('credentials that cannot be had, and a level that forbids', async (t) => {

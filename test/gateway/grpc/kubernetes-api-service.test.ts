@@ -1,44 +1,14 @@
 /** `kubernetes.Api/Serve` and agents that break its rules, with a raw gRPC client. */
 
-import { Client, credentials, type StatusObject } from '@grpc/grpc-js';
 import { test, type Test } from 'tap';
 import type { Session } from '../../../src/gateway/agents/session.js';
-import { decodeFrames, encodeFrames, type TunnelFrame } from '../../../src/tunnel/frames.js';
+import type { TunnelFrame } from '../../../src/tunnel/frames.js';
 import { aRequest, Told } from '../../tunnel/tunnel-pair.js';
 import { waitFor } from '../../wait.js';
 import { startAgentsPort } from '../kubernetes-api/agents-port.js';
 import { RawAgent } from '../raw-agent.js';
+import { hello, RawServe } from '../raw-serve.js';
 
-const asIs = (bytes: Uint8Array): Buffer => Buffer.from(bytes);
-
-class RawServe {
-  readonly frames: TunnelFrame[] = [];
-  end: StatusObject | undefined;
-  readonly #call;
-
-  constructor(t: Test, address: string, ...first: readonly TunnelFrame[]) {
-    const client = new Client(address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
-    this.#call = client.makeBidiStreamRequest('/kubernetes.Api/Serve', asIs, (bytes) => bytes);
-    t.teardown(() => {
-      this.#call.cancel();
-      client.close();
-    });
-    this.#call.on('data', (bytes: Uint8Array) => this.frames.push(...decodeFrames('kubernetes.GatewayFrames', bytes)));
-    this.#call.on('error', () => undefined);
-    this.#call.on('status', (end) => (this.end = end));
-    if (first.length > 0) this.send(...first);
-  }
-
-  send(...frames: readonly TunnelFrame[]): void {
-    this.#call.write(encodeFrames(frames));
-  }
-
-  finish(): void {
-    this.#call.end();
-  }
-}
-
-const hello = (agentId: string, epoch: number): TunnelFrame => ({ kind: 'hello', request: 0, agentId, epoch });
 const head = (request: number): TunnelFrame => ({
   ...{ kind: 'response-head', request, head: { status: 200, headers: [] } },
   ...{ body: Buffer.from('answer'), complete: true },
@@ -60,7 +30,7 @@ test('the first message must be a Hello that names a session of this replica', a
     { frames: [hello('raw', epoch), hello('raw', epoch)], code: 3 },
   ];
   for (const { frames, code } of wrong) {
-    const stream = new RawServe(t, address, ...frames);
+    const stream = new RawServe(t, address, frames);
     t.match(await waitFor(() => stream.end), { code, details: /hello: /u });
   }
   t.equal(tunnels.tunnelCount, 0);
@@ -68,12 +38,12 @@ test('the first message must be a Hello that names a session of this replica', a
 
 test('a second stream of a session replaces the first, whose requests fail', async (t) => {
   const { address, epoch, tunnels, session } = await setUp(t);
-  const first = new RawServe(t, address, hello('raw', epoch));
+  const first = new RawServe(t, address, [hello('raw', epoch)]);
   await waitFor(() => tunnels.tunnelCount === 1);
   const [lost, answered] = [new Told(), new Told()];
   tunnels.open(session, aRequest, { complete: true }, lost);
   await waitFor(() => first.frames.length === 1);
-  const second = new RawServe(t, address, hello('raw', epoch));
+  const second = new RawServe(t, address, [hello('raw', epoch)]);
   await waitFor(() => lost.failure);
   t.match(lost.failure, { code: 'agent-lost', details: {} });
   t.match(await waitFor(() => first.end), { code: 10 });
@@ -86,7 +56,7 @@ test('a second stream of a session replaces the first, whose requests fail', asy
 
 test('an agent that breaks the protocol loses its stream, and its requests fail', async (t) => {
   const { address, epoch, tunnels, session } = await setUp(t);
-  const stream = new RawServe(t, address, hello('raw', epoch));
+  const stream = new RawServe(t, address, [hello('raw', epoch)]);
   const told = new Told();
   tunnels.open(session, aRequest, { complete: true }, told);
   await waitFor(() => stream.frames.length === 1);
@@ -98,7 +68,7 @@ test('an agent that breaks the protocol loses its stream, and its requests fail'
 
 test('an agent that half-closes its stream fails its requests, and is asked again', async (t) => {
   const { address, epoch, tunnels, session } = await setUp(t);
-  const stream = new RawServe(t, address, hello('raw', epoch));
+  const stream = new RawServe(t, address, [hello('raw', epoch)]);
   const told = new Told();
   tunnels.open(session, aRequest, { complete: true }, told);
   await waitFor(() => stream.frames.length === 1);

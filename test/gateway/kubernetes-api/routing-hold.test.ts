@@ -14,17 +14,19 @@ const owners = {
   assignments: [{ agentId: 'agent-1', instanceId: 'gateway-2', epoch: 1, caching: true }],
 } as unknown as Awaited<ReturnType<ApiRoutingOptions['ownership']['refresh']>>;
 const peer = { id: 'gateway-2', baseUrl: 'http://gateway-2', ready: true, lastUpdated: 0 };
+const onChange = () => () => true;
 const exchange = { write: () => true, end: () => undefined, consumed: () => undefined, cancel: () => undefined };
 
 function route(options: Partial<ApiRoutingOptions>): Told {
   const routing = new ApiRouting({
     instanceId: 'gateway-1',
-    ownership: { resolve: () => owners, refresh: () => Promise.resolve(owners) },
+    ownership: { resolve: () => owners, refresh: () => Promise.resolve(owners), onChange },
     registry: { sessionFor: () => undefined },
     discovery: { instance: () => peer },
     toAgent: () => exchange,
     toPeer: () => exchange,
     holdMs: 200,
+    forgetMs: 600_000,
     stopping: new AbortController().signal,
     ...options,
   });
@@ -58,12 +60,23 @@ test('a silent owner is not sent anything, and the request may be sent again', a
   t.match(failure, { code: 'owner-unreachable', details: { unsent: true } });
 });
 
+test('SQL that hangs is no answer either: 503 for a change as well, since it was not sent', async (t) => {
+  const hanging = { resolve: () => undefined, onChange };
+  const told = route({
+    ownership: { ...hanging, refresh: () => Promise.reject(new GatewayError('timed-out', 'it took too long')) },
+  });
+  const failure = await waitFor(() => told.failure);
+  t.match(failure, { code: 'timed-out', details: { unsent: true } });
+  t.match(statusAnswer(failure, 'POST'), { status: 503 });
+});
+
 test('the gateway stops while an owner is looked for', async (t) => {
   const stopping = new AbortController();
   const told = route({
     ownership: {
       resolve: () => undefined,
       refresh: (_account, signal) => unlessAborted(new Promise(() => undefined), signal),
+      onChange,
     },
     stopping: stopping.signal,
   });

@@ -40,10 +40,15 @@ function ownedBy(...instanceIds: readonly string[]): Ownership {
 /** A routing among doubles: what memory and the truth say may change, and every exchange is kept. */
 function set(options: {
   readonly holdMs?: number;
+  readonly forgetMs?: number;
   readonly known?: Ownership;
   readonly truth?: () => Ownership | undefined;
 }) {
-  const world = { session: undefined as Session | undefined, asked: 0 };
+  const world = {
+    session: undefined as Session | undefined,
+    asked: 0,
+    changed: (_ownership: Ownership): void => undefined,
+  };
   const sent: { readonly to: string; readonly events: ExchangeEvents; readonly written: string[] }[] = [];
   const open =
     (to: string) =>
@@ -65,6 +70,12 @@ function set(options: {
         world.asked += 1;
         return Promise.resolve(options.truth?.());
       },
+      onChange: (listener) => {
+        world.changed = (ownership) => {
+          listener(ownership, undefined);
+        };
+        return () => true;
+      },
     },
     registry: { sessionFor: () => world.session },
     discovery: {
@@ -73,6 +84,7 @@ function set(options: {
     toAgent: (_session, _request, _first, events) => open('agent')(events),
     toPeer: ({ id }, _request, _first, events) => open(id)(events),
     holdMs: options.holdMs ?? 5_000,
+    forgetMs: options.forgetMs ?? 600_000,
     stopping: new AbortController().signal,
   });
   const told: string[] = [];
@@ -210,14 +222,37 @@ test('a forwarded request goes to an agent here, or nowhere', (t) => {
   t.end();
 });
 
+test('an account that was removed a moment ago is one without an agent; one that nobody knows is unknown', async (t) => {
+  const removed = { account: request.account, version: 2, assignments: [] };
+  for (const [forgetMs, expected] of [
+    [600_000, 'no-agent'],
+    [0, 'unknown-account'],
+  ] as const) {
+    const { world, told, start } = set({ holdMs: 0, forgetMs });
+    world.changed(removed);
+    start();
+    await waitFor(() => told.length > 0);
+    t.same(told, [expected]);
+  }
+  const { told, start } = set({});
+  start();
+  await waitFor(() => told.length > 0);
+  t.same(told, ['unknown-account'], 'at once');
+});
+
 test('absent accounts: since when, bounded, and forgotten when an agent answers', (t) => {
   let now = 1_000;
-  const absent = new AbsentAccounts(5_000, () => now);
+  const absent = new AbsentAccounts({ holdMs: 5_000, forgetMs: 60_000, now: () => now });
   t.equal(absent.holdUntil('a'), 6_000);
   absent.missing('a');
   now = 9_000;
   absent.missing('a');
   t.equal(absent.holdUntil('a'), 6_000, 'its time is over');
+  t.equal(absent.isRecent('a'), true);
+  now = 61_001;
+  t.equal(absent.isRecent('a'), false);
+  t.equal(absent.isRecent('never seen'), false);
+  now = 9_000;
   absent.found('a');
   t.equal(absent.holdUntil('a'), 14_000);
   absent.missing('first');

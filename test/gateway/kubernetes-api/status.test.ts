@@ -28,7 +28,8 @@ test('codes, reasons and when to try again', async (t) => {
     ['agent-lost', 503, 'ServiceUnavailable', '5'],
     ['unknown-account', 404, 'NotFound', undefined],
     ['overloaded', 429, 'TooManyRequests', '1'],
-    ['timed-out', 504, 'Timeout', undefined],
+    ['timed-out', 503, 'ServiceUnavailable', '5'],
+    ['cancelled', 503, 'ServiceUnavailable', '5'],
     ['unauthenticated', 401, 'Unauthorized', undefined],
     ['permission-denied', 403, 'Forbidden', undefined],
     ['invalid-argument', 400, 'BadRequest', undefined],
@@ -54,7 +55,7 @@ test('codes, reasons and when to try again', async (t) => {
 });
 
 test('a change that may have been made is not to be sent again', async (t) => {
-  for (const code of ['agent-lost', 'owner-unreachable', 'replaced', 'draining'] as const) {
+  for (const code of ['agent-lost', 'owner-unreachable', 'replaced', 'draining', 'timed-out', 'cancelled'] as const) {
     const lost = statusAnswer(new GatewayError(code, 'why'), 'POST');
     t.same([lost.status, headerOf(lost, 'Retry-After')], [504, undefined], code);
     t.match(JSON.parse(lost.body), { code: 504, reason: 'Timeout' });
@@ -98,7 +99,6 @@ test(
       ['unknown-account', 'Error from server (NotFound): why'],
       ['invalid-argument', 'Error from server (BadRequest): why'],
       ['too-large', 'Error from server (RequestEntityTooLarge): why'],
-      ['timed-out', 'Error from server (Timeout): why'],
       ['internal', 'Error from server (InternalError): why'],
       ['not-implemented', 'Error from server: why'],
       ['unauthenticated', 'error: You must be logged in to the server (why)'],

@@ -159,7 +159,7 @@ test('an oversized result fails its operation, whatever the agent claims', async
   t.match(await read(answer), { status: 413, account: 'prod' });
   t.match(store.ended.get(operationId), { finalOutcome: 'failed', resultReceivedFromAgent: { status: 413 } });
   t.same(receipts, [`${operationId} too-large`]);
-  t.equal(await counted('too_large'), 1);
+  t.equal(await counted('too-large'), 1);
 });
 
 test('the result of an operation of another instance is brought there, with its way, and recorded by that one', async (t) => {

@@ -98,3 +98,15 @@ test('a replica of an older release is told apart from an API server that answer
   });
   t.match(told.failure, { code: 'not-implemented', details: { unsent: true, instanceId: address.id } });
 });
+
+test('a peer that refuses this instance is as good as none: its caller was let in', async (t) => {
+  for (const code of ['permission-denied', 'unauthenticated']) {
+    const fields = { ...known, [errorHeader]: code, [errorTextHeader]: 'not%20a%20call', [unsentHeader]: 'true' };
+    const { told } = await ask(t, (_request, response) => response.writeHead(403, fields).end('{}'));
+    t.match(told.failure, {
+      code: 'owner-unreachable',
+      message: /peer refuses .*: not a call/u,
+      details: { unsent: true },
+    });
+  }
+});

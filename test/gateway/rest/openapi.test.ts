@@ -58,6 +58,7 @@ test('the OpenAPI document', async (t) => {
     ...['GET /armory/agents', 'GET /armory/agents/{agentId}', 'POST /armory/agent/{agentId}/disconnect'],
     ...['POST /armory/agent/operations', 'GET /armory/agent/operations', 'GET /armory/agent/operations/{operationId}'],
     ...['POST /armory/agent/operationresults', 'POST /armory/agent/operations/database'],
+    ...['GET /armory/attention', 'DELETE /armory/agents/{agentId}', 'DELETE /armory/clouddrivers/{id}'],
     ...['POST /armory/agent/assignments', 'GET /healthz', 'GET /readyz', 'GET /metrics'],
   ])
     t.ok(
@@ -75,6 +76,19 @@ test('the OpenAPI document', async (t) => {
       if (json !== undefined) t.ok([...examplesIn(json, '')].length > 0, `${name} has examples`);
     }
   }
+  for (const { name, route } of routes) {
+    for (const [status, response] of Object.entries((route['responses'] ?? {}) as Readonly<Record<string, Json>>)) {
+      const problem = (response['content'] as Json | undefined)?.['application/problem+json'];
+      for (const { example } of examplesIn(problem, ''))
+        if (isObject(example))
+          t.equal(String(example['status']), status, `${name} ${status}: the example has this status`);
+    }
+  }
+  const { securitySchemes } = document['components'] as Json;
+  t.match(securitySchemes, { bearer: { type: 'http', scheme: 'bearer' } }, 'the page has an Authorize button');
+  t.same(document['security'], [{ bearer: [] }, {}]);
+  t.same(paths['/healthz']?.['get']?.['security'], [], 'a probe needs no token');
+  t.same((await gateway.request('/docs/json')).body, document, '/docs shows the same document');
   for (const { where, schema, example } of examplesIn(paths, ''))
     t.ok(Value.Check(schema as TSchema, example), `${where}: ${JSON.stringify(example).slice(0, 80)}`);
 });

@@ -68,9 +68,63 @@ test('the list of operations', async (t) => {
     ['?since=yesterday', 'query.since'],
     ['?until=2026-12-31T23:59:60Z', 'query.until'],
     ['?acount=one', 'query.acount'],
+    ['?outcome=failed&outcome=fine', 'query.outcome'],
+    ['?after=yesterday', 'query.after'],
+    ['?search=', 'query.search'],
   ] as const) {
     const { status, body } = await gateway.request(`/armory/agent/operations${query}`);
     t.equal(status, 400, query);
     t.match(body, { type: 'urn:agent-gateway:problem:invalid-argument', field });
   }
+});
+
+test('who did what to which object, and what was refused', async (t) => {
+  const gateway = await startGateway(t);
+  const agent = await RawAgent.register(t, gateway.agentsAddress, { agentId: 'agent', accounts: [{ name: 'one' }] });
+  const records = async (query: string) => {
+    const { status, body, headers } = await gateway.request(`/armory/agent/operations?${query}`);
+    t.equal(status, 200, query);
+    return { list: body as unknown as Record<string, unknown>[], link: headers.get('link') };
+  };
+  const manifest = {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'web', namespace: 'shop' },
+    spec: { secret: 'hunter2' },
+  };
+  const deploy = { manifest: Buffer.from(JSON.stringify(manifest)).toString('base64'), dryRun: true };
+  const { body, headers } = await gateway.operate({ account: 'one', deploy }, null);
+  const { id } = body['operation'] as { id: string };
+  t.equal(headers.get('location'), `/armory/agent/operations/${id}`, 'a Location without Prefer, too');
+  const known = {
+    operationId: id,
+    object: { group: 'apps', kind: 'Deployment', resource: 'deployments', namespace: 'shop', name: 'web' },
+    mode: 'server-side-apply, dry-run',
+    caller: /^anonymous (127\.0\.0\.1|::1|::ffff:127\.0\.0\.1)$/u,
+  };
+  t.match((await records('outcome=pending&kind=Deployment&namespace=shop')).list, [known], 'while it is pending');
+  agent.send({ case: 'result', value: { operationId: id, account: 'one', status: 200 } });
+  await waitFor(async () => (await records('outcome=completed')).list.length === 1);
+  const { list } = await records('kind=deployments&name=web&agent=agent&type=deploy&outcome=completed&outcome=failed');
+  t.match(list, [known]);
+  t.notMatch(JSON.stringify(list), /hunter2/u);
+  t.same((await records('kind=Service')).list, []);
+
+  for (let index = 0; index < 3; index += 1) {
+    const refused = await gateway.operate(
+      { account: 'nowhere', restart: { object: { kind: 'Pod', name: 'a' } } },
+      null,
+    );
+    t.equal(refused.status, 404);
+  }
+  await waitFor(async () => (await records('outcome=refused&account=nowhere')).list[0]?.['count'] === 3);
+  t.match((await records('outcome=refused')).list, [
+    { account: 'nowhere', operationType: 'restart', reason: 'unknown-account', finalOutcome: 'refused', count: 3 },
+  ]);
+
+  const first = await records('items=1');
+  t.equal(first.list.length, 1);
+  const next = /^<\/armory\/agent\/operations\?(.*)>; rel="next"$/u.exec(String(first.link))?.[1] ?? '';
+  const second = await records(next);
+  t.equal(second.list[0]?.['operationId'], id);
 });

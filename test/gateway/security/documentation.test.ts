@@ -48,7 +48,7 @@ test('mTLS in five commands', { skip: typeof programs === 'string' && programs }
   const main = `node --import=${import.meta.resolve('tsx')} ${join(project, 'src/main.ts')}`;
   // Other ports, because others of this machine use these; and the sources in place of what npm installs.
   const adapted = script
-    .replaceAll('npx agent-gateway', main)
+    .replaceAll(/(?<=^|&& )agent-gateway (?=serve|agent)/gmu, `${main} `)
     .replaceAll('localhost:9091', `localhost:${String(agentsPort)}`)
     .replaceAll('~/.kube/config', kubernetes.adminKubeconfig)
     .replaceAll(' serve ', ` serve --server.port=${String(restPort)} --kubesvc.grpc.server.port=${String(agentsPort)} `)

@@ -24,7 +24,14 @@ test('a handshake under the list of before', async (t) => {
   });
   const refusals: string[] = [];
   const port = new Port({
-    ...{ name: 'rest', address: '127.0.0.1', port: 0, setting: 'server.port', firstBytesTimeoutMs: 20_000 },
+    ...{
+      name: 'rest',
+      address: '127.0.0.1',
+      port: 0,
+      setting: 'server.port',
+      firstBytesTimeoutMs: 20_000,
+      ticketKeys: undefined,
+    },
     protocols: { http1: (socket) => socket.end('taken') },
     tls: material(),
     refusal: () => 'refused',

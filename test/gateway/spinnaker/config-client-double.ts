@@ -5,6 +5,7 @@
 
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Agent, request } from 'undici';
 
 export interface BoundAccount {
   readonly name: string;
@@ -23,6 +24,8 @@ export interface ConfigClientOptions {
   readonly label?: string;
   /** `spring.cloud.config.username` and `.password`, `.token` or `.headers`. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** PEM of the CA that it trusts (`spring.cloud.config.tls.trust-store`); default: those of Node.js. */
+  readonly ca?: string;
   /** Its own port; default: any. */
   readonly port?: number;
   /** Where its actuator is; default: /refresh, as in Spinnaker. */
@@ -55,10 +58,12 @@ export async function startConfigClient(
   t: { teardown(release: () => Promise<void>): unknown },
   options: ConfigClientOptions,
 ): Promise<ConfigClientDouble> {
-  const { uri, application = 'clouddriver', label, headers = {}, refreshPath = '/refresh' } = options;
+  const { uri, application = 'clouddriver', label, headers = {}, refreshPath = '/refresh', ca } = options;
   const path = [application, 'composite,local', ...(label === undefined ? [] : [label.replaceAll('/', '(_)')])].join(
     '/',
   );
+  const dispatcher = new Agent({ connect: ca === undefined ? {} : { ca } });
+  t.teardown(() => dispatcher.destroy());
   let server: Server | undefined;
   let port = options.port ?? 0;
   let accounts: readonly BoundAccount[] = [];
@@ -66,13 +71,14 @@ export async function startConfigClient(
   const asked: string[] = [];
 
   async function read(): Promise<number> {
-    const answer = await fetch(`${uri}/${path}`, {
+    const answer = await request(`${uri}/${path}`, {
+      dispatcher,
       headers: { accept: 'application/vnd.spring-cloud.config-server.v2+json', ...headers },
       signal: AbortSignal.timeout(60_000),
     });
-    const text = await answer.text();
-    if (answer.status === 200) accounts = bind(JSON.parse(text) as Environment);
-    return answer.status;
+    const text = await answer.body.text();
+    if (answer.statusCode === 200) accounts = bind(JSON.parse(text) as Environment);
+    return answer.statusCode;
   }
 
   const double: ConfigClientDouble = {
@@ -93,10 +99,10 @@ export async function startConfigClient(
       await new Promise<void>((resolve) => (stopping === undefined ? resolve() : stopping.close(() => resolve())));
     },
     start: async () => {
-      const starting = createServer((request, response) => {
-        asked.push(`${request.method ?? ''} ${request.url ?? ''}`);
+      const starting = createServer(({ method, url }, response) => {
+        asked.push(`${method ?? ''} ${url ?? ''}`);
         const send = (status: number): void => void response.writeHead(status).end('[]');
-        if (request.method !== 'POST' || request.url !== refreshPath) send(404);
+        if (method !== 'POST' || url !== refreshPath) send(404);
         else if (double.failing !== undefined) send(double.failing);
         else {
           refreshes.push(performance.now());

@@ -132,6 +132,7 @@ test('optional client certificates are checked when one is shown', async (t) => 
       ...{ requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' },
     },
     refusal: () => 'refused',
+    ticketKeys: undefined,
     firstBytesTimeoutMs: 5_000,
     limits: { maxConnections: 10, maxConnectionsPerAddress: 10, maxHalfOpenConnections: 10 },
     logger: { ...silentLogger, warn: (_fields, message) => refusals.push(message) },

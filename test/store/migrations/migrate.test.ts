@@ -16,7 +16,10 @@ import { startMariaDb } from '../../services/mariadb.js';
 import { limits, onEveryEngine } from '../engines.js';
 import { accounts, connection, finished, operation } from '../fixtures.js';
 
-const allMigrations = ['0001-initial', '0002-owners', '0003-processes', '0004-callers', '0005-account-tokens'];
+const allMigrations = [
+  ...['0001-initial', '0002-owners', '0003-processes', '0004-callers', '0005-account-tokens'],
+  ...['0006-clouddriver-accounts', '0007-operation-objects', '0008-departures'],
+];
 
 const signal = AbortSignal.timeout(120_000);
 const options = { logger: silentLogger, signal };

@@ -168,6 +168,148 @@ onEveryMigratedEngine(async (t, database, engine) => {
     });
   });
 
+  await t.test('who asked, and for what, is known while it is pending and afterwards', async (t) => {
+    const request = {
+      caller: 'policy:deployers',
+      mode: 'server-side-apply, dry-run',
+      object: {
+        group: 'apps',
+        kind: 'Deployment',
+        resource: 'deployments',
+        namespace: 'shop',
+        name: 'web',
+        selector: 'app=web',
+        others: ['Service shop/web', 'and 3 more'],
+      },
+    };
+    await store.insert([operation('P1', request), operation('P2')]);
+    t.match(await store.unfinished({ limit: 1 }), [request], 'for an instance that adopts it');
+    t.match(await store.find('P1'), request);
+    const plain = await store.find('P2');
+    t.notOk(plain !== undefined && ('caller' in plain || 'object' in plain || 'mode' in plain));
+    await store.finish([finished('P1', request)]);
+    t.match(await store.find('P1'), { ...request, finalOutcome: 'completed' });
+    const api = { group: '', resource: 'pods/exec', namespace: 'shop', name: 'web-1' };
+    await store.note([finished('A1', { object: api, verb: 'create' })]);
+    t.strictSame((await store.find('A1'))?.object, api);
+    await store.note([finished('A2', { object: { ...api, resource: '/version/x' } })]);
+    t.equal((await store.find('A2'))?.object?.resource, '/version/x');
+  });
+
+  await t.test('filters, alone and together, over pending and ended ones', async (t) => {
+    const at = (minute: number) => 1_700_000_000_000 + minute * 60_000;
+    const object = (kind: string, namespace: string, name: string) => ({
+      group: '',
+      kind,
+      resource: `${kind.toLowerCase()}s`,
+      namespace,
+      name,
+    });
+    await store.insert([
+      operation('P1', {
+        receivedTime: at(9),
+        caller: 'alice',
+        object: object('Pod', 'shop', 'web'),
+        agentId: 'agent-7',
+        receivedByInstanceId: 'replica-7',
+      }),
+    ]);
+    await store.note([
+      finished('H1', { startTime: at(1), caller: 'alice', object: object('Pod', 'shop', 'web') }),
+      finished('H2', {
+        startTime: at(2),
+        caller: 'bob',
+        object: { ...object('Pod', 'shop', 'web'), resource: 'pods/exec' },
+      }),
+      finished('H3', {
+        startTime: at(3),
+        operationType: 'scale',
+        finalOutcome: 'failed',
+        errorMessage: 'Disk full: 100%',
+      }),
+      finished('H4', {
+        startTime: at(4),
+        finalOutcome: 'timed out',
+        account: 'sim-46-1',
+        sentToAgent: { agentId: 'agent-7', time: at(4) },
+        processedBy: { instanceId: 'replica-7', time: at(4) },
+        receivedBy: { instanceId: 'replica-7', time: at(4) },
+      }),
+      finished('H5', { startTime: at(5), processedBy: { instanceId: 'replica-7', time: at(5) } }),
+    ]);
+    const list = async (filter: Partial<Parameters<OperationStore['list']>[0]>) =>
+      (await store.list({ items: 10, ...filter })).map((record) => record.operationId).join(' ');
+    t.equal(await list({ resources: ['pods', 'pod'] }), 'P1 H2 H1', 'with and without a subresource');
+    t.equal(await list({ namespace: 'shop', name: 'web', caller: 'alice' }), 'P1 H1');
+    t.equal(await list({ caller: 'alice', outcomes: ['completed'] }), 'H1');
+    t.equal(await list({ caller: 'alice', outcomes: ['pending', 'failed'] }), 'P1');
+    t.equal(await list({ caller: 'nobody', outcomes: ['completed', 'failed'] }), '');
+    t.equal(await list({ outcomes: ['failed', 'timed out'] }), 'H4 H3');
+    t.equal(await list({ outcomes: ['failed', 'timed out'], items: 1, page: 1 }), 'H3');
+    t.equal(await list({ type: 'scale' }), 'H3');
+    t.equal(await list({ agentId: 'agent-7' }), 'P1 H4');
+    t.equal(await list({ instanceId: 'replica-7' }), 'P1 H5 H4', 'received or processed by it, each once');
+    t.equal(await list({ instanceId: 'replica-7', outcomes: ['timed out'] }), 'H4');
+    t.equal(await list({ search: 'SIM-46' }), 'H4');
+    t.equal(await list({ search: 'full: 100%' }), 'H3');
+    t.equal(await list({ search: '1%0' }), '', 'no character is a wildcard');
+    t.equal(await list({ search: 'we' }), 'P1 H2 H1');
+    t.equal(await list({ search: 'we', caller: 'bob', since: at(2), until: at(3) }), 'H2');
+  });
+
+  await t.test('a list goes on where a page ended, also among records of one moment', async (t) => {
+    await store.note(Array.from({ length: 7 }, (_, index) => finished(`H${index}`, { caller: 'alice' })));
+    await store.insert([operation('P0', { caller: 'alice' })]);
+    for (const filter of [{}, { caller: 'alice' }, { caller: 'alice', account: 'prod' }, { search: 'pro' }]) {
+      const seen: string[] = [];
+      let next: Parameters<OperationStore['page']>[0]['after'];
+      do {
+        const page = await store.page({ items: 3, after: next, ...filter });
+        seen.push(...page.records.map(({ operationId }) => operationId));
+        next = page.next;
+      } while (next !== undefined);
+      t.strictSame(seen, ['P0', 'H6', 'H5', 'H4', 'H3', 'H2', 'H1', 'H0'], JSON.stringify(filter));
+    }
+  });
+
+  await t.test('a search looks at a limited number of candidates, and says where it goes on', async (t) => {
+    const common = Array.from({ length: 11_000 }, (_, index) =>
+      finished(`H${String(index).padStart(5, '0')}`, { startTime: 1_700_000_000_000 + index, caller: 'alice' }),
+    );
+    common[3] = { ...finished('H00003', { startTime: 1_700_000_000_003, errorMessage: 'needle' }), caller: 'alice' };
+    await store.note(common);
+    let pages = 0;
+    const found: string[] = [];
+    let next: Parameters<OperationStore['page']>[0]['after'];
+    do {
+      const page = await store.page({ items: 10, search: 'needle', caller: 'alice', after: next });
+      found.push(...page.records.map(({ operationId }) => operationId));
+      next = page.next;
+      pages += 1;
+    } while (next !== undefined && pages < 10);
+    t.strictSame(found, ['H00003']);
+    t.equal(pages, 3);
+    const rare = await store.page({ items: 10, caller: 'nobody', outcomes: ['completed'] });
+    t.strictSame(rare, { records: [] }, 'a filter that matches rarely is searched to the end at once');
+  });
+
+  await t.test('refused requests have a record that is replaced while they are counted', async (t) => {
+    const refused = (count: number) =>
+      finished('R1', {
+        finalOutcome: 'refused',
+        digest: '',
+        reason: 'no-agent',
+        count,
+        caller: 'alice',
+        errorMessage: 'no agent',
+        object: { group: 'apps', kind: 'Deployment', resource: 'deployments', namespace: 'shop', name: 'web' },
+      });
+    await store.countRefusals([refused(1), { ...refused(5), operationId: 'R2', account: 'x'.repeat(300) }]);
+    await store.countRefusals([refused(42)]);
+    t.match(await store.find('R1'), refused(42));
+    t.equal((await store.list({ items: 10, outcomes: ['refused'] })).length, 2);
+  });
+
   await t.test('unfinished ones by account, receiver and deadline, in pages', async (t) => {
     await store.insert([
       operation('01', { account: 'a', receivedByInstanceId: 'x', timeoutMs: -2_000 }),

@@ -3,7 +3,7 @@
  * as they are known, usually at the front: a manifest has up to 4 MB, and every deploy passes here.
  */
 
-import { JsonCursor, UnreadableJson } from './json-cursor.js';
+import { JsonCursor, UnreadableJson } from '../../documents/json-cursor.js';
 
 export interface ManifestObject {
   /** The next two: '' if the manifest does not say. */
@@ -14,21 +14,15 @@ export interface ManifestObject {
   readonly name: string;
 }
 
+/** Bytes that are read first; usually the names are in them. */
+const firstBytes = 2_048;
 /** Bytes that are read at most; of a list, what is behind them is not counted. */
-const mostBytes = 256 * 1_024;
+const mostBytes = 64 * 1_024;
 
 /** @param json an object or a list; of anything else there are none */
 export function manifestObjects(json: Uint8Array): readonly ManifestObject[] {
-  const cursor = new JsonCursor(json, mostBytes);
-  const found: ObjectNames[] = [];
-  const whole = new ObjectNames();
-  try {
-    whole.read(cursor, (items) => {
-      found.push(items);
-    });
-  } catch (error) {
-    if (!(error instanceof UnreadableJson)) throw error;
-  }
+  const first = read(json, firstBytes);
+  const { whole, found } = first.isRead || json.byteLength <= firstBytes ? first : read(json, mostBytes);
   if (found.length === 0) return whole.kind === '' || whole.name === '' ? [] : [whole];
   // Items of a DeploymentList need not name their kind.
   const kind = whole.kind.replace(/List$/u, '');
@@ -36,6 +30,21 @@ export function manifestObjects(json: Uint8Array): readonly ManifestObject[] {
     const type = own === '' ? { apiVersion: whole.apiVersion, kind } : { apiVersion, kind: own };
     return { ...type, namespace, name };
   });
+}
+
+function read(json: Uint8Array, limit: number) {
+  const found: ObjectNames[] = [];
+  const whole = new ObjectNames();
+  let isRead = true;
+  try {
+    whole.read(new JsonCursor(json, limit), (items) => {
+      found.push(items);
+    });
+  } catch (error) {
+    if (!(error instanceof UnreadableJson)) throw error;
+    isRead = false;
+  }
+  return { whole, found, isRead };
 }
 
 class ObjectNames implements ManifestObject {
