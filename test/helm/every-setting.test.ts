@@ -34,6 +34,7 @@ const special: Readonly<Record<string, unknown>> = {
   'kubesvc.dynamicAccounts.clouddriverUrl': 'http://spin-clouddriver:7002',
   'kubesvc.cluster-kubernetes.clouddriverServiceNamePrefix': 'spin-gateway',
   'kubesvc.cluster-kubernetes.httpPortName': 'REST',
+  'spinnaker.clouddriver.url': 'http://spin-clouddriver:7002',
   'spinnaker.configServer.refresh.urls': ['http://spin-clouddriver-pods.spinnaker:7002', 'https://10.0.0.9:7002/base'],
   'kubesvc.cluster-static.instances': ['http://10.0.0.7:7002', 'http://10.0.0.8:7002'],
 };

@@ -209,7 +209,7 @@ export class Pipelines {
 
   async #hasData(name: string, round: string): Promise<boolean> {
     const path = `/api/v1/namespaces/${this.#clouddriver.namespace}/configmaps/${name}`;
-    const { data } = await this.#api.get<KubernetesObject & { readonly data: { readonly round: string } }>(path);
-    return data.round === round;
+    const { data } = await this.#api.get<KubernetesObject & { readonly data?: { readonly round?: string } }>(path);
+    return data?.round === round;
   }
 }

@@ -8,7 +8,7 @@ import type { Discovery } from '../../discovery/discovery.js';
 import type { AccountStore } from '../../store/accounts/accounts.js';
 import type { DynamicAccountSummary } from '../../store/accounts/account-record.js';
 import type { DynamicAccountStore } from '../../store/accounts/dynamic-accounts.js';
-import type { OperationFilter, OperationPage, OperationRecord } from '../../store/operations/operation-record.js';
+import type { FoundOperations, OperationFilter, OperationRecord } from '../../store/operations/operation-record.js';
 import type { OperationStore } from '../../store/operations/operations.js';
 import type { Offline } from '../../store/presence/presence.js';
 import { apiAccessProperty } from '../rest/kubeconfig.js';
@@ -66,7 +66,7 @@ export class ClusterWatch {
   readonly discovery: ClusterWatchOptions['discovery'];
   readonly #options: ClusterWatchOptions;
   readonly #listeners = new Set<() => void>();
-  readonly #questions = new Map<string, Section<OperationPage>>();
+  readonly #questions = new Map<string, Section<FoundOperations>>();
   #questionsVersion = 0;
   #watching: AbortController | undefined;
 
@@ -135,7 +135,7 @@ export class ClusterWatch {
    * A page of operations, read once per period for all callers with the same query.
    * @throws GatewayError of the database
    */
-  async operationPage(filter: OperationFilter): Promise<OperationPage> {
+  async operationPage(filter: OperationFilter): Promise<FoundOperations> {
     // A caller that asks because of a change must not get older data.
     if (this.#questionsVersion !== this.operations.version) this.#questions.clear();
     this.#questionsVersion = this.operations.version;

@@ -233,11 +233,19 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
 /** Ends the span when the operation has its result, or is refused. */
 async function traced(
   span: Span | undefined,
-  { type, account }: Submission,
+  { type, account, caller = '', object }: Submission,
   submit: () => Promise<Accepted>,
 ): Promise<Accepted> {
   if (span === undefined) return submit();
-  const attributes = { 'agent_gateway.operation.type': type, 'agent_gateway.account': account };
+  const { resource = '', namespace = '', name = '' } = object ?? {};
+  const attributes = {
+    'agent_gateway.operation.type': type,
+    'agent_gateway.account': account,
+    'agent_gateway.caller': caller,
+    'agent_gateway.resource': resource,
+    'agent_gateway.namespace': namespace,
+    'agent_gateway.name': name,
+  };
   const failed = (error: unknown): void => {
     span.end(attributes, messageOf(error));
   };

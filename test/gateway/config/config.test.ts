@@ -184,7 +184,7 @@ test('a Clouddriver profile with the plugin can be pasted', (t) => {
   t.same(
     warnings.map((warning) => warning.split(':', 1)[0]),
     [
-      'spinnaker',
+      'spinnaker.extensibility',
       'kubesvc.credentials.poller.reloadFrequencyMs',
       'kubesvc.disableV2Provider',
       'kubesvc.dynamicAccounts.interceptor.enabled',
