@@ -90,7 +90,7 @@ export const gatewayValues: TObject = section('', {
     'Spinnaker without a plugin (docs/spinnaker.md): accounts appear in Clouddriver by themselves, and its kubectl reaches them on port 7002, which must speak TLS (`rest.tls`).',
     {
       enabled: flag(
-        'Sign tokens, keep the accounts of Clouddriver up to date, tell it the CA in `rest.tls.trustKey`, and let its pods through the NetworkPolicy.',
+        'Sign account tokens, keep the accounts of Clouddriver up to date, tell it the CA in `rest.tls.trustKey`, and let it through the NetworkPolicy.',
         false,
       ),
       namespace: text('Namespace of Clouddriver.', 'spinnaker'),

@@ -73,6 +73,35 @@ const answerHeaders = Type.Object({
   location: Type.String({ description: 'Path of the record of the operation.' }),
   'preference-applied': Type.Optional(Type.String({ description: 'respond-async, if that was asked for.' })),
 });
+const acceptedAnswers = {
+  200: {
+    description:
+      'The owner has taken the operation. With a `result`, it has ended, and may have failed: `result.status` is 200 to 299 only if it completed.',
+    headers: answerHeaders,
+    content: { 'application/json': { schema: operationAnswer } },
+  },
+  202: {
+    description: 'The owner has taken the operation, and has no result yet: read the record at `Location`.',
+    headers: answerHeaders,
+    content: { 'application/json': { schema: operationAnswer } },
+  },
+};
+const sendOperation = {
+  operationId: 'sendOperation',
+  tags: ['operations'],
+  summary: 'Send an operation to the agent that serves its account.',
+  description:
+    'The response is sent when the owner has taken the operation; `Location` leads to its record. With `Prefer: wait=SECONDS` (RFC 7240) it is sent when the result is there; if the wait ends first, it is 202. `Prefer: respond-async` makes it 202 at once. The response has the format of the request (text format or protobuf JSON), unless `Accept: application/json; form=text|json` asks for the other; with `Accept: application/json; manifests=object` it is JSON, the objects of the result are JSON instead of base64, and a log is text.',
+  headers: Type.Object({
+    prefer: Type.Optional(Type.String({ examples: ['wait=30', 'respond-async'] })),
+    accept: Type.Optional(Type.String({ examples: ['application/json; manifests=object'] })),
+  }),
+  body: operationRequest,
+  response: {
+    ...acceptedAnswers,
+    ...problems(400, 404, 409, 413, 415, 429, 500, 502, 503, 504),
+  },
+};
 const resultFields = { result: encoded('ops.OperationResult') };
 const resultExamples = [{ result: { operationId, account: 'prod-eu', status: 200, message: 'done by hand' } }];
 const resultRequest = Type.Object(resultFields, { additionalProperties: false, examples: resultExamples });
@@ -91,35 +120,13 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     {
       config: { role: 'operate' },
       preValidation: answerOperations,
-      onError: countRefusal,
+      onError: (request, _reply, error, next) => {
+        countRefusal(refusals, request, submissions.get(request), error);
+        next();
+      },
       // The protobuf library makes the bodies; checking a union again takes longer than making them.
       serializerCompiler: () => JSON.stringify,
-      schema: {
-        operationId: 'sendOperation',
-        tags: ['operations'],
-        summary: 'Send an operation to the agent that serves its account.',
-        description:
-          'The response is sent when the owner has taken the operation; `Location` leads to its record. With `Prefer: wait=SECONDS` (RFC 7240) it is sent when the result is there; if the wait ends first, it is 202. `Prefer: respond-async` makes it 202 at once. The response has the format of the request (text format or protobuf JSON), unless `Accept: application/json; form=text|json` asks for the other; with `Accept: application/json; manifests=object` it is JSON, the objects of the result are JSON instead of base64, and a log is text.',
-        headers: Type.Object({
-          prefer: Type.Optional(Type.String({ examples: ['wait=30', 'respond-async'] })),
-          accept: Type.Optional(Type.String({ examples: ['application/json; manifests=object'] })),
-        }),
-        body: operationRequest,
-        response: {
-          200: {
-            description:
-              'The owner has taken the operation. With a `result`, it has ended, and may have failed: `result.status` is 200 to 299 only if it completed.',
-            headers: answerHeaders,
-            content: { 'application/json': { schema: operationAnswer } },
-          },
-          202: {
-            description: 'The owner has taken the operation, and has no result yet: read the record at `Location`.',
-            headers: answerHeaders,
-            content: { 'application/json': { schema: operationAnswer } },
-          },
-          ...problems(400, 404, 409, 413, 415, 429, 500, 502, 503, 504),
-        },
-      },
+      schema: sendOperation,
     },
     async (request, reply) => {
       const sent = request.body.operation;
@@ -200,15 +207,6 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
 
   // Instances send the protobuf message itself, and are answered before validation, which is for callers' JSON.
 
-  function countRefusal(request: FastifyRequest, _reply: FastifyReply, error: Error, next: () => void): void {
-    // Of other instances, the one that was asked counts it.
-    if (error instanceof GatewayError && request.headers[forwardedByHeader] === undefined) {
-      const { account = '', type = '', object, mode } = submissions.get(request) ?? {};
-      refusals.add({ caller: callerOf(request), account, type, object, mode, error });
-    }
-    next();
-  }
-
   /** Sends forwarded operations to streams of this instance, or answers "not owner". */
   function answerOperations(request: FastifyRequest, reply: FastifyReply, next: () => void): void {
     if (!Buffer.isBuffer(request.body)) {
@@ -229,6 +227,18 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
 
   done();
 };
+
+/** Counts a request that was refused; of those of other instances, the one that was asked counts it. */
+function countRefusal(
+  refusals: Pick<Refusals, 'add'>,
+  request: FastifyRequest,
+  submission: Submission | undefined,
+  error: Error,
+): void {
+  if (!(error instanceof GatewayError) || request.headers[forwardedByHeader] !== undefined) return;
+  const { account = '', type = '', object, mode } = submission ?? {};
+  refusals.add({ caller: callerOf(request), account, type, object, mode, error });
+}
 
 /** Ends the span when the operation has its result, or is refused. */
 async function traced(
