@@ -108,7 +108,7 @@ export default defineConfig(
       'src/store/migrations/examination.ts',
       'src/command-line/flags.ts',
       'src/kubernetes/{kept-credentials,oidc}.ts',
-      'src/commands/doctor/{identities,tls}.ts',
+      'src/commands/doctor/{identities,spinnaker,tls}.ts',
     ],
     rules: { 'no-restricted-properties': 'off' },
   },

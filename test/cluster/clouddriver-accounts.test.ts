@@ -13,7 +13,7 @@ import { mariaDbDatabase } from '../services/databases.js';
 import { startTcpProxy } from '../tcp-proxy.js';
 import { waitFor } from '../wait.js';
 import { startCluster } from './cluster.js';
-import { Replica } from './replica.js';
+import type { Replica } from './replica.js';
 
 root.setTimeout(fileTimeoutMs);
 
@@ -161,12 +161,12 @@ test('Clouddriver, Redis and SQL are lost; tokens are renewed; an agent goes', a
   await has('changes', 'v2', 'an agent changes while Redis is away');
   await redis.restart();
 
-  sql.cut();
+  await sql.cut();
   const cutAt = performance.now();
   await waitFor(() => performance.now() - cutAt > cleanUpSeconds * 1_000 + 3_000, {
     description: 'the clean-up time to pass without SQL',
   });
-  sql.heal();
+  await sql.heal();
   for (const replica of replicas) await replica.ready();
   await waitFor(() => double.get('goes')?.['kubeconfigContents'] !== first, {
     description: 'the token to be renewed',

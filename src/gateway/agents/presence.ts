@@ -116,8 +116,7 @@ export class Presence {
         AbortSignal.timeout(timeoutMs),
       );
       // A change that came meanwhile stays.
-      for (const [agentId, change] of batch)
-        if (this.#changes.get(agentId) === change) this.#changes.delete(agentId);
+      for (const [agentId, change] of batch) if (this.#changes.get(agentId) === change) this.#changes.delete(agentId);
     }
     const refusals = [...this.#refusals].map(([agentId, message]) => ({ agentId, message }));
     if (refusals.length === 0) return;

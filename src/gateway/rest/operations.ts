@@ -106,6 +106,24 @@ const resultFields = { result: encoded('ops.OperationResult') };
 const resultExamples = [{ result: { operationId, account: 'prod-eu', status: 200, message: 'done by hand' } }];
 const resultRequest = Type.Object(resultFields, { additionalProperties: false, examples: resultExamples });
 const resultAnswer = Type.Object(resultFields, { examples: resultExamples });
+const finishOperation = {
+  operationId: 'finishOperation',
+  tags: ['operations'],
+  summary: 'Finish an operation with a result, on whichever instance it waits.',
+  description:
+    'The response is sent when the result is recorded, and contains the result in the format of the request (text format or protobuf JSON), unless `Accept: application/json; form=text|json` asks for the other.',
+  body: resultRequest,
+  response: { 200: resultAnswer, ...problems(400, 404, 409, 413, 415, 500, 503) },
+};
+const getOperation = {
+  operationId: 'getOperation',
+  tags: ['operations'],
+  summary: 'Show the history record of an operation.',
+  description:
+    'The record of a reading operation (get, list, logs, access_review) is written after the response, so it may take a moment to appear.',
+  params: Type.Object({ operationId: nameSchema(128, { examples: [operationId] }) }),
+  response: { 200: historySchema, ...problems(400, 404, 414, 500, 503) },
+};
 
 export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOptions> = (app, options, done) => {
   const { instanceId, acceptance, registry, results, refusals, operations, tracing } = options;
@@ -119,7 +137,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     operationPath,
     {
       config: { role: 'operate' },
-      preValidation: answerOperations,
+      preValidation: answerOperations(registry),
       onError: (request, _reply, error, next) => {
         countRefusal(refusals, request, submissions.get(request), error);
         next();
@@ -144,14 +162,13 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
       const { waitMs, isAsync } = preferencesOf(prefer);
       const accepted = await traced(span, submission, () => acceptance.submit(submission));
       operation.id = accepted.id;
-      const answer = { operation: writeOperation(operation, form, sent) };
       void reply.header('location', `${operationPath}/${accepted.id}`);
+      const answer = { operation: writeOperation(operation, form, sent) };
       const result = waitMs === undefined ? undefined : await unlessLate(accepted.result, waitMs);
       if (result !== undefined) {
-        const whole = { ...answer, result: writeResult(result, form) };
         // Of objects that are written as such, every number must stay as it is.
         if (form === 'objects') void reply.type('application/json').serializer(stringifyJson);
-        return whole;
+        return { ...answer, result: writeResult(result, form) };
       }
       if (isAsync) void reply.header('preference-applied', 'respond-async');
       if (isAsync || waitMs !== undefined) void reply.code(202);
@@ -163,17 +180,9 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     operationResultPath,
     {
       config: { role: 'operate' },
-      preValidation: answerResults,
+      preValidation: answerResults(results),
       serializerCompiler: () => JSON.stringify,
-      schema: {
-        operationId: 'finishOperation',
-        tags: ['operations'],
-        summary: 'Finish an operation with a result, on whichever instance it waits.',
-        description:
-          'The response is sent when the result is recorded, and contains the result in the format of the request (text format or protobuf JSON), unless `Accept: application/json; form=text|json` asks for the other.',
-        body: resultRequest,
-        response: { 200: resultAnswer, ...problems(400, 404, 409, 413, 415, 500, 503) },
-      },
+      schema: finishOperation,
     },
     async ({ headers, body: { result: sent } }) => {
       const taken = readResult(sent);
@@ -186,15 +195,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     `${operationPath}/:operationId`,
     {
       config: { role: 'read' },
-      schema: {
-        operationId: 'getOperation',
-        tags: ['operations'],
-        summary: 'Show the history record of an operation.',
-        description:
-          'The record of a reading operation (get, list, logs, access_review) is written after the response, so it may take a moment to appear.',
-        params: Type.Object({ operationId: nameSchema(128, { examples: [operationId] }) }),
-        response: { 200: historySchema, ...problems(400, 404, 414, 500, 503) },
-      },
+      schema: getOperation,
     },
     async (request) => {
       const { operationId } = request.params;
@@ -205,10 +206,14 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
     },
   );
 
-  // Instances send the protobuf message itself, and are answered before validation, which is for callers' JSON.
+  done();
+};
 
-  /** Sends forwarded operations to streams of this instance, or answers "not owner". */
-  function answerOperations(request: FastifyRequest, reply: FastifyReply, next: () => void): void {
+// Instances send the protobuf message itself, and are answered before validation, which is for callers' JSON.
+
+/** Sends forwarded operations to streams of this instance, or answers "not owner". */
+function answerOperations(registry: OperationRoutesOptions['registry']) {
+  return (request: FastifyRequest, reply: FastifyReply, next: () => void): void => {
     if (!Buffer.isBuffer(request.body)) {
       next();
       return;
@@ -217,16 +222,16 @@ export const operationRoutes: FastifyPluginCallbackTypebox<OperationRoutesOption
       registry.deliver({ ...header, binding: bindingOf(header) }, operationFrame(operation)),
     );
     void reply.type('application/json').send(JSON.stringify(outcomes));
-  }
+  };
+}
 
-  async function answerResults(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
+function answerResults(results: OperationRoutesOptions['results']) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
     if (!Buffer.isBuffer(request.body)) return undefined;
     const outcomes = await takeForwardedResults(request.body, (result) => results.fromInstance(result, true));
     return reply.type('application/json').send(JSON.stringify(outcomes));
-  }
-
-  done();
-};
+  };
+}
 
 /** Counts a request that was refused; of those of other instances, the one that was asked counts it. */
 function countRefusal(

@@ -74,11 +74,7 @@ export async function selectInstances(
 
 /** Undefined: it has no row. */
 export async function selectLastHeartbeat(db: Db, id: string): Promise<number | undefined> {
-  const row = await db
-    .selectFrom('kubesvc_instances')
-    .select('last_updated')
-    .where('id', '=', id)
-    .executeTakeFirst();
+  const row = await db.selectFrom('kubesvc_instances').select('last_updated').where('id', '=', id).executeTakeFirst();
   return row?.last_updated;
 }
 

@@ -71,8 +71,7 @@ export class InstanceStore {
   async reaped(id: string, leaseMs: number, signal?: AbortSignal): Promise<boolean> {
     const { dialect } = this.#database;
     return this.#database.run(
-      async (db) =>
-        (await markReaped(db, dialect, id, leaseMs)) || (await deleteEndedInstance(db, id)),
+      async (db) => (await markReaped(db, dialect, id, leaseMs)) || (await deleteEndedInstance(db, id)),
       signal,
     );
   }

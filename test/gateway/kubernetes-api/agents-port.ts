@@ -66,7 +66,15 @@ export async function startAgentsPort(t: Teardown, limits: Partial<AgentTunnelsL
   const common = { registry, admission, handshakeTimeoutMs: 10_000 };
   const server = createGrpcServer({
     operations: createOperationsService({
-      ...{ ...common, registrations, caching, presence: { refused: () => undefined }, results: undefined as unknown as Results, logger: silentLogger, metrics },
+      ...{
+        ...common,
+        registrations,
+        caching,
+        presence: { refused: () => undefined },
+        results: undefined as unknown as Results,
+        logger: silentLogger,
+        metrics,
+      },
       ...{ registrationLimits: { take: () => undefined }, limits: { maxInFlight: 100, queueLimit: 100 } },
       ...{ maxMessageBytes: 4 << 20, registrationTimeoutMs: 30_000, now: () => performance.now() },
     }),

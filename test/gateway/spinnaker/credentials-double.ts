@@ -138,7 +138,8 @@ export class CredentialsDouble {
     const body = text === '' ? undefined : (JSON.parse(text) as Record<string, unknown>);
     const send = (status: number, answer?: unknown): void => {
       if (method !== 'GET') {
-        const name = String(body?.['name'] ?? decodeURIComponent(url.pathname.split('/')[2] ?? ''));
+        const written = body?.['name'];
+        const name = typeof written === 'string' ? written : decodeURIComponent(url.pathname.split('/')[2] ?? '');
         const user = String(headers['x-spinnaker-user'] ?? 'anonymous');
         const userAgent = headers['user-agent'] ?? '';
         this.writes.push({ method, name, status, user, userAgent, body, at: Date.now() });

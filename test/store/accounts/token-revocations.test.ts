@@ -11,7 +11,10 @@ onEveryMigratedEngine(async (t, database) => {
     t.same([...(await store.all(signal))], []);
     const times: number[] = [];
     for (let round = 0; round < 5; round += 1) times.push(await store.revoke('prod', signal));
-    t.same(times, [...new Set(times)].toSorted((one, other) => one - other));
+    t.same(
+      times,
+      [...new Set(times)].toSorted((one, other) => one - other),
+    );
     t.ok(Math.abs((times[0] ?? 0) - Date.now()) < 600_000, 'a time in ms');
     t.equal((await store.all(signal)).get('prod'), times.at(-1));
   });
