@@ -126,7 +126,9 @@ test('the console in a browser', { skip: noBrowser }, async (t) => {
       .waitFor();
 
     const record = (await gateway.request(`/armory/agent/operations/${id}`)).body;
-    const times = await page.evaluate(`[...document.querySelectorAll('.timeline li time')].map((time) => time.dateTime)`);
+    const times = await page.evaluate(
+      `[...document.querySelectorAll('.timeline li time')].map((time) => time.dateTime)`,
+    );
     t.same(
       times,
       [

@@ -51,6 +51,7 @@ const dynamicPage = 1_000;
 export const maxPending = 500;
 const newestItems = 50;
 const accessTimeoutMs = 2_000;
+const searchMs = 1_000;
 /** The most cached queries for operations; each costs at most one statement per period. */
 const maxQuestions = 64;
 
@@ -141,7 +142,7 @@ export class ClusterWatch {
     this.#questionsVersion = this.operations.version;
     const key = JSON.stringify(filter);
     const found = this.#questions.get(key);
-    const section = found ?? this.#section('operations', (signal) => this.#options.operations.page(filter, signal), 2);
+    const section = found ?? this.#section('operations', (signal) => this.#search(filter, signal), 2);
     // The one asked for last is the last to be dropped.
     this.#questions.delete(key);
     this.#questions.set(key, section);
@@ -149,6 +150,19 @@ export class ClusterWatch {
     if (this.#questions.size > maxQuestions && oldest !== undefined) this.#questions.delete(oldest);
     await section.refresh();
     return section.required();
+  }
+
+  /** What the store looks at in one step may have few matches, or none: goes on for a second. */
+  async #search(filter: OperationFilter, signal: AbortSignal): Promise<FoundOperations> {
+    const { operations } = this.#options;
+    const end = performance.now() + searchMs;
+    let page = await operations.page(filter, signal);
+    const records = [...page.records];
+    while (page.next !== undefined && records.length < filter.items && performance.now() < end) {
+      page = await operations.page({ ...filter, items: filter.items - records.length, after: page.next }, signal);
+      records.push(...page.records);
+    }
+    return { records, ...(page.next === undefined ? {} : { next: page.next }) };
   }
 
   /** The accounts with what callers may do with their Kubernetes API, as far as that can be read now. */
