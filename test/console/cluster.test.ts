@@ -100,6 +100,16 @@ test('the console of a cluster', { skip: noBrowser }, async (t) => {
       .waitFor();
   });
 
+  await t.test('what became of an account at Clouddriver', async (t) => {
+    const { page } = await openConsole(browser, first.restUrl);
+    const clouddriver = { state: 'conflict', message: 'another made it', lastUpdated: new Date().toISOString() };
+    await page.route('**/armory/accounts/prod-eu-west-1-payments', (route) => route.fulfill({ json: { clouddriver } }));
+    await page.evaluate(`location.hash = '#/account/prod-eu-west-1-payments'`);
+    const facts = page.locator('.facts').first();
+    await facts.getByText('At Clouddriver').waitFor();
+    t.match((await facts.innerText()).replaceAll(/\s+/g, ' '), /At Clouddriver conflict since .* another made it/);
+  });
+
   await t.test('pictures', (t) => takePictures(t, browser, first, done[8] ?? ''));
 
   await t.test('a replica that is killed is seen to be gone, without reloading', async (t) => {

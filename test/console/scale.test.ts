@@ -81,7 +81,9 @@ async function throughHistory(t: Test, browser: Browser, { restUrl }: RunningGat
     ['', 'did not complete'],
   ] as const) {
     const start = performance.now();
+    const answered = page.waitForResponse((response) => response.url().includes('/console/data/operations'));
     await page.evaluate(`location.hash = '#/${view}'`);
+    await answered;
     await page.locator('main :is(td, th, figcaption)').getByText(text).first().waitFor();
     longest = Math.max(longest, performance.now() - start);
     t.comment(`${view || 'overview'}: ${(performance.now() - start).toFixed(0)} ms`);

@@ -128,7 +128,11 @@ export interface AccountRow {
   /** What its agents let callers do with its Kubernetes API; absent: that cannot be read now. */
   readonly access?: string;
   /** What became of it at Clouddriver; absent: Clouddriver is not to have it, or that cannot be read now. */
-  readonly clouddriver?: { readonly state: string; readonly message: string | undefined };
+  readonly clouddriver?: {
+    readonly state: string;
+    readonly message: string | undefined;
+    readonly lastUpdated: string;
+  };
 }
 
 export interface AgentAt {

@@ -54,6 +54,8 @@ const dynamicPage = 1_000;
 export const maxPending = 500;
 const newestItems = 50;
 const accessTimeoutMs = 2_000;
+/** How long a search goes on, in ms: with some matches, and without any. */
+const searchMs = { some: 200, none: 1_000 };
 /** The most cached queries for operations; each costs at most one statement per period. */
 const maxQuestions = 64;
 
@@ -144,7 +146,7 @@ export class ClusterWatch {
     this.#questionsVersion = this.operations.version;
     const key = JSON.stringify(filter);
     const found = this.#questions.get(key);
-    const section = found ?? this.#section('operations', (signal) => this.#options.operations.page(filter, signal), 2);
+    const section = found ?? this.#section('operations', (signal) => this.#search(filter, signal), 2);
     // The one asked for last is the last to be dropped.
     this.#questions.delete(key);
     this.#questions.set(key, section);
@@ -152,6 +154,20 @@ export class ClusterWatch {
     if (this.#questions.size > maxQuestions && oldest !== undefined) this.#questions.delete(oldest);
     await section.refresh();
     return section.required();
+  }
+
+  /** What the store looks at in one step may have few matches, or none: goes on for a while. */
+  async #search(filter: OperationFilter, signal: AbortSignal): Promise<FoundOperations> {
+    const { operations } = this.#options;
+    const start = performance.now();
+    let page = await operations.page(filter, signal);
+    const records = [...page.records];
+    while (page.next !== undefined && records.length < filter.items) {
+      if (performance.now() - start > searchMs[records.length > 0 ? 'some' : 'none']) break;
+      page = await operations.page({ ...filter, items: filter.items - records.length, after: page.next }, signal);
+      records.push(...page.records);
+    }
+    return { records, ...(page.next === undefined ? {} : { next: page.next }) };
   }
 
   /** The accounts with what callers may do with their Kubernetes API, and what became of them at Clouddriver, as far as that can be read now. */
@@ -164,7 +180,12 @@ export class ClusterWatch {
       this.#options.clouddriverAccounts?.named(names, deadline).catch(() => undefined),
     ]);
     if (found === undefined) return page;
-    const there = new Map(records?.map(({ name, state, message }) => [name, { clouddriver: { state, message } }]));
+    const there = new Map(
+      records?.map(({ name, state, message, lastUpdated }) => [
+        name,
+        { clouddriver: { state, message, lastUpdated: new Date(lastUpdated).toISOString() } },
+      ]),
+    );
     const access = (name: string) => found.get(name)?.[apiAccessProperty] ?? 'off';
     return { ...page, items: page.items.map((row) => ({ ...row, access: access(row.name), ...there.get(row.name) })) };
   }

@@ -2,7 +2,7 @@
 
 import { html, nothing } from '../vendor/lit-html.js';
 import { copyButton } from '../copy.js';
-import { fact, failure } from '../parts.js';
+import { badge, fact, failure, since } from '../parts.js';
 import { href } from '../route.js';
 import { cacher, kubernetesApi, servers } from './accounts.js';
 import { offlineAccountFacts } from './offline.js';
@@ -10,7 +10,8 @@ import { operationFilters, operationRequest } from './operation-filters.js';
 import { noOperation, olderOperations, operationTable, wantOperations } from './operations.js';
 
 /** @import { AccountRow, Page } from '../../answers.js' */
-/** @import { View } from '../app.js' */
+/** @import { Shown, View } from '../app.js' */
+/** @import { Tone } from '../parts.js' */
 
 /** @type {View} */
 export function accountView(shown) {
@@ -27,7 +28,7 @@ export function accountView(shown) {
     <p class="trail"><a href=${href('accounts')}>Accounts</a></p>
     <h2 class="name-of-page"><span class="id">${id}</span>${copyButton(id, 'account name')}</h2>
     ${failure(list.error)}
-    ${list.value === undefined ? nothing : row === undefined ? offlineAccountFacts(shown) : facts(row)}
+    ${list.value === undefined ? nothing : row === undefined ? offlineAccountFacts(shown) : facts(row, shown)}
     <section>
       <h3>Operations</h3>
       ${operationFilters(filter, replicas, true)} ${failure(operations.error)}
@@ -44,16 +45,22 @@ export function accountView(shown) {
   `;
 }
 
-/** @param {NonNullable<AccountRow['clouddriver']>} clouddriver */
-function atClouddriver({ state, message }) {
-  return html`${state}${message === undefined ? nothing : html`: ${message}`}`;
-}
-
-/** @param {AccountRow} row */
-function facts(row) {
+/** @param {AccountRow} row @param {Shown} shown */
+function facts(row, { now }) {
   return html`<dl class="facts card">
     ${fact('Cached by', cacher(row.cachedBy))} ${fact('Served by', servers(row))}
     ${fact('Kubernetes API', kubernetesApi(row.name, row.access))}
-    ${row.clouddriver === undefined ? nothing : fact('Clouddriver', atClouddriver(row.clouddriver))}
+    ${row.clouddriver === undefined ? nothing : fact('At Clouddriver', atClouddriver(row.clouddriver, now))}
   </dl>`;
+}
+
+/** @type {Readonly<Record<string, Tone>>} */
+const clouddriverTones = { registered: 'ok', waiting: 'busy', leaving: 'off' };
+
+/** @param {NonNullable<AccountRow['clouddriver']>} clouddriver @param {number} now */
+function atClouddriver({ state, message, lastUpdated }, now) {
+  return html`${badge(clouddriverTones[state] ?? 'bad', state)}
+    <span class="quiet">since</span> ${since(lastUpdated, now)}${
+      message === undefined ? nothing : html`<span class="error">${message}</span>`
+    }`;
 }
