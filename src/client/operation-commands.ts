@@ -115,8 +115,27 @@ export async function get({ client, form, io }: ClientSession, id: string): Prom
   return exitCodes.done;
 }
 
+/** A search for something rare looks only so far back at a time: it goes on for so long while the list is not full. */
+const searchMs = 10_000;
+const defaultItems = 50;
+
 export async function list({ client, form, io }: ClientSession, filter: ListFilter): Promise<ExitCode> {
-  io.stdout.write(format(form, await client.list<RestOperation>(operationsPath, shape, filter), columns));
+  const wanted = Number(filter.items ?? defaultItems);
+  const until = performance.now() + searchMs;
+  const found: RestOperation[] = [];
+  let after: string | undefined;
+  do {
+    const query = after === undefined ? filter : { ...filter, items: String(wanted - found.length), after };
+    const page = await client.page<RestOperation>(operationsPath, shape, query);
+    found.push(...page.rows);
+    after = filter.page === undefined ? page.after : undefined;
+  } while (after !== undefined && found.length < wanted && performance.now() < until);
+  io.stdout.write(format(form, found, columns));
+  if (after !== undefined && found.length < wanted) {
+    // Positions begin with the time, Unix ms. Others may have started at the same one.
+    const reached = new Date(Number.parseInt(after, 10) + 1).toISOString();
+    io.stderr.write(`agent-gateway: the search has reached ${reached}; to go on, add --until ${reached}\n`);
+  }
   return exitCodes.done;
 }
 

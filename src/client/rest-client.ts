@@ -13,6 +13,8 @@ export type Shape<Row> = Readonly<Partial<Record<keyof Row, 'string' | 'boolean'
 export interface RestClient {
   /** @throws ClientError */
   list<Row>(path: string, shape: Shape<Row>, query?: QueryParameters): Promise<readonly Row[]>;
+  /** As list(), of a list in pages. @throws ClientError */
+  page<Row>(path: string, shape: Shape<Row>, query?: QueryParameters): Promise<RowPage<Row>>;
   /** @throws ClientError */
   one<Row>(path: string, shape: Shape<Row>, query?: QueryParameters): Promise<Row>;
   /** @throws ClientError */
@@ -24,9 +26,16 @@ export interface RestClient {
 /** Parameters; one with several values is repeated. */
 export type QueryParameters = Readonly<Record<string, string | readonly string[] | undefined>>;
 
+export interface RowPage<Row> {
+  readonly rows: readonly Row[];
+  /** Parameter `after` of the next page, from `Link` (RFC 8288); undefined: this was the last one. */
+  readonly after: string | undefined;
+}
+
 export interface ChangeAnswer {
   readonly status: number;
   readonly body: Readonly<Record<string, unknown>>;
+  readonly link: string | undefined;
 }
 
 export interface RestClientOptions {
@@ -50,6 +59,7 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
     };
     let status: number;
     let text: string;
+    let link: string | undefined;
     try {
       const response = await request(url, {
         method: 'GET',
@@ -61,6 +71,7 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
         bodyTimeout: timeoutMs,
       });
       status = response.statusCode;
+      link = response.headers['link']?.toString();
       text = await response.body.text();
     } catch (error) {
       signal.throwIfAborted();
@@ -76,24 +87,28 @@ export function createRestClient({ baseUrl, signal, timeoutMs, credentials }: Re
     }
     if (body === undefined)
       throw new ClientError(exitCodes.unavailable, `${url.href} did not answer with JSON, ${foreign}`);
-    return { status, body: body as Record<string, unknown> };
+    return { status, body: body as Record<string, unknown>, link };
   }
 
-  async function get<Row>(path: string, shape: Shape<Row>, isExpected: (body: unknown) => boolean): Promise<unknown> {
-    const { body } = await call(path, {});
+  async function get<Row>(path: string, shape: Shape<Row>, isExpected: (body: unknown) => boolean) {
+    const { body, link } = await call(path, {});
     const rows: readonly unknown[] = Array.isArray(body) ? body : [body];
     if (!isExpected(body) || !rows.every((row) => hasShape(row, shape)))
       throw new ClientError(exitCodes.unavailable, `${baseUrl}${path} gave an unexpected answer, ${foreign}`);
-    return body;
+    return { body: body as unknown, link };
+  }
+
+  async function page<Row>(path: string, shape: Shape<Row>, query: QueryParameters = {}): Promise<RowPage<Row>> {
+    const { body, link } = await get(withQuery(path, query), shape, Array.isArray);
+    return { rows: body as readonly Row[], after: afterOf(link, baseUrl) };
   }
 
   return {
-    list: async <Row>(path: string, shape: Shape<Row>, query: QueryParameters = {}) => {
-      const body = await get(withQuery(path, query), shape, Array.isArray);
-      return body as readonly Row[];
-    },
+    page,
+    list: async <Row>(path: string, shape: Shape<Row>, query: QueryParameters = {}) =>
+      (await page(path, shape, query)).rows,
     one: async <Row>(path: string, shape: Shape<Row>, query: QueryParameters = {}) =>
-      (await get(withQuery(path, query), shape, (body) => !Array.isArray(body))) as Row,
+      (await get(withQuery(path, query), shape, (body) => !Array.isArray(body))).body as Row,
     delete: (path) => call(path, { method: 'DELETE' }),
     post: (path, body, headers) =>
       call(path, {
@@ -110,6 +125,11 @@ function withQuery(path: string, query: QueryParameters): string {
   );
   const search = new URLSearchParams(set).toString();
   return search === '' ? path : `${path}?${search}`;
+}
+
+function afterOf(link: string | undefined, baseUrl: string): string | undefined {
+  const [, next] = /<([^>]*)>; *rel="next"/u.exec(link ?? '') ?? [];
+  return next === undefined ? undefined : (new URL(next, baseUrl).searchParams.get('after') ?? undefined);
 }
 
 /** The path of one item below `path`. @throws UsageError for a name that a URL cannot have there */
