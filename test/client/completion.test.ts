@@ -37,7 +37,7 @@ test('commands, flags that apply, and their values are offered', async (t) => {
       ['--replicas', '--rest'],
     ],
     [['ops', 'send', 'deploy', '--re'], ['--rest']],
-    [['ops', 'list', '--s'], ['--since']],
+    [['ops', 'list', '--si'], ['--since']],
     [
       ['ops', 'list', '--outcome', 'c'],
       ['cancelled', 'completed'],
