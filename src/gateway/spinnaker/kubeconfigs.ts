@@ -21,8 +21,12 @@ export interface SpinnakerKubeconfig {
   readonly renewAt: number;
 }
 
+/** Kept ones, of some KiB each. Their lists are made every few seconds, and YAML takes ten times as long as a token. */
+const mostKept = 5_000;
+
 export class SpinnakerKubeconfigs {
   readonly #options: SpinnakerKubeconfigsOptions;
+  readonly #kept = new Map<string, { readonly token: string; readonly authority: string; readonly contents: string }>();
 
   constructor(options: SpinnakerKubeconfigsOptions) {
     this.#options = options;
@@ -32,7 +36,13 @@ export class SpinnakerKubeconfigs {
   async contentsFor(account: string, now: number): Promise<SpinnakerKubeconfig> {
     const { tokens, publicUrl, gateways, certificateAuthority } = this.#options;
     const { token, renewAt } = await tokens.sign(account, now);
-    const address = { baseUrl: publicUrl, certificateAuthority: certificateAuthority() };
-    return { contents: writeYaml(kubeconfigWithToken(account, token, address, gateways)), renewAt };
+    const authority = certificateAuthority();
+    const kept = this.#kept.get(account);
+    if (kept?.token === token && kept.authority === (authority ?? '')) return { contents: kept.contents, renewAt };
+    const address = { baseUrl: publicUrl, certificateAuthority: authority };
+    const contents = writeYaml(kubeconfigWithToken(account, token, address, gateways));
+    if (this.#kept.size >= mostKept) this.#kept.clear();
+    this.#kept.set(account, { token, authority: authority ?? '', contents });
+    return { contents, renewAt };
   }
 }
