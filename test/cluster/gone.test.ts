@@ -117,8 +117,8 @@ test('agents that stop and are killed', async (t) => {
     problems: [],
   });
   t.same(seen.accounts.items.map(({ name, reason, lastAgentId }) => [name, reason, lastAgentId]).sort(), [
-    ['sim-10-0', 'said goodbye', 'sim-agent-10'],
     ['sim-0-0', 'connection lost', 'sim-agent-0'],
+    ['sim-10-0', 'said goodbye', 'sim-agent-10'],
   ]);
   // The clean-up of accounts without agents has removed its row, or is about to.
   t.match(await first.get('/armory/accounts?state=offline'), [
@@ -148,9 +148,9 @@ test('replicas that are killed and drained', async (t) => {
   const [first, second, third] = three(cluster);
   const agents = await startAgents(t, cluster.replicas, { agents: 6 });
   const here = (): Promise<unknown> => agents.ready(AbortSignal.timeout(60_000));
-  /** An agent that cannot go anywhere else. */
-  await startAgents(t, [third], { agents: 1, firstAgent: 30 });
-  await waitFor(async () => third.get('/armory/agents/sim-agent-30'));
+  /** An agent that cannot go anywhere else. Without accounts, others know it only when it has been written. */
+  await startAgents(t, [third], { agents: 1, firstAgent: 30, accounts: 0 });
+  await waitFor(async () => first.get('/armory/agents/sim-agent-30'), { description: 'the agent to be written' });
 
   const killedAt = Date.now();
   await third.end('SIGKILL');
