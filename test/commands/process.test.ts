@@ -61,7 +61,7 @@ test('Ctrl-C while standard input is awaited, and while all operations are watch
   for (const { child } of [reading, watching]) child.kill('SIGINT');
   t.same(await watching.ended, [
     130,
-    'OPERATION   TYPE   ACCOUNT   STARTED   OUTCOME   TOOK   VERB   RESOURCE   OBJECT   CALLER   AGENT   MESSAGE\n',
+    'OPERATION   TYPE   ACCOUNT   STARTED   OUTCOME   TOOK   VERB   MODE   RESOURCE   OBJECT   CALLER   AGENT   MESSAGE\n',
     '',
   ]);
   t.same(await reading.ended, [130, '', '']);

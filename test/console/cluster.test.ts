@@ -42,7 +42,15 @@ test('the console of a cluster', { skip: noBrowser }, async (t) => {
 
   await t.test('each replica tells the same, and the same as the REST API of the others', async (t) => {
     const overviews = await Promise.all(
-      replicas.map(async (replica) => (await replica.get('/console/data/overview')) as Overview),
+      replicas.map((replica) =>
+        waitFor(
+          async () => {
+            const overview = (await replica.get('/console/data/overview')) as Overview;
+            return overview.unread.length === 0 ? overview : undefined;
+          },
+          { description: `all parts of the overview of ${replica.id}` },
+        ),
+      ),
     );
     const members = (await third.get('/armory/clouddrivers')) as { id: string; ready: boolean }[];
     const agents = (await second.get('/armory/agents')) as { clouddriverId: string; accounts: string[] }[];
