@@ -18,12 +18,12 @@ import { createGateway } from '../../../src/gateway/gateway.js';
 const takenBy = {
   connect: ['tracing', 'metrics', 'database', 'database of the lease', 'discovery'],
   assemble: [
-    ...['rival processes', 'recorder', 'forwarder', 'forwarder to gone instances'],
+    ...['presence', 'rival processes', 'recorder', 'refusals', 'refusals', 'forwarder', 'forwarder to gone instances'],
     ...['recovery', 'recovery', 'registry', 'agent tunnels', 'caching switches'],
   ],
   joinCluster: [
-    ...['lease', 'lease', 'dynamic accounts', 'adoption', 'reaper', 'caching election', 'rebalancer', 'liveness'],
-    ...['account clean-up', 'cache clean-up', 'history purge'],
+    ...['lease', 'lease', 'dynamic accounts', 'adoption', 'presence', 'reaper', 'caching election', 'rebalancer'],
+    ...['liveness', 'account clean-up', 'cache clean-up', 'forgetting of what is gone', 'history purge'],
   ],
   openPorts: ['caching', 'Kubernetes API', 'rest', 'files of identities', 'grpc', 'agents port', 'rest port'],
 };
