@@ -100,7 +100,7 @@ test('start and stop', async (t) => {
   await t.test('a start that fails in a phase lets go of all that was taken before, in reverse order', async (t) => {
     const phases = [
       { phase: 'connect', failures: { start: refused }, taken: connect },
-      { phase: 'assemble', failures: { onChange: refused }, taken: [...connect, ...assemble.slice(0, 3)] },
+      { phase: 'assemble', failures: { onChange: refused }, taken: [...connect, ...assemble.slice(0, 6)] },
       {
         phase: 'takeWork',
         failures: { setReady: refused },

@@ -1,5 +1,6 @@
 /** The API under a fuzzer that no one here wrote: no 5xx, and no answer that the OpenAPI document does not describe. */
 
+import { join } from 'node:path';
 import { test } from 'tap';
 import { startSimulatedAgents } from '../../../src/simulate/agents.js';
 import { schemathesis } from '../../services/schemathesis.js';
@@ -13,7 +14,11 @@ const skip = typeof run === 'string' ? run : false;
 
 test('schemathesis', { skip }, async (t) => {
   if (typeof run === 'string') return;
-  const gateway = await startGateway(t, { 'kubesvc.dynamicAccounts.enabled': true });
+  const gateway = await startGateway(t, {
+    'kubesvc.dynamicAccounts.enabled': true,
+    'kubesvc.kubernetesApi.publicUrl': 'https://gateway.example.com:7002',
+    'spinnaker.tokens.secretFile': join(t.testdir({ secrets: 's'.repeat(48) }), 'secrets'),
+  });
   const agents = await startSimulatedAgents({
     ...{ addresses: [gateway.agentsAddress], agents: 1, accounts: 2, latencyMs: 1 },
   });

@@ -131,7 +131,7 @@ test('a method that a path does not have', async (t) => {
   const gateway = await startGateway(t);
   for (const [method, path, allow] of [
     ['DELETE', '/armory/agent/operations', 'GET, HEAD, POST'],
-    ['POST', '/armory/agents/some', 'GET, HEAD'],
+    ['POST', '/armory/agents/some', 'DELETE, GET, HEAD'],
     ['GET', '/armory/agent/some/disconnect', 'POST'],
     ['PUT', '/armory/agent/assignments', 'POST'],
   ] as const) {
