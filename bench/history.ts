@@ -136,7 +136,7 @@ async function explained(database: Database, filter: Partial<OperationFilter>): 
       },
       transformResult: ({ result }) => Promise.resolve(result),
     });
-    const { selectPage } = await import('../src/store/operations/operation-search.js');
+    const { selectPage } = await import('../src/store/operations/search-statements.js');
     await selectPage(listening, { items: 50, ...filter });
     for (const { sql: text, parameters } of statements) {
       const { rows } = await db.executeQuery<Record<string, unknown>>({

@@ -34,7 +34,7 @@ import {
   selectUnfinished,
   withdrawPending,
 } from './pending-statements.js';
-import { selectPage } from './operation-search.js';
+import { selectPage } from './search-statements.js';
 import { selectOutcomeCounts, type OutcomeCount } from './outcome-statements.js';
 import { selectRecords } from './record-statements.js';
 

@@ -186,7 +186,7 @@ export const initialTables: readonly TableDefinition[] = [
       occurrences: optionalInt,
     },
     primaryKey: ['operation_id'],
-    // One for each filter of the list (store/operations/operation-search.ts).
+    // One for each filter of the list (store/operations/search-statements.ts).
     indexes: [
       ['start_time', 'operation_id'],
       ['account', 'start_time'],
