@@ -50,6 +50,16 @@ export type AnswerKind = 'watch' | 'document' | 'bytes';
 /** A body up to this many bytes is sent together with the head. */
 const gatheredBytes = 65_536;
 
+interface HeldAnswer {
+  readonly head: HttpResponseHead;
+  readonly pieces: Uint8Array[];
+  bytes: number;
+  /** The caller is getting it. What its source sends meanwhile, because pieces are consumed, queues behind them. */
+  released: boolean;
+  /** Of the end, if that came meanwhile, too. */
+  trailers: HeaderList | undefined;
+}
+
 export class ServedRequest implements CallerEvents, ExchangeEvents {
   readonly #options: ServedRequestOptions;
   readonly #caller: Caller;
@@ -66,7 +76,7 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
   #draining = false;
   #mayHold = false;
   /** An answer of which the caller has nothing yet; its source has not been told that it is consumed. */
-  #held: { readonly head: HttpResponseHead; readonly pieces: Uint8Array[]; bytes: number } | undefined;
+  #held: HeldAnswer | undefined;
   /** Bytes of the answer's body that its head promises and that are missing; undefined: it does not say how many. */
   #missing: number | undefined;
   /** Bytes that the caller has not taken yet. */
@@ -166,8 +176,9 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
   onResponse(head: HttpResponseHead): void {
     if (this.#ended) return;
     this.#missing = bodyLengthOf(this.#options.method, head);
-    if (this.#mayHold && mayHold(head, this.#missing)) this.#held = { head, pieces: [], bytes: 0 };
-    else this.#respond(head);
+    if (this.#mayHold && mayHold(head, this.#missing)) {
+      this.#held = { head, pieces: [], bytes: 0, released: false, trailers: undefined };
+    } else this.#respond(head);
   }
 
   #respond(head: HttpResponseHead): void {
@@ -202,7 +213,7 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
     held.pieces.push(data);
     held.bytes += data.length;
     // Its source stops here.
-    if (held.bytes >= readerWindowBytes) this.#release();
+    if (held.bytes >= readerWindowBytes && !held.released) this.#release();
   }
 
   #pass(data: Uint8Array): void {
@@ -217,13 +228,19 @@ export class ServedRequest implements CallerEvents, ExchangeEvents {
   #release(): void {
     const held = this.#held;
     if (held === undefined) return;
-    this.#held = undefined;
+    held.released = true;
     this.#respond(held.head);
     for (const piece of held.pieces) if (!this.#ended) this.#pass(piece);
+    this.#held = undefined;
+    if (held.trailers !== undefined) this.onEnd(held.trailers);
   }
 
   onEnd(trailers: HeaderList): void {
     if (this.#ended) return;
+    if (this.#held?.released === true) {
+      this.#held.trailers = trailers;
+      return;
+    }
     if (this.#missing !== undefined && this.#missing > 0) {
       this.#breakOff(new GatewayError('agent-lost', 'the answer is shorter than its head says'));
       return;
