@@ -160,7 +160,7 @@ test('kubectl', { skip: missing, timeout: 280_000 }, async (t) => {
 
   await alike('logs', async (session) => {
     const { kubectl, failing } = session;
-    const slow = ['sh', '-c', 'echo one; echo two >&2; sleep 2; echo three; exit 1'];
+    const slow = ['sh', '-c', 'echo one; sleep 1; echo two >&2; sleep 1; echo three; exit 1'];
     await kubectl('apply', '-f', await session.file('slow.json', pod('slow', { command: slow })));
     await kubectl('wait', '--for=condition=Ready', 'pod/slow');
     // Ends when the container does.
