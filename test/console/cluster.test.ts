@@ -111,7 +111,10 @@ test('the console of a cluster', { skip: noBrowser }, async (t) => {
   await t.test('what became of an account at Clouddriver', async (t) => {
     const { page } = await openConsole(browser, first.restUrl);
     const clouddriver = { state: 'conflict', message: 'another made it', lastUpdated: new Date().toISOString() };
-    await page.route('**/armory/accounts/prod-eu-west-1-payments', (route) => route.fulfill({ json: { clouddriver } }));
+    await page.route('**/console/data/accounts?*', async (route) => {
+      const list = (await (await route.fetch()).json()) as { readonly items: readonly object[] };
+      await route.fulfill({ json: { ...list, items: list.items.map((row) => ({ ...row, clouddriver })) } });
+    });
     await page.evaluate(`location.hash = '#/account/prod-eu-west-1-payments'`);
     const facts = page.locator('.facts').first();
     await facts.getByText('At Clouddriver').waitFor();
