@@ -195,10 +195,12 @@ async function cycle(driver: Clouddriver): Promise<readonly TakenList[]> {
   ];
 }
 
-/** An error after which Clouddriver may ask again: of the gateway, or of a connection whose replica was killed. */
+/** An error after which Clouddriver may ask again: of the gateway, of a connection whose replica was killed, or of kubectl's own patience. */
 function isPassing(error: string): boolean {
   if (/NotFound|Forbidden|Unauthorized|logged in|resource type|No resources/iu.test(error)) return false;
-  return /ServiceUnavailable|\(Timeout\)|has disconnected|unexpected EOF|connection reset|EOF/u.test(error);
+  return /ServiceUnavailable|\(Timeout\)|has disconnected|deadline exceeded|unexpected EOF|connection reset|EOF/u.test(
+    error,
+  );
 }
 
 /** Does it again and again: every so many ms, or with a pause. */

@@ -61,7 +61,7 @@ export class Pipelines {
       metadata: { name: 'web', namespace, labels: { app: 'web' }, annotations: { round } },
       spec: { ...spec, revisionHistoryLimit: 3 },
     };
-    await this.#stage(
+    const deployed = await this.#stage(
       'deploy',
       deployments,
       () => driver.send(web, 'apply'),
@@ -87,7 +87,8 @@ export class Pipelines {
       () => driver.change('scale', 'deployment/web', `--replicas=${String(replicas)}`),
       async () => (await this.#web()).spec.replicas === replicas,
     );
-    await this.#undo();
+    // Without it, the revision that it goes back to may be the current one.
+    if (deployed) await this.#undo();
     const restartedAt = async (): Promise<string | undefined> =>
       (await this.#web()).spec.template.metadata.annotations?.['kubectl.kubernetes.io/restartedAt'];
     const before = await restartedAt();
@@ -190,17 +191,19 @@ export class Pipelines {
     await this.#stage('delete', { verbs: ['delete'], resource: 'configmaps' }, deleteIt, () => Promise.resolve(doomed));
   }
 
+  /** @returns whether kubectl reports success */
   async #stage(
     stage: string,
     asked: AskedChange,
     run: () => Promise<Outcome>,
     isDone: () => Promise<boolean>,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const begunAt = Date.now();
     const { code, stderr } = await run();
     const { namespace } = this.#clouddriver;
     const error = code === 0 ? undefined : stderr;
     this.stages.push({ ...asked, stage, namespace, begunAt, error, done: await isDone() });
+    return error === undefined;
   }
 
   #web(): Promise<Web> {
