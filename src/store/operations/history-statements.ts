@@ -3,11 +3,10 @@
 import type { Kysely } from 'kysely';
 
 import { bulkInsert, type JsonRow } from '../sql/bulk-insert.js';
-import { bulkUpsert } from '../sql/bulk-upsert.js';
 import { msAgo } from '../sql/clock.js';
 import type { SqlDialect } from '../sql/dialect.js';
 import type { FinishedOperation } from './operation-record.js';
-import { requestColumnNames, requestColumns, requestValues } from './request-columns.js';
+import { requestColumns, requestValues } from './request-columns.js';
 import type { Schema } from '../sql/schema.js';
 import { storable } from '../sql/storable-text.js';
 import { historyLengths } from '../sql/tables.js';
@@ -27,44 +26,40 @@ export function selectHistoryKeys(
     .execute();
 }
 
-const upsertColumns = Object.fromEntries(requestColumnNames.map((name) => [name, 'value' as const]));
+const historyColumns = {
+  operation_id: 'text',
+  start_time: 'number',
+  end_time: 'number',
+  total_duration_ms: 'number',
+  final_outcome: 'text',
+  account: 'text',
+  operation_type: 'text',
+  received_by_cd_id: 'text',
+  received_by_cd_time: 'number',
+  processed_by_cd_id: 'text',
+  processed_by_cd_time: 'number',
+  sent_to_agent_id: 'text',
+  sent_to_agent_time: 'number',
+  res_received_from_agent_agent_id: 'text',
+  res_received_from_agent_cd_id: 'text',
+  res_received_from_agent_time: 'number',
+  res_received_from_agent_result_status: 'number',
+  res_received_from_agent_result_duration_ms: 'number',
+  res_received_by_cd_id: 'text',
+  res_received_by_cd_time: 'number',
+  digest: 'text',
+  error_message: 'text',
+  result_message: 'text',
+  write_token: 'text',
+  verb: 'text',
+  request_bytes: 'number',
+  response_bytes: 'number',
+  reason: 'text',
+  occurrences: 'number',
+  ...requestColumns,
+} as const;
 
-const historyRows = bulkInsert(
-  'kubesvc_ops_history',
-  {
-    operation_id: 'text',
-    start_time: 'number',
-    end_time: 'number',
-    total_duration_ms: 'number',
-    final_outcome: 'text',
-    account: 'text',
-    operation_type: 'text',
-    received_by_cd_id: 'text',
-    received_by_cd_time: 'number',
-    processed_by_cd_id: 'text',
-    processed_by_cd_time: 'number',
-    sent_to_agent_id: 'text',
-    sent_to_agent_time: 'number',
-    res_received_from_agent_agent_id: 'text',
-    res_received_from_agent_cd_id: 'text',
-    res_received_from_agent_time: 'number',
-    res_received_from_agent_result_status: 'number',
-    res_received_from_agent_result_duration_ms: 'number',
-    res_received_by_cd_id: 'text',
-    res_received_by_cd_time: 'number',
-    digest: 'text',
-    error_message: 'text',
-    result_message: 'text',
-    write_token: 'text',
-    verb: 'text',
-    request_bytes: 'number',
-    response_bytes: 'number',
-    reason: 'text',
-    occurrences: 'number',
-    ...requestColumns,
-  },
-  'operation_id',
-);
+const historyRows = bulkInsert('kubesvc_ops_history', historyColumns, 'operation_id');
 
 export function insertHistory(
   db: Db,
@@ -79,53 +74,17 @@ export function insertHistory(
   );
 }
 
-const refusalRows = bulkUpsert(
-  'kubesvc_ops_history',
-  {
-    operation_id: 'value',
-    start_time: 'value',
-    end_time: 'value',
-    total_duration_ms: 'value',
-    final_outcome: 'value',
-    account: 'value',
-    operation_type: 'value',
-    received_by_cd_id: 'value',
-    received_by_cd_time: 'value',
-    error_message: 'value',
-    verb: 'value',
-    reason: 'value',
-    occurrences: 'value',
-    ...upsertColumns,
-  },
-  ['operation_id'],
-  { overwrite: true },
-);
+/** The count of a refusal only grows. */
+const refusalRows = bulkInsert('kubesvc_ops_history', historyColumns, 'operation_id', { by: 'occurrences', kept: [] });
 
-export async function upsertRefusals(
-  db: Db,
-  dialect: SqlDialect,
-  records: readonly FinishedOperation[],
-): Promise<void> {
-  await refusalRows(
-    db,
-    dialect,
-    records.map((record) => [
-      record.operationId,
-      record.startTime,
-      record.endTime,
-      record.totalDurationMs ?? 0,
-      record.finalOutcome,
-      storable(record.account, historyLengths.account),
-      storable(record.operationType, historyLengths.operationType),
-      record.receivedBy?.instanceId ?? null,
-      record.receivedBy?.time ?? null,
-      storable(record.errorMessage),
-      storable(record.verb, historyLengths.verb),
-      storable(record.reason, historyLengths.reason),
-      record.count ?? null,
-      ...requestValues(record),
-    ]),
-  );
+/** @param records with a count, each once: their texts are of callers that nobody knows */
+export function upsertRefusals(db: Db, dialect: SqlDialect, records: readonly FinishedOperation[]): Promise<void> {
+  const rows = records.map((record) => {
+    const account = storable(record.account, historyLengths.account) ?? '';
+    const operationType = storable(record.operationType, historyLengths.operationType) ?? '';
+    return historyValues({ ...record, account, operationType }, null);
+  });
+  return refusalRows(db, dialect, rows);
 }
 
 export async function deleteHistory(db: Db, ids: readonly string[]): Promise<number> {
@@ -145,8 +104,8 @@ export async function selectOldHistory(db: Db, dialect: SqlDialect, ageMs: numbe
   return rows.map((row) => row.operation_id);
 }
 
-/** In the order of `historyRows`. */
-function historyValues(record: FinishedOperation, token: string): JsonRow {
+/** In the order of `historyColumns`. */
+function historyValues(record: FinishedOperation, token: string | null): JsonRow {
   const { receivedBy, processedBy, sentToAgent, resultReceivedFromAgent: result, resultReceivedBy } = record;
   return [
     record.operationId,

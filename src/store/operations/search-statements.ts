@@ -67,19 +67,21 @@ export async function selectPage(db: Db, filter: OperationFilter): Promise<Found
   return from === undefined || from <= (filter.since ?? 0) ? { ids } : { ids, next: { time: from, id: '' } };
 }
 
+/** The filters that one column of both tables has to equal. */
+function equalIn({ account, type, namespace, name, caller, agentId }: OperationFilter) {
+  const wanted = [
+    ['account', account],
+    ['operation_type', type],
+    ['namespace', namespace],
+    ['object_name', name],
+    ['caller', caller],
+    ['sent_to_agent_id', agentId],
+  ] as const;
+  return wanted.flatMap(([column, value]) => (value === undefined ? [] : [{ column, value }]));
+}
+
 function filtersOf(filter: OperationFilter, ended: readonly string[]): readonly Alternatives[] {
-  const equal = {
-    account: filter.account,
-    operation_type: filter.type,
-    namespace: filter.namespace,
-    object_name: filter.name,
-    caller: filter.caller,
-    sent_to_agent_id: filter.agentId,
-  } as const;
-  const filters: Alternatives[] = [];
-  for (const [column, value] of Object.entries(equal) as [keyof typeof equal, string | undefined][]) {
-    if (value !== undefined) filters.push([{ column, value }]);
-  }
+  const filters: Alternatives[] = equalIn(filter).map((one) => [one]);
   const { instanceId, resources } = filter;
   if (resources !== undefined) filters.push(resources.map((value) => ({ column: 'resource', value })));
   if (instanceId !== undefined) {
@@ -174,19 +176,9 @@ function inTime(query: HistoryQuery, { since, until, after }: OperationFilter, f
 /** Pending operations are few. */
 function pendingPart(db: Db, filter: OperationFilter, from: number | undefined, limit: number): Expression<Found> {
   const { since, until, after, search } = filter;
-  const equal = {
-    account: filter.account,
-    operation_type: filter.type,
-    namespace: filter.namespace,
-    object_name: filter.name,
-    caller: filter.caller,
-    sent_to_agent_id: filter.agentId,
-    received_by_cd_id: filter.instanceId,
-  } as const;
   let query: PendingQuery = db.selectFrom('kubesvc_ops');
-  for (const [column, value] of Object.entries(equal) as [keyof typeof equal, string | undefined][]) {
-    if (value !== undefined) query = query.where(column, '=', value);
-  }
+  for (const { column, value } of equalIn(filter)) query = query.where(column, '=', value);
+  if (filter.instanceId !== undefined) query = query.where('received_by_cd_id', '=', filter.instanceId);
   if (filter.resources !== undefined) query = query.where('resource', 'in', filter.resources);
   const start = Math.max(since ?? 0, from ?? 0);
   if (start > 0) query = query.where('received_time', '>=', start);
