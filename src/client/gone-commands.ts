@@ -5,7 +5,7 @@ import { toggle } from '../command-line/flags.js';
 import { firstNames } from '../core/first-names.js';
 import { exitCodes } from './exit-code.js';
 import { gatewayFlags } from './flags.js';
-import { format, type Column, type OutputForm } from './output.js';
+import { format, reasonText, type Column, type OutputForm } from './output.js';
 import { pathOf, type RestClient, type Shape } from './rest-client.js';
 import { openSession } from './session.js';
 
@@ -113,8 +113,4 @@ function forget(what: 'agent' | 'instance', summary: string, path: string): Comm
       return exitCodes.done;
     },
   });
-}
-
-function reasonText(reason: string, message: string | undefined): string {
-  return message === undefined ? reason : `${reason}: ${message}`;
 }

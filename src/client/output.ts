@@ -36,3 +36,8 @@ export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]
 function printable(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, '\u{fffd}');
 }
+
+/** A reason, and more about it if it is known. */
+export function reasonText(reason: string, message: string | undefined): string {
+  return message === undefined ? reason : `${reason}: ${message}`;
+}

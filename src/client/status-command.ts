@@ -3,7 +3,7 @@
 import { command } from '../command-line/command.js';
 import { exitCodes } from './exit-code.js';
 import { gatewayFlags } from './flags.js';
-import { format, table, type Column } from './output.js';
+import { format, reasonText, table, type Column } from './output.js';
 import type { Shape } from './rest-client.js';
 import { openSession } from './session.js';
 
@@ -77,7 +77,7 @@ const failingColumns: readonly Column<Failing>[] = [
   ['1 HOUR', ({ lastHour }) => String(lastHour)],
   ['SINCE', ({ since, orEarlier }) => (orEarlier ? `before ${since}` : since)],
   ['NOW', ({ ongoing }) => (ongoing ? 'failing' : 'completing again')],
-  ['LAST FAILURE', ({ lastOutcome, lastMessage }) => reasonOf(lastOutcome, lastMessage)],
+  ['LAST FAILURE', ({ lastOutcome, lastMessage }) => reasonText(lastOutcome, lastMessage)],
 ];
 
 const accountColumns: readonly Column<Gone>[] = [
@@ -85,14 +85,14 @@ const accountColumns: readonly Column<Gone>[] = [
   ['OFFLINE SINCE', ({ offlineSince }) => offlineSince],
   ['LAST AGENT', ({ lastAgentId }) => lastAgentId],
   ['LAST INSTANCE', ({ lastClouddriverId }) => lastClouddriverId],
-  ['REASON', ({ reason, message }) => reasonOf(reason, message)],
+  ['REASON', ({ reason, message }) => reasonText(reason, message)],
 ];
 
 const agentColumns: readonly Column<ClusterStatus['agents']['items'][number]>[] = [
   ['AGENT', ({ agentId }) => agentId],
   ['OFFLINE SINCE', ({ offlineSince }) => offlineSince],
   ['LAST INSTANCE', ({ lastClouddriverId }) => lastClouddriverId],
-  ['REASON', ({ reason, message }) => reasonOf(reason, message)],
+  ['REASON', ({ reason, message }) => reasonText(reason, message)],
 ];
 
 export const statusCommand = command({
@@ -147,8 +147,4 @@ function counted(count: number, what: string): string {
 
 function rest(count: number, items: readonly unknown[]): string {
   return count > items.length ? `and ${String(count - items.length)} more\n` : '';
-}
-
-function reasonOf(reason: string, message: string | undefined): string {
-  return message === undefined ? reason : `${reason}: ${message}`;
 }

@@ -116,13 +116,14 @@ export class ClusterWatch {
 
   /** Reads what is due. */
   async refresh(): Promise<void> {
-    await Promise.all([this.reader.refresh(), ...this.sections().map(([, section]) => section.refresh())]);
+    await Promise.all(this.#parts().map((part) => part.refresh()));
   }
 
   /** Names of what has not been read yet, and not failed either. */
   unread(): string[] {
-    const parts = new Set([...this.reader.parts, ...this.sections().map(([, section]) => section)]);
-    return [...parts].filter(({ value, error }) => value === undefined && error === undefined).map(({ name }) => name);
+    return this.#parts()
+      .filter(({ value, error }) => value === undefined && error === undefined)
+      .map(({ name }) => name);
   }
 
   sections(): [SectionName, Section<unknown>][] {
@@ -196,8 +197,7 @@ export class ClusterWatch {
       // What takes long does not hold up the rest: it is told when it has been read.
       await Promise.race([this.refresh(), wait(periodMs, signal).catch(() => undefined)]);
       const state = JSON.stringify([
-        this.sections().map(([, { version, error }]) => [version, error]),
-        this.reader.parts.map(({ version, error }) => [version, error]),
+        this.#parts().map(({ version, error }) => [version, error]),
         this.discovery.instances().map(({ id, baseUrl, ready }) => [id, baseUrl, ready]),
         this.discovery.state().status,
       ]);
@@ -205,6 +205,11 @@ export class ClusterWatch {
       last = state;
       await wait(periodMs, signal).catch(() => undefined);
     }
+  }
+
+  /** All that is read; some of the reader's parts are sections of the page, too. */
+  #parts(): Section<unknown>[] {
+    return [...new Set([...this.reader.parts, ...this.sections().map(([, section]) => section)])];
   }
 
   #section<Value>(name: string, read: (signal: AbortSignal) => Promise<Value>, rate = 1): Section<Value> {

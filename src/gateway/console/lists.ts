@@ -4,7 +4,7 @@ import type { ConnectedAgent } from '../../store/assignments/assignments.js';
 import type { DynamicAccountSummary } from '../../store/accounts/account-record.js';
 import { compareText } from '../../discovery/discovery.js';
 import type { AccountRow, AgentAt, AgentRow, DynamicAccountRow, Page } from './answers.js';
-import { paged, sorted } from './pages.js';
+import { containing, paged, sorted } from './pages.js';
 
 export interface AgentQuestion {
   /** Part of an agent's id or of an account's name, in any case. */
@@ -43,14 +43,13 @@ const someAgents = 6;
 
 export function agentPage(agents: readonly ConnectedAgent[], question: AgentQuestion, page: number): Page<AgentRow> {
   const { caching, replica, agent } = question;
-  const search = question.search?.toLowerCase() ?? '';
-  const named = (name: string): boolean => name.toLowerCase().includes(search);
+  const named = containing(question.search);
   const found = agents.filter(
     ({ agentId, instanceId, accounts, cachedAccounts }) =>
       (agent === undefined || agentId === agent) &&
       (replica === undefined || instanceId === replica) &&
       (caching === undefined || caching === cachedAccounts.length > 0) &&
-      (search === '' || named(agentId) || accounts.some(named)),
+      (named(agentId) || accounts.some(named)),
   );
   const ordered = sorted(found, question.sort, {
     agent: ({ agentId }) => agentId,
@@ -64,10 +63,10 @@ export function agentPage(agents: readonly ConnectedAgent[], question: AgentQues
     clouddriverId: instanceId,
     accounts: accounts.length,
     caches: cachedAccounts.length,
-    someAccounts: (search === '' ? accounts : accounts.toSorted((a, b) => Number(named(b)) - Number(named(a)))).slice(
-      0,
-      someAccounts,
-    ),
+    someAccounts: ((question.search ?? '') === ''
+      ? accounts
+      : accounts.toSorted((a, b) => Number(named(b)) - Number(named(a)))
+    ).slice(0, someAccounts),
     lastConnection: new Date(lastConnectionTime).toISOString(),
   }));
 }
@@ -106,13 +105,13 @@ export function accountPage(
   page: number,
 ): Page<AccountRow> {
   const { cached, agent, account } = question;
-  const search = question.search?.toLowerCase() ?? '';
+  const named = containing(question.search);
   const found = byAccount(agents).filter(
     ({ name, cachedBy, servedBy }) =>
       (account === undefined || name === account) &&
       (cached === undefined || cached === (cachedBy !== undefined)) &&
       (agent === undefined || servedBy.some(({ agentId }) => agentId === agent)) &&
-      (search === '' || name.toLowerCase().includes(search)),
+      named(name),
   );
   const ordered = sorted(found, question.sort, {
     account: ({ name }) => name,
@@ -133,13 +132,11 @@ export function dynamicPage(
   page: number,
 ): Page<DynamicAccountRow> {
   const { status } = question;
-  const search = question.search?.toLowerCase() ?? '';
+  const named = containing(question.search);
   const found = accounts.filter(
     (account) =>
       (status === undefined || account.status === status) &&
-      (search === '' ||
-        account.name.toLowerCase().includes(search) ||
-        account.errorMessage?.toLowerCase().includes(search) === true),
+      (named(account.name) || (account.errorMessage !== undefined && named(account.errorMessage))),
   );
   const ordered = sorted(found, question.sort, {
     account: ({ name }) => name,

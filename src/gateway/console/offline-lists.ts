@@ -3,7 +3,7 @@
 import type { OfflineAgent } from '../../store/presence/presence-record.js';
 import type { AccountLeft } from '../../store/presence/presence.js';
 import type { OfflineAccountRow, OfflineAgentRow, Page } from './answers.js';
-import { paged, sorted } from './pages.js';
+import { containing, paged, sorted } from './pages.js';
 
 export interface OfflineQuestion {
   /** Part of an agent's id, of an account's name or of the reason, in any case. */
@@ -21,13 +21,14 @@ const someAccounts = 6;
 
 export function offlineAgentPage(
   agents: readonly OfflineAgent[],
-  { search = '', agent, sort = '-since' }: OfflineQuestion,
+  { search, agent, sort = '-since' }: OfflineQuestion,
   page: number,
 ): Page<OfflineAgentRow> {
+  const named = containing(search);
   const found = agents.filter(
     (one) =>
       (agent === undefined || one.agentId === agent) &&
-      matches(search, [one.agentId, one.instanceId, one.reason, one.message ?? '', ...one.accounts]),
+      ([one.agentId, one.instanceId, one.reason, one.message ?? ''].some(named) || one.accounts.some(named)),
   );
   const ordered = sorted(found, sort, {
     name: ({ agentId }) => agentId,
@@ -50,14 +51,15 @@ export function offlineAgentPage(
 
 export function offlineAccountPage(
   accounts: readonly AccountLeft[],
-  { search = '', agent, account, sort = '-since' }: OfflineQuestion,
+  { search, agent, account, sort = '-since' }: OfflineQuestion,
   page: number,
 ): Page<OfflineAccountRow> {
+  const named = containing(search);
   const found = accounts.filter(
     ({ name, lastAgent }) =>
       (account === undefined || name === account) &&
       (agent === undefined || lastAgent.agentId === agent) &&
-      matches(search, [name, lastAgent.agentId, lastAgent.reason, lastAgent.message ?? '']),
+      [name, lastAgent.agentId, lastAgent.reason, lastAgent.message ?? ''].some(named),
   );
   const ordered = sorted(found, sort, {
     name: ({ name }) => name,
@@ -73,9 +75,4 @@ export function offlineAccountPage(
     reason: lastAgent.reason,
     ...(lastAgent.message === undefined ? {} : { message: lastAgent.message }),
   }));
-}
-
-function matches(search: string, texts: readonly string[]): boolean {
-  const part = search.toLowerCase();
-  return part === '' || texts.some((text) => text.toLowerCase().includes(part));
 }

@@ -11,14 +11,8 @@ export interface Self {
 }
 
 export function overview(watch: ClusterWatch, { instanceId, version }: Self): Overview {
-  const { agents = [], truncated = false } = watch.agents.value ?? {};
+  const current = attention(watch.reader, watch.discovery, instanceId);
   const pending = watch.operations.value?.pending ?? [];
-  const accounts = new Set<string>();
-  const cached = new Set<string>();
-  for (const agent of agents) {
-    for (const account of agent.accounts) accounts.add(account);
-    for (const account of agent.cachedAccounts) cached.add(account);
-  }
   const { status, error } = watch.discovery.state();
   const versions: Record<SectionName, number> = {
     replicas: 0,
@@ -35,14 +29,14 @@ export function overview(watch: ClusterWatch, { instanceId, version }: Self): Ov
     replicas: replicas(watch, pending),
     discovery: { known: status === 'known', ...(error === undefined ? {} : { error }) },
     agents: {
-      count: new Set(agents.map(({ agentId }) => agentId)).size,
-      accounts: accounts.size,
-      uncachedAccounts: accounts.size - cached.size,
+      count: current.agents.connected,
+      accounts: current.accounts.served,
+      uncachedAccounts: current.accounts.uncached,
     },
     pending: { count: pending.length, more: pending.length === maxPending },
     dynamic: dynamicSummary(watch),
     ...(watch.outcomes.value === undefined ? {} : { chart: watch.outcomes.value }),
-    attention: attention(watch.reader, watch.discovery, instanceId),
+    attention: current,
     versions,
     unread: watch.unread(),
     problems: watch
@@ -52,7 +46,7 @@ export function overview(watch: ClusterWatch, { instanceId, version }: Self): Ov
           ? []
           : [{ section, error: problem, ...(readTime === undefined ? {} : { lastRead: readTime }) }],
       ),
-    truncated: truncated || watch.dynamic?.value?.truncated === true,
+    truncated: watch.agents.value?.truncated === true || watch.dynamic?.value?.truncated === true,
   };
 }
 

@@ -21,6 +21,12 @@ function compared(a: string | number, b: string | number): number {
   return typeof a === 'number' && typeof b === 'number' ? a - b : compareText(String(a), String(b));
 }
 
+/** Whether a text contains `search`, in any case. */
+export function containing(search: string | undefined): (text: string) => boolean {
+  const part = search?.toLowerCase() ?? '';
+  return (text) => text.toLowerCase().includes(part);
+}
+
 /** A page after the last one gives the last one: the list may have become shorter meanwhile. */
 export function paged<Item, Row>(items: readonly Item[], wanted: number, toRow: (item: Item) => Row): Page<Row> {
   const pages = Math.max(1, Math.ceil(items.length / pageSize));

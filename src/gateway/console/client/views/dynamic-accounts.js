@@ -116,6 +116,6 @@ const columns = (now) => [
 ];
 
 /** @param {string} status */
-export function dynamicState(status) {
+function dynamicState(status) {
   return badge(tones[status] ?? 'off', status);
 }

@@ -88,7 +88,7 @@ export function objectLink({ object }) {
 }
 
 /** "shop/web", "shop/" for several in a namespace; '' if the request names none. @param {OperationObject | undefined} object */
-export function objectName(object) {
+function objectName(object) {
   const { namespace = '', name = '' } = object ?? {};
   return namespace === '' ? name : `${namespace}/${name}`;
 }
