@@ -18,7 +18,7 @@ import { problems } from './problem.js';
 
 export interface AgentRoutesOptions {
   readonly assignments: AssignmentStore;
-  readonly presence: Pick<PresenceStore, 'findOffline' | 'forget' | 'knows'>;
+  readonly presence: Pick<PresenceStore, 'forget' | 'knows'>;
   readonly reader: ClusterReader;
   readonly rivals: Pick<RivalProcesses, 'has'>;
 }
@@ -132,7 +132,7 @@ export const agentRoutes: FastifyPluginCallbackTypebox<AgentRoutesOptions> = (
       if (state !== 'offline') {
         for await (const agent of assignments.list({ agentId }, signal)) return toAnswer(agent, rivals.has(agentId));
       }
-      const offline = await presence.findOffline(agentId, signal);
+      const offline = (await presence.knows(agentId, signal)) ? await findOffline(reader, agentId) : undefined;
       if (offline !== undefined && state !== 'connected') return offlineAnswer(offline);
       const message =
         offline === undefined || state === 'offline'
@@ -185,6 +185,12 @@ function toAnswer(
     type: 'kubernetes' as const,
     ...(hasRivals ? { rivalProcesses: true as const } : {}),
   };
+}
+
+/** Undefined: it is connected, or may come back in the next moment. @throws GatewayError `dependency-unavailable` */
+async function findOffline({ offline }: ClusterReader, agentId: string): Promise<OfflineAgent | undefined> {
+  await offline.refresh();
+  return offline.current().agents.find((agent) => agent.agentId === agentId);
 }
 
 function offlineAnswer(agent: OfflineAgent): Static<typeof agentSchema> {

@@ -103,12 +103,6 @@ export class PresenceStore {
     return { agents, accounts, truncated: found.length >= maxOffline };
   }
 
-  /** Undefined: it is connected, may come back in the next moment, or is unknown. */
-  async findOffline(agentId: string, signal: AbortSignal): Promise<OfflineAgent | undefined> {
-    if (!(await this.knows(agentId, signal))) return undefined;
-    return (await this.offline(signal)).agents.find((agent) => agent.agentId === agentId);
-  }
-
   /** @returns false: it is not known, or not gone */
   async forget(agentId: string, signal: AbortSignal): Promise<boolean> {
     return this.#database.run((db) => deleteGoneAgent(db, agentId), signal);
