@@ -6,7 +6,8 @@
 import { messageOf, type GatewayError } from '../../core/errors.js';
 import { batches } from '../../core/batches.js';
 import type { Logger } from '../../core/logger.js';
-import { backoffMs, defaultBackoff, wait } from '../../core/retry.js';
+import { repeat } from '../../core/repeat.js';
+import { backoffMs, defaultBackoff } from '../../core/retry.js';
 import type { AgentPresence, DepartureReason } from '../../store/presence/presence-record.js';
 import type { PresenceStore } from '../../store/presence/presence.js';
 import type { Session } from './session.js';
@@ -81,18 +82,16 @@ export class Presence {
   /** Writes changes until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     let failures = 0;
-    while (!signal.aborted) {
-      await wait(failures === 0 ? gatherMs : backoffMs(defaultBackoff, failures), signal).catch(() => undefined);
-      if (signal.aborted) return;
-      try {
-        await this.flush();
-        failures = 0;
-      } catch (error) {
-        if (failures === 0)
-          this.#options.logger.warn({ error: messageOf(error) }, 'could not write which agents are here; retrying');
-        failures += 1;
-      }
-    }
+    const pauseMs = (): number => (failures === 0 ? gatherMs : backoffMs(defaultBackoff, failures));
+    const failed = (error: unknown): void => {
+      if (failures === 0)
+        this.#options.logger.warn({ error: messageOf(error) }, 'could not write which agents are here; retrying');
+      failures += 1;
+    };
+    await repeat({ pauseMs, failed }, signal, async () => {
+      await this.flush();
+      failures = 0;
+    });
   }
 
   /** Writes the last changes. */

@@ -5,7 +5,6 @@
 
 import { AgentTunnels } from '../kubernetes-api/agent-tunnels.js';
 import type { PublishedAccounts } from '../spinnaker/published-accounts.js';
-import type { SpinnakerKubeconfigs } from '../spinnaker/kubeconfigs.js';
 import { dependencyChecks, Readiness } from '../telemetry/readiness.js';
 import { publishedAccounts } from './published-accounts.js';
 import { spinnakerKubeconfigs } from './account-tokens.js';
@@ -22,8 +21,6 @@ export interface Domain extends AgentParts, OperationParts {
   readonly readiness: Readiness;
   readonly agentTunnels: AgentTunnels;
   /** Absent: there are no tokens of accounts (spinnaker.tokens.secretFile). */
-  readonly spinnakerKubeconfigs: SpinnakerKubeconfigs | undefined;
-  /** Absent with them. */
   readonly publishedAccounts: PublishedAccounts | undefined;
   /** Absent: switched off. */
   readonly configServer: ConfigServer | undefined;
@@ -75,7 +72,6 @@ export function assemble(context: StartContext, dependencies: Dependencies): Dom
     dynamicAccounts,
     readiness,
     agentTunnels,
-    spinnakerKubeconfigs: kubeconfigs,
     publishedAccounts: published,
     configServer,
   };
