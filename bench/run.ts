@@ -215,7 +215,7 @@ async function only(part: string, scope: ReleaseStack): Promise<boolean> {
   if (part === 'agent') return watchingAgent(redis.url);
   if (part !== 'caching')
     throw new Error(
-      `--only takes caching, caching-kill, agent, history, kubernetes-api, replicas, scale, signed or tls, not ${part}`,
+      `--only takes caching, caching-kill, agent, history, kubernetes-api, operations, replicas, scale, signed or tls, not ${part}`,
     );
   const caching = await progress('measuring caching', () => measureCaching(redis.url, cachedObjects));
   say(`\n${cachingTable(caching)}\n`);
@@ -228,7 +228,7 @@ async function main(scope: ReleaseStack): Promise<boolean> {
   const startedAt = performance.now();
   say(describeMachine().join('\n'));
   await ensurePackages({ names: mariaDbAndRedis });
-  if (flags.only !== undefined) return only(flags.only, scope);
+  if (flags.only !== undefined && flags.only !== 'operations') return only(flags.only, scope);
   const [mariaDb, redis] = await Promise.all([startMariaDb(), startRedis()]);
   scope.push('redis', () => redis.stop());
   scope.push('mariadb', () => mariaDb.stop());
@@ -246,6 +246,7 @@ async function main(scope: ReleaseStack): Promise<boolean> {
   const throughput = await progress('measuring throughput', () => measureThroughput(servers, load, amounts));
   say(`\n${throughputTable(throughput)}\n`);
   for (const child of [...processes, bare.child]) await child.stop();
+  if (flags.only === 'operations') return true;
 
   const measured = async (name: string, objects: number) => {
     const [alone] = await startReplicas(1, await createDatabase(mariaDb.url, name), redis.url);
