@@ -131,6 +131,14 @@ export async function profileKubernetesApi(directory: string): Promise<string> {
       if (each.route === 'local') processes.push({ name: 'kubernetes-api-local-agent', child: stack.agent });
       summaries.push(await profileRun(processes, directory, (durationMs) => run(stack, each, durationMs)));
     }
+    const [entry, owner] = stack.processes.forwarded;
+    if (entry === undefined || owner === undefined) throw new Error('a replica was not started');
+    const listing = [
+      { name: 'kubernetes-api-list-entry', child: entry },
+      { name: 'kubernetes-api-list-owner', child: owner },
+      { name: 'kubernetes-api-list-agent', child: stack.agent },
+    ];
+    summaries.push(await profileRun(listing, directory, () => listAsMebibytes(stack)));
     return summaries.join('\n\n');
   });
 }
@@ -253,6 +261,12 @@ function run({ load, baseUrls }: Stack, { route, inFlight }: ApiCase, durationMs
   return load.call<LoadReport>('run', options);
 }
 
+/** One list, in which each MiB counts as an operation. */
+async function listAsMebibytes({ load, baseUrls }: Stack): Promise<{ readonly operations: number }> {
+  await load.call<number>('list', { baseUrl: baseUrls.forwarded });
+  return { operations: listBytes / 2 ** 20 };
+}
+
 async function measureLists(stack: Stack, rounds: number): Promise<readonly ApiListReport[]> {
   const measured = new Map(listRoutes.map((route): [ApiRoute, { seconds: number; growth: number }[]] => [route, []]));
   for (let round = 0; round < rounds; round += 1) {
@@ -314,8 +328,13 @@ async function measureWatches(
     return load.call('watch', wanted);
   };
   const both = () => Promise.all([settled(owner), settled(entry)]);
-  // What the first ones make it load and compile, and the agents' streams, are not of the watches.
+  // What the first ones make it load and compile, the agents' streams, and the space for young objects, which grows to
+  // its full size with the load and stays, are not of the watches.
   await open(watchingAgents);
+  for (const replica of [owner, entry]) {
+    const requests: ApiLoadOptions = { baseUrl: accountUrl(replica, 'account-0'), inFlight: 64, durationMs: 3_000 };
+    await load.call('run', requests);
+  }
   const [ownerBefore, entryBefore] = await both();
   await open(watches);
   const [ownerAfter, entryAfter] = await both();
