@@ -2,7 +2,7 @@
 
 import type { Kysely } from 'kysely';
 
-import { bulkInsert, type JsonRow } from '../sql/bulk-insert.js';
+import { bulkInsert, type InsertedRow } from '../sql/bulk-insert.js';
 import { msAgo } from '../sql/clock.js';
 import type { SqlDialect } from '../sql/dialect.js';
 import type { FinishedOperation } from './operation-record.js';
@@ -59,7 +59,8 @@ const historyColumns = {
   ...requestColumns,
 } as const;
 
-const historyRows = bulkInsert('kubesvc_ops_history', historyColumns, 'operation_id');
+const historyRows = bulkInsert('kubesvc_ops_history', historyColumns, 'operation_id', 'stay');
+const newHistoryRows = bulkInsert('kubesvc_ops_history', historyColumns, 'operation_id', 'fail');
 
 export function insertHistory(
   db: Db,
@@ -68,6 +69,20 @@ export function insertHistory(
   token: string,
 ): Promise<void> {
   return historyRows(
+    db,
+    dialect,
+    records.map((record) => historyValues(record, token)),
+  );
+}
+
+/** The same for records whose ids are new; if one is not, none is inserted. @throws an error that isDuplicateKey() */
+export function insertNewHistory(
+  db: Db,
+  dialect: SqlDialect,
+  records: readonly FinishedOperation[],
+  token: string,
+): Promise<void> {
+  return newHistoryRows(
     db,
     dialect,
     records.map((record) => historyValues(record, token)),
@@ -105,7 +120,7 @@ export async function selectOldHistory(db: Db, dialect: SqlDialect, ageMs: numbe
 }
 
 /** In the order of `historyColumns`. */
-function historyValues(record: FinishedOperation, token: string | null): JsonRow {
+function historyValues(record: FinishedOperation, token: string | null): InsertedRow {
   const { receivedBy, processedBy, sentToAgent, resultReceivedFromAgent: result, resultReceivedBy } = record;
   return [
     record.operationId,

@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { batches } from '../../core/batches.js';
 import { byteBatches } from '../sql/byte-batches.js';
 import type { Database } from '../sql/database.js';
+import { isDuplicateKey } from '../sql/sql-error.js';
 import type {
   FinalOutcome,
   FinishedOperation,
@@ -21,6 +22,7 @@ import { readFailures, type Failures } from './failures.js';
 import {
   deleteHistory,
   insertHistory,
+  insertNewHistory,
   selectHistoryKeys,
   selectOldHistory,
   upsertRefusals,
@@ -100,6 +102,10 @@ export class OperationStore {
     for (const batch of batches(sorted)) {
       const ids = batch.map((record) => record.operationId);
       const token = randomUUID();
+      if (await this.#finishNew(batch, ids, token, signal)) {
+        for (const id of ids) won.add(id);
+        continue;
+      }
       const keys = await this.#database.transaction(async (trx) => {
         await insertHistory(trx, dialect, batch, token);
         await deletePending(trx, ids);
@@ -108,6 +114,31 @@ export class OperationStore {
       for (const key of keys) if (key.write_token === token) won.add(key.operation_id);
     }
     return won;
+  }
+
+  /**
+   * The usual case: none of them has an outcome yet, so that nothing needs to be asked.
+   * @returns false: one has, and nothing was done; also if an earlier commit succeeded without an answer
+   */
+  #finishNew(
+    records: readonly FinishedOperation[],
+    ids: readonly string[],
+    token: string,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    const { dialect } = this.#database;
+    return this.#database.run(async (db) => {
+      try {
+        await db.transaction().execute(async (trx) => {
+          await insertNewHistory(trx, dialect, records, token);
+          await deletePending(trx, ids);
+        });
+        return true;
+      } catch (error) {
+        if (isDuplicateKey(error)) return false;
+        throw error;
+      }
+    }, signal);
   }
 
   /** Records refused requests; a record that is there already is replaced. */

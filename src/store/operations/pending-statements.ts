@@ -17,7 +17,7 @@ const pendingRows = bulkInsert(
     id: 'text',
     account: 'text',
     operation_type: 'text',
-    body: 'base64',
+    body: 'bytes',
     digest: 'text',
     received_by_cd_id: 'text',
     received_time: 'number',
@@ -30,6 +30,7 @@ const pendingRows = bulkInsert(
     ...requestColumns,
   },
   'id',
+  'stay',
 );
 
 export function insertPending(
@@ -42,7 +43,7 @@ export function insertPending(
     operation.id,
     operation.account,
     operation.operationType,
-    bufferOf(operation.body).toString('base64'),
+    operation.body,
     operation.digest,
     operation.receivedByInstanceId,
     operation.receivedTime,
@@ -143,6 +144,3 @@ function unfinishedOperation(row: Selectable<OperationsTable>, nowMs: number): U
 }
 
 /** The same memory as a Buffer, which every driver takes. */
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}

@@ -1,6 +1,6 @@
 /** The columns that say who asked for an operation, and for what: kubesvc_ops and kubesvc_ops_history have the same. */
 
-import type { JsonColumnKind } from '../sql/bulk-insert.js';
+import type { InsertedColumn } from '../sql/bulk-insert.js';
 import type { RequestColumns } from '../sql/schema.js';
 import { storable } from '../sql/storable-text.js';
 import { historyLengths } from '../sql/tables.js';
@@ -17,7 +17,7 @@ export const requestColumns = {
   selector: 'text',
   other_objects: 'text',
   mode: 'text',
-} as const satisfies Readonly<Record<keyof RequestColumns, JsonColumnKind>>;
+} as const satisfies Readonly<Record<keyof RequestColumns, InsertedColumn>>;
 
 /** For SELECT. */
 export const requestColumnNames = Object.keys(requestColumns) as (keyof RequestColumns)[];

@@ -3,7 +3,7 @@
 import { sql, type Kysely } from 'kysely';
 
 import { batches } from '../../core/batches.js';
-import { bulkInsert, type JsonRow } from '../sql/bulk-insert.js';
+import { bulkInsert, type InsertedRow } from '../sql/bulk-insert.js';
 import { msAgo } from '../sql/clock.js';
 import type { SqlDialect } from '../sql/dialect.js';
 import type { AgentsTable, Schema } from '../sql/schema.js';
@@ -39,7 +39,7 @@ export function writeAgents(db: Db, dialect: SqlDialect, agents: readonly AgentP
 }
 
 /** In the order of `agentRows`. */
-function agentValues(agent: AgentPresence): JsonRow {
+function agentValues(agent: AgentPresence): InsertedRow {
   const { agentId, zoneId, version, instanceId, epoch, accounts, connectedMsAgo, gone } = agent;
   return [
     agentId,

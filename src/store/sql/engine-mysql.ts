@@ -141,11 +141,12 @@ function withBounds(pool: Pool, timeoutMs: number, packetBytes: () => number): M
   };
 }
 
-/** The minimum size on the wire: bytes outside prepared statements are sent in hexadecimal. */
+/** The minimum size on the wire: bytes outside prepared statements are sent in hexadecimal. A list is of rows. */
 function leastBytes(statement: string, parameters: readonly unknown[] = [], prepared: boolean): number {
   let bytes = statement.length;
   for (const value of parameters) {
     if (typeof value === 'string') bytes += value.length;
+    else if (Array.isArray(value)) bytes += leastBytes('', value, prepared);
     else if (value instanceof Uint8Array) bytes += value.length * (prepared ? 1 : 2);
   }
   return bytes;
