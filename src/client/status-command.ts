@@ -8,7 +8,7 @@ import type { Shape } from './rest-client.js';
 import { openSession } from './session.js';
 
 /** The part of `GET /armory/attention` that the table shows. */
-interface ClusterStatus {
+export interface ClusterStatus {
   readonly ok: boolean;
   readonly instances: { readonly ready: number; readonly expected: number; readonly items: readonly Health[] };
   readonly failures: { readonly accounts: number; readonly more: boolean; readonly items: readonly Failing[] };
@@ -109,7 +109,7 @@ export const statusCommand = command({
 });
 
 /** The worst first; a part in which nothing is wrong is one line at the end. */
-function statusText({ ok, instances, failures, accounts, agents, problems }: ClusterStatus): string {
+export function statusText({ ok, instances, failures, accounts, agents, problems }: ClusterStatus): string {
   const parts: string[] = [];
   for (const { part, error } of problems) parts.push(`UNKNOWN: ${part} cannot be read: ${error}\n`);
   const unwell = instances.items.filter(({ state, reason }) => state !== 'ready' || reason !== undefined);

@@ -36,7 +36,7 @@ test('using the console', { skip: noBrowser }, async (t) => {
     ...['sim-46-0', 'sim-46-1', 'sim-4-0'].map((account, index) =>
       endedOperation({ startTime: now - 50_000 + index, account, sentToAgent: { agentId: 'sim-agent-46', time: now } }),
     ),
-    endedOperation({ startTime: now - 26 * hour, account: 'yesterday' }),
+    endedOperation({ startTime: now - 26 * hour, account: 'yesterday', totalDurationMs: 5_000 }),
     endedOperation({
       startTime: now - 40_000,
       account: 'sim-5-0',
@@ -65,6 +65,7 @@ test('using the console', { skip: noBrowser }, async (t) => {
   );
   await t.test('an address that is not there says so', (t) => unknown(t, browser, gateway));
   await t.test('lists are sorted', (t) => sorting(t, browser, gateway));
+  await t.test('operations are sorted within the page, and it says so', (t) => sortingOperations(t, browser, gateway));
   await t.test('one time zone, local or UTC, with its name', (t) => zones(t, browser, gateway));
   await t.test('ids, names and messages are copied', () => copying(browser, gateway));
   await t.test('on a telephone, outcome and error are read without scrolling sideways', (t) =>
@@ -244,6 +245,31 @@ async function sorting(t: Test, browser: Browser, { restUrl }: RunningGateway): 
   await waitFor(async () => /sim-agent-0\s/.test(await rows(page).first().innerText()));
   await page.goBack();
   await waitFor(async () => /sim-agent-7\s/.test(await rows(page).first().innerText()));
+}
+
+async function sortingOperations(t: Test, browser: Browser, { restUrl }: RunningGateway): Promise<void> {
+  const { page } = await openConsole(browser, restUrl, 'operations');
+  const title = (name: RegExp) => page.getByRole('columnheader', { name }).getByRole('link');
+  await rows(page).first().waitFor();
+  const newestFirst = await rows(page).allInnerTexts();
+  t.equal(await page.getByRole('columnheader', { name: /^Started/ }).getAttribute('aria-sort'), 'descending');
+  await title(/^Duration/).click();
+  await page.getByText('Only the 10 operations on this page are sorted').waitFor();
+  t.match(await rows(page).first().innerText(), 'yesterday', 'the longest first');
+  await title(/^Account/).click();
+  await waitFor(async () => /sim-4-0/.test(await rows(page).first().innerText()));
+  await title(/^Account/).click();
+  await waitFor(async () => /yesterday/.test(await rows(page).first().innerText()));
+  t.equal(await hash(page), '#/operations?sort=-account');
+  t.same((await rows(page).allInnerTexts()).toSorted(), newestFirst.toSorted(), 'the same rows');
+  await page.getByRole('link', { name: 'Show this page newest first' }).click();
+  await page.getByText('on this page are sorted').waitFor({ state: 'detached' });
+  t.same(await rows(page).allInnerTexts(), newestFirst);
+
+  await page.evaluate(`location.hash = '#/account/sim-46-0'`);
+  await title(/^Outcome/).click();
+  await waitFor(async () => /agent lost/.test(await rows(page).first().innerText()));
+  t.equal(await hash(page), '#/account/sim-46-0?sort=outcome');
 }
 
 async function zones(t: Test, browser: Browser, { restUrl }: RunningGateway): Promise<void> {

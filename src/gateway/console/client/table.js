@@ -1,5 +1,5 @@
 /**
- * Tables. A column is described once: its title, how a row's cell looks, and by what the server sorts it. Where the window
+ * Tables. A column is described once: its title, how a row's cell looks, and by what it is sorted. Where the window
  * is narrow, each row becomes a block of labelled values, so that nothing has to be scrolled sideways.
  */
 
@@ -26,8 +26,8 @@ import { go, href } from './route.js';
  * @property {readonly Row[]} rows
  * @property {(row: Row) => string} key
  * @property {boolean} [loading]
- * @property {{ view: string, id?: string | undefined, params: URLSearchParams, standard: string }} [sorting] where the links
- *   of the titles lead, and the order without a parameter
+ * @property {{ view: string, id?: string | undefined, params: URLSearchParams, standard: string, part?: boolean }} [sorting]
+ *   where the links of the titles lead, and the order without a parameter; `part`: only the rows of this page are sorted
  * @property {(row: Row) => string | undefined} [target] where a click on the row leads
  * @property {Disclosure<Row>} [disclosure] what a click on the row opens below it
  */
@@ -66,7 +66,7 @@ export function table(table) {
 function titleCell({ title, kind, sort }, { sorting }) {
   const shape = kind === 'number' ? 'number' : '';
   if (sort === undefined || sorting === undefined) return html`<th scope="col" class=${shape}>${title}</th>`;
-  const { view, id, params, standard } = sorting;
+  const { view, id, params, standard, part = false } = sorting;
   const current = params.get('sort') ?? standard;
   const chosen = current === sort ? 'ascending' : current === `-${sort}` ? 'descending' : 'none';
   const { page: _, ...rest } = Object.fromEntries(params);
@@ -75,7 +75,7 @@ function titleCell({ title, kind, sort }, { sorting }) {
   const next = current === first ? (first === sort ? `-${sort}` : sort) : first;
   const to = href(view, { ...rest, sort: next === standard ? undefined : next }, id);
   return html`<th scope="col" class="${shape} sortable" aria-sort=${chosen}>
-    <a href=${to} title=${`Sort by ${title.toLowerCase()}`}
+    <a href=${to} title=${`Sort ${part ? 'this page ' : ''}by ${title.toLowerCase()}`}
       >${title}<svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
         <path
           d=${chosen === 'ascending' ? 'M4 10l4-4 4 4' : chosen === 'descending' ? 'M4 6l4 4 4-4' : 'M5 6l3-3 3 3M5 10l3 3 3-3'}

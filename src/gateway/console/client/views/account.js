@@ -38,7 +38,10 @@ export function accountView(shown) {
           : html`${
               operations.value.items.length === 0
                 ? noOperation(operations.value)
-                : operationTable('Operations', operations.value.items, now, operations.loading)
+                : operationTable('Operations', operations.value.items, now, {
+                    loading: operations.loading,
+                    sorting: { view: 'account', id, params },
+                  })
             }${olderOperations('account', params, operations.value, id)}`
       }
     </section>

@@ -14,7 +14,7 @@ import { operationTable, wantOperations } from './operations.js';
 
 /** @type {View} */
 export function agentView(shown) {
-  const { data, overview, id = '', now } = shown;
+  const { data, overview, id = '', params, now } = shown;
   const { versions } = overview;
   const list = /** @type {{ value?: Page<AgentRow>, error?: string }} */ (
     data.want(`agent ${id}`, `console/data/agents?agent=${encodeURIComponent(id)}`, versions.agents)
@@ -43,7 +43,10 @@ export function agentView(shown) {
           ? nothing
           : operations.value.items.length === 0
             ? empty('No operation in the history was sent to this agent.')
-            : operationTable('Operations', operations.value.items, now, operations.loading)
+            : operationTable('Operations', operations.value.items, now, {
+                loading: operations.loading,
+                sorting: { view: 'agent', id, params },
+              })
       }
     </section>
   `;

@@ -1,7 +1,7 @@
 /** Operations, in flight and recent: what was done to which object, by whom, and why it failed. */
 
 import { html, nothing } from '../vendor/lit-html.js';
-import { count, duration, timeOfDay, zoneLabel } from '../format.js';
+import { count, counted, duration, timeOfDay, zoneLabel } from '../format.js';
 import { accountLink, agentLink, empty, failure, outcomeBadge, time } from '../parts.js';
 import { currentRoute, href, operationHref, setOpen } from '../route.js';
 import { table } from '../table.js';
@@ -31,7 +31,7 @@ export function operationsView({ data, overview, params, now }) {
         ? nothing
         : value.items.length === 0
           ? noOperation(value)
-          : operationTable('Operations', value.items, now, loading)
+          : operationTable('Operations', value.items, now, { loading, sorting: { view: 'operations', params } })
     }
     ${value === undefined ? nothing : olderOperations('operations', params, value)}
   `;
@@ -70,41 +70,80 @@ function notListed(id) {
   </p>`;
 }
 
+/** @param {OperationRow} row @param {number} now Unix ms */
+const durationOf = ({ startTime, totalDurationMs }, now) => totalDurationMs ?? now - Date.parse(startTime);
+
+const newestFirst = '-started';
+/** @type {Readonly<Record<string, (row: OperationRow, now: number) => string | number>>} */
+const orders = {
+  started: ({ startTime }) => startTime,
+  operation: ({ verb, operationType, object }) => [verb ?? operationType, object?.kind, object?.name].join(' '),
+  account: ({ account }) => account,
+  outcome: ({ finalOutcome }) => finalOutcome ?? '',
+  duration: durationOf,
+  caller: ({ caller }) => caller ?? '',
+  agent: (row) => agentIdOf(row) ?? '',
+};
+
+/** Equal ones stay newest first. @param {readonly OperationRow[]} rows @param {string} order @param {number} now */
+function sorted(rows, order, now) {
+  const down = order.startsWith('-');
+  const key = orders[down ? order.slice(1) : order];
+  if (key === undefined || order === newestFirst) return rows;
+  return rows.toSorted((a, b) => {
+    const [one, other] = [key(a, now), key(b, now)];
+    return (one < other ? -1 : one > other ? 1 : 0) * (down ? -1 : 1);
+  });
+}
+
 /** Their columns. @param {number} now @returns {readonly Column<OperationRow>[]} */
 const columns = (now) => [
-  { title: `Started, ${zoneLabel()}`, cell: ({ startTime }) => time(startTime) },
-  { title: 'Operation', kind: 'head', cell: operationName },
-  { title: 'Account', cell: ({ account }) => accountLink(account) },
-  { title: 'Outcome', kind: 'whole', cell: outcomeAndError },
-  {
-    title: 'Duration',
-    kind: 'number',
-    cell: ({ startTime, totalDurationMs }) => duration(totalDurationMs ?? now - Date.parse(startTime)),
-  },
+  { title: `Started, ${zoneLabel()}`, sort: 'started', cell: ({ startTime }) => time(startTime) },
+  { title: 'Operation', kind: 'head', sort: 'operation', cell: operationName },
+  { title: 'Account', sort: 'account', cell: ({ account }) => accountLink(account) },
+  { title: 'Outcome', kind: 'whole', sort: 'outcome', cell: outcomeAndError },
+  { title: 'Duration', kind: 'number', sort: 'duration', cell: (row) => duration(durationOf(row, now)) },
   {
     title: 'Caller',
     kind: 'wide',
+    sort: 'caller',
     cell: ({ caller }) => html`<span class="id quiet cut" title=${caller ?? nothing}>${caller ?? ''}</span>`,
   },
-  { title: 'Agent', kind: 'wide', cell: (row) => agentOf(row) },
+  { title: 'Agent', kind: 'wide', sort: 'agent', cell: (row) => agentOf(row) },
 ];
 
-/** @param {string} caption @param {readonly OperationRow[]} rows @param {number} now @param {boolean} [loading] */
-export function operationTable(caption, rows, now, loading = false) {
+/**
+ * The server's list is newest first, however long the history is; another order is one of the rows that are shown.
+ * @param {string} caption @param {readonly OperationRow[]} rows @param {number} now
+ * @param {{ loading?: boolean, sorting?: { view: string, id?: string, params: URLSearchParams } }} [options]
+ */
+export function operationTable(caption, rows, now, { loading = false, sorting } = {}) {
   const open = currentRoute().params.get('open');
-  return table({
+  const order = sorting?.params.get('sort') ?? newestFirst;
+  return html`${order === newestFirst || sorting === undefined ? nothing : sortedPart(rows.length, sorting)}
+  ${table({
     caption,
     columns: columns(now),
-    rows,
+    rows: sorted(rows, order, now),
     loading,
     key: ({ operationId }) => operationId,
+    ...(sorting === undefined ? {} : { sorting: { ...sorting, standard: newestFirst, part: true } }),
     disclosure: {
       isOpen: ({ operationId }) => operationId === open,
       name: ({ operationType, account, operationId }) => `Timeline of ${operationType} on ${account}, ${operationId}`,
       set: ({ operationId }, wanted) => setOpen(operationId, wanted),
       content: (row) => timeline(row, now),
     },
-  });
+  })}`;
+}
+
+/** @param {number} shown @param {{ view: string, id?: string, params: URLSearchParams }} sorting */
+function sortedPart(shown, { view, id, params }) {
+  const { sort: _, ...rest } = Object.fromEntries(params);
+  return html`<p class="found" role="status">
+    Only the ${counted(shown, 'operation')} on this page are sorted; the pages are newest first.
+    <a href=${href(view, rest, id)}>Show this page newest first</a>
+  </p>`;
 }
 
 /** @param {OperationRow} row */
@@ -120,7 +159,12 @@ function outcomeAndError({ finalOutcome, message, count: times = 1 }) {
 }
 
 /** @param {OperationRow} row */
-function agentOf({ opSentToAgent, resultReceivedFromAgent }) {
-  const agent = opSentToAgent?.agentId ?? resultReceivedFromAgent?.agentId;
+function agentIdOf({ opSentToAgent, resultReceivedFromAgent }) {
+  return opSentToAgent?.agentId ?? resultReceivedFromAgent?.agentId;
+}
+
+/** @param {OperationRow} row */
+function agentOf(row) {
+  const agent = agentIdOf(row);
   return agent === undefined ? nothing : agentLink(agent);
 }
