@@ -6,7 +6,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type Test } from 'tap';
+import { t as root, test, type Test } from 'tap';
 import { accountPath } from '../../src/gateway/kubernetes-api/path.js';
 import { Replica } from '../cluster/replica.js';
 import { kubernetesPrograms } from '../services/kubernetes-program.js';
@@ -21,7 +21,9 @@ import { account, grantAgent, ownerOf, startGateway, type Gateway } from './worl
 const programs = await kubernetesPrograms();
 const minutes = Number(process.env['WORLD_MINUTES'] ?? '1');
 const namespace = 'default';
-const options = { skip: typeof programs === 'string' && programs, timeout: minutes * 60_000 + 200_000 };
+const timeout = minutes * 60_000 + 200_000;
+const options = { skip: typeof programs === 'string' && programs, timeout };
+root.setTimeout(timeout);
 
 test('informers and leaders outlive replicas', options, async (t) => {
   if (typeof programs === 'string') return;
