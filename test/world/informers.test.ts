@@ -87,6 +87,24 @@ test('informers and leaders outlive replicas', options, async (t) => {
     t.end();
   });
 
+  await t.test('the history knows the name of what was made, which the API server chose', async (t) => {
+    const name = controllers.flatMap((one) => one.of('wrote')).at(-1)?.name ?? '';
+    const objects = `${front.url}${accountPath(account)}/api/v1/namespaces/${namespace}/configmaps`;
+    const accept = 'application/vnd.kubernetes.protobuf';
+    const body = await (await fetch(`${objects}/${name}`, { headers: { accept } })).arrayBuffer();
+    const again = await fetch(objects, { method: 'POST', headers: { 'content-type': accept, accept }, body });
+    t.ok(again.status >= 400, 'it is there');
+    const query = new URLSearchParams({ account, name });
+    await waitFor(
+      async () => {
+        const rows = await (await fetch(`${front.url}/armory/agent/operations?${query.toString()}`)).json();
+        return (rows as { verb: string }[]).filter(({ verb }) => verb === 'create').length === 2;
+      },
+      { description: `rows about ${name}, made with generateName and again with protobuf`, intervalMs: 200 },
+    );
+    t.end();
+  });
+
   await t.test('there is one leader', (t) => {
     const terms = controllers.flatMap(termsOf).sort((one, other) => one.from - other.from);
     t.comment(JSON.stringify(terms));

@@ -31,11 +31,11 @@ export class CreatedObject {
     };
   }
 
-  /** As the API server answered, else as it was asked for: "generateName: job-" if it has none yet; '' if nothing says it. */
+  /** As the API server answered, else as it was asked for: "job-*" if the API server completes it; '' if nothing says it. */
   get name(): string {
     const answered = this.#answered === undefined ? '' : objectName(this.#answered).name;
     if (answered !== '' || this.#asked === undefined) return answered;
     const { name, generateName } = objectName(this.#asked);
-    return name === '' && generateName !== '' ? `generateName: ${generateName}` : name;
+    return name === '' && generateName !== '' ? `${generateName}*` : name;
   }
 }
