@@ -24,8 +24,7 @@ export function objectName(body: Uint8Array): ObjectName {
 }
 
 /** How the API server and client-go begin: what follows need not be read. */
-const usualJson =
-  /^\{\s*(?:"(?:kind|apiVersion)":\s*"[^"\\]*",\s*){2}"metadata":\s*\{\s*"name":\s*"(?<name>[^"\\]+)"/u;
+const usualJson = /^\{\s*(?:"(?:kind|apiVersion)":\s*"[^"\\]*",\s*){2}"metadata":\s*\{\s*"name":\s*"(?<name>[^"\\]+)"/u;
 
 function nameInJson(text: string, cut: boolean): ObjectName {
   const name = usualJson.exec(text)?.groups?.['name'];

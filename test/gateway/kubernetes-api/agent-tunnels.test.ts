@@ -180,7 +180,10 @@ test('upgraded connections to an agent leave room for its other requests', async
     return { told, exchange };
   };
   const shells = [open('SPDY/3.1'), open('SPDY/3.1')];
-  const refusal = { code: 'overloaded', message: /has 2 upgraded connections .* \(kubesvc.kubernetesApi.maxRequestsPerAgent: 4\)/u };
+  const refusal = {
+    code: 'overloaded',
+    message: /has 2 upgraded connections .* \(kubesvc.kubernetesApi.maxRequestsPerAgent: 4\)/u,
+  };
   t.throws(() => open('SPDY/3.1'), refusal, 'before the stream is open');
   await waitFor(() => shells.every(({ told }) => told.head?.status === 101));
   t.throws(() => open('SPDY/3.1'), refusal, 'and afterwards');

@@ -15,7 +15,10 @@ function protobuf(name: string, generateName: string, data = 'x'): Uint8Array {
   const type = field(field(new BinaryWriter(), 1).string('v1'), 2).string('ConfigMap').finish();
   const metadata = field(field(field(new BinaryWriter(), 1).string(name), 2).string(generateName), 3).string('shop');
   const object = field(field(new BinaryWriter(), 1).bytes(metadata.finish()), 2).string(data).finish();
-  return Buffer.concat([Buffer.from('k8s\0'), field(field(new BinaryWriter(), 1).bytes(type), 2).bytes(object).finish()]);
+  return Buffer.concat([
+    Buffer.from('k8s\0'),
+    field(field(new BinaryWriter(), 1).bytes(type), 2).bytes(object).finish(),
+  ]);
 }
 
 const long = 'x'.repeat(70_000);
@@ -66,7 +69,13 @@ data2:
   t.same(namesOf('metadata:\n    generateName: "job-"\n'), ['', 'job-']);
   t.same(namesOf("metadata:\n  name: 'system:auth'\n"), ['system:auth', '']);
   t.same(namesOf(`metadata:\n  name: a\ndata:\n  x: ${long}\n`), ['a', '']);
-  for (const body of ['metadata: {name: a}', 'metadata:\n  name: &x a', 'metadata:\n  name: "a\\u0062"', 'name: a', 'ok'])
+  for (const body of [
+    'metadata: {name: a}',
+    'metadata:\n  name: &x a',
+    'metadata:\n  name: "a\\u0062"',
+    'name: a',
+    'ok',
+  ])
     t.same(namesOf(body), ['', ''], `${body}: the answer has to say it`);
   t.end();
 });
