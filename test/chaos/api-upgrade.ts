@@ -49,6 +49,7 @@ export function upgrade({ url, id, lastsMs, rude, patienceMs }: ApiUpgradeOption
       clearTimeout(patience);
       const say = setInterval(() => socket.write(`${id}\n`), everyMs);
       const going = setTimeout(() => {
+        clearInterval(say);
         if (rude) socket.destroy();
         else socket.end();
       }, lastsMs);
