@@ -11,6 +11,8 @@ export interface IdleAgentsOptions {
   readonly accounts?: number;
   /** Of each; with any, agents have a stream of cached objects, too. */
   readonly objects: number;
+  /** Default: full. */
+  readonly apiAccess?: 'off' | 'full';
 }
 
 const readyTimeoutMs = 240_000;
@@ -18,8 +20,8 @@ let connected: SimulatedAgents | undefined;
 
 answerCalls({
   /** Resolves once all are registered. */
-  connect: async ({ addresses, agents, accounts = 1, objects }: IdleAgentsOptions) => {
-    connected = await startSimulatedAgents({ addresses, agents, accounts, objects });
+  connect: async ({ addresses, agents, accounts = 1, objects, apiAccess = 'full' }: IdleAgentsOptions) => {
+    connected = await startSimulatedAgents({ addresses, agents, accounts, objects, apiAccess });
     await connected.ready(AbortSignal.timeout(readyTimeoutMs));
   },
   stats: () => connected?.stats(),

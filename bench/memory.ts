@@ -21,15 +21,24 @@ interface Memory {
 /** The registrations' garbage and the first pings are gone by then, in ms. */
 const settleMs = 4_000;
 
-/** @param objects that each agent caches; 0: it is idle */
-export async function measureMemory(replica: ServerUnderTest, agents: number, objects: number): Promise<MemoryReport> {
+/**
+ * @param objects that each agent caches; 0: it is idle
+ * @param apiAccess to the Kubernetes API of its account, for which nobody asks
+ */
+export async function measureMemory(
+  replica: ServerUnderTest,
+  agents: number,
+  objects: number,
+  apiAccess: 'off' | 'full' = 'full',
+): Promise<MemoryReport> {
   const worker = new Child('bench/idle-agents.ts', { execArgv: ['--import=tsx'] });
   try {
     // What the first agents make it load and compile is not theirs.
-    await worker.call('connect', { addresses: [replica.agentsAddress], agents: 10, objects });
+    const all = { addresses: [replica.agentsAddress], objects, apiAccess };
+    await worker.call('connect', { ...all, agents: 10 });
     await worker.call('disconnect');
     const before = await settled(replica);
-    await worker.call('connect', { addresses: [replica.agentsAddress], agents, objects });
+    await worker.call('connect', { ...all, agents });
     const after = await settled(replica);
     const heap = (memory: Memory) => memory.heapUsed + memory.external;
     return {

@@ -10,6 +10,8 @@ export interface Report {
   readonly throughput: readonly CaseReport[];
   readonly memory: MemoryReport;
   /** Of agents that have a stream of cached objects, too. */
+  /** Of agents whose Kubernetes API nobody can ask. */
+  readonly memoryWithoutApi: MemoryReport;
   readonly cachingMemory: MemoryReport;
   readonly ownership: OwnershipReport;
   readonly ownershipAccounts: number;
@@ -40,12 +42,13 @@ export function throughputTable(throughput: readonly CaseReport[]): string {
   return table([head, ...rows], 3);
 }
 
-export function memoryTable({ memory, cachingMemory, ownership, ownershipAccounts }: Report): string {
+export function memoryTable({ memory, memoryWithoutApi, cachingMemory, ownership, ownershipAccounts }: Report): string {
   return table(
     [
       ['memory and look-up', 'value'],
       [`resident set per idle agent, ${whole(memory.agents)} agents`, `${kibibytes(memory.residentBytesPerAgent)} KiB`],
       [`of that JavaScript heap and buffers`, `${kibibytes(memory.heapBytesPerAgent)} KiB`],
+      [`resident set with \`apiAccess: off\``, `${kibibytes(memoryWithoutApi.residentBytesPerAgent)} KiB`],
       [`resident set per agent that caches, too`, `${kibibytes(cachingMemory.residentBytesPerAgent)} KiB`],
       [`ownership per account, ${whole(ownershipAccounts)} accounts`, `${whole(ownership.bytesPerAccount)} bytes`],
       [`owner look-up, ${whole(ownershipAccounts)} accounts`, `${whole(ownership.lookUpNanoseconds)} ns`],

@@ -248,14 +248,17 @@ async function main(scope: ReleaseStack): Promise<boolean> {
   for (const child of [...processes, bare.child]) await child.stop();
   if (flags.only === 'operations') return true;
 
-  const measured = async (name: string, objects: number) => {
+  const measured = async (name: string, objects: number, apiAccess?: 'off') => {
     const [alone] = await startReplicas(1, await createDatabase(mariaDb.url, name), redis.url);
     scope.push('server', () => alone?.child.stop());
-    const memory = await progress('measuring memory', () => measureMemory(required(alone), idleAgents, objects));
+    const memory = await progress('measuring memory', () =>
+      measureMemory(required(alone), idleAgents, objects, apiAccess),
+    );
     await alone?.child.stop();
     return memory;
   };
   const memory = await measured('bench_memory', 0);
+  const memoryWithoutApi = await measured('bench_memory_without_api', 0, 'off');
   const cachingMemory = await measured('bench_caching_memory', 1);
   const caching = await progress('measuring caching', () => measureCaching(redis.url, cachedObjects));
 
@@ -264,7 +267,7 @@ async function main(scope: ReleaseStack): Promise<boolean> {
   const argument = { accounts: ownershipAccounts, agents: 50_000, instances: 50 };
   const ownership = await map.call<OwnershipReport>('measure', argument);
 
-  const report = { throughput, memory, cachingMemory, ownership, ownershipAccounts };
+  const report = { throughput, memory, memoryWithoutApi, cachingMemory, ownership, ownershipAccounts };
   say(`${memoryTable(report)}\n`);
   say(`${cachingTable(caching)}\n`);
   const targets = [...targetsOf(report), ...cachingTargets(caching)];

@@ -37,6 +37,8 @@ export interface SimulatedAgentsOptions extends SimulatedClustersOptions {
   /** Least size of objects and logs in a result, in bytes; default 0: as they come. */
   readonly resultBytes?: number;
   readonly zoneId?: string;
+  /** To the Kubernetes API of their accounts; default: full. */
+  readonly apiAccess?: 'off' | 'full';
   /** By account, instead of those that the options describe. */
   readonly clusters?: ReadonlyMap<string, SimulatedCluster>;
   /** Take dynamic accounts; `failing`: but those whose names match. Default: take none. */
@@ -108,7 +110,7 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
     await streamCluster(cluster, sink, signal, (objects) => (counts.sentObjects += objects));
   };
 
-  const { firstAgent = 0 } = options;
+  const { firstAgent = 0, apiAccess = 'full' } = options;
   for (let agent = firstAgent; agent < firstAgent + options.agents; agent += 1) {
     const names = Array.from({ length: options.accounts }, (_, account) => simulatedAccount(agent, account));
     accounts.push(...names);
@@ -125,11 +127,11 @@ export async function startSimulatedAgents(options: SimulatedAgentsOptions): Pro
           name,
           kubeHost: `https://${name}.example`,
           kubeVersion: 'v1.33.0',
-          properties: { kubernetesApi: 'full' },
+          properties: { kubernetesApi: apiAccess },
         })),
       },
       execute: simulatedExecute(options, agent, counts),
-      answerKubernetesApi: simulatedKubernetesApi(options.latencyMs ?? 0),
+      ...(apiAccess === 'off' ? {} : { answerKubernetesApi: simulatedKubernetesApi(options.latencyMs ?? 0) }),
       // Without objects there is nothing to stream.
       ...((options.objects ?? 0) === 0 ? {} : { streamAccount }),
       logger: options.logger ?? silentLogger,

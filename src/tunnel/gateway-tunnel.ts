@@ -7,6 +7,7 @@ import type { Exchange, ExchangeEvents, TunnelledRequest } from './exchange.js';
 import { decodeFrames, type ResponseHeadFrame, type TunnelFrame } from './frames.js';
 import { checkResponseHead, protocolError } from './head-rules.js';
 import { Multiplexer, type TunnelTransport } from './multiplexer.js';
+import { requestKind, type ApiRequestKind, type OpenByKind } from './request-kind.js';
 
 /** The beginning of a request's body. */
 export interface FirstPart {
@@ -26,12 +27,25 @@ const longestMessage = 1_024;
 class OpenExchange extends Channel implements Exchange {
   readonly request: TunnelledRequest;
   readonly events: ExchangeEvents;
+  readonly #onClosed: () => void;
   #responded = false;
 
-  constructor(number: number, schedule: ChannelSchedule, request: TunnelledRequest, events: ExchangeEvents) {
+  constructor(
+    number: number,
+    schedule: ChannelSchedule,
+    request: TunnelledRequest,
+    events: ExchangeEvents,
+    onClosed: () => void,
+  ) {
     super(number, 'asks', schedule, () => events);
     this.request = request;
     this.events = events;
+    this.#onClosed = onClosed;
+  }
+
+  override close(): void {
+    if (!this.closed) this.#onClosed();
+    super.close();
   }
 
   respond({ head, body, complete }: ResponseHeadFrame): void {
@@ -60,9 +74,14 @@ export class GatewayTunnel {
   readonly #multiplexer: Multiplexer<OpenExchange>;
   #lastNumber = 0;
   #receivedBytes = 0;
+  readonly #openByKind: Record<ApiRequestKind, number> = { request: 0, watch: 0, upgrade: 0 };
 
   constructor(transport: TunnelTransport) {
     this.#multiplexer = new Multiplexer(transport);
+  }
+
+  get openByKind(): OpenByKind {
+    return this.#openByKind;
   }
 
   get openCount(): number {
@@ -90,7 +109,11 @@ export class GatewayTunnel {
         account: request.account,
       });
     this.#lastNumber += 1;
-    const exchange = new OpenExchange(this.#lastNumber, this.#multiplexer, request, events);
+    const kind = requestKind(request);
+    this.#openByKind[kind] += 1;
+    const exchange = new OpenExchange(this.#lastNumber, this.#multiplexer, request, events, () => {
+      this.#openByKind[kind] -= 1;
+    });
     this.#multiplexer.add(exchange);
     exchange.begin({ kind: 'request-head', head: request });
     if (first.body !== undefined) exchange.write(first.body);

@@ -2,11 +2,11 @@
 
 import type { HttpRequestHead } from './exchange.js';
 
-/** `?watch=true`, as Go reads it, or the old path `/watch/`. */
+/** `?watch` with any value but false and 0, as the API server reads it, or the old path `/watch/`. */
 export function isWatch({ method, target }: Pick<HttpRequestHead, 'method' | 'target'>): boolean {
-  if (method !== 'GET') return false;
+  if (method !== 'GET' || !/watch|%/u.test(target)) return false;
   const [path = '', query = ''] = target.split('?', 2);
-  return (
-    /^\/apis?\/(?:[^/]+\/)?[^/]+\/watch\//u.test(path) || /(?:^|&)watch=(?:1|t|T|true|TRUE|True)(?:&|$)/u.test(query)
-  );
+  if (/^\/(?:api|apis\/[^/]+)\/[^/]+\/watch\//u.test(path)) return true;
+  const watch = new URLSearchParams(query).get('watch');
+  return watch !== null && !/^(?:0|false)$/iu.test(watch);
 }

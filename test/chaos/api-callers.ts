@@ -1,14 +1,15 @@
 /**
- * Callers of the Kubernetes API: so many, each asks a replica chosen at random for an account chosen at random. Nobody asks
- * twice: each request has an id of its own.
+ * Callers of the Kubernetes API: so many, each asks a replica chosen at random for an account chosen at random: they
+ * change, read, list, watch, open upgraded connections, and go before they have what they asked for. Nobody asks twice: each
+ * request has an id of its own.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import { ulid } from 'ulid';
 import { pick, seededRandom } from '../../src/simulate/random.js';
+import { upgrade, type ApiAnswer } from './api-upgrade.js';
 import type { ChaosCluster } from './cluster.js';
-import type { ApiAnswered } from './history.js';
 import type { ChaosReplica } from './replica.js';
 
 export interface ApiCallersOptions {
@@ -21,11 +22,19 @@ export interface ApiCallersOptions {
   readonly pauseMs: number;
 }
 
-type Answer = Pick<ApiAnswered, 'status' | 'retryAfter' | 'ids' | 'problem'>;
+const kinds = [
+  ...(['change', 'change', 'change', 'change', 'read', 'read'] as const),
+  ...(['list', 'cancelled', 'watch', 'upgrade'] as const),
+];
+type Kind = (typeof kinds)[number];
 
 /** No answer takes so long, whatever fails, in ms: longer than any freeze, and the hold, and the time to find a silent peer. */
 const patienceMs = 40_000;
 const longestWatchMs = 3_000;
+/** Longer than an answer takes. */
+const cancelledWithinMs = 60;
+/** More than the gateway holds of an answer. */
+const listLines = 3_000;
 
 export class ApiCallers {
   readonly #options: ApiCallersOptions;
@@ -69,35 +78,41 @@ export class ApiCallers {
     const { cluster, targets, pauseMs } = this.#options;
     while (!this.#stopping.signal.aborted) {
       const choices = targets();
-      const [account, kind] = [pick(cluster.accounts, this.#random), this.#random()];
+      const [account, kind] = [pick(cluster.accounts, this.#random), pick(kinds, this.#random)];
       if (choices.length > 0) await this.#ask(pick(choices, this.#random), account, kind);
       await delay(this.#random() * 2 * pauseMs);
     }
   }
 
-  async #ask({ id: replica, restUrl }: ChaosReplica, account: string, kind: number): Promise<void> {
+  async #ask({ id: replica, restUrl }: ChaosReplica, account: string, kind: Kind): Promise<void> {
     const { history } = this.#options.cluster;
     const id = ulid();
-    const watch = kind > 0.9;
-    const method = kind < 0.4 ? 'POST' : 'GET';
-    history.append({ type: 'apiAsked', id, replica, account, method });
-    const path = `/kubernetes/accounts/${account}/api/v1/pods?id=${id}${watch ? '&watch=true' : ''}`;
-    const answer = await this.#answer(`${restUrl}${path}`, method, id, watch);
+    history.append({ type: 'apiAsked', id, replica, account, method: kind === 'change' ? 'POST' : 'GET' });
+    const query = { ...queries[kind], id };
+    const url = `${restUrl}/kubernetes/accounts/${account}/api/v1/pods?${new URLSearchParams(query).toString()}`;
+    const lastsMs = this.#random() * longestWatchMs;
+    const rude = this.#random() < 0.5;
+    const answer =
+      kind === 'upgrade'
+        ? await upgrade({ url, id, lastsMs, rude, patienceMs })
+        : await this.#answer(url, kind, id, lastsMs);
     history.append({ type: 'apiAnswered', id, replica, ...answer });
     this.#count += 1;
     this.#statuses.set(answer.status, (this.#statuses.get(answer.status) ?? 0) + 1);
   }
 
-  async #answer(url: string, method: 'GET' | 'POST', id: string, watch: boolean): Promise<Answer> {
-    const watchMs = this.#random() * longestWatchMs;
+  async #answer(url: string, kind: Kind, id: string, watchMs: number): Promise<ApiAnswer> {
+    const watch = kind === 'watch';
+    const ended = new AbortController();
+    const cancelling =
+      kind === 'cancelled' ? setTimeout(() => ended.abort(), this.#random() * cancelledWithinMs) : undefined;
     try {
       const response = await request(url, {
-        method,
+        ...(kind === 'change' ? { method: 'POST', body: id } : { method: 'GET' }),
         dispatcher: this.#http,
-        ...(method === 'POST' ? { body: id } : {}),
         headersTimeout: 0,
         bodyTimeout: 0,
-        signal: AbortSignal.timeout(patienceMs),
+        signal: AbortSignal.any([AbortSignal.timeout(patienceMs), ended.signal]),
       });
       const { statusCode: status, headers, body } = response;
       const retryAfter = headers['retry-after'] !== undefined;
@@ -120,9 +135,21 @@ export class ApiCallers {
       return { status, retryAfter, ids: [...new Set(ids)], problem: '' };
     } catch (error) {
       return { status: 0, retryAfter: false, ids: [], problem: codeOf(error) };
+    } finally {
+      clearTimeout(cancelling);
     }
   }
 }
+
+/** What the agents of a run know of (agent-api.ts). */
+const queries: Readonly<Record<Kind, Readonly<Record<string, string>>>> = {
+  change: {},
+  read: {},
+  list: { lines: String(listLines) },
+  cancelled: { lines: String(listLines) },
+  watch: { watch: 'true' },
+  upgrade: {},
+};
 
 function codeOf(error: unknown): string {
   const { code, name } = error as { readonly code?: unknown; readonly name?: unknown };

@@ -27,7 +27,7 @@ export function checkApi(events: readonly HistoryEvent[], final: FinalState): Vi
     if (answered === undefined) continue;
     const { status, ids, retryAfter, problem, t } = answered;
     if (ids.some((other) => other !== id)) report('API answer is its own', `it got ${ids.join(', ')}`, t);
-    if (status === 200 && received.length === 0)
+    if ((status === 200 || status === 101) && received.length === 0)
       report('API answer is its own', 'answered, and no agent has seen it', t);
     if (status === 421) report('API answer is its own', '421 is between replicas only', t);
     if (method === 'POST' && retryAfter && received.length > 0)

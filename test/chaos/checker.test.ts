@@ -141,6 +141,7 @@ test('requests of the Kubernetes API', async (t) => {
   t.same(broken([asked('GET'), ...done, ...done, told(200)]), ['API request sent once'], 'sent twice');
   t.same(broken([asked('GET'), ...done, told(200, { ids: ['api-1', 'api-2'] })]), ['API answer is its own']);
   t.same(broken([asked('GET'), told(200)]), ['API answer is its own'], 'made up');
+  t.same(broken([asked('GET'), told(101)]), ['API answer is its own'], 'upgraded by nobody');
   t.same(broken([asked('GET'), told(421)]), ['API answer is its own'], 'an answer between replicas');
   t.same(broken([asked('GET'), at(210, 'apiReceived'), told(0)]), ['API request ends'], 'left open at the agent');
   t.same(

@@ -97,7 +97,7 @@ test('10,000 upgrades that say nothing', async (t) => {
   const [most, waves, each] = [500, 20, 500];
   const { replicas, roles, agent } = await startApiCluster(t, {
     size: 2,
-    settings: { 'kubesvc.kubernetesApi.maxRequests': most },
+    settings: { 'kubesvc.kubernetesApi.maxRequests': 2 * most },
   });
   const { entry } = roles();
   const port = Number(new URL(entry.restUrl).port);
@@ -118,7 +118,10 @@ test('10,000 upgrades that say nothing', async (t) => {
     await waitFor(() => refused.every(({ closed }) => closed), { description: 'those that were refused to end' });
   }
   t.same(Object.fromEntries(answers), { 101: most, 429: waves * each - most });
-  for (const replica of replicas) t.ok(await replica.get('/armory/agents'), `the rest of ${replica.id} goes on`);
+  for (const replica of replicas) {
+    t.ok(await replica.get('/armory/agents'), `the rest of ${replica.id} goes on`);
+    t.match(await callApi(replica.restUrl, account, { id: replica.id }), { status: 200 }, 'so do its other requests');
+  }
   for (const { socket } of held) socket.destroy();
   for (const { restUrl } of replicas) await waitFor(async () => (await metricSum(restUrl, openRequests)) === 0);
   await waitFor(() => agent.openCount === 0);

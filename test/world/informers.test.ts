@@ -6,7 +6,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type Test } from 'tap';
+import { t as root, test, type Test } from 'tap';
 import { accountPath } from '../../src/gateway/kubernetes-api/path.js';
 import { Replica } from '../cluster/replica.js';
 import { kubernetesPrograms } from '../services/kubernetes-program.js';
@@ -21,7 +21,9 @@ import { account, grantAgent, ownerOf, startGateway, type Gateway } from './worl
 const programs = await kubernetesPrograms();
 const minutes = Number(process.env['WORLD_MINUTES'] ?? '1');
 const namespace = 'default';
-const options = { skip: typeof programs === 'string' && programs, timeout: minutes * 60_000 + 200_000 };
+const timeout = minutes * 60_000 + 200_000;
+const options = { skip: typeof programs === 'string' && programs, timeout };
+root.setTimeout(timeout);
 
 test('informers and leaders outlive replicas', options, async (t) => {
   if (typeof programs === 'string') return;
@@ -82,6 +84,24 @@ test('informers and leaders outlive replicas', options, async (t) => {
     t.strictSame(lost, [], 'what was acknowledged was done');
     const unknown = controllers.flatMap((one) => one.of('unknown').map(({ error = '' }) => error));
     t.comment(`${String(acknowledged.length)} writes; outcome unknown: ${JSON.stringify(unknown, null, 1)}`);
+    t.end();
+  });
+
+  await t.test('the history knows the name of what was made, which the API server chose', async (t) => {
+    const name = controllers.flatMap((one) => one.of('wrote')).at(-1)?.name ?? '';
+    const objects = `${front.url}${accountPath(account)}/api/v1/namespaces/${namespace}/configmaps`;
+    const accept = 'application/vnd.kubernetes.protobuf';
+    const body = await (await fetch(`${objects}/${name}`, { headers: { accept } })).arrayBuffer();
+    const again = await fetch(objects, { method: 'POST', headers: { 'content-type': accept, accept }, body });
+    t.ok(again.status >= 400, 'it is there');
+    const query = new URLSearchParams({ account, name });
+    await waitFor(
+      async () => {
+        const rows = await (await fetch(`${front.url}/armory/agent/operations?${query.toString()}`)).json();
+        return (rows as { verb: string }[]).filter(({ verb }) => verb === 'create').length === 2;
+      },
+      { description: `rows about ${name}, made with generateName and again with protobuf`, intervalMs: 200 },
+    );
     t.end();
   });
 

@@ -364,13 +364,13 @@ export const configSchema = Type.Object({
             },
           ),
           maxRequests: count(
-            'Requests of the Kubernetes API under way on one instance, watches and shells included. Further ones are refused with 429.',
+            'Requests of the Kubernetes API under way on one instance; at most half of them shells and port-forwards, and nine tenths these and watches. Further ones are refused with 429.',
             10_000,
             1,
             1_000_000,
           ),
           maxRequestsPerAgent: count(
-            'Requests of the Kubernetes API under way to one agent. Further ones are refused with 429.',
+            'Requests of the Kubernetes API under way to one agent, shared out in the same way. Further ones are refused with 429.',
             1_000,
             1,
             1_000_000,

@@ -6,9 +6,11 @@
 import { GatewayError, toGatewayError } from '../../core/errors.js';
 import type { Exchange, ExchangeEvents, TunnelledRequest } from '../../tunnel/exchange.js';
 import type { FirstPart, GatewayTunnel } from '../../tunnel/gateway-tunnel.js';
+import { requestKind, type OpenByKind } from '../../tunnel/request-kind.js';
 import { isWatch } from '../../tunnel/watch-request.js';
 import type { SessionFrames } from '../agents/session-frames.js';
 import type { Session } from '../agents/session.js';
+import { withoutRoom } from './room.js';
 import { WaitingExchange } from './waiting-exchange.js';
 
 export interface AgentTunnelsOptions {
@@ -122,9 +124,9 @@ export class AgentTunnels {
       throw new GatewayError('not-implemented', message, { account, agentId, unsent: true });
     }
     const held = this.#held(session);
-    const count = requestsOf(held);
-    if (count >= maxRequestsPerAgent) {
-      const message = `agent ${agentId} has ${String(count)} requests of the Kubernetes API under way; try again later`;
+    const full = withoutRoom(requestKind(request), openByKind(held), maxRequestsPerAgent);
+    if (full !== undefined) {
+      const message = `agent ${agentId} has ${full} of the Kubernetes API under way (kubesvc.kubernetesApi.maxRequestsPerAgent: ${String(maxRequestsPerAgent)}); try again later`;
       throw new GatewayError('overloaded', message, { account, agentId, unsent: true, retryAfterMs: 1_000 });
     }
     held.used = true;
@@ -255,6 +257,13 @@ const unused = new GatewayError('agent-lost', 'the stream of the agent is not ne
 
 function requestsOf({ attached, waiting }: SessionTunnel): number {
   return waiting.size + (attached?.tunnel.openCount ?? 0);
+}
+
+function openByKind({ attached, waiting }: SessionTunnel): OpenByKind {
+  if (waiting.size === 0 && attached !== undefined) return attached.tunnel.openByKind;
+  const open = { request: 0, watch: 0, upgrade: 0, ...attached?.tunnel.openByKind };
+  for (const { kind } of waiting) open[kind] += 1;
+  return open;
 }
 
 /** Requests fail as `agent-lost`, or `draining`: what ended the stream is not of their doing. */

@@ -9,15 +9,18 @@ import type { Socket } from 'node:net';
 import { asUnsent, GatewayError, toGatewayError } from '../../core/errors.js';
 import { requestInfo, type RequestInfo } from '../../kubernetes/request-info.js';
 import type { HttpResponseHead } from '../../tunnel/exchange.js';
+import { requestKind, type ApiRequestKind } from '../../tunnel/request-kind.js';
 import { certificateOf } from '../auth/certificate.js';
 import { errorHeader, errorTextHeader, forwardedAnswerHeader, unsentHeader } from '../peers/api-forwarding.js';
 import type { AuthorizedRequest, KubernetesApiAuthorization } from './authorization.js';
 import { HttpCaller, UpgradingCaller, type Caller } from './caller.js';
 import type { CallingReplica } from './calling-replica.js';
+import { CreatedObject } from './created-object.js';
 import { isCrossSite } from './cross-site.js';
 import { asksToImpersonate, bearerOf, forwardedHeaders, requestHeaders, responseHeaders } from './headers.js';
 import { splitPath } from './path.js';
 import { RequestReport, type RequestReportOptions } from './request-report.js';
+import { withoutRoom } from './room.js';
 import type { ApiRouting } from './routing.js';
 import { ServedRequest, type AnswerKind, type ServedEnd } from './served-request.js';
 import { statusAnswer } from './status.js';
@@ -47,6 +50,7 @@ interface Arrival {
 export class KubernetesApiHandler {
   readonly #options: KubernetesApiOptions;
   readonly #served = new Set<ServedRequest>();
+  readonly #openByKind: Record<ApiRequestKind, number> = { request: 0, watch: 0, upgrade: 0 };
   #refusal: GatewayError | undefined;
 
   constructor(options: KubernetesApiOptions) {
@@ -97,12 +101,16 @@ export class KubernetesApiHandler {
   /** A request that another replica has let in. */
   #serveReplica(arrival: Arrival): void {
     const { routing, callingReplica } = this.#options;
-    const served = this.#open(arrival, true, () => undefined);
+    const { method, upgrade } = arrival;
+    const path = attempt(() => splitPath(arrival.url));
+    const kind = requestKind({ method, upgrade, target: path instanceof GatewayError ? '' : path.target });
+    const full = this.#full(kind);
+    const served = this.#open(arrival, kind, true, () => undefined);
     try {
-      this.#limit();
+      if (full !== undefined) throw full;
       callingReplica.prove(arrival.request);
-      const { method, upgrade } = arrival;
-      const { account, target } = splitPath(arrival.url);
+      if (path instanceof GatewayError) throw path;
+      const { account, target } = path;
       const headers = forwardedHeaders(arrival.request.rawHeaders);
       const request = { account, method, target, headers, upgrade, lasting: false };
       served.begin('bytes', (first, events) => routing.startHere(request, first, events));
@@ -116,19 +124,21 @@ export class KubernetesApiHandler {
     const { routing } = this.#options;
     const { rawHeaders, socket } = arrival.request;
     const origin = { rawHeaders, address: socket.remoteAddress ?? '' };
-    const asked = read(method, url);
+    const asked = attempt(() => read(method, url));
+    const kind = requestKind({ method, upgrade, target: asked instanceof GatewayError ? '' : asked.target });
     const report =
       asked instanceof GatewayError
         ? new RequestReport(this.#options, '', undefined, upgrade, origin)
         : new RequestReport(this.#options, asked.account, asked.info, upgrade, origin);
-    const served = this.#open(arrival, false, (end) => {
+    const full = this.#full(kind);
+    const served = this.#open(arrival, kind, false, (end) => {
       report.ended(end);
     });
     const refuse = (error: unknown): void => {
       served.refuse(asUnsent(error));
     };
     try {
-      this.#limit();
+      if (full !== undefined) throw full;
       if (asked instanceof GatewayError) throw asked;
       if (this.#refusal !== undefined) throw this.#refusal;
       const { account, target, info } = asked;
@@ -136,14 +146,13 @@ export class KubernetesApiHandler {
       const begin = ({ caller, impersonation }: AuthorizedRequest): void => {
         report.caller = caller;
         if (asksToImpersonate(rawHeaders)) throw impersonates(caller, account);
-        const isWatch = info.verb === 'watch';
         const headers = report.traced([...requestHeaders(rawHeaders), ...impersonation]);
-        const request = { account, method, target, headers, upgrade, lasting: isWatch || upgrade !== '' };
+        const request = { account, method, target, headers, upgrade, lasting: kind !== 'request' };
         served.begin(answerKindOf(info), (first, events) => {
-          if (info.verb === 'create' && info.name === '') report.createdBy = first.body;
-          return routing.start(request, first, events, (destination) => {
-            report.sentTo(destination);
-          });
+          const onDestination = report.sentTo.bind(report);
+          if (info.verb !== 'create' || info.name !== '') return routing.start(request, first, events, onDestination);
+          report.created = new CreatedObject(first.body);
+          return routing.start(request, first, report.created.hearing(events), onDestination);
         });
       };
       const admitted = this.#admit(arrival, account, info);
@@ -165,7 +174,8 @@ export class KubernetesApiHandler {
     return authorization.admit(credentials, account, { ...info, upgrade }, stopping);
   }
 
-  #open({ caller, method, upgrade, bodyLength }: Arrival, forwarded: boolean, ended: (end: ServedEnd) => void) {
+  #open(arrival: Arrival, kind: ApiRequestKind, forwarded: boolean, ended: (end: ServedEnd) => void) {
+    const { caller, method, upgrade, bodyLength } = arrival;
     const served: ServedRequest = new ServedRequest({
       caller,
       method,
@@ -175,20 +185,23 @@ export class KubernetesApiHandler {
       answerOf: (error) => ownAnswer(error, method, forwarded),
       onEnd: (end) => {
         this.#served.delete(served);
+        this.#openByKind[kind] -= 1;
         ended(end);
       },
     });
     this.#served.add(served);
+    this.#openByKind[kind] += 1;
     if (this.#refusal !== undefined) served.drain();
     return served;
   }
 
-  /** @throws GatewayError `overloaded` */
-  #limit(): void {
+  /** @returns why there is no room for one more; undefined: there is */
+  #full(kind: ApiRequestKind): GatewayError | undefined {
     const { maxRequests } = this.#options;
-    if (this.#served.size <= maxRequests) return;
-    const message = `${String(maxRequests)} requests of the Kubernetes API are under way at this instance (kubesvc.kubernetesApi.maxRequests); try again later`;
-    throw new GatewayError('overloaded', message, { unsent: true, retryAfterMs: 1_000 });
+    const full = withoutRoom(kind, this.#openByKind, maxRequests);
+    if (full === undefined) return undefined;
+    const message = `this instance has ${full} of the Kubernetes API under way (kubesvc.kubernetesApi.maxRequests: ${String(maxRequests)}); try again later`;
+    return new GatewayError('overloaded', message, { unsent: true, retryAfterMs: 1_000 });
   }
 }
 
@@ -213,13 +226,14 @@ function lineOf({
 }
 
 /** What a caller asks for. */
-function read(
-  method: string,
-  url: string,
-): { readonly account: string; readonly target: string; readonly info: RequestInfo } | GatewayError {
+function read(method: string, url: string) {
+  const { account, target } = splitPath(url);
+  return { account, target, info: requestInfo(method, target) };
+}
+
+function attempt<Value>(work: () => Value): Value | GatewayError {
   try {
-    const { account, target } = splitPath(url);
-    return { account, target, info: requestInfo(method, target) };
+    return work();
   } catch (error) {
     return toGatewayError(error);
   }

@@ -11,7 +11,7 @@ import {
 } from '../telemetry/api-request-metrics.js';
 import type { Tracing } from '../telemetry/tracing.js';
 import { isRefusal, type Refusals } from '../operations/refusals.js';
-import { nameInBody } from './name-in-body.js';
+import type { CreatedObject } from './created-object.js';
 import { apiRequestType, isRecorded, objectOf, type ApiRequestRecords } from './records.js';
 import { startRequestSpan, type RequestSpan } from './request-span.js';
 import type { ApiDestination } from './routing.js';
@@ -48,8 +48,8 @@ export class RequestReport {
   readonly #span: RequestSpan | undefined;
   #destination: ApiDestination | undefined;
   #sentAt = 0;
-  /** The body that creates an object whose name is not in the path. */
-  createdBy: Uint8Array | undefined;
+  /** Of a request whose path does not have its name. */
+  created: CreatedObject | undefined;
   /** '' until it has authenticated. */
   caller = '';
 
@@ -117,7 +117,7 @@ export class RequestReport {
     records.record({
       account: this.#account,
       caller: this.caller,
-      info: this.#info.name === '' ? { ...this.#info, name: nameInBody(this.createdBy) } : this.#info,
+      info: this.created === undefined ? this.#info : { ...this.#info, name: this.created.name },
       startTime: this.#startTime,
       durationMs: performance.now() - this.#startedAt,
       requestBytes,

@@ -3,8 +3,10 @@
 import { GatewayError } from '../../core/errors.js';
 import type { Exchange, ExchangeEvents, HeaderList, TunnelledRequest } from '../../tunnel/exchange.js';
 import type { FirstPart, GatewayTunnel } from '../../tunnel/gateway-tunnel.js';
+import { requestKind, type ApiRequestKind } from '../../tunnel/request-kind.js';
 
 export class WaitingExchange implements Exchange {
+  readonly kind: ApiRequestKind;
   readonly #request: TunnelledRequest;
   readonly #first: FirstPart;
   readonly #events: ExchangeEvents;
@@ -17,6 +19,7 @@ export class WaitingExchange implements Exchange {
 
   /** @param forget called when it is cancelled before it is sent */
   constructor(request: TunnelledRequest, first: FirstPart, events: ExchangeEvents, forget: () => void) {
+    this.kind = requestKind(request);
     this.#request = request;
     this.#first = first;
     this.#events = events;

@@ -165,3 +165,30 @@ test('an agent that is too old, one that does not come, and one with too many re
   t.equal(port.tunnels.openCount, 0);
   t.equal((await agent.next('openKubernetesApi')).$typeName, 'ops.OpenKubernetesApi');
 });
+
+test('upgraded connections to an agent leave room for its other requests', async (t) => {
+  const port = await startAgentsPort(t, { maxRequestsPerAgent: 4 });
+  const { session } = await startAgent(t, port, (request, answer) => {
+    if (request.upgrade === '') {
+      answer.respond({ status: 200, headers: [] });
+      answer.end();
+    } else answer.respond({ status: 101, headers: ['Upgrade', request.upgrade] });
+    return { onData: () => undefined, onEnd: () => undefined, onDrain: () => undefined, onCancelled: () => undefined };
+  });
+  const open = (upgrade: string, told = new Told()) => {
+    const exchange = port.tunnels.open(session, { ...get, upgrade }, { complete: upgrade === '' }, told);
+    return { told, exchange };
+  };
+  const shells = [open('SPDY/3.1'), open('SPDY/3.1')];
+  const refusal = {
+    code: 'overloaded',
+    message: /has 2 upgraded connections .* \(kubesvc.kubernetesApi.maxRequestsPerAgent: 4\)/u,
+  };
+  t.throws(() => open('SPDY/3.1'), refusal, 'before the stream is open');
+  await waitFor(() => shells.every(({ told }) => told.head?.status === 101));
+  t.throws(() => open('SPDY/3.1'), refusal, 'and afterwards');
+  const plain = open('');
+  await waitFor(() => plain.told.trailers);
+  shells[0]?.exchange.cancel('gone');
+  t.doesNotThrow(() => open('SPDY/3.1'), 'one has ended');
+});

@@ -60,21 +60,31 @@ test('callers who hold on to requests', async (t) => {
   };
   const othersGoOn = async () => t.equal(await (await fetch(`${served.restUrl}${prefix}/api`)).text(), 'ok');
 
-  await t.test('upgrades and watches are bounded; others are told so, and leave nothing', async (t) => {
-    for (const request of [head('/upgraded', ...upgrading), head('/silent', ...upgrading), head('/watch?watch=1')]) {
-      const clients = await Promise.all(Array.from({ length: maxRequests + 100 }, () => rawClient(t, served.restPort)));
-      for (const client of clients) client.write(request);
-      const refused = () => clients.filter(({ text }) => text.includes(' 429 '));
-      await waitFor(async () => refused().length === 100 && (await open()) === maxRequests, { timeoutMs: 15_000 });
-      t.match(refused()[0]?.text, /^Retry-After: 1\r$[\s\S]*"reason":"TooManyRequests"/mu);
-      if (request.includes('Upgrade'))
-        await waitFor(() => refused().every(({ closed }) => closed), { description: 'connections that were refused' });
-      for (const client of clients) client.socket.destroy();
-      await waitFor(async () => (await open()) === 0, { timeoutMs: 5_000 });
-      await othersGoOn();
-    }
-    await waitFor(() => served.arrived.every(({ ended, cancelled }) => ended || cancelled), { timeoutMs: 5_000 });
-  });
+  await t.test(
+    'upgrades and watches are bounded, and leave room; who gets none is told so, and leaves nothing',
+    async (t) => {
+      for (const [request, most] of [
+        [head('/upgraded', ...upgrading), maxRequests / 2],
+        [head('/silent', ...upgrading), maxRequests / 2],
+        [head('/watch?watch=1'), maxRequests * 0.9],
+      ] as const) {
+        const clients = await Promise.all(Array.from({ length: most + 100 }, () => rawClient(t, served.restPort)));
+        for (const client of clients) client.write(request);
+        const refused = () => clients.filter(({ text }) => text.includes(' 429 '));
+        await waitFor(async () => refused().length === 100 && (await open()) === most, { timeoutMs: 15_000 });
+        await othersGoOn();
+        t.match(refused()[0]?.text, /^Retry-After: 1\r$[\s\S]*"reason":"TooManyRequests"/mu);
+        if (request.includes('Upgrade'))
+          await waitFor(() => refused().every(({ closed }) => closed), {
+            description: 'connections that were refused',
+          });
+        for (const client of clients) client.socket.destroy();
+        await waitFor(async () => (await open()) === 0, { timeoutMs: 5_000 });
+        await othersGoOn();
+      }
+      await waitFor(() => served.arrived.every(({ ended, cancelled }) => ended || cancelled), { timeoutMs: 5_000 });
+    },
+  );
 
   await t.test('who reads nothing delays nobody, and is ended', async () => {
     const paths = [head('/endless'), head('/endless-upgraded', ...upgrading)];
