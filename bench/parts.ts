@@ -81,7 +81,7 @@ export async function measuredLatency(
   { servers, agents, caller }: StartedServers,
 ): Promise<readonly Target[]> {
   const amounts: LatencyAmounts = bench.quick
-    ? { rounds: 3, warmUpMs: 500, measureMs: 400, traced: 1_000 }
+    ? { rounds: 3, warmUpMs: 500, measureMs: 400, traced: 500 }
     : { rounds: 5, warmUpMs: 1_000, measureMs: 1_000, traced: 3_000 };
   const workers = { agents, caller };
   const latency = await progress('measuring latency', () => measureLatency(servers, workers, amounts));
