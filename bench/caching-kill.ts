@@ -7,10 +7,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { simulatedAccount } from '../src/simulate/agents.js';
 import { simulatedCluster } from '../src/simulate/clusters.js';
 import { CacheTables, differences, expectedTables } from '../test/cluster/cached-objects.js';
-import { startMariaDb } from '../test/services/mariadb.js';
 import type { CachingAgentsOptions } from './caching-agents.js';
-import { serverArguments, type CachingAmounts } from './caching.js';
+import type { CachingAmounts } from './caching.js';
 import { Child } from './child.js';
+import { mariaDbEngine } from './engines.js';
 import { createDatabase, startReplicas } from './servers.js';
 
 export interface KillReport {
@@ -28,7 +28,7 @@ export async function killHalfWay(
   redisUrl: string,
   { agents, objects, objectBytes }: CachingAmounts,
 ): Promise<KillReport> {
-  const server = await startMariaDb({ args: serverArguments });
+  const server = await mariaDbEngine.start();
   const children: Child[] = [];
   const url = await createDatabase(server.url, 'killed');
   const tables = new CacheTables(url);

@@ -1,17 +1,16 @@
 /** Cached objects: how fast they flow in from many agents, beside the same rows by multi-row upserts and nothing else. */
 
-import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createConnection, type RowDataPacket } from 'mysql2/promise';
+import { sql } from 'kysely';
 import { silentLogger } from '../src/core/logger.js';
-import { openDatabase } from '../src/store/sql/database.js';
+import { openDatabase, type Database } from '../src/store/sql/database.js';
 import { migrate } from '../src/store/migrations/migrate.js';
 import { simulatedScopes } from '../src/simulate/cluster.js';
-import { startMariaDb } from '../test/services/mariadb.js';
 import type { CachingAgentsOptions } from './caching-agents.js';
 import { Child } from './child.js';
+import { processCpuSeconds, type BenchEngine } from './engines.js';
 import type { RawUpsertsOptions } from './raw-upserts.js';
-import { createDatabase, startReplicas, type ServerUnderTest } from './servers.js';
+import { startReplicas, type ServerUnderTest } from './servers.js';
 
 export interface CachingAmounts {
   readonly agents: number;
@@ -28,6 +27,8 @@ export interface CpuSeconds {
 }
 
 export interface CachingReport extends CachingAmounts {
+  /** The name of the database server. */
+  readonly engine: string;
   readonly objectsPerSecond: number;
   readonly rawPerSecond: number;
   /** Most that the gateway's resident set ever was. */
@@ -36,15 +37,18 @@ export interface CachingReport extends CachingAmounts {
   readonly cpu: CpuSeconds;
 }
 
-/** Both get the same server: room for the indexes in memory, and a log that does not end every few seconds. */
-export const serverArguments = ['--innodb-buffer-pool-size=1G', '--innodb-log-file-size=512M'];
 const limitMs = 300_000;
 
-export async function measureCaching(redisUrl: string, amounts: CachingAmounts): Promise<CachingReport> {
-  const server = await startMariaDb({ args: serverArguments });
+/** Both get the same server, with a database each. */
+export async function measureCaching(
+  redisUrl: string,
+  amounts: CachingAmounts,
+  engine: BenchEngine,
+): Promise<CachingReport> {
+  const server = await engine.start();
   try {
-    const raw = await measureRaw(server.url, amounts);
-    const url = await createDatabase(server.url, 'cached');
+    const raw = await measureRaw(server.url, amounts, engine);
+    const url = await engine.createDatabase(server.url, 'cached');
     const [replica] = await startReplicas(1, url, redisUrl);
     if (replica === undefined) throw new Error('no replica was started');
     try {
@@ -52,6 +56,7 @@ export async function measureCaching(redisUrl: string, amounts: CachingAmounts):
       const { peakRss } = await replica.child.call<{ peakRss: number }>('memory');
       return {
         ...amounts,
+        engine: engine.name,
         objectsPerSecond: (amounts.agents * amounts.objects) / seconds,
         rawPerSecond: raw,
         peakResidentBytes: peakRss,
@@ -65,20 +70,24 @@ export async function measureCaching(redisUrl: string, amounts: CachingAmounts):
   }
 }
 
-async function measureRaw(server: string, amounts: CachingAmounts): Promise<number> {
-  const name = 'raw';
-  const url = await createDatabase(server, name);
-  const database = openDatabase({ url, maxPoolSize: 2, connectionTimeoutMs: 10_000, queryTimeoutMs: 60_000 });
+function open(url: string): Database {
+  return openDatabase({ url, maxPoolSize: 2, connectionTimeoutMs: 10_000, queryTimeoutMs: 60_000 });
+}
+
+async function measureRaw(server: string, amounts: CachingAmounts, engine: BenchEngine): Promise<number> {
+  const url = await engine.createDatabase(server, 'raw');
+  const database = open(url);
   await migrate(database, { logger: silentLogger, signal: AbortSignal.timeout(60_000) });
-  await database.close();
   const worker = new Child('bench/raw-upserts.ts', { execArgv: ['--import=tsx'], callTimeoutMs: limitMs });
   try {
     return await worker.call<number>('upsert', { ...amounts, url } satisfies RawUpsertsOptions);
   } finally {
     await worker.stop();
-    const connection = await createConnection({ uri: server });
-    await connection.query(`drop database ${name}`);
-    await connection.end();
+    // The server has its memory for itself again.
+    for (const table of ['kubesvc_cache', 'kubesvc_cache_rel']) {
+      await database.run((db) => sql`truncate table ${sql.table(table)}`.execute(db));
+    }
+    await database.close();
   }
 }
 
@@ -90,10 +99,12 @@ async function flowIn(
   databasePid: number,
 ): Promise<{ readonly seconds: number; readonly cpu: CpuSeconds }> {
   const worker = new Child('bench/caching-agents.ts', { execArgv: ['--import=tsx'] });
-  const connection = await createConnection({ uri: url });
+  const database = open(url);
   const count = async (from: string): Promise<number> => {
-    const [rows] = await connection.query<RowDataPacket[]>(`select count(*) as n from ${from}`);
-    return Number(rows[0]?.['n']);
+    const { rows } = await database.run((db) =>
+      sql<{ n: number | string }>`select count(*) as n from ${sql.raw(from)}`.execute(db),
+    );
+    return Number(rows[0]?.n);
   };
   try {
     const options = { ...amounts, addresses: [agentsAddress] } satisfies CachingAgentsOptions;
@@ -117,18 +128,16 @@ async function flowIn(
     const spent = (name: keyof CpuSeconds): number => after[name] - before[name];
     return { seconds, cpu: { gateway: spent('gateway'), agents: spent('agents'), database: spent('database') } };
   } finally {
-    await connection.end();
+    await database.close();
     await worker.stop();
   }
 }
 
-/** User and system time of processes so far: fields 14 and 15 of /proc/PID/stat, in ticks of 10 ms (proc(5)). */
 async function cpuSeconds(pids: Readonly<Record<keyof CpuSeconds, number>>): Promise<CpuSeconds> {
-  const of = async (pid: number): Promise<number> => {
-    const [, rest = ''] = (await readFile(`/proc/${String(pid)}/stat`, 'utf8')).split(') ');
-    const fields = rest.split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / 100;
-  };
-  const [gateway, agents, database] = await Promise.all([of(pids.gateway), of(pids.agents), of(pids.database)]);
+  const [gateway, agents, database] = await Promise.all([
+    processCpuSeconds(pids.gateway),
+    processCpuSeconds(pids.agents),
+    processCpuSeconds(pids.database),
+  ]);
   return { gateway, agents, database };
 }

@@ -19,6 +19,8 @@ export interface ChildOptions {
   /** Options of node, before the script. */
   readonly execArgv?: readonly string[];
   readonly args?: readonly string[];
+  /** The program node; default: that of this process. */
+  readonly node?: string;
   /** A call that is not answered within this time fails, in ms; default 60000. */
   readonly callTimeoutMs?: number;
 }
@@ -38,10 +40,17 @@ export class Child {
   }
 
   /** Starts `node SCRIPT` (a path in the project); its output is this process's error output. */
-  constructor(script: string, { execArgv = [], args = [], callTimeoutMs = 60_000 }: ChildOptions = {}) {
+  constructor(
+    script: string,
+    { execArgv = [], args = [], node = process.execPath, callTimeoutMs = 60_000 }: ChildOptions = {},
+  ) {
     this.#name = script;
     this.#callTimeoutMs = callTimeoutMs;
-    this.#process = fork(resolve(script), args, { execArgv: [...execArgv], stdio: ['ignore', 2, 2, 'ipc'] });
+    this.#process = fork(resolve(script), args, {
+      execPath: node,
+      execArgv: [...execArgv],
+      stdio: ['ignore', 2, 2, 'ipc'],
+    });
     this.#process.on('message', (reply: Reply) => {
       const waiting = this.#waiting.get(reply.id);
       this.#waiting.delete(reply.id);

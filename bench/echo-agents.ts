@@ -10,6 +10,7 @@ import { encodeAgentMessage } from '../src/agent/gateway-stream.js';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { ObjectsSchema, RegistrationSchema } from '../src/protocol/generated/ops/operations_pb.js';
 import { answerCalls } from './child.js';
+import { mark, traceMethods } from './marks.js';
 import { sampleManifest } from './operations.js';
 
 export interface EchoAgentsOptions {
@@ -59,7 +60,10 @@ function startAgent(address: string, account: string): Promise<void> {
       resolve();
       const reader = new BinaryReader(message);
       const [field] = reader.tag();
-      if (field === operationInGatewayMessage) call.write(answer(reader.bytes(), account));
+      if (field !== operationInGatewayMessage) return;
+      mark('operation received');
+      call.write(answer(reader.bytes(), account));
+      mark('result written');
     });
   });
 }
@@ -89,4 +93,4 @@ function idOf(operation: Uint8Array): string {
   return id;
 }
 
-answerCalls({ connect });
+answerCalls({ connect, ...traceMethods });

@@ -78,14 +78,20 @@ function isComplete(answer: Buffer, bodyAt: number): boolean {
   return answer.subarray(-lastChunk.length).equals(lastChunk);
 }
 
-/** The bytes of a request. @param body JSON; '' for none */
-export function requestBytes(method: string, url: URL, body: string | Uint8Array): Buffer {
+/** The bytes of a request. @param body JSON; '' for none @param headers further ones */
+export function requestBytes(
+  method: string,
+  url: URL,
+  body: string | Uint8Array,
+  headers: Readonly<Record<string, string>> = {},
+): Buffer {
   const lines = [
     `${method} ${url.pathname}${url.search} HTTP/1.1`,
     `Host: ${url.host}`,
     'Accept: application/json',
     'User-Agent: bench',
-    ...(body.length === 0 ? [] : ['Content-Type: application/json', `Content-Length: ${body.length}`]),
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+    ...(body.length === 0 ? [] : ['Content-Type: application/json', `Content-Length: ${Buffer.byteLength(body)}`]),
   ];
   return Buffer.concat([Buffer.from(`${lines.join('\r\n')}${headEnd}`), Buffer.from(body)]);
 }

@@ -62,8 +62,8 @@ export function kubernetesApiTargets({ cases, lists, watches }: KubernetesApiRep
     ...{ value, limit, unit, least: false },
   });
   return [
-    least('local, of the bare proxy', ratio('local'), 60),
-    least('forwarded, of the bare proxy', ratio('forwarded'), 35),
+    least('local, of the bare proxy', ratio('local'), 70),
+    least('forwarded, of the bare proxy', ratio('forwarded'), 45),
     most('local, added to one request', added('local'), 500, 'µs'),
     most('forwarded, added to one request', added('forwarded'), 1_000, 'µs'),
     least('list through two replicas, of the bare proxy', 100 * (list?.ratio ?? 0), 50),

@@ -1,6 +1,6 @@
 /**
  * Preloaded into every server that is measured (`node --import`): answers the bench over IPC with the CPU time and the
- * memory of its own process, and profiles it on request. JavaScript, so that it loads without a loader beside it.
+ * memory of its own process, and profiles or traces it on request. JavaScript, so that it loads without a loader beside it.
  */
 
 import { writeFileSync } from 'node:fs';
@@ -15,6 +15,7 @@ const inspect = (method, parameters = {}) =>
   });
 
 const methods = {
+  version: () => process.version,
   /** CPU time of all threads so far, user and system, in microseconds. */
   cpu: () => {
     const { user, system } = process.cpuUsage();
@@ -38,6 +39,19 @@ const methods = {
     writeFileSync(file, JSON.stringify(profile));
     inspector.disconnect();
   },
+  /** When the process began (Unix ms), and what it marked since then (ms after that). */
+  startSteps: () => ({
+    startedAt: performance.timeOrigin,
+    steps: [
+      { step: 'Node.js is up', at: performance.nodeTiming.bootstrapComplete },
+      ...performance
+        .getEntriesByType('mark')
+        .filter(({ name }) => name.startsWith('start: '))
+        .map(({ name, startTime }) => ({ step: name.slice('start: '.length), at: startTime })),
+    ],
+  }),
+  startTrace: async () => (await import('./operation-trace.js')).startTrace(),
+  stopTrace: async () => (await import('./operation-trace.js')).stopTrace(),
 };
 
 process.on('message', async ({ id, method, argument }) => {

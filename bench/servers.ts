@@ -12,6 +12,10 @@ import { Child } from './child.js';
 export interface StartedServer {
   readonly child: Child;
   readonly baseUrl: string;
+  /** When its process was started, Unix ms with fractions. */
+  readonly spawnedAt: number;
+  /** From then until it said that it is ready, in ms. */
+  readonly readyMs: number;
 }
 
 export interface ServerUnderTest extends StartedServer {
@@ -26,6 +30,14 @@ const serverOptions = ['--expose-gc', '--import=./bench/probe.js'];
 /** Certificates of the bench have no CA. */
 const dispatcher = new Agent({ connect: { rejectUnauthorized: false } });
 const readyTimeoutMs = 120_000;
+const readyPollMs = 5;
+
+/** `npm run bench -- --node VERSION` sets it: the program node on which everything runs that is measured. */
+export const nodeVariable = 'BENCH_NODE';
+
+function measuredNode(): string {
+  return process.env[nodeVariable] ?? process.execPath;
+}
 
 /** A new, empty database on a MariaDB server. */
 export async function createDatabase(serverUrl: string, name: string): Promise<string> {
@@ -44,6 +56,8 @@ export interface ReplicasOptions {
   readonly fromSources?: boolean;
   /** Whether agents stay where they are, even if all are at one replica. */
   readonly keepAgents?: boolean;
+  /** The program node; default: as `--node` says. */
+  readonly node?: string;
 }
 
 /** Replicas of one cluster with static discovery. */
@@ -51,7 +65,7 @@ export async function startReplicas(
   count: number,
   sqlUrl: string,
   redisUrl: string,
-  { secretFile, tls, fromSources = false, keepAgents = false }: ReplicasOptions = {},
+  { secretFile, tls, fromSources = false, keepAgents = false, node = measuredNode() }: ReplicasOptions = {},
 ): Promise<ServerUnderTest[]> {
   const script = fromSources ? 'src/main.ts' : 'dist/main.js';
   const execArgv = fromSources ? ['--import=tsx', ...serverOptions] : serverOptions;
@@ -60,7 +74,7 @@ export async function startReplicas(
   const baseUrls = ports.map(([rest]) => `${scheme}://127.0.0.1:${String(rest)}`);
   return Promise.all(
     ports.map(([rest = 0, agents = 0], index) =>
-      ready({ scheme, rest, agents }, script, execArgv, [
+      ready({ scheme, rest, agents, node }, script, execArgv, [
         'serve',
         `--instance.id=replica-${index}`,
         `--instance.baseUrl=${scheme}://127.0.0.1:${rest}`,
@@ -92,11 +106,24 @@ export async function startReplicas(
   );
 }
 
-export async function startBare(): Promise<ServerUnderTest> {
+/** One replica as `npm start` has it: with the embedded database in memory, without Redis. */
+export async function startEmbedded(): Promise<ServerUnderTest> {
+  const [rest, agents] = [await freePort(), await freePort()];
+  return ready({ scheme: 'http', rest, agents, node: measuredNode() }, 'dist/main.js', serverOptions, [
+    'serve',
+    '--server.address=127.0.0.1',
+    `--server.port=${rest}`,
+    '--kubesvc.grpc.server.address=127.0.0.1',
+    `--kubesvc.grpc.server.port=${agents}`,
+    '--logging.level=warn',
+  ]);
+}
+
+export async function startBare(node = measuredNode()): Promise<ServerUnderTest> {
   const rest = await freePort();
   const agents = await freePort();
   return ready(
-    { scheme: 'http', rest, agents },
+    { scheme: 'http', rest, agents, node },
     'bench/bare-server.ts',
     ['--import=tsx', ...serverOptions],
     [String(rest), String(agents)],
@@ -121,45 +148,58 @@ export async function startAgent(directory: string, address: string, account: st
   const configuration = await agentConfiguration(directory, address, account, server);
   const file = join(directory, `${account}.agent.json`);
   await writeFile(file, JSON.stringify(configuration));
-  return new Child('dist/main.js', { execArgv: serverOptions, args: ['agent', '--config', file] });
+  return new Child('dist/main.js', {
+    execArgv: serverOptions,
+    args: ['agent', '--config', file],
+    node: measuredNode(),
+  });
 }
 
 async function startScript(script: string, args: readonly string[]): Promise<StartedServer> {
   const port = await freePort();
-  return answering('http', port, script, ['--import=tsx', ...serverOptions], [String(port), ...args]);
+  const where = { scheme: 'http', rest: port, node: measuredNode() };
+  return answering(where, script, ['--import=tsx', ...serverOptions], [String(port), ...args]);
+}
+
+interface Where {
+  readonly scheme: string;
+  /** Port. */
+  readonly rest: number;
+  readonly node: string;
 }
 
 async function ready(
-  ports: { readonly scheme: string; readonly rest: number; readonly agents: number },
+  where: Where & { readonly agents: number },
   script: string,
   execArgv: readonly string[],
   args: readonly string[],
 ): Promise<ServerUnderTest> {
-  const server = await answering(ports.scheme, ports.rest, script, execArgv, args);
-  const restart = () => ready(ports, script, execArgv, args);
-  return { ...server, agentsAddress: `127.0.0.1:${ports.agents}`, restart };
+  const server = await answering(where, script, execArgv, args);
+  const restart = () => ready(where, script, execArgv, args);
+  return { ...server, agentsAddress: `127.0.0.1:${where.agents}`, restart };
 }
 
 async function answering(
-  scheme: string,
-  port: number,
+  { scheme, rest, node }: Where,
   script: string,
   execArgv: readonly string[],
   args: readonly string[],
 ): Promise<StartedServer> {
-  const child = new Child(script, { execArgv, args });
-  const baseUrl = `${scheme}://127.0.0.1:${port}`;
+  const spawnedAt = performance.timeOrigin + performance.now();
+  const child = new Child(script, { execArgv, args, node });
+  const baseUrl = `${scheme}://127.0.0.1:${rest}`;
   try {
     const answers = async () => {
       const response = await request(`${baseUrl}/readyz`, { dispatcher });
       await response.body.dump();
       return response.statusCode === 200 || !child.running;
     };
-    await waitFor(answers, { timeoutMs: readyTimeoutMs, description: `${script} to be ready` });
+    const limits = { timeoutMs: readyTimeoutMs, intervalMs: readyPollMs, description: `${script} to be ready` };
+    await waitFor(answers, limits);
     if (!child.running) throw new Error(`${script} ended before it was ready`);
   } catch (error) {
     await child.stop();
     throw error;
   }
-  return { child, baseUrl };
+  return { child, baseUrl, spawnedAt, readyMs: performance.timeOrigin + performance.now() - spawnedAt };
 }

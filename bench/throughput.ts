@@ -6,6 +6,7 @@
 import { Child } from './child.js';
 import type { LoadOptions, LoadReport } from './load.js';
 import { kinds, type Form, type Kind } from './operations.js';
+import { differenceOf, sumOf, type DatabaseUse } from './server-counters.js';
 import type { ServerUnderTest } from './servers.js';
 
 /** `forwarded`: the replica that is asked does not hold the agent. */
@@ -22,6 +23,8 @@ export interface Servers {
   /** Holds every agent. */
   readonly owner: ServerUnderTest;
   readonly entry: ServerUnderTest;
+  /** What their database has done so far. */
+  readonly databaseUse: () => Promise<DatabaseUse>;
 }
 
 export interface ThroughputOptions {
@@ -40,10 +43,13 @@ export interface CaseReport extends Case {
   readonly p99Ms: number;
   /** Over all rounds. */
   readonly operations: number;
+  /** Of all operations of all rounds. */
+  readonly database: DatabaseUse;
 }
 
 interface Measurement extends LoadReport {
   readonly cpuSeconds: number;
+  readonly database: DatabaseUse;
 }
 
 export const inFlight = 64;
@@ -94,6 +100,7 @@ export async function measureThroughput(
       p50Ms: median(own.map(({ p50Ms }) => p50Ms)),
       p99Ms: median(own.map(({ p99Ms }) => p99Ms)),
       operations: own.reduce((sum, { operations }) => sum + operations, 0),
+      database: sumOf(own.map(({ database }) => database)),
     };
   });
 }
@@ -104,21 +111,28 @@ export function serversOf({ bare, owner, entry }: Servers, route: Route): Server
   return route === 'local' ? [owner] : [entry, owner];
 }
 
+/** Of operations. */
+export function pathOf(route: Route): string {
+  return route === 'bare' ? '/echo' : '/armory/agent/operations';
+}
+
 async function measure(servers: Servers, load: Child, each: Case, durationMs: number): Promise<Measurement> {
   const processes = serversOf(servers, each.route).map(({ child }) => child);
   const cpu = async () => {
     const microseconds = await Promise.all(processes.map((child) => child.call<number>('cpu')));
     return microseconds.reduce((sum, one) => sum + one, 0) / 1_000_000;
   };
+  const databaseBefore = await servers.databaseUse();
   const before = await cpu();
   const report = await run(servers, load, each, durationMs);
-  return { ...report, cpuSeconds: (await cpu()) - before };
+  const cpuSeconds = (await cpu()) - before;
+  return { ...report, cpuSeconds, database: differenceOf(await servers.databaseUse(), databaseBefore) };
 }
 
 export function run(servers: Servers, load: Child, each: Case, durationMs: number): Promise<LoadReport> {
   const { kind, form, route } = each;
   const [asked] = serversOf(servers, route);
-  const path = route === 'bare' ? '/echo' : '/armory/agent/operations';
+  const path = pathOf(route);
   const baseUrl = asked?.baseUrl ?? '';
   const options: LoadOptions = { baseUrl, path, kind, form, accounts, inFlight, durationMs, maximumOperations };
   return load.call<LoadReport>('run', options);

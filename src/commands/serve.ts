@@ -19,6 +19,7 @@ const bufferPoolBytes = 64 << 10;
 
 /** @returns the exit code: 0 after a clean stop, 1 when the start or a background loop failed */
 export async function serve(options: ServeOptions): Promise<number> {
+  performance.mark('start: modules loaded, configuration read');
   const { loaded, version, environment, signal, stdout, stderr } = options;
   const { config, warnings } = loaded;
   const logger = createLogger({ ...config.logging, base: { instance: config.instance.id } }, stdout);

@@ -8,6 +8,7 @@
  * 4. openPorts: REST and gRPC services → agents' port → REST port → renewal of certificates
  * 5. takeWork: ready
  *
+ * The marks `start: ...` (User Timing) say when a step was reached, for `npm run bench -- --only start`.
  * A phase pushes on the gateway's lifetime how to let go of what it takes. stop() drains, aborts `lifetime.stopping`, which
  * ends loops and waits, and lets go of everything in reverse order; a start that fails does the same without a drain.
  */
@@ -77,8 +78,11 @@ export function createGateway(options: GatewayOptions): Gateway {
     try {
       const dependencies = await connect(context, signal);
       const domain = assemble(context, dependencies);
+      performance.mark('start: assembled');
       await joinCluster(context, dependencies, domain, signal);
+      performance.mark('start: lease taken, predecessor adopted');
       const ports = await openPorts(context, dependencies, domain);
+      performance.mark('start: ports open');
       drain = takeWork(context, dependencies, domain, ports);
       return ports.numbers;
     } catch (error) {

@@ -70,7 +70,9 @@ export async function connect(context: StartContext, signal: AbortSignal): Promi
   ]);
   const tlsToPeers = new TlsToPeers(rest, server.auth.instances.serverName);
   const security = await openSecurity(config, environment, lifetime, now);
+  performance.mark('start: identities and certificates read');
   const databases = await openDatabases(context, signal);
+  performance.mark('start: database connected, schema up to date');
   const stores = createStores(databases.database, kubesvc.instances.leaseMs);
   const accountTokens = await openAccountTokens(config, new TokenRevocationStore(databases.database), signal);
   const redis = createRedis(config);
@@ -93,11 +95,13 @@ export async function connect(context: StartContext, signal: AbortSignal): Promi
   if (mirror !== undefined) {
     lifetime.push('mirror', () => mirror.stop());
     await mirror.start();
+    performance.mark('start: mirror connected');
   }
   const discovery =
     context.discovery ?? (await createDiscovery(config, redis, () => tlsToPeers.current, logger, environment));
   lifetime.push('discovery', () => discovery.stop());
   await discovery.start(signal);
+  performance.mark('start: discovery started');
   const tls = { agents, rest };
   return {
     metrics,
