@@ -15,7 +15,7 @@ import { ensurePackages, mariaDbAndRedis } from '../test/services/packages.js';
 import { progress } from '../test/services/progress.js';
 import { startPostgres } from '../test/services/postgres.js';
 import { startRedis } from '../test/services/redis.js';
-import { historyTable, historyTargets, measureHistory } from './history.js';
+import { fillHistory, historyTable, historyTargets, measureHistory } from './history.js';
 import { killHalfWay } from './caching-kill.js';
 import { measureCaching } from './caching.js';
 import { Child } from './child.js';
@@ -186,8 +186,10 @@ async function history(scope: ReleaseStack): Promise<boolean> {
   });
   scope.push('postgres', () => postgres.stop());
   const targets: Target[] = [];
-  for (const url of [await createDatabase(mariaDb.url, 'bench_history'), postgres.url]) {
-    const report = await measureHistory(url, rows, say);
+  const urls = [await createDatabase(mariaDb.url, 'bench_history'), postgres.url];
+  for (const filled of await Promise.all(urls.map((url) => fillHistory(url, rows, say)))) {
+    scope.push('connections', () => filled.database.close());
+    const report = await measureHistory(filled);
     say(`\n${historyTable(report)}\n`);
     targets.push(...historyTargets(report));
   }
