@@ -9,7 +9,7 @@ import { startMariaDb } from '../test/services/mariadb.js';
 import { progress } from '../test/services/progress.js';
 import { startPostgres } from '../test/services/postgres.js';
 import { startRedis } from '../test/services/redis.js';
-import { historyTable, historyTargets, measureHistory } from './history.js';
+import { fillHistory, historyTable, historyTargets, measureHistory } from './history.js';
 import { killHalfWay } from './caching-kill.js';
 import { measureCaching, type CachingReport } from './caching.js';
 import { allEngines } from './engines.js';
@@ -257,8 +257,10 @@ async function history(bench: Bench, scope: ReleaseStack): Promise<boolean> {
   });
   scope.push('postgres', () => postgres.stop());
   const targets: Target[] = [];
-  for (const url of [await createDatabase(mariaDb.url, 'bench_history'), postgres.url]) {
-    const report = await measureHistory(url, rows, bench.say);
+  const urls = [await createDatabase(mariaDb.url, 'bench_history'), postgres.url];
+  for (const filled of await Promise.all(urls.map((url) => fillHistory(url, rows, bench.say)))) {
+    scope.push('connections', () => filled.database.close());
+    const report = await measureHistory(filled);
     bench.say(`\n${historyTable(report)}\n`);
     targets.push(...historyTargets(report));
   }

@@ -17,7 +17,12 @@ const runbook = new URL('../../docs/runbook.md', import.meta.url);
 const suffixes = ['k8sx2', 'x2x9k', 'zq4lm'];
 const ids = suffixes.map((suffix) => `gateway-7d9c5b8f6-${suffix}`);
 const at = (time: string): number => Date.parse(`2026-03-01T${time}Z`);
-const members = ids.map((id, index) => ({ id, baseUrl: `http://10.0.15.24${String(index)}:7002`, ready: true }));
+const members = ids.map((id, index) => ({
+  id,
+  baseUrl: `http://10.0.15.24${String(index)}:7002`,
+  ready: true,
+  lastUpdated: 0,
+}));
 
 interface Night {
   readonly failures?: readonly AccountFailures[];

@@ -30,7 +30,7 @@ for (const [product, create] of [
     await migrate(database, { logger: silentLogger, signal });
     const after = await collect(examineSql(config, signal));
     t.same(brief(after), allOk);
-    t.match(after[3]?.found, /^\d+ applied, the last one 0008-departures$/);
+    t.match(after[3]?.found, /^\d+ applied, the last one 0009-operation-indexes$/);
   });
 }
 

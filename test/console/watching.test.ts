@@ -8,6 +8,7 @@ import { test } from 'tap';
 import { ClusterWatch, type ClusterWatchOptions } from '../../src/gateway/console/cluster-watch.js';
 import { EventStream } from '../../src/gateway/console/event-stream.js';
 import { ClusterReader } from '../../src/gateway/attention/cluster-reader.js';
+import type { Failures } from '../../src/store/operations/failures.js';
 import { Section } from '../../src/gateway/attention/section.js';
 import { startGateway } from '../gateway/running-gateway.js';
 import { waitFor } from '../wait.js';
@@ -93,12 +94,13 @@ test('nothing is read while nobody watches', async (t) => {
 });
 
 test('what takes long to read does not hold up the rest', async (t) => {
-  const never = (): Promise<never> => new Promise(() => undefined);
+  let failures: (value: Failures) => void = () => undefined;
+  const slow = (): Promise<Failures> => new Promise((resolve) => (failures = resolve));
   const quick = () => Promise.resolve([]);
   const reader = new ClusterReader({
     assignments: { list: async function* () {} },
     presence: { offline: () => Promise.resolve({ agents: [], accounts: [], truncated: false }) },
-    operations: { failures: never },
+    operations: { failures: slow },
     instances: { live: quick, lost: quick },
     everyInstance: { ask: quick },
     readiness: { report: () => ({ ready: true, status: 'ready', since: 0, checks: {} }) },
@@ -114,10 +116,15 @@ test('what takes long to read does not hold up the rest', async (t) => {
   });
   let told = 0;
   const end = watch.subscribe(() => (told += 1));
-  await waitFor(() => told > 0);
-  end();
+  t.teardown(end);
+  // Sooner than the period of 2 s.
+  const soon = { timeoutMs: 1_500 };
+  await waitFor(() => told === 1, soon);
   t.same(watch.unread(), ['failures']);
   t.same(watch.agents.value, { agents: [], truncated: false });
+  failures({ accounts: [], total: 0, more: false });
+  await waitFor(() => told === 2, soon);
+  t.same(watch.unread(), []);
 });
 
 test('a watcher that does not read gets the newest state, not all before it', async (t) => {

@@ -48,6 +48,8 @@ export interface DynamicRead {
   readonly truncated: boolean;
 }
 
+/** How long what has been read waits for what has not, in ms. */
+const soonMs = 250;
 const maxDynamicAccounts = 50_000;
 const dynamicPage = 1_000;
 /** As many as a page of `GET /armory/agent/operations` can have. */
@@ -195,7 +197,13 @@ export class ClusterWatch {
     let last = '';
     while (!signal.aborted && !this.#options.stopping.aborted) {
       // What takes long does not hold up the rest: it is told when it has been read.
-      await Promise.race([this.refresh(), wait(periodMs, signal).catch(() => undefined)]);
+      const isRead = await Promise.race([
+        this.refresh().then(() => true),
+        wait(soonMs, signal).then(
+          () => false,
+          () => true,
+        ),
+      ]);
       const state = JSON.stringify([
         this.#parts().map(({ version, error }) => [version, error]),
         this.discovery.instances().map(({ id, baseUrl, ready }) => [id, baseUrl, ready]),
@@ -203,7 +211,7 @@ export class ClusterWatch {
       ]);
       if (state !== last) for (const listener of this.#listeners) listener();
       last = state;
-      await wait(periodMs, signal).catch(() => undefined);
+      if (isRead) await wait(periodMs, signal).catch(() => undefined);
     }
   }
 

@@ -23,7 +23,7 @@ export interface FoundTable {
   readonly columns: ReadonlyMap<string, FoundColumn>;
   readonly primaryKey: readonly string[];
   /** Columns of each index in order, the primary key included. */
-  readonly indexes: readonly { readonly unique: boolean; readonly columns: readonly string[] }[];
+  readonly indexes: readonly { readonly name: string; readonly unique: boolean; readonly columns: readonly string[] }[];
 }
 
 /** @returns undefined when there is no such table */
@@ -35,11 +35,13 @@ export async function findTable(
   const columns = await (dialect.engine === 'mysql' ? mysqlColumns(db, table) : postgresColumns(db, table));
   if (columns.length === 0) return undefined;
   const rows = await (dialect.engine === 'mysql' ? mysqlIndexes(db, table) : postgresIndexes(db, table));
-  const indexes = new Map<string, { unique: boolean; primary: boolean; columns: string[] }>();
+  const indexes = new Map<string, { name: string; unique: boolean; primary: boolean; columns: string[] }>();
   for (const row of rows) {
-    const index = indexes.get(row.name) ?? { unique: Boolean(row.unique), primary: Boolean(row.primary), columns: [] };
+    const { name } = row;
+    const flags = { unique: Boolean(row.unique), primary: Boolean(row.primary) };
+    const index = indexes.get(name) ?? { name, ...flags, columns: [] };
     index.columns.push(row.column);
-    indexes.set(row.name, index);
+    indexes.set(name, index);
   }
   return {
     columns: new Map(columns.map((column) => [column.name, column])),

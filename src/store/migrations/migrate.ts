@@ -15,6 +15,7 @@ import { accountTokens } from './0005-account-tokens.js';
 import { clouddriverAccounts } from './0006-clouddriver-accounts.js';
 import { operationObjects } from './0007-operation-objects.js';
 import { departures } from './0008-departures.js';
+import { operationIndexes } from './0009-operation-indexes.js';
 import { ensureTable, type MigrationContext } from './ensure-table.js';
 import { findTable } from './introspect.js';
 import type { Schema } from '../sql/schema.js';
@@ -45,6 +46,7 @@ const migrations: readonly Migration[] = [
   { name: '0006-clouddriver-accounts', breaking: false, apply: clouddriverAccounts },
   { name: '0007-operation-objects', breaking: false, apply: operationObjects },
   { name: '0008-departures', breaking: false, apply: departures },
+  { name: '0009-operation-indexes', breaking: false, apply: operationIndexes },
 ];
 
 /** Filling a new index or column of a large table takes long. */

@@ -1,7 +1,8 @@
 /**
  * The list of operations, searched: pending and ended ones together, newest first.
  *
- * Every filter has an index of its own (column, start_time), so one filter alone costs as much as the page. Several
+ * Nearly every filter has an index of its own (column, start_time), so one filter alone costs as much as the page. That
+ * of the replica has none, because a replica handles a large part of all operations: it is looked for by time. Several
  * filters can match few rows although each matches millions, which no index helps to find. So a search looks at a
  * limited number of candidates of one filter, the one that gets furthest back with them; if the page is not full then,
  * it says where the search goes on. A filter that matches rarely has fewer candidates than the limit: then the search
@@ -50,7 +51,7 @@ export async function selectPage(db: Db, filter: OperationFilter): Promise<Found
   const ended = outcomes === undefined ? undefined : outcomes.filter((outcome) => outcome !== 'pending');
   const filters = filtersOf(filter, ended ?? []);
   const parts: Expression<Found>[] = [];
-  const isSearch = filters.length > 1 || filter.search !== undefined;
+  const isSearch = filters.length > 1 || !filters.every(isIndexed) || filter.search !== undefined;
   let from: number | undefined;
   if (ended === undefined || ended.length > 0) {
     const driving = isSearch ? await selectDriving(db, filter, filters) : { alternatives: filters[0] ?? [] };
@@ -94,6 +95,10 @@ function filtersOf(filter: OperationFilter, ended: readonly string[]): readonly 
   return filters;
 }
 
+function isIndexed(alternatives: Alternatives): boolean {
+  return alternatives.every(({ column }) => column !== 'received_by_cd_id' && column !== 'processed_by_cd_id');
+}
+
 interface Driving {
   /** Of the filter whose index is read; none: the whole list. */
   readonly alternatives: Alternatives;
@@ -104,7 +109,8 @@ interface Driving {
 /** The filter that gets furthest back with its candidates. */
 async function selectDriving(db: Db, filter: OperationFilter, filters: readonly Alternatives[]): Promise<Driving> {
   let best: Driving | undefined;
-  for (const alternatives of filters.length === 0 ? [[]] : filters) {
+  const indexed = filters.filter(isIndexed);
+  for (const alternatives of indexed.length === 0 ? [[]] : indexed) {
     const ends = await Promise.all(
       (alternatives.length === 0 ? [undefined] : alternatives).map((one) => selectEnd(db, filter, one)),
     );

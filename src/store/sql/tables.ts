@@ -186,7 +186,7 @@ export const initialTables: readonly TableDefinition[] = [
       occurrences: optionalInt,
     },
     primaryKey: ['operation_id'],
-    // One for each filter of the list (store/operations/search-statements.ts).
+    // One for each filter of the list (store/operations/search-statements.ts) but that of the replica.
     indexes: [
       ['start_time', 'operation_id'],
       ['account', 'start_time'],
@@ -197,8 +197,6 @@ export const initialTables: readonly TableDefinition[] = [
       ['object_name', 'start_time'],
       ['caller', 'start_time'],
       ['sent_to_agent_id', 'start_time'],
-      ['received_by_cd_id', 'start_time'],
-      ['processed_by_cd_id', 'start_time'],
     ],
   },
   {

@@ -18,7 +18,7 @@ import { accounts, connection, finished, operation } from '../fixtures.js';
 
 const allMigrations = [
   ...['0001-initial', '0002-owners', '0003-processes', '0004-callers', '0005-account-tokens'],
-  ...['0006-clouddriver-accounts', '0007-operation-objects', '0008-departures'],
+  ...['0006-clouddriver-accounts', '0007-operation-objects', '0008-departures', '0009-operation-indexes'],
 ];
 
 const signal = AbortSignal.timeout(120_000);
@@ -55,6 +55,20 @@ onEveryEngine(async (t, engine) => {
       t.strictSame([...(found?.columns.keys() ?? [])], Object.keys(columns));
       t.strictSame(found?.primaryKey, primaryKey);
     }
+  });
+
+  await t.test('indexes that nothing needs are taken away', async (t) => {
+    await migrate(database, options);
+    const name = 'kubesvc_ops_history_processed_by_cd_id_start_time_idx';
+    await execute(database, `create index ${name} on kubesvc_ops_history (processed_by_cd_id, start_time)`);
+    await execute(database, `delete from kubesvc_migrations where name = '0009-operation-indexes'`);
+    const indexes = async () => {
+      const found = await database.run((db) => findTable(db, database.dialect, 'kubesvc_ops_history'));
+      return found?.indexes.map((index) => index.name) ?? [];
+    };
+    t.ok((await indexes()).includes(name));
+    t.strictSame(await migrate(database, options), ['0009-operation-indexes']);
+    t.notOk((await indexes()).includes(name));
   });
 
   await t.test('a migration that was interrupted goes on where it stopped', async (t) => {

@@ -289,6 +289,8 @@ onEveryMigratedEngine(async (t, database, engine) => {
     } while (next !== undefined && pages < 10);
     t.strictSame(found, ['H00003']);
     t.equal(pages, 3);
+    const replica = await store.page({ items: 10, instanceId: 'replica-7' });
+    t.match(replica, { records: [], next: { id: '' } }, 'one that handles nothing is looked for by time');
     const rare = await store.page({ items: 10, caller: 'nobody', outcomes: ['completed'] });
     t.strictSame(rare, { records: [] }, 'a filter that matches rarely is searched to the end at once');
   });
