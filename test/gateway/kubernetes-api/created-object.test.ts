@@ -2,6 +2,8 @@
 
 import { test } from 'tap';
 import { CreatedObject } from '../../../src/gateway/kubernetes-api/created-object.js';
+import { waitFor } from '../../wait.js';
+import { prefix, startServed } from './served.js';
 
 /** @returns what the record says */
 function named(body: string | undefined, status: number, ...answer: readonly string[]): string {
@@ -33,4 +35,24 @@ test('the API server says it, or else the request', (t) => {
   t.equal(named('{"metadata":{"name":"a"},"metadata":{"name":"b"}}', 201, object('b')), 'b', 'the truth');
   t.equal(named(undefined, 201, '{"spec":{}}'), '');
   t.end();
+});
+
+test('the history has it', async (t) => {
+  const served = await startServed(t, {
+    respond: ({ answer }) => {
+      answer.respond({ status: 201, headers: ['Content-Type', 'application/json'] });
+      answer.write(Buffer.from(object('job-x2v9k')));
+      answer.end();
+      return undefined;
+    },
+  });
+  const path = `${served.restUrl}${prefix}/apis/batch/v1/namespaces/shop/jobs`;
+  const answer = await fetch(path, { method: 'POST', body: '{"metadata":{"generateName":"job-"}}' });
+  t.equal(await answer.text(), object('job-x2v9k'), 'and its caller the answer');
+  const list = `${served.restUrl}/armory/agent/operations?type=kubernetes-api`;
+  const [row] = await waitFor(async () => {
+    const rows = (await (await fetch(list)).json()) as readonly object[];
+    return rows.length > 0 && rows;
+  });
+  t.match(row, { verb: 'create', object: { resource: 'jobs', namespace: 'shop', name: 'job-x2v9k' } });
 });
