@@ -1,5 +1,6 @@
 /** Worker: one caller with one connection, so that one operation is in flight. */
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { Histogram } from '../src/simulate/histogram.js';
 import { answerCalls } from './child.js';
 import { HttpConnection, requestBytes } from './http-connection.js';
@@ -16,6 +17,8 @@ export interface LatencyLoadOptions {
   readonly durationMs: number;
   /** Ends the run earlier. */
   readonly maximumOperations: number;
+  /** Between an answer and the next request, in ms; 0: none. */
+  readonly pauseMs: number;
 }
 
 const kept = new Map<string, HttpConnection>();
@@ -30,7 +33,7 @@ async function connectionTo(origin: string): Promise<HttpConnection> {
 
 /** @throws Error on the first answer that is not 200 with a result: a bench of failures measures nothing */
 async function run(options: LatencyLoadOptions): Promise<LoadReport> {
-  const { kind, form, accounts, durationMs, maximumOperations } = options;
+  const { kind, form, accounts, durationMs, maximumOperations, pauseMs } = options;
   const url = new URL(options.url);
   const connection = await connectionTo(url.origin);
   const requests = accounts.map((account) =>
@@ -47,6 +50,7 @@ async function run(options: LatencyLoadOptions): Promise<LoadReport> {
     mark('answer read');
     latency.record((performance.now() - since) * 1_000);
     if (!isResult(answer)) throw new Error(`${url.href} answered: ${answer.toString('utf8', 0, 500)}`);
+    if (pauseMs > 0) await delay(pauseMs);
   }
   return {
     operations: latency.count,

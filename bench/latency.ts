@@ -67,20 +67,22 @@ const firstStep = 'request written';
 const leftOut = 0.25;
 const noLimit = 1_000_000;
 const traceTimeoutMs = 30_000;
+/** Between two traced operations: what follows the answer is then over when the next operation begins. */
+const tracePauseMs = 2;
 
 export async function measureLatency(
   servers: Servers,
   { caller }: LatencyWorkers,
   { rounds, warmUpMs, measureMs }: LatencyAmounts,
 ): Promise<LatencyReport[]> {
-  for (const each of latencyCases) await run(servers, caller, each, warmUpMs, noLimit);
+  for (const each of latencyCases) await run(servers, caller, each, { durationMs: warmUpMs });
   const measured = latencyCases.map((): LoadReport[] => []);
   for (let round = 0; round < rounds; round += 1) {
     // Every second round goes backwards, so that no case always follows the same other one.
     const order = [...latencyCases.keys()];
     if (round % 2 === 1) order.reverse();
     for (const index of order) {
-      measured[index]?.push(await run(servers, caller, latencyCases[index] as LatencyCase, measureMs, noLimit));
+      measured[index]?.push(await run(servers, caller, latencyCases[index] as LatencyCase, { durationMs: measureMs }));
     }
   }
   return latencyCases.map((each, index) => {
@@ -109,7 +111,8 @@ export async function traceOperations(
     ]);
     processes.push(['caller', caller], ['agent', agents]);
     const missing = await Promise.all(processes.map(([, child]) => child.call<string[]>('startTrace')));
-    await run(servers, caller, each, traceTimeoutMs, traced);
+    const limits = { durationMs: traceTimeoutMs, maximumOperations: traced, pauseMs: tracePauseMs };
+    await run(servers, caller, each, limits);
     const marks = await Promise.all(processes.map(([name, child]) => marksOf(name, child)));
     reports.push({ ...each, ...stepsOf(marks.flat()), missing: missing.flat() });
   }
@@ -157,11 +160,13 @@ function run(
   servers: Servers,
   caller: Child,
   { kind, route }: LatencyCase,
-  durationMs: number,
-  maximumOperations: number,
+  limits: Pick<LatencyLoadOptions, 'durationMs'> & Partial<LatencyLoadOptions>,
 ): Promise<LoadReport> {
   const [asked] = serversOf(servers, route);
   const url = `${asked?.baseUrl ?? ''}${pathOf(route)}`;
-  const options: LatencyLoadOptions = { url, kind, form: 'json', accounts, durationMs, maximumOperations };
+  const options: LatencyLoadOptions = {
+    ...{ url, kind, form: 'json', accounts, maximumOperations: noLimit, pauseMs: 0 },
+    ...limits,
+  };
   return caller.call<LoadReport>('run', options);
 }

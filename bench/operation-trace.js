@@ -5,6 +5,7 @@
  */
 
 import { channel } from 'node:diagnostics_channel';
+import { ServerResponse } from 'node:http';
 
 /** Methods of the gateway: file and class, method, the step when it is called, and the step when its promise is fulfilled. */
 const methods = [
@@ -79,15 +80,18 @@ function wrap(prototype, method, called, fulfilled) {
 }
 
 const watched = new WeakSet();
+const awaited = new WeakSet();
 
-/** A session writes to its stream in a private method. */
+/** A session writes to its stream in a private method, and writes pings and receipts, too. */
 function watchWrites(transport) {
-  if (transport === undefined || watched.has(transport)) return;
+  if (transport === undefined) return;
+  awaited.add(transport);
+  if (watched.has(transport)) return;
   watched.add(transport);
   const { write } = transport;
   transport.write = (frame) => {
     const result = write(frame);
-    mark("written to the agent's stream");
+    if (awaited.delete(transport)) mark("written to the agent's stream");
     return result;
   };
 }
@@ -100,7 +104,12 @@ function listen() {
     return "caller's request";
   };
   channel('http.server.request.start').subscribe(({ request }) => mark(`${subject(request)}: head read`));
-  channel('http.server.response.finish').subscribe(({ request }) => mark(`${subject(request)}: answer written`));
+  const { end } = ServerResponse.prototype;
+  ServerResponse.prototype.end = function (...given) {
+    const result = end.apply(this, given);
+    mark(`${subject(this.req)}: answer written`);
+    return result;
+  };
   channel('tracing:fastify.request.handler:start').subscribe(() => mark('body read; handler begins'));
   channel('undici:client:sendHeaders').subscribe(({ request }) => mark(`${sent(request)}: written to the peer`));
   channel('undici:request:headers').subscribe(({ request }) => mark(`${sent(request)}: peer has answered`));
