@@ -3,7 +3,7 @@
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 
 /** Each '' if it is not there. */
-export interface ObjectName {
+export interface ObjectNames {
   readonly name: string;
   /** The API server appends five characters to it. */
   readonly generateName: string;
@@ -13,10 +13,10 @@ export interface ObjectName {
 const longestBody = 65_536;
 /** Of a DNS name (RFC 1035), as Kubernetes has them. */
 const longestName = 253;
-const noName: ObjectName = { name: '', generateName: '' };
+const noName: ObjectNames = { name: '', generateName: '' };
 
 /** @param body an object, or its beginning: a long one has its name there if it is protobuf, YAML or of the API server */
-export function objectName(body: Uint8Array): ObjectName {
+export function objectName(body: Uint8Array): ObjectNames {
   const start = Buffer.from(body.buffer, body.byteOffset, Math.min(body.byteLength, longestBody));
   if (start.toString('latin1', 0, 4) === 'k8s\0') return nameInProtobuf(start.subarray(4));
   const text = start.toString();
@@ -26,7 +26,7 @@ export function objectName(body: Uint8Array): ObjectName {
 /** How the API server and client-go begin: what follows need not be read. */
 const usualJson = /^\{\s*(?:"(?:kind|apiVersion)":\s*"[^"\\]*",\s*){2}"metadata":\s*\{\s*"name":\s*"(?<name>[^"\\]+)"/u;
 
-function nameInJson(text: string, cut: boolean): ObjectName {
+function nameInJson(text: string, cut: boolean): ObjectNames {
   const name = usualJson.exec(text)?.groups?.['name'];
   if (name !== undefined) return named(name, '');
   if (cut) return noName;
@@ -39,7 +39,7 @@ function nameInJson(text: string, cut: boolean): ObjectName {
 }
 
 /** Of `metadata:` in block style, as people write it, and programs too. */
-function nameInYaml(text: string): ObjectName {
+function nameInYaml(text: string): ObjectNames {
   const found: Record<string, string> = {};
   let inside = false;
   let indentation: string | undefined;
@@ -61,7 +61,7 @@ function scalar(text: string): string {
 }
 
 /** After "k8s\0": runtime.Unknown with the object in field 2, its ObjectMeta in field 1, name and generateName in 1 and 2. */
-function nameInProtobuf(bytes: Uint8Array): ObjectName {
+function nameInProtobuf(bytes: Uint8Array): ObjectNames {
   const reader = new BinaryReader(bytes);
   const texts: string[] = [];
   try {
@@ -87,7 +87,7 @@ function nameInProtobuf(bytes: Uint8Array): ObjectName {
   return named(texts[1], texts[2]);
 }
 
-function named(name: unknown, generateName: unknown): ObjectName {
+function named(name: unknown, generateName: unknown): ObjectNames {
   return { name: short(name), generateName: short(generateName) };
 }
 
