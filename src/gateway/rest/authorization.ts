@@ -66,37 +66,23 @@ export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptio
   app.decorateRequest('callingInstance', undefined);
   app.decorateRequest('bodyDigest', undefined);
 
-  // Callbacks, because a promise for each request that waits for nothing would cost more than the check.
-  app.addHook('onRequest', (request, _reply, done) => {
+  app.addHook('onRequest', async (request) => {
     // A missing route needs no protection, and a public route needs no credentials.
     const role = request.routeOptions.config.role ?? 'admin';
-    if (request.is404 || role === 'public') {
-      done();
-      return;
-    }
-    const denied = (thrown: unknown): void => {
+    if (request.is404 || role === 'public') return;
+    try {
+      await admit(request, role, options);
+      const { accountTokens } = request.routeOptions.config;
+      if (accountTokens !== undefined) demandAccountTokens(request, accountTokens, options);
+    } catch (thrown) {
       const error = toGatewayError(thrown);
       const { metrics, logger } = options;
       metrics.authentications.inc({ port: 'rest', outcome: error.code });
       const route = request.routeOptions.url;
       const address = request.socket.remoteAddress;
       logger.warn({ address, method: request.method, route, code: error.code, error: error.message }, 'request denied');
-      done(error);
-    };
-    const demanded = (): void => {
-      const { accountTokens } = request.routeOptions.config;
-      if (accountTokens !== undefined) demandAccountTokens(request, accountTokens, options);
-    };
-    let admitted: Promise<void> | undefined;
-    try {
-      admitted = admit(request, role, options);
-      if (admitted === undefined) demanded();
-    } catch (error) {
-      denied(error);
-      return;
+      throw error;
     }
-    if (admitted === undefined) done();
-    else admitted.then(demanded).then(() => done(), denied);
   });
 
   app.addHook('preParsing', (request, _reply, payload, done) => {
@@ -121,15 +107,13 @@ export function authorizeCalls(app: FastifyInstance, options: AuthorizationOptio
     done(null, payload.pipe(hashing));
   });
 
-  app.addHook('preValidation', (request, _reply, done) => {
+  app.addHook('preValidation', async (request) => {
     const digest = request.bodyDigest;
-    if (digest === undefined || digest.expected === digest.actual) {
-      done();
-      return;
-    }
+    if (digest === undefined || digest.expected === digest.actual) return;
     options.metrics.authentications.inc({ port: 'rest', outcome: 'permission-denied' });
-    const message = 'not a call from an instance: token refused: issued for another body';
-    done(new GatewayError('permission-denied', message, { field: instanceTokenHeader }));
+    throw new GatewayError('permission-denied', 'not a call from an instance: token refused: issued for another body', {
+      field: instanceTokenHeader,
+    });
   });
 }
 
@@ -147,13 +131,9 @@ function isProtobuf(request: FastifyRequest): boolean {
   return request.headers['content-type']?.startsWith(protobufMediaType) === true;
 }
 
-/**
- * @returns undefined if the caller is admitted; a promise if its credentials must be checked
- * @throws GatewayError `unauthenticated`, `permission-denied` (the promise, too)
- */
-function admit(request: FastifyRequest, role: Role, options: AuthorizationOptions): Promise<void> | undefined {
-  const { callers, anonymousRole } = options;
-  if (isInstance(request, options)) return undefined;
+async function admit(request: FastifyRequest, role: Role, options: AuthorizationOptions): Promise<void> {
+  const { callers, anonymousRole, metrics } = options;
+  if (isInstance(request, options)) return;
   refuseAccountToken(request.headers.authorization);
   const certificate = callers?.takesCertificates === true ? certificateOf(request.raw.socket) : undefined;
   const { authorization } =
@@ -161,14 +141,12 @@ function admit(request: FastifyRequest, role: Role, options: AuthorizationOption
   const showsNothing = authorization === undefined && certificate === undefined;
   if (callers === undefined || (showsNothing && anonymousRole !== 'none')) {
     demand(role, anonymousRole, 'callers without credentials');
-    return undefined;
+    return;
   }
-  const credentials = { certificate, authorization };
-  return callers.admit(credentials, AbortSignal.timeout(options.timeoutMs)).then((caller) => {
-    request.caller = caller;
-    demand(role, caller.grant?.role ?? 'none', caller.principal);
-    options.metrics.authentications.inc({ port: 'rest', outcome: 'admitted' });
-  });
+  const caller = await callers.admit({ certificate, authorization }, AbortSignal.timeout(options.timeoutMs));
+  request.caller = caller;
+  demand(role, caller.grant?.role ?? 'none', caller.principal);
+  metrics.authentications.inc({ port: 'rest', outcome: 'admitted' });
 }
 
 function demand(needed: Role, has: Role | 'none', who: string): void {

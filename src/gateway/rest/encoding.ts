@@ -138,8 +138,8 @@ export function toSubmission(
   operation.originatingClouddriverId = '';
   operation.receivedTimeMs = 0n;
   // The request and its account, without id, time-out, trace and instance: equal requests have equal bytes.
-  const asked = isReading(type) && id === '' ? undefined : toBinary(OperationSchema, operation);
-  const digest = asked === undefined ? '' : createHash('sha256').update(asked).digest('base64url');
+  const asked = toBinary(OperationSchema, operation);
+  operation.timeoutMs = timeoutMs;
   return {
     id,
     account,
@@ -147,25 +147,19 @@ export function toSubmission(
     timeoutMs,
     caller,
     ...requestedObject(operation),
-    digest,
+    digest: isReading(type) && id === '' ? '' : createHash('sha256').update(asked).digest('base64url'),
     encode: (chosenId, receivedTime) => {
       operation.id = chosenId;
       operation.originatingClouddriverId = instanceId;
       operation.receivedTimeMs = BigInt(receivedTime);
       if (traceparent !== '') operation.trace = create(TraceContextSchema, { traceparent, tracestate });
-      // What routing adds (the remaining time) is not in it yet.
-      const encoded =
-        asked === undefined
-          ? toBinary(OperationSchema, operation)
-          : withOrigin(asked, {
-              id: chosenId,
-              originatingInstanceId: instanceId,
-              receivedTime,
-              traceparent,
-              tracestate,
-            });
-      operation.timeoutMs = timeoutMs;
-      return encoded;
+      return withOrigin(asked, {
+        id: chosenId,
+        originatingInstanceId: instanceId,
+        receivedTime,
+        traceparent,
+        tracestate,
+      });
     },
   };
 }

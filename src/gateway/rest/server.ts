@@ -113,8 +113,6 @@ export async function createRestServer(options: RestOptions): Promise<RestServer
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
-    // A logger for each request would cost more than the routing, and only failures are logged.
-    childLoggerFactory: (requestLogger) => requestLogger,
     bodyLimit: maxBodyBytes,
     forceCloseConnections: true,
     routerOptions: { maxParamLength: maxParameterLength },
