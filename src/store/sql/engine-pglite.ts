@@ -2,10 +2,12 @@
 
 import { statfsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
+import type { PGliteOptions } from '@electric-sql/pglite';
 import { PGliteDialect } from 'kysely';
 import { GatewayError } from '../../core/errors.js';
 import { lockDirectory } from './directory-lock.js';
 import type { Engine } from './engine.js';
+import { readInitialDatabase } from './initial-database.js';
 
 /** int8 as a number: our largest values are times in ms and counters. JSON as the text that it is. */
 export const typeParsers: Readonly<Record<number, (text: string) => unknown>> = {
@@ -33,7 +35,7 @@ export function pgliteEngine(directory: string | undefined): Engine {
   const start = async () => {
     const { PGlite } = await import('@electric-sql/pglite');
     const unlock = directory === undefined ? undefined : await lockedDirectory(directory);
-    const pglite = new PGlite({ ...(directory === undefined ? {} : { dataDir: directory }), parsers: typeParsers });
+    const pglite = new PGlite({ ...(await placeOf(directory)), parsers: typeParsers });
     try {
       await pglite.waitReady;
     } catch (error) {
@@ -51,6 +53,13 @@ export function pgliteEngine(directory: string | undefined): Engine {
     packetBytes: () => Number.POSITIVE_INFINITY,
     ...(directory === undefined ? {} : { lack: () => lackOfRoom(directory) }),
   };
+}
+
+/** Only in memory, where nothing can be interrupted half-way, is a database not made from scratch. */
+async function placeOf(directory: string | undefined): Promise<PGliteOptions> {
+  if (directory !== undefined) return { dataDir: directory };
+  const files = await readInitialDatabase();
+  return files === undefined ? {} : { loadDataDir: files };
 }
 
 async function lockedDirectory(directory: string): Promise<() => Promise<void>> {
