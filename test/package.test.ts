@@ -6,6 +6,9 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { test } from 'tap';
+import { silentLogger } from '../src/core/logger.js';
+import type * as migrations from '../src/store/migrations/migrate.js';
+import type * as sql from '../src/store/sql/database.js';
 import { longTermNode, nodeDirectory } from './services/node.js';
 import { waitFor } from './wait.js';
 
@@ -66,13 +69,25 @@ test('the package', async (t) => {
 
   await t.test('has the program and nothing of the build', (t) => {
     t.match(manifest.name, /^@[\w-]+\/[\w-]+$/u, 'a scoped name: nobody else can publish it');
-    for (const file of ['dist/main.js', 'dist/gateway/console/client/index.html', 'LICENSE', 'README.md'])
+    const database = 'dist/store/sql/initial-database.tar.gz';
+    for (const file of ['dist/main.js', 'dist/gateway/console/client/index.html', database, 'LICENSE', 'README.md'])
       t.ok(files.has(file), file);
     t.same(
       [...files].filter((file) => /tsbuildinfo|\.test\.|^src\/|\.png$/u.test(file)),
       [],
     );
     t.end();
+  });
+
+  await t.test('starts a database in memory from one that is migrated', async (t) => {
+    const built = <T>(module: string) => import(join(checkout, 'dist/store', module)) as Promise<T>;
+    const { openDatabase } = await built<typeof sql>('sql/database.js');
+    const { migrate } = await built<typeof migrations>('migrations/migrate.js');
+    const time = 60_000;
+    const url = 'pglite:memory';
+    const database = openDatabase({ url, maxPoolSize: 1, connectionTimeoutMs: time, queryTimeoutMs: time });
+    t.teardown(() => database.close());
+    t.same(await migrate(database, { logger: silentLogger, signal: AbortSignal.timeout(time) }), []);
   });
 
   await t.test('has the pages that messages name', async (t) => {
