@@ -135,13 +135,15 @@ export class Pipelines {
     const revisions = [...history.stdout.toString().matchAll(/^(\d+)\s/gmu)].map(([, number]) => Number(number));
     // The controllers need a moment for a new revision.
     if (history.code !== 0 || revisions.length < 2) return;
+    // Not the oldest, which they may be about to delete, and of another round than the current one.
+    const revision = revisions.toSorted((a, b) => a - b)[Math.floor((revisions.length - 1) / 2)];
     const imageOf = async (): Promise<string | undefined> =>
       (await this.#web()).spec.template.spec.containers[0]?.image;
     const before = await imageOf();
     await this.#stage(
       'undo',
       deployments,
-      () => driver.change('rollout', 'undo', 'deployment/web', `--to-revision=${String(Math.min(...revisions))}`),
+      () => driver.change('rollout', 'undo', 'deployment/web', `--to-revision=${String(revision)}`),
       async () => (await imageOf()) !== before,
     );
   }
