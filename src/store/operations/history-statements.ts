@@ -59,30 +59,20 @@ const historyColumns = {
   ...requestColumns,
 } as const;
 
-const historyRows = bulkInsert('kubesvc_ops_history', historyColumns, 'operation_id', 'stay');
-const newHistoryRows = bulkInsert('kubesvc_ops_history', historyColumns, 'operation_id', 'fail');
+const historyRows = {
+  stay: bulkInsert('kubesvc_ops_history', historyColumns, 'operation_id', 'stay'),
+  fail: bulkInsert('kubesvc_ops_history', historyColumns, 'operation_id', 'fail'),
+};
 
+/** @param existing what becomes of a record whose id is there: with `fail` nothing is inserted, and the error isDuplicateKey() */
 export function insertHistory(
   db: Db,
   dialect: SqlDialect,
   records: readonly FinishedOperation[],
   token: string,
+  existing: 'stay' | 'fail' = 'stay',
 ): Promise<void> {
-  return historyRows(
-    db,
-    dialect,
-    records.map((record) => historyValues(record, token)),
-  );
-}
-
-/** The same for records whose ids are new; if one is not, none is inserted. @throws an error that isDuplicateKey() */
-export function insertNewHistory(
-  db: Db,
-  dialect: SqlDialect,
-  records: readonly FinishedOperation[],
-  token: string,
-): Promise<void> {
-  return newHistoryRows(
+  return historyRows[existing](
     db,
     dialect,
     records.map((record) => historyValues(record, token)),

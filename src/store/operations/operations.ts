@@ -22,7 +22,6 @@ import { readFailures, type Failures } from './failures.js';
 import {
   deleteHistory,
   insertHistory,
-  insertNewHistory,
   selectHistoryKeys,
   selectOldHistory,
   upsertRefusals,
@@ -130,7 +129,7 @@ export class OperationStore {
     return this.#database.run(async (db) => {
       try {
         await db.transaction().execute(async (trx) => {
-          await insertNewHistory(trx, dialect, records, token);
+          await insertHistory(trx, dialect, records, token, 'fail');
           await deletePending(trx, ids);
         });
         return true;

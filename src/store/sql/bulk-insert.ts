@@ -48,8 +48,8 @@ export function bulkInsert(
   return async (db, { engine }, rows) => {
     const query =
       engine === 'mysql'
-        ? CompiledQuery.raw(mysql, [rows.map((row) => row.map((value, index) => mysqlValue(value, kinds[index])))])
-        : CompiledQuery.raw(postgresql, [JSON.stringify(rows.map((row) => row.map(jsonValue)))]);
+        ? CompiledQuery.raw(mysql, [converted(rows, kinds, 'fromNow', afterNow)])
+        : CompiledQuery.raw(postgresql, [JSON.stringify(converted(rows, kinds, 'bytes', base64))]);
     await db.executeQuery(query);
   };
 }
@@ -76,12 +76,28 @@ function endsOf(table: string, names: readonly string[], key: string, existing: 
   };
 }
 
-/** For mysql2, which escapes it. */
-function mysqlValue(value: InsertedRow[number], kind: InsertedColumn | undefined): unknown {
-  if (value instanceof Uint8Array) return bufferOf(value);
-  if (kind !== 'fromNow' || typeof value !== 'number') return value;
-  const text = `${nowMsText.mysql} + ${String(value)}`;
+/** The rows with the values of one kind as the driver needs them; most tables have none of it. */
+function converted(
+  rows: readonly InsertedRow[],
+  kinds: readonly InsertedColumn[],
+  kind: InsertedColumn,
+  convert: (value: string | number | Uint8Array) => unknown,
+): readonly (readonly unknown[])[] {
+  if (!kinds.includes(kind)) return rows;
+  return rows.map((row) =>
+    row.map((value, index) => (value === null || kinds[index] !== kind ? value : convert(value))),
+  );
+}
+
+/** For mysql2, which writes it as it is. */
+function afterNow(value: string | number | Uint8Array): unknown {
+  const text = `${nowMsText.mysql} + ${String(Number(value))}`;
   return { toSqlString: () => text };
+}
+
+function base64(value: string | number | Uint8Array): unknown {
+  if (!(value instanceof Uint8Array)) return value;
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64');
 }
 
 function postgresRows(kinds: readonly InsertedColumn[]): string {
@@ -92,12 +108,4 @@ function postgresRows(kinds: readonly InsertedColumn[]): string {
     return kind === 'fromNow' ? `${nowMsText.postgresql} + ${text}::bigint` : `${text}::bigint`;
   });
   return `select ${values.join(', ')} from jsonb_array_elements($1::jsonb) as r`;
-}
-
-function jsonValue(value: InsertedRow[number]): string | number | null {
-  return value instanceof Uint8Array ? bufferOf(value).toString('base64') : value;
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
