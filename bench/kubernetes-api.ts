@@ -18,6 +18,7 @@ import { Child } from './child.js';
 import type { LoadReport } from './load.js';
 import { settled } from './memory.js';
 import { profileRun } from './profile.js';
+import { inRounds } from './rounds.js';
 import {
   createDatabase,
   startAgent,
@@ -216,12 +217,8 @@ async function measureCases(
   { rounds, warmUpMs, measureMs }: ApiAmounts,
 ): Promise<readonly ApiCaseReport[]> {
   for (const each of apiCases.filter(({ inFlight }) => inFlight > 1)) await run(stack, each, warmUpMs);
-  const measured = new Map(apiCases.map((each): [ApiCase, Measurement[]] => [each, []]));
-  for (let round = 0; round < rounds; round += 1) {
-    // Every second round goes backwards, so that no case always follows the same other one.
-    const order = round % 2 === 0 ? apiCases : apiCases.toReversed();
-    for (const each of order) measured.get(each)?.push(await measureCase(stack, each, measureMs));
-  }
+  const all = await inRounds(apiCases, rounds, (each) => measureCase(stack, each, measureMs));
+  const measured = new Map(apiCases.map((each, index) => [each, all[index] ?? []]));
   const cost = ({ operations, cpuSeconds }: Measurement) => cpuSeconds / operations;
   return apiCases.map((each) => {
     const own = measured.get(each) ?? [];
@@ -268,11 +265,8 @@ async function listAsMebibytes({ load, baseUrls }: Stack): Promise<{ readonly op
 }
 
 async function measureLists(stack: Stack, rounds: number): Promise<readonly ApiListReport[]> {
-  const measured = new Map(listRoutes.map((route): [ApiRoute, { seconds: number; growth: number }[]] => [route, []]));
-  for (let round = 0; round < rounds; round += 1) {
-    const order = round % 2 === 0 ? listRoutes : listRoutes.toReversed();
-    for (const route of order) measured.get(route)?.push(await measureList(stack, route));
-  }
+  const all = await inRounds(listRoutes, rounds, (route) => measureList(stack, route));
+  const measured = new Map(listRoutes.map((route, index) => [route, all[index] ?? []]));
   const bare = measured.get('proxy') ?? [];
   return listRoutes.map((route) => {
     const own = measured.get(route) ?? [];

@@ -6,6 +6,7 @@
 import type { Child } from './child.js';
 import type { LatencyLoadOptions } from './latency-load.js';
 import type { LoadReport } from './load.js';
+import { inRounds } from './rounds.js';
 import type { Kind } from './operations.js';
 import { accounts, median, pathOf, serversOf, type Route, type Servers } from './throughput.js';
 
@@ -76,15 +77,9 @@ export async function measureLatency(
   { rounds, warmUpMs, measureMs }: LatencyAmounts,
 ): Promise<LatencyReport[]> {
   for (const each of latencyCases) await run(servers, caller, each, { durationMs: warmUpMs });
-  const measured = latencyCases.map((): LoadReport[] => []);
-  for (let round = 0; round < rounds; round += 1) {
-    // Every second round goes backwards, so that no case always follows the same other one.
-    const order = [...latencyCases.keys()];
-    if (round % 2 === 1) order.reverse();
-    for (const index of order) {
-      measured[index]?.push(await run(servers, caller, latencyCases[index] as LatencyCase, { durationMs: measureMs }));
-    }
-  }
+  const measured = await inRounds(latencyCases, rounds, (each) =>
+    run(servers, caller, each, { durationMs: measureMs }),
+  );
   return latencyCases.map((each, index) => {
     const own = measured[index] ?? [];
     return {

@@ -6,6 +6,7 @@
 import { Child } from './child.js';
 import type { LoadOptions, LoadReport } from './load.js';
 import { kinds, type Form, type Kind } from './operations.js';
+import { inRounds } from './rounds.js';
 import { differenceOf, sumOf, type DatabaseUse } from './server-counters.js';
 import type { ServerUnderTest } from './servers.js';
 
@@ -79,13 +80,7 @@ export async function measureThroughput(
   { rounds, warmUpMs, measureMs }: ThroughputOptions,
 ): Promise<CaseReport[]> {
   for (const each of cases) await run(servers, load, each, warmUpMs);
-  const measured = cases.map((): Measurement[] => []);
-  for (let round = 0; round < rounds; round += 1) {
-    // Every second round goes backwards, so that no case always follows the same other one.
-    const order = [...cases.keys()];
-    if (round % 2 === 1) order.reverse();
-    for (const index of order) measured[index]?.push(await measure(servers, load, cases[index] as Case, measureMs));
-  }
+  const measured = await inRounds(cases, rounds, (each) => measure(servers, load, each, measureMs));
   return cases.map((each, index) => {
     const own = measured[index] ?? [];
     const bare = measured[cases.findIndex(({ kind, route }) => kind === each.kind && route === 'bare')] ?? [];
