@@ -29,19 +29,15 @@ export function readLog(stderr: string): KubectlLog {
 }
 
 /**
- * Why kubectl says that the cluster does not have a resource type, if that is only because it was told to ask later about the types of
- * a group until its time was over. kubectl goes on without a group that it cannot read, and its user does not hear why.
- * @param log of kubectl
+ * Why kubectl 1.22 says that the cluster does not have a resource type, if that is only because it was told to ask again later for
+ * the types of a group, until its time was over: it goes on without a group that it cannot read, and its user does not hear why.
  * @returns undefined: for another reason
  */
 export function passingDiscoveryFailure({ said, log }: KubectlLog): string | undefined {
   if (!said.includes("the server doesn't have a resource type")) return undefined;
-  const statuses = [...log.matchAll(/Response Status: (\d*)|"Response" status="(\d*)/gu)].map(
-    ([, old, newer]) => old ?? newer ?? '',
-  );
-  const [, why] = /skipped caching discovery info due to (.*)/u.exec(log) ?? [];
+  const statuses = [...log.matchAll(/Response Status: (\d*)/gu)].map(([, status = '']) => status);
   // An answer of another kind, or a list without the type, is not for a moment.
   if (log.includes('no resources found') || !statuses.every((status) => ['', '200', '503'].includes(status)))
     return undefined;
-  return why;
+  return /skipped caching discovery info due to (.*)/u.exec(log)?.[1];
 }
