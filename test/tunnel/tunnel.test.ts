@@ -1,6 +1,8 @@
 /** Both ends of a tunnel together: every byte arrives, at the right request, and nothing is left open. */
 
 import { randomBytes } from 'node:crypto';
+import { constants, PerformanceObserver } from 'node:perf_hooks';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { test } from 'tap';
 import { GatewayError } from '../../src/core/errors.js';
@@ -41,6 +43,45 @@ test('requests of one turn share a message', async (t) => {
   for (const told of all) pair.gateway.open(aRequest, { complete: true }, told);
   await waitFor(() => all.every(({ trailers }) => trailers));
   t.equal(pair.messages(), 2);
+});
+
+/** Collections that the program asks for while `work` runs. */
+async function askedCollections(work: () => Promise<unknown>): Promise<number> {
+  let asked = 0;
+  const observer = new PerformanceObserver((list) => {
+    for (const { detail } of list.getEntries())
+      asked += Number(((detail as GcDetail).flags & constants.NODE_PERFORMANCE_GC_FLAGS_FORCED) !== 0);
+  });
+  observer.observe({ entryTypes: ['gc'] });
+  await work();
+  await nextTurn();
+  observer.disconnect();
+  return asked;
+}
+
+interface GcDetail {
+  readonly flags: number;
+}
+
+test('large bodies are collected soon; many small ones in a message are left to V8', async (t) => {
+  const answerBytes = { '/small': 1_024, '/large': 65_536 };
+  const pair = tunnelPair(({ target }, answer) => {
+    setImmediate(() => {
+      answer.respond(ok);
+      answer.write(data(answerBytes[target as keyof typeof answerBytes]));
+      answer.end();
+    });
+    return new Told();
+  });
+  const ask = async (target: string, times: number): Promise<void> => {
+    for (let round = 0; round < times; round += 1) {
+      const all = Array.from({ length: 64 }, () => new Told());
+      for (const told of all) pair.gateway.open({ ...aRequest, target }, { complete: true }, told);
+      await waitFor(() => all.every(({ trailers }) => trailers));
+    }
+  };
+  t.equal(await askedCollections(() => ask('/small', 100)), 0);
+  t.ok((await askedCollections(() => ask('/large', 2))) >= 4);
 });
 
 test('random bodies, slow readers and cancellations: every byte arrives in order, at its request', async (t) => {
