@@ -21,6 +21,19 @@ interface Manifest {
   readonly engines: { readonly node: string };
 }
 
+/** A package.json in dist/node_modules (src/merge-packages.ts). */
+interface Copy {
+  readonly name: string;
+  readonly exports: Readonly<Record<string, string>>;
+}
+
+/** A package in package-lock.json. */
+interface Locked {
+  readonly dev?: boolean;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
+}
+
 async function json<T>(file: string): Promise<T> {
   return JSON.parse(await readFile(file, 'utf8')) as T;
 }
@@ -78,6 +91,35 @@ test('the package', async (t) => {
     );
     t.end();
   });
+
+  await t.test(
+    'has copies of packages for every path that the program imports, and for nothing but the program',
+    async (t) => {
+      const copies = [...files].filter((file) => /^dist\/node_modules\/.*\/package\.json$/u.test(file));
+      const manifests = copies.map((file) => json<Copy>(join(checkout, file)));
+      const paths = new Map((await Promise.all(manifests)).map(({ name, exports }) => [name, Object.keys(exports)]));
+      t.ok(paths.has('typebox'), [...paths.keys()].join(', '));
+      const sources = await readdir(join(project, 'src'), { recursive: true });
+      const imports = sources
+        .filter((name) => name.endsWith('.ts'))
+        .map(async (name) => [
+          ...(await readFile(join(project, 'src', name), 'utf8')).matchAll(
+            /^import (?!type).*?from ['"]([^'".:]+)['"];/gmsu,
+          ),
+        ]);
+      const imported = new Set((await Promise.all(imports)).flat().map(([, path = '']) => path));
+      for (const [name, exported] of paths) {
+        const used = [...imported].filter((path) => path === name || path.startsWith(`${name}/`));
+        t.same(used.map((path) => `.${path.slice(name.length)}`).sort(), exported.toSorted(), name);
+      }
+      const { packages } = await json<{ packages: Record<string, Locked> }>(join(project, 'package-lock.json'));
+      for (const [path, { dev, dependencies, peerDependencies }] of Object.entries(packages)) {
+        if (path === '' || dev === true || paths.has(path.slice('node_modules/'.length))) continue;
+        const needed = Object.keys({ ...dependencies, ...peerDependencies }).filter((name) => paths.has(name));
+        t.same(needed, [], `${path} would load them again`);
+      }
+    },
+  );
 
   await t.test('starts a database in memory from one that is migrated', async (t) => {
     const built = <T>(module: string) => import(join(checkout, 'dist/store', module)) as Promise<T>;

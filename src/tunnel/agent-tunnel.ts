@@ -1,7 +1,6 @@
 /** The agent's end of one stream of kubernetes.Api: takes the gateway's requests, and sends the answers. */
 
 import { GatewayError, toGatewayError } from '../core/errors.js';
-import { passing } from '../core/passing-bytes.js';
 import { Channel, type ChannelSchedule } from './channel.js';
 import type { TunnelAnswer, AnswerRequest, RequestEvents, HttpResponseHead, TunnelledRequest } from './exchange.js';
 import { decodeFrames, type RequestHeadFrame, type TunnelFrame } from './frames.js';
@@ -58,8 +57,6 @@ export class AgentTunnel {
    * @throws GatewayError `invalid-argument` if it breaks the protocol: the tunnel is then closed, and the stream must end
    */
   receive(message: Uint8Array): void {
-    // As read from the connection, and as grpc-js put it together.
-    passing(2 * message.length);
     try {
       for (const frame of decodeFrames('kubernetes.GatewayFrames', message)) {
         if (this.#multiplexer.closed) return;

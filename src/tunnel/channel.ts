@@ -3,6 +3,7 @@
  * how far both directions are. multiplexer.ts decides which channel sends next.
  */
 
+import { passing } from '../core/passing-bytes.js';
 import { exchangeWindowBytes, type HeaderList, type HttpResponseHead, type TunnelledRequest } from './exchange.js';
 import type { BodyFrame, TunnelFrame } from './frames.js';
 import { checkHeaders, protocolError } from './head-rules.js';
@@ -214,6 +215,8 @@ export class Channel {
     if (data.length > this.#room) throw protocolError(this.number, 'more data than the window allows');
     this.#room -= data.length;
     this.#held += data.length;
+    // As read from the connection, and as grpc-js put it together.
+    passing(2 * data.length);
     this.#events().onData(data);
   }
 
@@ -272,6 +275,8 @@ export class Channel {
     }
     this.#queued -= bytes;
     this.#credit -= bytes;
+    // Copied into a message, and by grpc-js.
+    passing(2 * bytes);
     return pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces, bytes);
   }
 }

@@ -1,7 +1,6 @@
 /** The gateway's end of one stream of kubernetes.Api: sends requests to an agent, and takes its answers. */
 
 import { GatewayError, toGatewayError } from '../core/errors.js';
-import { passing } from '../core/passing-bytes.js';
 import { Channel, type ChannelSchedule } from './channel.js';
 import type { Exchange, ExchangeEvents, TunnelledRequest } from './exchange.js';
 import { decodeFrames, type ResponseHeadFrame, type TunnelFrame } from './frames.js';
@@ -127,8 +126,6 @@ export class GatewayTunnel {
    */
   receive(message: Uint8Array): void {
     this.#receivedBytes += message.length;
-    // As read from the connection, and as grpc-js put it together.
-    passing(2 * message.length);
     try {
       for (const frame of decodeFrames('kubernetes.AgentFrames', message)) {
         if (this.#multiplexer.closed) return;

@@ -4,7 +4,6 @@
  * frame each.
  */
 
-import { passing } from '../core/passing-bytes.js';
 import type { Channel, ChannelSchedule } from './channel.js';
 import { encodeFrames, type TunnelFrame } from './frames.js';
 
@@ -140,8 +139,6 @@ export class Multiplexer<Kind extends Channel> implements ChannelSchedule {
   #write(frames: readonly TunnelFrame[]): void {
     const message = encodeFrames(frames);
     this.#sentBytes += message.length;
-    // And grpc-js copies it.
-    passing(2 * message.length);
     this.#writable = this.#transport.write(message);
   }
 }

@@ -3,13 +3,15 @@
  * they answer (spinnaker/clouddriver, kubernetes/op/job/KubectlJobExecutor.java and security/KubernetesCredentials.java).
  */
 
+import { requestTimeoutSeconds } from '../../src/gateway/spinnaker/account-definition.js';
+import { readLog } from './kubectl-log.js';
 import type { Outcome, Session } from './session.js';
 
 /** The kinds of Clouddriver's infrastructure screens, in one `get` for each namespace. */
 const cachedKinds = 'replicaSet,statefulSet,daemonSet,deployment,pod,ingress,service,networkPolicy,configMap,job';
 
-/** "kind/name" of what a list contained, or why Clouddriver does not have it. */
-export type Listed = { readonly names: ReadonlySet<string> } | { readonly error: string };
+/** "kind/name" of what a list contained, or why Clouddriver does not have it: what kubectl said, and what it logged. */
+export type Listed = { readonly names: ReadonlySet<string> } | { readonly error: string; readonly log: string };
 
 interface ListedObject {
   readonly kind: string;
@@ -52,10 +54,11 @@ export class Clouddriver {
   }
 
   async #list(...words: readonly string[]): Promise<Listed> {
-    const { code, stdout, stderr } = await this.#run(words);
+    const { code, stdout, stderr } = await this.#run(['-v=8', ...words]);
+    const { said, log } = readLog(stderr);
     // A list that is forbidden is taken as it is: empty, or without one of its kinds.
-    if (code !== 0 && !/forbidden/iu.test(stderr)) return { error: stderr };
-    if (stderr.includes('No resources found')) return { names: new Set() };
+    if (code !== 0 && !/forbidden/iu.test(said)) return { error: said, log };
+    if (said.includes('No resources found')) return { names: new Set() };
     const { items } = (stdout.length === 0 ? { items: [] } : JSON.parse(stdout.toString())) as {
       readonly items: readonly ListedObject[];
     };
@@ -63,6 +66,10 @@ export class Clouddriver {
   }
 
   #run(words: readonly string[], stdin = ''): Promise<Outcome> {
-    return this.session.start([`--kubeconfig=${this.session.path('kubeconfig')}`, ...words], { stdin }).ended();
+    const flags = [
+      `--request-timeout=${String(requestTimeoutSeconds)}`,
+      `--kubeconfig=${this.session.path('kubeconfig')}`,
+    ];
+    return this.session.start([...flags, ...words], { stdin }).ended();
   }
 }

@@ -35,12 +35,17 @@ export interface Caller {
 
 /** How often the kernel probes connections on which nothing may happen for hours, in ms. */
 const keepAliveMs = 60_000;
+/** A body of HTTP/1.1 up to this many bytes is sent together with its head, if it is complete at once. */
+const smallBodyBytes = 8_192;
 
 /** A request and its answer on Node.js' HTTP servers. */
 export class HttpCaller implements Caller {
   readonly #request: IncomingMessage | Http2ServerRequest;
   readonly #response: ServerResponse | Http2ServerResponse;
-  #written = false;
+  /** Since respond(), until the turn ends or the body goes on: the answer may be complete by then. */
+  #beginning = false;
+  /** What came of the body meanwhile. */
+  #small: Uint8Array | undefined;
 
   constructor(request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse) {
     this.#request = request;
@@ -99,29 +104,56 @@ export class HttpCaller implements Caller {
     }
     // A flat list keeps the spelling, the order and the repetitions of the headers.
     response.writeHead(status, headers as string[]);
-    // The head waits for the first bytes, unless there are none for now.
+    this.#beginning = true;
     process.nextTick(() => {
-      if (this.#written || response.destroyed) return;
-      response.socket?.setKeepAlive(true, keepAliveMs);
-      response.flushHeaders();
+      if (!this.#beginning || response.destroyed) return;
+      if (this.#small === undefined) {
+        // The rest may take hours.
+        response.socket?.setKeepAlive(true, keepAliveMs);
+        response.flushHeaders();
+      }
+      this.#goOn();
     });
   }
 
   write(data: Uint8Array): boolean {
-    this.#written = true;
+    if (this.#beginning && this.#small === undefined && data.length <= smallBodyBytes) {
+      this.#small = data;
+      return true;
+    }
+    this.#goOn();
     const response = this.#response;
     return 'stream' in response ? response.write(data) : response.write(data);
   }
 
   end(trailers: HeaderList): void {
-    this.#written = true;
-    if (trailers.length > 0) this.#response.addTrailers(byName(trailers));
-    this.#response.end();
+    const response = this.#response;
+    const small = this.#small;
+    if (small !== undefined && trailers.length === 0 && !('stream' in response)) {
+      this.#beginning = false;
+      this.#small = undefined;
+      // Node.js joins a text to the head, and sends both with one call that allocates nothing.
+      response.end(Buffer.from(small.buffer, small.byteOffset, small.length).toString('latin1'), 'latin1');
+    } else {
+      this.#goOn();
+      if (trailers.length > 0) response.addTrailers(byName(trailers));
+      response.end();
+    }
     // Nobody wants the rest of the body; unread, it would stop the next request of the connection.
     this.#request.resume();
   }
 
+  /** The answer is not complete at once. */
+  #goOn(): void {
+    this.#beginning = false;
+    const small = this.#small;
+    this.#small = undefined;
+    const response = this.#response;
+    if (small !== undefined && !('stream' in response)) response.write(small);
+  }
+
   cut(): void {
+    this.#beginning = false;
     const response = this.#response;
     if ('stream' in response) response.stream.destroy(new Error('the answer is cut off'));
     // Not the socket of the answer, which has none while it waits behind another one.

@@ -5,7 +5,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { create, fromBinary, fromJson, toBinary, toJson, type JsonValue } from '@bufbuild/protobuf';
+import { create, fromBinary, fromJson, toBinary, toJson, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
 import { GatewayError, messageOf } from '../../core/errors.js';
 import { parseJson } from '../../documents/exact-json.js';
 import {
@@ -18,6 +18,7 @@ import {
 import { formatText, parseText } from '../../protocol/text-format.js';
 import { withOrigin } from '../../protocol/wire.js';
 import { isReading } from '../operations/operation.js';
+import { operationFromJson } from './operation-json.js';
 import { requestedObject } from './requested-object.js';
 import type { Submission } from '../operations/submission.js';
 
@@ -35,7 +36,7 @@ export type Encoded = string | Record<string, unknown>;
 export function readOperation(encoded: Encoded): Operation {
   return typeof encoded === 'string'
     ? parseText(OperationSchema, encoded)
-    : readJson('operation', () => fromJson(OperationSchema, encoded as JsonValue));
+    : readJson('operation', () => operationFromJson(encoded as JsonObject));
 }
 
 /** @throws GatewayError `invalid-argument` */

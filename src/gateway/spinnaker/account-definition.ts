@@ -5,6 +5,13 @@ import type { PublishedAccount } from './published-accounts.js';
 /** JSON of Clouddriver. `kubeconfigContents` is a secret. */
 export type ClouddriverDefinition = Readonly<Record<string, unknown>>;
 
+/**
+ * `--request-timeout` of Clouddriver's kubectl, in s. Without it, kubectl gives requests about resource types 32 s, retries included.
+ * kubectl 1.22 then says that the cluster has no such type, and Clouddriver loses its custom resources for a while. This one is longer
+ * than kubectl's retries of a 503 (50 s) and the API server's own limit of a request (60 s) together.
+ */
+export const requestTimeoutSeconds = 120;
+
 /** What Clouddriver takes for an option that is not set, if that is not nothing. */
 const defaults: ClouddriverDefinition = {
   cacheAllApplicationRelationships: false,
@@ -44,6 +51,7 @@ export function definitionOf(account: PublishedAccount): ClouddriverDefinition {
     permissions,
     // Clouddriver remembers a check that failed as a missing permission, and never caches the account.
     checkPermissionsOnStartup: false,
+    kubectlRequestTimeoutSeconds: requestTimeoutSeconds,
   };
 }
 

@@ -36,6 +36,7 @@ const schema = Type.Object(
       { additionalProperties: false },
     ),
     checkPermissionsOnStartup: Type.Literal(false),
+    kubectlRequestTimeoutSeconds: Type.Integer(),
     accountType: Type.Optional(Type.String()),
     cacheAllApplicationRelationships: Type.Optional(Type.Boolean()),
     cacheIntervalSeconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),

@@ -69,11 +69,16 @@ export function quoteLiteral(value: string | Uint8Array): string {
   let chars: string;
   if (typeof value === 'string') chars = /^[\0-\x7f]*$/.test(value) ? value : Buffer.from(value).toString('latin1');
   else chars = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
-  const quoted = chars.replace(/["'\\]/g, '\\$&');
-  return `"${/^[ -~]*$/.test(quoted) ? quoted : quoted.replace(/[^ -~]/g, escape)}"`;
+  if (!/^[ -~]*$/.test(chars)) return `"${chars.replace(/["'\\]|[^ -~]/g, escape)}"`;
+  // Of these characters, JSON escapes the same but the apostrophe, and much faster.
+  const quoted = JSON.stringify(chars);
+  return quoted.includes("'") ? quoted.replaceAll("'", "\\'") : quoted;
 }
 
 const letters: Readonly<Record<string, string>> = {
+  '"': '\\"',
+  "'": "\\'",
+  '\\': '\\\\',
   '\x07': '\\a',
   '\b': '\\b',
   '\f': '\\f',

@@ -31,14 +31,17 @@ export interface ServedAccountOptions {
   readonly level?: AccessLevel;
   readonly cluster?: Partial<ClusterOptions>;
   readonly mostPerAccount?: number;
+  /** Of the account; default: prod. */
+  readonly name?: string;
 }
 
 type Teardown = { teardown(release: () => void | Promise<void>): unknown };
 
-/** An agent that serves the account "prod". */
+/** An agent that serves one account. */
 export function serve(t: Teardown, options: ServedAccountOptions) {
+  const served = options.name ?? 'prod';
   const cluster = new Cluster({
-    name: 'prod',
+    name: served,
     credentials: { kubeconfig: options.kubeconfig },
     namespaces: [],
     omitNamespaces: [],
@@ -52,7 +55,7 @@ export function serve(t: Teardown, options: ServedAccountOptions) {
   const outcomes: CarriedRequestOutcome[] = [];
   let open = 0;
   const answerRequest = createAnswerRequest({
-    accountOf: (name) => (name === 'prod' ? account : undefined),
+    accountOf: (name) => (name === served ? account : undefined),
     observer: {
       began: () => (open += 1),
       ended: (outcome) => {
@@ -68,7 +71,7 @@ export function serve(t: Teardown, options: ServedAccountOptions) {
   function ask(request: AskOptions = {}): Asked {
     const { body, ...head } = request;
     const whole = {
-      ...{ account: 'prod', method: 'GET', target: '/version', headers: [], upgrade: '' },
+      ...{ account: served, method: 'GET', target: '/version', headers: [], upgrade: '' },
       ...head,
     };
     const state: Omit<Asked, 'events'> = {
@@ -100,7 +103,7 @@ export function serve(t: Teardown, options: ServedAccountOptions) {
     return Object.assign(state, { events });
   }
 
-  return { ask, account, outcomes, open: () => open };
+  return { ask, answerRequest, account, outcomes, open: () => open };
 }
 
 export function kubeconfigOf(cluster: object, user: object): string {

@@ -120,6 +120,7 @@ test('accounts that answer are registered, and written again only when something
   t.match(double.get('a'), {
     ...{ type: 'kubernetes', namespaces: ['default'], checkPermissionsOnStartup: false },
     ...{ permissions: { READ: ['dev'], WRITE: ['ops'] }, kubeconfigContents: kubeconfig('a') },
+    kubectlRequestTimeoutSeconds: 120,
   });
   t.match(double.get('everywhere'), { namespaces: [], omitNamespaces: ['kube-system'], environment: 'prod' });
   t.notOk(double.writes.some(({ body }) => body !== undefined && '@type' in body));

@@ -13,6 +13,7 @@ export interface BoundAccount {
   readonly namespaces?: readonly string[];
   readonly permissions?: Readonly<Record<string, readonly string[]>>;
   readonly checkPermissionsOnStartup?: boolean;
+  readonly kubectlRequestTimeoutSeconds?: number;
 }
 
 export interface ConfigClientOptions {

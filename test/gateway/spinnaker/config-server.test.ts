@@ -95,6 +95,7 @@ test('accounts come, change and go, and Clouddriver is asked to read them', asyn
     namespaces: ['a', 'b'],
     permissions: { READ: ['dev', 'ops'], WRITE: ['ops'] },
     checkPermissionsOnStartup: false,
+    kubectlRequestTimeoutSeconds: 120,
   });
   t.match(kubeconfigContents, `server: ${publicUrl}/kubernetes/accounts/prod-eu`);
   t.match(kubeconfigContents, /token: ey/u);
