@@ -124,6 +124,11 @@ export class ChaosCluster {
     return this.replicas.filter(({ running }) => running);
   }
 
+  /** Kinds of the replicas' connections by port. */
+  get ports(): ReadonlyMap<number, string> {
+    return new Map(this.replicas.flatMap(({ ports }) => ports));
+  }
+
   /** Calls it first of all at stop(). */
   beforeStop(name: string, release: () => Promise<void>): void {
     this.#scope.push(name, release);

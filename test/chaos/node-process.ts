@@ -3,10 +3,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { HistoryWriter } from './history.js';
+import { openDescriptors } from './open-descriptors.js';
 
 export interface NodeProcessOptions {
   /** In the history. */
@@ -109,9 +110,9 @@ export class NodeProcess {
     this.#child.kill(name);
   }
 
-  /** Open file descriptors, from /proc: sockets, pipes, files and so on. */
-  async descriptors(): Promise<number> {
-    return (await readdir(`/proc/${this.#child.pid ?? 0}/fd`)).length;
+  /** Open file descriptors by kind. @see openDescriptors */
+  descriptors(ports: ReadonlyMap<number, string>): Promise<ReadonlyMap<string, number>> {
+    return openDescriptors(this.#child.pid ?? 0, ports);
   }
 
   /** Resident memory, from /proc: statm counts pages of 4 KiB. */

@@ -30,8 +30,8 @@ export interface ReplicaOptions {
 /** What a replica holds after a full garbage collection. */
 export interface Holdings {
   readonly heapBytes: number;
-  /** Open descriptors. */
-  readonly descriptors: number;
+  /** Open descriptors by what they are: connections by where they lead, and what is none. */
+  readonly descriptors: ReadonlyMap<string, number>;
   /** What Node.js keeps the process alive for, by kind: timers, sockets and so on. */
   readonly resources: Readonly<Record<string, number>>;
 }
@@ -152,14 +152,24 @@ export class ChaosReplica {
     return ((await response.json()) as { ready: boolean }[]).filter(({ ready }) => ready).length;
   }
 
-  /** Collects its garbage and counts what is left. */
-  async holdings(): Promise<Holdings> {
+  /** Kinds of its connections by their port, and of those that others make to it. */
+  get ports(): readonly (readonly [port: number, kind: string])[] {
+    const { database, redis, peers } = this.proxies;
+    const own = [[this.#ports.rest, 'REST'] as const, [this.#ports.agents, 'agents'] as const];
+    return [...own, [database.port, 'database'], [redis.port, 'Redis'], [peers.port, 'peers']];
+  }
+
+  /**
+   * Collects its garbage and counts what is left.
+   * @param ports of all replicas
+   */
+  async holdings(ports: ReadonlyMap<number, string>): Promise<Holdings> {
     const counted = new Promise<string>((resolve) => {
       this.#probed = (line) => {
         if (line.startsWith(probeMark)) resolve(line.slice(probeMark.length));
       };
     });
-    const descriptors = await this.process.descriptors();
+    const descriptors = await this.process.descriptors(ports);
     this.process.signal('SIGUSR2');
     const line = await Promise.race([counted, delay(10_000, undefined, { ref: false })]);
     this.#probed = undefined;

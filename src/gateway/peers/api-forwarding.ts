@@ -16,7 +16,7 @@ import type {
 } from '../../tunnel/exchange.js';
 import type { FirstPart } from '../../tunnel/gateway-tunnel.js';
 import { startHttpExchange } from '../../tunnel/http-exchange.js';
-import { forwardedByHeader, kubernetesApiPrefix, peerIdleMs } from './forwarding.js';
+import { forwardedByHeader, kubernetesApiPrefix, peerKeepAlive } from './forwarding.js';
 import { digestOf, instanceTokenHeader, type InstanceCall } from './instance-tokens.js';
 import type { PeerAddress, PeerTls } from './peer-address.js';
 import { defaultSilenceLimits, PeerSilence, type SilenceLimits } from './peer-silence.js';
@@ -126,7 +126,7 @@ export class ApiForwarding {
       connections: null,
       pipelining: 1,
       connect: { ...tls(), timeout: connectTimeoutMs },
-      keepAliveTimeout: peerIdleMs,
+      ...peerKeepAlive,
     } satisfies Pool.Options);
   }
 }

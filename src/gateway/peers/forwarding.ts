@@ -11,6 +11,9 @@ export const kubernetesApiPrefix = '/kubernetes/accounts/';
 /** Time without use after which an instance closes its connection to another one, in ms. */
 export const peerIdleMs = 30_000;
 
+/** Of a pool of undici: the other instance says in `Keep-Alive` how long it would keep the connection, which is longer. */
+export const peerKeepAlive = { keepAliveTimeout: peerIdleMs, keepAliveMaxTimeout: peerIdleMs };
+
 /** The body is a sequence of protobuf messages, each behind its length; the answer a JSON array, one item for each. */
 export const protobufMediaType = 'application/x-protobuf';
 

@@ -23,7 +23,7 @@ import {
   forwardedByHeader,
   operationPath,
   operationResultPath,
-  peerIdleMs,
+  peerKeepAlive,
   protobufMediaType,
   type ForwardAnswer,
   type ForwardingOutcome,
@@ -147,7 +147,7 @@ export class Peer {
       connections: connections * 2,
       pipelining: 1,
       connect: { ...tls(), timeout: Math.min(timeoutMs, 2_000) },
-      keepAliveTimeout: peerIdleMs,
+      ...peerKeepAlive,
     });
   }
 

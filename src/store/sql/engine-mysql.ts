@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import type { ExecuteValues, Pool, PoolConnection, QueryError, RowDataPacket } from 'mysql2';
 import { MysqlDialect, type MysqlPool, type MysqlPoolConnection } from 'kysely';
 
-import { lockTimeoutMs, type Engine, type ServerOptions, type ServerTarget } from './engine.js';
+import { idleTimeoutMs, lockTimeoutMs, type Engine, type ServerOptions, type ServerTarget } from './engine.js';
 import { isReadOnly } from './sql-error.js';
 
 /**
@@ -31,6 +31,11 @@ export function mysqlEngine(target: ServerTarget, options: ServerOptions): Engin
       password: target.password,
       charset: 'utf8mb4',
       connectionLimit: options.maxPoolSize,
+      // It closes idle connections only if it may not keep all of them.
+      maxIdle: Math.max(1, options.maxPoolSize - 1),
+      idleTimeout: idleTimeoutMs,
+      // Says goodbye to the server, which otherwise logs a warning.
+      gracefulEnd: true,
       connectTimeout: options.connectionTimeoutMs,
       enableKeepAlive: true,
       jsonStrings: true,

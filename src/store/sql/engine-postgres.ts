@@ -3,7 +3,7 @@
 import type { Pool, PoolClient } from 'pg';
 import { PostgresDialect, type PostgresPool, type PostgresPoolClient, type PostgresQueryResult } from 'kysely';
 
-import { lockTimeoutMs, type Engine, type ServerOptions, type ServerTarget } from './engine.js';
+import { idleTimeoutMs, lockTimeoutMs, type Engine, type ServerOptions, type ServerTarget } from './engine.js';
 import { typeParsers } from './engine-pglite.js';
 import { isReadOnly } from './sql-error.js';
 
@@ -26,7 +26,7 @@ export function postgresEngine(target: ServerTarget, options: ServerOptions): En
       application_name: 'agent-gateway',
       max: options.maxPoolSize,
       connectionTimeoutMillis: options.connectionTimeoutMs,
-      idleTimeoutMillis: 60_000,
+      idleTimeoutMillis: idleTimeoutMs,
       query_timeout: options.queryTimeoutMs + clientGraceMs,
       keepAlive: true,
       types: { getTypeParser: parserOf as typeof pg.types.getTypeParser },

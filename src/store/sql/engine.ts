@@ -27,6 +27,9 @@ export interface ServerTarget {
 
 export type ServerOptions = Pick<DatabaseOptions, 'maxPoolSize' | 'connectionTimeoutMs' | 'queryTimeoutMs' | 'ssl'>;
 
+/** Time without use after which a connection of the pool is closed, in ms. */
+export const idleTimeoutMs = 60_000;
+
 /** How long a statement waits for a row that another transaction holds, in ms: then the transaction is repeated. */
 export function lockTimeoutMs(options: ServerOptions): number {
   return Math.max(1_000, Math.round(options.queryTimeoutMs / 2));

@@ -7,6 +7,7 @@ import { Callers } from '../callers.js';
 import { ChaosCluster } from '../cluster.js';
 import { planFault, runFault, type FaultName } from '../faults.js';
 import { readMetrics } from '../final-state.js';
+import { otherKind } from '../open-descriptors.js';
 import type { ChaosReplica, Holdings } from '../replica.js';
 import { summary, type Scenario } from '../scenario.js';
 import { settle } from '../settle.js';
@@ -20,6 +21,7 @@ const roundFaults: readonly FaultName[] = [
   ...(['agents cut off unnoticed', 'agents frozen', 'Redis cut off', 'database half-open'] as const),
   ...(['Redis killed', 'Redis half-open', 'peers cut off', 'peers half-open', 'database fails over'] as const),
 ];
+/** Growth: of the descriptors of one kind over all replicas, between which agents move; else of each replica. */
 const allowed = { descriptors: 6, timers: 6, heapBytes: 6 * 1024 * 1024 };
 
 /** Of the Kubernetes API: streams of agents, and requests. */
@@ -27,11 +29,19 @@ interface OpenStreams {
   readonly streams: number;
 }
 
-async function holdingsOf(replica: ChaosReplica): Promise<Holdings & OpenStreams> {
+async function holdingsOf(replica: ChaosReplica, { ports }: ChaosCluster): Promise<Holdings & OpenStreams> {
   const metrics = await readMetrics(replica.restUrl);
   const names = ['request', 'watch', 'upgrade'].map((kind) => `agent_gateway_kubernetes_requests_open{kind="${kind}"}`);
   const values = ['agent_gateway_kubernetes_tunnels', ...names].map((name) => metrics(name) || 0);
-  return { ...(await replica.holdings()), streams: values.reduce((sum, value) => sum + value, 0) };
+  return { ...(await replica.holdings(ports)), streams: values.reduce((sum, value) => sum + value, 0) };
+}
+
+/** Descriptors of all replicas. */
+function openByKind(holdings: ReadonlyMap<string, Holdings>): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { descriptors } of holdings.values())
+    for (const [kind, count] of descriptors) counts.set(kind, (counts.get(kind) ?? 0) + count);
+  return counts;
 }
 
 export const leaks: Scenario = {
@@ -72,7 +82,9 @@ export const leaks: Scenario = {
       await cluster.heal();
       await delay(idleMs);
       return new Map(
-        await Promise.all(cluster.replicas.map(async (replica) => [replica.id, await holdingsOf(replica)] as const)),
+        await Promise.all(
+          cluster.replicas.map(async (replica) => [replica.id, await holdingsOf(replica, cluster)] as const),
+        ),
       );
     };
     try {
@@ -83,20 +95,26 @@ export const leaks: Scenario = {
       const after = await run(faults);
       const verdict = await settle(cluster, { timeoutMs });
       const failures: string[] = [];
-      const rows = [...before].flatMap(([id, was]) => {
-        const is = after.get(id) ?? was;
-        const values = [
-          ['streams', 0, is.streams, 0],
-          ['descriptors', was.descriptors, is.descriptors, allowed.descriptors],
-          ['timers', was.resources['Timeout'] ?? 0, is.resources['Timeout'] ?? 0, allowed.timers],
-          ['heap bytes', was.heapBytes, is.heapBytes, allowed.heapBytes],
-        ] as const;
-        for (const [name, from, to, more] of values)
-          if (to > from + more) failures.push(`${id}: ${name} grew from ${from} to ${to}`);
-        return values.map(([name, from, to]) => [`${id} ${name}`, from, to]);
-      });
+      const rows: (readonly [name: string, was: number, is: number, more: number])[] = [...before].flatMap(
+        ([id, was]) => {
+          const is = after.get(id) ?? was;
+          const values = [
+            ['streams', 0, is.streams, 0],
+            ['timers', was.resources['Timeout'] ?? 0, is.resources['Timeout'] ?? 0, allowed.timers],
+            ['heap bytes', was.heapBytes, is.heapBytes, allowed.heapBytes],
+          ] as const;
+          return values.map(([name, ...numbers]) => [`${id} ${name}`, ...numbers] as const);
+        },
+      );
+      const [openBefore, openAfter] = [openByKind(before), openByKind(after)];
+      for (const kind of new Set([...cluster.ports.values(), otherKind])) {
+        // Those to other replicas are closed when they are not used.
+        const was = kind === 'peers' ? 0 : (openBefore.get(kind) ?? 0);
+        rows.push([`descriptors: ${kind}`, was, openAfter.get(kind) ?? 0, allowed.descriptors]);
+      }
+      for (const [name, was, is, more] of rows) if (is > was + more) failures.push(`${name} grew from ${was} to ${is}`);
       const report = [
-        table([['', 'first round', 'third round'], ...rows]),
+        table([['', 'first round', 'third round', 'more allowed'], ...rows]),
         summary({ outcomes }),
         ...apiSummaries,
       ].join('\n');

@@ -1,6 +1,10 @@
 /** The client to one other instance: what shares a request, what a failure says of what was sent, what a Clouddriver gets. */
 
+import { mock } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { test, type Test } from 'tap';
+import { forwardedAnswerHeader } from '../../../src/gateway/peers/api-forwarding.js';
+import { peerIdleMs } from '../../../src/gateway/peers/forwarding.js';
 import { digestOf } from '../../../src/gateway/peers/instance-tokens.js';
 import { Peer, UnknownDelivery, type PeerOptions } from '../../../src/gateway/peers/peer.js';
 import { freePort } from '../../free-port.js';
@@ -156,4 +160,26 @@ test('after a renewal new connections use the TLS files as they are, and calls u
   for (const answer of waiting) answer();
   t.same(await Promise.all([before, after]), [{}, {}]);
   await waitFor(() => connections.open === 1, atOnce);
+});
+
+test('a connection without use is closed after 30 s, however long the peer would keep it', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const { baseUrl, connections } = await startInstanceDouble(t, (request, response) => {
+    response.setHeader(forwardedAnswerHeader, 'true');
+    takeAll(request, response);
+  });
+  const peer = peerTo(t, baseUrl);
+  await peer.operation(bytes('operation'));
+  await new Promise<void>((resolve, reject) => {
+    const request = { method: 'GET', target: '/api', headers: [], upgrade: '', account: 'a', lasting: false };
+    const events = { onResponse: () => undefined, onData: () => undefined, onDrain: () => undefined };
+    peer.api.start(request, { complete: true }, { ...events, onEnd: () => resolve(), onFailed: reject });
+  });
+  // undici begins to count in the next turn.
+  await setImmediate();
+  t.equal(connections.open, 2);
+  mock.timers.tick(peerIdleMs);
+  mock.timers.reset();
+  await waitFor(() => connections.open === 0, atOnce);
 });
