@@ -106,8 +106,8 @@ export class CacheStore {
           // In the order of ids, so that two transactions never wait for each other.
           objects.sort((a, b) => (a.object.id < b.object.id ? -1 : 1));
           for (const batch of byteBatches(objects, this.#database.statementBytes, bodyBytes)) {
-            const allNew = await upsertObjects(trx, dialect, batch);
-            await replaceRelations(trx, dialect, batch, allNew);
+            const before = await upsertObjects(trx, dialect, batch);
+            await replaceRelations(trx, dialect, batch, before);
           }
           const deleted = writes.flatMap((write) =>
             write.deleted.filter(({ account }) => held(write, account)).map(({ id }) => id),

@@ -35,9 +35,16 @@ export interface ObjectOfAgent {
   readonly object: CachedObject;
 }
 
-/** @returns whether all of them are new, if the engine reports it */
-export function upsertObjects(db: Db, dialect: SqlDialect, objects: readonly ObjectOfAgent[]): Promise<boolean> {
-  return objectRows(
+/** @returns the ids of those that may have been there before: none if all are new */
+export async function upsertObjects(
+  db: Db,
+  dialect: SqlDialect,
+  objects: readonly ObjectOfAgent[],
+): Promise<readonly string[]> {
+  const ids = objects.map(({ object }) => object.id);
+  // MySQL reports it with the upsert itself. Nobody else writes these objects meanwhile.
+  const before = dialect.engine === 'mysql' ? ids : await selectExisting(db, ids);
+  const allNew = await objectRows(
     db,
     dialect,
     objects.map(({ agentId, generation, object }) => [
@@ -51,6 +58,16 @@ export function upsertObjects(db: Db, dialect: SqlDialect, objects: readonly Obj
       object.body,
     ]),
   );
+  return allNew ? [] : before;
+}
+
+async function selectExisting(db: Db, ids: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const some of batches(ids)) {
+    const rows = await db.selectFrom('kubesvc_cache').select('id').where('id', 'in', some).execute();
+    for (const { id } of rows) found.push(id);
+  }
+  return found;
 }
 
 const relationRows = bulkUpsert(
@@ -74,17 +91,16 @@ const lookUpSize = 100;
 /**
  * Replaces the relations of these objects; unchanged ones are not written. They are read first, because a DELETE of
  * all others (`uuid not in`) made MariaDB read the whole table for each statement.
- * @param allNew whether all of the objects are new, so that there is nothing to read
+ * @param before ids of objects that were there before: only these have relations
  */
 export async function replaceRelations(
   db: Db,
   dialect: SqlDialect,
   objects: readonly ObjectOfAgent[],
-  allNew: boolean,
+  before: readonly string[],
 ): Promise<void> {
   const surplus = new Set<string>();
-  const ids = allNew ? [] : objects.map(({ object }) => object.id);
-  for (const some of batches(ids, lookUpSize)) {
+  for (const some of batches(before, lookUpSize)) {
     const found = await db.selectFrom('kubesvc_cache_rel').select('uuid').where('id', 'in', some).execute();
     for (const { uuid } of found) surplus.add(uuid);
   }
