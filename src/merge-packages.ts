@@ -1,6 +1,6 @@
 /**
  * A step of `npm run build`: puts copies of some packages, whose hundreds of module files are merged into a few, beside the
- * program, where Node.js looks first (dist/node_modules). To find and read a file costs a start about 0.3 ms. Without the
+ * program, where Node.js looks first (dist/node_modules). To find, read and link a file costs a start about 0.2 ms. Without the
  * copies the program runs just as well, on the packages themselves.
  */
 
