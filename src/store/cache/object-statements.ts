@@ -42,8 +42,8 @@ export async function upsertObjects(
   objects: readonly ObjectOfAgent[],
 ): Promise<readonly string[]> {
   const ids = objects.map(({ object }) => object.id);
-  // MySQL reports it with the upsert itself. Nobody else writes these objects meanwhile.
-  const before = dialect.engine === 'mysql' ? ids : await selectExisting(db, ids);
+  // Nobody else writes these objects meanwhile.
+  const before = dialect.tellsNewRows ? ids : await selectExisting(db, ids);
   const allNew = await objectRows(
     db,
     dialect,

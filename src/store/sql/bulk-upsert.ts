@@ -23,7 +23,7 @@ export type UpsertValue = string | number | boolean | null | Uint8Array;
 export interface BulkUpsert {
   /**
    * @param rows the values of each row in the order of the columns; no two rows may have the same key
-   * @returns whether all of them are new, if the engine reports it: PostgreSQL does not
+   * @returns whether all of them are new, if the engine tells (SqlDialect.tellsNewRows); else false
    */
   (db: Kysely<Schema>, dialect: SqlDialect, rows: readonly (readonly UpsertValue[])[]): Promise<boolean>;
 }

@@ -36,6 +36,9 @@ export interface SqlDialect {
   /** At the end of a SELECT: others may read the rows under the same lock, but nobody may change them. */
   readonly shareLock: RawBuilder<unknown>;
 
+  /** Whether an upsert of many rows (bulk-upsert.ts) tells if all of them are new. */
+  readonly tellsNewRows: boolean;
+
   /** Makes an INSERT skip rows whose key already exists. Other failures still fail, unlike INSERT IGNORE. */
   insertMissing<T extends Table>(query: Insert<T>, key: readonly Column<T>[]): Insert<T>;
 
@@ -66,6 +69,7 @@ export const mysqlDialect: SqlDialect = {
   nowMs: sql.raw<number>(nowMsText.mysql),
   // MariaDB does not know FOR SHARE.
   shareLock: sql`lock in share mode`,
+  tellsNewRows: true,
   // Takes the exclusive lock of the row at once; INSERT IGNORE takes a shared one, and two of those deadlock when
   // both go on to update.
   insertMissing: (query, key) => query.onDuplicateKeyUpdate({ [key[0] as string]: sql.ref(key[0] as string) } as never),
@@ -95,6 +99,7 @@ export const postgresDialect: SqlDialect = {
   engine: 'postgresql',
   nowMs: sql.raw<number>(nowMsText.postgresql),
   shareLock: sql`for share`,
+  tellsNewRows: false,
   insertMissing: (query, key) => query.onConflict((conflict) => conflict.columns(key).doNothing()),
   upsert: (query, key, columns) =>
     query.onConflict((conflict) =>
