@@ -66,10 +66,10 @@ this command uses are those that kubectl will use. Entries that agent-gateway di
     }
     const path = given.kubeconfig ?? defaultKubeconfig(io.environment);
     await merge(path, config);
-    const [first] = config.contexts;
-    io.stderr.write(
-      `${String(config.contexts.length)} contexts are in ${path}. Try: kubectl --context ${first?.name ?? ''} get pods\n`,
-    );
+    const [first, ...others] = config.contexts;
+    const written = others.length === 0 ? '1 context is' : `${String(others.length + 1)} contexts are`;
+    const kubectl = given.kubeconfig === undefined ? 'kubectl' : `kubectl --kubeconfig ${path}`;
+    io.stderr.write(`${written} in ${path}. Try: ${kubectl} --context ${first?.name ?? ''} get pods\n`);
     return exitCodes.done;
   },
 });

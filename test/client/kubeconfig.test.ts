@@ -142,7 +142,10 @@ test('on one gateway', async (t) => {
     const merged = await run(`kubeconfig --merge --token-file ${token}`);
     t.equal(merged.code, 0, merged.err);
     t.match(merged.err, /kubectl sends no token to http:/u, 'the token would be of no use');
-    t.match(merged.err, /2 contexts are in .*kubectl --context arn:aws/u);
+    t.match(merged.err, /2 contexts are in .*Try: kubectl --context arn:aws/u);
+    const apart = join(directory, 'apart.yml');
+    const { err } = await run(`kubeconfig no --kubeconfig ${apart}`);
+    t.equal(err, `1 context is in ${apart}. Try: kubectl --kubeconfig ${apart} --context no get pods\n`);
     const after = await view();
     t.equal(own(after), own(before), 'entries of the user, byte for byte');
     t.match(after.users.at(-1), { user: { tokenFile: token } });
