@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import type { ReleaseStack } from '../src/core/release-stack.js';
 import { nodeDirectory } from '../test/services/node.js';
 import { content, table } from './report.js';
+import { inRounds } from './rounds.js';
 import { startBare } from './servers.js';
 import { startServers, type StartedServers, type Stores } from './started-servers.js';
-import { measureThroughput, median, type CaseReport, type ThroughputOptions } from './throughput.js';
+import { cases, measureThroughput, median, run, type CaseReport, type ThroughputOptions } from './throughput.js';
 
 /** One version. */
 export interface NodeReport {
@@ -25,24 +26,23 @@ export async function nodeProgram(wanted: string): Promise<string> {
 export async function measureNodes(
   programs: readonly string[],
   stores: Stores,
-  { rounds, ...each }: ThroughputOptions,
+  { rounds, warmUpMs, measureMs }: ThroughputOptions,
   scope: ReleaseStack,
 ): Promise<NodeReport[]> {
-  const all: { readonly version: string; readonly started: StartedServers; readonly rounds: CaseReport[][] }[] = [];
+  const all: { readonly version: string; readonly started: StartedServers }[] = [];
   for (const [index, node] of programs.entries()) {
     const bare = await startBare(node);
     scope.push('bare stack', () => bare.child.stop());
     const started = await startServers(bare, stores, `bench_node_${index}`, scope, { node });
     const version = await started.servers.owner.child.call<string>('version');
-    all.push({ version, started, rounds: [] });
+    all.push({ version, started });
   }
-  for (let round = 0; round < rounds; round += 1) {
-    const amounts = { rounds: 1, measureMs: each.measureMs, warmUpMs: round === 0 ? each.warmUpMs : 0 };
-    for (const { started, rounds: measured } of round % 2 === 0 ? all : all.toReversed()) {
-      measured.push(await measureThroughput(started.servers, started.load, amounts));
-    }
-  }
-  return all.map(({ version, rounds }) => ({ version, rounds }));
+  for (const { servers, load } of all.map(({ started }) => started))
+    for (const each of cases) await run(servers, load, each, warmUpMs);
+  const measured = await inRounds(all, rounds, ({ started: { servers, load } }) =>
+    measureThroughput(servers, load, { rounds: 1, measureMs, warmUpMs: 0 }),
+  );
+  return all.map(({ version }, index) => ({ version, rounds: measured[index] ?? [] }));
 }
 
 /** Operations per CPU second, and how many of the first version's that are. */
